@@ -1,0 +1,3 @@
+//! The program `rtune`.
+
+fn main() {}
