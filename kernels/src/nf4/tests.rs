@@ -41,13 +41,9 @@ fn codes_magnitudes_and_values_are_those_of_bitsandbytes() {
         quantize(&weights, &mut codes, &mut absmax);
         assert_eq!(codes, get(&format!("{case}.codes")).data(), "{case}: codes");
         same_bits(&absmax, &floats(&get(&format!("{case}.absmax"))), case);
-        check_values(
-            &codes,
-            Absmax::Plain(&absmax),
-            half,
-            &floats(&get(&format!("{case}.dequantized"))),
-            case,
-        );
+        let want = get(&format!("{case}.dequantized"));
+        let columns = want.shape()[1];
+        check_values(&codes, Absmax::Plain(&absmax), columns, half, &floats(&want), case);
 
         let nested = quantize_absmax(&absmax);
         let double = format!("{case}.double");
