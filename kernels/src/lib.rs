@@ -1,1 +1,30 @@
-//! rtune-kernels.
+//! Kernels of the training engine: functions on buffers.
+//!
+//! Every function takes `(&inputs, &mut outputs)` over slices that an [`arena::Arena`] lends, is generic over
+//! [`real::Real`] (`f32` to train, `f64` to hold the same code against finite differences), and gives the
+//! same bits for every number of threads: work is cut along rows, heads or panels of a fixed size, and no
+//! sum is ever split by the number of workers.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`arena`] | pooled buffers; nothing is allocated in the steady state |
+//! | [`gemm`] | products of matrix views, through the crate `gemm` |
+//! | [`nf4`] | bitsandbytes' NF4 with double quantisation |
+//! | [`norm`], [`rope`], [`swiglu`], [`attention`], [`cross_entropy`] | forward and backward |
+//! | [`adamw`] | the optimiser's arithmetic |
+//!
+//! This is the only crate of the workspace with `unsafe` code.
+
+pub mod adamw;
+pub mod arena;
+pub mod attention;
+pub mod cross_entropy;
+pub mod elementwise;
+pub mod gemm;
+pub mod nf4;
+pub mod norm;
+pub mod real;
+pub mod rope;
+mod share;
+mod simd;
+pub mod swiglu;

@@ -1,0 +1,81 @@
+//! The forward pass.
+
+use rayon::prelude::*;
+
+use super::{QUERY_TILE, Shape};
+use crate::arena::Arena;
+use crate::gemm::{Mat, MatMut, multiply_here, multiply_shared};
+use crate::real::Real;
+use crate::share::Shared;
+use crate::simd;
+
+/// `o = softmax(mask(q kᵀ · scale)) v` by heads and segments.
+///
+/// `q_the`, `o_the`: `[T, H, E]`; `k_tke`, `v_tke`: `[T, K, E]`; `log_sum_exp_th`: `[T, H]`, written, kept for
+/// [`super::backward`].
+///
+/// # Panics
+/// If the lengths do not fit the shape.
+pub fn forward<R: Real>(
+    shape: &Shape<'_>,
+    q_the: &[R],
+    k_tke: &[R],
+    v_tke: &[R],
+    o_the: &mut [R],
+    log_sum_exp_th: &mut [R],
+    arena: &Arena<R>,
+) {
+    shape.check(q_the.len(), k_tke.len(), v_tke.len(), o_the.len(), log_sum_exp_th.len());
+    let (o, log_sum_exp) = (Shared::new(o_the), Shared::new(log_sum_exp_th));
+    let (width, q_row, kv_row) = (shape.head_width, shape.query_row(), shape.kv_row());
+    shape.tasks(shape.heads).into_par_iter().for_each(|(start, end, head)| {
+        let kv_at = start * kv_row + head / shape.group() * width;
+        let mut scores = arena.take(QUERY_TILE.min(end - start) * (end - start));
+        for first in (start..end).step_by(QUERY_TILE) {
+            let last = (first + QUERY_TILE).min(end);
+            let (rows, keys) = (last - first, last - start);
+            let q = Mat::strided(&q_the[first * q_row + head * width..], rows, width, q_row);
+            let k = Mat::strided(&k_tke[kv_at..], keys, width, kv_row);
+            let v = Mat::strided(&v_tke[kv_at..], keys, width, kv_row);
+            multiply_here(MatMut::new(&mut scores, rows, keys), R::zero(), R::of(shape.scale), q, k.t());
+            for (row, scores_l) in scores.chunks_exact_mut(keys).take(rows).enumerate() {
+                let sum = simd::dispatch(
+                    #[inline(always)]
+                    || softmax_row(scores_l, first - start + row + 1),
+                );
+                // SAFETY: (token, head) is reached by this task alone: a task owns its segment's tokens in its head.
+                let place = unsafe { log_sum_exp.slice_mut((first + row) * shape.heads + head, 1) };
+                place[0] = sum;
+            }
+            // SAFETY: the rows first..last of column block `head` belong to this task alone.
+            unsafe {
+                multiply_shared(
+                    &o,
+                    first * q_row + head * width,
+                    q_row,
+                    R::zero(),
+                    R::one(),
+                    Mat::new(&scores, rows, keys),
+                    v,
+                );
+            }
+        }
+    });
+}
+
+/// Softmax over the first `visible` scores, zero behind them; gives the logarithm of the sum of exponentials.
+#[inline(always)]
+fn softmax_row<R: Real>(scores_l: &mut [R], visible: usize) -> R {
+    let (seen, unseen) = scores_l.split_at_mut(visible);
+    let max = simd::max(seen);
+    for s in seen.iter_mut() {
+        *s = (*s - max).exp_vector();
+    }
+    let sum = simd::sum(seen, |s| s);
+    let factor = R::one() / sum;
+    for s in seen.iter_mut() {
+        *s *= factor;
+    }
+    unseen.fill(R::zero());
+    max + sum.ln()
+}

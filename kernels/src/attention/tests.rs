@@ -1,0 +1,109 @@
+use super::*;
+use crate::arena::Arena;
+
+const HEADS: usize = 4;
+const KV_HEADS: usize = 2;
+const WIDTH: usize = 6;
+
+fn numbers(count: usize, salt: usize) -> Vec<f64> {
+    (0..count).map(|i| ((i * 7919 + salt * 104_729) % 2003) as f64 / 1001.0 - 1.0).collect()
+}
+
+fn shape(bounds: &[usize]) -> Shape<'_> {
+    Shape { heads: HEADS, kv_heads: KV_HEADS, head_width: WIDTH, scale: 0.4, bounds }
+}
+
+/// Attention by its definition, one query at a time.
+fn naive(shape: &Shape<'_>, q: &[f64], k: &[f64], v: &[f64]) -> Vec<f64> {
+    let mut o = vec![0.0; q.len()];
+    for window in shape.bounds.windows(2) {
+        for t in window[0]..window[1] {
+            for head in 0..HEADS {
+                let kv = head / (HEADS / KV_HEADS);
+                let key = |s: usize, e: usize| (s * KV_HEADS + kv) * WIDTH + e;
+                let query = |e: usize| (t * HEADS + head) * WIDTH + e;
+                let weights: Vec<f64> = (window[0]..=t)
+                    .map(|s| {
+                        ((0..WIDTH).map(|e| q[query(e)] * k[key(s, e)]).sum::<f64>() * shape.scale).exp()
+                    })
+                    .collect();
+                let total: f64 = weights.iter().sum();
+                for e in 0..WIDTH {
+                    o[query(e)] =
+                        weights.iter().enumerate().map(|(i, w)| w / total * v[key(window[0] + i, e)]).sum();
+                }
+            }
+        }
+    }
+    o
+}
+
+struct Case {
+    q: Vec<f64>,
+    k: Vec<f64>,
+    v: Vec<f64>,
+}
+
+impl Case {
+    fn new(tokens: usize) -> Self {
+        let kv = tokens * KV_HEADS * WIDTH;
+        Self { q: numbers(tokens * HEADS * WIDTH, 1), k: numbers(kv, 2), v: numbers(kv, 3) }
+    }
+
+    fn forward(&self, bounds: &[usize]) -> (Vec<f64>, Vec<f64>) {
+        let tokens = *bounds.last().expect("bounds");
+        let (mut o, mut lse) = (vec![f64::NAN; self.q.len()], vec![f64::NAN; tokens * HEADS]);
+        forward(&shape(bounds), &self.q, &self.k, &self.v, &mut o, &mut lse, &Arena::new());
+        (o, lse)
+    }
+}
+
+#[test]
+fn forward_agrees_with_the_definition_at_odd_lengths() {
+    for bounds in [&[0, 1][..], &[0, 63, 64, 128], &[0, 65], &[0, 5, 5, 132, 133], &[0, 127, 256]] {
+        let case = Case::new(*bounds.last().expect("bounds"));
+        let (o, _) = case.forward(bounds);
+        let want = naive(&shape(bounds), &case.q, &case.k, &case.v);
+        assert!(o.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-12), "bounds {bounds:?}");
+    }
+}
+
+#[test]
+fn backward_agrees_with_finite_differences() {
+    let bounds = [0, 3, 70, 71];
+    let mut case = Case::new(71);
+    let d_o = numbers(case.q.len(), 4);
+    let (o, lse) = case.forward(&bounds);
+    let (mut dq, mut dk, mut dv) =
+        (vec![f64::NAN; case.q.len()], vec![f64::NAN; case.k.len()], vec![f64::NAN; case.k.len()]);
+    let out = Gradients { dq_the: &mut dq, dk_tke: &mut dk, dv_tke: &mut dv };
+    backward(&shape(&bounds), &case.q, &case.k, &case.v, &o, &lse, &d_o, out, &Arena::new());
+    let loss = |case: &Case| case.forward(&bounds).0.iter().zip(&d_o).map(|(a, b)| a * b).sum::<f64>();
+    let pick: [fn(&mut Case) -> &mut Vec<f64>; 3] = [|c| &mut c.q, |c| &mut c.k, |c| &mut c.v];
+    for (which, gradient) in pick.iter().zip([&dq, &dk, &dv]) {
+        for i in (0..gradient.len()).step_by(7) {
+            let old = which(&mut case)[i];
+            which(&mut case)[i] = old + 1e-4;
+            let up = loss(&case);
+            which(&mut case)[i] = old - 1e-4;
+            let slope = (up - loss(&case)) / 2e-4;
+            which(&mut case)[i] = old;
+            // At a smaller step the rounding of the loss, not the gradient, makes the difference.
+            assert!((slope - gradient[i]).abs() < 1e-8, "{slope} {}", gradient[i]);
+        }
+    }
+}
+
+#[test]
+fn a_segment_does_not_see_its_neighbour() {
+    let bounds = [0, 40, 100];
+    let case = Case::new(100);
+    let (before, _) = case.forward(&bounds);
+    let mut changed = Case::new(100);
+    changed.q[..40 * HEADS * WIDTH].fill(9.0);
+    changed.k[..40 * KV_HEADS * WIDTH].fill(f64::NAN);
+    changed.v[..40 * KV_HEADS * WIDTH].fill(-3.0);
+    let (after, _) = changed.forward(&bounds);
+    let row = HEADS * WIDTH;
+    assert_eq!(before[40 * row..], after[40 * row..]);
+}

@@ -1,0 +1,160 @@
+//! Double quantisation: the magnitudes of the blocks in eight bits.
+
+use super::NESTED_BLOCK;
+
+/// The block magnitudes of one tensor in eight bits: `map[code] * absmax[block / 256] + offset`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nested {
+    /// One index into `map` for each block.
+    pub codes: Vec<u8>,
+    /// The 256 values of the signed dynamic map.
+    pub map: Box<[f32; 256]>,
+    /// One magnitude for [`NESTED_BLOCK`] codes.
+    pub absmax: Vec<f32>,
+    /// The mean of all magnitudes.
+    pub offset: f32,
+}
+
+impl Nested {
+    /// The magnitude of block `block`.
+    #[inline]
+    #[must_use]
+    pub fn value(&self, block: usize) -> f32 {
+        self.map[usize::from(self.codes[block])] * self.absmax[block / NESTED_BLOCK] + self.offset
+    }
+}
+
+/// Quantises the magnitudes of a tensor's blocks.
+#[must_use]
+pub fn quantize_absmax(absmax: &[f32]) -> Nested {
+    let map = dynamic_map();
+    let offset = torch_sum(absmax) / absmax.len().max(1) as f32;
+    let centred: Vec<f32> = absmax.iter().map(|v| v - offset).collect();
+    let mut codes = Vec::with_capacity(centred.len());
+    let mut nested_absmax = Vec::with_capacity(centred.len().div_ceil(NESTED_BLOCK));
+    for block in centred.chunks(NESTED_BLOCK) {
+        let largest = block.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+        nested_absmax.push(largest);
+        // All magnitudes equal: nothing to scale by, and the code does not matter since it is multiplied by zero.
+        let reciprocal = if largest == 0.0 { 0.0 } else { 1.0 / largest };
+        codes.extend(block.iter().map(|v| if largest == 0.0 { 0 } else { nearest(&map, v * reciprocal) }));
+    }
+    Nested { codes, map, absmax: nested_absmax, offset }
+}
+
+/// The index of the value nearest to `x`; of two equally near ones the lower.
+fn nearest(map: &[f32; 256], x: f32) -> u8 {
+    let right = map.partition_point(|&v| v < x);
+    let chosen = match right {
+        0 => 0,
+        256 => 255,
+        _ if (map[right] - x).abs() < (x - map[right - 1]).abs() => right,
+        _ => right - 1,
+    };
+    chosen as u8
+}
+
+/// The signed dynamic map of 8-bit values (Dettmers et al., arXiv 2110.02861): seven decades, in decade `i` the
+/// means of `2^i + 1` points between 0.1 and 1, both signs, with zero and one.
+#[must_use]
+pub fn dynamic_map() -> Box<[f32; 256]> {
+    const DECADES: i32 = 7;
+    let mut values = vec![0.0_f32, 1.0];
+    for decade in 0..DECADES {
+        let points = linspace((1 << decade) + 1);
+        let factor = 10_f64.powi(decade - (DECADES - 1)) as f32;
+        for pair in points.windows(2) {
+            let mean = (pair[0] + pair[1]) / 2.0 * factor;
+            values.extend([mean, -mean]);
+        }
+    }
+    values.sort_by(f32::total_cmp);
+    let mut map = Box::new([0.0; 256]);
+    map.copy_from_slice(&values);
+    map
+}
+
+/// `torch.linspace(0.1, 1, count)` in `f32`: from both ends towards the middle.
+fn linspace(count: usize) -> Vec<f32> {
+    let (start, end) = (0.1_f32, 1.0_f32);
+    let step = (end - start) / (count - 1) as f32;
+    (0..count)
+        .map(|i| if i < count / 2 { start + step * i as f32 } else { end - step * (count - 1 - i) as f32 })
+        .collect()
+}
+
+/// Lanes of the vectors that torch's sum works in.
+const LANES: usize = 8;
+/// Vectors that torch's sum keeps side by side.
+const ROWS: usize = 4;
+/// Levels of torch's cascade of partial sums.
+const LEVELS: usize = 4;
+
+/// The sum of `values` in the order of torch's CPU kernel (`aten/src/ATen/native/cpu/SumKernel.cpp`) on one thread,
+/// which is what it uses below 32,768 values: the offset must be the very same number for codes to be.
+fn torch_sum(values: &[f32]) -> f32 {
+    let vectors = values.len() / LANES;
+    let at = |vector: usize, lane: usize| values[vector * LANES + lane];
+    let mut total = 0.0_f32;
+    for &value in &values[vectors * LANES..] {
+        total += value;
+    }
+    let rows = vectors / ROWS;
+    let mut partial: [[f32; LANES]; ROWS] = cascade(rows, |i, row, lane| at(i * ROWS + row, lane));
+    for vector in rows * ROWS..vectors {
+        for (lane, sum) in partial[0].iter_mut().enumerate() {
+            *sum += at(vector, lane);
+        }
+    }
+    for row in 1..ROWS {
+        for lane in 0..LANES {
+            let other = partial[row][lane];
+            partial[0][lane] += other;
+        }
+    }
+    partial[0].iter().fold(total, |sum, lane| sum + lane)
+}
+
+fn cascade(size: usize, load: impl Fn(usize, usize, usize) -> f32) -> [[f32; LANES]; ROWS] {
+    let ceil_log2 = usize::BITS - size.saturating_sub(1).leading_zeros();
+    let level_power = (ceil_log2 as usize / LEVELS).max(4);
+    let level_step = 1 << level_power;
+    let mut sums = [[[0.0_f32; LANES]; ROWS]; LEVELS];
+    let add_row = |sums: &mut [[f32; LANES]; ROWS], i: usize| {
+        for (row, lanes) in sums.iter_mut().enumerate() {
+            for (lane, sum) in lanes.iter_mut().enumerate() {
+                *sum += load(i, row, lane);
+            }
+        }
+    };
+    let carry = |sums: &mut [[[f32; LANES]; ROWS]; LEVELS], from: usize, to: usize| {
+        for row in 0..ROWS {
+            for lane in 0..LANES {
+                let value = sums[from][row][lane];
+                sums[to][row][lane] += value;
+            }
+        }
+    };
+    let mut i = 0;
+    while i + level_step <= size {
+        for _ in 0..level_step {
+            add_row(&mut sums[0], i);
+            i += 1;
+        }
+        for level in 1..LEVELS {
+            carry(&mut sums, level - 1, level);
+            sums[level - 1] = [[0.0; LANES]; ROWS];
+            if i & ((level_step - 1) << (level * level_power)) != 0 {
+                break;
+            }
+        }
+    }
+    while i < size {
+        add_row(&mut sums[0], i);
+        i += 1;
+    }
+    for level in 1..LEVELS {
+        carry(&mut sums, level, 0);
+    }
+    sums[0]
+}
