@@ -5,5 +5,7 @@ pub mod config;
 pub mod error;
 pub mod files;
 pub mod lock;
+pub mod manifest;
 pub mod metrics;
+pub mod optimizer;
 pub mod schedule;

@@ -305,4 +305,34 @@ impl Config {
     pub fn to_toml(&self) -> String {
         write::to_toml(self)
     }
+
+    /// What differs from `began`, as `key: began with X, now Y`, whatever `[output]` says.
+    pub fn differences(&self, began: &Self) -> Vec<String> {
+        let (now, began) = (self.without_output().lines(), began.without_output().lines());
+        let keys: std::collections::BTreeSet<&String> = began.keys().chain(now.keys()).collect();
+        let said = |lines: &BTreeMap<String, String>, key: &str| {
+            lines.get(key).cloned().unwrap_or_else(|| "nothing".to_owned())
+        };
+        let differing = keys.into_iter().filter(|key| began.get(*key) != now.get(*key));
+        differing.map(|key| format!("`{key}` was {}, is {}", said(&began, key), said(&now, key))).collect()
+    }
+
+    /// The configuration with an empty `output.dir`: all that can change a number.
+    pub fn without_output(&self) -> Self {
+        Self { output: OutputSection { dir: PathBuf::new() }, ..self.clone() }
+    }
+
+    /// Every written key with its section, and its value as TOML.
+    fn lines(&self) -> BTreeMap<String, String> {
+        let mut section = String::new();
+        let mut lines = BTreeMap::new();
+        for line in self.to_toml().lines() {
+            if let Some(name) = line.strip_prefix('[') {
+                section = name.trim_end_matches(']').to_owned();
+            } else if let Some((key, value)) = line.split_once(" = ") {
+                lines.insert(format!("{section}.{key}"), value.to_owned());
+            }
+        }
+        lines
+    }
 }

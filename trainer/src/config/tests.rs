@@ -114,3 +114,61 @@ fn the_list_of_keys_is_what_the_readers_take() {
         assert!(!text.contains("unknown key"), "{key}: {text}");
     }
 }
+
+#[test]
+fn differences_name_the_keys() {
+    let began = Config::parse("c.toml", LEAST, &[]).expect("valid");
+    let arguments = ["output.dir=elsewhere", "train.seed=7", "quantization.kind=none"].map(str::to_owned);
+    let now = Config::parse("c.toml", LEAST, &arguments).expect("valid");
+    assert_eq!(
+        now.differences(&began),
+        [
+            "`quantization.double` was true, is nothing",
+            "`quantization.kind` was \"nf4\", is \"none\"",
+            "`train.seed` was 0, is 7"
+        ]
+    );
+    assert!(began.differences(&began).is_empty());
+}
+
+#[test]
+fn every_configuration_of_the_project_loads_and_names_its_command() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("there") {
+        let path = entry.expect("readable").path();
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        Config::load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let command = format!("# cargo run --release -- train configs/{name}\n");
+        assert!(text.starts_with(&command), "{name} begins with its command");
+        count += 1;
+    }
+    assert!(count >= 2);
+}
+
+/// The commented example is the reference of the keys: it shows each, and the defaults it claims are the defaults.
+#[test]
+fn the_example_shows_every_key_and_its_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/support-bot.toml");
+    let text = std::fs::read_to_string(&path).expect("readable");
+    let mut section = String::new();
+    let mut shown = Vec::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        }
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        if let Some((key, _)) = line.split_once(" = ") {
+            shown.push(format!("{section}.{key}"));
+        }
+    }
+    for key in KEYS {
+        assert!(shown.iter().any(|name| name == key), "{key} is not shown");
+    }
+    let example = Config::load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+    let least = LEAST.replace("\"m\"", "\"smollm2-135m-instruct\"").replace("t.jsonl", "examples/support-bot/train.jsonl");
+    let golden = "data.golden=examples/support-bot/golden.jsonl".to_owned();
+    let defaults = Config::parse("c.toml", &least, &[golden]).expect("valid");
+    assert_eq!(example.differences(&defaults), ["`train.learning-rate` was 0.0002, is 0.001"]);
+}
