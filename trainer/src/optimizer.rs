@@ -39,7 +39,14 @@ impl Optimizer {
     ///
     /// # Panics
     /// If the slices are not as long as the moments.
-    pub fn update(&mut self, parameters: &mut [f32], gradients: &[f32], norm: f64, learning_rate: f64, step: u64) {
+    pub fn update(
+        &mut self,
+        parameters: &mut [f32],
+        gradients: &[f32],
+        norm: f64,
+        learning_rate: f64,
+        step: u64,
+    ) {
         let gradient_factor =
             if self.max_grad_norm > 0.0 { adamw::clip_factor(norm, self.max_grad_norm) } else { 1.0 };
         let with = adamw::Update {

@@ -167,7 +167,9 @@ fn the_example_shows_every_key_and_its_default() {
         assert!(shown.iter().any(|name| name == key), "{key} is not shown");
     }
     let example = Config::load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
-    let least = LEAST.replace("\"m\"", "\"smollm2-135m-instruct\"").replace("t.jsonl", "examples/support-bot/train.jsonl");
+    let least = LEAST
+        .replace("\"m\"", "\"smollm2-135m-instruct\"")
+        .replace("t.jsonl", "examples/support-bot/train.jsonl");
     let golden = "data.golden=examples/support-bot/golden.jsonl".to_owned();
     let defaults = Config::parse("c.toml", &least, &[golden]).expect("valid");
     assert_eq!(example.differences(&defaults), ["`train.learning-rate` was 0.0002, is 0.001"]);
