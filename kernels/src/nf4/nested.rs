@@ -42,13 +42,21 @@ pub fn quantize_absmax(absmax: &[f32]) -> Nested {
     Nested { codes, map, absmax: nested_absmax, offset }
 }
 
-/// The index of the value nearest to `x`; of two equally near ones the lower.
+/// Steps of the table by which bitsandbytes' CPU kernel looks codes up.
+const BINS: f32 = 65_535.0;
+
+/// The index of the value nearest to `x`, as bitsandbytes' CPU kernel finds it: `x` is first rounded to one of 65,536
+/// equal steps between minus one and one, and the value nearest to that step is taken, of two equally near ones the
+/// lower. Near a midpoint this differs from the value nearest to `x` itself. Found by probing the kernel of 0.50.2:
+/// no difference in two million values.
 fn nearest(map: &[f32; 256], x: f32) -> u8 {
-    let right = map.partition_point(|&v| v < x);
+    let bin = ((x.clamp(-1.0, 1.0) + 1.0) * (BINS / 2.0) + 0.5).floor();
+    let centre = (f64::from(bin) / f64::from(BINS) * 2.0 - 1.0) as f32;
+    let right = map.partition_point(|&v| v < centre);
     let chosen = match right {
         0 => 0,
         256 => 255,
-        _ if (map[right] - x).abs() < (x - map[right - 1]).abs() => right,
+        _ if (map[right] - centre).abs() < (centre - map[right - 1]).abs() => right,
         _ => right - 1,
     };
     chosen as u8
