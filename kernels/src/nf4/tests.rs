@@ -66,7 +66,8 @@ fn codes_magnitudes_and_values_are_those_of_bitsandbytes() {
 /// What the CPU kernel of bitsandbytes 0.50.2 gives for rows that are no multiple of a block long: it begins a new
 /// count of blocks in every row, at the block in which the row begins, where quantisation (and its CUDA and generic
 /// kernels) count blocks over the whole tensor. Up to 0.08 off; no model of the hub has such rows, so ours is the
-/// right one, and this is here to show that the difference is that and nothing else.
+/// right one, and this is here to show that the difference is that and nothing else. (Its bfloat16 kernel goes astray
+/// there in yet another way; codes and magnitudes are equal in both.)
 fn by_rows(codes: &[u8], absmax: Absmax<'_>, columns: usize, count: usize) -> Vec<f32> {
     let value = |e: usize| CODE[usize::from(codes[e / 2] >> (4 - 4 * (e % 2)) & 15)];
     (0..count).map(|e| value(e) * absmax.of(e / columns * columns / BLOCK + e % columns / BLOCK)).collect()
@@ -76,12 +77,10 @@ fn check_values(codes: &[u8], absmax: Absmax<'_>, columns: usize, half: bool, wa
     let round = |v: &f32| if half { bf16::from_f32(*v).to_f32() } else { *v };
     let mut whole = vec![0.0_f32; want.len()];
     dequantize(codes, absmax, 0, &mut whole);
-    let by_rows = by_rows(codes, absmax, columns, want.len());
-    same_bits(&by_rows.iter().map(round).collect::<Vec<_>>(), want, what);
     if columns.is_multiple_of(BLOCK) {
         same_bits(&whole.iter().map(round).collect::<Vec<_>>(), want, what);
-    } else {
-        assert_ne!(whole, by_rows, "{what}: the kernel of bitsandbytes has changed");
+    } else if !half {
+        same_bits(&by_rows(codes, absmax, columns, want.len()), want, what);
     }
     for (first, count) in [(1, 5), (63, 2), (64, 64), (130, 101)] {
         let mut part = vec![0.0_f32; count];
