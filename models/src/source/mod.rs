@@ -1,0 +1,67 @@
+//! Where weights come from: one tensor at a time, under the names that transformers gives them.
+
+mod safetensors;
+
+use half::{bf16, f16};
+
+pub use self::safetensors::SafetensorsFolder;
+
+use crate::ModelError;
+
+#[cfg(target_endian = "big")]
+compile_error!("checkpoints are little-endian and are read into memory as they stand");
+
+/// A checkpoint on disk. Names are those of transformers (`model.layers.0.self_attn.q_proj.weight`), whatever
+/// the file calls them; tensors are row-major, as in transformers.
+///
+/// Everything in the headers was checked when the source was opened; only [`WeightSource::read`] touches the
+/// tensors' bytes, and it holds one tensor.
+pub trait WeightSource: Send + Sync {
+    /// The names of all tensors, sorted.
+    fn names(&self) -> Vec<String>;
+
+    /// The shape of a tensor, or `None` if there is no such tensor. Nothing is read.
+    fn shape(&self, name: &str) -> Option<Vec<usize>>;
+
+    /// Reads one tensor.
+    ///
+    /// Errors when there is no such tensor, when its element type is not supported, and when the file cannot be
+    /// read or has become shorter since it was opened.
+    fn read(&self, name: &str) -> Result<HostTensor, ModelError>;
+}
+
+/// The elements of one tensor in memory, row-major, in the precision of the checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HostTensor {
+    /// 32-bit floats; also what quantised tensors dequantise to.
+    F32(Vec<f32>),
+    /// IEEE half precision.
+    F16(Vec<f16>),
+    /// bfloat16.
+    Bf16(Vec<bf16>),
+}
+
+impl HostTensor {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F16(values) => values.len(),
+            Self::Bf16(values) => values.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements as `f32`; exact for every type, and free of cost for `f32`.
+    pub fn into_f32(self) -> Vec<f32> {
+        match self {
+            Self::F32(values) => values,
+            Self::F16(values) => values.into_iter().map(f16::to_f32).collect(),
+            Self::Bf16(values) => values.into_iter().map(bf16::to_f32).collect(),
+        }
+    }
+}

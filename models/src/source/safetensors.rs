@@ -1,0 +1,141 @@
+//! Safetensors: one file, or the shards that an index names.
+
+mod header;
+mod index;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use bytemuck::{Pod, Zeroable};
+use half::{bf16, f16};
+
+use super::{HostTensor, WeightSource};
+use crate::ModelError;
+use header::{DataType, Entry};
+
+/// Name of the only file of an unsharded checkpoint.
+const SINGLE_FILE: &str = "model.safetensors";
+/// Name of the list of shards.
+const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// The weights of a folder in the hub's layout: `model.safetensors`, or `model.safetensors.index.json` and the
+/// shards it names.
+#[derive(Debug)]
+pub struct SafetensorsFolder {
+    folder: PathBuf,
+    files: Vec<PathBuf>,
+    /// By tensor name: which of `files`, and where in it.
+    tensors: BTreeMap<String, (usize, Entry)>,
+}
+
+impl SafetensorsFolder {
+    /// Reads and checks the headers of all files; no tensor is read.
+    ///
+    /// Errors when there are no weights in this format, when a file is truncated, when a header contradicts its
+    /// file, and when the index and the shards contradict each other.
+    pub fn open(folder: &Path) -> Result<Self, ModelError> {
+        let single = folder.join(SINGLE_FILE);
+        let index = folder.join(INDEX_FILE);
+        if single.is_file() {
+            let entries = header::read(&single)?;
+            let tensors = entries.into_iter().map(|(name, entry)| (name, (0, entry))).collect();
+            Ok(Self { folder: folder.to_owned(), files: vec![single], tensors })
+        } else if index.is_file() {
+            Self::open_shards(folder, &index)
+        } else {
+            let hint =
+                "rtune reads safetensors and GGUF: if the folder has pytorch_model.bin, convert it with \
+                        transformers' save_pretrained, which writes model.safetensors"
+                    .to_owned();
+            Err(ModelError::MissingFile { path: single, what: "the model's weights", hint })
+        }
+    }
+
+    fn open_shards(folder: &Path, index: &Path) -> Result<Self, ModelError> {
+        let weight_map = index::read(index)?;
+        let mut names: Vec<&String> = weight_map.values().collect();
+        names.sort_unstable();
+        names.dedup();
+        let files: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
+        let mut tensors: BTreeMap<String, (usize, Entry)> = BTreeMap::new();
+        for (number, path) in files.iter().enumerate() {
+            if !path.is_file() {
+                let hint = format!("{} names this shard: fetch it again", index.display());
+                return Err(ModelError::MissingFile {
+                    path: path.clone(),
+                    what: "a shard of the weights",
+                    hint,
+                });
+            }
+            for (name, entry) in header::read(path)? {
+                if let Some((first, _)) = tensors.get(&name) {
+                    let problem = format!("stands in {} too", files[*first].display());
+                    return Err(ModelError::tensor(path, &name, problem));
+                }
+                tensors.insert(name, (number, entry));
+            }
+        }
+        for (tensor, shard) in &weight_map {
+            let found = tensors.get(tensor).map(|(number, _)| &files[*number]);
+            if found != Some(&folder.join(shard)) {
+                let place = found.map_or("not there".to_owned(), |path| format!("in {}", path.display()));
+                let problem = format!("the index says it stands in {shard}, but it is {place}");
+                return Err(ModelError::tensor(index, tensor, problem));
+            }
+        }
+        Ok(Self { folder: folder.to_owned(), files, tensors })
+    }
+
+    /// The files that hold the weights, in the order of their names.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
+
+impl WeightSource for SafetensorsFolder {
+    fn names(&self) -> Vec<String> {
+        self.tensors.keys().cloned().collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.tensors.get(name).map(|(_, entry)| entry.shape.clone())
+    }
+
+    fn read(&self, name: &str) -> Result<HostTensor, ModelError> {
+        let Some((file, entry)) = self.tensors.get(name) else {
+            return Err(ModelError::MissingTensor { path: self.folder.clone(), tensor: name.to_owned() });
+        };
+        let path = &self.files[*file];
+        match &entry.data_type {
+            DataType::F32 => read_elements::<f32>(path, name, entry).map(HostTensor::F32),
+            DataType::F16 => read_elements::<f16>(path, name, entry).map(HostTensor::F16),
+            DataType::Bf16 => read_elements::<bf16>(path, name, entry).map(HostTensor::Bf16),
+            DataType::Other(other) => Err(ModelError::Unsupported {
+                path: path.clone(),
+                key: name.to_owned(),
+                found: other.clone(),
+                supported: "F32, F16, BF16".to_owned(),
+            }),
+        }
+    }
+}
+
+/// Reads the elements of one tensor straight into their vector. The header's check bounds the allocation by the
+/// length of the file.
+fn read_elements<T: Pod + Zeroable>(path: &Path, name: &str, entry: &Entry) -> Result<Vec<T>, ModelError> {
+    let mut values = vec![T::zeroed(); entry.element_count];
+    let mut file = File::open(path).map_err(ModelError::io(path))?;
+    file.seek(SeekFrom::Start(entry.start_bytes)).map_err(ModelError::io(path))?;
+    file.read_exact(bytemuck::cast_slice_mut(&mut values)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            ModelError::tensor(path, name, "the file has become shorter since it was opened")
+        }
+        _ => ModelError::io(path)(error),
+    })?;
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests;
