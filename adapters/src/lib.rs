@@ -1,1 +1,26 @@
-//! rtune-adapters.
+//! What is frozen and what is trained.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`weight`] | frozen matrices: NF4, bfloat16 or float32 in memory, unpacked in panels while they are multiplied |
+//! | [`linear`] | a linear layer: frozen weight, frozen bias, and LoRA beside it; forward and backward |
+//! | [`lora`] | which linears are adapted, with which rank and scale |
+//! | [`parameters`] | every trainable tensor as a named slice of one flat vector |
+//! | [`peft`] | adapter folders as the Python library PEFT reads and writes them |
+//! | [`merge`] | the weight with its adapter added |
+//!
+//! This crate knows no model family: linears carry the names that the checkpoint gives them.
+
+mod error;
+pub mod linear;
+pub mod lora;
+pub mod merge;
+pub mod parameters;
+pub mod peft;
+pub mod weight;
+
+pub use error::AdapterError;
+pub use linear::Linear;
+pub use lora::{LoraConfig, Scaling, Targets};
+pub use parameters::{ParameterEntry, Parameters};
+pub use weight::Weight;

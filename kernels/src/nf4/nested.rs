@@ -42,13 +42,21 @@ pub fn quantize_absmax(absmax: &[f32]) -> Nested {
     Nested { codes, map, absmax: nested_absmax, offset }
 }
 
-/// The index of the value nearest to `x`; of two equally near ones the lower.
+/// Steps of the table by which bitsandbytes' CPU kernel looks codes up.
+const BINS: f32 = 65_535.0;
+
+/// The index of the value nearest to `x`, as bitsandbytes' CPU kernel finds it: `x` is first rounded to one of 65,536
+/// equal steps between minus one and one, and the value nearest to that step is taken, of two equally near ones the
+/// lower. Near a midpoint this differs from the value nearest to `x` itself. Found by probing the kernel of 0.50.2:
+/// no difference in two million values.
 fn nearest(map: &[f32; 256], x: f32) -> u8 {
-    let right = map.partition_point(|&v| v < x);
+    let bin = ((x.clamp(-1.0, 1.0) + 1.0) * (BINS / 2.0) + 0.5).floor();
+    let centre = (f64::from(bin) / f64::from(BINS) * 2.0 - 1.0) as f32;
+    let right = map.partition_point(|&v| v < centre);
     let chosen = match right {
         0 => 0,
         256 => 255,
-        _ if (map[right] - x).abs() < (x - map[right - 1]).abs() => right,
+        _ if (map[right] - centre).abs() < (centre - map[right - 1]).abs() => right,
         _ => right - 1,
     };
     chosen as u8
@@ -74,13 +82,13 @@ pub fn dynamic_map() -> Box<[f32; 256]> {
     map
 }
 
-/// `torch.linspace(0.1, 1, count)` in `f32`: from both ends towards the middle.
+/// `torch.linspace(0.1, 1, count)` in `f32`: from both ends towards the middle, product and sum rounded once.
 fn linspace(count: usize) -> Vec<f32> {
     let (start, end) = (0.1_f32, 1.0_f32);
     let step = (end - start) / (count - 1) as f32;
-    (0..count)
-        .map(|i| if i < count / 2 { start + step * i as f32 } else { end - step * (count - 1 - i) as f32 })
-        .collect()
+    let from_start = |i: usize| step.mul_add(i as f32, start);
+    let from_end = |i: usize| (-step).mul_add((count - 1 - i) as f32, end);
+    (0..count).map(|i| if i < count / 2 { from_start(i) } else { from_end(i) }).collect()
 }
 
 /// Lanes of the vectors that torch's sum works in.
@@ -106,11 +114,9 @@ fn torch_sum(values: &[f32]) -> f32 {
             *sum += at(vector, lane);
         }
     }
-    for row in 1..ROWS {
-        for lane in 0..LANES {
-            let other = partial[row][lane];
-            partial[0][lane] += other;
-        }
+    let [first, others @ ..] = &mut partial;
+    for other in others {
+        add(first, other);
     }
     partial[0].iter().fold(total, |sum, lane| sum + lane)
 }
@@ -128,11 +134,9 @@ fn cascade(size: usize, load: impl Fn(usize, usize, usize) -> f32) -> [[f32; LAN
         }
     };
     let carry = |sums: &mut [[[f32; LANES]; ROWS]; LEVELS], from: usize, to: usize| {
-        for row in 0..ROWS {
-            for lane in 0..LANES {
-                let value = sums[from][row][lane];
-                sums[to][row][lane] += value;
-            }
+        let values = sums[from];
+        for (sum, value) in sums[to].iter_mut().zip(&values) {
+            add(sum, value);
         }
     };
     let mut i = 0;
@@ -157,4 +161,10 @@ fn cascade(size: usize, load: impl Fn(usize, usize, usize) -> f32) -> [[f32; LAN
         carry(&mut sums, level, 0);
     }
     sums[0]
+}
+
+fn add(sums: &mut [f32; LANES], values: &[f32; LANES]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += value;
+    }
 }

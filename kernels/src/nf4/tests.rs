@@ -63,13 +63,13 @@ fn codes_magnitudes_and_values_are_those_of_bitsandbytes() {
     assert_eq!(cases, 8);
 }
 
-/// What the CPU kernel of bitsandbytes 0.50.2 gives for rows that are no multiple of a block long: it begins a new
-/// count of blocks in every row, at the block in which the row begins, where quantisation (and its CUDA and generic
-/// kernels) count blocks over the whole tensor. Up to 0.08 off; no model of the hub has such rows, so ours is the
-/// right one, and this is here to show that the difference is that and nothing else.
+/// What the CPU kernel of bitsandbytes 0.50.2 gives for rows that are no multiple of a block long: it takes it that a
+/// row has `columns / 64` blocks, rounded down, where quantisation (and its CUDA and generic kernels) count blocks over
+/// the whole tensor. Up to 0.08 off; no model of the hub has such rows, so ours is the right one, and this is here to
+/// show that the difference is that and nothing else.
 fn by_rows(codes: &[u8], absmax: Absmax<'_>, columns: usize, count: usize) -> Vec<f32> {
     let value = |e: usize| CODE[usize::from(codes[e / 2] >> (4 - 4 * (e % 2)) & 15)];
-    (0..count).map(|e| value(e) * absmax.of(e / columns * columns / BLOCK + e % columns / BLOCK)).collect()
+    (0..count).map(|e| value(e) * absmax.of(e / columns * (columns / BLOCK) + e % columns / BLOCK)).collect()
 }
 
 fn check_values(codes: &[u8], absmax: Absmax<'_>, columns: usize, half: bool, want: &[f32], what: &str) {
@@ -79,9 +79,7 @@ fn check_values(codes: &[u8], absmax: Absmax<'_>, columns: usize, half: bool, wa
     let by_rows = by_rows(codes, absmax, columns, want.len());
     same_bits(&by_rows.iter().map(round).collect::<Vec<_>>(), want, what);
     if columns.is_multiple_of(BLOCK) {
-        same_bits(&whole.iter().map(round).collect::<Vec<_>>(), want, what);
-    } else {
-        assert_ne!(whole, by_rows, "{what}: the kernel of bitsandbytes has changed");
+        same_bits(&whole, &by_rows, what);
     }
     for (first, count) in [(1, 5), (63, 2), (64, 64), (130, 101)] {
         let mut part = vec![0.0_f32; count];

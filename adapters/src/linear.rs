@@ -1,0 +1,193 @@
+//! A linear layer with a frozen weight and, beside it, a trainable adapter.
+//!
+//! Legend: T tokens, I input features, O output features, R rank.
+
+use rtune_kernels::arena::{Arena, Buffer};
+use rtune_kernels::elementwise;
+use rtune_kernels::gemm::{Mat, MatMut, multiply};
+use rtune_kernels::real::Real;
+
+use crate::Weight;
+use crate::lora::Lora;
+
+/// `y = x Wᵀ + b + scale · (x Aᵀ) Bᵀ`.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    name: String,
+    weight: Weight,
+    bias: Option<Vec<f32>>,
+    /// The adapter, if there is one.
+    pub lora: Option<Lora>,
+}
+
+/// Whether a result replaces what stands in the output or is added to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Into {
+    /// Old contents are not read.
+    Overwrite,
+    /// Old contents are a summand: a residual, or a gradient from elsewhere.
+    Add,
+}
+
+impl Linear {
+    /// A layer without an adapter; `name` as in the checkpoint, without `.weight`.
+    ///
+    /// # Panics
+    /// If the bias has another length than the weight has rows.
+    #[must_use]
+    pub fn new(name: String, weight: Weight, bias: Option<Vec<f32>>) -> Self {
+        assert!(bias.as_ref().is_none_or(|b| b.len() == weight.rows()), "linear: bias");
+        Self { name, weight, bias, lora: None }
+    }
+
+    /// The name in the checkpoint, without `.weight`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The frozen weight, `[O, I]`.
+    #[must_use]
+    pub fn weight(&self) -> &Weight {
+        &self.weight
+    }
+
+    /// Replaces the frozen weight by one of the same shape: what merging does.
+    ///
+    /// # Panics
+    /// If the shape differs.
+    pub fn set_weight(&mut self, weight: Weight) {
+        assert!(
+            weight.rows() == self.out_features() && weight.columns() == self.in_features(),
+            "linear: shape"
+        );
+        self.weight = weight;
+    }
+
+    /// O.
+    #[must_use]
+    pub fn out_features(&self) -> usize {
+        self.weight.rows()
+    }
+
+    /// I.
+    #[must_use]
+    pub fn in_features(&self) -> usize {
+        self.weight.columns()
+    }
+
+    /// Frozen numbers: weight and bias.
+    #[must_use]
+    pub fn frozen_count(&self) -> usize {
+        self.in_features() * self.out_features() + self.bias.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Bytes of the frozen numbers.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.weight.size_bytes() + self.bias.as_ref().map_or(0, |b| b.len() * size_of::<f32>())
+    }
+
+    /// `y_to` (`[T, O]`) from `x_ti` (`[T, I]`). Gives `x Aᵀ`, `[T, R]`, if there is an adapter: [`Self::backward`]
+    /// wants it.
+    ///
+    /// # Panics
+    /// If the lengths do not fit.
+    pub fn forward<R: Real>(
+        &self,
+        parameters: &[R],
+        x_ti: &[R],
+        y_to: &mut [R],
+        into: Into,
+        arena: &Arena<R>,
+    ) -> Option<Buffer<R>> {
+        let (inputs, outputs) = (self.in_features(), self.out_features());
+        let tokens = x_ti.len() / inputs;
+        let x = Mat::new(x_ti, tokens, inputs);
+        let beta = self.begin(y_to, into, arena);
+        for rows in self.weight.panels() {
+            let panel = self.weight.panel(rows.clone(), arena);
+            let y = MatMut::strided(&mut y_to[rows.start..], tokens, rows.len(), outputs);
+            multiply(y, beta, R::one(), x, Mat::new(&panel, rows.len(), inputs).t());
+        }
+        let lora = self.lora.as_ref()?;
+        let mut p_tr = arena.take(tokens * lora.rank);
+        let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
+        let b = Mat::new(&parameters[lora.b.clone()], outputs, lora.rank);
+        multiply(MatMut::new(&mut p_tr, tokens, lora.rank), R::zero(), R::one(), x, a.t());
+        let p = Mat::new(&p_tr, tokens, lora.rank);
+        multiply(MatMut::new(y_to, tokens, outputs), R::one(), R::of(lora.scale), p, b.t());
+        Some(p_tr)
+    }
+
+    /// Puts the bias into the output and says whether the output is a summand then.
+    fn begin<R: Real>(&self, y_to: &mut [R], into: Into, arena: &Arena<R>) -> R {
+        match (&self.bias, into) {
+            (None, Into::Overwrite) => R::zero(),
+            (None, Into::Add) => R::one(),
+            (Some(bias), Into::Overwrite) => {
+                elementwise::fill_rows(bias, y_to);
+                R::one()
+            }
+            (Some(bias), Into::Add) => {
+                let mut rows = arena.take(y_to.len());
+                elementwise::fill_rows(bias, &mut rows);
+                elementwise::add(&rows, y_to);
+                R::one()
+            }
+        }
+    }
+
+    /// Adds the gradients of the adapter to `gradients` (laid out as the parameters), and that of the input to `dx_ti`
+    /// unless nothing below is trained.
+    ///
+    /// `x_ti`: the input of [`Self::forward`]; `p_tr`: what it gave; `dy_to`: `[T, O]`. With `q = dy B`:
+    /// `dx = dy W + scale · q A`, `dA += scale · qᵀ x`, `dB += scale · dyᵀ p`.
+    ///
+    /// # Panics
+    /// If the lengths do not fit, or there is an adapter and no `p_tr`.
+    #[expect(clippy::too_many_arguments, reason = "what a backward pass reads, and the two places it writes")]
+    pub fn backward<R: Real>(
+        &self,
+        parameters: &[R],
+        x_ti: &[R],
+        p_tr: Option<&[R]>,
+        dy_to: &[R],
+        gradients: &mut [R],
+        dx_ti: Option<(&mut [R], Into)>,
+        arena: &Arena<R>,
+    ) {
+        let (inputs, outputs) = (self.in_features(), self.out_features());
+        let tokens = dy_to.len() / outputs;
+        let dy = Mat::new(dy_to, tokens, outputs);
+        let q_tr = self.lora.as_ref().map(|lora| {
+            let mut q_tr = arena.take(tokens * lora.rank);
+            let b = Mat::new(&parameters[lora.b.clone()], outputs, lora.rank);
+            multiply(MatMut::new(&mut q_tr, tokens, lora.rank), R::zero(), R::one(), dy, b);
+            q_tr
+        });
+        if let (Some(lora), Some(q_tr)) = (&self.lora, &q_tr) {
+            let p_tr = p_tr.unwrap_or_else(|| panic!("{}: the forward pass gave a projection", self.name));
+            let (q, p) = (Mat::new(q_tr, tokens, lora.rank), Mat::new(p_tr, tokens, lora.rank));
+            let (x, scale) = (Mat::new(x_ti, tokens, inputs), R::of(lora.scale));
+            let da = MatMut::new(&mut gradients[lora.a.clone()], lora.rank, inputs);
+            multiply(da, R::one(), scale, q.t(), x);
+            let db = MatMut::new(&mut gradients[lora.b.clone()], outputs, lora.rank);
+            multiply(db, R::one(), scale, dy.t(), p);
+        }
+        let Some((dx_ti, into)) = dx_ti else { return };
+        let mut beta = if into == Into::Add { R::one() } else { R::zero() };
+        for rows in self.weight.panels() {
+            let panel = self.weight.panel(rows.clone(), arena);
+            let dy = Mat::strided(&dy_to[rows.start..], tokens, rows.len(), outputs);
+            let dx = MatMut::new(dx_ti, tokens, inputs);
+            multiply(dx, beta, R::one(), dy, Mat::new(&panel, rows.len(), inputs));
+            beta = R::one();
+        }
+        if let (Some(lora), Some(q_tr)) = (&self.lora, &q_tr) {
+            let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
+            let dx = MatMut::new(dx_ti, tokens, inputs);
+            multiply(dx, R::one(), R::of(lora.scale), Mat::new(q_tr, tokens, lora.rank), a);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! LoRA (Hu et al., arXiv 2106.09685): which linears are adapted, and how.
+
+use std::ops::Range;
+
+use regex::Regex;
+use rtune_kernels::real::Real;
+
+use crate::{AdapterError, Linear, Parameters};
+
+/// Largest rank. Above the width of the largest models' narrow side an adapter is no smaller than the weight.
+pub const MAX_RANK: usize = 4096;
+
+/// How an adapter's output is scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scaling {
+    /// `alpha / rank`.
+    Standard,
+    /// `alpha / sqrt(rank)` (rsLoRA, arXiv 2312.03732).
+    RankStabilized,
+}
+
+/// Which linears of the blocks are adapted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// All of them.
+    AllLinear,
+    /// Those whose name is, or ends with a dot and, one of these.
+    Names(Vec<String>),
+}
+
+/// What PEFT calls `LoraConfig`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoraConfig {
+    /// Rank `r`.
+    pub rank: usize,
+    /// `lora_alpha`.
+    pub alpha: f64,
+    /// How the scale follows from rank and alpha.
+    pub scaling: Scaling,
+    /// Which linears.
+    pub targets: Targets,
+    /// Ranks of linears whose name matches, `(.*\.)?(pattern)$` as in PEFT; the first match counts.
+    pub rank_pattern: Vec<(String, usize)>,
+    /// Alphas of linears whose name matches, likewise.
+    pub alpha_pattern: Vec<(String, f64)>,
+}
+
+impl LoraConfig {
+    /// Rank and scale of the linear called `name`.
+    ///
+    /// # Errors
+    /// If a pattern is no regular expression, or the rank is 0 or above [`MAX_RANK`], or alpha is not above 0.
+    pub fn of(&self, name: &str) -> Result<(usize, f64), AdapterError> {
+        let rank = find(&self.rank_pattern, name)?.unwrap_or(self.rank);
+        let alpha = find(&self.alpha_pattern, name)?.unwrap_or(self.alpha);
+        if rank == 0 || rank > MAX_RANK {
+            return Err(AdapterError::Config(format!(
+                "rank of `{name}`: expected 1 to {MAX_RANK}, found {rank}"
+            )));
+        }
+        if !(alpha.is_finite() && alpha > 0.0) {
+            return Err(AdapterError::Config(format!(
+                "alpha of `{name}`: expected a number above 0, found {alpha}"
+            )));
+        }
+        let divisor = match self.scaling {
+            Scaling::Standard => rank as f64,
+            Scaling::RankStabilized => (rank as f64).sqrt(),
+        };
+        Ok((rank, alpha / divisor))
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        match &self.targets {
+            Targets::AllLinear => true,
+            Targets::Names(targets) => targets.iter().any(|t| is_called(name, t)),
+        }
+    }
+}
+
+fn is_called(name: &str, target: &str) -> bool {
+    name.strip_suffix(target).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+fn find<T: Copy>(patterns: &[(String, T)], name: &str) -> Result<Option<T>, AdapterError> {
+    for (pattern, value) in patterns {
+        let whole = Regex::new(&format!(r"^(.*\.)?({pattern})$")).map_err(|e| {
+            AdapterError::Config(format!("pattern `{pattern}` is no regular expression: {e}"))
+        })?;
+        if whole.is_match(name) {
+            return Ok(Some(*value));
+        }
+    }
+    Ok(None)
+}
+
+/// The place of one adapter in the flat vector of parameters.
+#[derive(Clone, Debug)]
+pub struct Lora {
+    /// `A`, `[rank, in]`.
+    pub a: Range<usize>,
+    /// `B`, `[out, rank]`.
+    pub b: Range<usize>,
+    /// Rank.
+    pub rank: usize,
+    /// Factor on `B A x`.
+    pub scale: f64,
+}
+
+/// Puts adapters beside the wanted `linears` and gives their parameters, all zero, `A` before `B` in the order of the
+/// linears.
+///
+/// # Errors
+/// If a target names no linear, no linear is wanted, or [`LoraConfig::of`] fails.
+pub fn attach<'a, R: Real>(
+    linears: impl IntoIterator<Item = &'a mut Linear>,
+    config: &LoraConfig,
+) -> Result<Parameters<R>, AdapterError> {
+    let mut parameters = Parameters::new();
+    let mut names = Vec::new();
+    for linear in linears {
+        names.push(linear.name().to_owned());
+        linear.lora = None;
+        if !config.wants(linear.name()) {
+            continue;
+        }
+        let (rank, scale) = config.of(linear.name())?;
+        let (inputs, outputs) = (linear.in_features(), linear.out_features());
+        let a = parameters.push(format!("{}.lora_A.weight", linear.name()), vec![rank, inputs]);
+        let b = parameters.push(format!("{}.lora_B.weight", linear.name()), vec![outputs, rank]);
+        linear.lora = Some(Lora { a, b, rank, scale });
+    }
+    check_targets(config, &names)?;
+    Ok(parameters)
+}
+
+fn check_targets(config: &LoraConfig, names: &[String]) -> Result<(), AdapterError> {
+    let Targets::Names(targets) = &config.targets else { return Ok(()) };
+    let missing: Vec<String> =
+        targets.iter().filter(|t| !names.iter().any(|n| is_called(n, t))).cloned().collect();
+    if targets.is_empty() {
+        return Err(AdapterError::Config("no targets: an adapter on nothing would do nothing".to_owned()));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut available: Vec<String> =
+        names.iter().filter_map(|n| n.rsplit('.').next()).map(str::to_owned).collect();
+    available.sort_unstable();
+    available.dedup();
+    Err(AdapterError::NoSuchTarget { targets: missing, available })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Weight;
+
+    fn config() -> LoraConfig {
+        LoraConfig {
+            rank: 4,
+            alpha: 8.0,
+            scaling: Scaling::Standard,
+            targets: Targets::AllLinear,
+            rank_pattern: vec![("q_proj".into(), 2), (r"layers\.1\.mlp.*".into(), 7)],
+            alpha_pattern: vec![("v_proj".into(), 3.0)],
+        }
+    }
+
+    #[test]
+    fn patterns_match_as_in_peft() {
+        let c = config();
+        assert_eq!(c.of("model.layers.0.self_attn.q_proj").expect("q"), (2, 4.0));
+        assert_eq!(c.of("model.layers.1.mlp.down_proj").expect("down"), (7, 8.0 / 7.0));
+        assert_eq!(c.of("model.layers.0.self_attn.v_proj").expect("v"), (4, 0.75));
+        assert_eq!(c.of("model.layers.0.self_attn.faq_proj").expect("other"), (4, 2.0));
+        let stable = LoraConfig { scaling: Scaling::RankStabilized, ..config() };
+        assert_eq!(stable.of("x.o_proj").expect("o"), (4, 4.0));
+    }
+
+    #[test]
+    fn a_target_that_names_nothing_is_refused_with_the_names_there_are() {
+        let mut linears = [Linear::new("m.q_proj".into(), Weight::from_f32(3, 2, vec![0.0; 6]), None)];
+        let wanted =
+            LoraConfig { targets: Targets::Names(vec!["q_proj".into(), "c_attn".into()]), ..config() };
+        let error = attach::<f32>(&mut linears, &wanted).expect_err("refused");
+        assert_eq!(error.to_string(), "no linear layer of the model is called `c_attn`");
+        assert!(error.hint().expect("a hint").starts_with("the model has q_proj;"));
+        let half = LoraConfig { targets: Targets::Names(vec!["proj".into()]), ..config() };
+        assert!(attach::<f32>(&mut linears, &half).is_err(), "a name is matched by whole parts");
+    }
+}

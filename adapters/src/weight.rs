@@ -1,0 +1,199 @@
+//! Frozen matrices in memory.
+
+use std::ops::Range;
+
+use half::bf16;
+use rtune_kernels::arena::{Arena, Buffer};
+use rtune_kernels::nf4::{self, Absmax, Nested};
+use rtune_kernels::real::Real;
+
+/// Elements that are unpacked at a time: 4 MiB of `f32`, which stays in the cache while it is multiplied, and large
+/// enough that the product runs at full rate. Fixed, since the order of sums follows it.
+const PANEL_ELEMENTS: usize = 1 << 20;
+
+/// A frozen matrix `[rows, columns]`, row-major.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    rows: usize,
+    columns: usize,
+    storage: Storage,
+}
+
+#[derive(Clone, Debug)]
+enum Storage {
+    F32(Vec<f32>),
+    Bf16(Vec<bf16>),
+    Nf4 { codes: Vec<u8>, magnitudes: Magnitudes },
+}
+
+#[derive(Clone, Debug)]
+enum Magnitudes {
+    Plain(Vec<f32>),
+    Nested(Nested),
+}
+
+impl Magnitudes {
+    fn view(&self) -> Absmax<'_> {
+        match self {
+            Self::Plain(values) => Absmax::Plain(values),
+            Self::Nested(nested) => Absmax::Nested(nested),
+        }
+    }
+}
+
+impl Weight {
+    /// A matrix kept in `f32`.
+    ///
+    /// # Panics
+    /// If `values` has another length than `rows * columns`; so do the other constructors.
+    #[must_use]
+    pub fn from_f32(rows: usize, columns: usize, values: Vec<f32>) -> Self {
+        assert_eq!(values.len(), rows * columns, "weight: length");
+        Self { rows, columns, storage: Storage::F32(values) }
+    }
+
+    /// A matrix kept in `bfloat16`.
+    #[must_use]
+    pub fn from_bf16(rows: usize, columns: usize, values: Vec<bf16>) -> Self {
+        assert_eq!(values.len(), rows * columns, "weight: length");
+        Self { rows, columns, storage: Storage::Bf16(values) }
+    }
+
+    /// A matrix quantised to NF4 in blocks of 64; `double` quantises the magnitudes too.
+    #[must_use]
+    pub fn quantized(rows: usize, columns: usize, values: &[f32], double: bool) -> Self {
+        assert_eq!(values.len(), rows * columns, "weight: length");
+        let mut codes = vec![0; values.len().div_ceil(2)];
+        let mut absmax = vec![0.0; values.len().div_ceil(nf4::BLOCK)];
+        nf4::quantize(values, &mut codes, &mut absmax);
+        let magnitudes = if double {
+            Magnitudes::Nested(nf4::quantize_absmax(&absmax))
+        } else {
+            Magnitudes::Plain(absmax)
+        };
+        Self { rows, columns, storage: Storage::Nf4 { codes, magnitudes } }
+    }
+
+    /// Output features of a linear layer, or tokens of an embedding.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Input features, or the width of an embedding.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Bytes that the numbers take in memory.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        match &self.storage {
+            Storage::F32(values) => values.len() * 4,
+            Storage::Bf16(values) => values.len() * 2,
+            Storage::Nf4 { codes, magnitudes: Magnitudes::Plain(absmax) } => codes.len() + absmax.len() * 4,
+            Storage::Nf4 { codes, magnitudes: Magnitudes::Nested(nested) } => {
+                codes.len() + nested.codes.len() + (nested.absmax.len() + nested.map.len() + 1) * 4
+            }
+        }
+    }
+
+    /// The bounds of the panels that [`Self::panel`] is asked for, in order.
+    pub fn panels(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (rows, step) = (self.rows, (PANEL_ELEMENTS / self.columns.max(1)).max(1));
+        (0..rows).step_by(step).map(move |start| start..(start + step).min(rows))
+    }
+
+    /// Rows `rows` as numbers: borrowed where they stand so in memory, else unpacked into a buffer of `arena`.
+    #[must_use]
+    pub fn panel<'a, R: Real>(&'a self, rows: Range<usize>, arena: &Arena<R>) -> Panel<'a, R> {
+        let (first, count) = (rows.start * self.columns, rows.len() * self.columns);
+        if let Storage::F32(values) = &self.storage
+            && let Some(view) = R::view_f32(&values[first..first + count])
+        {
+            return Panel::Borrowed(view);
+        }
+        let mut buffer = arena.take(count);
+        self.unpack(first, &mut buffer);
+        Panel::Unpacked(buffer)
+    }
+
+    /// One row into `out`, `[columns]`: the gather of an embedding.
+    ///
+    /// # Panics
+    /// If the row is beyond the matrix or `out` has another length.
+    pub fn row<R: Real>(&self, row: usize, out: &mut [R]) {
+        assert!(row < self.rows && out.len() == self.columns, "weight: row");
+        self.unpack(row * self.columns, out);
+    }
+
+    fn unpack<R: Real>(&self, first: usize, out: &mut [R]) {
+        match &self.storage {
+            Storage::F32(values) => {
+                for (out, &value) in out.iter_mut().zip(&values[first..]) {
+                    *out = R::of_f32(value);
+                }
+            }
+            Storage::Bf16(values) => {
+                for (out, value) in out.iter_mut().zip(&values[first..]) {
+                    *out = R::of_f32(value.to_f32());
+                }
+            }
+            Storage::Nf4 { codes, magnitudes } => nf4::dequantize(codes, magnitudes.view(), first, out),
+        }
+    }
+}
+
+/// A panel of a [`Weight`].
+#[derive(Debug)]
+pub enum Panel<'a, R: Real> {
+    /// A part of the weight itself.
+    Borrowed(&'a [R]),
+    /// Unpacked numbers.
+    Unpacked(Buffer<R>),
+}
+
+impl<R: Real> std::ops::Deref for Panel<'_, R> {
+    type Target = [R];
+    fn deref(&self) -> &[R] {
+        match self {
+            Self::Borrowed(slice) => slice,
+            Self::Unpacked(buffer) => buffer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_cover_every_row_once_and_agree_with_rows() {
+        let (rows, columns) = (2500, 960);
+        let values: Vec<f32> = (0..rows * columns).map(|i| ((i % 1013) as f32 - 506.0) / 506.0).collect();
+        let arena = Arena::<f32>::new();
+        for weight in [
+            Weight::from_f32(rows, columns, values.clone()),
+            Weight::from_bf16(rows, columns, values.iter().map(|&v| bf16::from_f32(v)).collect()),
+            Weight::quantized(rows, columns, &values, true),
+        ] {
+            let panels: Vec<_> = weight.panels().collect();
+            assert_eq!(panels.iter().map(Range::len).sum::<usize>(), rows);
+            let last = panels.last().expect("panels").clone();
+            let panel = weight.panel(last.clone(), &arena);
+            let mut row = vec![0.0; columns];
+            weight.row(last.start + 1, &mut row);
+            assert_eq!(panel[columns..2 * columns], row[..]);
+            let worst = row.iter().zip(&values[(last.start + 1) * columns..]).map(|(a, b)| (a - b).abs());
+            assert!(worst.fold(0.0, f32::max) < 0.2);
+        }
+    }
+
+    #[test]
+    fn nf4_takes_half_a_byte_and_a_little() {
+        let weight = Weight::quantized(512, 512, &vec![0.5; 512 * 512], true);
+        let bytes_each = weight.size_bytes() as f64 / (512.0 * 512.0);
+        assert!((bytes_each - 0.5159).abs() < 0.005, "{bytes_each}");
+    }
+}
