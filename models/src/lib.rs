@@ -6,8 +6,12 @@
 
 pub mod config;
 mod error;
-pub mod source;
+mod open;
+mod source;
+mod tokenizer;
 
 pub use config::{ModelConfig, Rope, RopeScaling};
 pub use error::ModelError;
-pub use source::{HostTensor, WeightSource};
+pub use open::{BaseModel, open};
+pub use source::{GgufFile, HostTensor, SafetensorsFolder, WeightSource};
+pub use tokenizer::SpecialTokenStrings;
