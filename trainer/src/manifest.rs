@@ -7,7 +7,7 @@ use rtune_data::{Example, Prepared};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::{FORMAT, read_json, write_json};
+use crate::checkpoint::{read_json, write_json};
 use crate::error::TrainerError;
 use crate::files;
 
@@ -17,7 +17,7 @@ const FILE: &str = "manifest.json";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// [`crate::checkpoint::FORMAT`].
     pub format: u64,
     /// Name of each file of the base to its SHA-256.
     pub base: BTreeMap<String, String>,
@@ -25,7 +25,7 @@ pub struct Manifest {
     pub tokenizer: String,
     /// SHA-256 of the chat template's source.
     pub template: String,
-    /// Name of each data file to its hash.
+    /// Name of each data file to its SHA-256.
     pub data: BTreeMap<String, String>,
     /// SHA-256 over tokens and supervision of all rows, training and validation.
     pub prepared_rows: String,

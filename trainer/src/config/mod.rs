@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 pub use names::KEYS;
 pub use problem::{ConfigError, Problem, Problems};
+pub use rtune_adapters::{LoraConfig, Scaling, Targets};
+pub use rtune_data::{Duplicates, OverLong, StepSize, TrainOn, Validation};
 
 /// A checked configuration in which every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,35 +77,9 @@ pub enum QuantizationSection {
 #[derive(Clone, Debug, PartialEq)]
 pub enum LoraSection {
     /// Start from fresh matrices.
-    New(LoraShape),
+    New(LoraConfig),
     /// Start from this folder, which also says rank, scale and targets.
     From(PathBuf),
-}
-
-/// Size, scale and places of fresh adapters.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoraShape {
-    /// Inner width of every pair.
-    pub rank: usize,
-    /// Numerator of the scale.
-    pub alpha: f64,
-    /// Names of linears; `None` is every linear of the blocks.
-    pub targets: Option<Vec<String>>,
-    /// Denominator of the scale.
-    pub scaling: Scaling,
-    /// Other ranks for the linears whose names match, as in `peft`.
-    pub rank_pattern: BTreeMap<String, usize>,
-    /// Other alphas for the linears whose names match, as in `peft`.
-    pub alpha_pattern: BTreeMap<String, f64>,
-}
-
-/// What alpha is divided by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scaling {
-    /// The rank.
-    Standard,
-    /// The square root of the rank.
-    RankStabilized,
 }
 
 /// What is learnt and what is held back.
@@ -117,6 +93,8 @@ pub struct DataSection {
     pub validation: Validation,
     /// A chat template in place of the base's own.
     pub template: Option<PathBuf>,
+    /// What a template that asks for the date prints, as `YYYY-MM-DD`; without it such templates fall back on their own.
+    pub template_date: Option<String>,
     /// Longest row.
     pub max_tokens: usize,
     /// What happens to longer ones.
@@ -127,46 +105,6 @@ pub struct DataSection {
     pub shuffle: bool,
     /// Whether exact duplicates are removed.
     pub duplicates: Duplicates,
-}
-
-/// Where the validation rows come from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Validation {
-    /// There are none.
-    None,
-    /// This part of the training rows, by the hash of their content.
-    Fraction(f64),
-    /// These files.
-    Files(Vec<PathBuf>),
-}
-
-/// What happens to a row longer than `max-tokens`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OverLong {
-    /// The run is refused, with the names of the rows.
-    Error,
-    /// The row is left out, and counted.
-    Drop,
-    /// The front of the prompt is cut.
-    TruncatePrompt,
-}
-
-/// Which assistant turns carry loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrainOn {
-    /// Every one.
-    All,
-    /// The last.
-    Last,
-}
-
-/// What happens to exact duplicates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Duplicates {
-    /// The first is kept.
-    Remove,
-    /// All are kept.
-    Keep,
 }
 
 /// The steps.
@@ -207,15 +145,6 @@ pub enum Length {
     Epochs(u64),
     /// So many steps.
     Steps(u64),
-}
-
-/// What one step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepSize {
-    /// So many rows.
-    Rows(usize),
-    /// Rows of about so many tokens.
-    Tokens(usize),
 }
 
 /// How the learning rate falls after the warm-up.

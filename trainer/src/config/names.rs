@@ -18,6 +18,7 @@ pub const KEYS: &[&str] = &[
     "data.golden",
     "data.validation",
     "data.template",
+    "data.template-date",
     "data.max-tokens",
     "data.over-long",
     "data.train-on",

@@ -4,9 +4,10 @@ use super::problem::Problem;
 use super::reader::{Section, as_number};
 use super::tree::{Table, Value};
 use super::*;
+use rtune_data::Date;
 
-/// Widest LoRA pair: at 4096 a pair is no longer small beside any linear of today's models.
-const MOST_RANK: u64 = 4096;
+/// Widest LoRA pair.
+const MOST_RANK: u64 = rtune_adapters::lora::MAX_RANK as u64;
 /// Longest row: positions of the longest published context, 10 million tokens, fit below.
 const MOST_TOKENS: u64 = 1 << 24;
 /// The batches of every epoch are counted before the first step.
@@ -113,17 +114,18 @@ fn lora(mut section: Section<'_, '_>) -> LoraSection {
     }
     let rank_pattern = ranks.into_iter().map(|(name, rank)| (name, rank as usize)).collect();
     let alpha = alpha.unwrap_or(2.0 * rank as f64);
-    LoraSection::New(LoraShape { rank, alpha, targets, scaling, rank_pattern, alpha_pattern })
+    LoraSection::New(LoraConfig { rank, alpha, targets, scaling, rank_pattern, alpha_pattern })
 }
 
-fn targets(section: &mut Section<'_, '_>) -> Option<Vec<String>> {
+fn targets(section: &mut Section<'_, '_>) -> Targets {
     const EXPECTED: &str = "\"all-linear\" or a list of names of linears";
-    let node = section.any("targets")?;
-    match &node.value {
+    let Some(node) = section.any("targets") else { return Targets::AllLinear };
+    let names = match &node.value {
         Value::String(text) if text == "all-linear" => None,
         Value::Array(_) => section.strings_of("targets", node, EXPECTED),
         _ => section.expected("targets", node, EXPECTED),
-    }
+    };
+    names.map_or(Targets::AllLinear, Targets::Names)
 }
 
 fn data(file: &str, mut section: Section<'_, '_>) -> Option<DataSection> {
@@ -134,6 +136,7 @@ fn data(file: &str, mut section: Section<'_, '_>) -> Option<DataSection> {
     let golden = section.paths("golden").unwrap_or_default();
     let validation = validation(&mut section);
     let template = section.string("template").map(PathBuf::from);
+    let template_date = template_date(&mut section);
     let max_tokens = section.integer("max-tokens", 2, MOST_TOKENS).map_or(DEFAULT_MAX_TOKENS, |n| n as usize);
     let over_long =
         [("error", OverLong::Error), ("drop", OverLong::Drop), ("truncate-prompt", OverLong::TruncatePrompt)];
@@ -149,12 +152,24 @@ fn data(file: &str, mut section: Section<'_, '_>) -> Option<DataSection> {
         golden,
         validation,
         template,
+        template_date,
         max_tokens,
         over_long,
         train_on,
         shuffle,
         duplicates,
     })
+}
+
+fn template_date(section: &mut Section<'_, '_>) -> Option<String> {
+    let node = section.any("template-date")?;
+    let text = match &node.value {
+        Value::String(text) | Value::Other(text) => {
+            Some(text).filter(|text| text.parse::<Date>().is_ok()).cloned()
+        }
+        _ => None,
+    };
+    text.or_else(|| section.expected("template-date", node, "a date such as 2026-01-31"))
 }
 
 fn validation(section: &mut Section<'_, '_>) -> Validation {

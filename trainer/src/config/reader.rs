@@ -1,6 +1,5 @@
 //! A typed reader over one table: takes keys out, and collects what is wrong with them.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::names;
@@ -122,19 +121,20 @@ impl<'a, 'p> Section<'a, 'p> {
         (self.problems.len() == before).then_some(texts)
     }
 
-    /// A table from names to numbers for which `holds`.
+    /// A table from names to numbers for which `holds`, in the order of the text.
     pub(super) fn numbers(
         &mut self,
         key: &'static str,
         range: &str,
         holds: fn(f64) -> bool,
-    ) -> BTreeMap<String, f64> {
-        let mut numbers = BTreeMap::new();
-        for (name, (_, node)) in self.table(key).into_iter().flatten() {
+    ) -> Vec<(String, f64)> {
+        let mut entries: Vec<(&String, &Node)> =
+            self.table(key).into_iter().flatten().map(|(name, (_, node))| (name, node)).collect();
+        entries.sort_by_key(|(_, node)| node.offset);
+        let mut numbers = Vec::new();
+        for (name, node) in entries {
             match as_number(&node.value).filter(|number| holds(*number)) {
-                Some(number) => {
-                    numbers.insert(name.clone(), number);
-                }
+                Some(number) => numbers.push((name.clone(), number)),
                 None => self.report_expected(&format!("{key}.{name}"), node, range, None),
             }
         }

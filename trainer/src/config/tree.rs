@@ -16,6 +16,8 @@ pub(super) type Place = std::sync::Arc<str>;
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) place: Place,
+    /// Byte offset in its text, which tells the order of a table's entries.
+    pub(super) offset: usize,
     pub(super) value: Value,
 }
 
@@ -100,7 +102,8 @@ pub(super) fn lay_over(table: &mut Table, argument: &str) -> Result<(), Problem>
     };
     let mut here = table;
     for section in sections {
-        let empty = || (place.clone(), Node { place: place.clone(), value: Value::Table(Table::new()) });
+        let empty =
+            || (place.clone(), Node { place: place.clone(), offset: 0, value: Value::Table(Table::new()) });
         let (_, node) = here.entry(section.to_owned()).or_insert_with(empty);
         match &mut node.value {
             Value::Table(inner) => here = inner,
@@ -110,17 +113,21 @@ pub(super) fn lay_over(table: &mut Table, argument: &str) -> Result<(), Problem>
             }
         }
     }
-    here.insert(last.to_owned(), (place.clone(), Node { place: place.clone(), value }));
+    here.insert(last.to_owned(), (place.clone(), Node { place: place.clone(), offset: 0, value }));
     Ok(())
 }
 
 fn table_of(table: &DeTable<'_>, place_of: &dyn Fn(usize) -> Place) -> Table {
     let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
         let name: &std::borrow::Cow<'_, str> = key.get_ref();
-        let node = Node { place: place_of(value.span().start), value: value_of(value.get_ref(), place_of) };
-        (name.to_string(), (place_of(key.span().start), node))
+        (name.to_string(), (place_of(key.span().start), node_of(value, place_of)))
     };
     table.iter().map(entry).collect()
+}
+
+fn node_of(value: &toml::Spanned<DeValue<'_>>, place_of: &dyn Fn(usize) -> Place) -> Node {
+    let offset = value.span().start;
+    Node { place: place_of(offset), offset, value: value_of(value.get_ref(), place_of) }
 }
 
 fn value_of(value: &DeValue<'_>, place_of: &dyn Fn(usize) -> Place) -> Value {
@@ -136,13 +143,7 @@ fn value_of(value: &DeValue<'_>, place_of: &dyn Fn(usize) -> Place) -> Value {
         },
         DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Datetime(date) => Value::Other(date.to_string()),
-        DeValue::Array(items) => {
-            let node = |item: &toml::Spanned<DeValue<'_>>| Node {
-                place: place_of(item.span().start),
-                value: value_of(item.get_ref(), place_of),
-            };
-            Value::Array(items.iter().map(node).collect())
-        }
+        DeValue::Array(items) => Value::Array(items.iter().map(|item| node_of(item, place_of)).collect()),
         DeValue::Table(table) => Value::Table(table_of(table, place_of)),
     }
 }

@@ -79,8 +79,8 @@ fn lora(out: &mut Document, lora: &LoraSection) {
     out.count("rank", shape.rank as u64);
     out.line("alpha", shape.alpha);
     match &shape.targets {
-        None => out.line("targets", "all-linear"),
-        Some(names) => out.line("targets", names.clone()),
+        Targets::AllLinear => out.line("targets", "all-linear"),
+        Targets::Names(names) => out.line("targets", names.clone()),
     }
     out.line(
         "scaling",
@@ -113,6 +113,9 @@ fn data(out: &mut Document, data: &DataSection) {
     }
     if let Some(template) = &data.template {
         out.line("template", template.display().to_string());
+    }
+    if let Some(date) = &data.template_date {
+        out.line("template-date", date.clone());
     }
     out.count("max-tokens", data.max_tokens as u64);
     out.line(
