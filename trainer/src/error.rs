@@ -11,6 +11,34 @@ pub enum TrainerError {
     /// A file or folder of the run cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The rows cannot be used.
+    #[error(transparent)]
+    Data(#[from] rtune_data::DataError),
+    /// The base cannot be used.
+    #[error(transparent)]
+    Model(#[from] rtune_models::ModelError),
+    /// The adapter cannot be used.
+    #[error(transparent)]
+    Adapter(#[from] rtune_adapters::AdapterError),
+    /// The run's own configuration cannot be read.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// There is no chat template.
+    #[error("the base `{base}` has no chat template")]
+    NoTemplate {
+        /// The base.
+        base: PathBuf,
+    },
+    /// The tokenizer gives tokens that the model does not have.
+    #[error("`{base}`: the tokenizer gives token {token}, the model has {vocabulary} tokens")]
+    NoSuchToken {
+        /// The base.
+        base: PathBuf,
+        /// The largest token of the rows.
+        token: u32,
+        /// Rows of the embedding.
+        vocabulary: usize,
+    },
     /// Another process works in the run folder.
     #[error("the run folder `{folder}` is in use by another process")]
     InUse {
@@ -94,7 +122,16 @@ impl TrainerError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::File(_) | Self::InUse { .. } | Self::NotFinite { .. } => false,
-            Self::NotEmpty { .. }
+            Self::Adapter(rtune_adapters::AdapterError::Io { source, .. })
+            | Self::Model(rtune_models::ModelError::Io { source, .. })
+            | Self::Data(rtune_data::DataError::Unreadable { source, .. }) => !is_of_the_machine(source),
+            Self::Data(_)
+            | Self::Model(_)
+            | Self::Adapter(_)
+            | Self::Config(_)
+            | Self::NoTemplate { .. }
+            | Self::NoSuchToken { .. }
+            | Self::NotEmpty { .. }
             | Self::NotARun { .. }
             | Self::OtherConfig { .. }
             | Self::OtherInput { .. }
@@ -108,6 +145,12 @@ impl TrainerError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::File(error) => return file_hint(error),
+            Self::Data(error) => return error.hint(),
+            Self::Model(error) => return error.hint(),
+            Self::Adapter(error) => return adapter_hint(error),
+            Self::Config(_) => "the file was written by the run: bring it back, or choose another `output.dir`",
+            Self::NoTemplate { .. } => "name a Jinja file by `data.template`",
+            Self::NoSuchToken { .. } => "tokenizer.json and config.json are of two models",
             Self::InUse { .. } => "wait for it, stop it, or choose another `output.dir`",
             Self::NotEmpty { .. } => "go on with it by `--resume`, or choose another `output.dir`",
             Self::NotARun { .. } => "choose another `output.dir`",
@@ -128,9 +171,28 @@ impl TrainerError {
     }
 }
 
-fn file_hint(error: &FileError) -> Option<String> {
+/// Whether a failed read or write is the machine's fault: what is not there, or is no file, was named wrongly.
+fn is_of_the_machine(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
-    let hint = match error.source.kind() {
+    let named_wrongly =
+        [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::IsADirectory, ErrorKind::InvalidData];
+    !named_wrongly.contains(&error.kind())
+}
+
+fn adapter_hint(error: &rtune_adapters::AdapterError) -> Option<String> {
+    match error {
+        rtune_adapters::AdapterError::Io { source, .. } => kind_hint(source.kind()),
+        _ => error.hint(),
+    }
+}
+
+fn file_hint(error: &FileError) -> Option<String> {
+    kind_hint(error.source.kind())
+}
+
+fn kind_hint(kind: std::io::ErrorKind) -> Option<String> {
+    use std::io::ErrorKind;
+    let hint = match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             "there is no room: free some and go on with `--resume`; a checkpoint that was begun is not used"
         }

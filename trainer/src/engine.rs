@@ -1,0 +1,104 @@
+//! The base, the adapters beside it, and the memory they work in.
+
+use rtune_data::{Example, PackedRow, pack};
+use rtune_kernels::arena::Arena;
+use rtune_models::{Decoder, SavePolicy};
+
+use crate::checkpoint::NamedSlice;
+use crate::dist::Collective;
+use crate::loss::{self, LossSum};
+use rtune_adapters::Parameters;
+
+/// Computes losses and gradients. It knows no file, no optimizer and no order of rows.
+#[derive(Debug)]
+pub struct Engine {
+    decoder: Decoder,
+    parameters: Parameters<f32>,
+    gradients: Vec<f32>,
+    arena: Arena<f32>,
+    policy: SavePolicy,
+    micro_batch_tokens: usize,
+}
+
+impl Engine {
+    /// `parameters` are those of the adapters attached to `decoder`.
+    pub fn new(
+        decoder: Decoder,
+        parameters: Parameters<f32>,
+        policy: SavePolicy,
+        micro_batch_tokens: usize,
+    ) -> Self {
+        let gradients = vec![0.0; parameters.flat().len()];
+        Self { decoder, parameters, gradients, arena: Arena::new(), policy, micro_batch_tokens }
+    }
+
+    /// The frozen base.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The trained numbers.
+    pub fn parameters(&self) -> &Parameters<f32> {
+        &self.parameters
+    }
+
+    /// The trained numbers and their gradients, for the optimizer.
+    pub fn parameters_and_gradients(&mut self) -> (&mut [f32], &[f32]) {
+        (self.parameters.flat_mut(), &self.gradients)
+    }
+
+    /// Names, shapes and places of the trained tensors.
+    pub fn slices(&self) -> Vec<NamedSlice> {
+        let slice = |entry: &rtune_adapters::ParameterEntry| NamedSlice {
+            name: entry.name.clone(),
+            shape: entry.shape.clone(),
+            range: entry.range.clone(),
+        };
+        self.parameters.entries().iter().map(slice).collect()
+    }
+
+    /// Sets the gradients to those of the mean loss over all supervised tokens of `rows`, over all ranks.
+    ///
+    /// The rows are packed into micro-batches here: what fits into memory at once does not change the mean.
+    pub fn differentiate(&mut self, rows: &[&Example], collective: &mut dyn Collective) -> LossSum {
+        let supervised = rows.iter().map(|row| row.supervised_count() as u64).sum();
+        let mut counts = [supervised];
+        collective.sum_counts(&mut counts);
+        // A step with nothing to learn has a gradient of zero, not of 0 / 0.
+        let scale = 1.0 / counts[0].max(1) as f64;
+        self.gradients.fill(0.0);
+        let mut sum = LossSum::default();
+        for row in pack(rows, self.micro_batch_tokens) {
+            sum += loss::accumulate(
+                &self.decoder,
+                self.parameters.flat(),
+                &row,
+                scale,
+                self.policy,
+                &mut self.gradients,
+                &self.arena,
+            );
+        }
+        collective.sum(&mut self.gradients);
+        let mut nats = [sum.nats];
+        collective.sum_wide(&mut nats);
+        let mut correct = [sum.correct_tokens];
+        collective.sum_counts(&mut correct);
+        LossSum { nats: nats[0], correct_tokens: correct[0], supervised_tokens: counts[0] }
+    }
+
+    /// The loss of one packed row.
+    pub fn score(&self, row: &PackedRow) -> LossSum {
+        loss::evaluate(&self.decoder, self.parameters.flat(), row, &self.arena)
+    }
+
+    /// The first tensor with a number that is none: among the trained ones, then among their gradients.
+    pub fn first_not_finite(&self) -> Option<String> {
+        let name = |index| self.parameters.name_at(index).unwrap_or_default().to_owned();
+        let bad = |numbers: &[f32]| numbers.iter().position(|number| !number.is_finite());
+        if let Some(index) = bad(self.parameters.flat()) {
+            return Some(name(index));
+        }
+        bad(&self.gradients).map(|index| format!("{} (gradient)", name(index)))
+    }
+}

@@ -1,0 +1,3 @@
+//! How good the model is.
+
+pub mod perplexity;
