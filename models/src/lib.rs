@@ -5,9 +5,13 @@
 //! at a time. [`hub::resolve`] turns what a user writes as `base` into such a path.
 
 pub mod config;
+pub mod decoder;
 mod error;
+mod families;
 pub mod source;
 
 pub use config::{ModelConfig, Rope, RopeScaling};
+pub use decoder::{Decoder, Quantization, RowView, SavePolicy};
 pub use error::ModelError;
+pub use families::{BlockSpec, DecoderSpec, Names};
 pub use source::{HostTensor, WeightSource};
