@@ -1,1 +1,44 @@
-//! rtune-data.
+//! From JSONL to packed rows of token ids: reading, exact duplicates, leaks, splits, chat templates, the loss mask,
+//! and the one source of randomness.
+//!
+//! This crate names no tensor, no device, no network and no clock. The way of a row:
+//! JSONL line -> [`Record`] -> [`clean`] -> [`ChatTemplate`] -> [`Example`] (tokens and loss mask) -> [`PackedRow`].
+//! [`prepare`] goes the whole way up to examples; [`steps_of_epoch`] and [`pack`] do the rest inside the training loop.
+
+pub mod clean;
+mod error;
+mod golden;
+mod leak;
+mod marked;
+mod options;
+mod pack;
+mod parse;
+mod prepare;
+mod problem;
+mod read;
+mod record;
+mod report;
+mod split;
+mod steps;
+mod stream;
+mod template;
+#[cfg(test)]
+mod testing;
+mod tokenize;
+
+pub use error::{DataError, ProblemList};
+pub use golden::{GoldenFile, GoldenRow, read_golden};
+pub use leak::{Leak, conflicts, leaks};
+pub use marked::{Piece, marked, pieces};
+pub use options::{Duplicates, OverLong, PrepareOptions, TrainOn, Validation};
+pub use pack::{PackedRow, Segment, pack};
+pub use prepare::{Prepared, prepare};
+pub use problem::{ProblemKind, RowProblem};
+pub use read::{DataFile, read_file, read_files};
+pub use record::{Message, Origin, Record};
+pub use report::{DataReport, FileReport, OverLongReport, OverLongRow, SetReport, Statistics};
+pub use split::held_out;
+pub use steps::{StepSize, steps_of_epoch};
+pub use stream::{shuffle, stream, uniform_below};
+pub use template::{ChatTemplate, Date, SpecialTokens, TemplateError};
+pub use tokenize::{Encoded, Encoder, Example};

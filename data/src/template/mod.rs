@@ -1,0 +1,189 @@
+//! Chat templates, rendered as transformers renders them.
+//!
+//! Source: `transformers/utils/chat_template_utils.py` 5.x: a sandboxed Jinja2 with `trim_blocks`, `lstrip_blocks` and
+//! loop controls, its own `tojson`, `raise_exception` and `strftime_now`, and `{% generation %}` around answers.
+
+mod date;
+mod error;
+mod generation;
+mod json;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Rest, Serde, Value};
+use minijinja::{AutoEscape, Environment};
+use minijinja_contrib::pycompat::unknown_method_callback;
+
+pub use date::Date;
+pub use error::TemplateError;
+pub(crate) use generation::{CONTENT_MARKS, take_marked};
+
+use crate::record::Message;
+use error::Raised;
+
+/// The name of the template in the environment.
+const NAME: &str = "chat";
+
+/// The tokens a template may print by name; what the model does not have stays undefined and prints nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// Printed as `bos_token`.
+    pub bos: Option<String>,
+    /// Printed as `eos_token`.
+    pub eos: Option<String>,
+    /// Printed as `pad_token`.
+    pub pad: Option<String>,
+    /// Printed as `unk_token`.
+    pub unk: Option<String>,
+}
+
+impl SpecialTokens {
+    fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("bos_token", &self.bos),
+            ("eos_token", &self.eos),
+            ("pad_token", &self.pad),
+            ("unk_token", &self.unk),
+        ]
+        .into_iter()
+        .filter_map(|(name, token)| Some((name, token.as_deref()?)))
+    }
+}
+
+/// A compiled chat template with the tokens, the date and the variables it may print.
+#[derive(Clone, Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    source: String,
+    special: SpecialTokens,
+    variables: BTreeMap<String, Value>,
+    marks_answers: bool,
+}
+
+impl ChatTemplate {
+    /// Compiles a template.
+    ///
+    /// `date` is what `strftime_now` prints, at midnight; without one the function is not defined, so that templates
+    /// that ask for it first print their own fixed date and others fail. The clock is never read.
+    ///
+    /// # Errors
+    /// [`TemplateError::Syntax`] with the line of the template.
+    pub fn new(source: &str, special: SpecialTokens, date: Option<Date>) -> Result<Self, TemplateError> {
+        let (rewritten, marks_answers) = generation::rewrite(source);
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.map_err(|error| TemplateError::syntax(&error))?);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_unknown_method_callback(unknown_method_callback);
+        environment.add_filter("tojson", json::tojson);
+        environment.add_function("raise_exception", raise_exception);
+        environment.add_function(generation::FUNCTION, generation::mark);
+        if let Some(date) = date {
+            environment.add_function("strftime_now", move |format: &str| date.format(format));
+        }
+        environment.add_template_owned(NAME, rewritten).map_err(|error| TemplateError::syntax(&error))?;
+        Ok(Self {
+            environment,
+            source: source.to_owned(),
+            special,
+            variables: BTreeMap::new(),
+            marks_answers,
+        })
+    }
+
+    /// The same template with a variable of the user's, such as `enable_thinking`.
+    pub fn with_variable(mut self, name: &str, value: &serde_json::Value) -> Self {
+        self.variables.insert(name.to_owned(), Value::from(Serde(value)));
+        self
+    }
+
+    /// The source, as it was given.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The tokens it may print.
+    pub fn special(&self) -> &SpecialTokens {
+        &self.special
+    }
+
+    /// Whether the template itself says where answers stand, by `{% generation %}`.
+    pub fn marks_answers(&self) -> bool {
+        self.marks_answers
+    }
+
+    /// Renders a conversation; with `add_generation_prompt` it ends where the next answer begins.
+    ///
+    /// # Errors
+    /// [`TemplateError::Raised`] if the template refuses the conversation, [`TemplateError::Failed`] if it fails, and
+    /// [`TemplateError::Marks`] if the template marks answers and a text holds a mark.
+    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, TemplateError> {
+        Ok(self.render_with_answers(messages, add_generation_prompt)?.0)
+    }
+
+    /// Renders a conversation, and says in bytes where its `{% generation %}` blocks stand.
+    pub(crate) fn render_with_answers(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<(String, Vec<Range<usize>>), TemplateError> {
+        let marked = |message: &Message| message.content.contains(generation::ANSWER_MARKS);
+        if self.marks_answers && messages.iter().any(marked) {
+            return Err(TemplateError::Marks);
+        }
+        let text = self.render_values(Value::from(Serde(messages)), add_generation_prompt, None)?;
+        if !self.marks_answers {
+            return Ok((text, Vec::new()));
+        }
+        take_marked(&text, generation::ANSWER_MARKS).ok_or(TemplateError::Marks)
+    }
+
+    /// Renders messages with any fields, and variables for this call alone: what `apply_chat_template` takes.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`].
+    pub fn render_json(
+        &self,
+        messages: &serde_json::Value,
+        add_generation_prompt: bool,
+        variables: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<String, TemplateError> {
+        let text =
+            self.render_values(Value::from(Serde(messages)), add_generation_prompt, Some(variables))?;
+        if !self.marks_answers {
+            return Ok(text);
+        }
+        take_marked(&text, generation::ANSWER_MARKS).map(|(text, _)| text).ok_or(TemplateError::Marks)
+    }
+
+    fn render_values(
+        &self,
+        messages: Value,
+        add_generation_prompt: bool,
+        variables: Option<&serde_json::Map<String, serde_json::Value>>,
+    ) -> Result<String, TemplateError> {
+        // transformers defines `tools` and `documents` in every call, as None where there are none.
+        let mut context: BTreeMap<String, Value> =
+            ["tools", "documents"].into_iter().map(|name| (name.to_owned(), Value::from(()))).collect();
+        context.extend(self.special.named().map(|(name, token)| (name.to_owned(), Value::from(token))));
+        context.extend(self.variables.iter().map(|(name, value)| (name.clone(), value.clone())));
+        for (name, value) in variables.into_iter().flatten() {
+            context.insert(name.clone(), Value::from(Serde(value)));
+        }
+        context.insert("messages".to_owned(), messages);
+        context.insert("add_generation_prompt".to_owned(), Value::from(add_generation_prompt));
+        let template = self.environment.get_template(NAME).map_err(|error| TemplateError::syntax(&error))?;
+        template.render(Value::from_iter(context)).map_err(|error| TemplateError::rendering(&error))
+    }
+}
+
+fn raise_exception(message: Rest<Value>) -> Result<String, minijinja::Error> {
+    let message = message.first().map(Value::to_string).unwrap_or_default();
+    Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message.clone())
+        .with_source(Raised(message)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Rendered texts to token ids.
+
+use std::collections::HashSet;
+
+use tokenizers::{PaddingParams, PostProcessorWrapper, Tokenizer, TruncationParams};
+
+use super::spans::{self, Rendered};
+use crate::error::DataError;
+use crate::options::TrainOn;
+use crate::problem::ProblemKind;
+use crate::record::Message;
+use crate::template::ChatTemplate;
+
+/// A tokenized conversation of `T` tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// Token ids, `T`; the last one is trained.
+    pub tokens: Vec<u32>,
+    /// Whether a token is a target, `T`; the first never is.
+    pub supervised: Vec<bool>,
+    /// Whether each trained answer ends in an end-of-turn token; a model trained on answers that do not never learns to
+    /// stop.
+    pub ended: bool,
+    /// Whether a text of the row itself holds what the tokenizer reads as a special token.
+    pub special_in_text: bool,
+    /// For each token the message whose content it lies in, if the prompt may be shortened there.
+    pub(super) cuttable: Vec<Option<u32>>,
+    /// Whether a token begins where the one before it ended; several tokens may spell one character.
+    pub(super) begins: Vec<bool>,
+    /// Whether the places of the contents are known.
+    pub(super) located: bool,
+}
+
+/// A template and a tokenizer, ready to turn conversations into tokens.
+pub struct Encoder<'a> {
+    template: &'a ChatTemplate,
+    tokenizer: Tokenizer,
+    special_ids: HashSet<u32>,
+    /// The texts of special tokens: what can end a turn.
+    ends: Vec<String>,
+    /// The token every row must begin with, if the tokenizer puts one there by itself.
+    bos: Option<u32>,
+}
+
+impl<'a> Encoder<'a> {
+    /// Keeps a copy of the tokenizer without its truncation, padding and post-processing: the first two would change
+    /// rows silently, the third moves offsets and adds tokens that the template already prints.
+    pub fn new(template: &'a ChatTemplate, tokenizer: &Tokenizer) -> Result<Self, DataError> {
+        let fail = |error: tokenizers::Error| DataError::Tokenizer { reason: error.to_string() };
+        let mut bare = tokenizer.clone();
+        bare.with_truncation(None::<TruncationParams>).map_err(fail)?;
+        bare.with_padding(None::<PaddingParams>);
+        let alone = bare.encode("", true).map_err(fail)?;
+        bare.with_post_processor(None::<PostProcessorWrapper>);
+        let named = template.special().bos.as_deref().and_then(|bos| bare.token_to_id(bos));
+        let bos = named.filter(|bos| alone.get_ids().first() == Some(bos));
+        let mut special_ids = HashSet::new();
+        let mut ends: Vec<String> =
+            template.special().eos.iter().filter(|eos| !eos.is_empty()).cloned().collect();
+        for (id, token) in bare.get_added_tokens_decoder() {
+            if token.special && !token.content.is_empty() {
+                special_ids.insert(id);
+                ends.push(token.content);
+            }
+        }
+        ends.sort_unstable();
+        ends.dedup();
+        Ok(Self { template, tokenizer: bare, special_ids, ends, bos })
+    }
+
+    /// The tokens a model is asked with: the conversation and the beginning of the next answer, as in training.
+    pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, ProblemKind> {
+        let text = self.template.render(messages, true)?;
+        let encoding = self.tokenizer.encode(text, false).map_err(refused)?;
+        let mut tokens = encoding.get_ids().to_vec();
+        if let Some(bos) = self.missing_bos(&tokens) {
+            tokens.insert(0, bos);
+        }
+        Ok(tokens)
+    }
+
+    /// The conversation as rows to train on: one, or one for each trained answer where the template rewrites history.
+    ///
+    /// Trained are the answers with the end-of-turn token, which is the first special token behind an answer. A token
+    /// that begins in the prompt belongs to the prompt. Rows end with their last trained token: the line break that many
+    /// templates put behind the end-of-turn token is left out there. If the tokenizer puts a BOS token before every
+    /// text and the template does not, it is put there once.
+    ///
+    /// # Errors
+    /// [`ProblemKind::Template`], [`ProblemKind::PromptNotKept`], [`ProblemKind::Tokenizer`] and
+    /// [`ProblemKind::NothingSupervised`].
+    pub fn encode(&self, messages: &[Message], train_on: TrainOn) -> Result<Vec<Encoded>, ProblemKind> {
+        let texts = spans::render(self.template, &self.ends, messages, train_on)?;
+        texts.iter().map(|rendered| self.encode_text(rendered, messages)).collect()
+    }
+
+    fn encode_text(&self, rendered: &Rendered, messages: &[Message]) -> Result<Encoded, ProblemKind> {
+        let encoding = self.tokenizer.encode(rendered.text.as_str(), false).map_err(refused)?;
+        let (ids, offsets) = (encoding.get_ids(), encoding.get_offsets());
+        let bos = self.missing_bos(ids);
+        let mut row = Encoded {
+            tokens: bos.into_iter().collect(),
+            supervised: vec![false; usize::from(bos.is_some())],
+            ended: rendered.ended,
+            special_in_text: false,
+            cuttable: vec![None; usize::from(bos.is_some())],
+            begins: vec![true; usize::from(bos.is_some())],
+            located: rendered.contents.is_some(),
+        };
+        let contents = rendered.contents.as_deref().unwrap_or_default();
+        let (mut span, mut message, mut previous_end) = (0, 0, 0);
+        for (&id, &(start, end)) in ids.iter().zip(offsets) {
+            while rendered.trained.get(span).is_some_and(|range| range.end <= start) {
+                span += 1;
+            }
+            while contents.get(message).is_some_and(|range| range.end <= start) {
+                message += 1;
+            }
+            let trained = rendered.trained.get(span).is_some_and(|range| range.start <= start);
+            let inside = contents.get(message).is_some_and(|range| range.start <= start && end <= range.end);
+            let prompt = inside && !trained && messages[message].role != "system";
+            row.special_in_text |= inside && self.special_ids.contains(&id);
+            row.tokens.push(id);
+            row.supervised.push(trained && !row.supervised.is_empty());
+            row.cuttable.push(prompt.then_some(message as u32));
+            row.begins.push(start >= previous_end);
+            previous_end = end.max(previous_end);
+        }
+        if row.supervised.contains(&true) { Ok(row) } else { Err(ProblemKind::NothingSupervised) }
+    }
+
+    fn missing_bos(&self, tokens: &[u32]) -> Option<u32> {
+        self.bos.filter(|bos| tokens.first() != Some(bos))
+    }
+}
+
+fn refused(error: tokenizers::Error) -> ProblemKind {
+    ProblemKind::Tokenizer { reason: error.to_string() }
+}

@@ -1,0 +1,214 @@
+//! Where the answers of a rendered conversation stand, in bytes of the text.
+//!
+//! Spans come from positions, never from token ids, so that a padding token which is also the end-of-turn token does no
+//! harm. A template with `{% generation %}` says itself where they are; for the others an answer is what the rendering
+//! of the conversation up to it adds to the rendering of its prompt.
+
+use std::ops::Range;
+
+use crate::options::TrainOn;
+use crate::problem::ProblemKind;
+use crate::record::Message;
+use crate::template::{CONTENT_MARKS, ChatTemplate, TemplateError, take_marked};
+
+/// One text to tokenize.
+pub(super) struct Rendered {
+    /// The text up to the end of its last trained answer.
+    pub(super) text: String,
+    /// The trained answers with their end-of-turn tokens, in order.
+    pub(super) trained: Vec<Range<usize>>,
+    /// For each message the place of its trimmed content, where the template shows all of them unchanged and in order.
+    pub(super) contents: Option<Vec<Range<usize>>>,
+    /// Whether each trained answer ends in an end-of-turn token.
+    pub(super) ended: bool,
+}
+
+/// How much of two texts that should agree is shown, in characters.
+const SHOWN_CHARACTERS: usize = 40;
+
+/// The texts a conversation is trained as: one, or, where the template shows an answer otherwise once the conversation
+/// goes on, one for each trained answer.
+///
+/// `ends` are the texts of special tokens. What follows the last answer is left out.
+pub(super) fn render(
+    template: &ChatTemplate,
+    ends: &[String],
+    messages: &[Message],
+    train_on: TrainOn,
+) -> Result<Vec<Rendered>, ProblemKind> {
+    let last = messages.iter().rposition(Message::is_answer).ok_or(ProblemKind::NothingSupervised)?;
+    let messages = &messages[..=last];
+    if template.marks_answers() {
+        return Ok(vec![by_generation_blocks(template, ends, messages, train_on)?]);
+    }
+    let whole = Located::render(template, messages)?;
+    let targets = (0..=last).filter(|&index| match train_on {
+        TrainOn::All => messages[index].is_answer(),
+        TrainOn::Last => index == last,
+    });
+    let mut answers = Vec::new();
+    for index in targets {
+        let located =
+            if index == last { None } else { Some(Located::render(template, &messages[..=index])?) };
+        let span = answer_span(template, ends, &messages[..=index], located.as_ref().unwrap_or(&whole))?;
+        answers.push((span, located));
+    }
+    let kept = |(span, located): &(Span, Option<Located>)| match located {
+        None => true,
+        Some(located) => whole.text.starts_with(&located.text[..span.range.end]),
+    };
+    if answers.iter().all(kept) {
+        let spans: Vec<Span> = answers.into_iter().map(|(span, _)| span).collect();
+        return Ok(vec![whole.cut(spans)]);
+    }
+    let mut whole = Some(whole);
+    Ok(answers
+        .into_iter()
+        .filter_map(|(span, located)| Some(located.or_else(|| whole.take())?.cut(vec![span])))
+        .collect())
+}
+
+/// A trained stretch, and whether it ends in an end-of-turn token.
+struct Span {
+    range: Range<usize>,
+    ended: bool,
+}
+
+/// A rendered conversation and where its contents stand.
+struct Located {
+    text: String,
+    contents: Option<Vec<Range<usize>>>,
+}
+
+impl Located {
+    fn render(template: &ChatTemplate, messages: &[Message]) -> Result<Self, ProblemKind> {
+        let text = template.render(messages, false)?;
+        let contents = locate(template, messages, &text);
+        Ok(Self { text, contents })
+    }
+
+    fn cut(mut self, spans: Vec<Span>) -> Rendered {
+        let end = spans.last().map_or(0, |span| span.range.end);
+        self.text.truncate(end);
+        let ended = spans.iter().all(|span| span.ended);
+        let trained = spans.into_iter().map(|span| span.range).collect();
+        Rendered { text: self.text, trained, contents: self.contents, ended }
+    }
+}
+
+/// Renders once more with a mark on either side of each content, inside its outer whitespace, and believes the places
+/// only if the text without the marks is what it was.
+fn locate(template: &ChatTemplate, messages: &[Message], text: &str) -> Option<Vec<Range<usize>>> {
+    if messages.iter().any(|message| message.content.contains(CONTENT_MARKS)) {
+        return None;
+    }
+    let [start, end] = CONTENT_MARKS;
+    let marked: Vec<Message> = messages
+        .iter()
+        .map(|message| {
+            let core = message.content.trim();
+            let before = message.content.len() - message.content.trim_start().len();
+            let (head, tail) = (&message.content[..before], &message.content[before + core.len()..]);
+            Message::new(&message.role, format!("{head}{start}{core}{end}{tail}"))
+        })
+        .collect();
+    let (clean, places) = take_marked(&template.render(&marked, false).ok()?, CONTENT_MARKS)?;
+    let same = clean == text && places.len() == messages.len();
+    let in_order =
+        || places.iter().zip(messages).all(|(place, message)| text[place.clone()] == *message.content.trim());
+    (same && in_order()).then_some(places)
+}
+
+/// The last message of `messages`, an answer, in its rendering.
+fn answer_span(
+    template: &ChatTemplate,
+    ends: &[String],
+    messages: &[Message],
+    located: &Located,
+) -> Result<Span, ProblemKind> {
+    let index = messages.len() - 1;
+    let prompt = &messages[..index];
+    let asked = template.render(prompt, true)?;
+    let text = &located.text;
+    if !text.starts_with(&asked) {
+        return Err(prompt_not_kept(index, &asked, text));
+    }
+    let content = located.contents.as_ref().map(|contents| contents[index].clone());
+    let content = content.filter(|content| content.start >= asked.len());
+    let mut start = asked.len();
+    // A template that knows no generation prompt leaves the header of the answer to the model's turn: it is scaffolding
+    // all the same. Whitespace stays with the answer, because the answer's first token holds it.
+    if let Some(content) = &content {
+        let scaffold = !text[start..content.start].trim().is_empty();
+        if scaffold && template.render(prompt, false).is_ok_and(|plain| plain == asked) {
+            start = content.start;
+        }
+    }
+    let (end, ended) = match content {
+        Some(content) => match first_end(text, content.end, ends) {
+            Some(end) => (end, true),
+            None => (text.trim_end().len().max(content.end), false),
+        },
+        None => match last_end(text, start, ends) {
+            Some(end) => (end, true),
+            None => (text.trim_end().len().max(start), false),
+        },
+    };
+    Ok(Span { range: start..end, ended })
+}
+
+/// One past the first special token that begins at `from` or later.
+fn first_end(text: &str, from: usize, ends: &[String]) -> Option<usize> {
+    let found = ends.iter().filter_map(|end| Some((from + text[from..].find(end.as_str())?, end.len())));
+    // Of two that begin at one place the longer is the token.
+    found
+        .min_by_key(|&(start, length)| (start, std::cmp::Reverse(length)))
+        .map(|(start, length)| start + length)
+}
+
+/// One past the last special token that begins at `from` or later.
+fn last_end(text: &str, from: usize, ends: &[String]) -> Option<usize> {
+    ends.iter().filter_map(|end| Some(from + text[from..].rfind(end.as_str())? + end.len())).max()
+}
+
+fn prompt_not_kept(index: usize, asked: &str, answered: &str) -> ProblemKind {
+    let common: usize = asked
+        .chars()
+        .zip(answered.chars())
+        .take_while(|(one, other)| one == other)
+        .map(|(one, _)| one.len_utf8())
+        .sum();
+    let shown = |text: &str| text[common..].chars().take(SHOWN_CHARACTERS).collect();
+    ProblemKind::PromptNotKept { answer: index + 1, asked: shown(asked), answered: shown(answered) }
+}
+
+/// What the template marks, up to the end-of-turn token: the last special token inside if nothing but whitespace comes
+/// after it, else the one that follows at once.
+fn by_generation_blocks(
+    template: &ChatTemplate,
+    ends: &[String],
+    messages: &[Message],
+    train_on: TrainOn,
+) -> Result<Rendered, ProblemKind> {
+    let (text, blocks) = template.render_with_answers(messages, false)?;
+    let mut spans: Vec<Span> = Vec::new();
+    for block in blocks.into_iter().filter(|block| !text[block.clone()].trim().is_empty()) {
+        let trimmed = block.start + text[block.clone()].trim_end().len();
+        let inside = last_end(&text[..trimmed], block.start, ends).filter(|&end| end == trimmed);
+        let following =
+            || ends.iter().filter(|end| text[block.end..].starts_with(end.as_str())).map(String::len).max();
+        let end = inside.or_else(|| Some(block.end + following()?));
+        spans.push(Span { range: block.start..end.unwrap_or(trimmed), ended: end.is_some() });
+    }
+    if train_on == TrainOn::Last {
+        spans = spans.pop().into_iter().collect();
+    }
+    let contents = locate(template, messages, &text);
+    Ok(Located { text, contents }.cut(spans))
+}
+
+impl From<TemplateError> for ProblemKind {
+    fn from(error: TemplateError) -> Self {
+        Self::Template(error)
+    }
+}
