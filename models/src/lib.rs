@@ -7,11 +7,23 @@
 pub mod config;
 pub mod decoder;
 mod error;
+<<<<<<< HEAD
 mod families;
 pub mod source;
+=======
+mod open;
+mod source;
+mod tokenizer;
+>>>>>>> hub
 
 pub use config::{ModelConfig, Rope, RopeScaling};
 pub use decoder::{Decoder, Quantization, RowView, SavePolicy};
 pub use error::ModelError;
+<<<<<<< HEAD
 pub use families::{BlockSpec, DecoderSpec, Names};
 pub use source::{HostTensor, WeightSource};
+=======
+pub use open::{BaseModel, open};
+pub use source::{GgufFile, HostTensor, SafetensorsFolder, WeightSource};
+pub use tokenizer::SpecialTokenStrings;
+>>>>>>> hub

@@ -2,23 +2,12 @@
 
 use serde_json::Value;
 
-use super::rope::{self, MAX_POSITIONS};
+use super::bounds::{
+    MAX_EPSILON, MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH,
+};
+use super::rope;
 use super::{Fields, ModelConfig};
 use crate::ModelError;
-
-/// Widest residual stream or MLP. Llama 3.1 405B has 16,384 and 53,248; the bound keeps a product of two widths
-/// within 2^40, so that no size in bytes overflows.
-pub(crate) const MAX_WIDTH: usize = 1 << 20;
-/// Most blocks. Llama 3.1 405B has 126; every block costs a few kilobytes before the first weight is read.
-pub(crate) const MAX_LAYERS: usize = 4096;
-/// Most heads. Llama 3.1 405B has 128.
-pub(crate) const MAX_HEADS: usize = 4096;
-/// Widest head. The widest in use has 512.
-pub(crate) const MAX_HEAD_DIM: usize = 4096;
-/// Most tokens. The largest vocabulary in use has 262,208; ids are `u32`.
-pub(crate) const MAX_VOCABULARY: usize = 1 << 24;
-/// Largest epsilon of a norm: above 1 the norm would measure the epsilon.
-pub(crate) const MAX_EPSILON: f64 = 1.0;
 
 /// `LlamaConfig`'s default.
 const DEFAULT_EPSILON: f64 = 1e-6;

@@ -1,5 +1,6 @@
 //! The configuration of a base model: Hugging Face's `config.json`, typed and bounded.
 
+pub(crate) mod bounds;
 mod json;
 mod llama;
 mod rope;
@@ -8,7 +9,7 @@ use std::path::Path;
 
 pub use rope::{Rope, RopeScaling};
 
-pub(crate) use json::{Fields, excerpt, read_json};
+pub(crate) use json::{Fields, excerpt, read_json, read_text};
 
 use crate::ModelError;
 

@@ -1,14 +1,8 @@
 //! Rotary position embedding: what the configuration says about it.
 
 use super::Fields;
+use super::bounds::{MAX_FACTOR, MAX_POSITIONS, MAX_THETA};
 use crate::ModelError;
-
-/// Largest base of the frequencies; the largest in use is 5e7 and an `f32` engine has nothing to gain above.
-pub(crate) const MAX_THETA: f64 = 1e12;
-/// Largest stretch of the positions; more than 2^20 turns every angle into zero.
-pub(crate) const MAX_FACTOR: f64 = 1_048_576.0;
-/// Longest context in tokens: positions are `u32` and exact in an `f32` up to here.
-pub(crate) const MAX_POSITIONS: usize = 1 << 24;
 
 const SUPPORTED: &str = "default, linear, llama3";
 

@@ -1,11 +1,14 @@
 //! Where weights come from: one tensor at a time, under the names that transformers gives them.
 
+pub(crate) mod gguf;
+mod read;
 mod safetensors;
 
 use std::path::Path;
 
 use half::{bf16, f16};
 
+pub use self::gguf::GgufFile;
 pub use self::safetensors::SafetensorsFolder;
 
 use crate::ModelError;

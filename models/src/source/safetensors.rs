@@ -4,13 +4,11 @@ mod header;
 mod index;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16};
 
+use super::read::read_elements;
 use super::{HostTensor, WeightSource};
 use crate::ModelError;
 use header::{DataType, Entry};
@@ -26,6 +24,8 @@ const INDEX_FILE: &str = "model.safetensors.index.json";
 pub struct SafetensorsFolder {
     folder: PathBuf,
     files: Vec<PathBuf>,
+    /// The list of shards, if there is one.
+    index: Option<PathBuf>,
     /// By tensor name: which of `files`, and where in it.
     tensors: BTreeMap<String, (usize, Entry)>,
 }
@@ -41,7 +41,7 @@ impl SafetensorsFolder {
         if single.is_file() {
             let entries = header::read(&single)?;
             let tensors = entries.into_iter().map(|(name, entry)| (name, (0, entry))).collect();
-            Ok(Self { folder: folder.to_owned(), files: vec![single], tensors })
+            Ok(Self { folder: folder.to_owned(), files: vec![single], index: None, tensors })
         } else if index.is_file() {
             Self::open_shards(folder, &index)
         } else {
@@ -85,12 +85,14 @@ impl SafetensorsFolder {
                 return Err(ModelError::tensor(index, tensor, problem));
             }
         }
-        Ok(Self { folder: folder.to_owned(), files, tensors })
+        Ok(Self { folder: folder.to_owned(), files, index: Some(index.to_owned()), tensors })
     }
 
-    /// The files that hold the weights, in the order of their names.
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
+    /// The files that hold the weights, in the order of their names, and the index if there is one.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = self.files.clone();
+        files.extend(self.index.clone());
+        files
     }
 }
 
@@ -111,11 +113,11 @@ impl WeightSource for SafetensorsFolder {
         let Some((file, entry)) = self.tensors.get(name) else {
             return Err(ModelError::MissingTensor { path: self.folder.clone(), tensor: name.to_owned() });
         };
-        let path = &self.files[*file];
+        let (path, start, count) = (&self.files[*file], entry.start_bytes, entry.element_count);
         match &entry.data_type {
-            DataType::F32 => read_elements::<f32>(path, name, entry).map(HostTensor::F32),
-            DataType::F16 => read_elements::<f16>(path, name, entry).map(HostTensor::F16),
-            DataType::Bf16 => read_elements::<bf16>(path, name, entry).map(HostTensor::Bf16),
+            DataType::F32 => read_elements::<f32>(path, name, start, count).map(HostTensor::F32),
+            DataType::F16 => read_elements::<f16>(path, name, start, count).map(HostTensor::F16),
+            DataType::Bf16 => read_elements::<bf16>(path, name, start, count).map(HostTensor::Bf16),
             DataType::Other(other) => Err(ModelError::Unsupported {
                 path: path.clone(),
                 key: name.to_owned(),
@@ -124,21 +126,6 @@ impl WeightSource for SafetensorsFolder {
             }),
         }
     }
-}
-
-/// Reads the elements of one tensor straight into their vector. The header's check bounds the allocation by the
-/// length of the file.
-fn read_elements<T: Pod + Zeroable>(path: &Path, name: &str, entry: &Entry) -> Result<Vec<T>, ModelError> {
-    let mut values = vec![T::zeroed(); entry.element_count];
-    let mut file = File::open(path).map_err(ModelError::io(path))?;
-    file.seek(SeekFrom::Start(entry.start_bytes)).map_err(ModelError::io(path))?;
-    file.read_exact(bytemuck::cast_slice_mut(&mut values)).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => {
-            ModelError::tensor(path, name, "the file has become shorter since it was opened")
-        }
-        _ => ModelError::io(path)(error),
-    })?;
-    Ok(values)
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ fn shards_are_one_checkpoint() {
     let map = json!({"v": "a.safetensors", "w": "b.safetensors"});
     let folder = shards(map, &[("a.safetensors", &["v"]), ("b.safetensors", &["w"])]);
     let source = SafetensorsFolder::open(folder.path()).expect("valid");
-    assert_eq!((source.names(), source.files().len()), (vec!["v".to_owned(), "w".to_owned()], 2));
+    assert_eq!((source.names(), source.files().len()), (vec!["v".to_owned(), "w".to_owned()], 3));
     assert_eq!(source.read("w").expect("read"), HostTensor::F32(vec![0.0]));
 }
 

@@ -1,0 +1,63 @@
+//! From a path to a base model.
+
+use std::path::{Path, PathBuf};
+
+use tokenizers::Tokenizer;
+
+use crate::tokenizer::{self, SpecialTokenStrings, TokenizerParts};
+use crate::{GgufFile, ModelConfig, ModelError, SafetensorsFolder, WeightSource};
+
+/// A base model, opened: everything but its weights is in memory.
+pub struct BaseModel {
+    /// What the decoder computes.
+    pub config: ModelConfig,
+    /// The model's tokenizer, with truncation and padding switched off.
+    pub tokenizer: Tokenizer,
+    /// The model's chat template, if it has one.
+    pub chat_template: Option<String>,
+    /// The special tokens that the template may name.
+    pub special: SpecialTokenStrings,
+    /// The weights, read one tensor at a time.
+    pub weights: Box<dyn WeightSource>,
+    /// Every file that was or will be read, for a manifest's hashes.
+    pub files: Vec<PathBuf>,
+}
+
+/// Opens a folder in the hub's layout (`config.json`, `tokenizer.json`, `model.safetensors` or its index and
+/// shards, optional tokenizer settings and chat template), or a `.gguf` file.
+///
+/// Headers are checked against the files; no weight is read. Errors when a file is missing, damaged or
+/// contradicts another one, and when the model is not computed here; see [`ModelError`].
+pub fn open(path: &Path) -> Result<BaseModel, ModelError> {
+    if path.is_dir() {
+        return open_folder(path);
+    }
+    let is_gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    if path.is_file() && is_gguf {
+        return open_gguf(path);
+    }
+    let hint =
+        "give a folder with config.json, tokenizer.json and model.safetensors, or a .gguf file".to_owned();
+    Err(ModelError::MissingFile { path: path.to_owned(), what: "a base model's folder or .gguf file", hint })
+}
+
+fn open_folder(folder: &Path) -> Result<BaseModel, ModelError> {
+    let config_file = folder.join("config.json");
+    let config = ModelConfig::from_file(&config_file)?;
+    let (TokenizerParts { tokenizer, special, chat_template }, mut files) = tokenizer::from_folder(folder)?;
+    let weights = SafetensorsFolder::open(folder)?;
+    files.insert(0, config_file);
+    files.extend(weights.files());
+    Ok(BaseModel { config, tokenizer, chat_template, special, weights: Box::new(weights), files })
+}
+
+fn open_gguf(path: &Path) -> Result<BaseModel, ModelError> {
+    let weights = GgufFile::open(path)?;
+    let TokenizerParts { tokenizer, special, chat_template } = tokenizer::from_gguf(weights.metadata())?;
+    let config = weights.config().clone();
+    let files = vec![path.to_owned()];
+    Ok(BaseModel { config, tokenizer, chat_template, special, weights: Box::new(weights), files })
+}
+
+#[cfg(test)]
+mod tests;
