@@ -1,1 +1,11 @@
-//! rtune-trainer.
+//! rtune-trainer: the run, from a configuration to checkpoints.
+
+pub mod checkpoint;
+pub mod config;
+pub mod error;
+pub mod files;
+pub mod lock;
+pub mod manifest;
+pub mod metrics;
+pub mod optimizer;
+pub mod schedule;

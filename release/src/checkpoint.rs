@@ -1,0 +1,90 @@
+//! A checkpoint as a reader sees it: files whose hashes are those of its manifest.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::error::{At, ReleaseError};
+
+/// The format of checkpoints that is understood.
+const FORMAT: u64 = 1;
+const MANIFEST_FILE: &str = "manifest.json";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    format: u64,
+    files: BTreeMap<String, String>,
+}
+
+/// The files of a checkpoint, each read once and compared with its hash.
+#[derive(Debug)]
+pub struct VerifiedCheckpoint {
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl VerifiedCheckpoint {
+    /// Reads the files `wanted`; what is handed out later is what was compared.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NoCheckpoint`], [`ReleaseError::Unreadable`], [`ReleaseError::Altered`] or
+    /// [`ReleaseError::Io`].
+    pub fn open(folder: &Path, wanted: &[&str]) -> Result<Self, ReleaseError> {
+        let manifest = read_manifest(folder)?;
+        let mut files = BTreeMap::new();
+        for name in wanted {
+            let path = folder.join(name);
+            let Some(expected) = manifest.files.get(*name) else {
+                let problem = format!("its manifest does not name `{name}`");
+                return Err(ReleaseError::NoCheckpoint { path: folder.to_owned(), problem });
+            };
+            let bytes = fs::read(&path).at("read", &path)?;
+            let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            if found != *expected {
+                return Err(ReleaseError::Altered { path, expected: expected.clone(), found });
+            }
+            files.insert((*name).to_owned(), bytes);
+        }
+        Ok(Self { files })
+    }
+
+    /// Names and bytes of the files that were wanted.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+    }
+}
+
+/// The checkpoint that `run` means: the folder itself, or the best of a run folder, or its last.
+///
+/// # Errors
+/// [`ReleaseError::NoCheckpoint`].
+pub fn find(run: &Path) -> Result<PathBuf, ReleaseError> {
+    let candidates = [run.join("adapter_config.json"), run.join("best"), run.join("last")];
+    if candidates[0].is_file() {
+        return Ok(run.to_owned());
+    }
+    let link = candidates[1..].iter().find(|link| link.is_dir());
+    link.cloned().ok_or_else(|| {
+        let problem =
+            if run.is_dir() { "neither `best` nor `last` is there" } else { "there is no such folder" };
+        ReleaseError::NoCheckpoint { path: run.to_owned(), problem: problem.to_owned() }
+    })
+}
+
+fn read_manifest(folder: &Path) -> Result<Manifest, ReleaseError> {
+    let path = folder.join(MANIFEST_FILE);
+    if !path.is_file() {
+        let problem = format!("it has no {MANIFEST_FILE}");
+        return Err(ReleaseError::NoCheckpoint { path: folder.to_owned(), problem });
+    }
+    let unreadable = |problem: String| ReleaseError::Unreadable { path: path.clone(), problem };
+    let bytes = fs::read(&path).at("read", &path)?;
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    if manifest.format != FORMAT {
+        return Err(unreadable(format!("expected `format` {FORMAT}, found {}", manifest.format)));
+    }
+    Ok(manifest)
+}

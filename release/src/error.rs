@@ -1,0 +1,93 @@
+//! Why nothing was released.
+
+use std::path::PathBuf;
+
+/// Everything that can keep an adapter from being written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// A file or folder cannot be read or written.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// A verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no checkpoint where one was looked for.
+    #[error("`{path}` has no checkpoint: {problem}")]
+    NoCheckpoint {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        problem: String,
+    },
+    /// A file that cannot be understood.
+    #[error("`{path}`: {problem}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        problem: String,
+    },
+    /// A file that is not the one the run wrote.
+    #[error("`{path}`: expected sha256 {expected}, found {found}")]
+    Altered {
+        /// The file.
+        path: PathBuf,
+        /// The hash in the manifest.
+        expected: String,
+        /// The hash of the file.
+        found: String,
+    },
+    /// An adapter that does not change its base.
+    #[error("`{path}`: `{tensor}` is all zeros, so the adapter does nothing there")]
+    Untrained {
+        /// The file.
+        path: PathBuf,
+        /// The first such tensor.
+        tensor: String,
+    },
+    /// What was to be written is there already.
+    #[error("`{path}` exists already")]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl ReleaseError {
+    /// Whether what was given is at fault (exit code 2), and not the machine (1).
+    pub fn is_input(&self) -> bool {
+        !matches!(self, Self::Io { .. })
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoCheckpoint { .. } => {
+                "give a run folder, or a checkpoint such as `runs/x/checkpoints/step-000200`"
+            }
+            Self::Altered { .. } => {
+                "the checkpoint was changed after it was written: take another of the run"
+            }
+            Self::Untrained { .. } => "take a checkpoint of a later step; step 0 is the untrained adapter",
+            Self::Exists { .. } => "remove it or choose another folder",
+            Self::Io { .. } | Self::Unreadable { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// Gives an [`std::io::Result`] the action and the path it was about.
+pub(crate) trait At<T> {
+    fn at(self, action: &'static str, path: &std::path::Path) -> Result<T, ReleaseError>;
+}
+
+impl<T> At<T> for std::io::Result<T> {
+    fn at(self, action: &'static str, path: &std::path::Path) -> Result<T, ReleaseError> {
+        self.map_err(|source| ReleaseError::Io { action, path: path.to_owned(), source })
+    }
+}

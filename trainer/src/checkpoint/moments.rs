@@ -1,0 +1,87 @@
+//! optimizer.safetensors: both moments of AdamW, a tensor for each parameter, in f32.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::error::TrainerError;
+use crate::files::{self, At};
+
+/// A named part of the flat vectors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedSlice {
+    /// The parameter's name, as `peft` has it without the prefix.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its place.
+    pub range: Range<usize>,
+}
+
+const FIRST: &str = "first_moment.";
+const SECOND: &str = "second_moment.";
+
+/// Writes `first` and `second`, each as long as the slices together, as `first_moment.NAME` and `second_moment.NAME`.
+///
+/// # Errors
+/// [`TrainerError::File`] when the file cannot be written.
+pub fn write_moments(
+    path: &Path,
+    slices: &[NamedSlice],
+    first: &[f32],
+    second: &[f32],
+) -> Result<(), TrainerError> {
+    let unreadable = |error: safetensors::SafeTensorError| TrainerError::Unreadable {
+        file: path.to_owned(),
+        problem: error.to_string(),
+    };
+    let mut bytes: BTreeMap<String, (&NamedSlice, Vec<u8>)> = BTreeMap::new();
+    for (prefix, flat) in [(FIRST, first), (SECOND, second)] {
+        for slice in slices {
+            let little_endian =
+                flat[slice.range.clone()].iter().flat_map(|number| number.to_le_bytes()).collect();
+            bytes.insert(format!("{prefix}{}", slice.name), (slice, little_endian));
+        }
+    }
+    let mut views = BTreeMap::new();
+    for (name, (slice, bytes)) in &bytes {
+        views.insert(name, TensorView::new(Dtype::F32, slice.shape.clone(), bytes).map_err(unreadable)?);
+    }
+    let metadata = std::collections::HashMap::from([("format".to_owned(), super::FORMAT.to_string())]);
+    let file = safetensors::serialize(views, Some(metadata)).map_err(unreadable)?;
+    Ok(files::write_whole(path, &file)?)
+}
+
+/// Reads what [`write_moments`] wrote, for the same parameters: `(first, second)`.
+///
+/// # Errors
+/// [`TrainerError::Unreadable`] for a tensor too many, too few, or of another shape or type.
+pub fn read_moments(path: &Path, slices: &[NamedSlice]) -> Result<(Vec<f32>, Vec<f32>), TrainerError> {
+    let unreadable = |problem: String| TrainerError::Unreadable { file: path.to_owned(), problem };
+    let bytes = fs::read(path).at("read", path)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    if file.len() != 2 * slices.len() {
+        return Err(unreadable(format!("expected {} tensors, found {}", 2 * slices.len(), file.len())));
+    }
+    let length = slices.last().map_or(0, |slice| slice.range.end);
+    let read = |prefix: &str| -> Result<Vec<f32>, TrainerError> {
+        let mut flat = vec![0.0; length];
+        for slice in slices {
+            let name = format!("{prefix}{}", slice.name);
+            let tensor = file.tensor(&name).map_err(|error| unreadable(format!("`{name}`: {error}")))?;
+            if tensor.dtype() != Dtype::F32 || tensor.shape() != slice.shape {
+                let found = format!("{:?} {:?}", tensor.dtype(), tensor.shape());
+                return Err(unreadable(format!("`{name}`: expected F32 {:?}, found {found}", slice.shape)));
+            }
+            let (numbers, _) = tensor.data().as_chunks::<4>();
+            for (place, number) in flat[slice.range.clone()].iter_mut().zip(numbers) {
+                *place = f32::from_le_bytes(*number);
+            }
+        }
+        Ok(flat)
+    };
+    Ok((read(FIRST)?, read(SECOND)?))
+}

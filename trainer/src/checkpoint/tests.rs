@@ -1,0 +1,94 @@
+//! Checkpoints on a real disk.
+
+use super::*;
+
+fn state(step: u64, best: Option<u64>) -> State {
+    let best = best.map(|step| Best { step, validation_loss_nats: 0.1 + 0.2 });
+    State { step, best, ..State::start() }
+}
+
+fn write(checkpoints: &Checkpoints, state: &State) -> PathBuf {
+    checkpoints
+        .write(state, |folder| -> Result<(), TrainerError> {
+            Ok(files::write_whole(&folder.join("a.bin"), b"a")?)
+        })
+        .expect("written")
+}
+
+#[test]
+fn what_is_written_is_read_back_and_pointed_at() {
+    let run = tempfile::tempdir().expect("a folder");
+    let checkpoints = Checkpoints::of(run.path());
+    assert_eq!(checkpoints.last().expect("readable"), None);
+    write(&checkpoints, &state(0, Some(0)));
+    let folder = write(&checkpoints, &state(20, Some(0)));
+    let last = checkpoints.last().expect("readable").expect("there");
+    assert_eq!(last, Checkpoint { folder, state: state(20, Some(0)) });
+    let link = |name: &str| fs::read_link(run.path().join(name)).expect("a link");
+    assert_eq!(link("last"), Path::new("checkpoints/step-000020"));
+    assert_eq!(link("best"), Path::new("checkpoints/step-000000"));
+}
+
+#[test]
+fn pruning_keeps_the_newest_and_the_best() {
+    let run = tempfile::tempdir().expect("a folder");
+    let checkpoints = Checkpoints::of(run.path());
+    for step in 0..6 {
+        write(&checkpoints, &state(step, Some(1)));
+    }
+    checkpoints.prune(2, Some(1)).expect("removed");
+    assert_eq!(checkpoints.steps().expect("readable"), [1, 4, 5]);
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_not_a_checkpoint() {
+    let run = tempfile::tempdir().expect("a folder");
+    let checkpoints = Checkpoints::of(run.path());
+    write(&checkpoints, &state(1, None));
+    let second = write(&checkpoints, &state(2, None));
+    fs::remove_file(second.join(MANIFEST_FILE)).expect("removed");
+    assert_eq!(checkpoints.last().expect("readable").expect("the first").state.step, 1);
+    assert!(matches!(Checkpoint::open(&second), Err(TrainerError::NotACheckpoint { .. })));
+    write(&checkpoints, &state(2, None));
+    assert_eq!(checkpoints.last().expect("readable").expect("replaced").state.step, 2);
+}
+
+#[test]
+fn altered_files_and_unknown_formats_are_refused() {
+    let run = tempfile::tempdir().expect("a folder");
+    let checkpoints = Checkpoints::of(run.path());
+    let folder = write(&checkpoints, &state(1, None));
+    fs::write(folder.join("a.bin"), b"b").expect("written");
+    assert!(matches!(checkpoints.last(), Err(TrainerError::Altered { .. })));
+    fs::write(folder.join(MANIFEST_FILE), "{\"format\": 2, \"files\": {}}").expect("written");
+    let error = checkpoints.last().expect_err("another format");
+    assert!(error.to_string().ends_with("expected `format` 1, found 2"), "{error}");
+}
+
+#[test]
+fn a_failed_write_leaves_nothing_and_the_one_before() {
+    let run = tempfile::tempdir().expect("a folder");
+    let checkpoints = Checkpoints::of(run.path());
+    write(&checkpoints, &state(1, None));
+    let failing = |folder: &Path| -> Result<(), TrainerError> {
+        Err(TrainerError::InUse { folder: folder.to_owned() })
+    };
+    checkpoints.write(&state(2, None), failing).expect_err("fails");
+    assert_eq!(fs::read_dir(run.path().join("checkpoints")).expect("there").count(), 1);
+    assert_eq!(checkpoints.last().expect("readable").expect("there").state.step, 1);
+}
+
+#[test]
+fn moments_are_read_back_and_strangers_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(OPTIMIZER_FILE);
+    let slices = [
+        NamedSlice { name: "b".to_owned(), shape: vec![2, 1], range: 0..2 },
+        NamedSlice { name: "a".to_owned(), shape: vec![1], range: 2..3 },
+    ];
+    let (first, second) = (vec![1.0, f32::MIN_POSITIVE, 3.0], vec![4.0, 5.0, 6.0]);
+    write_moments(&path, &slices, &first, &second).expect("written");
+    assert_eq!(read_moments(&path, &slices).expect("read"), (first, second));
+    let error = read_moments(&path, &slices[..1]).expect_err("one parameter fewer");
+    assert!(error.to_string().ends_with("expected 2 tensors, found 4"), "{error}");
+}

@@ -1,0 +1,267 @@
+//! The configuration of a run: TOML in, checked values out, and TOML again.
+//!
+//! Every problem is reported at once, each with file, line and column. Keys are the list [`KEYS`]; there is no key
+//! that nothing reads. Paths are relative to the working directory.
+
+mod names;
+mod problem;
+mod read;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod write;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use names::KEYS;
+pub use problem::{ConfigError, Problem, Problems};
+pub use rtune_adapters::{LoraConfig, Scaling, Targets};
+pub use rtune_data::{Duplicates, OverLong, StepSize, TrainOn, Validation};
+
+/// A checked configuration in which every default is filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[model]`
+    pub model: ModelSection,
+    /// `[quantization]`
+    pub quantization: QuantizationSection,
+    /// `[lora]`
+    pub lora: LoraSection,
+    /// `[data]`
+    pub data: DataSection,
+    /// `[train]`
+    pub train: TrainSection,
+    /// `[checkpoint]`
+    pub checkpoint: CheckpointSection,
+    /// `[eval]`
+    pub eval: EvalSection,
+    /// `[output]`
+    pub output: OutputSection,
+}
+
+/// What is trained on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSection {
+    /// An alias, a hub repository id, a folder in the hub's layout or a `.gguf` file.
+    pub base: String,
+    /// Branch, tag or commit of a hub repository.
+    pub revision: Option<String>,
+    /// Where the arithmetic is done.
+    pub device: Device,
+}
+
+/// Where the arithmetic is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The best device this machine has.
+    Auto,
+    /// The processor.
+    Cpu,
+}
+
+/// How the frozen weights are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuantizationSection {
+    /// As they are in the file.
+    None,
+    /// 4-bit NF4; `double` also quantises the scales.
+    Nf4 {
+        /// Whether the scales are quantised too.
+        double: bool,
+    },
+}
+
+/// The trained matrices: new ones, or those of an adapter folder that `peft` can read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoraSection {
+    /// Start from fresh matrices.
+    New(LoraConfig),
+    /// Start from this folder, which also says rank, scale and targets.
+    From(PathBuf),
+}
+
+/// What is learnt and what is held back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataSection {
+    /// JSONL files.
+    pub train: Vec<PathBuf>,
+    /// Files whose rows must not be among the training rows.
+    pub golden: Vec<PathBuf>,
+    /// What the loss is measured on.
+    pub validation: Validation,
+    /// A chat template in place of the base's own.
+    pub template: Option<PathBuf>,
+    /// What a template that asks for the date prints, as `YYYY-MM-DD`; without it such templates fall back on their own.
+    pub template_date: Option<String>,
+    /// Longest row.
+    pub max_tokens: usize,
+    /// What happens to longer ones.
+    pub over_long: OverLong,
+    /// Which answers carry loss.
+    pub train_on: TrainOn,
+    /// Whether each epoch has an order of its own.
+    pub shuffle: bool,
+    /// Whether exact duplicates are removed.
+    pub duplicates: Duplicates,
+}
+
+/// The steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainSection {
+    /// How long the run is.
+    pub length: Length,
+    /// What one step is.
+    pub step_size: StepSize,
+    /// Most tokens that are in memory at once.
+    pub micro_batch_tokens: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// How it falls.
+    pub schedule: Schedule,
+    /// How it rises before.
+    pub warmup: Warmup,
+    /// Decoupled decay of AdamW.
+    pub weight_decay: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Longest gradient; 0 does not clip.
+    pub max_grad_norm: f64,
+    /// What every random draw comes from.
+    pub seed: u64,
+    /// What a layer keeps for its backward.
+    pub save_activations: SaveActivations,
+}
+
+/// How long a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// So many times through the rows.
+    Epochs(u64),
+    /// So many steps.
+    Steps(u64),
+}
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Schedule {
+    /// In a line, to zero.
+    Linear,
+    /// As half a cosine, to this part of the highest.
+    Cosine {
+        /// Last learning rate over the highest.
+        minimum_ratio: f64,
+    },
+    /// Not at all.
+    Constant,
+}
+
+/// How long the learning rate rises.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Warmup {
+    /// So many steps.
+    Steps(u64),
+    /// This part of all steps, rounded up.
+    Fraction(f64),
+}
+
+/// What a layer keeps for its backward; gradients are the same for every choice, bit for bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaveActivations {
+    /// Chosen from the memory there is, and written into the resolved configuration.
+    Auto,
+    /// Everything: fastest.
+    All,
+    /// The layer's input: least memory, one forward more.
+    InputOnly,
+}
+
+/// `[checkpoint]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointSection {
+    /// Steps between checkpoints.
+    pub every: u64,
+    /// Checkpoints kept besides the best.
+    pub keep: usize,
+}
+
+/// `[eval]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvalSection {
+    /// Steps between evaluations.
+    pub every: u64,
+}
+
+/// `[output]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputSection {
+    /// The run folder.
+    pub dir: PathBuf,
+}
+
+impl Config {
+    /// Reads a file and lays the `--set` arguments over it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] and [`ConfigError::NotText`] for the file, [`ConfigError::Problems`] for what stands
+    /// in it: all syntax errors, or else all unknown keys, wrong types, values out of range and contradictions.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
+        let bytes =
+            std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|error| ConfigError::NotText { path: path.to_owned(), offset: error.valid_up_to() })?;
+        Self::parse(&path.display().to_string(), text, overrides)
+    }
+
+    /// Reads the text of a file called `name` and lays the `--set` arguments over it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Problems`], as [`Config::load`].
+    pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<Self, ConfigError> {
+        let problems = |found| ConfigError::Problems(Problems(found));
+        let mut table = tree::parse(name, text).map_err(problems)?;
+        let laid: Vec<Problem> =
+            overrides.iter().filter_map(|argument| tree::lay_over(&mut table, argument).err()).collect();
+        read::config(name, &table, laid).map_err(problems)
+    }
+
+    /// The whole configuration as TOML, every default spelled out; [`Config::parse`] reads the same value again.
+    pub fn to_toml(&self) -> String {
+        write::to_toml(self)
+    }
+
+    /// What differs from `began`, as `key: began with X, now Y`, whatever `[output]` says.
+    pub fn differences(&self, began: &Self) -> Vec<String> {
+        let (now, began) = (self.without_output().lines(), began.without_output().lines());
+        let keys: std::collections::BTreeSet<&String> = began.keys().chain(now.keys()).collect();
+        let said = |lines: &BTreeMap<String, String>, key: &str| {
+            lines.get(key).cloned().unwrap_or_else(|| "nothing".to_owned())
+        };
+        let differing = keys.into_iter().filter(|key| began.get(*key) != now.get(*key));
+        differing.map(|key| format!("`{key}` was {}, is {}", said(&began, key), said(&now, key))).collect()
+    }
+
+    /// The configuration with an empty `output.dir`: all that can change a number.
+    pub fn without_output(&self) -> Self {
+        Self { output: OutputSection { dir: PathBuf::new() }, ..self.clone() }
+    }
+
+    /// Every written key with its section, and its value as TOML.
+    fn lines(&self) -> BTreeMap<String, String> {
+        let mut section = String::new();
+        let mut lines = BTreeMap::new();
+        for line in self.to_toml().lines() {
+            if let Some(name) = line.strip_prefix('[') {
+                section = name.trim_end_matches(']').to_owned();
+            } else if let Some((key, value)) = line.split_once(" = ") {
+                lines.insert(format!("{section}.{key}"), value.to_owned());
+            }
+        }
+        lines
+    }
+}

@@ -1,0 +1,300 @@
+//! From the tree to the checked values: one function a section.
+
+use super::problem::Problem;
+use super::reader::{Section, as_number};
+use super::tree::{Table, Value};
+use super::*;
+use rtune_data::Date;
+
+/// Widest LoRA pair.
+const MOST_RANK: u64 = rtune_adapters::lora::MAX_RANK as u64;
+/// Longest row: positions of the longest published context, 10 million tokens, fit below.
+const MOST_TOKENS: u64 = 1 << 24;
+/// The batches of every epoch are counted before the first step.
+const MOST_EPOCHS: u64 = 100_000;
+/// Steps and rows beyond this are typing errors; 2^40 steps of a millisecond are 35 years.
+const MOST_COUNT: u64 = 1 << 40;
+/// Checkpoints kept at once.
+const MOST_KEPT: u64 = 1_000_000;
+/// TOML's integers are signed, and the resolved configuration must be readable again.
+const MOST_SEED: u64 = i64::MAX as u64;
+
+const DEFAULT_RANK: usize = 16;
+const DEFAULT_MAX_TOKENS: usize = 2048;
+const DEFAULT_VALIDATION: f64 = 0.1;
+const DEFAULT_EPOCHS: u64 = 3;
+const DEFAULT_ROWS_PER_STEP: usize = 16;
+/// A packed row of 2,048 tokens keeps the products large enough and the activations of small models below 3 GB.
+const DEFAULT_MICRO_BATCH_TOKENS: usize = 2048;
+const DEFAULT_LEARNING_RATE: f64 = 2e-4;
+const DEFAULT_WARMUP: f64 = 0.05;
+const DEFAULT_EVERY: u64 = 50;
+const DEFAULT_KEEP: usize = 3;
+
+/// Reads all sections, adding to the problems `found` before.
+pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Result<Config, Vec<Problem>> {
+    let mut problems = found;
+    let mut top = Section::new("", Some(document), &mut problems);
+    let names = ["model", "quantization", "lora", "data", "train", "checkpoint", "eval", "output"];
+    let [
+        model_table,
+        quantization_table,
+        lora_table,
+        data_table,
+        train_table,
+        checkpoint_table,
+        eval_table,
+        output_table,
+    ] = names.map(|name| top.table(name));
+    top.finish();
+    let model = model(file, Section::new("model", model_table, &mut problems));
+    let quantization = quantization(Section::new("quantization", quantization_table, &mut problems));
+    let lora = lora(Section::new("lora", lora_table, &mut problems));
+    let mut data_section = Section::new("data", data_table, &mut problems);
+    let clean = data_section.table("clean");
+    let data = data(file, data_section);
+    let duplicates = duplicates(Section::new("data.clean", clean, &mut problems));
+    let train = train(Section::new("train", train_table, &mut problems));
+    let checkpoint = checkpoint(Section::new("checkpoint", checkpoint_table, &mut problems));
+    let eval = eval(Section::new("eval", eval_table, &mut problems));
+    let output = output(file, Section::new("output", output_table, &mut problems));
+    match (model, data, output) {
+        (Some(model), Some(mut data), Some(output)) if problems.is_empty() => {
+            data.duplicates = duplicates;
+            Ok(Config { model, quantization, lora, data, train, checkpoint, eval, output })
+        }
+        _ => Err(problems),
+    }
+}
+
+fn model(file: &str, mut section: Section<'_, '_>) -> Option<ModelSection> {
+    let base = section.string("base");
+    if !section.has("base") {
+        section.missing(file, "base", "for example `base = \"smollm2-135m-instruct\"` in `[model]`");
+    }
+    let revision = section.string("revision");
+    let device = section.choice("device", &[("auto", Device::Auto), ("cpu", Device::Cpu)]);
+    section.finish();
+    Some(ModelSection { base: base?, revision, device: device.unwrap_or(Device::Auto) })
+}
+
+fn quantization(mut section: Section<'_, '_>) -> QuantizationSection {
+    let nf4 = section.choice("kind", &[("nf4", true), ("none", false)]).unwrap_or(true);
+    let double = section.boolean("double").unwrap_or(true);
+    if !nf4 {
+        section.contradiction("double", "`quantization.kind = \"none\"`", "leave out one of the two");
+    }
+    section.finish();
+    if nf4 { QuantizationSection::Nf4 { double } } else { QuantizationSection::None }
+}
+
+fn lora(mut section: Section<'_, '_>) -> LoraSection {
+    let from = section.string("from");
+    let rank = section.integer("rank", 1, MOST_RANK).map_or(DEFAULT_RANK, |rank| rank as usize);
+    let alpha = section.number("alpha", "above 0", |alpha| alpha > 0.0);
+    let targets = targets(&mut section);
+    let choices = [("standard", Scaling::Standard), ("rank-stabilized", Scaling::RankStabilized)];
+    let scaling = section.choice("scaling", &choices).unwrap_or(Scaling::Standard);
+    let whole = |rank: f64| rank.fract() == 0.0 && rank >= 1.0 && rank <= MOST_RANK as f64;
+    let ranks = section.numbers("rank-pattern", "an integer from 1 to 4096", whole);
+    let alpha_pattern =
+        section.numbers("alpha-pattern", "a number above 0", |alpha| alpha > 0.0 && alpha.is_finite());
+    if from.is_some() {
+        for key in ["rank", "alpha", "targets", "scaling", "rank-pattern", "alpha-pattern"] {
+            section.contradiction(
+                key,
+                "`lora.from`, whose adapter_config.json says it",
+                "leave out one of the two",
+            );
+        }
+    }
+    section.finish();
+    if let Some(from) = from {
+        return LoraSection::From(from.into());
+    }
+    let rank_pattern = ranks.into_iter().map(|(name, rank)| (name, rank as usize)).collect();
+    let alpha = alpha.unwrap_or(2.0 * rank as f64);
+    LoraSection::New(LoraConfig { rank, alpha, targets, scaling, rank_pattern, alpha_pattern })
+}
+
+fn targets(section: &mut Section<'_, '_>) -> Targets {
+    const EXPECTED: &str = "\"all-linear\" or a list of names of linears";
+    let Some(node) = section.any("targets") else { return Targets::AllLinear };
+    let names = match &node.value {
+        Value::String(text) if text == "all-linear" => None,
+        Value::Array(_) => section.strings_of("targets", node, EXPECTED),
+        _ => section.expected("targets", node, EXPECTED),
+    };
+    names.map_or(Targets::AllLinear, Targets::Names)
+}
+
+fn data(file: &str, mut section: Section<'_, '_>) -> Option<DataSection> {
+    let train = section.paths("train");
+    if !section.has("train") {
+        section.missing(file, "train", "for example `train = \"data/train.jsonl\"` in `[data]`");
+    }
+    let golden = section.paths("golden").unwrap_or_default();
+    let validation = validation(&mut section);
+    let template = section.string("template").map(PathBuf::from);
+    let template_date = template_date(&mut section);
+    let max_tokens = section.integer("max-tokens", 2, MOST_TOKENS).map_or(DEFAULT_MAX_TOKENS, |n| n as usize);
+    let over_long =
+        [("error", OverLong::Error), ("drop", OverLong::Drop), ("truncate-prompt", OverLong::TruncatePrompt)];
+    let over_long = section.choice("over-long", &over_long).unwrap_or(OverLong::Error);
+    let train_on = section.choice("train-on", &[("all", TrainOn::All), ("last", TrainOn::Last)]);
+    let train_on = train_on.unwrap_or(TrainOn::All);
+    let shuffle = section.boolean("shuffle").unwrap_or(true);
+    section.finish();
+    let duplicates = Duplicates::Remove;
+    let train = train?;
+    Some(DataSection {
+        train,
+        golden,
+        validation,
+        template,
+        template_date,
+        max_tokens,
+        over_long,
+        train_on,
+        shuffle,
+        duplicates,
+    })
+}
+
+fn template_date(section: &mut Section<'_, '_>) -> Option<String> {
+    let node = section.any("template-date")?;
+    let text = match &node.value {
+        Value::String(text) | Value::Other(text) => {
+            Some(text).filter(|text| text.parse::<Date>().is_ok()).cloned()
+        }
+        _ => None,
+    };
+    text.or_else(|| section.expected("template-date", node, "a date such as 2026-01-31"))
+}
+
+fn validation(section: &mut Section<'_, '_>) -> Validation {
+    const EXPECTED: &str = "a fraction from 0 (none) to below 1, or a path, or a list of paths";
+    let Some(node) = section.any("validation") else { return Validation::Fraction(DEFAULT_VALIDATION) };
+    match as_number(&node.value) {
+        Some(0.0) => Validation::None,
+        Some(part) if part > 0.0 && part < 1.0 => Validation::Fraction(part),
+        Some(_) => section.expected("validation", node, EXPECTED).unwrap_or(Validation::None),
+        None => section.paths_of("validation", node, EXPECTED).map_or(Validation::None, Validation::Files),
+    }
+}
+
+fn duplicates(mut section: Section<'_, '_>) -> Duplicates {
+    let choices = [("remove", Duplicates::Remove), ("keep", Duplicates::Keep)];
+    let duplicates = section.choice("duplicates", &choices).unwrap_or(Duplicates::Remove);
+    section.finish();
+    duplicates
+}
+
+fn train(mut section: Section<'_, '_>) -> TrainSection {
+    let epochs = section.integer("epochs", 1, MOST_EPOCHS);
+    let steps = section.integer("steps", 1, MOST_COUNT);
+    if section.has("epochs") && section.has("steps") {
+        section.contradiction(
+            "steps",
+            "`train.epochs`",
+            "a run is so many epochs or so many steps: leave out one",
+        );
+    }
+    let rows = section.integer("rows-per-step", 1, MOST_COUNT);
+    let tokens = section.integer("tokens-per-step", 1, MOST_COUNT);
+    if section.has("rows-per-step") && section.has("tokens-per-step") {
+        section.contradiction(
+            "tokens-per-step",
+            "`train.rows-per-step`",
+            "a step is so many rows or so many tokens: leave out one",
+        );
+    }
+    let micro_batch = section.integer("micro-batch-tokens", 1, MOST_TOKENS);
+    let learning_rate = section.number("learning-rate", "above 0", |rate| rate > 0.0);
+    let schedule = schedule(&mut section);
+    let warmup = warmup(&mut section);
+    let weight_decay = section.number("weight-decay", "from 0", |decay| decay >= 0.0);
+    let beta1 = section.number("beta1", "from 0 to below 1", |beta| (0.0..1.0).contains(&beta));
+    let beta2 = section.number("beta2", "from 0 to below 1", |beta| (0.0..1.0).contains(&beta));
+    let epsilon = section.number("epsilon", "above 0", |epsilon| epsilon > 0.0);
+    let max_grad_norm = section.number("max-grad-norm", "from 0 (no clipping)", |norm| norm >= 0.0);
+    let seed = section.integer("seed", 0, MOST_SEED);
+    let save = [
+        ("auto", SaveActivations::Auto),
+        ("all", SaveActivations::All),
+        ("input-only", SaveActivations::InputOnly),
+    ];
+    let save_activations = section.choice("save-activations", &save);
+    section.finish();
+    TrainSection {
+        length: steps.map_or(Length::Epochs(epochs.unwrap_or(DEFAULT_EPOCHS)), Length::Steps),
+        step_size: tokens.map_or(StepSize::Rows(rows.map_or(DEFAULT_ROWS_PER_STEP, |n| n as usize)), |n| {
+            StepSize::Tokens(n as usize)
+        }),
+        micro_batch_tokens: micro_batch.map_or(DEFAULT_MICRO_BATCH_TOKENS, |n| n as usize),
+        learning_rate: learning_rate.unwrap_or(DEFAULT_LEARNING_RATE),
+        schedule,
+        warmup,
+        weight_decay: weight_decay.unwrap_or(0.0),
+        beta1: beta1.unwrap_or(0.9),
+        beta2: beta2.unwrap_or(0.999),
+        epsilon: epsilon.unwrap_or(1e-8),
+        max_grad_norm: max_grad_norm.unwrap_or(1.0),
+        seed: seed.unwrap_or(0),
+        save_activations: save_activations.unwrap_or(SaveActivations::Auto),
+    }
+}
+
+fn schedule(section: &mut Section<'_, '_>) -> Schedule {
+    let minimum =
+        section.number("min-learning-rate-ratio", "from 0 to 1", |ratio| (0.0..=1.0).contains(&ratio));
+    let cosine = Schedule::Cosine { minimum_ratio: minimum.unwrap_or(0.0) };
+    let choices = [("linear", Schedule::Linear), ("cosine", cosine), ("constant", Schedule::Constant)];
+    let schedule = section.choice("schedule", &choices).unwrap_or(Schedule::Linear);
+    if !matches!(schedule, Schedule::Cosine { .. }) {
+        section.contradiction(
+            "min-learning-rate-ratio",
+            "a schedule without a floor",
+            "write `schedule = \"cosine\"` or leave it out",
+        );
+    }
+    schedule
+}
+
+fn warmup(section: &mut Section<'_, '_>) -> Warmup {
+    let Some(node) = section.any("warmup") else { return Warmup::Fraction(DEFAULT_WARMUP) };
+    let found = match node.value {
+        Value::Integer(steps) => {
+            u64::try_from(steps).ok().filter(|steps| *steps <= MOST_COUNT).map(Warmup::Steps)
+        }
+        Value::Float(part) if (0.0..1.0).contains(&part) => Some(Warmup::Fraction(part)),
+        _ => None,
+    };
+    found
+        .or_else(|| {
+            section.expected("warmup", node, "an integer (steps) or a fraction from 0.0 to below 1.0")
+        })
+        .unwrap_or(Warmup::Steps(0))
+}
+
+fn checkpoint(mut section: Section<'_, '_>) -> CheckpointSection {
+    let every = section.integer("every", 1, MOST_COUNT).unwrap_or(DEFAULT_EVERY);
+    let keep = section.integer("keep", 1, MOST_KEPT).map_or(DEFAULT_KEEP, |keep| keep as usize);
+    section.finish();
+    CheckpointSection { every, keep }
+}
+
+fn eval(mut section: Section<'_, '_>) -> EvalSection {
+    let every = section.integer("every", 1, MOST_COUNT).unwrap_or(DEFAULT_EVERY);
+    section.finish();
+    EvalSection { every }
+}
+
+fn output(file: &str, mut section: Section<'_, '_>) -> Option<OutputSection> {
+    let dir = section.string("dir");
+    if !section.has("dir") {
+        section.missing(file, "dir", "for example `dir = \"runs/support-bot\"` in `[output]`");
+    }
+    section.finish();
+    Some(OutputSection { dir: dir?.into() })
+}

@@ -1,0 +1,185 @@
+//! A configuration as TOML, complete.
+
+use std::fmt::Write;
+
+use toml::Value;
+
+use super::*;
+
+/// Lines of a TOML document, a section at a time.
+struct Document(String);
+
+impl Document {
+    fn section(&mut self, name: &str) {
+        let gap = if self.0.is_empty() { "" } else { "\n" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "{gap}[{name}]");
+    }
+
+    fn line(&mut self, key: &str, value: impl Into<Value>) {
+        let _ = writeln!(self.0, "{key} = {}", value.into());
+    }
+
+    fn count(&mut self, key: &str, value: u64) {
+        // The reader admits no integer beyond TOML's.
+        self.line(key, i64::try_from(value).unwrap_or(i64::MAX));
+    }
+
+    fn paths(&mut self, key: &str, paths: &[PathBuf]) {
+        self.line(key, paths.iter().map(|path| path.display().to_string()).collect::<Vec<String>>());
+    }
+}
+
+/// See [`Config::to_toml`].
+pub(super) fn to_toml(config: &Config) -> String {
+    let mut out = Document(String::new());
+    model(&mut out, config);
+    lora(&mut out, &config.lora);
+    data(&mut out, &config.data);
+    train(&mut out, &config.train);
+    out.section("checkpoint");
+    out.count("every", config.checkpoint.every);
+    out.count("keep", config.checkpoint.keep as u64);
+    out.section("eval");
+    out.count("every", config.eval.every);
+    out.section("output");
+    out.line("dir", config.output.dir.display().to_string());
+    out.0
+}
+
+fn model(out: &mut Document, config: &Config) {
+    out.section("model");
+    out.line("base", config.model.base.clone());
+    if let Some(revision) = &config.model.revision {
+        out.line("revision", revision.clone());
+    }
+    out.line(
+        "device",
+        match config.model.device {
+            Device::Auto => "auto",
+            Device::Cpu => "cpu",
+        },
+    );
+    out.section("quantization");
+    match config.quantization {
+        QuantizationSection::None => out.line("kind", "none"),
+        QuantizationSection::Nf4 { double } => {
+            out.line("kind", "nf4");
+            out.line("double", double);
+        }
+    }
+}
+
+fn lora(out: &mut Document, lora: &LoraSection) {
+    out.section("lora");
+    let shape = match lora {
+        LoraSection::From(from) => return out.line("from", from.display().to_string()),
+        LoraSection::New(shape) => shape,
+    };
+    out.count("rank", shape.rank as u64);
+    out.line("alpha", shape.alpha);
+    match &shape.targets {
+        Targets::AllLinear => out.line("targets", "all-linear"),
+        Targets::Names(names) => out.line("targets", names.clone()),
+    }
+    out.line(
+        "scaling",
+        match shape.scaling {
+            Scaling::Standard => "standard",
+            Scaling::RankStabilized => "rank-stabilized",
+        },
+    );
+    let quoted = |name: &String| Value::String(name.clone()).to_string();
+    out.section("lora.rank-pattern");
+    for (name, rank) in &shape.rank_pattern {
+        out.count(&quoted(name), *rank as u64);
+    }
+    out.section("lora.alpha-pattern");
+    for (name, alpha) in &shape.alpha_pattern {
+        out.line(&quoted(name), *alpha);
+    }
+}
+
+fn data(out: &mut Document, data: &DataSection) {
+    out.section("data");
+    out.paths("train", &data.train);
+    if !data.golden.is_empty() {
+        out.paths("golden", &data.golden);
+    }
+    match &data.validation {
+        Validation::None => out.line("validation", 0.0),
+        Validation::Fraction(part) => out.line("validation", *part),
+        Validation::Files(files) => out.paths("validation", files),
+    }
+    if let Some(template) = &data.template {
+        out.line("template", template.display().to_string());
+    }
+    if let Some(date) = &data.template_date {
+        out.line("template-date", date.clone());
+    }
+    out.count("max-tokens", data.max_tokens as u64);
+    out.line(
+        "over-long",
+        match data.over_long {
+            OverLong::Error => "error",
+            OverLong::Drop => "drop",
+            OverLong::TruncatePrompt => "truncate-prompt",
+        },
+    );
+    out.line(
+        "train-on",
+        match data.train_on {
+            TrainOn::All => "all",
+            TrainOn::Last => "last",
+        },
+    );
+    out.line("shuffle", data.shuffle);
+    out.section("data.clean");
+    out.line(
+        "duplicates",
+        match data.duplicates {
+            Duplicates::Remove => "remove",
+            Duplicates::Keep => "keep",
+        },
+    );
+}
+
+fn train(out: &mut Document, train: &TrainSection) {
+    out.section("train");
+    match train.length {
+        Length::Epochs(epochs) => out.count("epochs", epochs),
+        Length::Steps(steps) => out.count("steps", steps),
+    }
+    match train.step_size {
+        StepSize::Rows(rows) => out.count("rows-per-step", rows as u64),
+        StepSize::Tokens(tokens) => out.count("tokens-per-step", tokens as u64),
+    }
+    out.count("micro-batch-tokens", train.micro_batch_tokens as u64);
+    out.line("learning-rate", train.learning_rate);
+    match train.schedule {
+        Schedule::Linear => out.line("schedule", "linear"),
+        Schedule::Constant => out.line("schedule", "constant"),
+        Schedule::Cosine { minimum_ratio } => {
+            out.line("schedule", "cosine");
+            out.line("min-learning-rate-ratio", minimum_ratio);
+        }
+    }
+    match train.warmup {
+        Warmup::Steps(steps) => out.count("warmup", steps),
+        Warmup::Fraction(part) => out.line("warmup", part),
+    }
+    out.line("weight-decay", train.weight_decay);
+    out.line("beta1", train.beta1);
+    out.line("beta2", train.beta2);
+    out.line("epsilon", train.epsilon);
+    out.line("max-grad-norm", train.max_grad_norm);
+    out.count("seed", train.seed);
+    out.line(
+        "save-activations",
+        match train.save_activations {
+            SaveActivations::Auto => "auto",
+            SaveActivations::All => "all",
+            SaveActivations::InputOnly => "input-only",
+        },
+    );
+}

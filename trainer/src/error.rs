@@ -1,0 +1,144 @@
+//! Why a run cannot start or go on.
+
+use std::path::PathBuf;
+
+use crate::files::FileError;
+
+/// Everything that can stop a run, besides its configuration ([`crate::config::ConfigError`]).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainerError {
+    /// A file or folder of the run cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Another process works in the run folder.
+    #[error("the run folder `{folder}` is in use by another process")]
+    InUse {
+        /// The run folder.
+        folder: PathBuf,
+    },
+    /// The run folder holds files, and the run was not asked to go on.
+    #[error("the run folder `{folder}` is not empty")]
+    NotEmpty {
+        /// The run folder.
+        folder: PathBuf,
+    },
+    /// The folder holds files, but not those of a run.
+    #[error("`{folder}` is not empty and is not a run folder: it has no config.toml")]
+    NotARun {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A run goes on with the configuration it began with.
+    #[error("the run in `{folder}` began with another configuration: {differences}")]
+    OtherConfig {
+        /// The run folder.
+        folder: PathBuf,
+        /// The lines that differ.
+        differences: String,
+    },
+    /// A run goes on with the base and the rows it began with.
+    #[error("the run in `{folder}` began with another {what}: expected sha256 {expected}, found {found}")]
+    OtherInput {
+        /// The run folder.
+        folder: PathBuf,
+        /// What has changed.
+        what: String,
+        /// The hash in the run's manifest.
+        expected: String,
+        /// The hash of what is there now.
+        found: String,
+    },
+    /// A folder without a manifest, or with one that names files that are not there.
+    #[error("`{folder}` is not a checkpoint: {problem}")]
+    NotACheckpoint {
+        /// The folder.
+        folder: PathBuf,
+        /// What is missing.
+        problem: String,
+    },
+    /// A file of a checkpoint is not the one that was written.
+    #[error("`{file}`: expected sha256 {expected}, found {found}")]
+    Altered {
+        /// The file.
+        file: PathBuf,
+        /// The hash in the manifest.
+        expected: String,
+        /// The hash of the file.
+        found: String,
+    },
+    /// A file of rtune's that cannot be understood.
+    #[error("`{file}`: {problem}")]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What was expected and found.
+        problem: String,
+    },
+    /// A number that is no number any more.
+    #[error("step {step}: {what} is {value}; the first tensor with such a value is `{tensor}`")]
+    NotFinite {
+        /// The step, from 1.
+        step: u64,
+        /// The loss or the gradient.
+        what: &'static str,
+        /// What it is.
+        value: f64,
+        /// The first bad tensor, in the order of the parameters.
+        tensor: String,
+    },
+}
+
+impl TrainerError {
+    /// Whether what was given is at fault (exit code 2), and not the machine or the training (1).
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::File(_) | Self::InUse { .. } | Self::NotFinite { .. } => false,
+            Self::NotEmpty { .. }
+            | Self::NotARun { .. }
+            | Self::OtherConfig { .. }
+            | Self::OtherInput { .. }
+            | Self::NotACheckpoint { .. }
+            | Self::Altered { .. }
+            | Self::Unreadable { .. } => true,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::File(error) => return file_hint(error),
+            Self::InUse { .. } => "wait for it, stop it, or choose another `output.dir`",
+            Self::NotEmpty { .. } => "go on with it by `--resume`, or choose another `output.dir`",
+            Self::NotARun { .. } => "choose another `output.dir`",
+            Self::OtherConfig { .. } => {
+                "undo the change, or choose another `output.dir` and start from this run's adapter with `lora.from`"
+            }
+            Self::OtherInput { .. } => "bring back what it began with, or choose another `output.dir`",
+            Self::NotACheckpoint { .. } => {
+                "a checkpoint is a folder such as `checkpoints/step-000200` of a run"
+            }
+            Self::Altered { .. } => "remove this checkpoint's folder to go on from the one before it",
+            Self::Unreadable { .. } => return None,
+            Self::NotFinite { .. } => {
+                "lower `train.learning-rate` or `train.max-grad-norm`; the last checkpoint is as it was"
+            }
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn file_hint(error: &FileError) -> Option<String> {
+    use std::io::ErrorKind;
+    let hint = match error.source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "there is no room: free some and go on with `--resume`; a checkpoint that was begun is not used"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "choose an `output.dir` you may write to"
+        }
+        ErrorKind::NotADirectory => "a part of the path is a file, not a folder",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

@@ -1,0 +1,158 @@
+//! Files that are whole or not there: written beside, synced, renamed.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// A file operation that failed, with what was being done.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{path}`")]
+pub struct FileError {
+    /// A verb: `read`, `write`, `create`, ...
+    pub action: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// Gives an [`io::Result`] the action and the path it was about.
+pub(crate) trait At<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, FileError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, FileError> {
+        self.map_err(|source| FileError { action, path: path.to_owned(), source })
+    }
+}
+
+/// Replaces `path` by `bytes` in one go: a reader sees the old file or the new one, never a part.
+///
+/// # Errors
+/// [`FileError`], after which the old file still stands.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let beside = beside(path);
+    let written = File::create(&beside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    if let Err(source) = written {
+        // The part that was written is of no use; the error of writing it is the one to tell.
+        let _ = fs::remove_file(&beside);
+        return Err(FileError { action: "write", path: path.to_owned(), source });
+    }
+    fs::rename(&beside, path).at("write", path)?;
+    sync_folder_of(path)
+}
+
+/// Points the relative link `path` at `target` in one go.
+///
+/// # Errors
+/// [`FileError`], after which the old link still stands.
+pub fn replace_link(path: &Path, target: &Path) -> Result<(), FileError> {
+    let beside = beside(path);
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("write", &beside),
+        _ => {}
+    }
+    std::os::unix::fs::symlink(target, &beside).at("link", path)?;
+    fs::rename(&beside, path).at("link", path)?;
+    sync_folder_of(path)
+}
+
+/// Flushes every file of a folder, and the folder itself, to the disk.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), FileError> {
+    for entry in fs::read_dir(folder).at("read", folder)? {
+        let path = entry.at("read", folder)?.path();
+        File::open(&path).and_then(|file| file.sync_all()).at("write", &path)?;
+    }
+    File::open(folder).and_then(|file| file.sync_all()).at("write", folder)
+}
+
+/// Flushes the folder that holds `path`, so that a rename in it survives a crash.
+pub(crate) fn sync_folder_of(path: &Path) -> Result<(), FileError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder).and_then(|file| file.sync_all()).at("write", folder)
+}
+
+/// SHA-256 of a file, in hexadecimal, read in pieces.
+///
+/// # Errors
+/// [`FileError`] when it cannot be read.
+pub fn sha256_of_file(path: &Path) -> Result<String, FileError> {
+    /// Large enough that the system calls do not count.
+    const PIECE_BYTES: usize = 1 << 20;
+    let mut file = File::open(path).at("read", path)?;
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let count = file.read(&mut piece).at("read", path)?;
+        if count == 0 {
+            return Ok(hex(&hash.finalize()));
+        }
+        hash.update(&piece[..count]);
+    }
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+pub fn sha256_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".partial");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.json");
+        write_whole(&path, b"one").expect("written");
+        write_whole(&path, b"two").expect("replaced");
+        assert_eq!(fs::read(&path).expect("there"), b"two");
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn a_link_is_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let link = folder.path().join("last");
+        for target in ["a", "b"] {
+            replace_link(&link, Path::new(target)).expect("linked");
+            assert_eq!(fs::read_link(&link).expect("a link"), Path::new(target));
+        }
+    }
+
+    #[test]
+    fn hashes_are_sha256() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(sha256_of(b""), empty);
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        fs::write(&path, b"").expect("written");
+        assert_eq!(sha256_of_file(&path).expect("read"), empty);
+    }
+
+    #[test]
+    fn an_error_says_what_was_done_to_which_file() {
+        let error = write_whole(Path::new("/dev/null/x"), b"").expect_err("no folder");
+        assert_eq!(error.to_string(), "cannot write `/dev/null/x`");
+    }
+}

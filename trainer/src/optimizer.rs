@@ -1,0 +1,118 @@
+//! AdamW over the flat vector of trainable parameters. The arithmetic is [`rtune_kernels::adamw`]'s.
+
+use std::path::Path;
+
+use rtune_kernels::adamw;
+
+use crate::checkpoint::{self, NamedSlice};
+use crate::config::TrainSection;
+use crate::error::TrainerError;
+
+/// Both moments, in f32, and the numbers that do not change over a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Optimizer {
+    first: Vec<f32>,
+    second: Vec<f32>,
+    beta1: f64,
+    beta2: f64,
+    epsilon: f64,
+    weight_decay: f64,
+    /// 0 does not clip.
+    max_grad_norm: f64,
+}
+
+impl Optimizer {
+    /// Zero moments for `length` parameters.
+    pub fn new(train: &TrainSection, length: usize) -> Self {
+        Self {
+            first: vec![0.0; length],
+            second: vec![0.0; length],
+            beta1: train.beta1,
+            beta2: train.beta2,
+            epsilon: train.epsilon,
+            weight_decay: train.weight_decay,
+            max_grad_norm: train.max_grad_norm,
+        }
+    }
+
+    /// One update of the parameters by the gradients of update `step` (from 1), which have the length `norm`.
+    ///
+    /// # Panics
+    /// If the slices are not as long as the moments.
+    pub fn update(
+        &mut self,
+        parameters: &mut [f32],
+        gradients: &[f32],
+        norm: f64,
+        learning_rate: f64,
+        step: u64,
+    ) {
+        let gradient_factor =
+            if self.max_grad_norm > 0.0 { adamw::clip_factor(norm, self.max_grad_norm) } else { 1.0 };
+        let with = adamw::Update {
+            learning_rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            weight_decay: self.weight_decay,
+            step,
+            gradient_factor,
+        };
+        adamw::update(parameters, gradients, &mut self.first, &mut self.second, &with);
+    }
+
+    /// Writes both moments to the checkpoint folder.
+    ///
+    /// # Errors
+    /// As [`checkpoint::write_moments`].
+    pub fn save(&self, folder: &Path, slices: &[NamedSlice]) -> Result<(), TrainerError> {
+        checkpoint::write_moments(&folder.join(checkpoint::OPTIMIZER_FILE), slices, &self.first, &self.second)
+    }
+
+    /// Takes both moments from the checkpoint folder.
+    ///
+    /// # Errors
+    /// As [`checkpoint::read_moments`].
+    pub fn restore(&mut self, folder: &Path, slices: &[NamedSlice]) -> Result<(), TrainerError> {
+        let path = folder.join(checkpoint::OPTIMIZER_FILE);
+        (self.first, self.second) = checkpoint::read_moments(&path, slices)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn section(extra: &str) -> TrainSection {
+        let text = format!("[model]\nbase='m'\n[data]\ntrain='t'\n[output]\ndir='r'\n[train]\n{extra}\n");
+        Config::parse("c.toml", &text, &[]).expect("valid").train
+    }
+
+    #[test]
+    fn clipping_scales_the_gradient_before_the_moments() {
+        let mut clipped = Optimizer::new(&section("max-grad-norm = 1.0"), 2);
+        let mut free = Optimizer::new(&section("max-grad-norm = 0.0"), 2);
+        let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
+        clipped.update(&mut a, &[3.0, 4.0], 5.0, 0.1, 1);
+        free.update(&mut b, &[3.0, 4.0], 5.0, 0.1, 1);
+        let factor = 1.0 / (5.0 + 1e-6);
+        assert!((clipped.first[0] - 0.3 * factor).abs() < 1e-6, "{:?}", clipped.first);
+        assert!((free.first[0] - 0.3).abs() < 1e-6, "{:?}", free.first);
+    }
+
+    #[test]
+    fn saved_moments_continue_bit_for_bit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let slices = [NamedSlice { name: "a".to_owned(), shape: vec![2], range: 0..2 }];
+        let train = section("weight-decay = 0.1");
+        let mut whole = Optimizer::new(&train, 2);
+        let mut parameters = [0.5, -0.25];
+        whole.update(&mut parameters, &[1.0, 0.125], 1.0078, 0.1, 1);
+        whole.save(folder.path(), &slices).expect("saved");
+        let mut resumed = Optimizer::new(&train, 2);
+        resumed.restore(folder.path(), &slices).expect("restored");
+        assert_eq!(resumed, whole);
+    }
+}
