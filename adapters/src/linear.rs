@@ -105,11 +105,7 @@ impl Linear {
         let tokens = x_ti.len() / inputs;
         let x = Mat::new(x_ti, tokens, inputs);
         let beta = self.begin(y_to, into, arena);
-        for rows in self.weight.panels() {
-            let panel = self.weight.panel(rows.clone(), arena);
-            let y = MatMut::strided(&mut y_to[rows.start..], tokens, rows.len(), outputs);
-            multiply(y, beta, R::one(), x, Mat::new(&panel, rows.len(), inputs).t());
-        }
+        self.weight.project(x_ti, y_to, beta, arena);
         let lora = self.lora.as_ref()?;
         let mut p_tr = arena.take(tokens * lora.rank);
         let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
@@ -176,14 +172,8 @@ impl Linear {
             multiply(db, R::one(), scale, dy.t(), p);
         }
         let Some((dx_ti, into)) = dx_ti else { return };
-        let mut beta = if into == Into::Add { R::one() } else { R::zero() };
-        for rows in self.weight.panels() {
-            let panel = self.weight.panel(rows.clone(), arena);
-            let dy = Mat::strided(&dy_to[rows.start..], tokens, rows.len(), outputs);
-            let dx = MatMut::new(dx_ti, tokens, inputs);
-            multiply(dx, beta, R::one(), dy, Mat::new(&panel, rows.len(), inputs));
-            beta = R::one();
-        }
+        let beta = if into == Into::Add { R::one() } else { R::zero() };
+        self.weight.project_back(dy_to, dx_ti, beta, arena);
         if let (Some(lora), Some(q_tr)) = (&self.lora, &q_tr) {
             let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
             let dx = MatMut::new(dx_ti, tokens, inputs);

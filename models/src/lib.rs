@@ -1,17 +1,22 @@
-//! rtune-models: base models. Everything that finds, downloads, checks and reads one.
+//! Base models: finding, reading and computing one.
 //!
 //! [`open`] reads a folder in the hub's layout or a `.gguf` file into a [`BaseModel`]: the typed
 //! configuration, the tokenizer, the chat template and a [`WeightSource`] that hands out one tensor
-//! at a time. [`hub::resolve`] turns what a user writes as `base` into such a path.
+//! at a time. [`Decoder::load`] makes of it a decoder with a frozen base, beside whose linears adapters can
+//! be put; it runs forward and backward over packed rows.
 
 pub mod config;
+pub mod decoder;
 mod error;
+mod families;
 mod open;
 mod source;
 mod tokenizer;
 
 pub use config::{ModelConfig, Rope, RopeScaling};
+pub use decoder::{Decoder, Quantization, RowView, SavePolicy};
 pub use error::ModelError;
+pub use families::{BlockSpec, DecoderSpec, Names};
 pub use open::{BaseModel, open};
 pub use source::{GgufFile, HostTensor, SafetensorsFolder, WeightSource};
 pub use tokenizer::SpecialTokenStrings;

@@ -4,6 +4,8 @@ pub(crate) mod gguf;
 mod read;
 mod safetensors;
 
+use std::path::Path;
+
 use half::{bf16, f16};
 
 pub use self::gguf::GgufFile;
@@ -20,6 +22,9 @@ compile_error!("checkpoints are little-endian and are read into memory as they s
 /// Everything in the headers was checked when the source was opened; only [`WeightSource::read`] touches the
 /// tensors' bytes, and it holds one tensor.
 pub trait WeightSource: Send + Sync {
+    /// The folder or file, for messages.
+    fn path(&self) -> &Path;
+
     /// The names of all tensors, sorted.
     fn names(&self) -> Vec<String>;
 

@@ -97,6 +97,10 @@ impl SafetensorsFolder {
 }
 
 impl WeightSource for SafetensorsFolder {
+    fn path(&self) -> &Path {
+        &self.folder
+    }
+
     fn names(&self) -> Vec<String> {
         self.tensors.keys().cloned().collect()
     }

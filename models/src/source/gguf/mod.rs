@@ -108,6 +108,10 @@ fn interleaved_heads(
 }
 
 impl WeightSource for GgufFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn names(&self) -> Vec<String> {
         self.tensors.keys().cloned().collect()
     }

@@ -1,0 +1,193 @@
+//! The decoder: a frozen base with adapters beside its linears, forward and backward by hand.
+//!
+//! A pass works on one packed row of T tokens, without padding and without a batch dimension; `bounds` keep its
+//! documents apart. Nothing here knows a label or an optimiser.
+//!
+//! Legend: T tokens, D width, H query heads, K key-value heads, E head width, F width of the MLP, V vocabulary, N chosen rows.
+
+mod block;
+mod head;
+mod load;
+#[cfg(test)]
+mod tests;
+
+use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Weight, lora};
+use rtune_kernels::arena::{Arena, Buffer};
+use rtune_kernels::real::Real;
+use rtune_kernels::rope;
+
+use crate::DecoderSpec;
+use block::{Block, BlockSaved, Context};
+
+pub use head::{HEAD_CHUNK_ELEMENTS, HeadRows};
+pub use load::Quantization;
+
+/// A decoder in memory.
+#[derive(Debug)]
+pub struct Decoder {
+    spec: DecoderSpec,
+    embedding: Weight,
+    blocks: Vec<Block>,
+    final_norm: Vec<f32>,
+    /// `None` where the head is the embedding.
+    head: Option<Weight>,
+}
+
+/// One packed row: several documents behind one another.
+#[derive(Clone, Copy, Debug)]
+pub struct RowView<'a> {
+    /// Token ids, `[T]`.
+    pub tokens: &'a [u32],
+    /// Positions for rope, `[T]`, from 0 in every document.
+    pub positions: &'a [u32],
+    /// Cumulative bounds of the documents: first 0, last T.
+    pub bounds: &'a [usize],
+}
+
+/// What a forward pass keeps of every block for the backward pass. Gradients are the same for each, to the bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SavePolicy {
+    /// Nothing: for evaluation. A backward pass is not possible.
+    Nothing,
+    /// The input of the block; the rest is computed again. Least memory, a third more work.
+    InputOnly,
+    /// Everything that is dear to compute again; norms and activations are formed anew.
+    All,
+}
+
+/// What [`Decoder::forward`] gives.
+#[derive(Debug)]
+pub struct Forward<R: Real> {
+    /// The output of the last block, before the final norm, `[T, D]`.
+    pub output: Buffer<R>,
+    saved: Vec<BlockSaved<R>>,
+    rope: rope::Table<R>,
+}
+
+impl Decoder {
+    /// What the decoder is made of.
+    #[must_use]
+    pub fn spec(&self) -> &DecoderSpec {
+        &self.spec
+    }
+
+    /// The linears of the blocks in order: those that adapters can stand beside. The head is not among them.
+    pub fn linears(&self) -> impl Iterator<Item = &Linear> {
+        self.blocks.iter().flat_map(Block::linears)
+    }
+
+    /// [`Self::linears`], to be changed: merging replaces weights.
+    pub fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        self.blocks.iter_mut().flat_map(Block::linears_mut)
+    }
+
+    /// Frozen numbers of the base; a tied head counts once.
+    #[must_use]
+    pub fn parameter_count(&self) -> usize {
+        let dense = |w: &Weight| w.rows() * w.columns();
+        let norms = self.final_norm.len() + self.blocks.iter().map(Block::norm_count).sum::<usize>();
+        let linears: usize = self.linears().map(Linear::frozen_count).sum();
+        dense(&self.embedding) + self.head.as_ref().map_or(0, dense) + norms + linears
+    }
+
+    /// Bytes of the frozen numbers in memory.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let norms = self.final_norm.len() + self.blocks.iter().map(Block::norm_count).sum::<usize>();
+        self.embedding.size_bytes()
+            + self.head.as_ref().map_or(0, Weight::size_bytes)
+            + norms * size_of::<f32>()
+            + self.linears().map(Linear::size_bytes).sum::<usize>()
+    }
+
+    /// Puts adapters beside the linears that `config` wants; their parameters are all zero.
+    ///
+    /// # Errors
+    /// Those of [`lora::attach`].
+    pub fn attach_lora<R: Real>(&mut self, config: &LoraConfig) -> Result<Parameters<R>, AdapterError> {
+        lora::attach(self.linears_mut(), config)
+    }
+
+    /// Runs the blocks over one packed row.
+    ///
+    /// `parameters`: the flat vector of [`Self::attach_lora`], or empty if there are no adapters.
+    ///
+    /// # Panics
+    /// If a token is not below the vocabulary's size, or the row's parts do not fit each other: both are checked where
+    /// rows are made.
+    pub fn forward<R: Real>(
+        &self,
+        parameters: &[R],
+        row: &RowView<'_>,
+        policy: SavePolicy,
+        arena: &Arena<R>,
+    ) -> Forward<R> {
+        assert!(row.positions.len() == row.tokens.len(), "row: one position a token");
+        assert_eq!(row.bounds.last(), Some(&row.tokens.len()), "row: bounds");
+        let context = self.context(parameters, row, arena);
+        let mut x_td = self.embed(row.tokens, arena);
+        let mut saved = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            let (y_td, inner) = block.forward(&context, &x_td);
+            match policy {
+                SavePolicy::Nothing => {}
+                SavePolicy::InputOnly => saved.push(BlockSaved { x_td, inner: None }),
+                SavePolicy::All => saved.push(BlockSaved { x_td, inner: Some(inner) }),
+            }
+            x_td = y_td;
+        }
+        Forward { output: x_td, saved, rope: context.rope }
+    }
+
+    /// Adds the gradients of all adapters to `gradients`, laid out as `parameters`; blocks below the lowest adapter
+    /// are not walked.
+    ///
+    /// `d_output_td`: gradient of [`Forward::output`], `[T, D]`, from [`Self::head_backward`].
+    ///
+    /// # Panics
+    /// If the forward pass saved nothing, or was of another row.
+    pub fn backward<R: Real>(
+        &self,
+        parameters: &[R],
+        row: &RowView<'_>,
+        forward: Forward<R>,
+        d_output_td: Buffer<R>,
+        gradients: &mut [R],
+        arena: &Arena<R>,
+    ) {
+        assert_eq!(forward.saved.len(), self.blocks.len(), "backward: the forward pass saved nothing");
+        assert_eq!(gradients.len(), parameters.len(), "backward: gradients");
+        let Some(lowest) = self.blocks.iter().position(Block::is_trained) else { return };
+        let context = Context { parameters, row: *row, rope: forward.rope, arena };
+        drop(forward.output);
+        let mut dy_td = d_output_td;
+        let walked = self.blocks.iter().zip(forward.saved).enumerate().skip(lowest).rev();
+        for (index, (block, saved)) in walked {
+            let inner = match saved.inner {
+                Some(inner) => inner,
+                None => block.forward(&context, &saved.x_td).1,
+            };
+            dy_td = block.backward(&context, &saved.x_td, inner, dy_td, gradients, index > lowest);
+        }
+    }
+
+    fn context<'a, R: Real>(
+        &self,
+        parameters: &'a [R],
+        row: &RowView<'a>,
+        arena: &'a Arena<R>,
+    ) -> Context<'a, R> {
+        let positions = row.positions.iter().max().map_or(0, |&p| p as usize + 1);
+        let rope = rope::Table::new(positions, &self.spec.rope_frequencies, 1.0);
+        Context { parameters, row: *row, rope, arena }
+    }
+
+    fn embed<R: Real>(&self, tokens: &[u32], arena: &Arena<R>) -> Buffer<R> {
+        let width = self.spec.block.width;
+        let mut x_td = arena.take(tokens.len() * width);
+        for (x_d, &token) in x_td.chunks_exact_mut(width).zip(tokens) {
+            self.embedding.row(token as usize, x_d);
+        }
+        x_td
+    }
+}
