@@ -6,6 +6,7 @@
 
 pub mod config;
 mod error;
+pub mod hub;
 mod open;
 mod source;
 mod tokenizer;
