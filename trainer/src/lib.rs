@@ -1,11 +1,31 @@
 //! rtune-trainer: the run, from a configuration to checkpoints.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`config`] | TOML in, checked values out, every problem at once |
+//! | [`inputs`] | the base, the template and the prepared rows |
+//! | [`plan`] | what "auto" means on this machine |
+//! | [`run`] | the run folder, the order of the rows, the loop |
+//! | [`engine`], [`loss`] | losses and gradients of a step |
+//! | [`optimizer`], [`schedule`] | AdamW and its learning rate |
+//! | [`evaluate`] | loss, perplexity and accuracy on held-out rows |
+//! | [`checkpoint`], [`manifest`], [`metrics`] | what a run writes |
 
+mod adapter;
 pub mod checkpoint;
 pub mod config;
+pub mod dist;
+pub mod engine;
 pub mod error;
+pub mod evaluate;
 pub mod files;
+mod init;
+pub mod inputs;
 pub mod lock;
+pub mod loss;
 pub mod manifest;
 pub mod metrics;
 pub mod optimizer;
+pub mod plan;
+pub mod run;
 pub mod schedule;

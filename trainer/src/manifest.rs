@@ -29,6 +29,8 @@ pub struct Manifest {
     pub data: BTreeMap<String, String>,
     /// SHA-256 over tokens and supervision of all rows, training and validation.
     pub prepared_rows: String,
+    /// The files of the adapter that the run starts from to their SHA-256; empty for fresh adapters.
+    pub initial_adapter: BTreeMap<String, String>,
     /// SHA-256 of the resolved config.toml, without its `[output]`, which does not change a number.
     pub config: String,
     /// The program.

@@ -1,0 +1,69 @@
+//! What a run tells whoever watches it.
+
+use std::path::Path;
+
+use crate::metrics::{EvaluationLine, StepLine};
+
+/// Something that has happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Tensors of the base are being read.
+    Loading {
+        /// Tensors read.
+        done: usize,
+        /// Tensors in all.
+        total: usize,
+    },
+    /// The model stands in memory and the first step is next.
+    Ready(&'a Ready),
+    /// An evaluation is under way.
+    Evaluating {
+        /// Packed rows done.
+        done: usize,
+        /// Packed rows in all.
+        total: usize,
+    },
+    /// An evaluation is done.
+    Evaluation(&'a EvaluationLine),
+    /// A step is done.
+    Step {
+        /// Its line.
+        line: &'a StepLine,
+        /// Steps of the whole run.
+        steps: u64,
+    },
+    /// A checkpoint is on the disk.
+    Saved {
+        /// Steps done.
+        step: u64,
+        /// Its folder.
+        folder: &'a Path,
+    },
+}
+
+/// The size of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ready {
+    /// Trained numbers.
+    pub trainable: usize,
+    /// Frozen and trained numbers.
+    pub parameters: usize,
+    /// Memory of the frozen ones.
+    pub base_bytes: usize,
+    /// Training rows.
+    pub train_rows: usize,
+    /// Validation rows.
+    pub validation_rows: usize,
+    /// Steps done before.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub steps: u64,
+}
+
+/// Watches a run, and may ask it to stop.
+pub trait Observer {
+    /// Is told of everything, in order.
+    fn on(&mut self, event: Event<'_>);
+    /// Asked after every step: whether to save and end now.
+    fn stop_requested(&self) -> bool;
+}
