@@ -5,6 +5,7 @@ pub mod config;
 pub mod error;
 pub mod files;
 pub mod lock;
+pub mod loss;
 pub mod manifest;
 pub mod metrics;
 pub mod optimizer;

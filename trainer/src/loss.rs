@@ -1,0 +1,126 @@
+//! The loss of packed rows: cross-entropy over supervised tokens only, and its gradient.
+//!
+//! Legend: T tokens of a packed row, N supervised tokens, D width, V vocabulary.
+
+use rtune_data::PackedRow;
+use rtune_kernels::arena::Arena;
+use rtune_kernels::cross_entropy::{self, RowLoss};
+use rtune_kernels::real::Real;
+use rtune_models::{Decoder, RowView, SavePolicy};
+
+/// A sum over supervised tokens. Sums of several rows add up; a mean is taken once, over all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LossSum {
+    /// Cross-entropy, in nats.
+    pub nats: f64,
+    /// Supervised tokens.
+    pub supervised_tokens: u64,
+    /// Supervised tokens that have the largest logit.
+    pub correct_tokens: u64,
+}
+
+impl LossSum {
+    /// Nats a supervised token; NaN if there is none.
+    #[must_use]
+    pub fn mean_nats(&self) -> f64 {
+        self.nats / self.supervised_tokens as f64
+    }
+
+    /// `e` to the mean loss.
+    #[must_use]
+    pub fn perplexity(&self) -> f64 {
+        self.mean_nats().exp()
+    }
+
+    /// Share of supervised tokens that have the largest logit.
+    #[must_use]
+    pub fn token_accuracy(&self) -> f64 {
+        self.correct_tokens as f64 / self.supervised_tokens as f64
+    }
+}
+
+impl std::ops::AddAssign for LossSum {
+    fn add_assign(&mut self, other: Self) {
+        self.nats += other.nats;
+        self.supervised_tokens += other.supervised_tokens;
+        self.correct_tokens += other.correct_tokens;
+    }
+}
+
+/// The rows that predict a supervised token, and those tokens: token `t` is predicted from row `t - 1`.
+fn targets(row: &PackedRow) -> (Vec<usize>, Vec<u32>) {
+    let supervised = (1..row.tokens.len()).filter(|&t| row.supervised[t]);
+    supervised.map(|t| (t - 1, row.tokens[t])).unzip()
+}
+
+/// The bounds of the documents of a packed row: first 0, last T.
+#[must_use]
+pub fn bounds(row: &PackedRow) -> Vec<usize> {
+    std::iter::once(0).chain(row.segments.iter().map(|s| s.end)).collect()
+}
+
+/// The loss of a packed row, for evaluation.
+#[must_use]
+pub fn evaluate<R: Real>(decoder: &Decoder, parameters: &[R], row: &PackedRow, arena: &Arena<R>) -> LossSum {
+    let bounds = bounds(row);
+    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds };
+    let (rows, targets) = targets(row);
+    let forward = decoder.forward(parameters, &view, SavePolicy::Nothing, arena);
+    let head = decoder.head_rows(&forward.output, rows, arena);
+    let (width, vocabulary) = (decoder.spec().block.width, decoder.spec().vocabulary);
+    let mut total = LossSum::default();
+    let chunk = decoder.head_chunk_rows();
+    for (normed_cd, targets) in head.normed_nd.chunks(chunk * width).zip(targets.chunks(chunk)) {
+        let mut logits_cv = arena.take(targets.len() * vocabulary);
+        decoder.logits(normed_cd, &mut logits_cv, arena);
+        let mut losses = vec![RowLoss::default(); targets.len()];
+        cross_entropy::evaluate(&logits_cv, targets, &mut losses);
+        total += sum(&losses);
+    }
+    total
+}
+
+/// The loss of a packed row; adds the gradient of `scale` times its sum to `gradients`.
+///
+/// `scale` is one over the supervised tokens of the whole step, so that a token counts the same in whatever
+/// micro-batch it stands.
+pub fn accumulate<R: Real>(
+    decoder: &Decoder,
+    parameters: &[R],
+    row: &PackedRow,
+    scale: f64,
+    policy: SavePolicy,
+    gradients: &mut [R],
+    arena: &Arena<R>,
+) -> LossSum {
+    let bounds = bounds(row);
+    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds };
+    let (rows, targets) = targets(row);
+    let forward = decoder.forward(parameters, &view, policy, arena);
+    let head = decoder.head_rows(&forward.output, rows, arena);
+    let (width, vocabulary) = (decoder.spec().block.width, decoder.spec().vocabulary);
+    let mut d_normed_nd = arena.take(head.normed_nd.len());
+    let mut total = LossSum::default();
+    let chunk = decoder.head_chunk_rows();
+    let chunks = head.normed_nd.chunks(chunk * width).zip(d_normed_nd.chunks_mut(chunk * width));
+    for ((normed_cd, d_normed_cd), targets) in chunks.zip(targets.chunks(chunk)) {
+        let mut logits_cv = arena.take(targets.len() * vocabulary);
+        decoder.logits(normed_cd, &mut logits_cv, arena);
+        let mut losses = vec![RowLoss::default(); targets.len()];
+        cross_entropy::evaluate_and_differentiate(&mut logits_cv, targets, scale, &mut losses);
+        total += sum(&losses);
+        decoder.logits_backward(&logits_cv, d_normed_cd, arena);
+    }
+    let d_output_td = decoder.head_backward(&head, &d_normed_nd, row.tokens.len(), arena);
+    drop((head, d_normed_nd));
+    decoder.backward(parameters, &view, forward, d_output_td, gradients, arena);
+    total
+}
+
+fn sum(losses: &[RowLoss]) -> LossSum {
+    LossSum {
+        nats: losses.iter().map(|l| l.nats).sum(),
+        supervised_tokens: losses.len() as u64,
+        correct_tokens: losses.iter().filter(|l| l.correct).count() as u64,
+    }
+}
