@@ -1,3 +1,31 @@
-//! The program `rtune`.
+//! The program `rtune`: parses the command line, runs one verb, and says what went wrong.
 
-fn main() {}
+mod args;
+mod commands;
+mod failure;
+mod reporter;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Verb};
+
+fn main() -> ExitCode {
+    // A command line that cannot be parsed ends here, with exit code 2 and clap's own words.
+    let args = Args::parse();
+    let done = match &args.verb {
+        Verb::Train(args) => commands::train::run(args),
+        Verb::Check(args) => commands::check::run(args),
+        Verb::Pull(args) => commands::pull::run(args),
+        Verb::Export(args) => commands::export::run(args),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let failure = failure::Failure::of(&error);
+            reporter::complain(&failure.to_string());
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}

@@ -148,7 +148,9 @@ impl TrainerError {
             Self::Data(error) => return error.hint(),
             Self::Model(error) => return error.hint(),
             Self::Adapter(error) => return adapter_hint(error),
-            Self::Config(_) => "the file was written by the run: bring it back, or choose another `output.dir`",
+            Self::Config(_) => {
+                "the file was written by the run: bring it back, or choose another `output.dir`"
+            }
             Self::NoTemplate { .. } => "name a Jinja file by `data.template`",
             Self::NoSuchToken { .. } => "tokenizer.json and config.json are of two models",
             Self::InUse { .. } => "wait for it, stop it, or choose another `output.dir`",

@@ -6,7 +6,7 @@ use rtune_data::stream;
 
 /// Draws every `lora_A` from U(-1/sqrt(in), 1/sqrt(in)), as PEFT does (Kaiming's uniform with a = sqrt(5)), and leaves
 /// `lora_B` zero, so that the model begins as its base. Each tensor has a stream of its own, keyed by its name.
-pub fn draw(parameters: &mut Parameters<f32>, seed: u64) {
+pub(crate) fn draw(parameters: &mut Parameters<f32>, seed: u64) {
     let fresh: Vec<(String, usize)> = parameters
         .entries()
         .iter()
@@ -46,7 +46,10 @@ mod tests {
         let mean = a.iter().map(|number| f64::from(*number)).sum::<f64>() / 512.0;
         let variance = a.iter().map(|number| f64::from(*number).powi(2)).sum::<f64>() / 512.0;
         // U(-b, b) has the variance b^2 / 3; 512 draws are within a tenth of it but once in many thousands.
-        assert!(mean.abs() < 0.01 && (variance / (0.125f64.powi(2) / 3.0) - 1.0).abs() < 0.15, "{mean} {variance}");
+        assert!(
+            mean.abs() < 0.01 && (variance / (0.125f64.powi(2) / 3.0) - 1.0).abs() < 0.15,
+            "{mean} {variance}"
+        );
         assert!(parameters.get("l.0.lora_B.weight").expect("there").iter().all(|number| *number == 0.0));
     }
 

@@ -30,7 +30,9 @@ pub fn policy(choice: SaveActivations) -> SavePolicy {
 
 fn choose(needed_bytes: u64, available_bytes: Option<u64>) -> SaveActivations {
     match available_bytes {
-        Some(available) if needed_bytes as f64 > ACTIVATIONS_SHARE * available as f64 => SaveActivations::InputOnly,
+        Some(available) if needed_bytes as f64 > ACTIVATIONS_SHARE * available as f64 => {
+            SaveActivations::InputOnly
+        }
         _ => SaveActivations::All,
     }
 }

@@ -27,11 +27,9 @@ pub(crate) struct RunFolder {
 /// path that can never be a folder.
 pub fn check_folder(folder: &Path, resume: bool) -> Result<(), TrainerError> {
     let existing = folder.ancestors().find(|part| part.as_os_str().is_empty() || part.exists());
-    if let Some(part) = existing.filter(|part| !part.as_os_str().is_empty() && !part.is_dir()) {
+    if existing.is_some_and(|part| !part.as_os_str().is_empty() && !part.is_dir()) {
         let source = io::Error::from(io::ErrorKind::NotADirectory);
-        return Err(FileError { action: "create", path: part.join(""), source }).map_err(|error| {
-            TrainerError::File(FileError { path: folder.to_owned(), ..error })
-        });
+        return Err(FileError { action: "create", path: folder.to_owned(), source }.into());
     }
     if folder.join(LOCK_FILE).exists() {
         RunLock::take(folder)?;

@@ -65,7 +65,8 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainerError> {
     let folder = RunFolder::open(&config.output.dir, options.resume)?;
-    let resolved = folder.settle(config, plan::resolve(config, &inputs.base.config, inputs.longest_tokens()))?;
+    let resolved =
+        folder.settle(config, plan::resolve(config, &inputs.base.config, inputs.longest_tokens()))?;
     write_manifest(&resolved, inputs, options, &folder)?;
     let order = Order::new(&inputs.prepared.train, &resolved.train, resolved.data.shuffle);
     let state = folder.last.as_ref().map_or_else(State::start, |last| last.state.clone());

@@ -2,8 +2,8 @@
 
 use rtune_data::{Example, steps_of_epoch};
 
-use crate::config::{Length, TrainSection};
 use crate::config::StepSize;
+use crate::config::{Length, TrainSection};
 
 /// The order of a run's rows: fixed by the seed, the epoch and the size of a step, never by memory.
 #[derive(Debug)]

@@ -110,7 +110,13 @@ impl Session<'_> {
     fn learning_rate(&self) -> f64 {
         let train = &self.config.train;
         let warmup = schedule::warmup_steps(train.warmup, self.order.total);
-        schedule::learning_rate(train.learning_rate, train.schedule, warmup, self.order.total, self.state.step)
+        schedule::learning_rate(
+            train.learning_rate,
+            train.schedule,
+            warmup,
+            self.order.total,
+            self.state.step,
+        )
     }
 
     fn refuse_not_finite(&self, what: &'static str, value: f64) -> Result<(), TrainerError> {

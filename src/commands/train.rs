@@ -1,0 +1,102 @@
+//! `rtune train`: a run, from its configuration to its last checkpoint.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use rtune_trainer::checkpoint::State;
+use rtune_trainer::config::Config;
+use rtune_trainer::dist::Alone;
+use rtune_trainer::error::TrainerError;
+use rtune_trainer::files::sha256_of_file;
+use rtune_trainer::inputs::Inputs;
+use rtune_trainer::manifest::{Environment, Program};
+use rtune_trainer::run::{Outcome, RunOptions, check_folder, train};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::args::TrainArgs;
+use crate::commands::resolve_base;
+use crate::failure::DONE;
+use crate::reporter::{Reporter, say};
+
+/// A process that a signal ended has 128 and the signal's number, so shells and schedulers know.
+const BY_SIGNAL: u8 = 128;
+
+pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
+    let config = Config::load(&args.config, &args.overrides)?;
+    check_folder(&config.output.dir, args.resume)?;
+    let base = resolve_base(&config)?;
+    let inputs = Inputs::prepare(&config, &base)?;
+    let options = RunOptions { resume: args.resume, program: program()?, environment: environment(&base)? };
+    let signal = listen()?;
+    let mut reporter = Reporter::new(args.json, Arc::clone(&signal));
+    let outcome = train(&config, &inputs, &options, &mut Alone, &mut reporter);
+    reporter.finish();
+    let (state, words, code) = match outcome? {
+        Outcome::Complete(state) => (state, "done", DONE),
+        Outcome::WasComplete(state) => (state, "was complete already", DONE),
+        Outcome::Stopped(state) => (state, "stopped", BY_SIGNAL + signal.load(Ordering::SeqCst) as u8),
+    };
+    if !args.json {
+        say(&farewell(&state, words, &config.output.dir, &args.config, code));
+    }
+    Ok(code)
+}
+
+fn farewell(state: &State, words: &str, run: &Path, config: &Path, code: u8) -> String {
+    let step = state.step;
+    let next = if code == DONE {
+        let which = if state.best.is_some() { "best" } else { "last" };
+        format!("adapter: {}", run.join(which).display())
+    } else {
+        format!("go on: rtune train {} --resume", config.display())
+    };
+    match &state.best {
+        Some(best) => {
+            let loss = best.validation_loss_nats;
+            format!(
+                "{words} at step {step}: best validation loss {loss:.4} nats at step {}\n{next}",
+                best.step
+            )
+        }
+        None => format!("{words} at step {step}\n{next}"),
+    }
+}
+
+/// From now on the first SIGINT or SIGTERM is a wish, which the loop grants after a save; a second one ends at once.
+fn listen() -> anyhow::Result<Arc<AtomicUsize>> {
+    let wish = Arc::new(AtomicUsize::new(0));
+    let wished = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds nothing wished for yet, and then wishes.
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            i32::from(BY_SIGNAL) + signal,
+            Arc::clone(&wished),
+        )
+        .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&wished)))
+        .and_then(|_| signal_hook::flag::register_usize(signal, Arc::clone(&wish), signal as usize))
+        .context("cannot listen for signals")?;
+    }
+    Ok(wish)
+}
+
+fn program() -> anyhow::Result<Program> {
+    let file = std::env::current_exe().context("cannot find the program's own file")?;
+    let sha256 = sha256_of_file(&file).map_err(TrainerError::from)?;
+    Ok(Program { name: "rtune".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), sha256 })
+}
+
+fn environment(base: &Path) -> anyhow::Result<Environment> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    Ok(Environment {
+        started_unix_seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        host: host.map(|name| name.trim().to_owned()),
+        platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+        threads: rayon::current_num_threads(),
+        working_directory: std::env::current_dir().context("cannot find the working directory")?,
+        base: base.to_owned(),
+    })
+}

@@ -1,0 +1,213 @@
+//! What a person or a program reads while a verb runs: bars on a terminal, plain lines in a log, JSON lines on wish.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rtune_models::hub::Progress;
+use rtune_trainer::metrics::{Line, StepLine};
+use rtune_trainer::run::{Event, Observer, Ready};
+
+/// Lines of steps that a log gets at most; a long run is read, not watched.
+const LOG_LINES: u64 = 100;
+
+/// Writes a line to standard output. A reader that has gone away is no failure of the verb.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes a line to standard error.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A bar that is drawn on a terminal and nowhere else.
+fn bar(template: &str, total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    // A template that does not parse leaves the plain style.
+    ProgressStyle::with_template(template).map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}
+
+/// Shows a download: a bar for each file, or a line at its begin and its end.
+pub(crate) struct Transfer {
+    file: String,
+    bar: Option<ProgressBar>,
+}
+
+impl Transfer {
+    pub(crate) fn new() -> Self {
+        Self { file: String::new(), bar: None }
+    }
+
+    pub(crate) fn show(&mut self, progress: Progress<'_>) {
+        if self.file != progress.file {
+            self.finish();
+            self.file = progress.file.to_owned();
+            let mebibytes = progress.total_bytes as f64 / f64::from(1 << 20);
+            if std::io::stderr().is_terminal() {
+                let template = "{msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+                self.bar = Some(bar(template, progress.total_bytes).with_message(self.file.clone()));
+            } else {
+                complain(&format!("downloading {} from {} ({mebibytes:.1} MiB)", self.file, progress.place));
+            }
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_length(progress.total_bytes);
+            bar.set_position(progress.done_bytes);
+        }
+    }
+
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish();
+        }
+    }
+}
+
+/// Shows a run.
+pub(crate) struct Reporter {
+    json: bool,
+    terminal: bool,
+    signal: Arc<AtomicUsize>,
+    bar: Option<ProgressBar>,
+    last_loss_nats: Option<f64>,
+}
+
+impl Reporter {
+    pub(crate) fn new(json: bool, signal: Arc<AtomicUsize>) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self { json, terminal, signal, bar: None, last_loss_nats: None }
+    }
+
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// A line for people, above the bar if there is one.
+    fn line(&self, text: &str) {
+        match &self.bar {
+            _ if self.json => {}
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(text),
+        }
+    }
+
+    fn json_line(&self, line: &Line) {
+        if self.json {
+            say(&line.to_json());
+        }
+    }
+
+    /// Shows work other than steps on the terminal.
+    fn work(&mut self, what: &str, done: usize, total: usize) {
+        if !self.terminal {
+            return;
+        }
+        if self.bar.is_none() {
+            self.bar = Some(bar("{msg} {bar:24} {pos}/{len}", total as u64));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_message(what.to_owned());
+            bar.set_position(done as u64);
+        }
+    }
+
+    fn ready(&mut self, ready: &Ready) {
+        self.finish();
+        let share = 100.0 * ready.trainable as f64 / ready.parameters as f64;
+        let (trainable, parameters) = (grouped(ready.trainable), grouped(ready.parameters));
+        self.line(&format!("trainable: {trainable} of {parameters} ({share:.1}%)"));
+        let mebibytes = ready.base_bytes as f64 / f64::from(1 << 20);
+        let (train, validation) = (grouped(ready.train_rows), grouped(ready.validation_rows));
+        self.line(&format!(
+            "base in memory: {mebibytes:.0} MiB; rows: {train} train, {validation} validation"
+        ));
+        match ready.step {
+            0 => self.line(&format!("{} steps", ready.steps)),
+            step => self.line(&format!("going on after step {step} of {}", ready.steps)),
+        }
+    }
+
+    fn step(&mut self, line: &StepLine, steps: u64) {
+        self.last_loss_nats = Some(line.train_loss_nats);
+        self.json_line(&Line::Step(line.clone()));
+        if self.terminal {
+            if self.bar.is_none() {
+                let template = "step {pos}/{len} {bar:24} {msg} {eta} left";
+                let bar = bar(template, steps);
+                bar.set_position(line.step - 1);
+                bar.reset_eta();
+                self.bar = Some(bar);
+            }
+            if let Some(bar) = &self.bar {
+                let message =
+                    format!("loss {:.4} {:.0} tokens/s", line.train_loss_nats, line.tokens_per_second);
+                bar.set_message(message);
+                bar.set_position(line.step);
+            }
+        } else if line.step == 1 || line.step == steps || line.step.is_multiple_of(steps.div_ceil(LOG_LINES))
+        {
+            self.line(&format!(
+                "step {}/{steps} loss {:.4} lr {:.3e} grad {:.3} {:.0} tokens/s",
+                line.step, line.train_loss_nats, line.lr, line.grad_norm, line.tokens_per_second
+            ));
+        }
+    }
+}
+
+impl Observer for Reporter {
+    fn on(&mut self, event: Event<'_>) {
+        match event {
+            Event::Loading { done, total } => self.work("loading the base", done, total),
+            Event::Ready(ready) => self.ready(ready),
+            Event::Evaluating { done, total } if self.last_loss_nats.is_none() => {
+                self.work("evaluating the base", done, total);
+            }
+            Event::Evaluating { .. } | Event::Saved { .. } => {}
+            Event::Evaluation(line) => {
+                self.json_line(&Line::Evaluation(line.clone()));
+                if self.last_loss_nats.is_none() {
+                    self.finish();
+                }
+                self.line(&format!(
+                    "step {} validation loss {:.4} perplexity {:.3} token accuracy {:.1}%",
+                    line.step,
+                    line.validation_loss_nats,
+                    line.perplexity,
+                    100.0 * line.token_accuracy
+                ));
+            }
+            Event::Step { line, steps } => self.step(line, steps),
+        }
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.signal.load(Ordering::SeqCst) != 0
+    }
+}
+
+/// `4884480` as `4,884,480`.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        assert_eq!([0, 12, 123, 1234, 4_884_480].map(grouped), ["0", "12", "123", "1,234", "4,884,480"]);
+    }
+}
