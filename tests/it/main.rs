@@ -1,0 +1,5 @@
+//! The integration tests: one binary, a module a subject.
+
+mod engine;
+mod reference;
+mod reference_cases;
