@@ -24,9 +24,7 @@ pub(crate) fn tokenizer() -> Tokenizer {
     let symbols =
         alphabet.iter().map(char::to_string).chain(merges.iter().map(|(one, other)| format!("{one}{other}")));
     let vocabulary: Vocab = symbols.enumerate().map(|(id, symbol)| (symbol, id as u32)).collect();
-    let model = BPE::builder()
-        .vocab_and_merges(vocabulary, merges.to_vec())
-        .build();
+    let model = BPE::builder().vocab_and_merges(vocabulary, merges.to_vec()).build();
     let mut tokenizer = Tokenizer::new(model.expect("a model"));
     let bytes = ByteLevel::new(false, true, true);
     tokenizer.with_pre_tokenizer(Some(bytes)).with_decoder(Some(bytes)).with_post_processor(Some(bytes));
