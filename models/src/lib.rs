@@ -9,6 +9,7 @@ pub mod config;
 pub mod decoder;
 mod error;
 mod families;
+pub mod hub;
 mod open;
 mod source;
 mod tokenizer;

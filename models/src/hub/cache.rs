@@ -1,0 +1,90 @@
+//! The hub's cache on disk, in the layout of `huggingface_hub`:
+//! `models--OWNER--NAME/{blobs/ETAG, snapshots/COMMIT/FILE -> ../../blobs/ETAG, refs/REVISION}`.
+//!
+//! hf-hub writes the same layout, but starts a broken download from the beginning, keeps an error page as the file
+//! if the second of its two requests is refused, and compares no hash. So rtune writes it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::HubError;
+use super::files::{create_folder, sync_folder};
+
+/// The folder of one repository.
+#[derive(Debug, Clone)]
+pub(super) struct RepositoryCache {
+    root: PathBuf,
+    folder_name: String,
+}
+
+impl RepositoryCache {
+    pub(super) fn new(hub_cache: &Path, owner: &str, name: &str) -> Self {
+        Self { root: hub_cache.to_owned(), folder_name: format!("models--{owner}--{name}") }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.join(&self.folder_name)
+    }
+
+    pub(super) fn blob(&self, etag: &str) -> PathBuf {
+        self.folder().join("blobs").join(etag)
+    }
+
+    pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
+        self.folder().join("snapshots").join(commit)
+    }
+
+    /// The commit that a revision was when it was last pulled; a commit is itself.
+    pub(super) fn commit(&self, revision: &str) -> Option<String> {
+        if is_commit(revision) {
+            return Some(revision.to_owned());
+        }
+        let text = std::fs::read_to_string(self.folder().join("refs").join(revision)).ok()?;
+        Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
+    }
+
+    /// Notes which commit a revision is.
+    pub(super) fn set_commit(&self, revision: &str, commit: &str) -> Result<(), HubError> {
+        if is_commit(revision) {
+            return Ok(());
+        }
+        let path = self.folder().join("refs").join(revision);
+        path.parent().map_or(Ok(()), create_folder)?;
+        std::fs::write(&path, commit).map_err(HubError::io(&path, commit.len() as u64))
+    }
+
+    /// Takes the lock under which a blob is written, as hf-hub and `huggingface_hub` do; it is held until dropped.
+    pub(super) fn lock(&self, etag: &str) -> Result<File, HubError> {
+        let folder = self.root.join(".locks").join(&self.folder_name);
+        create_folder(&folder)?;
+        let path = folder.join(format!("{etag}.lock"));
+        let file = File::create(&path).map_err(HubError::io(&path, 0))?;
+        file.lock().map_err(HubError::io(&path, 0))?;
+        Ok(file)
+    }
+
+    /// Makes a blob a file of a commit, by a relative link; by a copy where there are no links.
+    pub(super) fn link(&self, commit: &str, file: &str, etag: &str) -> Result<PathBuf, HubError> {
+        let pointer = self.snapshot(commit).join(file);
+        let folder = self.snapshot(commit);
+        create_folder(&folder)?;
+        if pointer.symlink_metadata().is_ok() {
+            std::fs::remove_file(&pointer).map_err(HubError::io(&pointer, 0))?;
+        }
+        let blob = self.blob(etag);
+        #[cfg(unix)]
+        let linked = std::os::unix::fs::symlink(Path::new("../../blobs").join(etag), &pointer);
+        #[cfg(not(unix))]
+        let linked = std::fs::hard_link(&blob, &pointer);
+        if linked.is_err() {
+            std::fs::copy(&blob, &pointer).map_err(HubError::io(&pointer, 0))?;
+        }
+        sync_folder(&folder);
+        Ok(pointer)
+    }
+}
+
+/// A git commit in full.
+pub(super) fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

@@ -1,0 +1,171 @@
+//! A repository of the hub: its configuration, tokenizer, templates and safetensors, nothing else.
+
+use std::path::{Path, PathBuf};
+
+use hf_hub::repository::RepoTreeEntry;
+use serde_json::Value;
+
+use super::cache::{RepositoryCache, is_commit};
+use super::download::{Client, RemoteFile};
+use super::{HubError, HubOptions, Progress};
+
+/// What a revision is when the user gives none.
+const DEFAULT_REVISION: &str = "main";
+/// The weights in one file.
+const SINGLE_FILE: &str = "model.safetensors";
+/// The list of the weights' shards.
+const INDEX_FILE: &str = "model.safetensors.index.json";
+/// Files that must be there, besides the weights.
+const REQUIRED_FILES: &[&str] = &["config.json", "tokenizer.json"];
+/// Files that are fetched if the repository has them.
+const OPTIONAL_FILES: &[&str] = &["tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+/// How many of a repository's files a message names.
+const NAMED_FILES: usize = 8;
+
+/// The snapshot of a revision that was pulled before, if it is whole.
+pub(super) fn cached(
+    owner: &str,
+    name: &str,
+    revision: Option<&str>,
+    options: &HubOptions,
+) -> Option<PathBuf> {
+    let cache = RepositoryCache::new(&options.hub_cache, owner, name);
+    let folder = cache.snapshot(&cache.commit(revision.unwrap_or(DEFAULT_REVISION))?);
+    is_whole(&folder).then_some(folder)
+}
+
+fn is_whole(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).is_file();
+    let has_weights = || {
+        has(SINGLE_FILE)
+            || shards(&folder.join(INDEX_FILE)).is_some_and(|names| names.iter().all(|name| has(name)))
+    };
+    REQUIRED_FILES.iter().all(|name| has(name)) && has_weights()
+}
+
+/// The shards that an index names, if it can be read.
+fn shards(index: &Path) -> Option<Vec<String>> {
+    let index: Value = serde_json::from_str(&std::fs::read_to_string(index).ok()?).ok()?;
+    let files = index.get("weight_map")?.as_object()?.values();
+    let mut names = files.map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()?;
+    names.sort_unstable();
+    names.dedup();
+    Some(names)
+}
+
+/// Fetches what is not here of a revision and gives the folder of its snapshot.
+pub(super) fn fetch(
+    owner: &str,
+    name: &str,
+    revision: Option<&str>,
+    options: &HubOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<PathBuf, HubError> {
+    let here = cached(owner, name, revision, options);
+    if options.offline {
+        let (base, cache) = (format!("{owner}/{name}"), options.hub_cache.clone());
+        return here.ok_or(HubError::Offline { base, cache });
+    }
+    let client = Client::new(owner, name, options)?;
+    let revision = revision.unwrap_or(DEFAULT_REVISION);
+    let commit = match current_commit(&client, revision) {
+        // Without a connection, what was pulled before is as new as can be had.
+        Err(HubError::Network { .. } | HubError::Proxy { .. }) if here.is_some() => {
+            return here
+                .ok_or(HubError::Offline { base: client.id().to_owned(), cache: options.hub_cache.clone() });
+        }
+        other => other?,
+    };
+    let files = list(&client, &commit)?;
+    for file in small_files(&client, &files)? {
+        client.download(&commit, file, progress)?;
+    }
+    for file in weight_files(&client, &commit, &files, progress)? {
+        client.download(&commit, file, progress)?;
+    }
+    client.cache().set_commit(revision, &commit)?;
+    Ok(client.cache().snapshot(&commit))
+}
+
+fn current_commit(client: &Client, revision: &str) -> Result<String, HubError> {
+    let what = format!("revision {revision}");
+    let info = client.repository().info().revision(revision).send();
+    let info = info.map_err(|error| client.explain(error, &what))?;
+    info.sha.filter(|commit| is_commit(commit)).ok_or_else(|| HubError::Server {
+        endpoint: client.endpoint().to_owned(),
+        problem: format!("no commit for {} at {revision}", client.id()),
+    })
+}
+
+/// The files at the top of a repository; folders hold other formats.
+fn list(client: &Client, commit: &str) -> Result<Vec<RemoteFile>, HubError> {
+    let tree = client.repository().list_tree().revision(commit).send();
+    let tree = tree.map_err(|error| client.explain(error, &format!("commit {commit}")))?;
+    let files = tree.into_iter().filter_map(|entry| match entry {
+        RepoTreeEntry::File { oid, size, path, lfs, .. } => {
+            let sha256 = lfs.and_then(|lfs| lfs.sha256);
+            let etag = sha256.clone().unwrap_or(oid);
+            Some(RemoteFile { path, size_bytes: size, etag, sha256 })
+        }
+        RepoTreeEntry::Directory { .. } => None,
+    });
+    // Names become paths in the cache.
+    let is_plain = |file: &RemoteFile| {
+        !file.path.contains(['/', '\\'])
+            && !file.path.starts_with('.')
+            && !file.etag.is_empty()
+            && file.etag.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    Ok(files.filter(is_plain).collect())
+}
+
+fn find<'a>(files: &'a [RemoteFile], name: &str) -> Option<&'a RemoteFile> {
+    files.iter().find(|file| file.path == name)
+}
+
+fn small_files<'a>(client: &Client, files: &'a [RemoteFile]) -> Result<Vec<&'a RemoteFile>, HubError> {
+    let mut chosen = Vec::new();
+    for name in REQUIRED_FILES {
+        let file = find(files, name).ok_or_else(|| missing(client, files, name))?;
+        chosen.push(file);
+    }
+    chosen.extend(OPTIONAL_FILES.iter().filter_map(|name| find(files, name)));
+    Ok(chosen)
+}
+
+/// The single file, or the index, which is fetched here, and the shards that it names.
+fn weight_files<'a>(
+    client: &Client,
+    commit: &str,
+    files: &'a [RemoteFile],
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Vec<&'a RemoteFile>, HubError> {
+    if let Some(file) = find(files, SINGLE_FILE) {
+        return Ok(vec![file]);
+    }
+    let Some(index) = find(files, INDEX_FILE) else { return Err(no_weights(client, files)) };
+    let path = client.download(commit, index, progress)?;
+    let names = shards(&path).ok_or_else(|| HubError::Server {
+        endpoint: client.endpoint().to_owned(),
+        problem: format!("{INDEX_FILE} of {} is no list of shards", client.id()),
+    })?;
+    names.iter().map(|name| find(files, name).ok_or_else(|| missing(client, files, name))).collect()
+}
+
+fn missing(client: &Client, files: &[RemoteFile], name: &str) -> HubError {
+    if find(files, SINGLE_FILE).or(find(files, INDEX_FILE)).is_none() {
+        return no_weights(client, files);
+    }
+    HubError::NotFound { repository: client.id().to_owned(), what: format!("file {name}") }
+}
+
+fn no_weights(client: &Client, files: &[RemoteFile]) -> HubError {
+    let mut found: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+    // Weights first: they tell what the repository is.
+    found.sort_by_key(|name| (!name.ends_with(".gguf") && !name.ends_with(".bin"), name.clone()));
+    found.truncate(NAMED_FILES);
+    if found.is_empty() {
+        found.push("no files".to_owned());
+    }
+    HubError::NoWeights { repository: client.id().to_owned(), found }
+}
