@@ -34,6 +34,12 @@ pub enum AdapterError {
         /// What stands there.
         found: String,
     },
+    /// Weights in Python's pickle format, which can run code while they are read.
+    #[error("{}: weights in Python's pickle format are not read; expected `adapter_model.safetensors`", path.display())]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+    },
     /// A tensor of an adapter file that is missing, superfluous or of another shape.
     #[error("{}: tensor `{tensor}`: {problem}", path.display())]
     Tensor {
@@ -74,6 +80,13 @@ impl AdapterError {
             Self::NoSuchTarget { available, .. } => {
                 Some(format!("the model has {}; or use targets = \"all-linear\"", available.join(", ")))
             }
+            Self::Key { .. } => Some(
+                "plain LoRA is read: ranks, alphas, their patterns, and rank-stabilized scaling".to_owned(),
+            ),
+            Self::Pickle { .. } => Some(
+                "load it with peft and save it with `save_pretrained(DIR, safe_serialization=True)`"
+                    .to_owned(),
+            ),
             Self::Tensor { .. } => {
                 Some("the adapter must have been trained on this very base model".to_owned())
             }

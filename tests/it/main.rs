@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module a subject.
 
-mod bad_input;
-mod keys;
+mod engine;
+mod reference;
+mod reference_cases;
 mod training;
 mod workplace;

@@ -86,7 +86,9 @@ impl Workplace {
 
     /// Gives any command the folder and the environment of the tests.
     pub(crate) fn settle(&self, command: &mut Command) {
-        for name in ["HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "XDG_CACHE_HOME"] {
+        for name in
+            ["HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "XDG_CACHE_HOME"]
+        {
             command.env_remove(name);
         }
         command.current_dir(self.folder.path()).env("HOME", self.folder.path());
@@ -220,8 +222,10 @@ fn weights(sizes: Sizes) -> Vec<u8> {
         ];
         shapes.extend(linears.map(|(name, shape)| (format!("model.layers.{layer}.{name}.weight"), shape)));
     }
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> =
-        shapes.into_iter().map(|(name, shape)| (name.clone(), shape.clone(), random_bytes(&name, &shape))).collect();
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = shapes
+        .into_iter()
+        .map(|(name, shape)| (name.clone(), shape.clone(), random_bytes(&name, &shape)))
+        .collect();
     let views = tensors.iter().map(|(name, shape, bytes)| {
         (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a tensor"))
     });

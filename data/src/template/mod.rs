@@ -175,7 +175,7 @@ impl ChatTemplate {
         context.insert("messages".to_owned(), messages);
         context.insert("add_generation_prompt".to_owned(), Value::from(add_generation_prompt));
         let template = self.environment.get_template(NAME).map_err(|error| TemplateError::syntax(&error))?;
-        template.render(Value::from_iter(context)).map_err(|error| TemplateError::rendering(&error))
+        template.render(Value::from(context)).map_err(|error| TemplateError::rendering(&error))
     }
 }
 

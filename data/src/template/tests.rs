@@ -1,1 +1,157 @@
+use serde_json::{Map, Value as Json};
 
+use super::*;
+
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/chat_templates.jsonl");
+
+/// A token of tokenizer_config.json: a text, or an object with its text inside.
+fn token(config: &Json, name: &str) -> Option<String> {
+    let value = config.get(name)?;
+    value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
+}
+
+/// Which of several templates transformers takes.
+fn chosen(row: &Json) -> Option<&str> {
+    if let Some(source) = row["jinja"].as_str() {
+        return Some(source);
+    }
+    let Some(named) = row["config"]["chat_template"].as_array() else {
+        return row["config"]["chat_template"].as_str();
+    };
+    let get = |name: &str| named.iter().find(|one| one["name"] == name)?["template"].as_str();
+    let with_tools = row["input"]["input"]["tools"].is_array().then(|| get("tool_use")).flatten();
+    row["input"]["template_name"].as_str().and_then(get).or(with_tools).or_else(|| get("default"))
+}
+
+fn date(seconds: u64) -> Date {
+    let (mut days, mut year, mut month) = (seconds / 86_400, 1970, 1);
+    loop {
+        let text = format!("{year:04}-{month:02}-{:02}", days + 1);
+        if let Ok(date) = text.parse() {
+            return date;
+        }
+        // Past the end of the month: take the month away.
+        let length =
+            (28..=31).rev().find(|day| format!("{year:04}-{month:02}-{day:02}").parse::<Date>().is_ok());
+        days -= length.expect("a month has 28 days");
+        (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+    }
+}
+
+fn render_case(row: &Json) -> Result<String, String> {
+    let config = &row["config"];
+    let [bos, eos, pad, unk] =
+        ["bos_token", "eos_token", "pad_token", "unk_token"].map(|name| token(config, name));
+    let clock = row["meta"]["clock_unix_secs"].as_u64().map(date);
+    let source = chosen(row).ok_or("no template")?;
+    let template = ChatTemplate::new(source, SpecialTokens { bos, eos, pad, unk }, clock)
+        .map_err(|error| error.to_string())?;
+    let mut arguments: Map<String, Json> = row["input"]["input"].as_object().ok_or("no input")?.clone();
+    let messages = arguments.remove("messages").ok_or("no messages")?;
+    let prompt = arguments.remove("add_generation_prompt").and_then(|value| value.as_bool()).unwrap_or(false);
+    template.render_json(&messages, prompt, &arguments).map_err(|error| error.to_string())
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "an exam shows its table")]
+fn exam_templates() {
+    let path = std::env::var("RTUNE_EXAM_TEMPLATES").unwrap_or_else(|_| FIXTURE.to_owned());
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let (mut ran, mut equal) = (0, 0);
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let row: Json = serde_json::from_str(line).expect("a case is JSON");
+        let expected = row["expected"].as_str().expect("a case has its expected text");
+        let (model, case) = (row["model"].as_str().unwrap_or("?"), row["case"].as_str().unwrap_or("?"));
+        ran += 1;
+        match render_case(&row) {
+            Ok(text) if text == expected => {
+                equal += 1;
+                println!("equal    {model:<32} {case}");
+            }
+            Ok(text) => {
+                println!("DIFFERS  {model:<32} {case}\n--- expected\n{expected}\n--- found\n{text}\n---")
+            }
+            Err(error) => println!("FAILS    {model:<32} {case}: {error}"),
+        }
+    }
+    println!("exam_templates: {equal} of {ran} equal");
+    assert!(ran > 0, "{path} holds no case");
+    assert_eq!(equal, ran);
+}
+
+fn plain(source: &str) -> ChatTemplate {
+    ChatTemplate::new(source, SpecialTokens::default(), None).expect("the template parses")
+}
+
+fn talk() -> Vec<Message> {
+    vec![Message::new("user", "a"), Message::new("assistant", "b")]
+}
+
+#[test]
+fn a_template_that_does_not_parse() {
+    let error =
+        ChatTemplate::new("{{ 1 }}\n{% if %}", SpecialTokens::default(), None).expect_err("no template");
+    assert!(
+        error.to_string().starts_with("the chat template does not parse: line 2: syntax error:"),
+        "{error}"
+    );
+    assert_eq!(error.hint().as_deref(), Some("`data.template` names another template"));
+}
+
+#[test]
+fn a_template_that_raises() {
+    let error = plain("{{ raise_exception('roles ' ~ 1) }}").render(&talk(), false).expect_err("it raises");
+    assert_eq!(error, TemplateError::Raised { message: "roles 1".into() });
+    assert_eq!(error.to_string(), "the chat template refuses this conversation: roles 1");
+}
+
+#[test]
+fn a_template_that_raises_inside_a_block() {
+    let source = "{% macro m() %}{{ raise_exception('deep') }}{% endmacro %}{% generation %}{{ m() }}{% endgeneration %}";
+    let error = plain(source).render(&talk(), false).expect_err("it raises");
+    assert_eq!(error, TemplateError::Raised { message: "deep".into() });
+}
+
+#[test]
+fn a_template_that_fails() {
+    let error =
+        plain("\n{{ messages[0].content.frobnicate() }}").render(&talk(), false).expect_err("it fails");
+    assert!(error.to_string().starts_with("the chat template fails: line 2: unknown method:"), "{error}");
+}
+
+#[test]
+fn the_clock_is_never_read() {
+    let source = "{{ strftime_now('%Y') }}";
+    let error = plain(source).render(&talk(), false).expect_err("no date was given");
+    assert_eq!(
+        error.hint().as_deref(),
+        Some("this template prints the date of the day: fix one as `data.date`, such as \"2026-01-31\"")
+    );
+    let guarded = "{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% else %}fixed{% endif %}";
+    assert_eq!(plain(guarded).render(&talk(), false).as_deref(), Ok("fixed"));
+    let date = "2026-01-31".parse().ok();
+    let dated = ChatTemplate::new(guarded, SpecialTokens::default(), date).expect("the template parses");
+    assert_eq!(dated.render(&talk(), false).as_deref(), Ok("2026"));
+}
+
+#[test]
+fn answers_are_where_the_template_says() {
+    let source = "{% for m in messages %}{% if m.role == 'assistant' %}A:{% generation %}{{ m.content }}</s>\n\
+         {% endgeneration %}{% else %}ü:{{ m.content }}\n{% endif %}{% endfor %}";
+    let messages = [talk(), talk()].concat();
+    let template = plain(source);
+    assert!(template.marks_answers());
+    let (text, answers) = template.render_with_answers(&messages, false).expect("it renders");
+    assert_eq!(text, "ü:a\nA:b</s>\nü:a\nA:b</s>\n");
+    let texts: Vec<&str> = answers.into_iter().map(|range| &text[range]).collect();
+    assert_eq!(texts, ["b</s>\n", "b</s>\n"]);
+    let error = template.render(&[Message::new("user", "\u{E000}")], false).expect_err("a mark");
+    assert_eq!(error, TemplateError::Marks);
+}
+
+#[test]
+fn variables_reach_the_template() {
+    let template =
+        plain("{{ enable_thinking }} {{ bos_token }}|").with_variable("enable_thinking", &Json::Bool(false));
+    assert_eq!(template.render(&talk(), false).as_deref(), Ok("False |"));
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use rtune_adapters::{LoraConfig, peft};
+use rtune_adapters::{Linear, LoraConfig, peft};
 use rtune_data::Example;
 use rtune_kernels::adamw;
 
@@ -153,7 +153,8 @@ impl Session<'_> {
     fn save(&mut self) -> Result<(), TrainerError> {
         let slices = self.engine.slices();
         let folder = self.checkpoints.write(&self.state, |folder| -> Result<(), TrainerError> {
-            peft::write(folder, &self.shape, self.engine.parameters(), &self.config.model.base)?;
+            let linears: Vec<&str> = self.engine.decoder().linears().map(Linear::name).collect();
+            peft::write(folder, &self.shape, self.engine.parameters(), &linears, &self.config.model.base)?;
             self.optimizer.save(folder, &slices)
         })?;
         let best = self.state.best.as_ref().map(|best| best.step);

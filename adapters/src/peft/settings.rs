@@ -1,0 +1,186 @@
+//! `adapter_config.json`, read strictly.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::lora::MAX_RANK;
+use crate::{AdapterError, LoraConfig, Scaling, Targets};
+
+/// Largest file, in bytes. A list of every linear of 128 experts in 60 layers takes less than 2 MB.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// Keys whose value says nothing about what the adapter computes: where it came from, how training drew or
+/// regularised it, and which linears were wanted, which the weights' file tells better.
+const HARMLESS: [&str; 12] = [
+    "auto_mapping",
+    "eva_config",
+    "exclude_modules",
+    "inference_mode",
+    "loftq_config",
+    "lora_dropout",
+    "megatron_core",
+    "peft_version",
+    "qalora_group_size",
+    "revision",
+    "runtime_config",
+    "target_modules",
+];
+
+/// Initialisations after which the base weights are as they were. PiSSA, OLoRA, CorDA, LoRA-GA and LoftQ change them,
+/// so their adapters fit another base than the one on disk until PEFT has converted them, which resets the key.
+const PLAIN_INITIALISATIONS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
+
+/// Reads the settings, with no targets yet, and the name of the base model.
+pub(super) fn read(path: &Path) -> Result<(LoraConfig, Option<String>), AdapterError> {
+    let io = |source| AdapterError::Io { path: path.to_owned(), source };
+    let wrong = |problem: String| AdapterError::File { path: path.to_owned(), problem };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(wrong(format!("expected at most {MAX_BYTES} bytes")));
+    }
+    let keys: Map<String, Value> =
+        serde_json::from_slice(&bytes).map_err(|error| wrong(format!("no JSON object: {error}")))?;
+    let settings = Settings { path, keys };
+    settings.check_switches()?;
+    let rank = settings.rank("r", settings.get("r"))?;
+    let alpha = settings.alpha("lora_alpha", settings.get("lora_alpha"))?;
+    let stabilized = settings.flag("use_rslora")?;
+    let config = LoraConfig {
+        rank,
+        alpha,
+        scaling: if stabilized { Scaling::RankStabilized } else { Scaling::Standard },
+        targets: Targets::Names(Vec::new()),
+        rank_pattern: settings.pattern("rank_pattern", Settings::rank)?,
+        alpha_pattern: settings.pattern("alpha_pattern", Settings::alpha)?,
+    };
+    Ok((config, settings.base_model()?))
+}
+
+struct Settings<'a> {
+    path: &'a Path,
+    keys: Map<String, Value>,
+}
+
+impl Settings<'_> {
+    /// The value of a key; absent is null, as PEFT has it.
+    fn get(&self, key: &str) -> &Value {
+        self.keys.get(key).unwrap_or(&Value::Null)
+    }
+
+    fn refuse(&self, key: &str, expected: &str, found: &Value) -> AdapterError {
+        const SHOWN: usize = 60;
+        let mut found = found.to_string();
+        if let Some((end, _)) = found.char_indices().nth(SHOWN) {
+            found.truncate(end);
+            found.push('…');
+        }
+        AdapterError::Key {
+            path: self.path.to_owned(),
+            key: key.to_owned(),
+            expected: expected.to_owned(),
+            found,
+        }
+    }
+
+    /// Every key that is not read elsewhere is harmless, or off.
+    fn check_switches(&self) -> Result<(), AdapterError> {
+        if self.get("peft_type").as_str() != Some("LORA") {
+            return Err(self.refuse("peft_type", "\"LORA\"", self.get("peft_type")));
+        }
+        for (key, value) in &self.keys {
+            let (right, expected) = match key.as_str() {
+                "peft_type"
+                | "r"
+                | "lora_alpha"
+                | "use_rslora"
+                | "rank_pattern"
+                | "alpha_pattern"
+                | "base_model_name_or_path" => (true, ""),
+                "task_type" => {
+                    (value.is_null() || value.as_str() == Some("CAUSAL_LM"), "\"CAUSAL_LM\" or null")
+                }
+                "bias" => (value.as_str() == Some("none"), "\"none\""),
+                "init_lora_weights" => (
+                    leaves_base(value),
+                    "an initialisation that leaves the base weights alone (true, false, \"gaussian\", \"eva\" or \
+                     \"orthogonal\")",
+                ),
+                harmless if HARMLESS.contains(&harmless) => (true, ""),
+                _ => (is_off(value), "null, false or nothing in it, since it is not supported"),
+            };
+            if !right {
+                return Err(self.refuse(key, expected, value));
+            }
+        }
+        Ok(())
+    }
+
+    fn rank(&self, key: &str, value: &Value) -> Result<usize, AdapterError> {
+        let rank = value.as_u64().and_then(|rank| usize::try_from(rank).ok());
+        rank.filter(|rank| (1..=MAX_RANK).contains(rank))
+            .ok_or_else(|| self.refuse(key, &format!("a whole number from 1 to {MAX_RANK}"), value))
+    }
+
+    fn alpha(&self, key: &str, value: &Value) -> Result<f64, AdapterError> {
+        let alpha = value.as_f64().filter(|alpha| alpha.is_finite() && *alpha > 0.0);
+        alpha.ok_or_else(|| self.refuse(key, "a number above 0", value))
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, AdapterError> {
+        match self.get(key) {
+            Value::Null => Ok(false),
+            Value::Bool(flag) => Ok(*flag),
+            other => Err(self.refuse(key, "true or false", other)),
+        }
+    }
+
+    /// A pattern in the order of the file: the first that matches counts.
+    fn pattern<T>(
+        &self,
+        key: &str,
+        read: fn(&Self, &str, &Value) -> Result<T, AdapterError>,
+    ) -> Result<Vec<(String, T)>, AdapterError> {
+        match self.get(key) {
+            Value::Null => Ok(Vec::new()),
+            Value::Object(entries) => entries
+                .iter()
+                .map(|(pattern, value)| {
+                    Ok((pattern.clone(), read(self, &format!("{key}.{pattern}"), value)?))
+                })
+                .collect(),
+            other => Err(self.refuse(key, "an object of patterns", other)),
+        }
+    }
+
+    fn base_model(&self) -> Result<Option<String>, AdapterError> {
+        const KEY: &str = "base_model_name_or_path";
+        match self.get(KEY) {
+            Value::Null => Ok(None),
+            Value::String(name) => Ok(Some(name.clone())),
+            other => Err(self.refuse(KEY, "a string or null", other)),
+        }
+    }
+}
+
+fn leaves_base(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) => true,
+        Value::String(name) => PLAIN_INITIALISATIONS.contains(&name.as_str()),
+        _ => false,
+    }
+}
+
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(on) => !on,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+    }
+}

@@ -1,0 +1,108 @@
+//! `adapter_model.safetensors`, read one tensor at a time.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+
+use super::PREFIX;
+use crate::AdapterError;
+
+/// Longest header, in bytes: the format's own limit.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// Length of the number in front of the header, in bytes.
+const LENGTH_BYTES: u64 = 8;
+/// Largest file, in bytes. Rank 256 on every linear of an 8B model takes 2.7 GB in `f32`; a file beyond 8 GiB is more
+/// likely a whole model, and would fill the memory before it is found not to fit.
+const MAX_FILE_BYTES: u64 = 8 << 30;
+
+/// A tensor of an adapter, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdapterTensor {
+    /// `[r, in]` for `lora_A`, `[out, r]` for `lora_B`.
+    pub shape: Vec<usize>,
+    /// The elements.
+    pub values: Vec<f32>,
+}
+
+/// Reads every tensor, its name without the prefix.
+pub(super) fn read(path: &Path) -> Result<BTreeMap<String, AdapterTensor>, AdapterError> {
+    let io = |source| AdapterError::Io { path: path.to_owned(), source };
+    let wrong = |problem: String| AdapterError::File { path: path.to_owned(), problem };
+    let file = File::open(path).map_err(io)?;
+    let file_bytes = file.metadata().map_err(io)?.len();
+    let mut reader = BufReader::new(file);
+    let metadata = read_header(&mut reader, file_bytes).map_err(|error| match error {
+        HeaderError::Io(source) => io(source),
+        HeaderError::Damaged(problem) => wrong(problem),
+    })?;
+    let mut tensors = BTreeMap::new();
+    // The header was found to leave no holes, so the tensors follow one another.
+    for key in metadata.offset_keys() {
+        let named = |problem: &str| wrong(format!("tensor `{key}`: {problem}"));
+        let Some(info) = metadata.info(&key) else {
+            return Err(named("has no place in the header"));
+        };
+        let Some(name) = key.strip_prefix(PREFIX) else {
+            return Err(named(&format!("expected a name that begins with `{PREFIX}`")));
+        };
+        let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
+        reader.read_exact(&mut bytes).map_err(io)?;
+        let values = widen(info, &bytes)
+            .ok_or_else(|| named(&format!("expected F32, F16 or BF16, found {:?}", info.dtype)))?;
+        if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+            return Err(named(&format!("element {place} is {}, not a finite number", values[place])));
+        }
+        tensors.insert(name.to_owned(), AdapterTensor { shape: info.shape.clone(), values });
+    }
+    Ok(tensors)
+}
+
+enum HeaderError {
+    Io(std::io::Error),
+    Damaged(String),
+}
+
+/// The header, checked against the length of the file before anything of that size is set aside.
+fn read_header(reader: &mut impl Read, file_bytes: u64) -> Result<Metadata, HeaderError> {
+    let damaged = |problem: String| Err(HeaderError::Damaged(problem));
+    if file_bytes > MAX_FILE_BYTES {
+        return damaged(format!("expected at most {MAX_FILE_BYTES} bytes, found {file_bytes}"));
+    }
+    if file_bytes < LENGTH_BYTES {
+        return damaged(format!("no safetensors file: it has {file_bytes} bytes"));
+    }
+    let mut length = [0; LENGTH_BYTES as usize];
+    reader.read_exact(&mut length).map_err(HeaderError::Io)?;
+    let header_bytes = u64::from_le_bytes(length);
+    let left_bytes = file_bytes - LENGTH_BYTES;
+    if header_bytes > left_bytes.min(MAX_HEADER_BYTES) {
+        return damaged(format!(
+            "truncated, or no safetensors file: a header of {header_bytes} bytes in a file of {file_bytes}"
+        ));
+    }
+    let mut header = vec![0; header_bytes as usize];
+    reader.read_exact(&mut header).map_err(HeaderError::Io)?;
+    let metadata: Metadata = match serde_json::from_slice(&header) {
+        Ok(metadata) => metadata,
+        Err(error) => return damaged(format!("the header cannot be right: {error}")),
+    };
+    let (expected, found) = (metadata.data_len() as u64, left_bytes - header_bytes);
+    if expected != found {
+        return damaged(format!("truncated or damaged: expected {expected} bytes of tensors, found {found}"));
+    }
+    Ok(metadata)
+}
+
+fn widen(info: &TensorInfo, bytes: &[u8]) -> Option<Vec<f32>> {
+    Some(match info.dtype {
+        Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+        Dtype::F16 => bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
+        Dtype::BF16 => bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,159 @@
+//! Writing an adapter folder.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use safetensors::{Dtype, View};
+use serde_json::{Map, Value, json};
+
+use super::{CONFIG_FILE, PREFIX, WEIGHTS_FILE, check_pairs};
+use crate::{AdapterError, LoraConfig, Parameters, Scaling};
+
+/// The version of PEFT whose files these are.
+const PEFT_VERSION: &str = "0.21.2";
+/// Whole numbers up to here are exact in `f64`, so an alpha below is written without a point, as PEFT's type has it.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Writes an adapter into `dir`, an empty folder, and has both files on the disk before it returns; making the folder
+/// appear under its name at once is the caller's part. Weights are F32. Equal input gives equal bytes.
+///
+/// `linears` are the names of all linears of the blocks, adapted or not. Where all of those that share a last part
+/// with an adapted one are adapted, `target_modules` are the last parts (`q_proj`), else the full names.
+///
+/// # Errors
+/// If a file exists or cannot be written, a parameter is not half of a pair of the rank that `config` says, or an
+/// adapted linear is not in `linears`.
+pub fn write(
+    dir: &Path,
+    config: &LoraConfig,
+    parameters: &Parameters<f32>,
+    linears: &[&str],
+    base_model: &str,
+) -> Result<(), AdapterError> {
+    let shapes = parameters.entries().iter().map(|entry| (entry.name.as_str(), entry.shape.as_slice()));
+    let adapted = check_pairs(shapes, config).map_err(AdapterError::Config)?;
+    let mut text =
+        serde_json::to_string_pretty(&settings(config, &target_modules(&adapted, linears)?, base_model))
+            .map_err(|error| AdapterError::Config(error.to_string()))?;
+    text.push('\n');
+    store(&dir.join(CONFIG_FILE), text.as_bytes())?;
+    let path = dir.join(WEIGHTS_FILE);
+    let bytes = serialize(parameters)
+        .map_err(|error| AdapterError::File { path: path.clone(), problem: error.to_string() })?;
+    store(&path, &bytes)
+}
+
+fn store(path: &Path, bytes: &[u8]) -> Result<(), AdapterError> {
+    let write = || {
+        let mut file = File::create_new(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|source| AdapterError::Io { path: path.to_owned(), source })
+}
+
+fn target_modules(adapted: &BTreeSet<&str>, linears: &[&str]) -> Result<Vec<String>, AdapterError> {
+    fn last(name: &str) -> &str {
+        name.rsplit('.').next().unwrap_or(name)
+    }
+    let known: BTreeSet<&str> = linears.iter().copied().collect();
+    if let Some(name) = adapted.difference(&known).next() {
+        return Err(AdapterError::Config(format!("the model has no linear called `{name}`")));
+    }
+    let parts: BTreeSet<&str> = adapted.iter().map(|name| last(name)).collect();
+    let whole = linears.iter().all(|name| !parts.contains(last(name)) || adapted.contains(name));
+    let targets = if whole { &parts } else { adapted };
+    Ok(targets.iter().map(|&name| name.to_owned()).collect())
+}
+
+/// Every key that PEFT writes, in its order; those that are off carry its defaults.
+fn settings(config: &LoraConfig, targets: &[String], base_model: &str) -> Value {
+    json!({
+        "alora_invocation_tokens": null,
+        "alpha_pattern": pattern(&config.alpha_pattern, number),
+        "arrow_config": null,
+        "auto_mapping": null,
+        "base_model_name_or_path": base_model,
+        "bias": "none",
+        "corda_config": null,
+        "ensure_weight_tying": false,
+        "eva_config": null,
+        "exclude_modules": null,
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_lora_weights": true,
+        "kasa_config": null,
+        "layer_replication": null,
+        "layers_pattern": null,
+        "layers_to_transform": null,
+        "loftq_config": {},
+        "lora_alpha": number(config.alpha),
+        "lora_bias": false,
+        "lora_dropout": 0.0,
+        "lora_ga_config": null,
+        "megatron_config": null,
+        "megatron_core": "megatron.core",
+        "modules_to_save": null,
+        "monteclora_config": null,
+        "peft_type": "LORA",
+        "peft_version": PEFT_VERSION,
+        "qalora_group_size": 16,
+        "r": config.rank,
+        "rank_pattern": pattern(&config.rank_pattern, |rank| json!(rank)),
+        "revision": null,
+        "target_modules": targets,
+        "target_parameters": null,
+        "task_type": "CAUSAL_LM",
+        "trainable_token_indices": null,
+        "use_bdlora": null,
+        "use_dora": false,
+        "use_qalora": false,
+        "use_rslora": config.scaling == Scaling::RankStabilized,
+        "velora_config": null,
+    })
+}
+
+fn number(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < MAX_EXACT { json!(value as i64) } else { json!(value) }
+}
+
+/// In the order of the configuration, since the first match counts; of a pattern that stands twice, the first.
+fn pattern<T: Copy>(entries: &[(String, T)], value: impl Fn(T) -> Value) -> Value {
+    let mut object = Map::new();
+    for (pattern, of) in entries {
+        object.entry(pattern).or_insert_with(|| value(*of));
+    }
+    Value::Object(object)
+}
+
+struct Tensor<'a> {
+    shape: &'a [usize],
+    values: &'a [f32],
+}
+
+impl View for Tensor<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+    fn data_len(&self) -> usize {
+        size_of_val(self.values)
+    }
+}
+
+/// The file of weights; the crate sorts the tensors by name.
+fn serialize(parameters: &Parameters<f32>) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let tensors = parameters.entries().iter().map(|entry| {
+        let values = &parameters.flat()[entry.range.clone()];
+        (format!("{PREFIX}{}", entry.name), Tensor { shape: &entry.shape, values })
+    });
+    safetensors::serialize(tensors, Some(HashMap::from([("format".to_owned(), "pt".to_owned())])))
+}

@@ -1,0 +1,149 @@
+//! What the engine must hold whatever the model: gradients by finite differences, segments that do not see each other,
+//! and results that do not depend on save policies, micro-batches or threads.
+
+use rtune_data::PackedRow;
+use rtune_kernels::arena::Arena;
+use rtune_models::{Quantization, SavePolicy};
+use rtune_trainer::loss;
+
+use crate::reference::{Case, cases, join, logits};
+
+const NF4: Quantization = Quantization::Nf4 { double: true };
+
+fn all(quantization: Quantization) -> impl Iterator<Item = Case> {
+    cases().0.into_iter().map(move |path| Case::open(&path, quantization))
+}
+
+fn gradients(case: &Case, rows: &[PackedRow], policy: SavePolicy) -> (f64, Vec<f32>) {
+    let arena = Arena::new();
+    let mut gradients = vec![0.0; case.parameters.flat().len()];
+    let scale = 1.0 / case.supervised_tokens() as f64;
+    let mut total = loss::LossSum::default();
+    for row in rows {
+        let flat = case.parameters.flat();
+        total += loss::accumulate(&case.decoder, flat, row, scale, policy, &mut gradients, &arena);
+    }
+    (total.mean_nats(), gradients)
+}
+
+/// The loss is summed in f64 and the model runs in f64, so that differences of 1e-5 leave ten digits.
+#[test]
+fn gradients_agree_with_finite_differences_on_the_quantised_base() {
+    for case in all(NF4) {
+        let row = case.packed();
+        let arena = Arena::<f64>::new();
+        let mut parameters: Vec<f64> = case.parameters.flat().iter().map(|&v| f64::from(v)).collect();
+        let mut gradients = vec![0.0; parameters.len()];
+        loss::accumulate(&case.decoder, &parameters, &row, 1.0, SavePolicy::All, &mut gradients, &arena);
+        for entry in case.parameters.entries() {
+            let tensor = &gradients[entry.range.clone()];
+            let largest = tensor.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
+            for at in [0, tensor.len() / 2, tensor.len() - 1].map(|i| entry.range.start + i) {
+                let old = parameters[at];
+                let mut at_offset = |offset: f64| {
+                    parameters[at] = old + offset;
+                    loss::evaluate(&case.decoder, &parameters, &row, &arena).nats
+                };
+                let slope = (at_offset(1e-5) - at_offset(-1e-5)) / 2e-5;
+                parameters[at] = old;
+                let error = (slope - gradients[at]).abs() / largest;
+                assert!(error < 1e-6, "{}: {}: {slope} {} ({error:e})", case.name, entry.name, gradients[at]);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_adapter_tensor_receives_a_gradient() {
+    for case in all(NF4) {
+        let (_, gradients) = gradients(&case, &case.rows(), SavePolicy::All);
+        assert!(!case.parameters.entries().is_empty());
+        for entry in case.parameters.entries() {
+            let norm = gradients[entry.range.clone()].iter().map(|g| g * g).sum::<f32>().sqrt();
+            assert!(norm > 1e-6 && norm.is_finite(), "{}: {}: norm {norm}", case.name, entry.name);
+        }
+    }
+}
+
+#[test]
+fn a_perturbed_document_leaves_its_neighbours_logits_as_they_are() {
+    for case in all(NF4) {
+        let [first, second]: [PackedRow; 2] = case.rows().try_into().expect("two rows");
+        let row = join(&[first.clone(), second.clone(), first.clone()]);
+        let mut perturbed = row.clone();
+        let (start, end) = (first.tokens.len(), first.tokens.len() + second.tokens.len());
+        for token in &mut perturbed.tokens[start..end] {
+            *token = (*token + 7) % 199;
+        }
+        let (before, after) = (case.logits(&row), case.logits(&perturbed));
+        let vocabulary = case.decoder.spec().vocabulary;
+        assert_eq!(before[..start * vocabulary], after[..start * vocabulary], "{}", case.name);
+        assert_eq!(before[end * vocabulary..], after[end * vocabulary..], "{}", case.name);
+        assert_ne!(before[start * vocabulary..end * vocabulary], after[start * vocabulary..end * vocabulary]);
+        // And a document gives the same wherever it stands in a row.
+        assert_eq!(before[..start * vocabulary], before[end * vocabulary..], "{}", case.name);
+    }
+}
+
+#[test]
+fn save_policies_give_the_same_bits() {
+    for case in all(NF4) {
+        let rows = [case.packed()];
+        let all = gradients(&case, &rows, SavePolicy::All);
+        assert!(all == gradients(&case, &rows, SavePolicy::InputOnly), "{}", case.name);
+    }
+}
+
+#[test]
+fn micro_batches_give_what_one_large_batch_gives() {
+    for case in all(NF4) {
+        let (one_loss, one) = gradients(&case, &[case.packed()], SavePolicy::All);
+        let (two_loss, two) = gradients(&case, &case.rows(), SavePolicy::All);
+        assert!((one_loss - two_loss).abs() < 1e-6, "{}: {one_loss} {two_loss}", case.name);
+        for entry in case.parameters.entries() {
+            let (a, b) = (&one[entry.range.clone()], &two[entry.range.clone()]);
+            let largest = a.iter().fold(0.0_f32, |m, g| m.max(g.abs()));
+            let worst = a.iter().zip(b).fold(0.0_f32, |m, (x, y)| m.max((x - y).abs()));
+            assert!(worst <= 1e-6 * largest.max(1.0), "{}: {}: {worst}", case.name, entry.name);
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let case = all(NF4).next().expect("a case");
+    let rows = [case.packed()];
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| gradients(&case, &rows, SavePolicy::All))
+    };
+    let one = run(1);
+    assert!([2, 3, 7].into_iter().all(|threads| run(threads) == one));
+}
+
+#[test]
+fn the_steady_state_allocates_no_buffers() {
+    let case = all(NF4).next().expect("a case");
+    let (arena, row) = (Arena::new(), case.packed());
+    let mut gradients = vec![0.0; case.parameters.flat().len()];
+    let mut step = || {
+        let flat = case.parameters.flat();
+        loss::accumulate(&case.decoder, flat, &row, 0.1, SavePolicy::All, &mut gradients, &arena);
+        arena.usage()
+    };
+    // Attention's tasks may overlap differently in the first steps; the pool then has what every overlap needs.
+    let usage = (0..10).map(|_| step()).last().expect("ten steps");
+    assert_eq!(usage.lent_bytes, 0);
+    let later = (0..10).map(|_| step()).last().expect("ten steps");
+    assert!(later.allocations <= usage.allocations + 2, "{usage:?} {later:?}");
+}
+
+#[test]
+fn f32_and_f64_agree() {
+    let case = all(NF4).next().expect("a case");
+    let row = case.packed();
+    let wide: Vec<f64> = case.parameters.flat().iter().map(|&v| f64::from(v)).collect();
+    let (narrow, wide) = (case.logits(&row), logits(&case.decoder, &wide, &row));
+    let largest = wide.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+    assert!(narrow.iter().zip(&wide).all(|(&a, b)| (f64::from(a) - b).abs() < 1e-5 * largest));
+}
