@@ -66,6 +66,9 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Str
 
 /// Whether the base itself is at fault, and not the way to it.
 fn is_named_wrongly(error: &HubError) -> bool {
+    if let HubError::NoPlace { attempts, .. } = error {
+        return !attempts.is_empty() && attempts.iter().all(|(_, error)| is_named_wrongly(error));
+    }
     matches!(
         error,
         HubError::UnknownBase { .. }

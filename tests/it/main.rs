@@ -1,6 +1,8 @@
 //! The integration tests: one binary, a module a subject.
 
+mod bad_input;
 mod engine;
+mod keys;
 mod reference;
 mod reference_cases;
 mod training;

@@ -1,0 +1,194 @@
+//! No key of the configuration is dead: each changes a byte outside the copies of the configuration, or the exit code.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use rtune_trainer::config::KEYS;
+
+use crate::workplace::{CONFIG, Workplace, rows};
+
+/// A key, what it is set to, and what must be set for it to have its place (on both sides of the comparison).
+const CHANGES: &[(&str, &str, &[&str])] = &[
+    ("model.base", "other", &[]),
+    ("model.revision", "main", &[]),
+    ("model.device", "gpu", &[]),
+    ("quantization.kind", "none", &[]),
+    ("quantization.double", "false", &[]),
+    ("lora.rank", "2", &[]),
+    ("lora.alpha", "3", &[]),
+    ("lora.targets", "[\"q_proj\"]", &[]),
+    ("lora.scaling", "rank-stabilized", &[]),
+    ("lora.rank-pattern", "{ q_proj = 2 }", &[]),
+    ("lora.alpha-pattern", "{ q_proj = 2 }", &[]),
+    ("lora.from", "adapter", &[]),
+    ("data.train", "[\"train.jsonl\", \"more.jsonl\"]", &[]),
+    ("data.golden", "golden.jsonl", &[]),
+    ("data.validation", "0.5", &[]),
+    ("data.template", "template.jinja", &[]),
+    ("data.template-date", "2026-01-31", &["data.template=dated.jinja"]),
+    ("data.max-tokens", "40", &[]),
+    ("data.over-long", "drop", &["data.max-tokens=82"]),
+    ("data.train-on", "last", &["data.train=turns.jsonl"]),
+    ("data.shuffle", "false", &[]),
+    ("data.clean.duplicates", "keep", &["data.train=twice.jsonl"]),
+    ("train.epochs", "2", &[]),
+    ("train.steps", "3", &[]),
+    ("train.rows-per-step", "3", &[]),
+    ("train.tokens-per-step", "200", &[]),
+    ("train.micro-batch-tokens", "90", &[]),
+    ("train.learning-rate", "0.02", &[]),
+    ("train.schedule", "constant", &[]),
+    ("train.min-learning-rate-ratio", "0.5", &["train.schedule=cosine"]),
+    ("train.warmup", "2", &[]),
+    ("train.weight-decay", "0.1", &[]),
+    ("train.beta1", "0.5", &[]),
+    ("train.beta2", "0.5", &[]),
+    ("train.epsilon", "0.1", &[]),
+    ("train.max-grad-norm", "0.01", &[]),
+    ("train.seed", "1", &[]),
+    (
+        "train.save-activations",
+        "input-only",
+        &["train.save-activations=all", "data.train=long.jsonl", "data.validation=0"],
+    ),
+    ("checkpoint.every", "1", &[]),
+    ("checkpoint.keep", "1", &[]),
+    ("eval.every", "1", &[]),
+    ("output.dir", "elsewhere", &[]),
+];
+
+/// Memory that two equal runs may differ by.
+const MEMORY_NOISE_BYTES: u64 = 4 << 20;
+
+fn workplace() -> Workplace {
+    let place = Workplace::new();
+    place.train(&[]).succeeds();
+    place.rtune(&["export", "run", "adapter"]).succeeds();
+    fs::remove_dir_all(place.path("run")).expect("removed");
+    crate::workplace::write_model(&place.path("other"), crate::workplace::Sizes { hidden: 24, layers: 1 });
+    place.write("more.jsonl", rows(30..34));
+    place.write("golden.jsonl", rows(2..3));
+    place.write("twice.jsonl", rows(0..12) + &rows(0..12));
+    let template = "{% for m in messages %}{{ '<|im_start|>' + m['content'] + '<|im_end|>' }}{% endfor %}\
+        {% if add_generation_prompt %}{{ '<|im_start|>' }}{% endif %}";
+    place.write("template.jinja", template);
+    let dated = "{% if strftime_now is defined %}{{ strftime_now('%d %b') }}{% endif %}";
+    place.write("dated.jinja", format!("{dated}{template}"));
+    let turn = |role: &str, text: &str| format!("{{\"role\": \"{role}\", \"content\": \"{text}\"}}");
+    let conversation = |number: u32| {
+        let turns = [
+            turn("user", "a"),
+            turn("assistant", "b"),
+            turn("user", &number.to_string()),
+            turn("assistant", "c"),
+        ];
+        format!("{{\"messages\": [{}]}}\n", turns.join(", "))
+    };
+    place.write("turns.jsonl", (0..24).map(conversation).collect::<String>());
+    let long = format!("{{\"instruction\": \"{}\", \"output\": \"x\"}}\n", "a ".repeat(3500));
+    place.write("long.jsonl", long);
+    place
+}
+
+/// What a run left: its exit code and every byte that the key could have changed.
+#[derive(PartialEq)]
+struct Left {
+    code: i32,
+    files: BTreeMap<String, Vec<u8>>,
+    peak_memory_bytes: u64,
+}
+
+fn left(place: &Workplace, overrides: &[String]) -> Left {
+    let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
+    let code = place.train(&overrides).code;
+    let mut left = Left { code, files: BTreeMap::new(), peak_memory_bytes: 0 };
+    for run in ["run", "elsewhere"] {
+        let folder = place.path(run);
+        if folder.is_dir() {
+            collect(&folder, run, &mut left);
+            fs::remove_dir_all(folder).expect("removed");
+        }
+    }
+    left
+}
+
+fn collect(folder: &Path, name: &str, left: &mut Left) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = format!("{name}/{}", path.file_name().expect("a name").to_string_lossy());
+        if path.is_symlink() || name.ends_with("tensorboard") || name.ends_with("config.toml") {
+            // Links point to what is collected anyway; TensorBoard has times; config.toml is the copy.
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, &name, left);
+            continue;
+        }
+        let mut bytes = fs::read(&path).expect("readable");
+        if let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(&bytes) {
+            for copy in ["environment", "config", "seed"] {
+                if value.get(copy).is_some() {
+                    value[copy].take();
+                }
+            }
+            bytes = value.to_string().into_bytes();
+        }
+        if name.ends_with("metrics.jsonl") {
+            let text = String::from_utf8(bytes).expect("text");
+            bytes = text.lines().map(|line| without_times(line, left)).collect::<String>().into_bytes();
+        }
+        left.files.insert(name, bytes);
+    }
+}
+
+fn without_times(line: &str, left: &mut Left) -> String {
+    let mut value: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    if let Some(peak) = value.get("peak_memory_bytes").and_then(serde_json::Value::as_u64) {
+        left.peak_memory_bytes = left.peak_memory_bytes.max(peak);
+    }
+    for key in ["tokens_per_second", "seconds", "peak_memory_bytes"] {
+        if value.get(key).is_some() {
+            value[key].take();
+        }
+    }
+    format!("{value}\n")
+}
+
+/// The configuration without the keys that the change takes the place of.
+fn config_for(key: &str) -> String {
+    match key {
+        "train.epochs" => CONFIG.replace("steps = 6\n", ""),
+        "train.tokens-per-step" => CONFIG.replace("rows-per-step = 4\n", ""),
+        "lora.from" => CONFIG.replace("rank = 4\n", ""),
+        _ => CONFIG.to_owned(),
+    }
+}
+
+#[test]
+fn every_key_changes_something() {
+    let place = workplace();
+    let mut plain: BTreeMap<Vec<&str>, Left> = BTreeMap::new();
+    let mut dead = Vec::new();
+    for (key, value, setting) in CHANGES {
+        place.write("config.toml", CONFIG);
+        let settings: Vec<String> = setting.iter().map(|text| (*text).to_owned()).collect();
+        let before = plain.entry(setting.to_vec()).or_insert_with(|| left(&place, &settings));
+        assert_eq!(before.code != 0, before.files.is_empty(), "{key}: the setting runs or is refused");
+        place.write("config.toml", config_for(key));
+        let mut changed = settings.clone();
+        changed.push(format!("{key}={value}"));
+        let after = left(&place, &changed);
+        let memory = before.peak_memory_bytes.abs_diff(after.peak_memory_bytes) > MEMORY_NOISE_BYTES;
+        if before.code == after.code && before.files == after.files && !memory {
+            dead.push(*key);
+        }
+    }
+    assert!(dead.is_empty(), "these keys change nothing: {dead:?}");
+}
+
+#[test]
+fn every_key_is_tried() {
+    let tried: Vec<&str> = CHANGES.iter().map(|(key, ..)| *key).collect();
+    assert_eq!(tried, KEYS);
+}
