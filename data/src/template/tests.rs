@@ -38,14 +38,17 @@ fn date(seconds: u64) -> Date {
     }
 }
 
-fn render_case(row: &Json) -> Result<String, String> {
+fn compile(row: &Json) -> Result<ChatTemplate, String> {
     let config = &row["config"];
     let [bos, eos, pad, unk] =
         ["bos_token", "eos_token", "pad_token", "unk_token"].map(|name| token(config, name));
     let clock = row["meta"]["clock_unix_secs"].as_u64().map(date);
     let source = chosen(row).ok_or("no template")?;
-    let template = ChatTemplate::new(source, SpecialTokens { bos, eos, pad, unk }, clock)
-        .map_err(|error| error.to_string())?;
+    ChatTemplate::new(source, SpecialTokens { bos, eos, pad, unk }, clock).map_err(|error| error.to_string())
+}
+
+fn render_case(row: &Json) -> Result<String, String> {
+    let template = compile(row)?;
     let mut arguments: Map<String, Json> = row["input"]["input"].as_object().ok_or("no input")?.clone();
     let messages = arguments.remove("messages").ok_or("no messages")?;
     let prompt = arguments.remove("add_generation_prompt").and_then(|value| value.as_bool()).unwrap_or(false);
@@ -77,6 +80,52 @@ fn exam_templates() {
     println!("exam_templates: {equal} of {ran} equal");
     assert!(ran > 0, "{path} holds no case");
     assert_eq!(equal, ran);
+}
+
+/// The trained texts of every family: each answer once, in order, whatever the template does around it.
+#[test]
+#[expect(clippy::print_stdout, reason = "an exam shows its table")]
+fn exam_templates_show_their_answers() {
+    let path = std::env::var("RTUNE_EXAM_TEMPLATES").unwrap_or_else(|_| FIXTURE.to_owned());
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let answers = ["four it is", "six it is"];
+    let messages = crate::testing::talk(&["What is 2+2?", answers[0], "And 3+3?", answers[1]]);
+    let (mut ran, mut trained) = (0, 0);
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let row: Json = serde_json::from_str(line).expect("a case is JSON");
+        let model = row["model"].as_str().unwrap_or("?");
+        ran += 1;
+        match trained_texts(&row, &messages) {
+            Ok(texts) => {
+                trained += 1;
+                println!("trained  {model:<32} {texts:?}");
+                assert_eq!(texts.len(), answers.len(), "{model}");
+                assert!(texts.iter().zip(answers).all(|(text, answer)| text.contains(answer)), "{model}");
+            }
+            Err(error) => println!("refused  {model:<32} {error}"),
+        }
+    }
+    println!("exam_templates_show_their_answers: {trained} of {ran} trained");
+    assert!(trained * 2 > ran, "{path}: most templates can be trained on");
+}
+
+fn trained_texts(row: &Json, messages: &[Message]) -> Result<Vec<String>, String> {
+    let template = compile(row)?;
+    let mut tokenizer = crate::testing::tokenizer();
+    let names = row["config"].as_object().into_iter().flatten().map(|(name, _)| name);
+    let special = names.filter_map(|name| token(&row["config"], name));
+    let added = special.filter(|text| text.len() < 100).map(|text| tokenizers::AddedToken::from(text, true));
+    tokenizer.add_special_tokens(added).map_err(|error| error.to_string())?;
+    let encoder = crate::Encoder::new(&template, &tokenizer).map_err(|error| error.to_string())?;
+    let mut texts = Vec::new();
+    for encoded in encoder.encode(messages, crate::TrainOn::All).map_err(|error| error.to_string())? {
+        let origin = crate::testing::record(messages.to_vec()).origin;
+        let (tokens, supervised) = (encoded.tokens, encoded.supervised);
+        let example = crate::Example { id: String::new(), origin, tokens, supervised };
+        let pieces = crate::pieces(&example, &tokenizer).map_err(|error| error.to_string())?;
+        texts.extend(pieces.into_iter().filter(|piece| piece.trained).map(|piece| piece.text));
+    }
+    Ok(texts)
 }
 
 fn plain(source: &str) -> ChatTemplate {

@@ -39,7 +39,7 @@ fn an_answer_and_its_end_of_turn_token_are_trained() {
 
 #[test]
 fn tokens_and_mask_are_those_of_the_reference() {
-    // shared/peers/task.py: prompt ids, then those of the full text behind them, without the last line break.
+    // The peer's `render`: prompt ids, then those of the full text behind them, without the last line break.
     let (template, tokenizer) = (template(CHATML), tokenizer());
     let encoder = Encoder::new(&template, &tokenizer).expect("an encoder");
     let messages = talk(&["Spam or ham?\n\nWIN £1000 now 🎉", "spam"]);
@@ -186,7 +186,7 @@ fn begin_of_sequence_stands_once() {
         let mut tokenizer = tokenizer();
         let bos = tokenizer.token_to_id("<s>").expect("a token");
         let processor = TemplateProcessing::builder().try_single("<s> $A").and_then(|builder| {
-            Ok(builder.special_tokens(vec![("<s>", bos)]).build().map_err(|error| error.to_string())?)
+            builder.special_tokens(vec![("<s>", bos)]).build().map_err(|error| error.to_string())
         });
         tokenizer.with_post_processor(processor.ok());
         (tokenizer, bos)
