@@ -35,7 +35,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("train.epochs", "2", &[]),
     ("train.steps", "3", &[]),
     ("train.rows-per-step", "3", &[]),
-    ("train.tokens-per-step", "200", &[]),
+    ("train.tokens-per-step", "120", &[]),
     ("train.micro-batch-tokens", "90", &[]),
     ("train.learning-rate", "0.02", &[]),
     ("train.schedule", "constant", &[]),
@@ -50,7 +50,13 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     (
         "train.save-activations",
         "input-only",
-        &["train.save-activations=all", "data.train=long.jsonl", "data.validation=0"],
+        &[
+            "train.save-activations=all",
+            "data.train=long.jsonl",
+            "data.validation=0",
+            "data.max-tokens=8000",
+            "lora.rank=64",
+        ],
     ),
     ("checkpoint.every", "1", &[]),
     ("checkpoint.keep", "1", &[]),

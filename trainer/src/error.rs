@@ -121,7 +121,8 @@ impl TrainerError {
     /// Whether what was given is at fault (exit code 2), and not the machine or the training (1).
     pub fn is_input(&self) -> bool {
         match self {
-            Self::File(_) | Self::InUse { .. } | Self::NotFinite { .. } => false,
+            Self::InUse { .. } | Self::NotFinite { .. } => false,
+            Self::File(error) => error.action == "read" && !is_of_the_machine(&error.source),
             Self::Adapter(rtune_adapters::AdapterError::Io { source, .. })
             | Self::Model(rtune_models::ModelError::Io { source, .. })
             | Self::Data(rtune_data::DataError::Unreadable { source, .. }) => !is_of_the_machine(source),

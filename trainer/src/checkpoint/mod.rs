@@ -277,9 +277,7 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Trai
 /// Reads one of our JSON files, refusing another `format` before anything else is looked at.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, TrainerError> {
     let unreadable = |problem: String| TrainerError::Unreadable { file: path.to_owned(), problem };
-    let bytes = fs::read(path).at("read", path)?;
-    let value: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| unreadable(format!("not valid JSON: {error}")))?;
+    let value = read_value(path)?;
     match value.get("format") {
         Some(format) if *format == FORMAT => {}
         found => {
@@ -288,4 +286,13 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T
         }
     }
     serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))
+}
+
+/// Reads any JSON file.
+pub(crate) fn read_value(path: &Path) -> Result<serde_json::Value, TrainerError> {
+    let bytes = fs::read(path).at("read", path)?;
+    serde_json::from_slice(&bytes).map_err(|error| TrainerError::Unreadable {
+        file: path.to_owned(),
+        problem: format!("not valid JSON: {error}"),
+    })
 }

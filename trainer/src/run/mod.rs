@@ -74,14 +74,10 @@ pub fn train(
         return Ok(Outcome::WasComplete(state));
     }
     let resumed = folder.last.as_ref().map(|last| last.folder.as_path());
-    let shape = match resumed {
-        Some(folder) => adapter::shape(&LoraSection::From(folder.to_owned()))?,
-        None => adapter::shape(&resolved.lora)?,
-    };
     let mut load = |done, total| observer.on(Event::Loading { done, total });
     let base = &inputs.base;
     let mut decoder = Decoder::load(&base.config, base.weights.as_ref(), quantization(&resolved), &mut load)?;
-    let parameters = adapter::attach(&mut decoder, &resolved, &shape, resumed)?;
+    let (shape, parameters) = adapter::attach(&mut decoder, &resolved, resumed)?;
     let policy = plan::policy(resolved.train.save_activations);
     let engine = Engine::new(decoder, parameters, policy, resolved.train.micro_batch_tokens);
     let mut optimizer = Optimizer::new(&resolved.train, engine.parameters().flat().len());
