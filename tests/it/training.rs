@@ -242,8 +242,8 @@ fn signals_end_a_run_after_a_save() {
         let before = fs::read_to_string(lines).unwrap_or_default().lines().count();
         wait_for_steps(&place, &mut child, before + 5);
         let pid = child.id().to_string();
-        let sent = std::process::Command::new("kill").args([&format!("-{signal}"), &pid]).status();
-        assert!(sent.expect("kill runs").success());
+        let sent = std::process::Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).status();
+        assert!(sent.expect("a shell runs").success());
         let ran = Ran::of(child.wait_with_output().expect("ends"));
         assert_eq!(ran.code, code, "{}\n{}", ran.stdout, ran.stderr);
         assert!(ran.stdout.contains("go on: rtune train config.toml --resume"), "{}", ran.stdout);
@@ -252,6 +252,21 @@ fn signals_end_a_run_after_a_save() {
             serde_json::from_str(&place.read("run/last/state.json")).expect("JSON");
         assert!(state["step"].as_u64() > Some(0));
     }
+}
+
+#[test]
+fn a_run_that_died_before_its_first_checkpoint_starts_anew() {
+    let place = Workplace::new();
+    place.train(&[]).succeeds();
+    let whole = bytes_of(&place.path("run"));
+    fs::remove_dir_all(place.path("run/checkpoints")).expect("removed");
+    place.write("run/.manifest.json.partial", "{");
+    let again = place.rtune(&["train", "config.toml", "--resume"]);
+    again.succeeds();
+    assert!(again.stdout.contains("step 1/6 loss"), "{}", again.stdout);
+    fs::remove_file(place.path("run/.manifest.json.partial")).ok();
+    assert_eq!(bytes_of(&place.path("run")), whole);
+    assert_eq!(place.read("run/metrics.jsonl").lines().count(), 9);
 }
 
 #[test]

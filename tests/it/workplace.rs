@@ -63,7 +63,7 @@ impl Workplace {
     pub(crate) fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().expect("a folder") };
         write_model(&place.path("model"), TINY);
-        place.write("train.jsonl", &rows(0..24));
+        place.write("train.jsonl", rows(0..24));
         place.write("config.toml", CONFIG);
         place
     }

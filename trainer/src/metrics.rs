@@ -107,14 +107,17 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Opens the files in the run folder, after cutting away every line of a later step than `step`: those steps
-    /// will be done again. TensorBoard's files are written anew from the lines that stay.
+    /// Opens the files in the run folder, after cutting away every line of a later step than `step`, or every line for
+    /// `None`: what they tell of will be done again. TensorBoard's files are written anew from the lines that stay.
     ///
     /// # Errors
     /// [`FileError`] when a file cannot be read or written.
-    pub fn open(run: &Path, step: u64) -> Result<Self, FileError> {
+    pub fn open(run: &Path, step: Option<u64>) -> Result<Self, FileError> {
         let path = run.join("metrics.jsonl");
-        let kept = kept_lines(&path, step)?;
+        let kept = match step {
+            Some(step) => kept_lines(&path, step)?,
+            None => Vec::new(),
+        };
         let text: String = kept.iter().flat_map(|line| [line.to_json(), "\n".to_owned()]).collect();
         files::write_whole(&path, text.as_bytes())?;
         let folder = run.join("tensorboard");
@@ -210,14 +213,14 @@ mod tests {
     #[test]
     fn later_lines_and_a_torn_one_are_cut_away() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut metrics = Metrics::open(folder.path(), 0).expect("opened");
+        let mut metrics = Metrics::open(folder.path(), None).expect("opened");
         for line in [evaluation(0), step(1), step(2), evaluation(2), step(3)] {
             metrics.add(&line).expect("written");
         }
         let path = folder.path().join("metrics.jsonl");
         let mut file = OpenOptions::new().append(true).open(&path).expect("there");
         file.write_all(b"{\"step\":4,\"ep").expect("written");
-        Metrics::open(folder.path(), 2).expect("opened again");
+        Metrics::open(folder.path(), Some(2)).expect("opened again");
         let text = fs::read_to_string(&path).expect("there");
         let expected: Vec<String> =
             [evaluation(0), step(1), step(2), evaluation(2)].iter().map(Line::to_json).collect();

@@ -180,11 +180,6 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Where `best`, else `last`, points to.
-    pub fn best_or_last(run: &Path) -> Option<PathBuf> {
-        ["best", "last"].iter().map(|name| run.join(name)).find(|link| link.is_dir())
-    }
-
     fn write_partial<E: From<TrainerError>>(
         &self,
         partial: &Path,

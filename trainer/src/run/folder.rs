@@ -43,7 +43,7 @@ fn check_contents(folder: &Path, resume: bool) -> Result<(), TrainerError> {
         entries => entries.at("read", folder)?,
     };
     let names: Vec<_> = entries.collect::<io::Result<Vec<_>>>().at("read", folder)?;
-    let mut names = names.iter().map(fs::DirEntry::file_name).filter(|name| name != LOCK_FILE);
+    let mut names = names.iter().map(fs::DirEntry::file_name).filter(|name| !is_debris(name));
     if names.next().is_none() {
         return Ok(());
     }
@@ -54,6 +54,12 @@ fn check_contents(folder: &Path, resume: bool) -> Result<(), TrainerError> {
         return Err(TrainerError::NotARun { folder: folder.to_owned() });
     }
     Ok(())
+}
+
+/// The lock, and what a process that was killed had begun to write.
+fn is_debris(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name == LOCK_FILE || (name.starts_with('.') && name.ends_with(".partial"))
 }
 
 impl RunFolder {
@@ -67,6 +73,27 @@ impl RunFolder {
         check_contents(path, resume)?;
         let last = if resume { Checkpoints::of(path).last()? } else { None };
         Ok(Self { path: path.to_owned(), last, _lock: lock })
+    }
+
+    /// Removes evaluations of later steps than `step`, or all for `None`: they will be done again.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`] when a file cannot be removed.
+    pub(crate) fn forget_evaluations_after(&self, step: Option<u64>) -> Result<(), TrainerError> {
+        let folder = self.path.join("eval");
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.at("read", &folder)?,
+        };
+        for entry in entries {
+            let path = entry.at("read", &folder)?.path();
+            let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let of: Option<u64> = name.strip_prefix("step-").and_then(|number| number.parse().ok());
+            if of.is_some() && of > step {
+                fs::remove_file(&path).at("remove", &path)?;
+            }
+        }
+        Ok(())
     }
 
     /// The configuration to run: that of the folder where a run goes on, else `resolved`, which is written down.

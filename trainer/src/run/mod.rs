@@ -95,8 +95,11 @@ pub fn train(
         step: state.step,
         steps: order.total,
     }));
+    // Before the base is evaluated nothing has been measured that counts.
+    let measured = (state.step > 0 || state.best.is_some()).then_some(state.step);
+    folder.forget_evaluations_after(measured)?;
     let session = Session {
-        metrics: Metrics::open(&folder.path, state.step)?,
+        metrics: Metrics::open(&folder.path, measured)?,
         checkpoints: Checkpoints::of(&folder.path),
         run: &folder.path,
         config: &resolved,
