@@ -164,8 +164,6 @@ fn without_times(line: &str, left: &mut Left) -> String {
 /// The configuration without the keys that the change takes the place of.
 fn config_for(key: &str) -> String {
     match key {
-        "train.epochs" => CONFIG.replace("steps = 6\n", ""),
-        "train.tokens-per-step" => CONFIG.replace("rows-per-step = 4\n", ""),
         "lora.from" => CONFIG.replace("rank = 4\n", ""),
         _ => CONFIG.to_owned(),
     }

@@ -94,6 +94,16 @@ fn overrides_replace_and_are_checked_alike() {
 }
 
 #[test]
+fn an_override_takes_the_place_of_its_rival_in_the_file() {
+    let text = format!("{LEAST}[train]\nepochs = 2\nrows-per-step = 4\n");
+    let arguments = ["train.steps=7", "train.tokens-per-step=99"].map(str::to_owned);
+    let train = Config::parse("c.toml", &text, &arguments).expect("valid").train;
+    assert_eq!((train.length, train.step_size), (Length::Steps(7), StepSize::Tokens(99)));
+    let both = problems(&text, &["train.steps=7", "train.epochs=1"]);
+    assert!(both.contains("`train.steps` contradicts `train.epochs`"), "{both}");
+}
+
+#[test]
 fn what_contradicts_is_refused() {
     for (section, line) in [
         ("[quantization]", "kind = \"none\"\ndouble = true"),

@@ -9,6 +9,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
 
+/// What the places of overrides begin with.
+const OVERRIDE: &str = "--set ";
+
+/// Keys of which one stands in the place of the other: an override of one takes back what the file says of the other.
+const EITHER_OR: &[(&str, &str)] =
+    &[("train.epochs", "train.steps"), ("train.rows-per-step", "train.tokens-per-step")];
+
 /// Where a value was written: `file:line:column` or `--set key=value`.
 pub(super) type Place = std::sync::Arc<str>;
 
@@ -76,7 +83,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Table, Vec<Problem>> {
 /// # Errors
 /// When the argument has no `=`, an empty key, or a key that goes through a value that is no table.
 pub(super) fn lay_over(table: &mut Table, argument: &str) -> Result<(), Problem> {
-    let place: Place = format!("--set {argument}").into();
+    let place: Place = format!("{OVERRIDE}{argument}").into();
     let problem = |message: String, hint: &str| Problem {
         place: place.to_string(),
         message,
@@ -111,6 +118,16 @@ pub(super) fn lay_over(table: &mut Table, argument: &str) -> Result<(), Problem>
                 let message = format!("`{section}` is {}, expected a table", other.describe());
                 return Err(problem(message, "leave out what follows the last dot"));
             }
+        }
+    }
+    let rivals = EITHER_OR.iter().filter_map(|(one, other)| match key.trim() {
+        key if key == *one => Some(*other),
+        key if key == *other => Some(*one),
+        _ => None,
+    });
+    for rival in rivals.filter_map(|rival| rival.rsplit('.').next()) {
+        if here.get(rival).is_some_and(|(place, _)| !place.starts_with(OVERRIDE)) {
+            here.remove(rival);
         }
     }
     here.insert(last.to_owned(), (place.clone(), Node { place: place.clone(), offset: 0, value }));
