@@ -157,7 +157,7 @@ fn every_configuration_of_the_project_loads_and_names_its_command() {
     assert!(count >= 2);
 }
 
-/// The commented example is the reference of the keys: it shows each, and the defaults it claims are the defaults.
+/// The commented example is the reference of the keys: it shows each, and what it does not say of a default is one.
 #[test]
 fn the_example_shows_every_key_and_its_default() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/support-bot.toml");
@@ -182,5 +182,8 @@ fn the_example_shows_every_key_and_its_default() {
         .replace("t.jsonl", "examples/support-bot/train.jsonl");
     let golden = "data.golden=examples/support-bot/golden.jsonl".to_owned();
     let defaults = Config::parse("c.toml", &least, &[golden]).expect("valid");
-    assert_eq!(example.differences(&defaults), ["`train.learning-rate` was 0.0002, is 0.001"]);
+    assert_eq!(
+        example.differences(&defaults),
+        ["`train.epochs` was 3, is 2", "`train.learning-rate` was 0.0002, is 0.001"]
+    );
 }
