@@ -177,7 +177,9 @@ impl Client {
             let bytes = match self.range(commit, &file.path, done_bytes..end_bytes, &mut report) {
                 Ok(bytes) => bytes,
                 // A connection that breaks while the bytes come; hf-hub repeats only those that do not start.
-                Err(HFError::Request { .. }) if failures < self.retries => {
+                Err(HFError::Request { ref source, .. })
+                    if failures < self.retries && !source.is_connect() =>
+                {
                     failures += 1;
                     continue;
                 }
