@@ -31,9 +31,12 @@ pub(super) struct RemoteFile {
     pub(super) size_bytes: u64,
     /// What the cache calls its bytes: the sha256 of a large file, git's id of a small one.
     pub(super) etag: String,
-    /// The hash of a large file.
+    /// The hash of a large file, where it is known.
     pub(super) sha256: Option<String>,
 }
+
+/// The hub's name for the sha256 of a large file, in the answer that redirects to its bytes.
+const LINKED_ETAG: &str = "x-linked-etag";
 
 /// One repository of the hub, and its part of the cache.
 pub(super) struct Client {
@@ -43,7 +46,7 @@ pub(super) struct Client {
     id: String,
     endpoint: String,
     proxy: Option<String>,
-    has_token: bool,
+    token: Option<String>,
     retries: usize,
 }
 
@@ -72,7 +75,7 @@ impl Client {
             id: format!("{owner}/{name}"),
             endpoint: options.endpoint.clone(),
             proxy: options.proxy.clone(),
-            has_token: options.token.is_some(),
+            token: options.token.clone(),
             retries: options.retries,
         })
     }
@@ -91,6 +94,38 @@ impl Client {
 
     pub(super) fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The sha256 of a large file, which the hub says in the redirection to its bytes; `None` if it does not.
+    ///
+    /// hf-hub cannot tell: its reader of the file list expects the hash under another key than the hub writes
+    /// (`lfs.oid`), and its question about one file follows the redirection and so loses the answer.
+    pub(super) fn linked_sha256(&self, commit: &str, path: &str) -> Result<Option<String>, HubError> {
+        let url = format!("{}/{}/resolve/{commit}/{path}", self.endpoint, self.id);
+        let failed = |error: reqwest::Error| self.explain(error.into(), path);
+        let connection = reqwest::blocking::Client::builder()
+            .user_agent(USER_AGENT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(READ_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(failed)?;
+        let request = connection.head(url);
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let answer = request.send().map_err(failed)?;
+        if matches!(answer.status().as_u16(), 401 | 403) {
+            return Err(HubError::Gated {
+                repository: self.id.clone(),
+                status: answer.status().as_u16(),
+                server_message: header(&answer, "x-error-message").unwrap_or_default(),
+                has_token: self.token.is_some(),
+            });
+        }
+        let is_sha256 = |text: &String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Ok(header(&answer, LINKED_ETAG).map(|etag| etag.trim_matches('"').to_owned()).filter(is_sha256))
     }
 
     /// Downloads a file of a commit into the cache, unless it is there, and gives its path in the snapshot.
@@ -142,7 +177,9 @@ impl Client {
             let bytes = match self.range(commit, &file.path, done_bytes..end_bytes, &mut report) {
                 Ok(bytes) => bytes,
                 // A connection that breaks while the bytes come; hf-hub repeats only those that do not start.
-                Err(HFError::Request { .. }) if failures < self.retries => {
+                Err(HFError::Request { ref source, .. })
+                    if failures < self.retries && !source.is_connect() =>
+                {
                     failures += 1;
                     continue;
                 }
@@ -194,7 +231,7 @@ impl Client {
                 repository: self.id.clone(),
                 status: context.status.as_u16(),
                 server_message: context.server_message.unwrap_or_default(),
-                has_token: self.has_token,
+                has_token: self.token.is_some(),
             },
             HFError::RepoNotFound { .. } => not_found("such repository"),
             HFError::RevisionNotFound { revision, .. } => not_found(&format!("revision {revision}")),
@@ -219,6 +256,10 @@ impl Client {
             (None, false) => HubError::Network { endpoint, problem },
         }
     }
+}
+
+fn header(answer: &reqwest::blocking::Response, name: &str) -> Option<String> {
+    answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 fn report_done(place: &str, file: &RemoteFile, done_bytes: u64, progress: &mut dyn FnMut(Progress<'_>)) {

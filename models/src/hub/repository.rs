@@ -78,13 +78,36 @@ pub(super) fn fetch(
     };
     let files = list(&client, &commit)?;
     for file in small_files(&client, &files)? {
-        client.download(&commit, file, progress)?;
+        download(&client, &commit, file, progress)?;
     }
     for file in weight_files(&client, &commit, &files, progress)? {
-        client.download(&commit, file, progress)?;
+        download(&client, &commit, file, progress)?;
     }
     client.cache().set_commit(revision, &commit)?;
     Ok(client.cache().snapshot(&commit))
+}
+
+fn download(
+    client: &Client,
+    commit: &str,
+    listed: &Listed,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<PathBuf, HubError> {
+    let mut file = listed.file.clone();
+    if listed.is_large && file.sha256.is_none() {
+        file.sha256 = client.linked_sha256(commit, &file.path)?;
+    }
+    if let Some(sha256) = &file.sha256 {
+        file.etag.clone_from(sha256);
+    }
+    client.download(commit, &file, progress)
+}
+
+/// A file of a repository's list.
+struct Listed {
+    file: RemoteFile,
+    /// Whether the repository has only a pointer to it (git LFS, xet).
+    is_large: bool,
 }
 
 fn current_commit(client: &Client, revision: &str) -> Result<String, HubError> {
@@ -98,19 +121,19 @@ fn current_commit(client: &Client, revision: &str) -> Result<String, HubError> {
 }
 
 /// The files at the top of a repository; folders hold other formats.
-fn list(client: &Client, commit: &str) -> Result<Vec<RemoteFile>, HubError> {
+fn list(client: &Client, commit: &str) -> Result<Vec<Listed>, HubError> {
     let tree = client.repository().list_tree().revision(commit).send();
     let tree = tree.map_err(|error| client.explain(error, &format!("commit {commit}")))?;
     let files = tree.into_iter().filter_map(|entry| match entry {
         RepoTreeEntry::File { oid, size, path, lfs, .. } => {
+            let is_large = lfs.is_some();
             let sha256 = lfs.and_then(|lfs| lfs.sha256);
-            let etag = sha256.clone().unwrap_or(oid);
-            Some(RemoteFile { path, size_bytes: size, etag, sha256 })
+            Some(Listed { file: RemoteFile { path, size_bytes: size, etag: oid, sha256 }, is_large })
         }
         RepoTreeEntry::Directory { .. } => None,
     });
     // Names become paths in the cache.
-    let is_plain = |file: &RemoteFile| {
+    let is_plain = |Listed { file, .. }: &Listed| {
         !file.path.contains(['/', '\\'])
             && !file.path.starts_with('.')
             && !file.etag.is_empty()
@@ -119,11 +142,11 @@ fn list(client: &Client, commit: &str) -> Result<Vec<RemoteFile>, HubError> {
     Ok(files.filter(is_plain).collect())
 }
 
-fn find<'a>(files: &'a [RemoteFile], name: &str) -> Option<&'a RemoteFile> {
-    files.iter().find(|file| file.path == name)
+fn find<'a>(files: &'a [Listed], name: &str) -> Option<&'a Listed> {
+    files.iter().find(|listed| listed.file.path == name)
 }
 
-fn small_files<'a>(client: &Client, files: &'a [RemoteFile]) -> Result<Vec<&'a RemoteFile>, HubError> {
+fn small_files<'a>(client: &Client, files: &'a [Listed]) -> Result<Vec<&'a Listed>, HubError> {
     let mut chosen = Vec::new();
     for name in REQUIRED_FILES {
         let file = find(files, name).ok_or_else(|| missing(client, files, name))?;
@@ -137,14 +160,14 @@ fn small_files<'a>(client: &Client, files: &'a [RemoteFile]) -> Result<Vec<&'a R
 fn weight_files<'a>(
     client: &Client,
     commit: &str,
-    files: &'a [RemoteFile],
+    files: &'a [Listed],
     progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Vec<&'a RemoteFile>, HubError> {
+) -> Result<Vec<&'a Listed>, HubError> {
     if let Some(file) = find(files, SINGLE_FILE) {
         return Ok(vec![file]);
     }
     let Some(index) = find(files, INDEX_FILE) else { return Err(no_weights(client, files)) };
-    let path = client.download(commit, index, progress)?;
+    let path = download(client, commit, index, progress)?;
     let names = shards(&path).ok_or_else(|| HubError::Server {
         endpoint: client.endpoint().to_owned(),
         problem: format!("{INDEX_FILE} of {} is no list of shards", client.id()),
@@ -152,15 +175,15 @@ fn weight_files<'a>(
     names.iter().map(|name| find(files, name).ok_or_else(|| missing(client, files, name))).collect()
 }
 
-fn missing(client: &Client, files: &[RemoteFile], name: &str) -> HubError {
+fn missing(client: &Client, files: &[Listed], name: &str) -> HubError {
     if find(files, SINGLE_FILE).or(find(files, INDEX_FILE)).is_none() {
         return no_weights(client, files);
     }
     HubError::NotFound { repository: client.id().to_owned(), what: format!("file {name}") }
 }
 
-fn no_weights(client: &Client, files: &[RemoteFile]) -> HubError {
-    let mut found: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+fn no_weights(client: &Client, files: &[Listed]) -> HubError {
+    let mut found: Vec<String> = files.iter().map(|listed| listed.file.path.clone()).collect();
     // Weights first: they tell what the repository is.
     found.sort_by_key(|name| (!name.ends_with(".gguf") && !name.ends_with(".bin"), name.clone()));
     found.truncate(NAMED_FILES);
