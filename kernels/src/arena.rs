@@ -9,6 +9,15 @@ use crate::real::Real;
 /// A buffer taken from the pool may be this much larger than asked for; beyond that a new one is cheaper than the waste.
 const OVERSIZE: usize = 2;
 
+/// Lengths are rounded up to one of so many classes between two powers of two, so that packed rows of slightly
+/// different lengths share buffers instead of each leaving its own behind.
+const CLASSES_AN_OCTAVE: usize = 8;
+
+/// The length that is allocated where `len` elements are wished.
+fn class(len: usize) -> usize {
+    len.next_multiple_of((len.next_power_of_two() / 2 / CLASSES_AN_OCTAVE).max(1))
+}
+
 /// Lends [`Buffer`]s of `R` and takes them back when they are dropped.
 ///
 /// Cloning an arena gives another handle to the same pool.
@@ -56,9 +65,10 @@ impl<R: Real> Arena<R> {
         let vector = match capacity.and_then(|c| pool.free.get_mut(&c).and_then(Vec::pop)) {
             Some(vector) => vector,
             None => {
+                let capacity = class(len);
                 pool.usage.allocations += 1;
-                pool.usage.held_bytes += len * size_of::<R>();
-                vec![R::zero(); len]
+                pool.usage.held_bytes += capacity * size_of::<R>();
+                vec![R::zero(); capacity]
             }
         };
         pool.usage.lent_bytes += vector.len() * size_of::<R>();
@@ -149,7 +159,18 @@ mod tests {
         (0..5).for_each(|_| step());
         assert_eq!(arena.usage().allocations, after_one.allocations);
         assert_eq!(arena.usage().lent_bytes, 0);
-        assert_eq!(arena.usage().peak_lent_bytes, 6400);
+        assert_eq!(arena.usage().peak_lent_bytes, (1024 + 640) * 4);
+    }
+
+    #[test]
+    fn rows_of_varying_lengths_share_buffers() {
+        let arena = Arena::<f32>::new();
+        drop(arena.take(1000));
+        for len in 900..=1024 {
+            drop(arena.take(len));
+        }
+        assert_eq!(arena.usage().allocations, 1);
+        assert!((1..5000).all(|len| (len..len + len / 8 + 1).contains(&super::class(len))));
     }
 
     #[test]
@@ -157,7 +178,7 @@ mod tests {
         let arena = Arena::<f64>::new();
         drop(arena.take(1000));
         let small = arena.take(10);
-        assert_eq!(arena.usage().lent_bytes, 80);
+        assert_eq!(arena.usage().lent_bytes, 10 * size_of::<f64>());
         drop(small);
         arena.trim();
         assert_eq!(arena.usage().held_bytes, 0);

@@ -5,5 +5,6 @@ mod engine;
 mod keys;
 mod reference;
 mod reference_cases;
+mod tidy;
 mod training;
 mod workplace;

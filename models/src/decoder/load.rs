@@ -60,7 +60,8 @@ impl Decoder {
 fn unused(spec: &DecoderSpec, weights: &dyn WeightSource) -> BTreeSet<String> {
     let head = format!("{}.weight", spec.names.head);
     let ignored = |name: &str| spec.names.ignored.iter().any(|end| name.ends_with(end));
-    weights.names().into_iter().filter(|n| !ignored(n) && !(spec.tied_head && *n == head)).collect()
+    let written_out = |name: &str| spec.tied_head && name == head;
+    weights.names().into_iter().filter(|n| !ignored(n) && !written_out(n)).collect()
 }
 
 struct Loader<'a> {

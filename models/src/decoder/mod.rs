@@ -8,8 +8,6 @@
 mod block;
 mod head;
 mod load;
-#[cfg(test)]
-mod tests;
 
 use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Weight, lora};
 use rtune_kernels::arena::{Arena, Buffer};
