@@ -184,6 +184,6 @@ fn the_example_shows_every_key_and_its_default() {
     let defaults = Config::parse("c.toml", &least, &[golden]).expect("valid");
     assert_eq!(
         example.differences(&defaults),
-        ["`train.epochs` was 3, is 2", "`train.learning-rate` was 0.0002, is 0.001"]
+        ["`train.epochs` was 3, is 1", "`train.learning-rate` was 0.0002, is 0.001"]
     );
 }
