@@ -202,7 +202,11 @@ fn peft_loads_what_is_written() {
         write_to(&folder, &adapter, &linears).expect("written");
         folders.extend([case(name), folder]);
     }
-    let Some(python) = std::env::var_os("RTUNE_PEER_PYTHON") else { return };
+    let Some(python) = std::env::var_os("RTUNE_PEER_PYTHON") else {
+        let skipped = b"skipped: RTUNE_PEER_PYTHON names no Python that has peft\n";
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), skipped);
+        return;
+    };
     let script = repository().join("tests/peers/peft_roundtrip.py");
     let output = Command::new(python).arg(script).args(&folders).output().expect("Python runs");
     let text = String::from_utf8_lossy(&output.stdout);
