@@ -3,12 +3,13 @@
 //! [`open`] reads a folder in the hub's layout or a `.gguf` file into a [`BaseModel`]: the typed
 //! configuration, the tokenizer, the chat template and a [`WeightSource`] that hands out one tensor
 //! at a time. [`Decoder::load`] makes of it a decoder with a frozen base, beside whose linears adapters can
-//! be put; it runs forward and backward over packed rows.
+//! be put; it runs forward and backward over packed rows. [`generate`] answers prompts with it.
 
 pub mod config;
 pub mod decoder;
 mod error;
 mod families;
+pub mod generate;
 pub mod hub;
 mod open;
 mod source;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod engine;
+mod generation;
 mod keys;
 mod reference;
 mod reference_cases;

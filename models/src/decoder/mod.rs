@@ -100,6 +100,22 @@ impl Decoder {
             + self.linears().map(Linear::size_bytes).sum::<usize>()
     }
 
+    /// Bytes of [`Self::unpack`]'s copy of all matrices.
+    #[must_use]
+    pub fn unpacked_bytes(&self) -> usize {
+        self.parameter_count() * size_of::<f32>()
+    }
+
+    /// Holds every matrix in `f32` from now on, so that many passes over few tokens do not unpack them each time. The
+    /// numbers stay the same to the bit.
+    pub fn unpack(&mut self) {
+        for linear in self.linears_mut() {
+            linear.set_weight(linear.weight().unpacked());
+        }
+        self.embedding = self.embedding.unpacked();
+        self.head = self.head.as_ref().map(Weight::unpacked);
+    }
+
     /// Puts adapters beside the linears that `config` wants; their parameters are all zero.
     ///
     /// # Errors
