@@ -20,6 +20,12 @@ pub enum TrainerError {
     /// The adapter cannot be used.
     #[error(transparent)]
     Adapter(#[from] rtune_adapters::AdapterError),
+    /// A conversation cannot be turned into a prompt.
+    #[error("the conversation cannot be asked")]
+    Conversation(#[from] rtune_data::ProblemKind),
+    /// An answer cannot be made.
+    #[error(transparent)]
+    Generate(#[from] rtune_models::generate::GenerateError),
     /// The run's own configuration cannot be read.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
@@ -128,6 +134,7 @@ impl TrainerError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::InUse { .. } | Self::NotFinite { .. } => false,
+            Self::Generate(error) => error.is_input(),
             Self::File(error) => error.action == "read" && !is_of_the_machine(&error.source),
             Self::Adapter(rtune_adapters::AdapterError::Io { source, .. })
             | Self::Model(rtune_models::ModelError::Io { source, .. })
@@ -136,6 +143,7 @@ impl TrainerError {
             | Self::Model(_)
             | Self::Adapter(_)
             | Self::Config(_)
+            | Self::Conversation(_)
             | Self::NoTemplate { .. }
             | Self::NoSuchToken { .. }
             | Self::NotEmpty { .. }
@@ -156,6 +164,8 @@ impl TrainerError {
             Self::Data(error) => return error.hint(),
             Self::Model(error) => return error.hint(),
             Self::Adapter(error) => return adapter_hint(error),
+            Self::Conversation(problem) => return problem.hint(),
+            Self::Generate(error) => return error.hint(),
             Self::Config(_) => {
                 "the file was written by the run: bring it back, or choose another `output.dir`"
             }

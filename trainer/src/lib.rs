@@ -11,6 +11,7 @@
 //! | [`evaluate`] | loss, perplexity and accuracy on held-out rows |
 //! | [`checkpoint`], [`manifest`], [`metrics`] | what a run writes |
 //! | [`subject`] | a run, a checkpoint, an adapter or a base, opened to be used |
+//! | [`talk`] | conversations in, texts out |
 
 mod adapter;
 pub mod checkpoint;
@@ -31,3 +32,4 @@ pub mod plan;
 pub mod run;
 pub mod schedule;
 pub mod subject;
+pub mod talk;

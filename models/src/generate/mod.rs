@@ -45,6 +45,26 @@ pub enum GenerateError {
     Sampling(#[from] candle_core::Error),
 }
 
+impl GenerateError {
+    /// Whether what was given is at fault, and not the model.
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        matches!(self, Self::TooLong { .. } | Self::Empty | Self::NoSuchToken { .. })
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::TooLong { .. } => "shorten it; in a chat, `/reset` begins anew",
+            Self::NoSuchToken { .. } => "tokenizer.json and config.json are of two models",
+            Self::NotFinite => "the weights are damaged, or the adapter diverged: take an earlier checkpoint",
+            Self::Empty | Self::Sampling(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
 /// A document that has been answered, ready to be gone on with.
 #[derive(Clone, Debug)]
 pub struct Document {
