@@ -1,5 +1,7 @@
 //! The command line: flags say where, the configuration says how.
 
+pub(crate) mod talk;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -22,6 +24,12 @@ pub(crate) enum Verb {
     Pull(PullArgs),
     /// Write a run's adapter for another program
     Export(ExportArgs),
+    /// Answer one prompt
+    Generate(talk::GenerateArgs),
+    /// Talk with a model
+    Chat(talk::ChatArgs),
+    /// Examine a model on golden rows, base and tuned side by side
+    Eval(talk::EvalArgs),
 }
 
 #[derive(Debug, clap::Args)]

@@ -22,6 +22,12 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Writes a piece of a line to standard output at once.
+pub(crate) fn say_piece(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = write!(out, "{text}").and_then(|()| out.flush());
+}
+
 /// A bar that is drawn on a terminal and nowhere else.
 fn bar(template: &str, total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
@@ -61,6 +67,37 @@ impl Transfer {
     pub(crate) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish();
+        }
+    }
+}
+
+/// Shows work of a known length on a terminal.
+pub(crate) struct Work {
+    what: String,
+    bar: Option<ProgressBar>,
+}
+
+impl Work {
+    pub(crate) fn new(what: &str) -> Self {
+        Self { what: what.to_owned(), bar: None }
+    }
+
+    pub(crate) fn rename(&mut self, what: &str) {
+        what.clone_into(&mut self.what);
+    }
+
+    pub(crate) fn show(&mut self, done: usize, total: usize) {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| bar("{msg} {bar:24} {pos}/{len}", total as u64));
+        bar.set_message(self.what.clone());
+        bar.set_position(done as u64);
+    }
+
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
     }
 }

@@ -1,7 +1,11 @@
 //! One file a verb.
 
+pub(crate) mod chat;
 pub(crate) mod check;
+pub(crate) mod eval;
 pub(crate) mod export;
+pub(crate) mod generate;
+mod opened;
 pub(crate) mod pull;
 pub(crate) mod train;
 

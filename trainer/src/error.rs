@@ -83,6 +83,12 @@ pub enum TrainerError {
         /// The hash of what is there now.
         found: String,
     },
+    /// An evaluation without questions.
+    #[error("there are no golden rows for `{subject}`")]
+    NoGolden {
+        /// The run or the base.
+        subject: String,
+    },
     /// A `--set` that changes nothing for this verb.
     #[error("`--set {argument}` changes nothing here")]
     UnreadKey {
@@ -151,6 +157,7 @@ impl TrainerError {
             | Self::OtherConfig { .. }
             | Self::OtherInput { .. }
             | Self::UnreadKey { .. }
+            | Self::NoGolden { .. }
             | Self::NotACheckpoint { .. }
             | Self::Altered { .. }
             | Self::Unreadable { .. } => true,
@@ -178,6 +185,7 @@ impl TrainerError {
                 "undo the change, or choose another `output.dir` and start from this run's adapter with `lora.from`"
             }
             Self::OtherInput { .. } => "bring back what it began with, or choose another `output.dir`",
+            Self::NoGolden { .. } => "name a file by `--golden FILE`, or in the run's `data.golden`",
             Self::UnreadKey { .. } => {
                 "this verb reads `model.*`, `quantization.*`, `data.template` and `data.template-date`"
             }

@@ -96,8 +96,7 @@ impl<'a> Speaker<'a> {
     /// [`TrainerError::Data`] if the tokenizer fails.
     pub fn continued(&self, text: &str) -> Result<Vec<u32>, TrainerError> {
         let encoding = self.opened.base.tokenizer.encode(text, true);
-        let fail =
-            |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
+        let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
         Ok(encoding.map_err(fail)?.get_ids().to_vec())
     }
 
@@ -107,8 +106,7 @@ impl<'a> Speaker<'a> {
     /// [`TrainerError::Data`] if the tokenizer fails.
     pub fn text(&self, tokens: &[u32]) -> Result<String, TrainerError> {
         let text = self.opened.base.tokenizer.decode(tokens, true);
-        let fail =
-            |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
+        let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
         Ok(text.map_err(fail)?)
     }
 
