@@ -77,6 +77,12 @@ pub enum TrainerError {
         /// The hash of what is there now.
         found: String,
     },
+    /// A `--set` that changes nothing for this verb.
+    #[error("`--set {argument}` changes nothing here")]
+    UnreadKey {
+        /// As it was given.
+        argument: String,
+    },
     /// A folder without a manifest, or with one that names files that are not there.
     #[error("`{folder}` is not a checkpoint: {problem}")]
     NotACheckpoint {
@@ -136,6 +142,7 @@ impl TrainerError {
             | Self::NotARun { .. }
             | Self::OtherConfig { .. }
             | Self::OtherInput { .. }
+            | Self::UnreadKey { .. }
             | Self::NotACheckpoint { .. }
             | Self::Altered { .. }
             | Self::Unreadable { .. } => true,
@@ -161,6 +168,9 @@ impl TrainerError {
                 "undo the change, or choose another `output.dir` and start from this run's adapter with `lora.from`"
             }
             Self::OtherInput { .. } => "bring back what it began with, or choose another `output.dir`",
+            Self::UnreadKey { .. } => {
+                "this verb reads `model.*`, `quantization.*`, `data.template` and `data.template-date`"
+            }
             Self::NotACheckpoint { .. } => {
                 "a checkpoint is a folder such as `checkpoints/step-000200` of a run"
             }

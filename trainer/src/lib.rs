@@ -10,6 +10,7 @@
 //! | [`optimizer`], [`schedule`] | AdamW and its learning rate |
 //! | [`evaluate`] | loss, perplexity and accuracy on held-out rows |
 //! | [`checkpoint`], [`manifest`], [`metrics`] | what a run writes |
+//! | [`subject`] | a run, a checkpoint, an adapter or a base, opened to be used |
 
 mod adapter;
 pub mod checkpoint;
@@ -29,3 +30,4 @@ pub mod optimizer;
 pub mod plan;
 pub mod run;
 pub mod schedule;
+pub mod subject;
