@@ -1,8 +1,15 @@
 //! Why nothing was released.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-/// Everything that can keep an adapter from being written.
+use rtune_adapters::AdapterError;
+use rtune_models::ModelError;
+
+/// For a disk that is full, or a limit that stands for one.
+const NO_ROOM: &str = "there is no room for it: free some, or choose a folder on another disk";
+
+/// Everything that can keep an adapter or a model from being written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
@@ -50,6 +57,20 @@ pub enum ReleaseError {
         /// The first such tensor.
         tensor: String,
     },
+    /// Something that the format to be written cannot say.
+    #[error("cannot write `{path}`: {problem}")]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What it cannot say.
+        problem: String,
+    },
+    /// The base cannot be read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The adapter cannot be read, or belongs to another base.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// What was to be written is there already.
     #[error("`{path}` exists already")]
     Exists {
@@ -61,7 +82,10 @@ pub enum ReleaseError {
 impl ReleaseError {
     /// Whether what was given is at fault (exit code 2), and not the machine (1).
     pub fn is_input(&self) -> bool {
-        !matches!(self, Self::Io { .. })
+        !matches!(
+            self,
+            Self::Io { .. } | Self::Model(ModelError::Io { .. }) | Self::Adapter(AdapterError::Io { .. })
+        )
     }
 
     /// What to do about it, where that is known.
@@ -75,7 +99,14 @@ impl ReleaseError {
             }
             Self::Untrained { .. } => "take a checkpoint of a later step; step 0 is the untrained adapter",
             Self::Exists { .. } => "remove it or choose another folder",
-            Self::Io { .. } | Self::Unreadable { .. } => return None,
+            Self::Unwritable { problem, .. } if problem.contains("float16") => {
+                "bfloat16 and float32 hold every number of a model: `--dtype bfloat16`"
+            }
+            Self::Io { source, .. } if source.kind() == ErrorKind::StorageFull => NO_ROOM,
+            Self::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => NO_ROOM,
+            Self::Model(error) => return error.hint(),
+            Self::Adapter(error) => return error.hint(),
+            Self::Io { .. } | Self::Unreadable { .. } | Self::Unwritable { .. } => return None,
         };
         Some(hint.to_owned())
     }

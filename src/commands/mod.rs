@@ -2,7 +2,9 @@
 
 pub(crate) mod check;
 pub(crate) mod export;
+pub(crate) mod merge;
 pub(crate) mod pull;
+mod released;
 pub(crate) mod train;
 
 use std::path::PathBuf;
