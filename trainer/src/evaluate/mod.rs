@@ -1,3 +1,4 @@
 //! How good the model is.
 
 pub mod perplexity;
+pub mod text;
