@@ -12,7 +12,7 @@ use crate::model::{VerifiedAdapter, Written};
 use crate::weights::{LinearFigures, Onto, Rounding};
 
 /// Its name in the folder of the merged model.
-pub const FILE: &str = "merge-report.json";
+const FILE: &str = "merge-report.json";
 /// The format of the report.
 const FORMAT: u64 = 1;
 
