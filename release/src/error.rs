@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use rtune_adapters::AdapterError;
 use rtune_models::ModelError;
 
+use crate::dtype::Dtype;
+
 /// For a disk that is full, or a limit that stands for one.
 const NO_ROOM: &str = "there is no room for it: free some, or choose a folder on another disk";
 
@@ -65,6 +67,22 @@ pub enum ReleaseError {
         /// What it cannot say.
         problem: String,
     },
+    /// A number that the element type has no place for.
+    #[error(
+        "cannot write `{path}`: tensor `{tensor}`: element {element} is {value}, which {dtype} cannot hold"
+    )]
+    OutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its place in the tensor, row-major.
+        element: usize,
+        /// The number.
+        value: f32,
+        /// The element type.
+        dtype: Dtype,
+    },
     /// The base cannot be read.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -99,14 +117,16 @@ impl ReleaseError {
             }
             Self::Untrained { .. } => "take a checkpoint of a later step; step 0 is the untrained adapter",
             Self::Exists { .. } => "remove it or choose another folder",
-            Self::Unwritable { problem, .. } if problem.contains("float16") => {
-                "bfloat16 and float32 hold every number of a model: `--dtype bfloat16`"
+            Self::OutOfRange { dtype: Dtype::Float16, .. } => {
+                "bfloat16 reaches as far as float32: `--dtype bfloat16`"
             }
             Self::Io { source, .. } if source.kind() == ErrorKind::StorageFull => NO_ROOM,
             Self::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => NO_ROOM,
             Self::Model(error) => return error.hint(),
             Self::Adapter(error) => return error.hint(),
-            Self::Io { .. } | Self::Unreadable { .. } | Self::Unwritable { .. } => return None,
+            Self::Io { .. } | Self::Unreadable { .. } | Self::Unwritable { .. } | Self::OutOfRange { .. } => {
+                return None;
+            }
         };
         Some(hint.to_owned())
     }

@@ -173,15 +173,15 @@ fn refuse_unwritable(
     values: &[f32],
     dtype: Dtype,
 ) -> Result<(), ReleaseError> {
-    let wrong = |problem: String| {
-        let problem = format!("tensor `{}`: {problem}", tensor.name);
-        Err(ReleaseError::Unwritable { path: path.to_owned(), problem })
-    };
-    if values.len() != element_count(tensor) {
-        return wrong(format!("expected {} numbers, found {}", element_count(tensor), values.len()));
+    let (path, name, expected) = (path.to_owned(), tensor.name.clone(), element_count(tensor));
+    if values.len() != expected {
+        let problem = format!("tensor `{name}`: expected {expected} numbers, found {}", values.len());
+        return Err(ReleaseError::Unwritable { path, problem });
     }
     match values.iter().position(|&value| !dtype.round(value).is_finite()) {
-        Some(place) => wrong(format!("element {place} is {}, which {dtype} cannot hold", values[place])),
+        Some(element) => {
+            Err(ReleaseError::OutOfRange { path, tensor: name, element, value: values[element], dtype })
+        }
         None => Ok(()),
     }
 }
@@ -268,6 +268,13 @@ mod tests {
         };
         let problem = refused(Dtype::Float16, 70_000.0).expect_err("too large");
         assert!(problem.ends_with("tensor `t0`: element 1 is 70000, which float16 cannot hold"), "{problem}");
+        let hint = Plan::new(tensors(&[1]), Dtype::Float16, 100)
+            .write(folder.path(), &mut |_| Ok(vec![1.0, 70_000.0]))
+            .map_err(|error| (error.is_input(), error.hint()));
+        assert_eq!(
+            hint,
+            Err((true, Some("bfloat16 reaches as far as float32: `--dtype bfloat16`".to_owned())))
+        );
         refused(Dtype::Bfloat16, 70_000.0).expect("fits");
         refused(Dtype::Float32, f32::NAN).expect_err("no number");
         let plan = Plan::new(tensors(&[1]), Dtype::Float32, 100);

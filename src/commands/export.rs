@@ -4,10 +4,9 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use rtune_models::BaseModel;
 use rtune_release::{Chat, Content, Dtype, NewFolder, Rounding, VerifiedAdapter};
-use rtune_trainer::subject::Subject;
 
 use crate::args::{Args, ExportArgs, Format};
-use crate::commands::released::{Released, layout, onto, onto_words};
+use crate::commands::released::{Fetch, Released, layout, onto, onto_words};
 use crate::failure::DONE;
 use crate::reporter::{complain, say};
 
@@ -33,9 +32,7 @@ fn peft(args: &ExportArgs, checkpoint: &std::path::Path) -> anyhow::Result<()> {
                     written as it was trained";
         Args::command().error(ErrorKind::ArgumentConflict, text).exit();
     }
-    let opened = Subject::find(&args.run, &args.overrides)
-        .map_err(anyhow::Error::from)
-        .and_then(|subject| Released::open(subject, &args.overrides));
+    let opened = Released::open(&args.run, &args.overrides, Fetch::Never);
     let with: Option<(&BaseModel, Chat<'_>)> = match &opened {
         Ok(released) => Some((&released.base, released.chat())),
         Err(error) => {
@@ -51,7 +48,7 @@ fn peft(args: &ExportArgs, checkpoint: &std::path::Path) -> anyhow::Result<()> {
 }
 
 fn safetensors(args: &ExportArgs, checkpoint: &std::path::Path) -> anyhow::Result<()> {
-    let released = Released::open(Subject::find(&args.run, &args.overrides)?, &args.overrides)?;
+    let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
     let adapter = VerifiedAdapter::open(checkpoint, &released.base)?;
     let layout = layout(&args.model, &released.base, Dtype::Bfloat16);
     let onto = onto(&args.model, released.trained_on());
@@ -70,7 +67,7 @@ fn safetensors(args: &ExportArgs, checkpoint: &std::path::Path) -> anyhow::Resul
 
 /// The base alone: by default in an element type that holds every number of it.
 fn base_only(args: &ExportArgs) -> anyhow::Result<u8> {
-    let released = Released::open(Subject::find(&args.run, &args.overrides)?, &args.overrides)?;
+    let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
     let layout = layout(&args.model, &released.base, Dtype::Float32);
     let folder = NewFolder::begin(&args.out)?;
     let written = released.write(&folder, Content::Base, layout)?;

@@ -11,10 +11,9 @@ use rtune_release::{
 };
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::inputs::Inputs;
-use rtune_trainer::subject::Subject;
 
 use crate::args::MergeArgs;
-use crate::commands::released::{Released, layout, onto, onto_words};
+use crate::commands::released::{Fetch, Released, layout, onto, onto_words};
 use crate::failure::{BadInput, DONE};
 use crate::reporter::{counted, say};
 
@@ -25,7 +24,7 @@ const MAX_PROBES: usize = 64;
 pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<u8> {
     rtune_release::refuse_existing(&args.out)?;
     let checkpoint = rtune_release::find(args.run.as_ref())?;
-    let released = Released::open(Subject::find(&args.run, &args.overrides)?, &args.overrides)?;
+    let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
     let adapter = VerifiedAdapter::open(&checkpoint, &released.base)?;
     let (probes, on) = probes(args, &released)?;
     let trained_on = released.trained_on();

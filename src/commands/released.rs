@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rtune_data::{ChatTemplate, Encoder, Message, TrainOn};
+use rtune_models::hub::{self, HubOptions};
 use rtune_models::{BaseModel, Quantization};
 use rtune_release::{Chat, Content, Dtype, Layout, NewFolder, Onto, VerifiedAdapter, Written};
 use rtune_trainer::error::TrainerError;
@@ -12,6 +13,7 @@ use rtune_trainer::subject::{Subject, quantization};
 
 use crate::args::ModelArgs;
 use crate::commands::resolve_base;
+use crate::failure::BadInput;
 use crate::reporter::counted;
 
 /// Most bytes of weights in one file where nothing is said: what the hub and most loaders are used to.
@@ -27,10 +29,28 @@ pub(super) struct Released {
     stop_tokens: Vec<u32>,
 }
 
+/// Whether a base that is not on this machine is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fetch {
+    /// As `rtune pull` would.
+    IfNeeded,
+    /// It is missed, and that is said.
+    Never,
+}
+
 impl Released {
-    /// Finds the base of `subject`, compares it with the run's manifest and opens it.
-    pub(super) fn open(subject: Subject, overrides: &[String]) -> anyhow::Result<Self> {
-        let base_path = resolve_base(&subject.config)?;
+    /// Finds what `run` names and its base, compares the base with the run's manifest and opens it.
+    pub(super) fn open(run: &str, overrides: &[String], fetch: Fetch) -> anyhow::Result<Self> {
+        refuse_quantization(overrides)?;
+        let subject = Subject::find(run, overrides)?;
+        let base_path = match fetch {
+            Fetch::IfNeeded => resolve_base(&subject.config)?,
+            Fetch::Never => {
+                let options = HubOptions { offline: true, ..HubOptions::from_env() };
+                let model = &subject.config.model;
+                hub::resolve(&model.base, model.revision.as_deref(), &options, &mut |_| {})?
+            }
+        };
         let (base, template) = subject.read(&base_path)?;
         let is_chosen = overrides.iter().any(|argument| argument.trim_start().starts_with("data.template"));
         if let (Some(run), Some(template), false) = (&subject.run, &template, is_chosen) {
@@ -70,6 +90,20 @@ impl Released {
     ) -> anyhow::Result<Written> {
         let progress = &mut counted("writing");
         Ok(rtune_release::write_model(folder, &self.base, content, layout, self.chat(), progress)?)
+    }
+}
+
+/// How the base was held is a fact of the run: the report would say something else than what happened.
+fn refuse_quantization(overrides: &[String]) -> anyhow::Result<()> {
+    match overrides.iter().find(|argument| argument.trim_start().starts_with("quantization.")) {
+        None => Ok(()),
+        Some(argument) => {
+            let problem =
+                format!("--set {argument}: how the base was held while the adapter was trained is settled");
+            let hint =
+                "which weights the adapter is added to is said by --onto dequantized or --onto original";
+            Err(BadInput::new(problem).with_hint(hint).into())
+        }
     }
 }
 

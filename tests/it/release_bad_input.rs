@@ -56,6 +56,7 @@ fn command_lines() {
     refuse(&["--shard-size", "5 apples"], "expected a number above 0 and a unit");
     refuse(&["--golden", "none.jsonl"], "none.jsonl");
     refuse(&["--set", "train.steps=3"], "--set train.steps=3");
+    refuse(&["--set", "quantization.kind=none"], "is settled\n  hint: which weights the adapter is added to");
     let export = |arguments: &[&str]| place.rtune(&[&["export", "run", "out"], arguments].concat());
     refused(&place, &export(&["--dtype", "float16"]), 2, &["--format safetensors"]);
     refused(&place, &export(&["--base-only", "--onto", "original"]), 2, &["cannot be used with"]);

@@ -18,6 +18,7 @@ use rtune_trainer::config::Config;
 use rtune_trainer::subject::{Subject, quantization};
 use safetensors::tensor::{Dtype, TensorView};
 
+use crate::gguf;
 use crate::reference::{document, logits};
 use crate::workplace::{Sizes, Workplace, write_model};
 
@@ -68,8 +69,7 @@ fn compare(python: &OsString, arguments: &[&Path], flags: &[&str]) {
     print!("{text}");
 }
 
-/// Adapter and merged model of `run`, from `place`, on rows of `data`; `path_of` is where a name of the run's
-/// configuration is.
+/// Adapter and merged model of `run`, on rows of `data`, written into `place` by `program`.
 fn compare_run(
     python: &OsString,
     place: &Workplace,
@@ -125,34 +125,30 @@ fn compare_run(
     compare(python, &[&expected, &merged], &[]);
 }
 
-fn tiny(quantization: &str) {
+/// A run on the tiny model, which comes as a folder or as a GGUF file.
+fn tiny(quantization: &str, base: &str) {
     let Some(python) = python("transformers, peft") else { return };
     let place = Workplace::new();
     write_model(&place.path("model"), Sizes { hidden: 32, layers: 2 });
-    place.train(&[&format!("quantization.kind={quantization}")]).succeeds();
+    gguf::write(&place.path("model"), &place.path("model.gguf"));
+    let base_override = format!("model.base={base}");
+    place.train(&[&format!("quantization.kind={quantization}"), &base_override]).succeeds();
     // `Subject` reads paths from here, the program from the workplace.
     let config = place.read("run/config.toml");
-    let absolute = config.replace("\"model\"", &format!("{:?}", place.path("model")));
+    let absolute = config.replace(&format!("base = \"{base}\""), &format!("base = {:?}", place.path(base)));
     place.write("run/config.toml", absolute);
     let program = |arguments: &[&str]| place.rtune(arguments).succeeds();
-    compare_run(
-        &python,
-        &place,
-        &place.path("run"),
-        &place.path("model"),
-        &place.path("train.jsonl"),
-        program,
-    );
+    compare_run(&python, &place, &place.path("run"), &place.path(base), &place.path("train.jsonl"), program);
 }
 
 #[test]
 fn peft_agrees_on_the_adapter_and_transformers_on_the_merged_model() {
-    tiny("none");
+    tiny("none", "model.gguf");
 }
 
 #[test]
 fn transformers_agrees_on_a_model_merged_onto_dequantised_weights() {
-    tiny("nf4");
+    tiny("nf4", "model");
 }
 
 #[test]
