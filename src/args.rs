@@ -1,8 +1,12 @@
 //! The command line: flags say where, the configuration says how.
 
+mod tools;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub(crate) use tools::{CompletionsArgs, DoctorArgs, InitArgs, KeysArgs, Metric, ScoreArgs};
 
 /// QLoRA fine-tuning in one program: clean data in, a measurably better model out.
 #[derive(Debug, Parser)]
@@ -22,6 +26,16 @@ pub(crate) enum Verb {
     Pull(PullArgs),
     /// Write a run's adapter for another program
     Export(ExportArgs),
+    /// Score answers against references: exact match, chrF, BLEU
+    Score(ScoreArgs),
+    /// Write a configuration and golden rows for data of your own
+    Init(InitArgs),
+    /// Explain the configuration's keys, or one of them
+    Keys(KeysArgs),
+    /// Look at what this machine has, and at what would keep rtune from working
+    Doctor(DoctorArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
 }
 
 #[derive(Debug, clap::Args)]

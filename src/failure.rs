@@ -10,9 +10,31 @@ use rtune_trainer::error::TrainerError;
 /// Done.
 pub(crate) const DONE: u8 = 0;
 /// The disk, permissions, the network, or training that diverged.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 /// The command line, the configuration or the input.
 const BAD_INPUT: u8 = 2;
+
+/// What a verb was given and cannot use, where no library says so.
+#[derive(Debug)]
+pub(crate) struct BadInput {
+    message: String,
+    hint: String,
+}
+
+impl BadInput {
+    /// `hint` says what to do about it; it may be empty.
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+}
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for BadInput {}
 
 /// An error in the words of the program: the chain of causes, then the hint, apart.
 #[derive(Debug, PartialEq)]
@@ -56,6 +78,9 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Str
     }
     if error.is::<ConfigError>() {
         return Some((BAD_INPUT, None));
+    }
+    if let Some(BadInput { hint, .. }) = error.downcast_ref::<BadInput>() {
+        return Some((BAD_INPUT, Some(hint.clone()).filter(|hint| !hint.is_empty())));
     }
     if let Some(error) = error.downcast_ref::<ReleaseError>() {
         return Some((code(error.is_input()), error.hint()));

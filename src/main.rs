@@ -19,6 +19,11 @@ fn main() -> ExitCode {
         Verb::Check(args) => commands::check::run(args),
         Verb::Pull(args) => commands::pull::run(args),
         Verb::Export(args) => commands::export::run(args),
+        Verb::Score(args) => commands::score::run(args),
+        Verb::Init(args) => commands::init::run(args),
+        Verb::Keys(args) => commands::keys::run(args),
+        Verb::Doctor(args) => commands::doctor::run(args),
+        Verb::Completions(args) => commands::completions::run(args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -1,8 +1,13 @@
 //! One file a verb.
 
 pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod init;
+pub(crate) mod keys;
 pub(crate) mod pull;
+pub(crate) mod score;
 pub(crate) mod train;
 
 use std::path::PathBuf;
