@@ -14,23 +14,26 @@ pub(crate) const FAILED: u8 = 1;
 /// The command line, the configuration or the input.
 const BAD_INPUT: u8 = 2;
 
-/// What a verb was given and cannot use, where no library says so.
+/// What the user gave is at fault, and no library found it.
 #[derive(Debug)]
 pub(crate) struct BadInput {
-    message: String,
-    hint: String,
+    problem: String,
+    hint: Option<String>,
 }
 
 impl BadInput {
-    /// `hint` says what to do about it; it may be empty.
-    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into() }
+    pub(crate) fn new(problem: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: None }
+    }
+
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 }
 
 impl fmt::Display for BadInput {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.message)
+        out.write_str(&self.problem)
     }
 }
 
@@ -76,11 +79,11 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Str
     if let Some(error) = error.downcast_ref::<TrainerError>() {
         return Some((code(error.is_input()), error.hint()));
     }
+    if let Some(error) = error.downcast_ref::<BadInput>() {
+        return Some((BAD_INPUT, error.hint.clone()));
+    }
     if error.is::<ConfigError>() {
         return Some((BAD_INPUT, None));
-    }
-    if let Some(BadInput { hint, .. }) = error.downcast_ref::<BadInput>() {
-        return Some((BAD_INPUT, Some(hint.clone()).filter(|hint| !hint.is_empty())));
     }
     if let Some(error) = error.downcast_ref::<ReleaseError>() {
         return Some((code(error.is_input()), error.hint()));

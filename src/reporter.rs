@@ -22,11 +22,30 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Writes a piece of a line to standard output at once.
+pub(crate) fn say_piece(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = write!(out, "{text}").and_then(|()| out.flush());
+}
+
 /// A bar that is drawn on a terminal and nowhere else.
 fn bar(template: &str, total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
     // A template that does not parse leaves the plain style.
     ProgressStyle::with_template(template).map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}
+
+/// A bar for work of which each call says how much is done and how much there is; on a terminal and nowhere else.
+pub(crate) fn counted(label: &'static str) -> impl FnMut(usize, usize) {
+    let mut drawn: Option<ProgressBar> = None;
+    move |done, total| {
+        let bar = drawn.get_or_insert_with(|| bar("{msg} {bar:24} {pos}/{len}", 0).with_message(label));
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+        if done >= total {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// Shows a download: a bar for each file, or a line at its begin and its end.
@@ -61,6 +80,37 @@ impl Transfer {
     pub(crate) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish();
+        }
+    }
+}
+
+/// Shows work of a known length on a terminal.
+pub(crate) struct Work {
+    what: String,
+    bar: Option<ProgressBar>,
+}
+
+impl Work {
+    pub(crate) fn new(what: &str) -> Self {
+        Self { what: what.to_owned(), bar: None }
+    }
+
+    pub(crate) fn rename(&mut self, what: &str) {
+        what.clone_into(&mut self.what);
+    }
+
+    pub(crate) fn show(&mut self, done: usize, total: usize) {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| bar("{msg} {bar:24} {pos}/{len}", total as u64));
+        bar.set_message(self.what.clone());
+        bar.set_position(done as u64);
+    }
+
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
     }
 }

@@ -89,7 +89,7 @@ impl Linear {
     }
 
     /// `y_to` (`[T, O]`) from `x_ti` (`[T, I]`). Gives `x Aᵀ`, `[T, R]`, if there is an adapter: [`Self::backward`]
-    /// wants it.
+    /// wants it. With empty `parameters` it is the frozen linear alone.
     ///
     /// # Panics
     /// If the lengths do not fit.
@@ -106,7 +106,7 @@ impl Linear {
         let x = Mat::new(x_ti, tokens, inputs);
         let beta = self.begin(y_to, into, arena);
         self.weight.project(x_ti, y_to, beta, arena);
-        let lora = self.lora.as_ref()?;
+        let lora = self.lora.as_ref().filter(|_| !parameters.is_empty())?;
         let mut p_tr = arena.take(tokens * lora.rank);
         let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
         let b = Mat::new(&parameters[lora.b.clone()], outputs, lora.rank);

@@ -2,7 +2,8 @@
 
 use clap::CommandFactory;
 
-use crate::args::{Args, CompletionsArgs};
+use crate::args::Args;
+use crate::args::tools::CompletionsArgs;
 use crate::failure::DONE;
 use crate::reporter::say;
 

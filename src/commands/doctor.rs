@@ -6,7 +6,7 @@ use rtune_models::hub::{self, CacheState, HubOptions};
 use rtune_trainer::metrics::{available_memory_bytes, total_memory_bytes};
 use serde_json::{Value, json};
 
-use crate::args::DoctorArgs;
+use crate::args::tools::DoctorArgs;
 use crate::failure::{DONE, FAILED};
 use crate::reporter::say;
 

@@ -13,7 +13,8 @@ use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::write_whole;
 use rtune_trainer::metrics::available_memory_bytes;
 
-use crate::args::InitArgs;
+use crate::args::tools::InitArgs;
+use crate::commands::next::for_shell;
 use crate::failure::{BadInput, DONE};
 use crate::reporter::say;
 use look::Look;
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<u8> {
     let asking = !args.yes && ask::is_possible();
     if args.data.is_empty() && !asking {
         let hint = "for example `rtune init --data my-rows.jsonl`; on a terminal and without --yes it asks";
-        return Err(BadInput::new("missing: --data FILE, the rows to train on", hint).into());
+        return Err(BadInput::new("missing: --data FILE, the rows to train on").with_hint(hint).into());
     }
     let data = if args.data.is_empty() { vec![ask::data()?] } else { args.data.clone() };
     let look = Look::at(&data)?;
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<u8> {
     // What is written here must be read by `rtune train`: a name that TOML cannot hold ends here.
     Config::parse(&files.config.display().to_string(), &config, &[])?;
     std::fs::create_dir_all(&wishes.out).map_err(|error| {
-        BadInput::new(format!("cannot make the folder {}: {error}", wishes.out.display()), "")
+        BadInput::new(format!("cannot make the folder {}: {error}", wishes.out.display()))
     })?;
     let write = |path: &Path, text: &str| write_whole(path, text.as_bytes()).map_err(TrainerError::from);
     write(&files.train, &look.text(&parts.train))?;
@@ -80,7 +81,7 @@ impl Files {
         for path in [&config, &train, &golden] {
             if path.symlink_metadata().is_ok() {
                 let message = format!("{} is there already, and nothing is overwritten", path.display());
-                return Err(BadInput::new(message, "choose another folder with --out"));
+                return Err(BadInput::new(message).with_hint("choose another folder with --out"));
             }
         }
         Ok(Self { config, train, golden })
@@ -96,7 +97,8 @@ fn wishes(args: &InitArgs, data: &Path, asking: bool) -> anyhow::Result<Wishes> 
     };
     let name = given(&args.name, "What will the model do, in a word or two", &stem)?;
     let folder = folder_name(&name).ok_or_else(|| {
-        BadInput::new(format!("the name {name:?} has no letter or digit"), "for example --name support-bot")
+        BadInput::new(format!("the name {name:?} has no letter or digit"))
+            .with_hint("for example --name support-bot")
     })?;
     let language = given(&args.language, "Language of the data", "en")?;
     let base = match (&args.base, asking) {
@@ -110,9 +112,9 @@ fn wishes(args: &InitArgs, data: &Path, asking: bool) -> anyhow::Result<Wishes> 
         (given, _) => given.or(free_gib),
     };
     if memory_gib.is_some_and(|gib| !(gib > 0.0 && gib.is_finite())) {
-        return Err(
-            BadInput::new("--memory: expected a number of GiB above 0", "for example --memory 8").into()
-        );
+        return Err(BadInput::new("--memory: expected a number of GiB above 0")
+            .with_hint("for example --memory 8")
+            .into());
     }
     let device = args.device.clone().unwrap_or_else(|| "auto".to_owned());
     let default_out = folder.clone();
@@ -157,7 +159,7 @@ fn report(wishes: &Wishes, files: &Files, parts: &look::Parts, suggestion: &Sugg
             wishes.base, wishes.language
         ));
     }
-    let (config, run) = (shown(&files.config), shown(&wishes.out.join("run")));
+    let (config, run) = (for_shell(&shown(&files.config)), for_shell(&shown(&wishes.out.join("run"))));
     lines.push("next:".to_owned());
     lines.push(format!("  rtune check {config}"));
     lines.push(format!("  rtune train {config}"));

@@ -2,9 +2,12 @@
 
 use rtune_trainer::config::{KEYS, describe, hint, reference};
 
-use crate::args::KeysArgs;
+use crate::args::tools::KeysArgs;
 use crate::failure::{BadInput, DONE};
 use crate::reporter::say;
+
+/// Where the names stand.
+const LIST: &str = "`rtune keys` shows all of them";
 
 pub(crate) fn run(args: &KeysArgs) -> anyhow::Result<u8> {
     if args.keys.is_empty() {
@@ -18,7 +21,7 @@ pub(crate) fn run(args: &KeysArgs) -> anyhow::Result<u8> {
             KEYS.iter().copied().filter(|key| key == name || key.starts_with(&inside)).collect();
         if keys.is_empty() {
             let message = format!("there is no key and no section `{name}`");
-            return Err(BadInput::new(message, hint(name).unwrap_or_default()).into());
+            return Err(BadInput::new(message).with_hint(hint(name).unwrap_or(LIST.to_owned())).into());
         }
         for key in keys {
             say(&format!("{key}\n\n{}", describe(key).unwrap_or_default()));

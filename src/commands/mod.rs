@@ -1,12 +1,19 @@
 //! One file a verb.
 
+pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod doctor;
+pub(crate) mod eval;
 pub(crate) mod export;
+pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod keys;
+pub(crate) mod merge;
+mod next;
+mod opened;
 pub(crate) mod pull;
+mod released;
 pub(crate) mod score;
 pub(crate) mod train;
 

@@ -7,7 +7,7 @@ use rtune_trainer::evaluate::text::chrf::{self, ChrfStatistics, Kind};
 use rtune_trainer::evaluate::text::{exact_match, normalised_match};
 use serde_json::{Value, json};
 
-use crate::args::{Metric, ScoreArgs};
+use crate::args::tools::{Metric, ScoreArgs};
 use crate::failure::{BadInput, DONE};
 use crate::reporter::say;
 
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<u8> {
                 texts.len()
             );
             let hint = "line 1 is compared with line 1, and so on: write an empty line for an answer that is not there";
-            return Err(BadInput::new(message, hint).into());
+            return Err(BadInput::new(message).with_hint(hint).into());
         }
     }
     let pairs: Vec<(&str, Vec<&str>)> = answers
@@ -102,14 +102,14 @@ fn score(metric: Metric, pairs: &[(&str, Vec<&str>)], references: usize) -> Scor
 /// The texts of a file, one a line; of a `.jsonl` file, one a row.
 fn read(path: &Path) -> anyhow::Result<Vec<String>> {
     let bytes = std::fs::read(path)
-        .map_err(|error| BadInput::new(format!("{}: cannot be read: {error}", path.display()), ""))?;
+        .map_err(|error| BadInput::new(format!("{}: cannot be read: {error}", path.display())))?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
         let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
         let message =
             format!("{}:{line}:{column}: invalid UTF-8: the byte here starts no character", path.display());
-        BadInput::new(message, "save the file as UTF-8 (`iconv -f LATIN1 -t UTF-8` converts)")
+        BadInput::new(message).with_hint("save the file as UTF-8 (`iconv -f LATIN1 -t UTF-8` converts)")
     })?;
     let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate();
     let texts = match path.extension().is_some_and(|extension| extension == "jsonl") {
@@ -121,32 +121,29 @@ fn read(path: &Path) -> anyhow::Result<Vec<String>> {
     };
     if texts.is_empty() {
         let hint = "one answer a line, or a .jsonl file with one row a line";
-        return Err(BadInput::new(format!("{}: the file is empty", path.display()), hint).into());
+        return Err(BadInput::new(format!("{}: the file is empty", path.display())).with_hint(hint).into());
     }
     Ok(texts)
 }
 
 /// What a row says: its field `answer` or `output`, or the last answer of its `messages`.
 fn text_of_row(path: &Path, line: usize, row: &str) -> Result<String, BadInput> {
-    let problem =
-        |message: String, hint: &str| BadInput::new(format!("{}:{line}: {message}", path.display()), hint);
+    let problem = |message: &str| BadInput::new(format!("{}:{line}: {message}", path.display()));
     let value: Value = serde_json::from_str(row).map_err(|error| {
         let reason = error.to_string();
-        let reason = reason.split(" at line ").next().unwrap_or_default().to_owned();
-        problem(format!("column {}: invalid JSON: {reason}", error.column()), "one whole JSON object a line")
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        let message = format!("column {}: invalid JSON: {reason}", error.column());
+        problem(&message).with_hint("one whole JSON object a line")
     })?;
     if let Some(text) = TEXT_FIELDS.iter().find_map(|field| value.get(field)) {
-        let text = text.as_str().map(str::to_owned);
-        return text.ok_or_else(|| problem("expected the answer to be a text".to_owned(), ""));
+        return text.as_str().map(str::to_owned).ok_or_else(|| problem("expected the answer to be a text"));
     }
     let messages = value.get("messages").and_then(Value::as_array);
     let answer = messages
         .and_then(|turns| turns.iter().rev().find(|turn| turn["role"] == "assistant"))
         .and_then(|turn| turn["content"].as_str());
     answer.map(str::to_owned).ok_or_else(|| {
-        problem(
-            "expected `answer`, `output` or an assistant turn in `messages`; found none".to_owned(),
-            "a file of plain lines needs another ending than .jsonl",
-        )
+        problem("expected `answer`, `output` or an assistant turn in `messages`; found none")
+            .with_hint("a file of plain lines needs another ending than .jsonl")
     })
 }

@@ -20,6 +20,12 @@ pub enum TrainerError {
     /// The adapter cannot be used.
     #[error(transparent)]
     Adapter(#[from] rtune_adapters::AdapterError),
+    /// A conversation cannot be turned into a prompt.
+    #[error("the conversation cannot be asked")]
+    Conversation(#[from] rtune_data::ProblemKind),
+    /// An answer cannot be made.
+    #[error(transparent)]
+    Generate(#[from] rtune_models::generate::GenerateError),
     /// The run's own configuration cannot be read.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
@@ -77,6 +83,18 @@ pub enum TrainerError {
         /// The hash of what is there now.
         found: String,
     },
+    /// An evaluation without questions.
+    #[error("there are no golden rows for `{subject}`")]
+    NoGolden {
+        /// The run or the base.
+        subject: String,
+    },
+    /// A `--set` that changes nothing for this verb.
+    #[error("`--set {argument}` changes nothing here")]
+    UnreadKey {
+        /// As it was given.
+        argument: String,
+    },
     /// A folder without a manifest, or with one that names files that are not there.
     #[error("`{folder}` is not a checkpoint: {problem}")]
     NotACheckpoint {
@@ -122,6 +140,7 @@ impl TrainerError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::InUse { .. } | Self::NotFinite { .. } => false,
+            Self::Generate(error) => error.is_input(),
             Self::File(error) => error.action == "read" && !is_of_the_machine(&error.source),
             Self::Adapter(rtune_adapters::AdapterError::Io { source, .. })
             | Self::Model(rtune_models::ModelError::Io { source, .. })
@@ -130,12 +149,15 @@ impl TrainerError {
             | Self::Model(_)
             | Self::Adapter(_)
             | Self::Config(_)
+            | Self::Conversation(_)
             | Self::NoTemplate { .. }
             | Self::NoSuchToken { .. }
             | Self::NotEmpty { .. }
             | Self::NotARun { .. }
             | Self::OtherConfig { .. }
             | Self::OtherInput { .. }
+            | Self::UnreadKey { .. }
+            | Self::NoGolden { .. }
             | Self::NotACheckpoint { .. }
             | Self::Altered { .. }
             | Self::Unreadable { .. } => true,
@@ -149,6 +171,8 @@ impl TrainerError {
             Self::Data(error) => return error.hint(),
             Self::Model(error) => return error.hint(),
             Self::Adapter(error) => return adapter_hint(error),
+            Self::Conversation(problem) => return problem.hint(),
+            Self::Generate(error) => return error.hint(),
             Self::Config(_) => {
                 "the file was written by the run: bring it back, or choose another `output.dir`"
             }
@@ -161,6 +185,10 @@ impl TrainerError {
                 "undo the change, or choose another `output.dir` and start from this run's adapter with `lora.from`"
             }
             Self::OtherInput { .. } => "bring back what it began with, or choose another `output.dir`",
+            Self::NoGolden { .. } => "name a file by `--golden FILE`, or in the run's `data.golden`",
+            Self::UnreadKey { .. } => {
+                "this verb reads `model.*`, `quantization.*`, `data.template` and `data.template-date`"
+            }
             Self::NotACheckpoint { .. } => {
                 "a checkpoint is a folder such as `checkpoints/step-000200` of a run"
             }

@@ -49,7 +49,12 @@ impl Inputs {
     }
 }
 
-fn template(data: &DataSection, base: &BaseModel, base_path: &Path) -> Result<ChatTemplate, TrainerError> {
+/// The chat template that `data` names, or the base's own.
+pub(crate) fn template(
+    data: &DataSection,
+    base: &BaseModel,
+    base_path: &Path,
+) -> Result<ChatTemplate, TrainerError> {
     let source = match (&data.template, &base.chat_template) {
         (Some(path), _) => std::fs::read_to_string(path).at("read", path)?,
         (None, Some(source)) => source.clone(),

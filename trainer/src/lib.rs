@@ -10,6 +10,8 @@
 //! | [`optimizer`], [`schedule`] | AdamW and its learning rate |
 //! | [`evaluate`] | loss, perplexity and accuracy on held-out rows |
 //! | [`checkpoint`], [`manifest`], [`metrics`] | what a run writes |
+//! | [`subject`] | a run, a checkpoint, an adapter or a base, opened to be used |
+//! | [`talk`] | conversations in, texts out |
 
 mod adapter;
 pub mod checkpoint;
@@ -29,3 +31,5 @@ pub mod optimizer;
 pub mod plan;
 pub mod run;
 pub mod schedule;
+pub mod subject;
+pub mod talk;

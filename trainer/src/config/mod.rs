@@ -236,6 +236,17 @@ impl Config {
         read::config(name, &table, laid).map_err(problems)
     }
 
+    /// A configuration that names a base and trains nothing, for verbs that take a base alone.
+    ///
+    /// # Errors
+    /// [`ConfigError::Problems`] for the overrides.
+    pub fn of_base(base: &str, overrides: &[String]) -> Result<Self, ConfigError> {
+        let base = toml::Value::String(base.to_owned());
+        // What is required of a training run is filled in and read by nobody.
+        let text = format!("[model]\nbase = {base}\n[data]\ntrain = \"none\"\n[output]\ndir = \"none\"\n");
+        Self::parse("the command line", &text, overrides)
+    }
+
     /// The whole configuration as TOML, every default spelled out; [`Config::parse`] reads the same value again.
     pub fn to_toml(&self) -> String {
         write::to_toml(self)

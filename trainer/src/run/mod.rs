@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rtune_data::Example;
-use rtune_models::{Decoder, Quantization};
+use rtune_models::Decoder;
 
 use crate::adapter;
 use crate::checkpoint::{self, Checkpoints, State};
-use crate::config::{Config, LoraSection, QuantizationSection};
+use crate::config::{Config, LoraSection};
 use crate::dist::Collective;
 use crate::engine::Engine;
 use crate::error::TrainerError;
@@ -23,6 +23,7 @@ use crate::manifest::{self, Environment, Manifest, Program};
 use crate::metrics::Metrics;
 use crate::optimizer::Optimizer;
 use crate::plan;
+use crate::subject::quantization;
 use folder::RunFolder;
 use order::Order;
 use session::Session;
@@ -114,13 +115,6 @@ pub fn train(
         observer,
     };
     session.run()
-}
-
-fn quantization(config: &Config) -> Quantization {
-    match config.quantization {
-        QuantizationSection::None => Quantization::None,
-        QuantizationSection::Nf4 { double } => Quantization::Nf4 { double },
-    }
 }
 
 /// Writes what the run is made of, or, where it goes on, compares it with what it was made of.

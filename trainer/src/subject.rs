@@ -1,0 +1,181 @@
+//! What a verb is pointed at: a run, one of its checkpoints, an adapter as PEFT writes it, or a base alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rtune_adapters::{LoraConfig, peft};
+use rtune_data::ChatTemplate;
+use rtune_models::{BaseModel, Decoder, Quantization};
+
+use crate::adapter;
+use crate::checkpoint::{Checkpoint, read_json};
+use crate::config::{Config, QuantizationSection};
+use crate::error::TrainerError;
+use crate::inputs;
+use crate::manifest::{self, Manifest};
+
+/// What `--set` may change where nothing is trained: the base and how it is held, and the template.
+const READ_KEYS: [&str; 4] = ["model.", "quantization.", "data.template=", "data.template-date="];
+
+/// What is to be opened, found but not read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// The run's configuration, or for anything else one that names the base.
+    pub config: Config,
+    /// The run that the checkpoint belongs to.
+    pub run: Option<PathBuf>,
+    /// The adapter's folder; `None` for the base alone.
+    pub adapter: Option<PathBuf>,
+}
+
+/// A model in memory, ready to answer.
+pub struct Opened {
+    /// The base, its files and its tokenizer.
+    pub base: BaseModel,
+    /// The template of the run, or the base's; `None` where the base has none.
+    pub template: Option<ChatTemplate>,
+    /// The decoder, with the adapter's linears attached.
+    pub decoder: Decoder,
+    /// The adapter's numbers, laid out as [`Decoder::attach_lora`] does; empty for the base alone.
+    pub parameters: Vec<f32>,
+    /// The adapter's shape.
+    pub lora: Option<LoraConfig>,
+}
+
+impl Subject {
+    /// Finds what `name` means: a run folder (its best checkpoint, or its last where nothing was validated), a
+    /// checkpoint's folder, an adapter's folder, else a base as in `model.base`. `overrides` are `--set` arguments.
+    ///
+    /// # Errors
+    /// [`TrainerError::Config`] for a configuration or an override that cannot be read,
+    /// [`TrainerError::NotACheckpoint`] for a run without one, [`TrainerError::UnreadKey`] for an override that
+    /// changes nothing here.
+    pub fn find(name: &str, overrides: &[String]) -> Result<Self, TrainerError> {
+        for argument in overrides {
+            let is_read = READ_KEYS.iter().any(|key| argument.replace(' ', "").starts_with(key));
+            if !is_read {
+                return Err(TrainerError::UnreadKey { argument: argument.clone() });
+            }
+        }
+        let path = Path::new(name);
+        if path.join("config.toml").is_file() {
+            return Self::of_run(path, None, overrides);
+        }
+        if path.join(peft::CONFIG_FILE).is_file() {
+            // `best` and `last` are links: the run is above what they point at.
+            let folder = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            let run = folder.parent().and_then(Path::parent).filter(|run| run.join("config.toml").is_file());
+            return match run {
+                Some(run) => Self::of_run(run, Some(path.to_owned()), overrides),
+                None => Self::of_adapter(path, overrides),
+            };
+        }
+        Ok(Self { config: Config::of_base(name, overrides)?, run: None, adapter: None })
+    }
+
+    fn of_run(run: &Path, checkpoint: Option<PathBuf>, overrides: &[String]) -> Result<Self, TrainerError> {
+        let config = Config::load(&run.join("config.toml"), overrides)?;
+        let newest = || ["best", "last"].map(|link| run.join(link)).into_iter().find(|link| link.is_dir());
+        let Some(adapter) = checkpoint.or_else(newest) else {
+            let problem = "neither `best` nor `last` is there".to_owned();
+            return Err(TrainerError::NotACheckpoint { folder: run.to_owned(), problem });
+        };
+        Ok(Self { config, run: Some(run.to_owned()), adapter: Some(adapter) })
+    }
+
+    fn of_adapter(folder: &Path, overrides: &[String]) -> Result<Self, TrainerError> {
+        let unreadable = |problem: &str| TrainerError::Unreadable {
+            file: folder.join(peft::CONFIG_FILE),
+            problem: problem.to_owned(),
+        };
+        let adapter = peft::read(folder)?;
+        let base = adapter.base_model.ok_or_else(|| {
+            unreadable("expected the base's name in `base_model_name_or_path`, found none; name it by `--set model.base=NAME`")
+        });
+        let named = overrides.iter().any(|argument| argument.starts_with("model.base="));
+        let config =
+            Config::of_base(if named { "" } else { base.as_deref().map_or("", |base| base) }, overrides)?;
+        if !named {
+            base?;
+        }
+        Ok(Self { config, run: None, adapter: Some(folder.to_owned()) })
+    }
+
+    /// What stands for it in a table or a file: the run or adapter folder, or the base.
+    pub fn name(&self) -> String {
+        match (&self.run, &self.adapter) {
+            (Some(run), _) => run.display().to_string(),
+            (None, Some(adapter)) => adapter.display().to_string(),
+            (None, None) => self.config.model.base.clone(),
+        }
+    }
+
+    /// Opens the base at `base_path`, without its weights, and the template; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for what only the weights can be wrong in.
+    pub fn read(&self, base_path: &Path) -> Result<(BaseModel, Option<ChatTemplate>), TrainerError> {
+        let base = rtune_models::open(base_path)?;
+        if let Some(run) = &self.run {
+            refuse_other_base(run, &manifest::hashes_by_name(base.files.iter())?)?;
+        }
+        if let (Some(_), Some(checkpoint)) = (&self.run, &self.adapter) {
+            Checkpoint::open(checkpoint)?;
+        }
+        let template = match inputs::template(&self.config.data, &base, base_path) {
+            Err(TrainerError::NoTemplate { .. }) => None,
+            template => Some(template?),
+        };
+        Ok((base, template))
+    }
+
+    /// Reads the base at `base_path` and puts the adapter beside it. `progress` is called with (tensors read, tensors
+    /// in all).
+    ///
+    /// # Errors
+    /// Those of the base and the adapter; [`TrainerError::OtherInput`] where the run was trained on another base,
+    /// [`TrainerError::Altered`] for a damaged checkpoint.
+    pub fn open(
+        &self,
+        base_path: &Path,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Opened, TrainerError> {
+        let (base, template) = self.read(base_path)?;
+        let mut decoder =
+            Decoder::load(&base.config, base.weights.as_ref(), quantization(&self.config), progress)?;
+        let (lora, parameters) = match &self.adapter {
+            None => (None, Vec::new()),
+            Some(folder) => {
+                let (shape, parameters) = adapter::attach(&mut decoder, &self.config, Some(folder))?;
+                (Some(shape), parameters.flat().to_vec())
+            }
+        };
+        Ok(Opened { base, template, decoder, parameters, lora })
+    }
+}
+
+/// How the configuration wants the base held.
+pub fn quantization(config: &Config) -> Quantization {
+    match config.quantization {
+        QuantizationSection::None => Quantization::None,
+        QuantizationSection::Nf4 { double } => Quantization::Nf4 { double },
+    }
+}
+
+/// An adapter answers for the base it was trained beside: on another it says something else without an error.
+fn refuse_other_base(run: &Path, found: &BTreeMap<String, String>) -> Result<(), TrainerError> {
+    let began: Manifest = read_json(&run.join("manifest.json"))?;
+    let said = |hashes: &BTreeMap<String, String>, name: &str| {
+        hashes.get(name).cloned().unwrap_or_else(|| "no such file".to_owned())
+    };
+    let names = began.base.keys().chain(found.keys());
+    match names.into_iter().find(|name| began.base.get(*name) != found.get(*name)) {
+        None => Ok(()),
+        Some(name) => Err(TrainerError::OtherInput {
+            folder: run.to_owned(),
+            what: format!("base: `{name}`"),
+            expected: said(&began.base, name),
+            found: said(found, name),
+        }),
+    }
+}
