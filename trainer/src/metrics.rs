@@ -162,6 +162,11 @@ pub fn available_memory_bytes() -> Option<u64> {
     memory_line("/proc/meminfo", "MemAvailable:")
 }
 
+/// Memory of the machine, where the system tells.
+pub fn total_memory_bytes() -> Option<u64> {
+    memory_line("/proc/meminfo", "MemTotal:")
+}
+
 fn memory_line(file: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
