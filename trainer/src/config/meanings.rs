@@ -166,6 +166,11 @@ pub(super) const MEANINGS: &[Meaning] = &[
         "eval.every",
         "Steps between evaluations on the validation rows. The base is always evaluated first.",
     ),
+    key(
+        "eval.samples",
+        "Held-out prompts that are answered at every evaluation, greedily: the answers stand in the log and in TensorBoard. 0 is none.",
+    ),
+    key("eval.sample-tokens", "Most tokens of such an answer."),
     unset(
         "output.dir",
         "",

@@ -201,6 +201,10 @@ pub struct CheckpointSection {
 pub struct EvalSection {
     /// Steps between evaluations.
     pub every: u64,
+    /// Held-out prompts answered at every evaluation.
+    pub samples: usize,
+    /// Most tokens of such an answer.
+    pub sample_tokens: usize,
 }
 
 /// `[output]`

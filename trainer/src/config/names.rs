@@ -46,6 +46,8 @@ pub const KEYS: &[&str] = &[
     "checkpoint.every",
     "checkpoint.keep",
     "eval.every",
+    "eval.samples",
+    "eval.sample-tokens",
     "output.dir",
 ];
 
