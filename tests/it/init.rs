@@ -21,7 +21,7 @@ fn from_data_of_ones_own_to_an_adapter() {
     let ran = init(&place, &["--name", "My Letters"]);
     ran.succeeds();
     for part in [
-        "62 rows in 1 file: 61 of one question and answer, 1 longer conversations",
+        "62 rows in 1 file: 61 of `instruction` and `output`, 1 of `messages`",
         "1 rows equal an earlier one",
         "tokens; the longest row has ",
         "at mine.jsonl:",
