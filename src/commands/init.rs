@@ -22,7 +22,7 @@ use suggest::Suggestion;
 
 /// What the user wants, complete.
 struct Wishes {
-    /// What the model will do; folders are called by it.
+    /// What the model will do, in the user's words.
     name: String,
     language: String,
     base: String,
@@ -123,7 +123,7 @@ fn wishes(args: &InitArgs, data: &Path, asking: bool) -> anyhow::Result<Wishes> 
         (None, true) => ask::text("Folder to write into", &default_out)?.into(),
         (None, false) => default_out.into(),
     };
-    Ok(Wishes { name: folder, language, base, memory_gib, device, out })
+    Ok(Wishes { name, language, base, memory_gib, device, out })
 }
 
 /// A name as a folder has it: small letters and digits, dashes between.

@@ -67,7 +67,7 @@ impl Look {
                 // The file may have been cut since it was read.
                 let line = usize::try_from(record.origin.line).ok().and_then(|line| text.get(line - 1));
                 let line = line.ok_or_else(|| anyhow::anyhow!("{} has changed", file.path.display()))?;
-                look.conversations += usize::from(record.messages.len() != 2);
+                look.conversations += usize::from(has_messages(line));
                 look.duplicates += usize::from(!seen.insert(record.content_hash()));
                 look.lines.push((*line).to_owned());
                 look.records.push(record);
@@ -81,7 +81,7 @@ impl Look {
         let Self { records, files, conversations, duplicates, .. } = self;
         let single = records.len() - conversations;
         let mut lines = vec![format!(
-            "{} rows in {files} {}: {single} of one question and answer, {conversations} longer conversations",
+            "{} rows in {files} {}: {single} of `instruction` and `output`, {conversations} of `messages`",
             records.len(),
             if *files == 1 { "file" } else { "files" }
         )];
@@ -138,6 +138,11 @@ impl Look {
     pub(super) fn text(&self, places: &[usize]) -> String {
         places.iter().map(|&index| format!("{}\n", self.lines[index])).collect()
     }
+}
+
+/// Whether a line that was read as a row has this form, and not the other.
+fn has_messages(line: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(line).is_ok_and(|row| row.get("messages").is_some())
 }
 
 fn characters(record: &Record) -> usize {

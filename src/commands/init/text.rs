@@ -57,8 +57,9 @@ pub(super) fn config(
     let sources: Vec<String> = data.iter().map(|path| path.display().to_string()).collect();
     let mut text = format!("# rtune train {}\n#\n", files.config.display());
     let about = format!(
-        "Written by `rtune init` from {} ({} rows, language {}). `rtune keys` explains every key there is; any key can be given on \
+        "{}: written by `rtune init` from {} ({} rows, language {}). `rtune keys` explains every key there is; any key can be given on \
          the command line, as in --set train.epochs=1. Paths are relative to the working directory.",
+        wishes.name,
         sources.join(", "),
         look.records.len(),
         wishes.language
