@@ -13,6 +13,33 @@ pub(crate) const DONE: u8 = 0;
 const FAILED: u8 = 1;
 /// The command line, the configuration or the input.
 const BAD_INPUT: u8 = 2;
+/// A process that a signal ended has 128 and the signal's number, so shells and schedulers know.
+pub(crate) const BY_SIGNAL: u8 = 128;
+
+/// What the user gave is at fault, and no library found it.
+#[derive(Debug)]
+pub(crate) struct BadInput {
+    problem: String,
+    hint: Option<&'static str>,
+}
+
+impl BadInput {
+    pub(crate) fn new(problem: String) -> Self {
+        Self { problem, hint: None }
+    }
+
+    pub(crate) fn with_hint(self, hint: &'static str) -> Self {
+        Self { hint: Some(hint), ..self }
+    }
+}
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for BadInput {}
 
 /// An error in the words of the program: the chain of causes, then the hint, apart.
 #[derive(Debug, PartialEq)]
@@ -53,6 +80,9 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Str
     let code = |is_input: bool| if is_input { BAD_INPUT } else { FAILED };
     if let Some(error) = error.downcast_ref::<TrainerError>() {
         return Some((code(error.is_input()), error.hint()));
+    }
+    if let Some(error) = error.downcast_ref::<BadInput>() {
+        return Some((BAD_INPUT, error.hint.map(str::to_owned)));
     }
     if error.is::<ConfigError>() {
         return Some((BAD_INPUT, None));

@@ -18,7 +18,11 @@ fn main() -> ExitCode {
         Verb::Train(args) => commands::train::run(args),
         Verb::Check(args) => commands::check::run(args),
         Verb::Pull(args) => commands::pull::run(args),
+        Verb::Merge(args) => commands::merge::run(args),
         Verb::Export(args) => commands::export::run(args),
+        Verb::Generate(args) => commands::generate::run(args),
+        Verb::Chat(args) => commands::chat::run(args),
+        Verb::Eval(args) => commands::eval::run(args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

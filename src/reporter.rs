@@ -9,6 +9,8 @@ use rtune_models::hub::Progress;
 use rtune_trainer::metrics::{Line, StepLine};
 use rtune_trainer::run::{Event, Observer, Ready};
 
+use crate::failure::BY_SIGNAL;
+
 /// Lines of steps that a log gets at most; a long run is read, not watched.
 const LOG_LINES: u64 = 100;
 
@@ -22,11 +24,30 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Writes a piece of a line to standard output at once.
+pub(crate) fn say_piece(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = write!(out, "{text}").and_then(|()| out.flush());
+}
+
 /// A bar that is drawn on a terminal and nowhere else.
 fn bar(template: &str, total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
     // A template that does not parse leaves the plain style.
     ProgressStyle::with_template(template).map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}
+
+/// A bar for work of which each call says how much is done and how much there is; on a terminal and nowhere else.
+pub(crate) fn counted(label: &'static str) -> impl FnMut(usize, usize) {
+    let mut drawn: Option<ProgressBar> = None;
+    move |done, total| {
+        let bar = drawn.get_or_insert_with(|| bar("{msg} {bar:24} {pos}/{len}", 0).with_message(label));
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+        if done >= total {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// Shows a download: a bar for each file, or a line at its begin and its end.
@@ -65,6 +86,37 @@ impl Transfer {
     }
 }
 
+/// Shows work of a known length on a terminal.
+pub(crate) struct Work {
+    what: String,
+    bar: Option<ProgressBar>,
+}
+
+impl Work {
+    pub(crate) fn new(what: &str) -> Self {
+        Self { what: what.to_owned(), bar: None }
+    }
+
+    pub(crate) fn rename(&mut self, what: &str) {
+        what.clone_into(&mut self.what);
+    }
+
+    pub(crate) fn show(&mut self, done: usize, total: usize) {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| bar("{msg} {bar:24} {pos}/{len}", total as u64));
+        bar.set_message(self.what.clone());
+        bar.set_position(done as u64);
+    }
+
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// Shows a run.
 pub(crate) struct Reporter {
     json: bool,
@@ -72,17 +124,31 @@ pub(crate) struct Reporter {
     signal: Arc<AtomicUsize>,
     bar: Option<ProgressBar>,
     last_loss_nats: Option<f64>,
+    useless: Option<String>,
 }
 
 impl Reporter {
     pub(crate) fn new(json: bool, signal: Arc<AtomicUsize>) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { json, terminal, signal, bar: None, last_loss_nats: None }
+        Self { json, terminal, signal, bar: None, last_loss_nats: None, useless: None }
     }
 
     pub(crate) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+        }
+    }
+
+    /// Why the adapter is of no use, if the run said so.
+    pub(crate) fn useless(&self) -> Option<&str> {
+        self.useless.as_deref()
+    }
+
+    /// A line beside the results, on standard error, above the bar if there is one.
+    fn aside(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| complain(text)),
+            None => complain(text),
         }
     }
 
@@ -112,6 +178,17 @@ impl Reporter {
         if let Some(bar) = &self.bar {
             bar.set_message(what.to_owned());
             bar.set_position(done as u64);
+        }
+    }
+
+    /// While the base is being read nothing is computed and nothing is half written: a signal that comes then ends the
+    /// process as if nobody listened for it.
+    fn leave_if_asked(&mut self) {
+        let signal = self.signal.load(Ordering::SeqCst);
+        if signal != 0 {
+            self.finish();
+            complain("stopped while the base was being read; nothing was computed");
+            std::process::exit(i32::from(BY_SIGNAL) + signal as i32);
         }
     }
 
@@ -161,7 +238,10 @@ impl Reporter {
 impl Observer for Reporter {
     fn on(&mut self, event: Event<'_>) {
         match event {
-            Event::Loading { done, total } => self.work("loading the base", done, total),
+            Event::Loading { done, total } => {
+                self.leave_if_asked();
+                self.work("loading the base", done, total);
+            }
             Event::Ready(ready) => self.ready(ready),
             Event::Evaluating { done, total } if self.last_loss_nats.is_none() => {
                 self.work("evaluating the base", done, total);
@@ -181,6 +261,9 @@ impl Observer for Reporter {
                 ));
             }
             Event::Step { line, steps } => self.step(line, steps),
+            Event::Note(text) => self.aside(&format!("note: {text}")),
+            Event::Warning(text) => self.aside(&format!("warning: {text}")),
+            Event::Useless(reason) => self.useless = Some(reason.to_owned()),
         }
     }
 

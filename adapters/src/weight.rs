@@ -100,6 +100,14 @@ impl Weight {
         }
     }
 
+    /// The same numbers kept in `f32`; products with them are the same to the bit.
+    #[must_use]
+    pub fn unpacked(&self) -> Self {
+        let mut values = vec![0.0; self.rows * self.columns];
+        self.unpack(0, &mut values);
+        Self::from_f32(self.rows, self.columns, values)
+    }
+
     /// The bounds of the panels that [`Self::panel`] is asked for, in order.
     pub fn panels(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let (rows, step) = (self.rows, (PANEL_ELEMENTS / self.columns.max(1)).max(1));

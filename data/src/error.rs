@@ -77,6 +77,12 @@ impl DataError {
     }
 }
 
+impl From<RowProblem> for DataError {
+    fn from(problem: RowProblem) -> Self {
+        Self::Rows(ProblemList { shown: vec![problem], total: 1 })
+    }
+}
+
 /// Problems of several rows: the first ones in full, and how many there are.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProblemList {

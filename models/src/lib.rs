@@ -3,13 +3,15 @@
 //! [`open`] reads a folder in the hub's layout or a `.gguf` file into a [`BaseModel`]: the typed
 //! configuration, the tokenizer, the chat template and a [`WeightSource`] that hands out one tensor
 //! at a time. [`Decoder::load`] makes of it a decoder with a frozen base, beside whose linears adapters can
-//! be put; it runs forward and backward over packed rows.
+//! be put; it runs forward and backward over packed rows. [`generate`] answers prompts with it.
 
 pub mod config;
 pub mod decoder;
 mod error;
 mod families;
+pub mod generate;
 pub mod hub;
+mod layout;
 mod open;
 mod source;
 mod tokenizer;
@@ -18,6 +20,7 @@ pub use config::{ModelConfig, Rope, RopeScaling};
 pub use decoder::{Decoder, Quantization, RowView, SavePolicy};
 pub use error::ModelError;
 pub use families::{BlockSpec, DecoderSpec, Names};
+pub use layout::{TensorRole, TensorSpec};
 pub use open::{BaseModel, open};
-pub use source::{GgufFile, HostTensor, SafetensorsFolder, WeightSource};
+pub use source::{GgufFile, HostTensor, Precision, SafetensorsFolder, WeightSource};
 pub use tokenizer::SpecialTokenStrings;

@@ -24,6 +24,7 @@ struct Manifest {
 #[derive(Debug)]
 pub struct VerifiedCheckpoint {
     files: BTreeMap<String, Vec<u8>>,
+    hashes: BTreeMap<String, String>,
 }
 
 impl VerifiedCheckpoint {
@@ -34,7 +35,7 @@ impl VerifiedCheckpoint {
     /// [`ReleaseError::Io`].
     pub fn open(folder: &Path, wanted: &[&str]) -> Result<Self, ReleaseError> {
         let manifest = read_manifest(folder)?;
-        let mut files = BTreeMap::new();
+        let (mut files, mut hashes) = (BTreeMap::new(), BTreeMap::new());
         for name in wanted {
             let path = folder.join(name);
             let Some(expected) = manifest.files.get(*name) else {
@@ -42,13 +43,19 @@ impl VerifiedCheckpoint {
                 return Err(ReleaseError::NoCheckpoint { path: folder.to_owned(), problem });
             };
             let bytes = fs::read(&path).at("read", &path)?;
-            let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let found = hex(&Sha256::digest(&bytes));
             if found != *expected {
                 return Err(ReleaseError::Altered { path, expected: expected.clone(), found });
             }
             files.insert((*name).to_owned(), bytes);
+            hashes.insert((*name).to_owned(), found);
         }
-        Ok(Self { files })
+        Ok(Self { files, hashes })
+    }
+
+    /// The SHA-256 of each file that was wanted, by its name.
+    pub fn hashes(&self) -> BTreeMap<String, String> {
+        self.hashes.clone()
     }
 
     /// Names and bytes of the files that were wanted.
@@ -72,6 +79,10 @@ pub fn find(run: &Path) -> Result<PathBuf, ReleaseError> {
             if run.is_dir() { "neither `best` nor `last` is there" } else { "there is no such folder" };
         ReleaseError::NoCheckpoint { path: run.to_owned(), problem: problem.to_owned() }
     })
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read_manifest(folder: &Path) -> Result<Manifest, ReleaseError> {

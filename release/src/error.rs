@@ -1,8 +1,17 @@
 //! Why nothing was released.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-/// Everything that can keep an adapter from being written.
+use rtune_adapters::AdapterError;
+use rtune_models::ModelError;
+
+use crate::dtype::Dtype;
+
+/// For a disk that is full, or a limit that stands for one.
+const NO_ROOM: &str = "there is no room for it: free some, or choose a folder on another disk";
+
+/// Everything that can keep an adapter or a model from being written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
@@ -50,6 +59,36 @@ pub enum ReleaseError {
         /// The first such tensor.
         tensor: String,
     },
+    /// Something that the format to be written cannot say.
+    #[error("cannot write `{path}`: {problem}")]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What it cannot say.
+        problem: String,
+    },
+    /// A number that the element type has no place for.
+    #[error(
+        "cannot write `{path}`: tensor `{tensor}`: element {element} is {value}, which {dtype} cannot hold"
+    )]
+    OutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its place in the tensor, row-major.
+        element: usize,
+        /// The number.
+        value: f32,
+        /// The element type.
+        dtype: Dtype,
+    },
+    /// The base cannot be read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The adapter cannot be read, or belongs to another base.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// What was to be written is there already.
     #[error("`{path}` exists already")]
     Exists {
@@ -61,7 +100,10 @@ pub enum ReleaseError {
 impl ReleaseError {
     /// Whether what was given is at fault (exit code 2), and not the machine (1).
     pub fn is_input(&self) -> bool {
-        !matches!(self, Self::Io { .. })
+        !matches!(
+            self,
+            Self::Io { .. } | Self::Model(ModelError::Io { .. }) | Self::Adapter(AdapterError::Io { .. })
+        )
     }
 
     /// What to do about it, where that is known.
@@ -75,7 +117,16 @@ impl ReleaseError {
             }
             Self::Untrained { .. } => "take a checkpoint of a later step; step 0 is the untrained adapter",
             Self::Exists { .. } => "remove it or choose another folder",
-            Self::Io { .. } | Self::Unreadable { .. } => return None,
+            Self::OutOfRange { dtype: Dtype::Float16, .. } => {
+                "bfloat16 reaches as far as float32: `--dtype bfloat16`"
+            }
+            Self::Io { source, .. } if source.kind() == ErrorKind::StorageFull => NO_ROOM,
+            Self::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => NO_ROOM,
+            Self::Model(error) => return error.hint(),
+            Self::Adapter(error) => return error.hint(),
+            Self::Io { .. } | Self::Unreadable { .. } | Self::Unwritable { .. } | Self::OutOfRange { .. } => {
+                return None;
+            }
         };
         Some(hint.to_owned())
     }

@@ -2,11 +2,36 @@
 //!
 //! Shares nothing with the trainer but the files of a run: a checkpoint is read here as any reader must, by its
 //! manifest.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `checkpoint` | a checkpoint's files, compared with their hashes |
+//! | `peft` | the adapter as PEFT loads it |
+//! | `model`, `weights` | the base as transformers loads it, with or without the adapter in it |
+//! | `shards`, `dtype` | safetensors files, written one tensor at a time; what a written number is |
+//! | `companions` | configuration, tokenizer, chat template beside the weights |
+//! | `divergence`, `report` | how far one model is from another; what a merge says of itself |
+//! | `folder` | folders that are whole or not there |
 
 mod checkpoint;
+mod companions;
+mod divergence;
+mod dtype;
 mod error;
+mod folder;
+mod model;
 mod peft;
+mod report;
+mod shards;
+mod weights;
 
 pub use checkpoint::{VerifiedCheckpoint, find};
+pub use companions::Chat;
+pub use divergence::{Agreement, Divergence, Model, Probe, divergence};
+pub use dtype::Dtype;
 pub use error::ReleaseError;
+pub use folder::{NewFolder, refuse_existing};
+pub use model::{Layout, VerifiedAdapter, Written, dtype_of, write_model};
 pub use peft::export_peft;
+pub use report::{Measured, MergeReport, Spread};
+pub use weights::{Content, LinearFigures, Onto, Rounding};

@@ -1,56 +1,45 @@
 //! The adapter as `peft` loads it.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::Path;
 
+use rtune_models::BaseModel;
 use safetensors::SafeTensors;
 
 use crate::checkpoint::VerifiedCheckpoint;
-use crate::error::{At, ReleaseError};
+use crate::companions::{self, Chat};
+use crate::error::ReleaseError;
+use crate::folder::{NewFolder, refuse_existing};
 
 const CONFIG_FILE: &str = "adapter_config.json";
 const TENSORS_FILE: &str = "adapter_model.safetensors";
 
 /// Copies the adapter of the checkpoint `folder` to the new folder `out`, after comparing its files with their
-/// hashes and looking that every pair was trained. `out` is whole or not there.
+/// hashes and looking that every pair was trained. With its base at hand, the tokenizer and the chat template go with
+/// it, where `AutoTokenizer.from_pretrained` finds them. `out` is whole or not there.
 ///
 /// # Errors
-/// As [`VerifiedCheckpoint::open`]; [`ReleaseError::Untrained`] for a `lora_B` of zeros, [`ReleaseError::Exists`].
-pub fn export_peft(folder: &Path, out: &Path) -> Result<(), ReleaseError> {
+/// As [`VerifiedCheckpoint::open`]; [`ReleaseError::Untrained`] for a `lora_B` of zeros, [`ReleaseError::Exists`],
+/// [`ReleaseError::Io`].
+pub fn export_peft(
+    folder: &Path,
+    out: &Path,
+    base: Option<(&BaseModel, Chat<'_>)>,
+) -> Result<(), ReleaseError> {
     let checkpoint = VerifiedCheckpoint::open(folder, &[CONFIG_FILE, TENSORS_FILE])?;
-    if out.exists() {
-        return Err(ReleaseError::Exists { path: out.to_owned() });
-    }
+    refuse_existing(out)?;
     for (name, bytes) in checkpoint.files() {
         if name == TENSORS_FILE {
             refuse_untrained(&folder.join(name), bytes)?;
         }
     }
-    let mut name = std::ffi::OsString::from(".");
-    name.push(out.file_name().unwrap_or_default());
-    name.push(".partial");
-    let partial = out.with_file_name(name);
-    let written =
-        write_folder(&partial, &checkpoint).and_then(|()| fs::rename(&partial, out).at("write", out));
-    if written.is_err() {
-        // The error of writing is the one to tell.
-        let _ = fs::remove_dir_all(&partial);
-    }
-    written
-}
-
-fn write_folder(partial: &Path, checkpoint: &VerifiedCheckpoint) -> Result<(), ReleaseError> {
-    if partial.exists() {
-        fs::remove_dir_all(partial).at("replace", partial)?;
-    }
-    fs::create_dir_all(partial).at("create", partial)?;
+    let new = NewFolder::begin(out)?;
     for (name, bytes) in checkpoint.files() {
-        let path = partial.join(name);
-        let mut file = File::create(&path).at("write", &path)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).at("write", &path)?;
+        new.write(name, bytes)?;
     }
-    File::open(partial).and_then(|folder| folder.sync_all()).at("write", partial)
+    if let Some((base, chat)) = base {
+        companions::write_tokenizer(&new, base, chat)?;
+    }
+    new.finish()
 }
 
 fn refuse_untrained(path: &Path, bytes: &[u8]) -> Result<(), ReleaseError> {
@@ -73,6 +62,7 @@ fn refuse_untrained(path: &Path, bytes: &[u8]) -> Result<(), ReleaseError> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::fs;
 
     use safetensors::tensor::{Dtype, TensorView};
     use sha2::{Digest, Sha256};
@@ -100,22 +90,22 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let (from, out) = (home.path().join("c"), home.path().join("out"));
         checkpoint(&from, 1.0);
-        export_peft(&from, &out).expect("exported");
+        export_peft(&from, &out, None).expect("exported");
         for name in [CONFIG_FILE, TENSORS_FILE] {
             assert_eq!(fs::read(out.join(name)).expect("there"), fs::read(from.join(name)).expect("there"));
         }
-        assert!(matches!(export_peft(&from, &out), Err(ReleaseError::Exists { .. })));
+        assert!(matches!(export_peft(&from, &out, None), Err(ReleaseError::Exists { .. })));
     }
 
     #[test]
     fn altered_untrained_and_missing_ones_are_refused() {
         let home = tempfile::tempdir().expect("a folder");
         let (from, out) = (home.path().join("c"), home.path().join("out"));
-        assert!(matches!(export_peft(&from, &out), Err(ReleaseError::NoCheckpoint { .. })));
+        assert!(matches!(export_peft(&from, &out, None), Err(ReleaseError::NoCheckpoint { .. })));
         checkpoint(&from, 0.0);
-        assert!(matches!(export_peft(&from, &out), Err(ReleaseError::Untrained { .. })));
+        assert!(matches!(export_peft(&from, &out, None), Err(ReleaseError::Untrained { .. })));
         fs::write(from.join(CONFIG_FILE), "{ }").expect("written");
-        assert!(matches!(export_peft(&from, &out), Err(ReleaseError::Altered { .. })));
+        assert!(matches!(export_peft(&from, &out, None), Err(ReleaseError::Altered { .. })));
         assert!(!out.exists());
     }
 

@@ -1,14 +1,89 @@
-//! `rtune export`: a run's adapter for another program.
+//! `rtune export`: a run's adapter or model for another program.
 
-use crate::args::{ExportArgs, Format};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use rtune_models::BaseModel;
+use rtune_release::{Chat, Content, Dtype, NewFolder, Rounding, VerifiedAdapter};
+
+use crate::args::{Args, ExportArgs, Format};
+use crate::commands::released::{Fetch, Released, layout, onto, onto_words};
 use crate::failure::DONE;
-use crate::reporter::say;
+use crate::reporter::{complain, say};
 
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
-    let checkpoint = rtune_release::find(&args.run)?;
-    match args.format {
-        Format::Peft => rtune_release::export_peft(&checkpoint, &args.out)?,
+    rtune_release::refuse_existing(&args.out)?;
+    if args.base_only {
+        return base_only(args);
     }
-    say(&format!("{} -> {}", checkpoint.display(), args.out.display()));
+    // The reader of checkpoints says what is wrong with a folder that is none.
+    let checkpoint = rtune_release::find(args.run.as_ref())?;
+    match args.format {
+        Format::Peft => peft(args, &checkpoint)?,
+        Format::Safetensors => safetensors(args, &checkpoint)?,
+    }
     Ok(DONE)
+}
+
+/// The adapter, and its base's tokenizer where the base is at hand: the adapter is whole without.
+fn peft(args: &ExportArgs, checkpoint: &std::path::Path) -> anyhow::Result<()> {
+    let model = &args.model;
+    if model.onto.is_some() || model.dtype.is_some() || model.shard_size.is_some() {
+        let text = "--onto, --dtype and --shard-size are for --format safetensors and --base-only: an adapter is \
+                    written as it was trained";
+        Args::command().error(ErrorKind::ArgumentConflict, text).exit();
+    }
+    let opened = Released::open(&args.run, &args.overrides, Fetch::Never);
+    let with: Option<(&BaseModel, Chat<'_>)> = match &opened {
+        Ok(released) => Some((&released.base, released.chat())),
+        Err(error) => {
+            complain(&format!(
+                "without tokenizer and chat template, since the base cannot be used: {error:#}"
+            ));
+            None
+        }
+    };
+    rtune_release::export_peft(checkpoint, &args.out, with)?;
+    say(&format!("{} -> {}", checkpoint.display(), args.out.display()));
+    Ok(())
+}
+
+fn safetensors(args: &ExportArgs, checkpoint: &std::path::Path) -> anyhow::Result<()> {
+    let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
+    let adapter = VerifiedAdapter::open(checkpoint, &released.base)?;
+    let layout = layout(&args.model, &released.base, Dtype::Bfloat16);
+    let onto = onto(&args.model, released.trained_on());
+    let folder = NewFolder::begin(&args.out)?;
+    released.write_merged(&folder, &adapter, onto, layout)?;
+    folder.finish()?;
+    say(&format!(
+        "{} merged {}, {}, not measured -> {}",
+        checkpoint.display(),
+        onto_words(onto, released.trained_on()),
+        layout.dtype,
+        args.out.display()
+    ));
+    Ok(())
+}
+
+/// The base alone: by default in an element type that holds every number of it.
+fn base_only(args: &ExportArgs) -> anyhow::Result<u8> {
+    let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
+    let layout = layout(&args.model, &released.base, Dtype::Float32);
+    let folder = NewFolder::begin(&args.out)?;
+    let written = released.write(&folder, Content::Base, layout)?;
+    folder.finish()?;
+    let place = released.base_path.display();
+    say(&format!("{place} as {}{} -> {}", layout.dtype, loss(&written.rounding), args.out.display()));
+    Ok(DONE)
+}
+
+/// What the element type cost.
+fn loss(rounding: &Rounding) -> String {
+    match rounding {
+        Rounding { changed: 0, .. } => ", every number as it was".to_owned(),
+        Rounding { numbers, changed, largest_relative } => format!(
+            ", {changed} of {numbers} numbers rounded, by {:.2}% at most (--dtype float32 keeps all)",
+            100.0 * largest_relative
+        ),
+    }
 }

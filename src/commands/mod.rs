@@ -1,8 +1,17 @@
 //! One file a verb.
 
+pub(crate) mod chat;
 pub(crate) mod check;
+pub(crate) mod eval;
 pub(crate) mod export;
+<<<<<<< HEAD
+pub(crate) mod generate;
+mod opened;
+=======
+pub(crate) mod merge;
+>>>>>>> release
 pub(crate) mod pull;
+mod released;
 pub(crate) mod train;
 
 use std::path::PathBuf;

@@ -2,9 +2,14 @@
 
 mod bad_input;
 mod engine;
+mod generation;
+mod gguf;
 mod keys;
 mod reference;
 mod reference_cases;
+mod release;
+mod release_bad_input;
+mod release_peers;
 mod tidy;
 mod training;
 mod workplace;

@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("data", &[]),
     ("kernels", &[]),
     ("models", &["adapters", "kernels"]),
-    ("release", &[]),
+    ("release", &["adapters", "kernels", "models"]),
     ("trainer", &["adapters", "data", "kernels", "models"]),
 ];
 

@@ -20,6 +20,12 @@ pub enum TrainerError {
     /// The adapter cannot be used.
     #[error(transparent)]
     Adapter(#[from] rtune_adapters::AdapterError),
+    /// A conversation cannot be turned into a prompt.
+    #[error("the conversation cannot be asked")]
+    Conversation(#[from] rtune_data::ProblemKind),
+    /// An answer cannot be made.
+    #[error(transparent)]
+    Generate(#[from] rtune_models::generate::GenerateError),
     /// The run's own configuration cannot be read.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
@@ -105,6 +111,12 @@ pub enum TrainerError {
         /// The hash of what is there now, or why there is none.
         found: String,
     },
+    /// An evaluation without questions.
+    #[error("there are no golden rows for `{subject}`")]
+    NoGolden {
+        /// The run or the base.
+        subject: String,
+    },
     /// A `--set` that changes nothing for this verb.
     #[error("`--set {argument}` changes nothing here")]
     UnreadKey {
@@ -156,6 +168,7 @@ impl TrainerError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::InUse { .. } | Self::NotFinite { .. } => false,
+            Self::Generate(error) => error.is_input(),
             Self::File(error) => error.action == "read" && !is_of_the_machine(&error.source),
             Self::Adapter(rtune_adapters::AdapterError::Io { source, .. })
             | Self::Model(rtune_models::ModelError::Io { source, .. })
@@ -164,6 +177,7 @@ impl TrainerError {
             | Self::Model(_)
             | Self::Adapter(_)
             | Self::Config(_)
+            | Self::Conversation(_)
             | Self::NoTemplate { .. }
             | Self::NoSuchToken { .. }
             | Self::NotEmpty { .. }
@@ -174,6 +188,7 @@ impl TrainerError {
             | Self::NoneWhole { .. }
             | Self::Differs { .. }
             | Self::UnreadKey { .. }
+            | Self::NoGolden { .. }
             | Self::NotACheckpoint { .. }
             | Self::Altered { .. }
             | Self::Unreadable { .. } => true,
@@ -187,6 +202,8 @@ impl TrainerError {
             Self::Data(error) => return error.hint(),
             Self::Model(error) => return error.hint(),
             Self::Adapter(error) => return adapter_hint(error),
+            Self::Conversation(problem) => return problem.hint(),
+            Self::Generate(error) => return error.hint(),
             Self::Config(_) => {
                 "the file was written by the run: bring it back, or choose another `output.dir`"
             }
@@ -202,6 +219,7 @@ impl TrainerError {
             Self::TooShort { .. } => "ask for at least as many, or export the checkpoint you want",
             Self::NoneWhole { .. } => "bring back a copy of the folder, or choose another `output.dir`",
             Self::Differs { .. } => "bring back what the run was made with, or do not count on its figures",
+            Self::NoGolden { .. } => "name a file by `--golden FILE`, or in the run's `data.golden`",
             Self::UnreadKey { .. } => {
                 "this verb reads `model.*`, `quantization.*`, `data.template` and `data.template-date`"
             }

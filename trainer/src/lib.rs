@@ -13,6 +13,7 @@
 //! | [`device`] | what computes, as far as it decides bits |
 //! | [`spikes`], [`useless`] | losses that jump, adapters that do nothing |
 //! | [`subject`] | a run, a checkpoint, an adapter or a base, opened to be used |
+//! | [`talk`] | conversations in, texts out |
 
 mod adapter;
 pub mod checkpoint;
@@ -35,4 +36,5 @@ pub mod run;
 pub mod schedule;
 pub mod spikes;
 pub mod subject;
+pub mod talk;
 pub mod useless;

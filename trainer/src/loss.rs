@@ -62,22 +62,55 @@ pub fn bounds(row: &PackedRow) -> Vec<usize> {
 /// The loss of a packed row, for evaluation.
 #[must_use]
 pub fn evaluate<R: Real>(decoder: &Decoder, parameters: &[R], row: &PackedRow, arena: &Arena<R>) -> LossSum {
+    let mut total = LossSum::default();
+    for chunk in evaluate_chunks(decoder, parameters, row, arena) {
+        total += sum(&chunk);
+    }
+    total
+}
+
+/// The loss of every document of a packed row, in their order.
+#[must_use]
+pub fn evaluate_documents<R: Real>(
+    decoder: &Decoder,
+    parameters: &[R],
+    row: &PackedRow,
+    arena: &Arena<R>,
+) -> Vec<LossSum> {
+    let losses = evaluate_chunks(decoder, parameters, row, arena).concat();
+    let mut rest = &losses[..];
+    let documents = row.segments.iter().map(|segment| {
+        let (own, behind) =
+            rest.split_at(row.supervised[segment.start..segment.end].iter().filter(|&&s| s).count());
+        rest = behind;
+        sum(own)
+    });
+    documents.collect()
+}
+
+/// The losses of a row's supervised tokens, in the chunks in which their logits were computed.
+fn evaluate_chunks<R: Real>(
+    decoder: &Decoder,
+    parameters: &[R],
+    row: &PackedRow,
+    arena: &Arena<R>,
+) -> Vec<Vec<RowLoss>> {
     let bounds = bounds(row);
     let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds };
     let (rows, targets) = targets(row);
     let forward = decoder.forward(parameters, &view, SavePolicy::Nothing, arena);
     let head = decoder.head_rows(&forward.output, rows, arena);
     let (width, vocabulary) = (decoder.spec().block.width, decoder.spec().vocabulary);
-    let mut total = LossSum::default();
     let chunk = decoder.head_chunk_rows();
-    for (normed_cd, targets) in head.normed_nd.chunks(chunk * width).zip(targets.chunks(chunk)) {
+    let chunks = head.normed_nd.chunks(chunk * width).zip(targets.chunks(chunk));
+    let losses = chunks.map(|(normed_cd, targets)| {
         let mut logits_cv = arena.take(targets.len() * vocabulary);
         decoder.logits(normed_cd, &mut logits_cv, arena);
         let mut losses = vec![RowLoss::default(); targets.len()];
         cross_entropy::evaluate(&logits_cv, targets, &mut losses);
-        total += sum(&losses);
-    }
-    total
+        losses
+    });
+    losses.collect()
 }
 
 /// The loss of a packed row; adds the gradient of `scale` times its sum to `gradients`.

@@ -110,17 +110,11 @@ impl Subject {
         }
     }
 
-    /// Reads the base at `base_path` and puts the adapter beside it. `progress` is called with (tensors read, tensors
-    /// in all).
+    /// Opens the base at `base_path`, without its weights, and the template; `None` where there is none.
     ///
     /// # Errors
-    /// Those of the base and the adapter; [`TrainerError::OtherInput`] where the run was trained on another base,
-    /// [`TrainerError::Altered`] for a damaged checkpoint.
-    pub fn open(
-        &self,
-        base_path: &Path,
-        progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Opened, TrainerError> {
+    /// As [`Self::open`], but for what only the weights can be wrong in.
+    pub fn read(&self, base_path: &Path) -> Result<(BaseModel, Option<ChatTemplate>), TrainerError> {
         let base = rtune_models::open(base_path)?;
         if let Some(run) = &self.run {
             refuse_other_base(run, &manifest::hashes_by_name(base.files.iter())?)?;
@@ -132,6 +126,21 @@ impl Subject {
             Err(TrainerError::NoTemplate { .. }) => None,
             template => Some(template?),
         };
+        Ok((base, template))
+    }
+
+    /// Reads the base at `base_path` and puts the adapter beside it. `progress` is called with (tensors read, tensors
+    /// in all).
+    ///
+    /// # Errors
+    /// Those of the base and the adapter; [`TrainerError::OtherInput`] where the run was trained on another base,
+    /// [`TrainerError::Altered`] for a damaged checkpoint.
+    pub fn open(
+        &self,
+        base_path: &Path,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Opened, TrainerError> {
+        let (base, template) = self.read(base_path)?;
         let mut decoder =
             Decoder::load(&base.config, base.weights.as_ref(), quantization(&self.config), progress)?;
         let (lora, parameters) = match &self.adapter {
@@ -146,7 +155,7 @@ impl Subject {
 }
 
 /// How the configuration wants the base held.
-pub(crate) fn quantization(config: &Config) -> Quantization {
+pub fn quantization(config: &Config) -> Quantization {
     match config.quantization {
         QuantizationSection::None => Quantization::None,
         QuantizationSection::Nf4 { double } => Quantization::Nf4 { double },

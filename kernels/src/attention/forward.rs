@@ -65,7 +65,7 @@ pub fn forward<R: Real>(
 
 /// Softmax over the first `visible` scores, zero behind them; gives the logarithm of the sum of exponentials.
 #[inline(always)]
-fn softmax_row<R: Real>(scores_l: &mut [R], visible: usize) -> R {
+pub(super) fn softmax_row<R: Real>(scores_l: &mut [R], visible: usize) -> R {
     let (seen, unseen) = scores_l.split_at_mut(visible);
     let max = simd::max(seen);
     for s in seen.iter_mut() {

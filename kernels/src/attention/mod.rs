@@ -4,11 +4,13 @@
 //! Legend: T tokens, H query heads, K key-value heads, E head width, L length of a segment.
 
 mod backward;
+mod cached;
 mod forward;
 #[cfg(test)]
 mod tests;
 
 pub use backward::{Gradients, backward};
+pub use cached::{Past, cached};
 pub use forward::forward;
 
 /// Query rows in a tile: scores of a tile are `QUERY_TILE * L` elements, small enough to stay in the cache for the

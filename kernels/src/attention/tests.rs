@@ -107,3 +107,30 @@ fn a_segment_does_not_see_its_neighbour() {
     let row = HEADS * WIDTH;
     assert_eq!(before[40 * row..], after[40 * row..]);
 }
+
+#[test]
+fn new_tokens_see_what_the_whole_document_would_have_shown_them() {
+    let bounds = [0, 5, 5 + 133, 5 + 133 + 1];
+    let case = Case::new(139);
+    let (want, _) = case.forward(&bounds);
+    let (q_row, kv_row) = (HEADS * WIDTH, KV_HEADS * WIDTH);
+    // The first document gives its last token, the second its last 70, the third its only one.
+    let firsts = [4, 5 + 63, 138];
+    let mut q = Vec::new();
+    let (mut new_bounds, mut expected) = (vec![0], Vec::new());
+    for (first, window) in firsts.iter().zip(bounds.windows(2)) {
+        q.extend_from_slice(&case.q[first * q_row..window[1] * q_row]);
+        expected.extend_from_slice(&want[first * q_row..window[1] * q_row]);
+        new_bounds.push(q.len() / q_row);
+    }
+    let pasts: Vec<Past<'_, f64>> = bounds
+        .windows(2)
+        .map(|w| Past {
+            keys_lke: &case.k[w[0] * kv_row..w[1] * kv_row],
+            values_lke: &case.v[w[0] * kv_row..w[1] * kv_row],
+        })
+        .collect();
+    let mut o = vec![f64::NAN; q.len()];
+    cached(&shape(&new_bounds), &pasts, &q, &mut o, &Arena::new());
+    assert!(o.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12));
+}

@@ -4,6 +4,7 @@ pub(crate) mod bounds;
 mod json;
 mod llama;
 mod rope;
+mod write;
 
 use std::path::Path;
 

@@ -3,12 +3,13 @@
 use rtune_adapters::Linear;
 use rtune_adapters::linear::Into;
 use rtune_kernels::arena::{Arena, Buffer};
-use rtune_kernels::attention::{self, Gradients, Shape};
+use rtune_kernels::attention::{self, Gradients, Past, Shape};
 use rtune_kernels::real::Real;
 use rtune_kernels::rope::{self, Turn};
 use rtune_kernels::{norm, swiglu};
 
 use super::RowView;
+use super::cache::BlockCache;
 use crate::families::BlockSpec;
 
 /// Weights of one block.
@@ -30,7 +31,7 @@ pub(super) struct Block {
 pub(super) struct Context<'a, R: Real> {
     pub(super) parameters: &'a [R],
     pub(super) row: RowView<'a>,
-    pub(super) rope: rope::Table<R>,
+    pub(super) rope: &'a rope::Table<R>,
     pub(super) arena: &'a Arena<R>,
 }
 
@@ -73,6 +74,30 @@ struct Projections<R: Real> {
     down: Option<Buffer<R>>,
 }
 
+/// What [`Block::enter`] gives.
+struct Entrance<R: Real> {
+    inverse_rms_t: Buffer<R>,
+    q_the: Buffer<R>,
+    k_tke: Buffer<R>,
+    v_tke: Buffer<R>,
+    query: Option<Buffer<R>>,
+    key: Option<Buffer<R>>,
+    value: Option<Buffer<R>>,
+}
+
+/// What [`Block::leave`] gives.
+struct Exit<R: Real> {
+    x1_td: Buffer<R>,
+    inverse_rms1_t: Buffer<R>,
+    e_tf: Buffer<R>,
+    g_tf: Buffer<R>,
+    y_td: Buffer<R>,
+    output: Option<Buffer<R>>,
+    gate: Option<Buffer<R>>,
+    up: Option<Buffer<R>>,
+    down: Option<Buffer<R>>,
+}
+
 impl Block {
     pub(super) fn linears(&self) -> [&Linear; 7] {
         [&self.query, &self.key, &self.value, &self.output, &self.gate, &self.up, &self.down]
@@ -109,39 +134,14 @@ impl Block {
         context: &Context<'_, R>,
         x_td: &[R],
     ) -> (Buffer<R>, BlockInner<R>) {
-        let Context { parameters, row, rope, arena } = context;
+        let Context { row, arena, .. } = context;
+        let Entrance { inverse_rms_t, q_the, k_tke, v_tke, query, key, value } = self.enter(context, x_td);
         let tokens = row.tokens.len();
-        let BlockSpec { heads, kv_heads, head_width, mlp_width, norm_epsilon, .. } = self.spec;
-        let (q_row, kv_row) = (heads * head_width, kv_heads * head_width);
-
-        let mut n_td = arena.take(x_td.len());
-        let mut inverse_rms_t = arena.take(tokens);
-        norm::forward(x_td, &self.attention_norm, norm_epsilon, &mut n_td, &mut inverse_rms_t);
-        let (mut q_the, mut k_tke) = (arena.take(tokens * q_row), arena.take(tokens * kv_row));
-        let mut v_tke = arena.take(tokens * kv_row);
-        let query = self.query.forward(parameters, &n_td, &mut q_the, Into::Overwrite, arena);
-        let key = self.key.forward(parameters, &n_td, &mut k_tke, Into::Overwrite, arena);
-        let value = self.value.forward(parameters, &n_td, &mut v_tke, Into::Overwrite, arena);
-        rope.turn(&mut q_the, row.positions, heads, Turn::Forth);
-        rope.turn(&mut k_tke, row.positions, kv_heads, Turn::Forth);
-
-        let (mut o_the, mut log_sum_exp_th) = (arena.take(tokens * q_row), arena.take(tokens * heads));
+        let (mut o_the, mut log_sum_exp_th) = (arena.take(q_the.len()), arena.take(tokens * self.spec.heads));
         let shape = self.shape(row.bounds);
         attention::forward(&shape, &q_the, &k_tke, &v_tke, &mut o_the, &mut log_sum_exp_th, arena);
-        let mut x1_td = arena.copy_of(x_td);
-        let output = self.output.forward(parameters, &o_the, &mut x1_td, Into::Add, arena);
-
-        let mut inverse_rms1_t = arena.take(tokens);
-        norm::forward(&x1_td, &self.mlp_norm, norm_epsilon, &mut n_td, &mut inverse_rms1_t);
-        let (mut e_tf, mut g_tf) = (arena.take(tokens * mlp_width), arena.take(tokens * mlp_width));
-        let gate = self.gate.forward(parameters, &n_td, &mut e_tf, Into::Overwrite, arena);
-        let up = self.up.forward(parameters, &n_td, &mut g_tf, Into::Overwrite, arena);
-        drop(n_td);
-        let mut h_tf = arena.take(tokens * mlp_width);
-        swiglu::forward(&e_tf, &g_tf, &mut h_tf);
-        let mut y_td = arena.copy_of(&x1_td);
-        let down = self.down.forward(parameters, &h_tf, &mut y_td, Into::Add, arena);
-
+        let Exit { x1_td, inverse_rms1_t, e_tf, g_tf, y_td, output, gate, up, down } =
+            self.leave(context, x_td, &o_the);
         let projections = Projections { query, key, value, output, gate, up, down };
         let inner = BlockInner {
             inverse_rms_t,
@@ -157,6 +157,71 @@ impl Block {
             projections,
         };
         (y_td, inner)
+    }
+
+    /// [`Self::forward`] of tokens that go on documents whose earlier keys and values are in `cache`; theirs are added
+    /// to it. Nothing is kept for a backward pass.
+    pub(super) fn forward_cached<R: Real>(
+        &self,
+        context: &Context<'_, R>,
+        x_td: &[R],
+        mut caches: Vec<&mut BlockCache<R>>,
+    ) -> Buffer<R> {
+        let Context { row, arena, .. } = context;
+        let Entrance { q_the, k_tke, v_tke, .. } = self.enter(context, x_td);
+        let kv_row = self.spec.kv_heads * self.spec.head_width;
+        for (cache, bounds) in caches.iter_mut().zip(row.bounds.windows(2)) {
+            let new = bounds[0] * kv_row..bounds[1] * kv_row;
+            cache.keys_lke.extend_from_slice(&k_tke[new.clone()]);
+            cache.values_lke.extend_from_slice(&v_tke[new]);
+        }
+        drop((k_tke, v_tke));
+        let pasts: Vec<Past<'_, R>> = caches
+            .iter()
+            .map(|cache| Past { keys_lke: &cache.keys_lke, values_lke: &cache.values_lke })
+            .collect();
+        let mut o_the = arena.take(q_the.len());
+        attention::cached(&self.shape(row.bounds), &pasts, &q_the, &mut o_the, arena);
+        self.leave(context, x_td, &o_the).y_td
+    }
+
+    /// Norm, projections and rope: what attention reads.
+    fn enter<R: Real>(&self, context: &Context<'_, R>, x_td: &[R]) -> Entrance<R> {
+        let Context { parameters, row, rope, arena } = context;
+        let tokens = row.tokens.len();
+        let BlockSpec { heads, kv_heads, head_width, norm_epsilon, .. } = self.spec;
+        let (q_row, kv_row) = (heads * head_width, kv_heads * head_width);
+        let mut n_td = arena.take(x_td.len());
+        let mut inverse_rms_t = arena.take(tokens);
+        norm::forward(x_td, &self.attention_norm, norm_epsilon, &mut n_td, &mut inverse_rms_t);
+        let (mut q_the, mut k_tke) = (arena.take(tokens * q_row), arena.take(tokens * kv_row));
+        let mut v_tke = arena.take(tokens * kv_row);
+        let query = self.query.forward(parameters, &n_td, &mut q_the, Into::Overwrite, arena);
+        let key = self.key.forward(parameters, &n_td, &mut k_tke, Into::Overwrite, arena);
+        let value = self.value.forward(parameters, &n_td, &mut v_tke, Into::Overwrite, arena);
+        rope.turn(&mut q_the, row.positions, heads, Turn::Forth);
+        rope.turn(&mut k_tke, row.positions, kv_heads, Turn::Forth);
+        Entrance { inverse_rms_t, q_the, k_tke, v_tke, query, key, value }
+    }
+
+    /// Everything behind attention's output `o_the`.
+    fn leave<R: Real>(&self, context: &Context<'_, R>, x_td: &[R], o_the: &[R]) -> Exit<R> {
+        let Context { parameters, row, arena, .. } = context;
+        let tokens = row.tokens.len();
+        let BlockSpec { mlp_width, norm_epsilon, .. } = self.spec;
+        let mut x1_td = arena.copy_of(x_td);
+        let output = self.output.forward(parameters, o_the, &mut x1_td, Into::Add, arena);
+        let (mut n_td, mut inverse_rms1_t) = (arena.take(x_td.len()), arena.take(tokens));
+        norm::forward(&x1_td, &self.mlp_norm, norm_epsilon, &mut n_td, &mut inverse_rms1_t);
+        let (mut e_tf, mut g_tf) = (arena.take(tokens * mlp_width), arena.take(tokens * mlp_width));
+        let gate = self.gate.forward(parameters, &n_td, &mut e_tf, Into::Overwrite, arena);
+        let up = self.up.forward(parameters, &n_td, &mut g_tf, Into::Overwrite, arena);
+        drop(n_td);
+        let mut h_tf = arena.take(tokens * mlp_width);
+        swiglu::forward(&e_tf, &g_tf, &mut h_tf);
+        let mut y_td = arena.copy_of(&x1_td);
+        let down = self.down.forward(parameters, &h_tf, &mut y_td, Into::Add, arena);
+        Exit { x1_td, inverse_rms1_t, e_tf, g_tf, y_td, output, gate, up, down }
     }
 
     /// From the gradient of the output that of the input, `[T, D]` (unspecified unless `wants_dx`), in the same

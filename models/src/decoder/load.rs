@@ -56,12 +56,9 @@ impl Decoder {
     }
 }
 
-/// The names of all tensors that must be used up; a tied head may be written out all the same.
+/// The names of all tensors that must be used up.
 fn unused(spec: &DecoderSpec, weights: &dyn WeightSource) -> BTreeSet<String> {
-    let head = format!("{}.weight", spec.names.head);
-    let ignored = |name: &str| spec.names.ignored.iter().any(|end| name.ends_with(end));
-    let written_out = |name: &str| spec.tied_head && name == head;
-    weights.names().into_iter().filter(|n| !ignored(n) && !written_out(n)).collect()
+    weights.names().into_iter().filter(|name| !spec.passes_over(name)).collect()
 }
 
 struct Loader<'a> {

@@ -6,6 +6,7 @@
 //! Legend: T tokens, D width, H query heads, K key-value heads, E head width, F width of the MLP, V vocabulary, N chosen rows.
 
 mod block;
+mod cache;
 mod head;
 mod load;
 
@@ -17,6 +18,7 @@ use rtune_kernels::rope;
 use crate::DecoderSpec;
 use block::{Block, BlockSaved, Context};
 
+pub use cache::{Fresh, KvCache, Positions};
 pub use head::{HEAD_CHUNK_ELEMENTS, HeadRows};
 pub use load::Quantization;
 
@@ -98,6 +100,22 @@ impl Decoder {
             + self.linears().map(Linear::size_bytes).sum::<usize>()
     }
 
+    /// Bytes of [`Self::unpack`]'s copy of all matrices.
+    #[must_use]
+    pub fn unpacked_bytes(&self) -> usize {
+        self.parameter_count() * size_of::<f32>()
+    }
+
+    /// Holds every matrix in `f32` from now on, so that many passes over few tokens do not unpack them each time. The
+    /// numbers stay the same to the bit.
+    pub fn unpack(&mut self) {
+        for linear in self.linears_mut() {
+            linear.set_weight(linear.weight().unpacked());
+        }
+        self.embedding = self.embedding.unpacked();
+        self.head = self.head.as_ref().map(Weight::unpacked);
+    }
+
     /// Puts adapters beside the linears that `config` wants; their parameters are all zero.
     ///
     /// # Errors
@@ -122,7 +140,8 @@ impl Decoder {
     ) -> Forward<R> {
         assert!(row.positions.len() == row.tokens.len(), "row: one position a token");
         assert_eq!(row.bounds.last(), Some(&row.tokens.len()), "row: bounds");
-        let context = self.context(parameters, row, arena);
+        let rope = self.rope(row);
+        let context = Context { parameters, row: *row, rope: &rope, arena };
         let mut x_td = self.embed(row.tokens, arena);
         let mut saved = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
@@ -134,7 +153,7 @@ impl Decoder {
             }
             x_td = y_td;
         }
-        Forward { output: x_td, saved, rope: context.rope }
+        Forward { output: x_td, saved, rope }
     }
 
     /// Adds the gradients of all adapters to `gradients`, laid out as `parameters`; blocks below the lowest adapter
@@ -156,8 +175,8 @@ impl Decoder {
         assert_eq!(forward.saved.len(), self.blocks.len(), "backward: the forward pass saved nothing");
         assert_eq!(gradients.len(), parameters.len(), "backward: gradients");
         let Some(lowest) = self.blocks.iter().position(Block::is_trained) else { return };
-        let context = Context { parameters, row: *row, rope: forward.rope, arena };
         drop(forward.output);
+        let context = Context { parameters, row: *row, rope: &forward.rope, arena };
         let mut dy_td = d_output_td;
         let walked = self.blocks.iter().zip(forward.saved).enumerate().skip(lowest).rev();
         for (index, (block, saved)) in walked {
@@ -169,15 +188,9 @@ impl Decoder {
         }
     }
 
-    fn context<'a, R: Real>(
-        &self,
-        parameters: &'a [R],
-        row: &RowView<'a>,
-        arena: &'a Arena<R>,
-    ) -> Context<'a, R> {
+    fn rope<R: Real>(&self, row: &RowView<'_>) -> rope::Table<R> {
         let positions = row.positions.iter().max().map_or(0, |&p| p as usize + 1);
-        let rope = rope::Table::new(positions, &self.spec.rope_frequencies, 1.0);
-        Context { parameters, row: *row, rope, arena }
+        rope::Table::new(positions, &self.spec.rope_frequencies, 1.0)
     }
 
     fn embed<R: Real>(&self, tokens: &[u32], arena: &Arena<R>) -> Buffer<R> {

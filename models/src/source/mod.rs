@@ -31,11 +31,27 @@ pub trait WeightSource: Send + Sync {
     /// The shape of a tensor, or `None` if there is no such tensor. Nothing is read.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
 
+    /// What the checkpoint keeps the elements of a tensor as, or `None` if there is no such tensor. Nothing is read.
+    fn precision(&self, name: &str) -> Option<Precision>;
+
     /// Reads one tensor.
     ///
     /// Errors when there is no such tensor, when its element type is not supported, and when the file cannot be
     /// read or has become shorter since it was opened.
     fn read(&self, name: &str) -> Result<HostTensor, ModelError>;
+}
+
+/// What the elements of a tensor are in a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// bfloat16.
+    Bf16,
+    /// Blocks of few bits, which are read as 32-bit floats, or a type that is not read.
+    Other,
 }
 
 /// The elements of one tensor in memory, row-major, in the precision of the checkpoint.

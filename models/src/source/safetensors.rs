@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use half::{bf16, f16};
 
 use super::read::read_elements;
-use super::{HostTensor, WeightSource};
+use super::{HostTensor, Precision, WeightSource};
 use crate::ModelError;
 use header::{DataType, Entry};
 
@@ -107,6 +107,15 @@ impl WeightSource for SafetensorsFolder {
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
         self.tensors.get(name).map(|(_, entry)| entry.shape.clone())
+    }
+
+    fn precision(&self, name: &str) -> Option<Precision> {
+        self.tensors.get(name).map(|(_, entry)| match entry.data_type {
+            DataType::F32 => Precision::F32,
+            DataType::F16 => Precision::F16,
+            DataType::Bf16 => Precision::Bf16,
+            DataType::Other(_) => Precision::Other,
+        })
     }
 
     fn read(&self, name: &str) -> Result<HostTensor, ModelError> {

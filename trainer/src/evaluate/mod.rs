@@ -1,3 +1,5 @@
 //! How good the model is.
 
+pub mod golden;
 pub mod perplexity;
+pub mod text;

@@ -20,7 +20,7 @@ pub(crate) use metadata::Metadata;
 pub(crate) use metadata::Value;
 
 use super::read::read_elements;
-use super::{HostTensor, WeightSource};
+use super::{HostTensor, Precision, WeightSource};
 use crate::{ModelConfig, ModelError};
 use header::Entry;
 use names::Interleaved;
@@ -118,6 +118,15 @@ impl WeightSource for GgufFile {
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
         self.tensors.get(name).map(|tensor| tensor.entry.shape.clone())
+    }
+
+    fn precision(&self, name: &str) -> Option<Precision> {
+        self.tensors.get(name).map(|tensor| match tensor.entry.element_type {
+            ElementType::F32 => Precision::F32,
+            ElementType::F16 => Precision::F16,
+            ElementType::Bf16 => Precision::Bf16,
+            ElementType::Quantized(_) => Precision::Other,
+        })
     }
 
     fn read(&self, name: &str) -> Result<HostTensor, ModelError> {

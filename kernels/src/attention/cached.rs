@@ -1,0 +1,111 @@
+//! Attention of new tokens to all that came before them in their document: decoding.
+
+use rayon::prelude::*;
+
+use super::forward::softmax_row;
+use super::{QUERY_TILE, Shape};
+use crate::arena::Arena;
+use crate::gemm::{Mat, MatMut, multiply_here, multiply_shared};
+use crate::real::Real;
+use crate::share::Shared;
+use crate::simd;
+
+/// Keys and values of one document up to and with its new tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Past<'a, R> {
+    /// `[L, K, E]`, after rope.
+    pub keys_lke: &'a [R],
+    /// `[L, K, E]`.
+    pub values_lke: &'a [R],
+}
+
+/// `o = softmax(mask(q kᵀ · scale)) v`, where the queries of document `i` are the tokens `bounds[i]..bounds[i + 1]`, the
+/// last of those whose keys and values `pasts[i]` holds; each sees everything up to itself.
+///
+/// `q_the`, `o_the`: `[T, H, E]`.
+///
+/// # Panics
+/// If the lengths do not fit the shape, or a document has more new tokens than keys.
+pub fn cached<R: Real>(
+    shape: &Shape<'_>,
+    pasts: &[Past<'_, R>],
+    q_the: &[R],
+    o_the: &mut [R],
+    arena: &Arena<R>,
+) {
+    assert_eq!(pasts.len() + 1, shape.bounds.len(), "attention: one past a document");
+    assert!(
+        q_the.len() == shape.tokens() * shape.query_row() && o_the.len() == q_the.len(),
+        "attention: lengths"
+    );
+    let mut tasks = Vec::with_capacity(pasts.len() * shape.kv_heads);
+    for (past, bounds) in pasts.iter().zip(shape.bounds.windows(2)) {
+        let (length, new) = (past.keys_lke.len() / shape.kv_row(), bounds[1] - bounds[0]);
+        assert!(past.values_lke.len() == past.keys_lke.len() && new <= length, "attention: keys");
+        tasks.extend((0..shape.kv_heads).map(|kv_head| (*past, bounds[0], new, length, kv_head)));
+    }
+    let o = Shared::new(o_the);
+    tasks.into_par_iter().for_each(|(past, first, new, length, kv_head)| {
+        let document = Document { shape, past, first, new, length };
+        document.attend(kv_head, q_the, &o, arena);
+    });
+}
+
+struct Document<'a, R> {
+    shape: &'a Shape<'a>,
+    past: Past<'a, R>,
+    /// Its first new token.
+    first: usize,
+    new: usize,
+    length: usize,
+}
+
+impl<R: Real> Document<'_, R> {
+    /// All query heads that share `kv_head`.
+    fn attend(&self, kv_head: usize, q_the: &[R], o: &Shared<'_, R>, arena: &Arena<R>) {
+        let (width, group) = (self.shape.head_width, self.shape.group());
+        if self.new == 1 {
+            // One token: the heads of the group are the rows of one small product.
+            let at = self.first * self.shape.query_row() + kv_head * group * width;
+            return self.tile(kv_head, at, group, width, |_| self.length, q_the, o, arena);
+        }
+        for head in kv_head * group..(kv_head + 1) * group {
+            for start in (0..self.new).step_by(QUERY_TILE) {
+                let rows = QUERY_TILE.min(self.new - start);
+                let at = (self.first + start) * self.shape.query_row() + head * width;
+                let seen = |row| self.length - self.new + start + row + 1;
+                self.tile(kv_head, at, rows, self.shape.query_row(), seen, q_the, o, arena);
+            }
+        }
+    }
+
+    /// `rows` query rows, `stride` elements apart from `at` on; row `r` sees the first `seen(r)` keys.
+    #[expect(clippy::too_many_arguments, reason = "where the rows stand, what they see, and the buffers")]
+    fn tile(
+        &self,
+        kv_head: usize,
+        at: usize,
+        rows: usize,
+        stride: usize,
+        seen: impl Fn(usize) -> usize,
+        q_the: &[R],
+        o: &Shared<'_, R>,
+        arena: &Arena<R>,
+    ) {
+        let (width, kv_row) = (self.shape.head_width, self.shape.kv_row());
+        let keys = seen(rows - 1);
+        let mut scores = arena.take(rows * keys);
+        let q = Mat::strided(&q_the[at..], rows, width, stride);
+        let k = Mat::strided(&self.past.keys_lke[kv_head * width..], keys, width, kv_row);
+        let v = Mat::strided(&self.past.values_lke[kv_head * width..], keys, width, kv_row);
+        multiply_here(MatMut::new(&mut scores, rows, keys), R::zero(), R::of(self.shape.scale), q, k.t());
+        for (row, scores_l) in scores.chunks_exact_mut(keys).enumerate() {
+            simd::dispatch(
+                #[inline(always)]
+                || softmax_row(scores_l, seen(row)),
+            );
+        }
+        // SAFETY: these rows of these heads belong to one task alone, and to one tile of it.
+        unsafe { multiply_shared(o, at, stride, R::zero(), R::one(), Mat::new(&scores, rows, keys), v) }
+    }
+}

@@ -1,0 +1,308 @@
+//! Answers: many prompts at a time, without padding.
+//!
+//! A pass takes one token of every answer that is under way and the whole prompts of those that begin, as one packed row;
+//! an answer that ends makes room for the next prompt at once. Answers are the same for any number of threads.
+
+mod sampling;
+
+use std::collections::VecDeque;
+
+use rtune_kernels::arena::Arena;
+
+use crate::Decoder;
+use crate::decoder::{Fresh, KvCache, Positions};
+
+pub use sampling::{Sampler, Sampling};
+
+/// Why no token could be chosen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GenerateError {
+    /// A prompt that leaves no room for an answer.
+    #[error("the prompt has {tokens} tokens, the model sees at most {longest}")]
+    TooLong {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// What the model was trained on.
+        longest: usize,
+    },
+    /// A prompt without a token.
+    #[error("the prompt has no tokens")]
+    Empty,
+    /// A token that the model does not have.
+    #[error("the prompt has token {token}, the model has {vocabulary} tokens")]
+    NoSuchToken {
+        /// The token.
+        token: u32,
+        /// Rows of the embedding.
+        vocabulary: usize,
+    },
+    /// The model computes something that is no number.
+    #[error("the model's logits are not numbers")]
+    NotFinite,
+    /// The sampler failed.
+    #[error("the next token cannot be sampled")]
+    Sampling(#[from] candle_core::Error),
+}
+
+impl GenerateError {
+    /// Whether what was given is at fault, and not the model.
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        matches!(self, Self::TooLong { .. } | Self::Empty | Self::NoSuchToken { .. })
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::TooLong { .. } => "shorten it; in a chat, `/reset` begins anew",
+            Self::NoSuchToken { .. } => "tokenizer.json and config.json are of two models",
+            Self::NotFinite => "the weights are damaged, or the adapter diverged: take an earlier checkpoint",
+            Self::Empty | Self::Sampling(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// A document that has been answered, ready to be gone on with.
+#[derive(Clone, Debug)]
+pub struct Document {
+    cache: KvCache<f32>,
+    /// The tokens whose keys and values the cache holds.
+    tokens: Vec<u32>,
+}
+
+/// A prompt to be answered.
+pub struct Request {
+    /// Token ids, at least one.
+    pub prompt: Vec<u32>,
+    /// How tokens are chosen.
+    pub sampler: Sampler,
+    /// An earlier answer's document: what it shares with the prompt is not computed again.
+    pub document: Option<Document>,
+}
+
+/// When answers end, and how many are under way at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Tokens that end an answer; they are not part of it.
+    pub stop_tokens: Vec<u32>,
+    /// Most tokens of an answer.
+    pub max_new_tokens: usize,
+    /// Positions that the model was trained on.
+    pub max_positions: usize,
+    /// Answers under way at once.
+    pub batch_documents: usize,
+    /// Prompt tokens of one pass; a longer prompt has a pass of its own.
+    pub batch_tokens: usize,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With a stop token.
+    Stop,
+    /// At its longest.
+    Length,
+    /// The caller had enough.
+    Interrupted,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Token ids, without the stop token.
+    pub tokens: Vec<u32>,
+    /// Why it ended.
+    pub end: End,
+    /// Prompt and answer, to go on from.
+    pub document: Document,
+}
+
+/// What the caller says to a new token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Go {
+    /// Another one.
+    On,
+    /// End all answers here.
+    Enough,
+}
+
+/// Answers `requests`, in their order.
+///
+/// `parameters`: the adapter's numbers, or empty for the base alone. `on_token` is called with (index of the request,
+/// token) for every token of every answer.
+///
+/// # Errors
+/// [`GenerateError`]; the first two before anything is computed.
+pub fn generate(
+    decoder: &Decoder,
+    parameters: &[f32],
+    requests: Vec<Request>,
+    limits: &Limits,
+    arena: &Arena<f32>,
+    on_token: &mut dyn FnMut(usize, u32) -> Go,
+) -> Result<Vec<Answer>, GenerateError> {
+    let longest = check(decoder, &requests, limits)?;
+    let count = requests.len();
+    let mut batch = Batch {
+        decoder,
+        parameters,
+        limits,
+        arena,
+        positions: decoder.positions((longest + limits.max_new_tokens).min(limits.max_positions)),
+        waiting: requests.into_iter().enumerate().collect(),
+        running: Vec::new(),
+        answers: (0..count).map(|_| None).collect(),
+    };
+    while !batch.waiting.is_empty() || !batch.running.is_empty() {
+        batch.admit();
+        if batch.pass(on_token)? == Go::Enough {
+            batch.interrupt();
+        }
+    }
+    Ok(batch.answers.into_iter().flatten().collect())
+}
+
+/// Tokens of the longest prompt.
+fn check(decoder: &Decoder, requests: &[Request], limits: &Limits) -> Result<usize, GenerateError> {
+    let (vocabulary, longest) = (decoder.spec().vocabulary, limits.max_positions);
+    for request in requests {
+        let tokens = request.prompt.len();
+        if tokens == 0 {
+            return Err(GenerateError::Empty);
+        }
+        if tokens >= longest {
+            return Err(GenerateError::TooLong { tokens, longest });
+        }
+        if let Some(&token) = request.prompt.iter().find(|token| **token as usize >= vocabulary) {
+            return Err(GenerateError::NoSuchToken { token, vocabulary });
+        }
+    }
+    Ok(requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0))
+}
+
+/// An answer under way.
+struct Running {
+    index: usize,
+    document: Document,
+    /// Tokens that the next pass computes: the rest of the prompt, then the newest token.
+    fresh: Vec<u32>,
+    sampler: Sampler,
+    answer: Vec<u32>,
+}
+
+struct Batch<'a> {
+    decoder: &'a Decoder,
+    parameters: &'a [f32],
+    limits: &'a Limits,
+    arena: &'a Arena<f32>,
+    positions: Positions<f32>,
+    waiting: VecDeque<(usize, Request)>,
+    running: Vec<Running>,
+    answers: Vec<Option<Answer>>,
+}
+
+impl Batch<'_> {
+    /// Takes waiting prompts while there is room in the batch and in the pass.
+    fn admit(&mut self) {
+        let mut tokens = 0;
+        while self.running.len() < self.limits.batch_documents.max(1) {
+            let Some((_, request)) = self.waiting.front() else { return };
+            tokens += request.prompt.len();
+            if tokens > self.limits.batch_tokens && tokens > request.prompt.len() {
+                return;
+            }
+            let Some((index, request)) = self.waiting.pop_front() else { return };
+            let Request { prompt, sampler, document } = request;
+            let mut document = document
+                .unwrap_or_else(|| Document { cache: self.decoder.empty_cache(), tokens: Vec::new() });
+            let shared = document.tokens.iter().zip(&prompt).take_while(|(held, new)| held == new).count();
+            // At least the last token is computed: its logits choose the first token of the answer.
+            let kept = shared.min(prompt.len() - 1);
+            document.cache.truncate(kept);
+            document.tokens.truncate(kept);
+            let fresh = prompt[kept..].to_vec();
+            self.running.push(Running { index, document, fresh, sampler, answer: Vec::new() });
+        }
+    }
+
+    /// One token for every answer under way.
+    fn pass(&mut self, on_token: &mut dyn FnMut(usize, u32) -> Go) -> Result<Go, GenerateError> {
+        let mut last_rows = Vec::with_capacity(self.running.len());
+        let mut rows = 0;
+        for running in &self.running {
+            rows += running.fresh.len();
+            last_rows.push(rows - 1);
+        }
+        let documents = self.running.iter_mut();
+        let documents = documents
+            .map(|running| Fresh { tokens: &running.fresh, cache: &mut running.document.cache })
+            .collect();
+        let output = self.decoder.forward_cached(self.parameters, documents, &self.positions, self.arena);
+        let head = self.decoder.head_rows(&output, last_rows, self.arena);
+        drop(output);
+        let (width, vocabulary) = (self.decoder.spec().block.width, self.decoder.spec().vocabulary);
+        let chunk = self.decoder.head_chunk_rows();
+        let mut going = Vec::with_capacity(self.running.len());
+        let mut waiting = std::mem::take(&mut self.running).into_iter();
+        let mut go = Go::On;
+        for normed_cd in head.normed_nd.chunks(chunk * width) {
+            let mut logits_cv = self.arena.take(normed_cd.len() / width * vocabulary);
+            self.decoder.logits(normed_cd, &mut logits_cv, self.arena);
+            for (logits_v, running) in logits_cv.chunks_exact(vocabulary).zip(&mut waiting) {
+                let said = self.next(running, logits_v, on_token, &mut going)?;
+                go = if said == Go::Enough { said } else { go };
+            }
+        }
+        self.running = going;
+        Ok(go)
+    }
+
+    /// Chooses a token of one answer, which then goes on or ends.
+    fn next(
+        &mut self,
+        mut running: Running,
+        logits_v: &[f32],
+        on_token: &mut dyn FnMut(usize, u32) -> Go,
+        going: &mut Vec<Running>,
+    ) -> Result<Go, GenerateError> {
+        running.document.tokens.append(&mut running.fresh);
+        if self.limits.max_new_tokens == 0 {
+            self.end(running, End::Length);
+            return Ok(Go::On);
+        }
+        let token = running.sampler.choose(logits_v, &running.document.tokens)?;
+        if self.limits.stop_tokens.contains(&token) {
+            self.end(running, End::Stop);
+            return Ok(Go::On);
+        }
+        running.answer.push(token);
+        let go = on_token(running.index, token);
+        let full = running.document.tokens.len() + 1 >= self.limits.max_positions;
+        if running.answer.len() >= self.limits.max_new_tokens || full {
+            self.end(running, End::Length);
+        } else {
+            running.fresh = vec![token];
+            going.push(running);
+        }
+        Ok(go)
+    }
+
+    fn end(&mut self, running: Running, end: End) {
+        let Running { index, document, answer, .. } = running;
+        self.answers[index] = Some(Answer { tokens: answer, end, document });
+    }
+
+    /// Ends everything; what was not begun has an empty answer.
+    fn interrupt(&mut self) {
+        for running in std::mem::take(&mut self.running) {
+            self.end(running, End::Interrupted);
+        }
+        for (index, _) in std::mem::take(&mut self.waiting) {
+            let document = Document { cache: self.decoder.empty_cache(), tokens: Vec::new() };
+            self.answers[index] = Some(Answer { tokens: Vec::new(), end: End::Interrupted, document });
+        }
+    }
+}

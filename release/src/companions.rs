@@ -1,0 +1,235 @@
+//! The files beside the weights: configuration, tokenizer, chat template, what ends an answer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rtune_models::{BaseModel, SpecialTokenStrings};
+use serde_json::{Map, Value, json};
+
+use crate::dtype::Dtype;
+use crate::error::{At, ReleaseError};
+use crate::folder::NewFolder;
+
+const CONFIG_FILE: &str = "config.json";
+const GENERATION_FILE: &str = "generation_config.json";
+const TEMPLATE_FILE: &str = "chat_template.jinja";
+const TOKENIZER_FILE: &str = "tokenizer.json";
+const TOKENIZER_SETTINGS_FILE: &str = "tokenizer_config.json";
+const SPECIAL_TOKENS_FILE: &str = "special_tokens_map.json";
+
+/// The files of a base's folder that are a tokenizer's.
+const TOKENIZER_FILES: [&str; 7] = [
+    TOKENIZER_FILE,
+    SPECIAL_TOKENS_FILE,
+    "added_tokens.json",
+    "merges.txt",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+];
+/// Files of a base's folder that are written anew, or would say something wrong of the new model.
+const LEFT_OUT: [&str; 5] =
+    [CONFIG_FILE, GENERATION_FILE, TOKENIZER_SETTINGS_FILE, "chat_template.json", "adapter_config.json"];
+/// What the names of files begin with that a licence may ask to be passed on.
+const LEGAL: [&str; 4] = ["LICENSE", "LICENCE", "NOTICE", "USE_POLICY"];
+
+/// What a model says and hears besides its weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Chat<'a> {
+    /// The template it was trained with, if there is one.
+    pub template: Option<&'a str>,
+    /// Tokens that end its answers besides those that the base names.
+    pub stop_tokens: &'a [u32],
+}
+
+/// Writes all that transformers reads beside the weights.
+///
+/// # Errors
+/// [`ReleaseError::Io`], [`ReleaseError::Unreadable`] for a file of the base, [`ReleaseError::Unwritable`] for a base
+/// whose configuration transformers has no keys for.
+pub(crate) fn write_model(
+    folder: &NewFolder,
+    base: &BaseModel,
+    dtype: Dtype,
+    chat: Chat<'_>,
+) -> Result<(), ReleaseError> {
+    write_tokenizer(folder, base, chat)?;
+    match of_folder(base) {
+        Some(from) => {
+            write_json(folder, CONFIG_FILE, &edited_config(from, dtype)?)?;
+            for path in others(from)? {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                folder.write(&name, &fs::read(&path).at("read", &path)?)?;
+            }
+        }
+        None => {
+            let config = base.config.to_json(dtype.name()).ok_or_else(|| ReleaseError::Unwritable {
+                path: folder.path().join(CONFIG_FILE),
+                problem: "the rope frequencies of the base's `rope_freqs.weight` are not those of a Llama 3 scaling, and \
+                          transformers has no key for others"
+                    .to_owned(),
+            })?;
+            write_json(folder, CONFIG_FILE, &config)?;
+        }
+    }
+    write_generation(folder, base, chat)
+}
+
+/// Writes the files of the tokenizer and the chat template.
+///
+/// # Errors
+/// As [`write_model`].
+pub(crate) fn write_tokenizer(
+    folder: &NewFolder,
+    base: &BaseModel,
+    chat: Chat<'_>,
+) -> Result<(), ReleaseError> {
+    match of_folder(base) {
+        Some(from) => {
+            for name in TOKENIZER_FILES.iter().filter(|name| from.join(name).is_file()) {
+                let path = from.join(name);
+                folder.write(name, &fs::read(&path).at("read", &path)?)?;
+            }
+            if let Some(bytes) = edited_settings(&from.join(TOKENIZER_SETTINGS_FILE), chat.template)? {
+                folder.write(TOKENIZER_SETTINGS_FILE, &bytes)?;
+            }
+        }
+        None => {
+            let json = base.tokenizer.to_string(true).map_err(|error| ReleaseError::Unwritable {
+                path: folder.path().join(TOKENIZER_FILE),
+                problem: error.to_string(),
+            })?;
+            folder.write(TOKENIZER_FILE, json.as_bytes())?;
+            write_json(folder, SPECIAL_TOKENS_FILE, &Value::Object(special_tokens(&base.special)))?;
+            write_json(folder, TOKENIZER_SETTINGS_FILE, &new_settings(base))?;
+        }
+    }
+    match chat.template {
+        Some(template) => folder.write(TEMPLATE_FILE, template.as_bytes()),
+        None => Ok(()),
+    }
+}
+
+/// The folder that the base came as; `None` for a GGUF file.
+fn of_folder(base: &BaseModel) -> Option<&Path> {
+    Some(base.weights.path()).filter(|path| path.is_dir())
+}
+
+/// Files of a base's folder that are passed on as they are: JSON that nobody here knows, and licences.
+fn others(from: &Path) -> Result<Vec<PathBuf>, ReleaseError> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(from).at("read", from)? {
+        let path = entry.at("read", from)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let known = LEFT_OUT.contains(&name.as_str()) || TOKENIZER_FILES.contains(&name.as_str());
+        let is_json = name.ends_with(".json") && !name.ends_with(".index.json") && !name.starts_with('.');
+        let is_legal = LEGAL.iter().any(|start| name.to_ascii_uppercase().starts_with(start));
+        if path.is_file() && !known && (is_json || is_legal) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The base's configuration with the element type of the new weights. Every other key stays.
+fn edited_config(from: &Path, dtype: Dtype) -> Result<Value, ReleaseError> {
+    let mut keys = read_object(&from.join(CONFIG_FILE))?;
+    keys.remove("quantization_config");
+    // transformers 5 writes `dtype` and reads both; older ones know the other alone.
+    let present: Vec<&str> =
+        ["dtype", "torch_dtype"].into_iter().filter(|key| keys.contains_key(*key)).collect();
+    for key in if present.is_empty() { vec!["torch_dtype"] } else { present } {
+        keys.insert(key.to_owned(), json!(dtype.name()));
+    }
+    Ok(Value::Object(keys))
+}
+
+/// The base's settings, in which a template that is not the one trained with is replaced; `None` if there are none.
+fn edited_settings(path: &Path, template: Option<&str>) -> Result<Option<Vec<u8>>, ReleaseError> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let mut keys = read_object(path)?;
+    let stands = |value: &Value, template: &str| match value {
+        Value::Array(named) => {
+            named.iter().any(|entry| entry["name"] == "default" && entry["template"] == template)
+        }
+        value => value == template,
+    };
+    match (keys.get("chat_template"), template) {
+        (Some(inline), Some(template)) if !stands(inline, template) => {
+            keys.insert("chat_template".to_owned(), json!(template));
+            Ok(Some(text_of(&Value::Object(keys)).into_bytes()))
+        }
+        _ => Ok(Some(fs::read(path).at("read", path)?)),
+    }
+}
+
+fn special_tokens(special: &SpecialTokenStrings) -> Map<String, Value> {
+    let tokens = [
+        ("bos_token", &special.bos),
+        ("eos_token", &special.eos),
+        ("pad_token", &special.pad),
+        ("unk_token", &special.unk),
+    ];
+    let given = tokens.into_iter().filter_map(|(key, token)| token.as_ref().map(|token| (key, token)));
+    given.map(|(key, token)| (key.to_owned(), json!(token))).collect()
+}
+
+/// Settings for a tokenizer that came without: its own file says all but the names of the special tokens.
+fn new_settings(base: &BaseModel) -> Value {
+    let mut keys = special_tokens(&base.special);
+    keys.insert("clean_up_tokenization_spaces".to_owned(), json!(false));
+    keys.insert("model_max_length".to_owned(), json!(base.config.max_position_embeddings));
+    keys.insert("tokenizer_class".to_owned(), json!("PreTrainedTokenizerFast"));
+    Value::Object(keys)
+}
+
+/// What ends an answer: the base's tokens and those that the template ends a turn with, which a base that was never
+/// taught to chat does not name.
+fn write_generation(folder: &NewFolder, base: &BaseModel, chat: Chat<'_>) -> Result<(), ReleaseError> {
+    let path = of_folder(base).map(|from| from.join(GENERATION_FILE)).filter(|path| path.is_file());
+    let mut keys = match &path {
+        Some(path) => read_object(path)?,
+        None => {
+            let ids =
+                [("bos_token_id", base.config.bos_token_id), ("pad_token_id", base.config.pad_token_id)];
+            let given = ids.into_iter().filter_map(|(key, id)| id.map(|id| (key.to_owned(), json!(id))));
+            std::iter::once(("_from_model_config".to_owned(), json!(true))).chain(given).collect()
+        }
+    };
+    let named: Vec<Value> = match keys.get("eos_token_id") {
+        None | Some(Value::Null) => base.config.eos_token_ids.iter().map(|id| json!(id)).collect(),
+        Some(Value::Array(ids)) => ids.clone(),
+        Some(id) => vec![id.clone()],
+    };
+    let mut ids = named;
+    for id in chat.stop_tokens {
+        if !ids.contains(&json!(id)) {
+            ids.push(json!(id));
+        }
+    }
+    match ids.as_slice() {
+        [] => {}
+        [id] => drop(keys.insert("eos_token_id".to_owned(), id.clone())),
+        _ => drop(keys.insert("eos_token_id".to_owned(), Value::Array(ids))),
+    }
+    write_json(folder, GENERATION_FILE, &Value::Object(keys))
+}
+
+fn read_object(path: &Path) -> Result<Map<String, Value>, ReleaseError> {
+    let bytes = fs::read(path).at("read", path)?;
+    serde_json::from_slice(&bytes).map_err(|error| ReleaseError::Unreadable {
+        path: path.to_owned(),
+        problem: format!("expected a JSON object: {error}"),
+    })
+}
+
+fn write_json(folder: &NewFolder, name: &str, value: &Value) -> Result<(), ReleaseError> {
+    folder.write(name, text_of(value).as_bytes())
+}
+
+fn text_of(value: &Value) -> String {
+    format!("{value:#}\n")
+}

@@ -1,0 +1,162 @@
+//! How far one model's next-token distributions are from another's.
+
+use rtune_kernels::arena::Arena;
+use rtune_models::{Decoder, RowView, SavePolicy};
+use serde::Serialize;
+
+/// A conversation to compare two models on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Token ids, `[T]`.
+    pub tokens: Vec<u32>,
+    /// Whether each token is part of an answer, `[T]`: what the model is meant to say itself.
+    pub answers: Vec<bool>,
+}
+
+/// A decoder with the numbers of its adapter, or none.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a> {
+    /// The decoder.
+    pub decoder: &'a Decoder,
+    /// Laid out as [`Decoder::attach_lora`] does; empty without an adapter.
+    pub parameters: &'a [f32],
+}
+
+/// How well two models agree, over the tokens of answers and over those of prompts, each predicted from all before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Divergence {
+    /// Conversations.
+    pub rows: usize,
+    /// Over the tokens of answers: what counts.
+    pub answers: Agreement,
+    /// Over the other tokens.
+    pub prompts: Agreement,
+}
+
+/// Agreement over some tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Agreement {
+    /// Tokens.
+    pub tokens: usize,
+    /// Mean of KL(first‖second) over them, in nats; 0 over none.
+    pub kl_mean_nats: f64,
+    /// The largest, in nats.
+    pub kl_max_nats: f64,
+    /// The part of them for which both models hold the same token the likeliest; 0 over none.
+    pub top1_agreement: f64,
+}
+
+#[derive(Default)]
+struct Sums {
+    tokens: usize,
+    kl_nats: f64,
+    kl_max_nats: f64,
+    agreed: usize,
+}
+
+impl Sums {
+    fn agreement(&self) -> Agreement {
+        let count = self.tokens.max(1) as f64;
+        Agreement {
+            tokens: self.tokens,
+            kl_mean_nats: self.kl_nats / count,
+            kl_max_nats: self.kl_max_nats,
+            top1_agreement: self.agreed as f64 / count,
+        }
+    }
+}
+
+/// KL(`first`‖`second`) and agreement of the likeliest token over `probes`. Both decoders have one vocabulary;
+/// `progress` is called with (probes done, probes in all).
+///
+/// # Panics
+/// If a probe has a token that the models have not, or its parts differ in length.
+#[must_use]
+pub fn divergence(
+    first: Model<'_>,
+    second: Model<'_>,
+    probes: &[Probe],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Divergence {
+    let arena = Arena::new();
+    let (mut answers, mut prompts) = (Sums::default(), Sums::default());
+    for (index, probe) in probes.iter().enumerate() {
+        progress(index, probes.len());
+        assert_eq!(probe.tokens.len(), probe.answers.len(), "probe: lengths");
+        compare(first, second, probe, &arena, [&mut prompts, &mut answers]);
+    }
+    progress(probes.len(), probes.len());
+    Divergence { rows: probes.len(), answers: answers.agreement(), prompts: prompts.agreement() }
+}
+
+fn compare(first: Model<'_>, second: Model<'_>, probe: &Probe, arena: &Arena<f32>, sums: [&mut Sums; 2]) {
+    let (width, vocabulary) = (first.decoder.spec().block.width, first.decoder.spec().vocabulary);
+    let [one, other] = [first, second].map(|model| hidden(model, probe, arena));
+    let chunk = first.decoder.head_chunk_rows();
+    let mut target = 1;
+    for (one, other) in one.normed_nd.chunks(chunk * width).zip(other.normed_nd.chunks(chunk * width)) {
+        let count = one.len() / width * vocabulary;
+        let (mut p, mut q) = (arena.take(count), arena.take(count));
+        first.decoder.logits(one, &mut p, arena);
+        second.decoder.logits(other, &mut q, arena);
+        for (p, q) in p.chunks_exact(vocabulary).zip(q.chunks_exact(vocabulary)) {
+            let sums = &mut *sums[usize::from(probe.answers[target])];
+            let kl_nats = kl_nats(p, q);
+            sums.tokens += 1;
+            sums.kl_nats += kl_nats;
+            sums.kl_max_nats = sums.kl_max_nats.max(kl_nats);
+            sums.agreed += usize::from(likeliest(p) == likeliest(q));
+            target += 1;
+        }
+    }
+}
+
+/// The input of the head for every token but the last, which predicts nothing.
+fn hidden(model: Model<'_>, probe: &Probe, arena: &Arena<f32>) -> rtune_models::decoder::HeadRows<f32> {
+    let positions: Vec<u32> = (0..probe.tokens.len() as u32).collect();
+    let bounds = [0, probe.tokens.len()];
+    let row = RowView { tokens: &probe.tokens, positions: &positions, bounds: &bounds };
+    let forward = model.decoder.forward(model.parameters, &row, SavePolicy::Nothing, arena);
+    model.decoder.head_rows(&forward.output, (0..probe.tokens.len().saturating_sub(1)).collect(), arena)
+}
+
+/// KL(softmax(p)‖softmax(q)) of two rows of logits, in `f64`; rounding may take it below 0, where it cannot be.
+fn kl_nats(p: &[f32], q: &[f32]) -> f64 {
+    let (p_norm, q_norm) = (log_sum_exp(p), log_sum_exp(q));
+    let terms = p.iter().zip(q).map(|(&p, &q)| {
+        let (log_p, log_q) = (f64::from(p) - p_norm, f64::from(q) - q_norm);
+        log_p.exp() * (log_p - log_q)
+    });
+    terms.sum::<f64>().max(0.0)
+}
+
+fn log_sum_exp(logits: &[f32]) -> f64 {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    largest + logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum::<f64>().ln()
+}
+
+/// The first of the largest.
+fn likeliest(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kl_is_that_of_the_definition() {
+        let (p, q) = ([0.5_f64, 0.3, 0.2], [0.1_f64, 0.6, 0.3]);
+        let logits = |d: [f64; 3], shift: f64| d.map(|x| (x.ln() + shift) as f32);
+        let expected: f64 = p.iter().zip(&q).map(|(p, q)| p * (p / q).ln()).sum();
+        assert!((kl_nats(&logits(p, 3.0), &logits(q, -80.0)) - expected).abs() < 1e-5);
+        assert_eq!(kl_nats(&logits(p, 3.0), &logits(p, 3.0)), 0.0);
+        assert_eq!([likeliest(&logits(p, 0.0)), likeliest(&logits(q, 0.0))], [0, 1]);
+    }
+}

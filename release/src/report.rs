@@ -1,0 +1,130 @@
+//! `merge-report.json`: what was merged onto what, and what it changed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::divergence::Divergence;
+use crate::dtype::Dtype;
+use crate::error::ReleaseError;
+use crate::folder::NewFolder;
+use crate::model::{VerifiedAdapter, Written};
+use crate::weights::{LinearFigures, Onto, Rounding};
+
+/// Its name in the folder of the merged model.
+const FILE: &str = "merge-report.json";
+/// The format of the report.
+const FORMAT: u64 = 1;
+
+/// The report of one merge. Equal inputs give equal bytes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MergeReport {
+    /// 1.
+    pub format: u64,
+    /// What the adapter was added to: `dequantized` or `original`.
+    pub onto: &'static str,
+    /// How the base was held while the adapter was trained: `nf4`, `nf4, double` or `none`.
+    pub trained_on: String,
+    /// The element type of the files.
+    pub dtype: &'static str,
+    /// The files of the adapter to their SHA-256.
+    pub checkpoint: BTreeMap<String, String>,
+    /// The files of weights to their SHA-256.
+    pub weights: BTreeMap<String, String>,
+    /// Tensors written.
+    pub tensors: usize,
+    /// Their bytes.
+    pub size_bytes: u64,
+    /// What rounding to the element type did.
+    pub rounding: Rounding,
+    /// Between the model with its adapter, as trained, and the merged one, as its files say.
+    pub measured: Measured,
+    /// Quantisation error over adapter, `ratio` of `linears`; null where the base was not quantised.
+    pub quantization_error_over_delta: Option<Spread>,
+    /// Every adapted linear.
+    pub linears: Vec<LinearFigures>,
+}
+
+/// KL and agreement, and the rows they were measured on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// Golden files to their BLAKE3, or `validation` for the run's held-out rows.
+    pub on: BTreeMap<String, String>,
+    /// The figures.
+    #[serde(flatten)]
+    pub divergence: Divergence,
+}
+
+/// Some numbers in brief.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The smallest.
+    pub min: f64,
+    /// The one in the middle; of an even number the upper.
+    pub median: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of no numbers there is none.
+    #[must_use]
+    pub fn of(numbers: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut numbers: Vec<f64> = numbers.collect();
+        numbers.sort_by(f64::total_cmp);
+        let (min, max) = (*numbers.first()?, *numbers.last()?);
+        Some(Self { min, median: numbers[numbers.len() / 2], max })
+    }
+}
+
+impl MergeReport {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        onto: Onto,
+        trained_on: String,
+        dtype: Dtype,
+        adapter: &VerifiedAdapter,
+        written: Written,
+        measured: Measured,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            onto: onto.name(),
+            trained_on,
+            dtype: dtype.name(),
+            checkpoint: adapter.files.clone(),
+            weights: written.files,
+            tensors: written.tensors,
+            size_bytes: written.size_bytes,
+            rounding: written.rounding,
+            measured,
+            quantization_error_over_delta: Spread::of(written.linears.iter().filter_map(|l| l.ratio)),
+            linears: written.linears,
+        }
+    }
+
+    /// Writes it into the folder of the merged model.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Io`].
+    pub fn write(&self, folder: &NewFolder) -> Result<(), ReleaseError> {
+        let mut text = serde_json::to_string_pretty(self).map_err(|error| ReleaseError::Unwritable {
+            path: folder.path().join(FILE),
+            problem: error.to_string(),
+        })?;
+        text.push('\n');
+        folder.write(FILE, text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_of_the_sorted_numbers() {
+        assert_eq!(Spread::of([3.0, 1.0, 2.0].into_iter()), Some(Spread { min: 1.0, median: 2.0, max: 3.0 }));
+        assert_eq!(Spread::of(std::iter::empty()), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! Flags of the verbs that answer: generate, chat, eval.
+
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SubjectArgs {
+    /// A run, one of its checkpoints, an adapter's folder, or a base as in `model.base`
+    #[arg(value_name = "RUN|MODEL")]
+    pub(crate) subject: String,
+    /// Override a key of the configuration, for example quantization.kind=none; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct SamplingArgs {
+    /// What logits are divided by; 0 takes the likeliest token each time
+    #[arg(long, default_value_t = 0.0, value_parser = not_negative)]
+    pub(crate) temperature: f64,
+    /// Draw from so many of the likeliest tokens only
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top_k: Option<u32>,
+    /// Draw from the likeliest tokens that together have this probability only
+    #[arg(long, value_name = "PROBABILITY", value_parser = probability)]
+    pub(crate) top_p: Option<f64>,
+    /// Divide the logits of tokens that are there already; 1 changes nothing
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = positive)]
+    pub(crate) repetition_penalty: f64,
+    /// What every draw comes from
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Most tokens of an answer
+    #[arg(long, value_name = "TOKENS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_new_tokens: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    pub(crate) subject: SubjectArgs,
+    /// What to ask; `-` reads it from standard input
+    pub(crate) prompt: String,
+    /// A system message before it
+    #[arg(long)]
+    pub(crate) system: Option<String>,
+    /// Continue the prompt as it stands, without a chat template
+    #[arg(long, conflicts_with = "system")]
+    pub(crate) raw: bool,
+    /// Answer with the base, without the adapter
+    #[arg(long)]
+    pub(crate) base: bool,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    /// Write prompt, answer and token counts as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ChatArgs {
+    #[command(flatten)]
+    pub(crate) subject: SubjectArgs,
+    /// A system message to begin with
+    #[arg(long)]
+    pub(crate) system: Option<String>,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    pub(crate) subject: SubjectArgs,
+    /// Golden rows, JSONL; without it those of the run's `data.golden`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) golden: Vec<PathBuf>,
+    /// Most tokens of an answer
+    #[arg(long, value_name = "TOKENS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_new_tokens: u32,
+    /// Answers under way at once
+    #[arg(long, value_name = "ROWS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch: u32,
+    /// Show prompts, expected answers and answers too
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) answers: bool,
+    /// Write the report here; a run keeps it in its `eval` folder anyway
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write the report as JSON to standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn number(text: &str, fits: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && fits(*number));
+    number.ok_or_else(|| format!("expected {expected}, found `{text}`"))
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    number(text, |n| n >= 0.0, "a number not below 0")
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text, |n| n > 0.0, "a number above 0")
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    number(text, |n| n > 0.0 && n <= 1.0, "a number above 0 and at most 1")
+}

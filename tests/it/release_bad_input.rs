@@ -1,0 +1,132 @@
+//! What is refused where a model or an adapter leaves: with its own message and exit code, and nothing half-written.
+
+use std::fs;
+use std::process::Command;
+
+use crate::workplace::{CONFIG, Ran, TINY, Workplace, rows, write_model};
+
+const VERBS: [&[&str]; 3] = [
+    &["merge", "run", "out"],
+    &["export", "run", "out", "--format", "safetensors"],
+    &["export", "run", "out"],
+];
+
+fn trained() -> Workplace {
+    let place = Workplace::new();
+    place.write("config.toml", CONFIG.replace("every = 2", "every = 2\nkeep = 9"));
+    place.train(&[]).succeeds();
+    place
+}
+
+#[track_caller]
+fn refused(place: &Workplace, ran: &Ran, code: i32, parts: &[&str]) {
+    ran.fails(code, parts);
+    assert!(!place.path("out").exists() && !place.path(".out.partial").exists(), "nothing is left");
+}
+
+#[test]
+fn folders() {
+    let place = trained();
+    fs::create_dir(place.path("there")).expect("made");
+    for verb in VERBS {
+        let with = |run: &str, out: &str| place.rtune(&[&[verb[0], run, out], &verb[3..]].concat());
+        with("run", "there").fails(2, &["error: `there` exists already", "hint: remove it"]);
+        refused(
+            &place,
+            &with("nowhere", "out"),
+            2,
+            &["`nowhere` has no checkpoint: there is no such folder"],
+        );
+        refused(&place, &with("model", "out"), 2, &["`model` has no checkpoint", "hint: give a run folder"]);
+        let first = with("run/checkpoints/step-000000", "out");
+        refused(&place, &first, 2, &["is all zeros", "step 0 is the untrained adapter"]);
+    }
+    assert_eq!(fs::read_dir(place.path("there")).expect("there").count(), 0);
+}
+
+#[test]
+fn command_lines() {
+    let place = trained();
+    let refuse = |arguments: &[&str], part: &str| {
+        refused(&place, &place.rtune(&[&["merge", "run", "out"], arguments].concat()), 2, &[part]);
+    };
+    refuse(&["--onto", "nf4"], "an adapter is never merged into 4 bits");
+    refuse(&["--dtype", "nf4"], "an adapter is never merged into 4 bits");
+    refuse(&["--dtype", "float8"], "expected bfloat16, float16 or float32");
+    refuse(&["--shard-size", "5 apples"], "expected a number above 0 and a unit");
+    refuse(&["--golden", "none.jsonl"], "none.jsonl");
+    refuse(&["--set", "train.steps=3"], "--set train.steps=3");
+    refuse(&["--set", "quantization.kind=none"], "is settled\n  hint: which weights the adapter is added to");
+    let export = |arguments: &[&str]| place.rtune(&[&["export", "run", "out"], arguments].concat());
+    refused(&place, &export(&["--dtype", "float16"]), 2, &["--format safetensors"]);
+    refused(&place, &export(&["--base-only", "--onto", "original"]), 2, &["cannot be used with"]);
+    refused(&place, &export(&["--base-only", "--format", "peft"]), 2, &["cannot be used with"]);
+}
+
+#[test]
+fn checkpoints_and_bases_that_are_not_those_of_the_run() {
+    let place = trained();
+    let adapter = place.path("run/last/adapter_model.safetensors");
+    let whole = fs::read(&adapter).expect("readable");
+    let mut bytes = whole.clone();
+    *bytes.last_mut().expect("not empty") ^= 1;
+    fs::write(&adapter, bytes).expect("written");
+    for verb in VERBS {
+        let ran = place.rtune(&[&[verb[0], "run/last", "out"], &verb[3..]].concat());
+        refused(&place, &ran, 2, &["adapter_model.safetensors`: expected sha256 ", "hint: "]);
+    }
+    fs::write(&adapter, whole).expect("written");
+
+    let weights = place.path("model/model.safetensors");
+    let mut bytes = fs::read(&weights).expect("readable");
+    *bytes.last_mut().expect("not empty") ^= 1;
+    fs::write(&weights, bytes).expect("written");
+    for verb in &VERBS[..2] {
+        refused(&place, &place.rtune(verb), 2, &["base: `model.safetensors`", "hint: "]);
+    }
+    // An adapter is whole without its base; that it goes alone is said.
+    let ran = place.rtune(VERBS[2]);
+    ran.succeeds();
+    assert!(ran.stderr.contains("without tokenizer and chat template"), "{}", ran.stderr);
+    fs::remove_dir_all(place.path("out")).expect("removed");
+
+    fs::rename(place.path("model"), place.path("moved")).expect("moved");
+    for verb in &VERBS[..2] {
+        refused(&place, &place.rtune(verb), 2, &["unknown base model `model`"]);
+    }
+    write_model(&place.path("model"), TINY);
+    let ran = place.rtune(&["merge", "run", "out", "--set", "model.base=moved"]);
+    refused(&place, &ran, 2, &["base: `model.safetensors`"]);
+    place.rtune(&["merge", "run", "out"]).succeeds();
+}
+
+#[test]
+fn nothing_to_measure_on() {
+    let place = Workplace::new();
+    place.train(&["data.validation=0"]).succeeds();
+    let ran = place.rtune(&["merge", "run", "out"]);
+    refused(&place, &ran, 2, &["no row of at most 2048 tokens", "--golden FILE", "rtune export RUN OUT"]);
+    place.write("golden.jsonl", rows(100..103));
+    let ran = place.rtune(&["merge", "run", "out", "--golden", "golden.jsonl"]);
+    ran.succeeds();
+    assert!(ran.stdout.contains("over 3 rows of golden.jsonl"), "{}", ran.stdout);
+}
+
+/// A limit on the size of files stands for a full disk.
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let place = trained();
+    for verb in VERBS {
+        let mut command = Command::new("sh");
+        place.settle(&mut command);
+        let program = env!("CARGO_BIN_EXE_rtune");
+        let script = format!("trap '' XFSZ; ulimit -f 4; exec '{program}' {}", verb.join(" "));
+        let ran = Ran::of(command.args(["-c", &script]).output().expect("started"));
+        refused(
+            &place,
+            &ran,
+            1,
+            &["error: cannot write `.out.partial/", "File too large", "hint: there is no room"],
+        );
+    }
+}

@@ -1,0 +1,225 @@
+//! Conversations in, texts out: the chat template and the tokenizer around the decoder's answers.
+
+use std::cell::RefCell;
+
+use rand_core::Rng;
+use rtune_data::{Encoder, Message, TrainOn, stream};
+use rtune_kernels::arena::Arena;
+use rtune_models::generate::{self, Answer, Document, Go, Limits, Request, Sampler, Sampling};
+use tokenizers::Tokenizer;
+
+use crate::error::TrainerError;
+use crate::metrics::available_memory_bytes;
+use crate::subject::Opened;
+
+/// The part of the free memory that an unpacked copy of the matrices may take.
+const UNPACKED_SHARE: f64 = 0.5;
+/// Prompt tokens of one pass: as many as keep the products at full rate, few enough that activations stay small.
+const BATCH_TOKENS: usize = 2048;
+
+/// How answers are made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// What draws come from.
+    pub seed: u64,
+    /// Most tokens of an answer.
+    pub max_new_tokens: usize,
+    /// Answers under way at once.
+    pub batch: usize,
+}
+
+/// A model that is talked to.
+pub struct Speaker<'a> {
+    opened: &'a Opened,
+    encoder: Option<Encoder<'a>>,
+    stop_tokens: Vec<u32>,
+    arena: Arena<f32>,
+}
+
+impl Opened {
+    /// Holds the matrices in `f32`, where memory allows: answers take many passes over few tokens each. The numbers stay
+    /// the same to the bit.
+    pub fn unpack_for_answers(&mut self) {
+        let fits = available_memory_bytes()
+            .is_none_or(|free| self.decoder.unpacked_bytes() as f64 <= UNPACKED_SHARE * free as f64);
+        if fits {
+            self.decoder.unpack();
+        }
+    }
+}
+
+impl<'a> Speaker<'a> {
+    /// Finds the tokens that end an answer: those that the model names, and the one that the template puts behind every
+    /// answer, which is the one that training taught.
+    ///
+    /// # Errors
+    /// [`TrainerError::Data`] if the template or the tokenizer fails.
+    pub fn new(opened: &'a Opened) -> Result<Self, TrainerError> {
+        let tokenizer = &opened.base.tokenizer;
+        let encoder =
+            opened.template.as_ref().map(|template| Encoder::new(template, tokenizer)).transpose()?;
+        let mut stop_tokens = opened.base.config.eos_token_ids.clone();
+        stop_tokens.extend(opened.base.special.eos.as_deref().and_then(|eos| tokenizer.token_to_id(eos)));
+        stop_tokens.extend(encoder.as_ref().and_then(end_of_turn));
+        stop_tokens.sort_unstable();
+        stop_tokens.dedup();
+        Ok(Self { opened, encoder, stop_tokens, arena: Arena::new() })
+    }
+
+    /// The model.
+    pub fn opened(&self) -> &'a Opened {
+        self.opened
+    }
+
+    /// The template and the tokenizer.
+    ///
+    /// # Errors
+    /// [`TrainerError::NoTemplate`].
+    pub fn encoder(&self) -> Result<&Encoder<'a>, TrainerError> {
+        let base = || self.opened.base.files.first().cloned().unwrap_or_default();
+        self.encoder.as_ref().ok_or_else(|| TrainerError::NoTemplate { base: base() })
+    }
+
+    /// The tokens a conversation is answered from.
+    ///
+    /// # Errors
+    /// [`TrainerError::NoTemplate`], [`TrainerError::Conversation`] if the template refuses it.
+    pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, TrainerError> {
+        Ok(self.encoder()?.prompt(messages)?)
+    }
+
+    /// The tokens of a text that is to be continued as it stands, without a template.
+    ///
+    /// # Errors
+    /// [`TrainerError::Data`] if the tokenizer fails.
+    pub fn continued(&self, text: &str) -> Result<Vec<u32>, TrainerError> {
+        let encoding = self.opened.base.tokenizer.encode(text, true);
+        let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
+        Ok(encoding.map_err(fail)?.get_ids().to_vec())
+    }
+
+    /// The text of an answer, without special tokens.
+    ///
+    /// # Errors
+    /// [`TrainerError::Data`] if the tokenizer fails.
+    pub fn text(&self, tokens: &[u32]) -> Result<String, TrainerError> {
+        let text = self.opened.base.tokenizer.decode(tokens, true);
+        let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
+        Ok(text.map_err(fail)?)
+    }
+
+    /// Answers all `prompts`, in their order; `tuned` says whether the adapter takes part. `on_token` is called with
+    /// (index of the prompt, token).
+    ///
+    /// # Errors
+    /// [`TrainerError::Generate`].
+    pub fn answer_all(
+        &self,
+        prompts: Vec<Vec<u32>>,
+        settings: &Settings,
+        tuned: bool,
+        on_token: &mut dyn FnMut(usize, u32) -> Go,
+    ) -> Result<Vec<Answer>, TrainerError> {
+        let request = |(index, prompt)| self.request(index, prompt, settings, None);
+        let requests = prompts.into_iter().enumerate().map(request).collect();
+        self.generate(requests, settings, tuned, on_token)
+    }
+
+    /// Answers one prompt as a text, piece by piece: `on_piece` gets what is new as soon as it is whole characters.
+    /// `document` is an earlier answer's, whose beginning is not computed again.
+    ///
+    /// # Errors
+    /// [`TrainerError::Generate`], [`TrainerError::Data`] if the tokenizer fails.
+    pub fn stream(
+        &self,
+        prompt: Vec<u32>,
+        settings: &Settings,
+        tuned: bool,
+        document: Option<Document>,
+        on_piece: &mut dyn FnMut(&str) -> Go,
+    ) -> Result<(String, Answer), TrainerError> {
+        let request = self.request(0, prompt, settings, document);
+        let text = RefCell::new(TextStream::new(&self.opened.base.tokenizer));
+        let mut on_token = |_, token| match text.borrow_mut().add(token) {
+            Some(piece) => on_piece(&piece),
+            None => Go::On,
+        };
+        let answers = self.generate(vec![request], settings, tuned, &mut on_token)?;
+        let answer = answers.into_iter().next().ok_or(generate::GenerateError::Empty)?;
+        let (whole, rest) = (self.text(&answer.tokens)?, text.into_inner().given);
+        if let Some(rest) = whole.get(rest..).filter(|rest| !rest.is_empty()) {
+            on_piece(rest);
+        }
+        Ok((whole, answer))
+    }
+
+    fn request(
+        &self,
+        index: usize,
+        prompt: Vec<u32>,
+        settings: &Settings,
+        document: Option<Document>,
+    ) -> Request {
+        let seed = stream(settings.seed, "sampling", "", index as u64).next_u64();
+        Request { prompt, sampler: Sampler::new(&settings.sampling, seed), document }
+    }
+
+    fn generate(
+        &self,
+        requests: Vec<Request>,
+        settings: &Settings,
+        tuned: bool,
+        on_token: &mut dyn FnMut(usize, u32) -> Go,
+    ) -> Result<Vec<Answer>, TrainerError> {
+        let limits = Limits {
+            stop_tokens: self.stop_tokens.clone(),
+            max_new_tokens: settings.max_new_tokens,
+            max_positions: self.opened.base.config.max_position_embeddings,
+            batch_documents: settings.batch,
+            batch_tokens: BATCH_TOKENS,
+        };
+        let parameters = if tuned { &self.opened.parameters[..] } else { &[] };
+        let Opened { decoder, .. } = self.opened;
+        Ok(generate::generate(decoder, parameters, requests, &limits, &self.arena, on_token)?)
+    }
+}
+
+/// The token that the template puts behind an answer, if it puts one there.
+fn end_of_turn(encoder: &Encoder<'_>) -> Option<u32> {
+    let conversation = [Message::new("user", "a"), Message::new("assistant", "b")];
+    // A template that refuses this conversation may take others; it teaches no end by itself.
+    let rows = encoder.encode(&conversation, TrainOn::Last).ok()?;
+    rows.last().filter(|row| row.ended).and_then(|row| row.tokens.last().copied())
+}
+
+/// Text from tokens that come one by one: a character may take several.
+struct TextStream<'a> {
+    tokenizer: &'a Tokenizer,
+    tokens: Vec<u32>,
+    /// Bytes of the text that were given out.
+    given: usize,
+}
+
+/// What an unfinished character decodes to.
+const REPLACEMENT: char = '\u{FFFD}';
+
+impl<'a> TextStream<'a> {
+    fn new(tokenizer: &'a Tokenizer) -> Self {
+        Self { tokenizer, tokens: Vec::new(), given: 0 }
+    }
+
+    /// What can be said for certain after one more token.
+    fn add(&mut self, token: u32) -> Option<String> {
+        self.tokens.push(token);
+        // The text is decoded whole: what a token spells depends on those around it. A failure shows at the end.
+        let text = self.tokenizer.decode(&self.tokens, true).ok()?;
+        if text.ends_with(REPLACEMENT) {
+            return None;
+        }
+        let piece = text.get(self.given..)?.to_owned();
+        self.given = text.len();
+        (!piece.is_empty()).then_some(piece)
+    }
+}
