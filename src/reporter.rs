@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rtune_models::hub::Progress;
-use rtune_trainer::metrics::{Line, StepLine};
+use rtune_trainer::metrics::{Line, SampleLine, StepLine};
 use rtune_trainer::run::{Event, Observer, Ready};
 
 use crate::failure::BY_SIGNAL;
 
 /// Lines of steps that a log gets at most; a long run is read, not watched.
 const LOG_LINES: u64 = 100;
+
+/// Characters at the end of a prompt that the log shows: what was asked stands there.
+const SHOWN_CHARACTERS: usize = 160;
 
 /// Writes a line to standard output. A reader that has gone away is no failure of the verb.
 pub(crate) fn say(text: &str) {
@@ -235,6 +238,18 @@ impl Reporter {
     }
 }
 
+impl Reporter {
+    /// What the adapter says now: the end of the prompt, and the answer.
+    fn sample(&mut self, line: &SampleLine) {
+        self.json_line(&Line::Sample(line.clone()));
+        let SampleLine { prompt, answer, .. } = line;
+        let skipped = prompt.chars().count().saturating_sub(SHOWN_CHARACTERS);
+        let shown: String = prompt.chars().skip(skipped).collect();
+        let dots = if skipped > 0 { "…" } else { "" };
+        self.line(&format!("  {dots}{}\n  -> {}", indented(shown.trim()), indented(answer.trim())));
+    }
+}
+
 impl Observer for Reporter {
     fn on(&mut self, event: Event<'_>) {
         match event {
@@ -260,6 +275,7 @@ impl Observer for Reporter {
                     100.0 * line.token_accuracy
                 ));
             }
+            Event::Sample(line) => self.sample(line),
             Event::Step { line, steps } => self.step(line, steps),
             Event::Note(text) => self.aside(&format!("note: {text}")),
             Event::Warning(text) => self.aside(&format!("warning: {text}")),
@@ -270,6 +286,11 @@ impl Observer for Reporter {
     fn stop_requested(&self) -> bool {
         self.signal.load(Ordering::SeqCst) != 0
     }
+}
+
+/// Lines behind the first one under it.
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n     ")
 }
 
 /// `4884480` as `4,884,480`.

@@ -7,6 +7,7 @@ use rtune_models::{BaseModel, Decoder};
 use tokenizers::Tokenizer;
 
 use crate::error::TrainerError;
+use crate::metrics::SampleLine;
 use crate::talk;
 
 /// Held-out prompts that are answered again and again.
@@ -22,21 +23,6 @@ struct Prompt {
     tokens: Vec<u32>,
     question: String,
     expected: String,
-}
-
-/// An answer of this moment, greedy.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample<'a> {
-    /// Steps done.
-    pub step: u64,
-    /// The held-out row.
-    pub id: &'a str,
-    /// What was asked, as the template writes it, without special tokens.
-    pub question: &'a str,
-    /// The row's own answer.
-    pub expected: &'a str,
-    /// The answer now.
-    pub answer: &'a str,
 }
 
 impl Samples {
@@ -70,7 +56,7 @@ impl Samples {
         Ok((!prompts.is_empty()).then_some(Self { prompts, limits }))
     }
 
-    /// Answers all prompts with `parameters` beside `decoder`, and hands each answer to `on_sample`.
+    /// Answers all prompts with `parameters` beside `decoder`.
     ///
     /// # Errors
     /// [`TrainerError::Generate`]; [`TrainerError::Data`] if the tokenizer fails.
@@ -80,8 +66,7 @@ impl Samples {
         parameters: &[f32],
         tokenizer: &Tokenizer,
         step: u64,
-        on_sample: &mut dyn FnMut(Sample<'_>),
-    ) -> Result<(), TrainerError> {
+    ) -> Result<Vec<SampleLine>, TrainerError> {
         // Answers take many passes: an unpacked copy, while it is needed, makes each of them shorter.
         let unpacked = talk::fits_unpacked(decoder).then(|| {
             let mut copy = decoder.clone();
@@ -98,12 +83,12 @@ impl Samples {
         let arena = Arena::new();
         let answers =
             generate::generate(decoder, parameters, requests, &self.limits, &arena, &mut |_, _| Go::On)?;
-        for (prompt, answer) in self.prompts.iter().zip(answers) {
+        let lines = self.prompts.iter().zip(answers).map(|(prompt, answer)| {
             let answer = talk::decode(tokenizer, &answer.tokens)?;
-            let Prompt { id, question, expected, .. } = prompt;
-            on_sample(Sample { step, id, question, expected, answer: &answer });
-        }
-        Ok(())
+            let Prompt { id, question, expected, .. } = prompt.clone();
+            Ok(SampleLine { step, sample_id: id, prompt: question, expected, answer })
+        });
+        lines.collect()
     }
 }
 

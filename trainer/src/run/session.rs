@@ -15,6 +15,7 @@ use crate::dist::Collective;
 use crate::engine::Engine;
 use crate::error::TrainerError;
 use crate::evaluate::perplexity::{EVALUATIONS, ValidationSet, file_of};
+use crate::evaluate::samples::Samples;
 use crate::files::{self, At};
 use crate::manifest::Manifest;
 use crate::metrics::{Line, Metrics, StepLine, peak_memory_bytes};
@@ -22,6 +23,7 @@ use crate::optimizer::Optimizer;
 use crate::schedule;
 use crate::spikes::Spikes;
 use crate::useless;
+use tokenizers::Tokenizer;
 
 /// Everything of a run that is under way.
 pub(super) struct Session<'a> {
@@ -30,6 +32,8 @@ pub(super) struct Session<'a> {
     pub(super) shape: LoraConfig,
     pub(super) rows: &'a [Example],
     pub(super) validation: Option<ValidationSet>,
+    pub(super) samples: Option<Samples>,
+    pub(super) tokenizer: &'a Tokenizer,
     pub(super) order: Order,
     pub(super) engine: Engine,
     pub(super) optimizer: Optimizer,
@@ -201,7 +205,21 @@ impl Session<'_> {
         if is_best {
             self.state.best = Some(Best { step, validation_loss_nats: loss });
         }
+        self.answer_samples()?;
         Ok(Evaluated::Done { is_best })
+    }
+
+    /// What the adapter would say now; nobody who asked for a stop waits for it.
+    fn answer_samples(&mut self) -> Result<(), TrainerError> {
+        let Some(samples) = self.samples.as_ref().filter(|_| !self.observer.stop_requested()) else {
+            return Ok(());
+        };
+        let (decoder, parameters) = (self.engine.decoder(), self.engine.parameters().flat());
+        for line in samples.answer(decoder, parameters, self.tokenizer, self.state.step)? {
+            self.observer.on(Event::Sample(&line));
+            self.metrics.add(&Line::Sample(line))?;
+        }
+        Ok(())
     }
 
     fn say_if_useless(&mut self) {
