@@ -62,7 +62,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("checkpoint.keep", "1", &[]),
     ("eval.every", "1", &[]),
     ("eval.samples", "1", &[]),
-    ("eval.sample-tokens", "1", &[]),
+    ("eval.sample-tokens", "1", &["eval.samples=1"]),
     ("output.dir", "elsewhere", &[]),
 ];
 

@@ -5,13 +5,19 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::workplace::{Ran, Workplace, rows};
+use crate::workplace::{Ran, Workplace};
 
-/// Long enough to learn the format: a letter twice, then the end of the turn.
+/// Long enough to learn the one answer there is, and to end there.
 const TUNED: [&str; 3] = ["train.steps=60", "train.learning-rate=0.03", "eval.every=60"];
+
+/// The rows with another answer, which even the tiny model learns.
+fn easy_rows(numbers: std::ops::Range<u32>) -> String {
+    numbers.map(|n| format!("{{\"instruction\": \"Letter {n}?\", \"output\": \"aye\"}}\n")).collect()
+}
 
 fn tuned() -> Workplace {
     let place = Workplace::new();
+    place.write("train.jsonl", easy_rows(0..24));
     place.train(&TUNED).succeeds();
     place
 }
@@ -107,7 +113,7 @@ fn a_chat_remembers_resets_and_compares() {
 #[test]
 fn eval_measures_base_and_tuned_side_by_side() {
     let place = tuned();
-    place.write("golden.jsonl", rows(100..112));
+    place.write("golden.jsonl", easy_rows(100..112));
     let ran = place.rtune(&[
         "eval",
         "run",
@@ -126,7 +132,7 @@ fn eval_measures_base_and_tuned_side_by_side() {
     assert!(tuned["answer_perplexity"].as_f64() < base["answer_perplexity"].as_f64(), "{base} {tuned}");
     let cases = report["cases"].as_array().expect("cases");
     assert_eq!(cases.len(), 12);
-    assert_eq!((&cases[3]["line"], &cases[3]["expected"][0]), (&4.into(), &"zz".into()));
+    assert_eq!((&cases[3]["line"], &cases[3]["expected"][0]), (&4.into(), &"aye".into()));
     // A corpus perplexity is not a mean of perplexities: it is recomputed here from the cases.
     let sum =
         |key: &str| cases.iter().map(|case| case["tuned"][key].as_f64().expect("a number")).sum::<f64>();
@@ -154,6 +160,44 @@ fn eval_measures_base_and_tuned_side_by_side() {
 }
 
 #[test]
+fn a_run_shows_what_it_would_answer() {
+    let place = Workplace::new();
+    let ran = place.train(&["eval.samples=2", "eval.sample-tokens=4"]);
+    ran.succeeds();
+    let lines: Vec<Value> = place
+        .read("run/metrics.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let samples: Vec<&Value> = lines.iter().filter(|line| line.get("sample_id").is_some()).collect();
+    let steps: Vec<u64> = samples.iter().map(|line| line["step"].as_u64().expect("a step")).collect();
+    assert_eq!(steps, [0, 0, 3, 3, 6, 6]);
+    assert!(samples[0]["prompt"].as_str().expect("a text").contains("Letter "));
+    assert_eq!(samples[0]["expected"].as_str().expect("a text").len(), 2);
+    assert_eq!(ran.stdout.matches("\n  -> ").count(), 6, "{}", ran.stdout);
+    // What stands there is what the run answers now, and resuming keeps the lines.
+    let last = samples[5]["answer"].as_str().expect("a text");
+    let row = lines.iter().filter(|line| line["sample_id"] == samples[5]["sample_id"]).count();
+    assert_eq!(row, 3);
+    place
+        .rtune(&[
+            "train",
+            "config.toml",
+            "--resume",
+            "--set",
+            "eval.samples=2",
+            "--set",
+            "eval.sample-tokens=4",
+            "--set",
+            "train.steps=9",
+        ])
+        .succeeds();
+    let after = place.read("run/metrics.jsonl");
+    assert_eq!(after.matches("sample_id").count(), 8);
+    assert!(after.contains(&serde_json::to_string(last).expect("JSON")));
+}
+
+#[test]
 fn references_count_as_expected_answers() {
     let place = Workplace::new();
     let asked = json(&place.rtune(&["generate", "model", "Hi", "--json", "--max-new-tokens", "4"]));
@@ -177,9 +221,8 @@ fn what_cannot_be_asked_is_refused() {
         &["changes nothing here", "this verb reads"],
     );
     fails(&["generate", "model", "Hi", "--top-p", "1.5"], &["at most 1"]);
-    fails(&["generate", "model", "Hi", "--temperature", "-1"], &["temperature"]);
-    fails(&["generate", "model", ""], &[]);
-    fails(&["generate", "model", "", "--raw"], &["no tokens"]);
+    fails(&["generate", "model", "Hi", "--temperature=-1"], &["not below 0"]);
+    fails(&["generate", "model", ""], &["the prompt is empty"]);
     fails(&["generate", "model", &"a".repeat(9000)], &["the model sees at most 8192"]);
     fails(&["eval", "model"], &["no golden rows", "--golden FILE"]);
     fails(&["eval", "model", "--golden", "missing.jsonl"], &["missing.jsonl: no such file"]);
@@ -196,7 +239,7 @@ fn what_cannot_be_asked_is_refused() {
 fn a_run_refuses_another_base_and_a_damaged_checkpoint() {
     let place = Workplace::new();
     place.train(&[]).succeeds();
-    let config = place.read("model/config.json").replace("1e-5", "1e-6").replace("1e-05", "1e-6");
+    let config = place.read("model/config.json").replace("10000.0", "20000.0");
     let before = place.read("model/config.json");
     assert_ne!(config, before);
     place.write("model/config.json", config);
