@@ -111,10 +111,11 @@ fn read(path: &Path) -> anyhow::Result<Vec<String>> {
             format!("{}:{line}:{column}: invalid UTF-8: the byte here starts no character", path.display());
         BadInput::new(message).with_hint("save the file as UTF-8 (`iconv -f LATIN1 -t UTF-8` converts)")
     })?;
-    let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate();
+    let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines();
     let texts = match path.extension().is_some_and(|extension| extension == "jsonl") {
-        false => lines.map(|(_, line)| line.to_owned()).collect(),
+        false => lines.map(str::to_owned).collect(),
         true => lines
+            .enumerate()
             .filter(|(_, line)| !line.trim().is_empty())
             .map(|(index, line)| text_of_row(path, index + 1, line))
             .collect::<Result<Vec<String>, BadInput>>()?,
