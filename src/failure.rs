@@ -13,6 +13,8 @@ pub(crate) const DONE: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
 /// The command line, the configuration or the input.
 const BAD_INPUT: u8 = 2;
+/// A process that a signal ended has 128 and the signal's number, so shells and schedulers know.
+pub(crate) const BY_SIGNAL: u8 = 128;
 
 /// What the user gave is at fault, and no library found it.
 #[derive(Debug)]

@@ -9,6 +9,8 @@ use rtune_models::hub::Progress;
 use rtune_trainer::metrics::{Line, StepLine};
 use rtune_trainer::run::{Event, Observer, Ready};
 
+use crate::failure::BY_SIGNAL;
+
 /// Lines of steps that a log gets at most; a long run is read, not watched.
 const LOG_LINES: u64 = 100;
 
@@ -120,17 +122,31 @@ pub(crate) struct Reporter {
     signal: Arc<AtomicUsize>,
     bar: Option<ProgressBar>,
     last_loss_nats: Option<f64>,
+    useless: Option<String>,
 }
 
 impl Reporter {
     pub(crate) fn new(json: bool, signal: Arc<AtomicUsize>) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { json, terminal, signal, bar: None, last_loss_nats: None }
+        Self { json, terminal, signal, bar: None, last_loss_nats: None, useless: None }
     }
 
     pub(crate) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+        }
+    }
+
+    /// Why the adapter is of no use, if the run said so.
+    pub(crate) fn useless(&self) -> Option<&str> {
+        self.useless.as_deref()
+    }
+
+    /// A line beside the results, on standard error, above the bar if there is one.
+    fn aside(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| complain(text)),
+            None => complain(text),
         }
     }
 
@@ -160,6 +176,17 @@ impl Reporter {
         if let Some(bar) = &self.bar {
             bar.set_message(what.to_owned());
             bar.set_position(done as u64);
+        }
+    }
+
+    /// While the base is being read nothing is computed and nothing is half written: a signal that comes then ends the
+    /// process as if nobody listened for it.
+    fn leave_if_asked(&mut self) {
+        let signal = self.signal.load(Ordering::SeqCst);
+        if signal != 0 {
+            self.finish();
+            complain("stopped while the base was being read; nothing was computed");
+            std::process::exit(i32::from(BY_SIGNAL) + signal as i32);
         }
     }
 
@@ -209,7 +236,10 @@ impl Reporter {
 impl Observer for Reporter {
     fn on(&mut self, event: Event<'_>) {
         match event {
-            Event::Loading { done, total } => self.work("loading the base", done, total),
+            Event::Loading { done, total } => {
+                self.leave_if_asked();
+                self.work("loading the base", done, total);
+            }
             Event::Ready(ready) => self.ready(ready),
             Event::Evaluating { done, total } if self.last_loss_nats.is_none() => {
                 self.work("evaluating the base", done, total);
@@ -229,6 +259,9 @@ impl Observer for Reporter {
                 ));
             }
             Event::Step { line, steps } => self.step(line, steps),
+            Event::Note(text) => self.aside(&format!("note: {text}")),
+            Event::Warning(text) => self.aside(&format!("warning: {text}")),
+            Event::Useless(reason) => self.useless = Some(reason.to_owned()),
         }
     }
 

@@ -3,8 +3,9 @@
 //!
 //! This crate names no tensor, no device, no network and no clock. The way of a row:
 //! JSONL line -> [`Record`] -> [`clean`] -> [`ChatTemplate`] -> [`Example`] (tokens and loss mask) -> [`PackedRow`].
-//! [`prepare`] goes the whole way up to examples; [`steps_of_epoch`] and [`pack`] do the rest inside the training loop.
+//! [`prepare`] (or [`PreparationCache::prepare`], which remembers) goes the whole way up to examples; [`steps_of_epoch`] and [`pack`] do the rest inside the training loop.
 
+mod cache;
 pub mod clean;
 mod error;
 mod golden;
@@ -26,6 +27,7 @@ mod template;
 mod testing;
 mod tokenize;
 
+pub use cache::{CacheUse, MOST_FILES, PREPARATION_FORMAT, PreparationCache};
 pub use error::{DataError, ProblemList};
 pub use golden::{GoldenFile, GoldenRow, read_golden};
 pub use leak::{Leak, conflicts, leaks};

@@ -92,7 +92,7 @@ pub fn prepare(
 
 fn read_set(
     paths: &[PathBuf],
-    role: &'static str,
+    role: &str,
     policy: Duplicates,
     reports: &mut Vec<FileReport>,
 ) -> Result<Vec<Record>, DataError> {
@@ -103,7 +103,7 @@ fn read_set(
         let duplicates = duplicates::exact(&mut file.rows, &mut seen, policy);
         reports.push(FileReport {
             path: shown(&file.path),
-            role,
+            role: role.to_owned(),
             blake3: file.hash,
             rows: read,
             duplicates,

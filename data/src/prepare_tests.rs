@@ -38,7 +38,8 @@ fn rows_become_examples_and_a_report() {
     assert_eq!(texts[2], "<|im_start|>user\nlonger<|im_end|>\n<|im_start|>assistant\n«answer<|im_end|>»");
     assert!(prepared.validation.is_empty());
     let report = &prepared.report;
-    let per_file: Vec<_> = report.files.iter().map(|file| (file.role, file.rows, file.duplicates)).collect();
+    let per_file: Vec<_> =
+        report.files.iter().map(|file| (file.role.as_str(), file.rows, file.duplicates)).collect();
     assert_eq!(per_file, [("train", 3, 1), ("train", 2, 1)]);
     assert_eq!((report.duplicates, report.conflicting_prompts), (2, 1));
     assert_eq!((report.train.rows, report.train.examples, report.validation.examples), (3, 3, 0));

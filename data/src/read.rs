@@ -55,7 +55,8 @@ pub fn read_file(path: &Path) -> Result<DataFile, DataError> {
     problems.into_result(file)
 }
 
-fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DataError> {
+/// The files of `paths`, and of folders their `*.jsonl` in the order of their names.
+pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DataError> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {

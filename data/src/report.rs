@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::options::{Duplicates, OverLong};
 use crate::tokenize::Example;
@@ -11,7 +11,7 @@ use crate::tokenize::Example;
 pub(crate) const FORMAT: u32 = 1;
 
 /// The whole report. It names files as the configuration does, and holds no time and no host.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataReport {
     /// The version of this form: 1.
     pub format: u32,
@@ -34,12 +34,12 @@ pub struct DataReport {
 }
 
 /// One file.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileReport {
     /// The file, as the configuration names it.
     pub path: String,
     /// `train`, `validation` or `golden`.
-    pub role: &'static str,
+    pub role: String,
     /// BLAKE3 of its bytes, in hex.
     pub blake3: String,
     /// Rows read.
@@ -51,7 +51,7 @@ pub struct FileReport {
 }
 
 /// One set of examples.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SetReport {
     /// Rows of the files that belong to it, without removed duplicates.
     pub rows: usize,
@@ -72,7 +72,7 @@ pub struct SetReport {
 }
 
 /// Rows over the limit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OverLongReport {
     /// What became of them.
     pub policy: OverLong,
@@ -83,7 +83,7 @@ pub struct OverLongReport {
 }
 
 /// One row over the limit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OverLongRow {
     /// The id of the example.
     pub id: String,
@@ -98,7 +98,7 @@ pub struct OverLongRow {
 }
 
 /// Nearest-rank statistics of counts; all 0 where there are none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statistics {
     /// The smallest.
     pub min: usize,

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use rtune_data::PreparationCache;
+use rtune_models::hub::HubOptions;
 use rtune_trainer::checkpoint::State;
 use rtune_trainer::config::Config;
 use rtune_trainer::dist::Alone;
@@ -18,17 +20,18 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::TrainArgs;
 use crate::commands::{next, resolve_base};
-use crate::failure::DONE;
-use crate::reporter::{Reporter, say};
-
-/// A process that a signal ended has 128 and the signal's number, so shells and schedulers know.
-const BY_SIGNAL: u8 = 128;
+use crate::failure::{BY_SIGNAL, DONE};
+use crate::reporter::{Reporter, complain, say};
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
     let config = Config::load(&args.config, &args.overrides)?;
     check_folder(&config.output.dir, args.resume)?;
     let base = resolve_base(&config)?;
-    let inputs = Inputs::prepare(&config, &base)?;
+    let cache = PreparationCache::new(HubOptions::from_env().rtune_cache.join("prepared"));
+    let inputs = Inputs::prepare_with(&config, &base, &cache)?;
+    for note in inputs.preparation.iter().flat_map(|used| &used.notes) {
+        complain(&format!("note: {note}"));
+    }
     let options = RunOptions { resume: args.resume, program: program()?, environment: environment(&base)? };
     let signal = listen()?;
     let mut reporter = Reporter::new(args.json, Arc::clone(&signal));
@@ -44,6 +47,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
         if code == DONE {
             say(&next::after_training(&config));
         }
+    }
+    if let Some(reason) = reporter.useless() {
+        complain(&format!("warning: {reason}"));
     }
     Ok(code)
 }
@@ -86,7 +92,8 @@ fn listen() -> anyhow::Result<Arc<AtomicUsize>> {
     Ok(wish)
 }
 
-fn program() -> anyhow::Result<Program> {
+/// What runs, by the hash of its own file.
+pub(crate) fn program() -> anyhow::Result<Program> {
     let file = std::env::current_exe().context("cannot find the program's own file")?;
     let sha256 = sha256_of_file(&file).map_err(TrainerError::from)?;
     Ok(Program { name: "rtune".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), sha256 })
@@ -101,5 +108,6 @@ fn environment(base: &Path) -> anyhow::Result<Environment> {
         threads: rayon::current_num_threads(),
         working_directory: std::env::current_dir().context("cannot find the working directory")?,
         base: base.to_owned(),
+        preparation: None,
     })
 }

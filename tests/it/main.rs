@@ -11,6 +11,7 @@ mod reference_cases;
 mod release;
 mod release_bad_input;
 mod release_peers;
+mod talk;
 mod tidy;
 mod tools;
 mod training;

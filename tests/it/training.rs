@@ -162,6 +162,7 @@ fn run_until(config: &Config, base: &Path, step: u64, resume: bool) -> Outcome {
         threads: 1,
         working_directory: "".into(),
         base: base.to_owned(),
+        preparation: None,
     };
     let options = RunOptions { resume, program, environment };
     train(config, &inputs, &options, &mut Alone, &mut StopAfter { step, done: 0 }).expect("runs")

@@ -83,6 +83,34 @@ pub enum TrainerError {
         /// The hash of what is there now.
         found: String,
     },
+    /// A run cannot be made shorter than it is.
+    #[error("the run in `{folder}` has done {done} steps, and {asked} were asked for")]
+    TooShort {
+        /// The run folder.
+        folder: PathBuf,
+        /// Steps done.
+        done: u64,
+        /// Steps of the whole run, as configured now.
+        asked: u64,
+    },
+    /// There are checkpoints, and each is damaged.
+    #[error("no checkpoint of `{folder}` is whole: {problem}")]
+    NoneWhole {
+        /// The run folder.
+        folder: PathBuf,
+        /// What is wrong with the newest.
+        problem: String,
+    },
+    /// Something of a run is not what it was.
+    #[error("{what}: expected sha256 {expected}, found {found}")]
+    Differs {
+        /// The part of the run and its file.
+        what: String,
+        /// The hash in the manifest.
+        expected: String,
+        /// The hash of what is there now, or why there is none.
+        found: String,
+    },
     /// An evaluation without questions.
     #[error("there are no golden rows for `{subject}`")]
     NoGolden {
@@ -156,6 +184,9 @@ impl TrainerError {
             | Self::NotARun { .. }
             | Self::OtherConfig { .. }
             | Self::OtherInput { .. }
+            | Self::TooShort { .. }
+            | Self::NoneWhole { .. }
+            | Self::Differs { .. }
             | Self::UnreadKey { .. }
             | Self::NoGolden { .. }
             | Self::NotACheckpoint { .. }
@@ -185,6 +216,9 @@ impl TrainerError {
                 "undo the change, or choose another `output.dir` and start from this run's adapter with `lora.from`"
             }
             Self::OtherInput { .. } => "bring back what it began with, or choose another `output.dir`",
+            Self::TooShort { .. } => "ask for at least as many, or export the checkpoint you want",
+            Self::NoneWhole { .. } => "bring back a copy of the folder, or choose another `output.dir`",
+            Self::Differs { .. } => "bring back what the run was made with, or do not count on its figures",
             Self::NoGolden { .. } => "name a file by `--golden FILE`, or in the run's `data.golden`",
             Self::UnreadKey { .. } => {
                 "this verb reads `model.*`, `quantization.*`, `data.template` and `data.template-date`"
@@ -192,7 +226,9 @@ impl TrainerError {
             Self::NotACheckpoint { .. } => {
                 "a checkpoint is a folder such as `checkpoints/step-000200` of a run"
             }
-            Self::Altered { .. } => "remove this checkpoint's folder to go on from the one before it",
+            Self::Altered { .. } => {
+                "the checkpoint was changed after it was written; `rtune train CONFIG --resume` goes on from the one before it"
+            }
             Self::Unreadable { .. } => return None,
             Self::NotFinite { .. } => {
                 "lower `train.learning-rate` or `train.max-grad-norm`; the last checkpoint is as it was"

@@ -81,6 +81,32 @@ pub(crate) fn sync_folder_of(path: &Path) -> Result<(), FileError> {
     File::open(folder).and_then(|file| file.sync_all()).at("write", folder)
 }
 
+/// Removes what processes that were killed had begun to write into `folder`; nothing where there is no folder.
+///
+/// # Errors
+/// [`FileError`] when something cannot be removed.
+pub(crate) fn remove_begun(folder: &Path) -> Result<(), FileError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.at("read", folder)?,
+    };
+    for entry in entries {
+        let path = entry.at("read", folder)?.path();
+        if is_begun(path.file_name().unwrap_or_default()) {
+            let is_folder = path.is_dir() && !path.is_symlink();
+            let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.at("remove", &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file of this name was begun and not ended.
+pub(crate) fn is_begun(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with('.') && name.ends_with(".partial")
+}
+
 /// SHA-256 of a file, in hexadecimal, read in pieces.
 ///
 /// # Errors
@@ -138,6 +164,22 @@ mod tests {
             replace_link(&link, Path::new(target)).expect("linked");
             assert_eq!(fs::read_link(&link).expect("a link"), Path::new(target));
         }
+    }
+
+    #[test]
+    fn what_was_begun_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join(".step-000001.partial")).expect("made");
+        for name in [".step-000001.partial/a", ".a.json.partial", ".lock", "b.partial"] {
+            fs::write(folder.path().join(name), b"").expect("written");
+        }
+        std::os::unix::fs::symlink("nowhere", folder.path().join(".last.partial")).expect("linked");
+        remove_begun(folder.path()).expect("removed");
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path()).expect("there").flatten().map(|entry| entry.file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".lock", "b.partial"]);
+        remove_begun(&folder.path().join("nowhere")).expect("nothing to do");
     }
 
     #[test]

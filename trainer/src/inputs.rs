@@ -2,12 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use rtune_data::{ChatTemplate, PrepareOptions, Prepared, SpecialTokens, prepare};
+use rtune_data::{
+    CacheUse, ChatTemplate, DataError, PreparationCache, PrepareOptions, Prepared, SpecialTokens, prepare,
+};
 use rtune_models::BaseModel;
+use tokenizers::Tokenizer;
 
+use crate::checkpoint;
 use crate::config::{Config, DataSection};
 use crate::error::TrainerError;
 use crate::files::At;
+
+/// What became of the rows, in the run folder.
+pub(crate) const REPORT_FILE: &str = "data-report.json";
+
+/// From options, a template and a tokenizer to rows.
+type Way<'a> =
+    &'a dyn Fn(&PrepareOptions, &ChatTemplate, &Tokenizer) -> Result<(Prepared, Option<CacheUse>), DataError>;
 
 /// An opened base and prepared rows.
 pub struct Inputs {
@@ -19,6 +30,8 @@ pub struct Inputs {
     pub template: ChatTemplate,
     /// The rows.
     pub prepared: Prepared,
+    /// What the preparation cache had to do with them; `None` where none was asked for.
+    pub preparation: Option<CacheUse>,
 }
 
 impl Inputs {
@@ -28,9 +41,30 @@ impl Inputs {
     /// Those of the base, the template and the rows; [`TrainerError::NoTemplate`] where neither the base nor the
     /// configuration has a template, [`TrainerError::NoSuchToken`] for a tokenizer that is larger than the model.
     pub fn prepare(config: &Config, base_path: &Path) -> Result<Self, TrainerError> {
+        Self::prepare_by(config, base_path, &|options, template, tokenizer| {
+            Ok((prepare(options, template, tokenizer)?, None))
+        })
+    }
+
+    /// [`Inputs::prepare`] with rows from `cache`, where they are there.
+    ///
+    /// # Errors
+    /// As [`Inputs::prepare`].
+    pub fn prepare_with(
+        config: &Config,
+        base_path: &Path,
+        cache: &PreparationCache,
+    ) -> Result<Self, TrainerError> {
+        Self::prepare_by(config, base_path, &|options, template, tokenizer| {
+            let (prepared, used) = cache.prepare(options, template, tokenizer)?;
+            Ok((prepared, Some(used)))
+        })
+    }
+
+    fn prepare_by(config: &Config, base_path: &Path, way: Way<'_>) -> Result<Self, TrainerError> {
         let base = rtune_models::open(base_path)?;
         let template = template(&config.data, &base, base_path)?;
-        let prepared = prepare(&options(&config.data), &template, &base.tokenizer)?;
+        let (prepared, preparation) = way(&options(&config.data), &template, &base.tokenizer)?;
         let largest = prepared.train.iter().chain(&prepared.validation).flat_map(|row| &row.tokens).max();
         match largest {
             Some(token) if *token as usize >= base.config.vocab_size => Err(TrainerError::NoSuchToken {
@@ -38,8 +72,16 @@ impl Inputs {
                 token: *token,
                 vocabulary: base.config.vocab_size,
             }),
-            _ => Ok(Self { base, base_path: base_path.to_owned(), template, prepared }),
+            _ => Ok(Self { base, base_path: base_path.to_owned(), template, prepared, preparation }),
         }
+    }
+
+    /// The bytes of data-report.json.
+    ///
+    /// # Errors
+    /// [`TrainerError::Unreadable`], never in fact: a report is names and numbers.
+    pub(crate) fn report(&self) -> Result<Vec<u8>, TrainerError> {
+        checkpoint::to_json(Path::new(REPORT_FILE), &self.prepared.report)
     }
 
     /// Tokens of the longest row.

@@ -10,12 +10,15 @@
 //! | [`optimizer`], [`schedule`] | AdamW and its learning rate |
 //! | [`evaluate`] | loss, perplexity and accuracy on held-out rows |
 //! | [`checkpoint`], [`manifest`], [`metrics`] | what a run writes |
+//! | [`device`] | what computes, as far as it decides bits |
+//! | [`spikes`], [`useless`] | losses that jump, adapters that do nothing |
 //! | [`subject`] | a run, a checkpoint, an adapter or a base, opened to be used |
 //! | [`talk`] | conversations in, texts out |
 
 mod adapter;
 pub mod checkpoint;
 pub mod config;
+pub mod device;
 pub mod dist;
 pub mod engine;
 pub mod error;
@@ -31,5 +34,7 @@ pub mod optimizer;
 pub mod plan;
 pub mod run;
 pub mod schedule;
+pub mod spikes;
 pub mod subject;
 pub mod talk;
+pub mod useless;

@@ -7,11 +7,16 @@ use rtune_data::{Example, Prepared};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::{read_json, write_json};
+use crate::checkpoint::{FORMAT, read_json, write_json};
+use crate::config::{Config, LoraSection};
+use crate::device::DeviceModel;
 use crate::error::TrainerError;
 use crate::files;
+use crate::inputs::Inputs;
+use crate::run::RunOptions;
 
-const FILE: &str = "manifest.json";
+/// Its name in the run folder.
+pub(crate) const FILE: &str = "manifest.json";
 
 /// What a run was made of. Everything but `environment` is the same for the same inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,24 +28,44 @@ pub struct Manifest {
     pub base: BTreeMap<String, String>,
     /// SHA-256 of the tokenizer in its serialised form, wherever it came from.
     pub tokenizer: String,
-    /// SHA-256 of the chat template's source.
+    /// SHA-256 of the chat template's source, the base's or that of the file `data.template`.
     pub template: String,
-    /// Name of each data file to its SHA-256.
+    /// Name of each data file, training, validation and golden, to its SHA-256.
     pub data: BTreeMap<String, String>,
     /// SHA-256 over tokens and supervision of all rows, training and validation.
     pub prepared_rows: String,
+    /// SHA-256 of data-report.json.
+    pub data_report: String,
     /// The files of the adapter that the run starts from to their SHA-256; empty for fresh adapters.
     pub initial_adapter: BTreeMap<String, String>,
     /// SHA-256 of the resolved config.toml, without its `[output]`, which does not change a number.
     pub config: String,
-    /// The program.
+    /// The program that began.
     pub program: Program,
+    /// Version of the code that makes rows of files.
+    pub preparation_format: u32,
     /// Where the arithmetic is done.
-    pub device: String,
+    pub device: DeviceModel,
     /// The seed of every draw.
     pub seed: u64,
+    /// Name of each file in `eval/` to its SHA-256, as they were written.
+    pub evaluations: BTreeMap<String, String>,
+    /// Where the run went on with something that was changed; see [`crate::run::CONTINUATION_RULES`].
+    pub continuations: Vec<Continuation>,
     /// Time, host and paths.
     pub environment: Environment,
+}
+
+/// A change on the way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Continuation {
+    /// Steps that were done before.
+    pub step: u64,
+    /// What was changed, in words.
+    pub changes: Vec<String>,
+    /// [`Manifest::config`] from here on.
+    pub config: String,
 }
 
 /// The program that ran.
@@ -71,9 +96,58 @@ pub struct Environment {
     pub working_directory: PathBuf,
     /// Where the base was found.
     pub base: PathBuf,
+    /// How the rows came about; the run fills it in.
+    pub preparation: Option<PreparationRecord>,
+}
+
+/// Whether the rows were prepared or read from the preparation cache.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreparationRecord {
+    /// The cache's key: a hash of everything that decides the rows.
+    pub key: String,
+    /// Whether they were read from the cache.
+    pub from_cache: bool,
 }
 
 impl Manifest {
+    /// What a run of `config` with these inputs is made of.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`] for a file that cannot be read, [`TrainerError::Unreadable`] for a tokenizer that cannot
+    /// be written down.
+    pub(crate) fn of(config: &Config, inputs: &Inputs, options: &RunOptions) -> Result<Self, TrainerError> {
+        let data: Vec<&PathBuf> = inputs.prepared.files.iter().map(|(path, _)| path).collect();
+        let used = inputs.preparation.as_ref();
+        let preparation = used.map(|used| PreparationRecord { key: used.key.clone(), from_cache: used.hit });
+        Ok(Self {
+            format: FORMAT,
+            base: hashes_by_name(inputs.base.files.iter())?,
+            tokenizer: hash_of_tokenizer(inputs)?,
+            template: files::sha256_of(inputs.template.source().as_bytes()),
+            data: hashes_by_name(data.into_iter())?,
+            prepared_rows: hash_of_rows(&inputs.prepared),
+            data_report: files::sha256_of(&inputs.report()?),
+            initial_adapter: initial_adapter(&config.lora)?,
+            config: hash_of_config(config),
+            program: options.program.clone(),
+            preparation_format: rtune_data::PREPARATION_FORMAT,
+            device: DeviceModel::of_this_machine(),
+            seed: config.train.seed,
+            evaluations: BTreeMap::new(),
+            continuations: Vec::new(),
+            environment: Environment { preparation, ..options.environment.clone() },
+        })
+    }
+
+    /// Reads that of a run folder.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`] or [`TrainerError::Unreadable`].
+    pub fn read(run: &Path) -> Result<Self, TrainerError> {
+        read_json(&run.join(FILE))
+    }
+
     /// Writes it into the run folder.
     ///
     /// # Errors
@@ -81,32 +155,31 @@ impl Manifest {
     pub fn write(&self, run: &Path) -> Result<(), TrainerError> {
         write_json(&run.join(FILE), self)
     }
+}
 
-    /// Compares the inputs of a run that goes on with those it began with.
-    ///
-    /// # Errors
-    /// [`TrainerError::OtherInput`] for the first that differs, [`TrainerError::Unreadable`].
-    pub fn check_unchanged(&self, run: &Path) -> Result<(), TrainerError> {
-        let began: Self = read_json(&run.join(FILE))?;
-        let joined = |files: &BTreeMap<String, String>| {
-            let lines: Vec<String> = files.iter().map(|(name, hash)| format!("{name} {hash}")).collect();
-            files::sha256_of(lines.join("\n").as_bytes())
-        };
-        let pairs = [
-            ("base", joined(&began.base), joined(&self.base)),
-            ("tokenizer", began.tokenizer, self.tokenizer.clone()),
-            ("chat template", began.template, self.template.clone()),
-            ("set of data files", joined(&began.data), joined(&self.data)),
-            ("set of prepared rows", began.prepared_rows, self.prepared_rows.clone()),
-        ];
-        for (what, expected, found) in pairs {
-            if expected != found {
-                let (folder, what) = (run.to_owned(), what.to_owned());
-                return Err(TrainerError::OtherInput { folder, what, expected, found });
-            }
-        }
-        Ok(())
-    }
+/// SHA-256 of the tokenizer in its serialised form.
+///
+/// # Errors
+/// [`TrainerError::Unreadable`] if it cannot be written down.
+pub(crate) fn hash_of_tokenizer(inputs: &Inputs) -> Result<String, TrainerError> {
+    let text = inputs.base.tokenizer.to_string(false).map_err(|error| TrainerError::Unreadable {
+        file: inputs.base_path.clone(),
+        problem: format!("the tokenizer cannot be written down: {error}"),
+    })?;
+    Ok(files::sha256_of(text.as_bytes()))
+}
+
+/// SHA-256 of a configuration without its `[output]`.
+pub(crate) fn hash_of_config(config: &Config) -> String {
+    files::sha256_of(config.without_output().to_toml().as_bytes())
+}
+
+/// Hashes of the adapter that a run starts from; none for fresh ones.
+fn initial_adapter(lora: &LoraSection) -> Result<BTreeMap<String, String>, TrainerError> {
+    let LoraSection::From(folder) = lora else { return Ok(BTreeMap::new()) };
+    // The adapter was copied into the first checkpoint: a run that goes on no longer needs it.
+    let files = ["adapter_config.json", "adapter_model.safetensors"].map(|name| folder.join(name));
+    hashes_by_name(files.iter().filter(|path| path.is_file()))
 }
 
 /// SHA-256 of each file, by its name. Files of one name in two folders are told apart by number.

@@ -35,6 +35,9 @@ pub struct StepLine {
     pub peak_memory_bytes: Option<u64>,
     /// Time of the step.
     pub seconds: f64,
+    /// Whether the loss jumped; see [`crate::spikes`]. The key is there only if it did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub loss_spike: bool,
 }
 
 /// One line for every evaluation; the base's is the first, with step 0.
@@ -69,6 +72,22 @@ impl Line {
         }
     }
 
+    /// The loss of a step.
+    pub(crate) fn train_loss_nats(&self) -> Option<f64> {
+        match self {
+            Line::Step(line) => Some(line.train_loss_nats),
+            Line::Evaluation(_) => None,
+        }
+    }
+
+    /// The loss of an evaluation.
+    pub(crate) fn validation_loss_nats(&self) -> Option<f64> {
+        match self {
+            Line::Step(_) => None,
+            Line::Evaluation(line) => Some(line.validation_loss_nats),
+        }
+    }
+
     /// The line as JSON, without its end.
     pub fn to_json(&self) -> String {
         // Numbers and names only: there is nothing here that JSON cannot say.
@@ -88,6 +107,7 @@ impl Line {
                 ("train/lr", line.lr),
                 ("train/epoch", line.epoch),
                 ("train/tokens_per_second", line.tokens_per_second),
+                ("train/loss_spike", f64::from(u8::from(line.loss_spike))),
             ],
             Line::Evaluation(line) => vec![
                 ("validation/loss_nats", line.validation_loss_nats),
@@ -108,11 +128,12 @@ pub struct Metrics {
 
 impl Metrics {
     /// Opens the files in the run folder, after cutting away every line of a later step than `step`, or every line for
-    /// `None`: what they tell of will be done again. TensorBoard's files are written anew from the lines that stay.
+    /// `None`: what they tell of will be done again. TensorBoard's files are written anew from the lines that stay,
+    /// which are given back too.
     ///
     /// # Errors
     /// [`FileError`] when a file cannot be read or written.
-    pub fn open(run: &Path, step: Option<u64>) -> Result<Self, FileError> {
+    pub fn open(run: &Path, step: Option<u64>) -> Result<(Self, Vec<Line>), FileError> {
         let path = run.join("metrics.jsonl");
         let kept = match step {
             Some(step) => kept_lines(&path, step)?,
@@ -129,7 +150,15 @@ impl Metrics {
             events.add(line.step(), &line.scalars())?;
         }
         let file = OpenOptions::new().append(true).open(&path).at("write", &path)?;
-        Ok(Self { path, file, events })
+        Ok((Self { path, file, events }, kept))
+    }
+
+    /// Flushes the lines to the disk, so that a checkpoint never outlives those of its steps.
+    ///
+    /// # Errors
+    /// [`FileError`] when that fails.
+    pub fn sync(&self) -> Result<(), FileError> {
+        self.file.sync_all().at("write", &self.path)
     }
 
     /// Adds a line. It is in the file when this returns.
@@ -142,14 +171,14 @@ impl Metrics {
     }
 }
 
-/// Lines up to `step`. A line that cannot be read is the torn last one of a process that was killed.
+/// Lines up to `step`. A line that cannot be read is one that a killed process had begun, and costs no other.
 fn kept_lines(path: &Path, step: u64) -> Result<Vec<Line>, FileError> {
     let text = match fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error).at("read", path),
     };
-    Ok(text.lines().map_while(Line::parse).filter(|line| line.step() <= step).collect())
+    Ok(text.lines().filter_map(Line::parse).filter(|line| line.step() <= step).collect())
 }
 
 /// Most memory the process has held, where the system tells (Linux: `VmHWM`).
@@ -190,6 +219,7 @@ mod tests {
             tokens_per_second: 5.0,
             peak_memory_bytes: None,
             seconds: 2.0,
+            loss_spike: false,
         })
     }
 
@@ -216,16 +246,35 @@ mod tests {
     }
 
     #[test]
+    fn a_spike_is_marked() {
+        let Line::Step(plain) = step(3) else { panic!("a step") };
+        let line = Line::Step(StepLine { loss_spike: true, ..plain });
+        assert!(line.to_json().ends_with(",\"loss_spike\":true}"), "{}", line.to_json());
+        assert_eq!(Line::parse(&line.to_json()), Some(line.clone()));
+        assert!(line.scalars().contains(&("train/loss_spike", 1.0)));
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_costs_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = format!("{}\n{{\"step\":2,\"ep\n{}\n", step(1).to_json(), step(3).to_json());
+        fs::write(folder.path().join("metrics.jsonl"), text).expect("written");
+        let (_, kept) = Metrics::open(folder.path(), Some(3)).expect("opened");
+        assert_eq!(kept, [step(1), step(3)]);
+    }
+
+    #[test]
     fn later_lines_and_a_torn_one_are_cut_away() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut metrics = Metrics::open(folder.path(), None).expect("opened");
+        let (mut metrics, _) = Metrics::open(folder.path(), None).expect("opened");
         for line in [evaluation(0), step(1), step(2), evaluation(2), step(3)] {
             metrics.add(&line).expect("written");
         }
         let path = folder.path().join("metrics.jsonl");
         let mut file = OpenOptions::new().append(true).open(&path).expect("there");
         file.write_all(b"{\"step\":4,\"ep").expect("written");
-        Metrics::open(folder.path(), Some(2)).expect("opened again");
+        let (_, kept) = Metrics::open(folder.path(), Some(2)).expect("opened again");
+        assert_eq!(kept, [evaluation(0), step(1), step(2), evaluation(2)]);
         let text = fs::read_to_string(&path).expect("there");
         let expected: Vec<String> =
             [evaluation(0), step(1), step(2), evaluation(2)].iter().map(Line::to_json).collect();

@@ -58,6 +58,7 @@ pub struct ChatTemplate {
     environment: Environment<'static>,
     source: String,
     special: SpecialTokens,
+    date: Option<Date>,
     variables: BTreeMap<String, Value>,
     marks_answers: bool,
 }
@@ -88,6 +89,7 @@ impl ChatTemplate {
             environment,
             source: source.to_owned(),
             special,
+            date,
             variables: BTreeMap::new(),
             marks_answers,
         })
@@ -107,6 +109,14 @@ impl ChatTemplate {
     /// The tokens it may print.
     pub fn special(&self) -> &SpecialTokens {
         &self.special
+    }
+
+    /// Everything that decides what it prints, as texts in a fixed order.
+    pub(crate) fn parts(&self) -> Vec<String> {
+        let mut parts = vec![self.source.clone(), format!("{:?}", self.date)];
+        parts.extend(self.special.named().map(|(name, token)| format!("{name}={token}")));
+        parts.extend(self.variables.iter().map(|(name, value)| format!("{name}={value:?}")));
+        parts
     }
 
     /// Whether the template itself says where answers stand, by `{% generation %}`.

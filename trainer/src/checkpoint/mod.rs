@@ -87,6 +87,14 @@ impl Checkpoint {
     /// [`TrainerError::NotACheckpoint`] without a manifest or a file it names, [`TrainerError::Altered`] for a file
     /// with another hash, [`TrainerError::Unreadable`] for a format this program does not know.
     pub fn open(folder: &Path) -> Result<Self, TrainerError> {
+        Self::open_with(folder, &mut |_, _| {})
+    }
+
+    /// [`Checkpoint::open`] that tells of each file that is as it was, with its hash.
+    pub(crate) fn open_with(
+        folder: &Path,
+        verified: &mut dyn FnMut(&Path, &str),
+    ) -> Result<Self, TrainerError> {
         let manifest_path = folder.join(MANIFEST_FILE);
         if !manifest_path.is_file() {
             let problem = format!("it has no {MANIFEST_FILE}");
@@ -104,6 +112,7 @@ impl Checkpoint {
             if found != *expected {
                 return Err(TrainerError::Altered { file, expected: expected.clone(), found });
             }
+            verified(&file, expected);
         }
         if !manifest.files.contains_key(STATE_FILE) {
             let problem = format!("its manifest does not name {STATE_FILE}");
@@ -111,6 +120,15 @@ impl Checkpoint {
         }
         Ok(Self { folder: folder.to_owned(), state: read_json(&folder.join(STATE_FILE))? })
     }
+}
+
+/// The checkpoint to go on from.
+#[derive(Debug, Default)]
+pub struct Newest {
+    /// The newest whole one; none where there is no checkpoint at all.
+    pub checkpoint: Option<Checkpoint>,
+    /// Later ones that are damaged, the latest first: steps, and what is wrong.
+    pub damaged: Vec<(u64, TrainerError)>,
 }
 
 /// The checkpoints of one run.
@@ -152,30 +170,84 @@ impl Checkpoints {
         Ok(folder)
     }
 
-    /// The checkpoint with the most steps, verified; `None` when there is none.
+    /// The checkpoint with the most steps that is whole, and what is wrong with later ones.
     ///
     /// # Errors
-    /// As [`Checkpoint::open`]: a damaged last checkpoint is not passed over in silence.
-    pub fn last(&self) -> Result<Option<Checkpoint>, TrainerError> {
-        match self.steps()?.last() {
-            Some(step) => Checkpoint::open(&self.folder(*step)).map(Some),
-            None => Ok(None),
+    /// [`TrainerError::NoneWhole`] where there are checkpoints and each is damaged; [`TrainerError::File`] where one
+    /// cannot be read, which says nothing about what is in it.
+    pub fn newest(&self) -> Result<Newest, TrainerError> {
+        let mut newest = Newest::default();
+        for step in self.steps()?.into_iter().rev() {
+            match Checkpoint::open(&self.folder(step)) {
+                Ok(whole) => {
+                    newest.checkpoint = Some(whole);
+                    return Ok(newest);
+                }
+                Err(error @ TrainerError::File(_)) => return Err(error),
+                Err(error) => newest.damaged.push((step, error)),
+            }
+        }
+        match newest.damaged.first() {
+            None => Ok(newest),
+            Some((_, error)) => {
+                Err(TrainerError::NoneWhole { folder: self.run.clone(), problem: error.to_string() })
+            }
         }
     }
 
-    /// Removes all but the `keep` newest and the best, and what was begun and not ended.
+    /// Makes the folder what it is right after `state` was saved: no later checkpoint, no half of one, and links to
+    /// those there are.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`] when something cannot be removed or linked.
+    pub fn restore(&self, state: &State) -> Result<(), TrainerError> {
+        let whole = self.steps()?;
+        let folder = self.run.join("checkpoints");
+        files::remove_begun(&folder)?;
+        for entry in fs::read_dir(&folder).at("read", &folder)? {
+            let path = entry.at("read", &folder)?.path();
+            // Without a manifest it is the rest of a removal.
+            if step_of(&path).is_some_and(|step| step > state.step || !whole.contains(&step)) {
+                remove(&path)?;
+            }
+        }
+        self.point(state)
+    }
+
+    /// The whole checkpoints' steps, each file compared with its hash, ascending.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`] when a folder or file cannot be read.
+    pub fn whole_steps(&self) -> Result<Vec<u64>, TrainerError> {
+        let mut whole = Vec::new();
+        for step in self.steps()? {
+            match Checkpoint::open(&self.folder(step)) {
+                Ok(_) => whole.push(step),
+                Err(error @ TrainerError::File(_)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Removes all but the newest, the best, and so many others that `keep` stay besides the best.
+    ///
+    /// Others are those at multiples of `every`: what was saved at a stop, or was the best for a while, goes, so that a
+    /// run that was stopped leaves the checkpoints of one that was not.
     ///
     /// # Errors
     /// [`TrainerError::File`] when a folder cannot be removed.
-    pub fn prune(&self, keep: usize, best: Option<u64>) -> Result<(), TrainerError> {
+    pub fn prune(&self, keep: usize, every: u64, best: Option<u64>) -> Result<(), TrainerError> {
         let steps = self.steps()?;
-        let old = steps.len().saturating_sub(keep.max(1));
-        for step in steps[..old].iter().filter(|step| Some(**step) != best) {
-            let folder = self.folder(*step);
-            // Without its manifest the folder is no checkpoint, so a removal that is cut short leaves no half of one.
-            let manifest = folder.join(MANIFEST_FILE);
-            fs::remove_file(&manifest).at("remove", &manifest)?;
-            fs::remove_dir_all(&folder).at("remove", &folder)?;
+        let newest = steps.last().copied();
+        let regular: Vec<u64> = steps
+            .iter()
+            .copied()
+            .filter(|step| Some(*step) == newest || step.is_multiple_of(every))
+            .collect();
+        let kept = &regular[regular.len().saturating_sub(keep.max(1))..];
+        for step in steps.iter().filter(|step| Some(**step) != best && !kept.contains(step)) {
+            remove(&self.folder(*step))?;
         }
         Ok(())
     }
@@ -203,7 +275,7 @@ impl Checkpoints {
 
     fn put_in_place(&self, partial: &Path, folder: &Path) -> Result<(), TrainerError> {
         if folder.exists() {
-            // Only a folder that is no checkpoint, or one of an abandoned continuation, can be here.
+            // A checkpoint of the same step in another state: evaluated since.
             fs::remove_dir_all(folder).at("replace", folder)?;
         }
         fs::rename(partial, folder).at("write", folder)?;
@@ -219,12 +291,13 @@ impl Checkpoints {
         Ok(())
     }
 
-    fn folder(&self, step: u64) -> PathBuf {
+    /// Where the checkpoint of `step` is, if there is one.
+    pub(crate) fn folder(&self, step: u64) -> PathBuf {
         self.run.join("checkpoints").join(name_of(step))
     }
 
-    /// Steps of the whole checkpoints, ascending.
-    fn steps(&self) -> Result<Vec<u64>, TrainerError> {
+    /// Steps of the checkpoints, ascending.
+    pub(crate) fn steps(&self) -> Result<Vec<u64>, TrainerError> {
         let folder = self.run.join("checkpoints");
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -233,14 +306,31 @@ impl Checkpoints {
         let mut steps = Vec::new();
         for entry in entries {
             let path = entry.at("read", &folder)?.path();
-            let step = path.file_name().and_then(|name| name.to_str()?.strip_prefix("step-")?.parse().ok());
-            if let Some(step) = step.filter(|_| path.join(MANIFEST_FILE).is_file()) {
+            if let Some(step) = step_of(&path).filter(|_| path.join(MANIFEST_FILE).is_file()) {
                 steps.push(step);
             }
         }
         steps.sort_unstable();
         Ok(steps)
     }
+}
+
+/// The number of a folder called as [`name_of`] has it.
+fn step_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
+}
+
+/// Removes a checkpoint, or what is left of one.
+fn remove(folder: &Path) -> Result<(), TrainerError> {
+    // Without its manifest the folder is no checkpoint, so a removal that is cut short leaves no half of one.
+    let manifest = folder.join(MANIFEST_FILE);
+    match fs::remove_file(&manifest) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).at("remove", &manifest)?;
+        }
+        _ => {}
+    }
+    Ok(fs::remove_dir_all(folder).at("remove", folder)?)
 }
 
 /// `step-000200`.
@@ -260,13 +350,18 @@ fn hashes_of(folder: &Path) -> Result<BTreeMap<String, String>, TrainerError> {
 
 /// Writes `value` as JSON that a person can read, whole or not at all.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainerError> {
+    Ok(files::write_whole(path, &to_json(path, value)?)?)
+}
+
+/// The bytes that [`write_json`] writes to `path`.
+pub(crate) fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, TrainerError> {
     let unreadable = |error: serde_json::Error| TrainerError::Unreadable {
         file: path.to_owned(),
         problem: error.to_string(),
     };
-    let mut text = serde_json::to_string_pretty(value).map_err(unreadable)?;
-    text.push('\n');
-    Ok(files::write_whole(path, text.as_bytes())?)
+    let mut text = serde_json::to_vec_pretty(value).map_err(unreadable)?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// Reads one of our JSON files, refusing another `format` before anything else is looked at.

@@ -15,14 +15,18 @@ fn write(checkpoints: &Checkpoints, state: &State) -> PathBuf {
         .expect("written")
 }
 
+fn newest(checkpoints: &Checkpoints) -> Option<Checkpoint> {
+    checkpoints.newest().expect("readable").checkpoint
+}
+
 #[test]
 fn what_is_written_is_read_back_and_pointed_at() {
     let run = tempfile::tempdir().expect("a folder");
     let checkpoints = Checkpoints::of(run.path());
-    assert_eq!(checkpoints.last().expect("readable"), None);
+    assert_eq!(newest(&checkpoints), None);
     write(&checkpoints, &state(0, Some(0)));
     let folder = write(&checkpoints, &state(20, Some(0)));
-    let last = checkpoints.last().expect("readable").expect("there");
+    let last = newest(&checkpoints).expect("there");
     assert_eq!(last, Checkpoint { folder, state: state(20, Some(0)) });
     let link = |name: &str| fs::read_link(run.path().join(name)).expect("a link");
     assert_eq!(link("last"), Path::new("checkpoints/step-000020"));
@@ -36,8 +40,45 @@ fn pruning_keeps_the_newest_and_the_best() {
     for step in 0..6 {
         write(&checkpoints, &state(step, Some(1)));
     }
-    checkpoints.prune(2, Some(1)).expect("removed");
+    checkpoints.prune(2, 1, Some(1)).expect("removed");
     assert_eq!(checkpoints.steps().expect("readable"), [1, 4, 5]);
+}
+
+/// Whatever else was saved on the way, the same steps are left.
+#[test]
+fn a_stop_leaves_no_checkpoint_behind() {
+    for extra in [&[][..], &[1], &[13, 27], &[9, 11, 19, 21, 29, 31]] {
+        let run = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::of(run.path());
+        let mut steps: Vec<u64> = [0, 10, 20, 30, 33].into_iter().chain(extra.iter().copied()).collect();
+        steps.sort_unstable();
+        for step in steps {
+            write(&checkpoints, &state(step, Some(0)));
+            checkpoints.prune(3, 10, Some(0)).expect("removed");
+        }
+        assert_eq!(checkpoints.steps().expect("readable"), [0, 20, 30, 33], "{extra:?}");
+    }
+}
+
+#[test]
+fn halves_and_later_ones_go_when_a_run_goes_on() {
+    let run = tempfile::tempdir().expect("a folder");
+    let checkpoints = Checkpoints::of(run.path());
+    for step in [0, 2, 4, 6] {
+        write(&checkpoints, &state(step, Some(0)));
+    }
+    fs::remove_file(checkpoints.folder(0).join(MANIFEST_FILE)).expect("removed");
+    fs::write(checkpoints.folder(6).join("a.bin"), b"b").expect("written");
+    fs::create_dir(run.path().join("checkpoints/.step-000008.partial")).expect("made");
+    let found = checkpoints.newest().expect("readable");
+    assert_eq!(found.checkpoint.as_ref().expect("whole").state.step, 4);
+    assert!(matches!(found.damaged.as_slice(), [(6, TrainerError::Altered { .. })]));
+    assert_eq!(checkpoints.whole_steps().expect("readable"), [2, 4]);
+    checkpoints.restore(&state(4, Some(2))).expect("restored");
+    assert_eq!(fs::read_dir(run.path().join("checkpoints")).expect("there").count(), 2);
+    let link = |name: &str| fs::read_link(run.path().join(name)).expect("a link");
+    assert_eq!(link("last"), Path::new("checkpoints/step-000004"));
+    assert_eq!(link("best"), Path::new("checkpoints/step-000002"));
 }
 
 #[test]
@@ -47,10 +88,10 @@ fn a_folder_without_a_manifest_is_not_a_checkpoint() {
     write(&checkpoints, &state(1, None));
     let second = write(&checkpoints, &state(2, None));
     fs::remove_file(second.join(MANIFEST_FILE)).expect("removed");
-    assert_eq!(checkpoints.last().expect("readable").expect("the first").state.step, 1);
+    assert_eq!(newest(&checkpoints).expect("the first").state.step, 1);
     assert!(matches!(Checkpoint::open(&second), Err(TrainerError::NotACheckpoint { .. })));
     write(&checkpoints, &state(2, None));
-    assert_eq!(checkpoints.last().expect("readable").expect("replaced").state.step, 2);
+    assert_eq!(newest(&checkpoints).expect("replaced").state.step, 2);
 }
 
 #[test]
@@ -59,9 +100,13 @@ fn altered_files_and_unknown_formats_are_refused() {
     let checkpoints = Checkpoints::of(run.path());
     let folder = write(&checkpoints, &state(1, None));
     fs::write(folder.join("a.bin"), b"b").expect("written");
-    assert!(matches!(checkpoints.last(), Err(TrainerError::Altered { .. })));
+    let error = checkpoints.newest().expect_err("none is whole");
+    assert!(
+        matches!(error, TrainerError::NoneWhole { .. }) && error.to_string().contains("a.bin"),
+        "{error}"
+    );
     fs::write(folder.join(MANIFEST_FILE), "{\"format\": 2, \"files\": {}}").expect("written");
-    let error = checkpoints.last().expect_err("another format");
+    let error = checkpoints.newest().expect_err("another format");
     assert!(error.to_string().ends_with("expected `format` 1, found 2"), "{error}");
 }
 
@@ -75,7 +120,7 @@ fn a_failed_write_leaves_nothing_and_the_one_before() {
     };
     checkpoints.write(&state(2, None), failing).expect_err("fails");
     assert_eq!(fs::read_dir(run.path().join("checkpoints")).expect("there").count(), 1);
-    assert_eq!(checkpoints.last().expect("readable").expect("there").state.step, 1);
+    assert_eq!(newest(&checkpoints).expect("there").state.step, 1);
 }
 
 #[test]

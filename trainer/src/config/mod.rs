@@ -17,6 +17,7 @@ mod tree;
 mod write;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use meanings::meaning;
@@ -214,6 +215,24 @@ pub struct OutputSection {
     pub dir: PathBuf,
 }
 
+/// A key that stands otherwise in two configurations. Values are TOML; none where the key is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// With its section.
+    pub key: String,
+    /// What it was.
+    pub was: Option<String>,
+    /// What it is.
+    pub is: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+        write!(out, "`{}` was {}, is {}", self.key, said(&self.was), said(&self.is))
+    }
+}
+
 impl Config {
     /// Reads a file and lays the `--set` arguments over it.
     ///
@@ -256,15 +275,19 @@ impl Config {
         write::to_toml(self)
     }
 
-    /// What differs from `began`, as `key: began with X, now Y`, whatever `[output]` says.
+    /// What differs from `began`, in words, whatever `[output]` says.
     pub fn differences(&self, began: &Self) -> Vec<String> {
+        self.changes(began).iter().map(ToString::to_string).collect()
+    }
+
+    /// What differs from `began`, key by key, whatever `[output]` says.
+    pub fn changes(&self, began: &Self) -> Vec<Change> {
         let (now, began) = (self.without_output().lines(), began.without_output().lines());
         let keys: std::collections::BTreeSet<&String> = began.keys().chain(now.keys()).collect();
-        let said = |lines: &BTreeMap<String, String>, key: &str| {
-            lines.get(key).cloned().unwrap_or_else(|| "nothing".to_owned())
-        };
         let differing = keys.into_iter().filter(|key| began.get(*key) != now.get(*key));
-        differing.map(|key| format!("`{key}` was {}, is {}", said(&began, key), said(&now, key))).collect()
+        differing
+            .map(|key| Change { key: key.clone(), was: began.get(key).cloned(), is: now.get(key).cloned() })
+            .collect()
     }
 
     /// The configuration with an empty `output.dir`: all that can change a number.

@@ -1,12 +1,20 @@
 //! Loss, perplexity and token accuracy on held-out rows.
 
 use rtune_data::{Example, PackedRow, pack};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::FORMAT;
 use crate::engine::Engine;
 use crate::loss::LossSum;
 use crate::metrics::EvaluationLine;
+
+/// The folder of evaluations in a run folder.
+pub(crate) const EVALUATIONS: &str = "eval";
+
+/// The file of the evaluation after `step` steps.
+pub(crate) fn file_of(step: u64) -> String {
+    format!("step-{step:06}.json")
+}
 
 /// The rows of an evaluation, packed once for all of a run.
 #[derive(Clone, Debug)]
@@ -16,7 +24,7 @@ pub struct ValidationSet {
 }
 
 /// What `eval/step-NNNNNN.json` holds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// [`FORMAT`].
     pub format: u64,
@@ -44,14 +52,22 @@ impl ValidationSet {
         Some(Self { rows: pack(&references, capacity_tokens), examples: examples.len() })
     }
 
-    /// Evaluates after `step` steps; `progress` is called with (packed rows done, packed rows in all).
-    pub fn evaluate(&self, engine: &Engine, step: u64, progress: &mut dyn FnMut(usize, usize)) -> Evaluation {
+    /// Evaluates after `step` steps; `go_on` is asked before each packed row with (rows done, rows in all). `None` if it
+    /// said no.
+    pub fn evaluate(
+        &self,
+        engine: &Engine,
+        step: u64,
+        go_on: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Option<Evaluation> {
         let mut sum = LossSum::default();
         for (index, row) in self.rows.iter().enumerate() {
-            progress(index, self.rows.len());
+            if !go_on(index, self.rows.len()) {
+                return None;
+            }
             sum += engine.score(row);
         }
-        Evaluation {
+        Some(Evaluation {
             format: FORMAT,
             step,
             rows: self.examples,
@@ -59,7 +75,7 @@ impl ValidationSet {
             validation_loss_nats: sum.mean_nats(),
             perplexity: sum.perplexity(),
             token_accuracy: sum.token_accuracy(),
-        }
+        })
     }
 }
 

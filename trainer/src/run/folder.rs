@@ -4,19 +4,24 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{Checkpoint, Checkpoints};
-use crate::config::{Config, SaveActivations};
+use crate::checkpoint::{Best, Checkpoint, Checkpoints, Newest, State, read_json};
+use crate::config::Config;
 use crate::error::TrainerError;
+use crate::evaluate::perplexity::{EVALUATIONS, Evaluation, file_of};
 use crate::files::{self, At, FileError};
+use crate::inputs::{Inputs, REPORT_FILE};
 use crate::lock::{LOCK_FILE, RunLock};
+use crate::manifest::Manifest;
 
-const CONFIG_FILE: &str = "config.toml";
+/// The configuration as resolved.
+pub(crate) const CONFIG_FILE: &str = "config.toml";
 
 /// A run folder that this process holds.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     pub(crate) path: PathBuf,
-    pub(crate) last: Option<Checkpoint>,
+    /// Where to go on, where the run is to be resumed.
+    pub(crate) newest: Newest,
     _lock: RunLock,
 }
 
@@ -58,37 +63,65 @@ fn check_contents(folder: &Path, resume: bool) -> Result<(), TrainerError> {
 
 /// The lock, and what a process that was killed had begun to write.
 fn is_debris(name: &std::ffi::OsStr) -> bool {
-    let name = name.to_string_lossy();
-    name == LOCK_FILE || (name.starts_with('.') && name.ends_with(".partial"))
+    name == LOCK_FILE || files::is_begun(name)
 }
 
 impl RunFolder {
     /// Makes and locks the folder, and finds the checkpoint to go on from, if it is to `resume`.
     ///
     /// # Errors
-    /// As [`check_folder`] and [`Checkpoint::open`].
+    /// As [`check_folder`] and [`Checkpoints::newest`].
     pub(crate) fn open(path: &Path, resume: bool) -> Result<Self, TrainerError> {
         fs::create_dir_all(path).at("create", path)?;
         let lock = RunLock::take(path)?;
         check_contents(path, resume)?;
-        let last = if resume { Checkpoints::of(path).last()? } else { None };
-        Ok(Self { path: path.to_owned(), last, _lock: lock })
+        let newest = if resume { Checkpoints::of(path).newest()? } else { Newest::default() };
+        Ok(Self { path: path.to_owned(), newest, _lock: lock })
+    }
+
+    /// Writes down what the run is made of. The configuration comes last: it is what a run is told by.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`].
+    pub(crate) fn write_down(
+        &self,
+        config: &Config,
+        manifest: &Manifest,
+        inputs: &Inputs,
+    ) -> Result<(), TrainerError> {
+        manifest.write(&self.path)?;
+        files::write_whole(&self.path.join(REPORT_FILE), &inputs.report()?)?;
+        Ok(files::write_whole(&self.path.join(CONFIG_FILE), config.to_toml().as_bytes())?)
+    }
+
+    /// Makes the folder what it was right after `state` was saved, as far as a killed process left it otherwise.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`] when something cannot be removed.
+    pub(crate) fn restore(&self, state: &State) -> Result<(), TrainerError> {
+        Checkpoints::of(&self.path).restore(state)?;
+        files::remove_begun(&self.path)?;
+        Ok(files::remove_begun(&self.path.join(EVALUATIONS))?)
     }
 
     /// Removes evaluations of later steps than `step`, or all for `None`: they will be done again.
     ///
     /// # Errors
     /// [`TrainerError::File`] when a file cannot be removed.
-    pub(crate) fn forget_evaluations_after(&self, step: Option<u64>) -> Result<(), TrainerError> {
-        let folder = self.path.join("eval");
+    pub(crate) fn forget_evaluations_after(
+        &self,
+        step: Option<u64>,
+        manifest: &mut Manifest,
+    ) -> Result<(), TrainerError> {
+        manifest.evaluations.retain(|name, _| step_of(name) <= step);
+        let folder = self.path.join(EVALUATIONS);
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             entries => entries.at("read", &folder)?,
         };
         for entry in entries {
             let path = entry.at("read", &folder)?.path();
-            let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let of: Option<u64> = name.strip_prefix("step-").and_then(|number| number.parse().ok());
+            let of = path.file_name().and_then(|name| step_of(&name.to_string_lossy()));
             if of.is_some() && of > step {
                 fs::remove_file(&path).at("remove", &path)?;
             }
@@ -96,38 +129,42 @@ impl RunFolder {
         Ok(())
     }
 
-    /// The configuration to run: that of the folder where a run goes on, else `resolved`, which is written down.
+    /// Where the best checkpoint is damaged or gone, makes the best of those that are whole the best, and says so.
     ///
     /// # Errors
-    /// [`TrainerError::OtherConfig`] where a run goes on and `written`, the user's, says something else.
-    pub(crate) fn settle(&self, written: &Config, resolved: Config) -> Result<Config, TrainerError> {
-        let path = self.path.join(CONFIG_FILE);
-        if self.last.is_none() {
-            files::write_whole(&path, resolved.to_toml().as_bytes())?;
-            return Ok(resolved);
-        }
-        let began = Config::load(&path, &[])?;
-        let mut now = resolved;
-        if written.train.save_activations == SaveActivations::Auto {
-            // What memory happens to be free must not change a run that goes on.
-            now.train.save_activations = began.train.save_activations;
-        }
-        let differences = now.differences(&began);
-        if differences.is_empty() {
-            return Ok(now);
-        }
-        Err(TrainerError::OtherConfig { folder: self.path.clone(), differences: differences.join(", ") })
+    /// [`TrainerError::File`] when a file cannot be read.
+    pub(crate) fn settle_best(&self, state: &mut State) -> Result<Option<String>, TrainerError> {
+        let Some(best) = &state.best else { return Ok(None) };
+        let checkpoints = Checkpoints::of(&self.path);
+        let problem = match Checkpoint::open(&checkpoints.folder(best.step)) {
+            Ok(_) => return Ok(None),
+            Err(error @ TrainerError::File(_)) => return Err(error),
+            Err(error) => error,
+        };
+        let whole = checkpoints.whole_steps()?.into_iter().filter(|step| *step <= state.step);
+        let measured = whole.filter_map(|step| {
+            let evaluation: Evaluation = read_json(&self.path.join(EVALUATIONS).join(file_of(step))).ok()?;
+            Some(Best { step, validation_loss_nats: evaluation.validation_loss_nats })
+        });
+        let next =
+            measured.min_by(|one, other| one.validation_loss_nats.total_cmp(&other.validation_loss_nats));
+        let instead = next.as_ref().map_or("the next evaluation decides anew".to_owned(), |next| {
+            format!("that of step {} is the best now", next.step)
+        });
+        let said = format!("the best checkpoint, of step {}, is lost: {problem}; {instead}", best.step);
+        state.best = next;
+        Ok(Some(said))
     }
+}
+
+/// The step of a file such as `step-000200.json`.
+fn step_of(name: &str) -> Option<u64> {
+    name.strip_prefix("step-")?.strip_suffix(".json")?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn config(extra: &str) -> Config {
-        let text = format!("[model]\nbase='m'\n[data]\ntrain='t'\n[output]\ndir='r'\n{extra}\n");
-        Config::parse("c.toml", &text, &[]).expect("valid")
-    }
 
     #[test]
     fn folders_are_refused_for_what_is_in_them() {
@@ -149,18 +186,37 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_goes_on_keeps_its_plan_and_refuses_another() {
+    fn a_lost_best_gives_way_to_the_best_that_is_left() {
         let home = tempfile::tempdir().expect("a folder");
-        let mut folder = RunFolder::open(home.path(), false).expect("empty");
-        let begun = config("[train]\nsave-activations='input-only'");
-        folder.settle(&begun, begun.clone()).expect("written");
-        let state = crate::checkpoint::State::start();
-        folder.last = Some(Checkpoint { folder: home.path().to_owned(), state });
-        let automatic = config("");
-        let resolved = config("[train]\nsave-activations='all'");
-        assert_eq!(folder.settle(&automatic, resolved).expect("the same"), begun);
-        let other = config("[train]\nsave-activations='input-only'\nseed=1");
-        let error = folder.settle(&other, other.clone()).expect_err("another seed");
-        assert!(error.to_string().ends_with("configuration: `train.seed` was 0, is 1"), "{error}");
+        let folder = RunFolder::open(home.path(), false).expect("empty");
+        let checkpoints = Checkpoints::of(home.path());
+        fs::create_dir(home.path().join(EVALUATIONS)).expect("made");
+        for (step, loss) in [(0, 3.0), (2, 1.0), (4, 1.5), (6, 1.25)] {
+            let best = Some(Best { step: step.min(2), validation_loss_nats: loss });
+            let state = State { step, best, ..State::start() };
+            checkpoints.write(&state, |_| Ok::<(), TrainerError>(())).expect("written");
+            let evaluation = Evaluation {
+                format: crate::checkpoint::FORMAT,
+                step,
+                rows: 1,
+                supervised_tokens: 1,
+                validation_loss_nats: loss,
+                perplexity: 1.0,
+                token_accuracy: 0.5,
+            };
+            let path = home.path().join(EVALUATIONS).join(file_of(step));
+            crate::checkpoint::write_json(&path, &evaluation).expect("written");
+        }
+        let best = Best { step: 2, validation_loss_nats: 1.0 };
+        let mut state = State { step: 4, best: Some(best), ..State::start() };
+        assert_eq!(folder.settle_best(&mut state).expect("readable"), None);
+        fs::remove_dir_all(checkpoints.folder(2)).expect("removed");
+        let said = folder.settle_best(&mut state).expect("readable").expect("lost");
+        assert!(said.contains("step 2, is lost") && said.contains("step 4 is the best now"), "{said}");
+        assert_eq!(state.best, Some(Best { step: 4, validation_loss_nats: 1.5 }), "6 is not done yet");
+        fs::remove_dir_all(home.path().join(EVALUATIONS)).expect("removed");
+        fs::remove_dir_all(checkpoints.folder(4)).expect("removed");
+        folder.settle_best(&mut state).expect("readable").expect("lost again");
+        assert_eq!(state.best, None);
     }
 }

@@ -1,35 +1,39 @@
 //! A run, from prepared inputs to its last checkpoint.
 
+mod continuation;
 mod folder;
 mod observer;
 mod order;
 mod session;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rtune_data::Example;
 use rtune_models::Decoder;
 
 use crate::adapter;
-use crate::checkpoint::{self, Checkpoints, State};
-use crate::config::{Config, LoraSection};
+use crate::checkpoint::{Checkpoint, Checkpoints, State};
+use crate::config::Config;
 use crate::dist::Collective;
 use crate::engine::Engine;
 use crate::error::TrainerError;
-use crate::evaluate::perplexity::ValidationSet;
+use crate::evaluate::perplexity::{ValidationSet, file_of};
 use crate::inputs::Inputs;
-use crate::manifest::{self, Environment, Manifest, Program};
-use crate::metrics::Metrics;
+use crate::manifest::{Environment, Manifest, Program};
+use crate::metrics::{Line, Metrics};
 use crate::optimizer::Optimizer;
 use crate::plan;
+use crate::spikes::Spikes;
 use crate::subject::quantization;
+use continuation::GoingOn;
 use folder::RunFolder;
-use order::Order;
 use session::Session;
 
+pub use continuation::{CONTINUATION_RULES, Rule};
+pub(crate) use folder::CONFIG_FILE;
 pub use folder::check_folder;
 pub use observer::{Event, Observer, Ready};
+pub(crate) use order::Order;
 
 /// How a run is to be started.
 #[derive(Clone, Debug)]
@@ -65,28 +69,34 @@ pub fn train(
     collective: &mut dyn Collective,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainerError> {
-    let folder = RunFolder::open(&config.output.dir, options.resume)?;
-    let resolved =
-        folder.settle(config, plan::resolve(config, &inputs.base.config, inputs.longest_tokens()))?;
-    write_manifest(&resolved, inputs, options, &folder)?;
-    let order = Order::new(&inputs.prepared.train, &resolved.train, resolved.data.shuffle);
-    let state = folder.last.as_ref().map_or_else(State::start, |last| last.state.clone());
-    if folder.last.is_some() && state.step >= order.total {
+    let mut folder = RunFolder::open(&config.output.dir, options.resume)?;
+    let resolved = plan::resolve(config, &inputs.base.config, inputs.longest_tokens());
+    let Begun { config, manifest, state, resumed } = match folder.newest.checkpoint.take() {
+        None => begin(&folder, resolved, inputs, options)?,
+        Some(last) => go_on(&folder, last, config, resolved, inputs, options, observer)?,
+    };
+    let order = Order::new(&inputs.prepared.train, &config.train, config.data.shuffle);
+    let is_measured =
+        inputs.prepared.validation.is_empty() || manifest.evaluations.contains_key(&file_of(state.step));
+    if resumed.is_some() && state.step >= order.total && is_measured {
         return Ok(Outcome::WasComplete(state));
     }
-    let resumed = folder.last.as_ref().map(|last| last.folder.as_path());
     let mut load = |done, total| observer.on(Event::Loading { done, total });
     let base = &inputs.base;
-    let mut decoder = Decoder::load(&base.config, base.weights.as_ref(), quantization(&resolved), &mut load)?;
-    let (shape, parameters) = adapter::attach(&mut decoder, &resolved, resumed)?;
-    let policy = plan::policy(resolved.train.save_activations);
-    let engine = Engine::new(decoder, parameters, policy, resolved.train.micro_batch_tokens);
-    let mut optimizer = Optimizer::new(&resolved.train, engine.parameters().flat().len());
-    if let Some(folder) = resumed {
+    let mut decoder = Decoder::load(&base.config, base.weights.as_ref(), quantization(&config), &mut load)?;
+    if observer.stop_requested() {
+        // Nothing was computed, so there is nothing to save.
+        return Ok(Outcome::Stopped(state));
+    }
+    let (shape, parameters) = adapter::attach(&mut decoder, &config, resumed.as_deref())?;
+    let policy = plan::policy(config.train.save_activations);
+    let engine = Engine::new(decoder, parameters, policy, config.train.micro_batch_tokens);
+    let mut optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
+    if let Some(folder) = &resumed {
         optimizer.restore(folder, &engine.slices())?;
     }
     let rows: &[Example] = &inputs.prepared.train;
-    let validation = ValidationSet::new(&inputs.prepared.validation, resolved.train.micro_batch_tokens);
+    let validation = ValidationSet::new(&inputs.prepared.validation, config.train.micro_batch_tokens);
     observer.on(Event::Ready(&Ready {
         trainable: engine.parameters().flat().len(),
         parameters: engine.parameters().flat().len() + engine.decoder().parameter_count(),
@@ -96,14 +106,15 @@ pub fn train(
         step: state.step,
         steps: order.total,
     }));
-    // Before the base is evaluated nothing has been measured that counts.
-    let measured = (state.step > 0 || state.best.is_some()).then_some(state.step);
-    folder.forget_evaluations_after(measured)?;
+    let (metrics, kept) = Metrics::open(&folder.path, measured(&state))?;
     let session = Session {
-        metrics: Metrics::open(&folder.path, measured)?,
+        metrics,
+        spikes: Spikes::after(kept.iter().filter_map(Line::train_loss_nats)),
+        base_nats: kept.first().and_then(Line::validation_loss_nats),
         checkpoints: Checkpoints::of(&folder.path),
         run: &folder.path,
-        config: &resolved,
+        config: &config,
+        manifest,
         shape,
         rows,
         validation,
@@ -117,44 +128,59 @@ pub fn train(
     session.run()
 }
 
-/// Writes what the run is made of, or, where it goes on, compares it with what it was made of.
-fn write_manifest(
-    config: &Config,
-    inputs: &Inputs,
-    options: &RunOptions,
-    folder: &RunFolder,
-) -> Result<(), TrainerError> {
-    let tokenizer = inputs.base.tokenizer.to_string(false).map_err(|error| TrainerError::Unreadable {
-        file: inputs.base_path.clone(),
-        problem: format!("the tokenizer cannot be written down: {error}"),
-    })?;
-    let data: Vec<&PathBuf> = inputs.prepared.files.iter().map(|(path, _)| path).collect();
-    let manifest = Manifest {
-        format: checkpoint::FORMAT,
-        base: manifest::hashes_by_name(inputs.base.files.iter())?,
-        tokenizer: crate::files::sha256_of(tokenizer.as_bytes()),
-        template: crate::files::sha256_of(inputs.template.source().as_bytes()),
-        data: manifest::hashes_by_name(data.into_iter())?,
-        prepared_rows: manifest::hash_of_rows(&inputs.prepared),
-        initial_adapter: initial_adapter(&config.lora)?,
-        config: crate::files::sha256_of(config.without_output().to_toml().as_bytes()),
-        program: options.program.clone(),
-        device: "cpu".to_owned(),
-        seed: config.train.seed,
-        environment: options.environment.clone(),
-    };
-    if folder.last.is_some() {
-        return manifest.check_unchanged(&folder.path);
-    }
-    checkpoint::write_json(&folder.path.join("data-report.json"), &inputs.prepared.report)?;
-    manifest.write(&folder.path)
+/// What a run goes into its loop with.
+struct Begun {
+    config: Config,
+    manifest: Manifest,
+    state: State,
+    resumed: Option<PathBuf>,
 }
 
-/// Hashes of the adapter that a run starts from; none for fresh ones.
-fn initial_adapter(lora: &LoraSection) -> Result<BTreeMap<String, String>, TrainerError> {
-    let LoraSection::From(folder) = lora else { return Ok(BTreeMap::new()) };
-    // The adapter was copied into the first checkpoint: a run that goes on no longer needs it.
-    let there = |path: &PathBuf| path.is_file();
-    let files = ["adapter_config.json", "adapter_model.safetensors"].map(|name| Path::new(folder).join(name));
-    manifest::hashes_by_name(files.iter().filter(|path| there(path)))
+fn begin(
+    folder: &RunFolder,
+    config: Config,
+    inputs: &Inputs,
+    options: &RunOptions,
+) -> Result<Begun, TrainerError> {
+    let mut manifest = Manifest::of(&config, inputs, options)?;
+    // A run that died before its first checkpoint may have left some.
+    folder.forget_evaluations_after(None, &mut manifest)?;
+    folder.write_down(&config, &manifest, inputs)?;
+    Ok(Begun { config, manifest, state: State::start(), resumed: None })
+}
+
+fn go_on(
+    folder: &RunFolder,
+    last: Checkpoint,
+    written: &Config,
+    resolved: Config,
+    inputs: &Inputs,
+    options: &RunOptions,
+    observer: &mut dyn Observer,
+) -> Result<Begun, TrainerError> {
+    let mut state = last.state;
+    let going = continuation::go_on(&folder.path, &state, written, resolved, inputs, options)?;
+    // Until here nothing was written: a run that is refused is left as it was.
+    for (step, problem) in &folder.newest.damaged {
+        observer.on(Event::Warning(&format!(
+            "the checkpoint of step {step} is damaged: {problem}; going on from that of step {}",
+            state.step
+        )));
+    }
+    if let Some(said) = folder.settle_best(&mut state)? {
+        observer.on(Event::Warning(&said));
+    }
+    going.notes.iter().for_each(|note| observer.on(Event::Note(note)));
+    let GoingOn { config, mut manifest, .. } = going;
+    folder.restore(&state)?;
+    let best = state.best.as_ref().map(|best| best.step);
+    Checkpoints::of(&folder.path).prune(config.checkpoint.keep, config.checkpoint.every, best)?;
+    folder.forget_evaluations_after(measured(&state), &mut manifest)?;
+    folder.write_down(&config, &manifest, inputs)?;
+    Ok(Begun { config, manifest, state, resumed: Some(last.folder) })
+}
+
+/// The step up to which measurements count. Before the base is evaluated nothing does.
+fn measured(state: &State) -> Option<u64> {
+    (state.step > 0 || state.best.is_some()).then_some(state.step)
 }

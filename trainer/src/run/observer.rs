@@ -39,6 +39,12 @@ pub enum Event<'a> {
         /// Its folder.
         folder: &'a Path,
     },
+    /// Something that is worth knowing and no fault, such as a change since the run began.
+    Note(&'a str),
+    /// Something that should be looked at, such as a damaged checkpoint or a loss that jumped.
+    Warning(&'a str),
+    /// The run is at its end, and its adapter does nothing: why.
+    Useless(&'a str),
 }
 
 /// The size of a run.
@@ -64,6 +70,6 @@ pub struct Ready {
 pub trait Observer {
     /// Is told of everything, in order.
     fn on(&mut self, event: Event<'_>);
-    /// Asked after every step: whether to save and end now.
+    /// Asked after every step, and between the rows of an evaluation: whether to save and end now.
     fn stop_requested(&self) -> bool;
 }

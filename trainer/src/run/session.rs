@@ -9,16 +9,19 @@ use rtune_kernels::adamw;
 
 use super::order::Order;
 use super::{Event, Observer, Outcome};
-use crate::checkpoint::{Best, Checkpoints, State, write_json};
+use crate::checkpoint::{Best, Checkpoints, State, to_json};
 use crate::config::Config;
 use crate::dist::Collective;
 use crate::engine::Engine;
 use crate::error::TrainerError;
-use crate::evaluate::perplexity::ValidationSet;
-use crate::files::At;
+use crate::evaluate::perplexity::{EVALUATIONS, ValidationSet, file_of};
+use crate::files::{self, At};
+use crate::manifest::Manifest;
 use crate::metrics::{Line, Metrics, StepLine, peak_memory_bytes};
 use crate::optimizer::Optimizer;
 use crate::schedule;
+use crate::spikes::Spikes;
+use crate::useless;
 
 /// Everything of a run that is under way.
 pub(super) struct Session<'a> {
@@ -32,9 +35,24 @@ pub(super) struct Session<'a> {
     pub(super) optimizer: Optimizer,
     pub(super) state: State,
     pub(super) metrics: Metrics,
+    pub(super) manifest: Manifest,
+    pub(super) spikes: Spikes,
+    /// The validation loss before the first step, once it is known.
+    pub(super) base_nats: Option<f64>,
     pub(super) checkpoints: Checkpoints,
     pub(super) collective: &'a mut dyn Collective,
     pub(super) observer: &'a mut dyn Observer,
+}
+
+/// How an evaluation ended.
+#[derive(Clone, Copy, PartialEq)]
+enum Evaluated {
+    /// There is nothing to evaluate on.
+    Nothing,
+    /// It is done; whether it is the best so far.
+    Done { is_best: bool },
+    /// A stop was asked for on the way.
+    Stopped,
 }
 
 impl Session<'_> {
@@ -44,9 +62,10 @@ impl Session<'_> {
     pub(super) fn run(mut self) -> Result<Outcome, TrainerError> {
         if self.state.step == 0 && self.state.best.is_none() {
             self.save()?;
-            if self.evaluate()? {
-                self.save()?;
-            }
+        }
+        // A run that was stopped during an evaluation goes on with it.
+        if self.is_due() && !self.is_evaluated() && !self.evaluate_and_save()? {
+            return Ok(Outcome::Stopped(self.state));
         }
         while self.state.step < self.order.total {
             if self.observer.stop_requested() {
@@ -54,15 +73,34 @@ impl Session<'_> {
                 return Ok(Outcome::Stopped(self.state));
             }
             self.step()?;
-            let step = self.state.step;
-            let is_last = step == self.order.total;
-            let evaluated = is_last || step.is_multiple_of(self.config.eval.every);
-            let is_best = evaluated && self.evaluate()?;
-            if is_last || is_best || step.is_multiple_of(self.config.checkpoint.every) {
-                self.save()?;
+            if !self.evaluate_and_save()? {
+                return Ok(Outcome::Stopped(self.state));
             }
         }
+        self.say_if_useless();
         Ok(Outcome::Complete(self.state))
+    }
+
+    /// Whether this step is one to evaluate after.
+    fn is_due(&self) -> bool {
+        self.state.step == self.order.total || self.state.step.is_multiple_of(self.config.eval.every)
+    }
+
+    fn is_evaluated(&self) -> bool {
+        self.manifest.evaluations.contains_key(&file_of(self.state.step))
+    }
+
+    /// What follows a step: an evaluation and a checkpoint where they are due. False where a stop was asked for.
+    fn evaluate_and_save(&mut self) -> Result<bool, TrainerError> {
+        let evaluated = if self.is_due() { self.evaluate()? } else { Evaluated::Nothing };
+        let step = self.state.step;
+        let is_last = step == self.order.total;
+        // Without its evaluation the step is saved too: that is done first when the run goes on.
+        let is_news = evaluated == Evaluated::Stopped || evaluated == Evaluated::Done { is_best: true };
+        if is_last || is_news || step.is_multiple_of(self.config.checkpoint.every) {
+            self.save()?;
+        }
+        Ok(evaluated != Evaluated::Stopped)
     }
 
     /// One step: the gradient of its rows, one update, one line.
@@ -91,6 +129,7 @@ impl Session<'_> {
         self.state.tokens += tokens;
         self.state.supervised_tokens += sum.supervised_tokens;
         let seconds = began.elapsed().as_secs_f64();
+        let spike = self.spikes.add(sum.mean_nats());
         let line = StepLine {
             step: number,
             epoch,
@@ -102,8 +141,12 @@ impl Session<'_> {
             tokens_per_second: tokens as f64 / seconds,
             peak_memory_bytes: peak_memory_bytes(),
             seconds,
+            loss_spike: spike.is_some(),
         };
         self.observer.on(Event::Step { line: &line, steps: self.order.total });
+        if let Some(spike) = spike {
+            self.observer.on(Event::Warning(&format!("step {number}: {spike}")));
+        }
         Ok(self.metrics.add(&Line::Step(line))?)
     }
 
@@ -127,30 +170,51 @@ impl Session<'_> {
         Err(TrainerError::NotFinite { step: self.state.step + 1, what, value, tensor })
     }
 
-    /// Evaluates, if there is anything to evaluate on; whether it is the best so far.
-    fn evaluate(&mut self) -> Result<bool, TrainerError> {
-        let Some(validation) = &self.validation else { return Ok(false) };
+    /// Evaluates, if there is anything to evaluate on.
+    fn evaluate(&mut self) -> Result<Evaluated, TrainerError> {
+        let Some(validation) = &self.validation else { return Ok(Evaluated::Nothing) };
         let step = self.state.step;
         let observer = &mut *self.observer;
-        let mut progress = |done, total| observer.on(Event::Evaluating { done, total });
-        let evaluation = validation.evaluate(&self.engine, step, &mut progress);
+        let mut go_on = |done, total| {
+            observer.on(Event::Evaluating { done, total });
+            !observer.stop_requested()
+        };
+        let Some(evaluation) = validation.evaluate(&self.engine, step, &mut go_on) else {
+            return Ok(Evaluated::Stopped);
+        };
         let loss = evaluation.validation_loss_nats;
         self.refuse_not_finite("the validation loss", loss)?;
-        let folder = self.run.join("eval");
+        let folder = self.run.join(EVALUATIONS);
         std::fs::create_dir_all(&folder).at("create", &folder)?;
-        write_json(&folder.join(format!("step-{step:06}.json")), &evaluation)?;
+        let path = folder.join(file_of(step));
+        let bytes = to_json(&path, &evaluation)?;
+        files::write_whole(&path, &bytes)?;
+        self.manifest.evaluations.insert(file_of(step), files::sha256_of(&bytes));
+        self.manifest.write(self.run)?;
         let line = evaluation.line();
         self.observer.on(Event::Evaluation(&line));
         self.metrics.add(&Line::Evaluation(line))?;
+        if step == 0 {
+            self.base_nats = Some(loss);
+        }
         let is_best = self.state.best.as_ref().is_none_or(|best| loss < best.validation_loss_nats);
         if is_best {
             self.state.best = Some(Best { step, validation_loss_nats: loss });
         }
-        Ok(is_best)
+        Ok(Evaluated::Done { is_best })
+    }
+
+    fn say_if_useless(&mut self) {
+        let best = self.state.best.as_ref().map(|best| best.validation_loss_nats);
+        let reason = useless::reason(self.engine.parameters(), self.base_nats, best, self.state.step);
+        if let Some(reason) = reason {
+            self.observer.on(Event::Useless(&reason));
+        }
     }
 
     /// Writes a checkpoint, and removes those that are no longer kept.
     fn save(&mut self) -> Result<(), TrainerError> {
+        self.metrics.sync()?;
         let slices = self.engine.slices();
         let folder = self.checkpoints.write(&self.state, |folder| -> Result<(), TrainerError> {
             let linears: Vec<&str> = self.engine.decoder().linears().map(Linear::name).collect();
@@ -158,7 +222,7 @@ impl Session<'_> {
             self.optimizer.save(folder, &slices)
         })?;
         let best = self.state.best.as_ref().map(|best| best.step);
-        self.checkpoints.prune(self.config.checkpoint.keep, best)?;
+        self.checkpoints.prune(self.config.checkpoint.keep, self.config.checkpoint.every, best)?;
         self.observer.on(Event::Saved { step: self.state.step, folder: &folder });
         Ok(())
     }

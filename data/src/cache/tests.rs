@@ -1,0 +1,216 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::options::{Duplicates, OverLong, TrainOn, Validation};
+use crate::template::SpecialTokens;
+use crate::testing::{CHATML, Files, PLAIN, template, tokenizer};
+
+fn row(instruction: &str, output: &str) -> String {
+    format!("{}\n", serde_json::json!({"instruction": instruction, "output": output}))
+}
+
+fn rows(numbers: std::ops::Range<u32>) -> String {
+    numbers.map(|number| row(&format!("say {number}"), &number.to_string())).collect()
+}
+
+/// Files of every role and options that name them.
+fn options(files: &Files) -> PrepareOptions {
+    PrepareOptions {
+        train: vec![files.write("a.jsonl", rows(0..20)), files.write("b.jsonl", rows(20..30))],
+        validation: Validation::Files(vec![files.write("v.jsonl", rows(30..34))]),
+        golden: vec![files.write("g.jsonl", rows(40..42))],
+        ..PrepareOptions::default()
+    }
+}
+
+fn path_of(files: &Files, key: &str) -> PathBuf {
+    files.path(&format!("cache/{key}.{EXTENSION}"))
+}
+
+#[track_caller]
+fn assert_equal(one: &Prepared, other: &Prepared) {
+    assert_eq!(one.train, other.train);
+    assert_eq!(one.validation, other.validation);
+    assert_eq!(one.report, other.report);
+    assert_eq!(one.files, other.files);
+}
+
+#[test]
+fn what_is_read_back_is_what_was_prepared() {
+    let files = Files::new();
+    let cache = PreparationCache::new(files.path("cache"));
+    let mut options = options(&files);
+    let ask = |options: &PrepareOptions| {
+        cache.prepare(options, &template(CHATML), &tokenizer()).expect("it can be used")
+    };
+    for validation in [options.validation.clone(), Validation::None, Validation::Fraction(0.3)] {
+        options.validation = validation;
+        let plain = prepare(&options, &template(CHATML), &tokenizer()).expect("it can be used");
+        let (first, used) = ask(&options);
+        assert!(!used.hit && used.notes.is_empty(), "{used:?}");
+        assert_equal(&first, &plain);
+        let (second, again) = ask(&options);
+        assert!(again.hit && again.notes.is_empty(), "{again:?}");
+        assert_eq!(again.key, used.key);
+        assert_equal(&second, &plain);
+    }
+}
+
+#[test]
+fn everything_that_decides_the_rows_is_in_the_key() {
+    let files = Files::new();
+    let plain = options(&files);
+    let special = template(PLAIN).special().clone();
+    let built = |source: &str, special: &SpecialTokens, date: Option<&str>| {
+        let date = date.map(|date| date.parse().expect("a date"));
+        ChatTemplate::new(source, special.clone(), date).expect("it parses")
+    };
+    let key = |options: &PrepareOptions, template: &ChatTemplate, tokenizer: &Tokenizer| {
+        Key::of(options, template, tokenizer).expect("the files are there").name()
+    };
+    let of = |options: &PrepareOptions| key(options, &template(PLAIN), &tokenizer());
+    assert_eq!(of(&plain), of(&plain.clone()));
+    let mut keys = vec![of(&plain)];
+    let changed = |change: &dyn Fn(&mut PrepareOptions)| {
+        let mut options = plain.clone();
+        change(&mut options);
+        of(&options)
+    };
+    keys.push(changed(&|options| options.train.truncate(1)));
+    keys.push(changed(&|options| options.train.reverse()));
+    keys.push(changed(&|options| options.validation = Validation::None));
+    keys.push(changed(&|options| options.validation = Validation::Fraction(0.1)));
+    keys.push(changed(&|options| options.validation = Validation::Fraction(0.2)));
+    keys.push(changed(&|options| options.golden.clear()));
+    keys.push(changed(&|options| options.max_tokens -= 1));
+    keys.push(changed(&|options| options.over_long = OverLong::Drop));
+    keys.push(changed(&|options| options.over_long = OverLong::TruncatePrompt));
+    keys.push(changed(&|options| options.train_on = TrainOn::Last));
+    keys.push(changed(&|options| options.duplicates = Duplicates::Keep));
+    keys.push(key(&plain, &template(CHATML), &tokenizer()));
+    keys.push(key(&plain, &built(PLAIN, &special, Some("2026-01-31")), &tokenizer()));
+    keys.push(key(&plain, &built(PLAIN, &special, Some("2026-02-01")), &tokenizer()));
+    for name in 0..4 {
+        let mut other = special.clone();
+        let places = [&mut other.bos, &mut other.eos, &mut other.pad, &mut other.unk];
+        *places.into_iter().nth(name).expect("four of them") = Some("<|im_end|>".to_owned());
+        keys.push(key(&plain, &built(PLAIN, &other, None), &tokenizer()));
+    }
+    keys.push(key(
+        &plain,
+        &template(PLAIN).with_variable("enable_thinking", &serde_json::json!(true)),
+        &tokenizer(),
+    ));
+    let mut larger = tokenizer();
+    larger.add_special_tokens([tokenizers::AddedToken::from("<x>", true)]).expect("added");
+    keys.push(key(&plain, &template(PLAIN), &larger));
+    let mut bare = tokenizer();
+    bare.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
+    keys.push(key(&plain, &template(PLAIN), &bare));
+    for name in ["a.jsonl", "b.jsonl", "v.jsonl", "g.jsonl"] {
+        let text = std::fs::read_to_string(files.path(name)).expect("readable");
+        files.write(name, text.replacen("say", "Say", 1));
+        keys.push(of(&plain));
+        files.write(name, text);
+    }
+    assert_eq!(of(&plain), keys[0], "the files are as they were");
+    let distinct: BTreeSet<&String> = keys.iter().collect();
+    assert_eq!(distinct.len(), keys.len(), "{keys:#?}");
+}
+
+#[test]
+fn a_file_that_is_no_good_is_named_and_made_again() {
+    let files = Files::new();
+    let cache = PreparationCache::new(files.path("cache"));
+    let options = options(&files);
+    let ask = || cache.prepare(&options, &template(PLAIN), &tokenizer()).expect("it can be used");
+    let (plain, used) = ask();
+    let path = path_of(&files, &used.key);
+    let whole = std::fs::read(&path).expect("kept");
+    let mut other = options.clone();
+    other.max_tokens = 99;
+    let (_, other) = cache.prepare(&other, &template(PLAIN), &tokenizer()).expect("it can be used");
+    let foreign = std::fs::read(path_of(&files, &other.key)).expect("kept");
+    let mut flipped: Vec<Vec<u8>> = (0..whole.len()).step_by(97).map(|_| whole.clone()).collect();
+    flipped.iter_mut().enumerate().for_each(|(index, bytes)| bytes[index * 97] ^= 1);
+    let mut resealed = whole[..whole.len() - CHECKSUM_BYTES - 4].to_vec();
+    resealed.extend(*blake3::hash(&resealed).as_bytes());
+    let bad: Vec<(Vec<u8>, &str)> = [
+        (Vec::new(), "damaged"),
+        (whole[..40].to_vec(), "damaged"),
+        (whole[..whole.len() - 1].to_vec(), "damaged"),
+        (resealed, "damaged"),
+        (foreign, "another key"),
+    ]
+    .into_iter()
+    .chain(flipped.into_iter().map(|bytes| (bytes, "damaged")))
+    .collect();
+    for (bytes, word) in bad {
+        std::fs::write(&path, bytes).expect("written");
+        let (again, used) = ask();
+        assert!(!used.hit && used.notes.len() == 1 && used.notes[0].contains(word), "{word}: {used:?}");
+        assert_equal(&again, &plain);
+        assert_eq!(std::fs::read(&path).expect("kept"), whole, "it was written again");
+    }
+}
+
+const CHECKSUM_BYTES: usize = 32;
+
+/// BLAKE3 over ids, lines, tokens and supervision of the rows below.
+const PINNED: &str = "d39e17540ea88834d2e6ff8431a4bb1c71fce209d64db0b6be65bbcb20f3fd49";
+
+#[test]
+fn a_cache_that_cannot_be_written_is_a_note() {
+    let files = Files::new();
+    let options = options(&files);
+    files.write("cache", "a file, not a folder");
+    let cache = PreparationCache::new(files.path("cache"));
+    let (_, used) = cache.prepare(&options, &template(PLAIN), &tokenizer()).expect("it can be used");
+    assert!(!used.hit && used.notes.iter().any(|note| note.contains("cannot be written")), "{used:?}");
+}
+
+#[test]
+fn the_oldest_go_and_so_does_what_was_begun() {
+    let files = Files::new();
+    let cache = PreparationCache::new(files.path("cache"));
+    let mut options = options(&files);
+    std::fs::create_dir(files.path("cache")).expect("made");
+    files.write("cache/.x.prepared.1.partial", "half");
+    let mut newest = String::new();
+    for max_tokens in 0..MOST_FILES + 3 {
+        options.max_tokens = 1000 + max_tokens;
+        newest = cache.prepare(&options, &template(PLAIN), &tokenizer()).expect("it can be used").1.key;
+    }
+    let left = std::fs::read_dir(files.path("cache")).expect("there").count();
+    assert_eq!(left, MOST_FILES);
+    assert!(path_of(&files, &newest).is_file());
+}
+
+/// If this fails because rows are made otherwise than before, [`PREPARATION_FORMAT`] goes up and the hash is written anew:
+/// otherwise a cache of an older rtune would be taken for rows of this one.
+#[test]
+fn the_format_goes_up_when_rows_change() {
+    let files = Files::new();
+    let long = row(&"long ".repeat(40), "answer");
+    let turns = ["user", "assistant", "user", "assistant"];
+    let turns = turns.map(|role| serde_json::json!({"role": role, "content": role}));
+    let talk = format!("{}\n", serde_json::json!({"id": "talk", "messages": turns}));
+    let text = rows(0..12) + &rows(3..5) + &long + &talk;
+    let mut options = options(&files);
+    options.train = vec![files.write("pinned.jsonl", text)];
+    options.validation = Validation::Fraction(0.25);
+    options.over_long = OverLong::TruncatePrompt;
+    options.max_tokens = 150;
+    let prepared = prepare(&options, &template(CHATML), &tokenizer()).expect("it can be used");
+    let mut hasher = blake3::Hasher::new();
+    for rows in [&prepared.train, &prepared.validation] {
+        hasher.update(&(rows.len() as u64).to_le_bytes());
+        for row in rows {
+            hasher.update(
+                format!("{} {} {:?} {:?}\n", row.id, row.origin.line, row.tokens, row.supervised).as_bytes(),
+            );
+        }
+    }
+    let pinned = (PREPARATION_FORMAT, hasher.finalize().to_hex().to_string());
+    assert_eq!(pinned, (1, PINNED.to_owned()));
+}

@@ -1,0 +1,312 @@
+//! What may have changed when a run goes on, and what must not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::RunOptions;
+use super::folder::CONFIG_FILE;
+use super::order::Order;
+use crate::checkpoint::State;
+use crate::config::{Change, Config, SaveActivations, Schedule};
+use crate::error::TrainerError;
+use crate::inputs::Inputs;
+use crate::manifest::{Continuation, Manifest};
+use crate::schedule::{learning_rate, warmup_steps};
+
+/// What a change of a key means for a run that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// It decides numbers of steps that are done: the change is refused.
+    Fixed,
+    /// What it leads to decides numbers, and hashes of that are compared.
+    Content,
+    /// The steps that are done stay as they are; the run gets longer or shorter.
+    Length,
+    /// It decides no number that is trained.
+    Free,
+}
+
+/// Every key of a configuration, what a change of it means for a run that goes on, and why.
+pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
+    ("model.base", Rule::Content, "the hashes of the base's files are compared, not its name"),
+    ("model.revision", Rule::Content, "the hashes of the base's files are compared"),
+    ("model.device", Rule::Fixed, "another device gives other bits"),
+    ("quantization.kind", Rule::Fixed, "it decides the base's values"),
+    ("quantization.double", Rule::Fixed, "it decides the base's values"),
+    ("lora.rank", Rule::Fixed, "it decides the shapes of what is trained"),
+    ("lora.alpha", Rule::Fixed, "it scales what is trained"),
+    ("lora.targets", Rule::Fixed, "it decides what is trained"),
+    ("lora.scaling", Rule::Fixed, "it scales what is trained"),
+    ("lora.rank-pattern", Rule::Fixed, "it decides the shapes of what is trained"),
+    ("lora.alpha-pattern", Rule::Fixed, "it scales what is trained"),
+    ("lora.from", Rule::Fixed, "another start is another run"),
+    ("data.train", Rule::Content, "the hashes of files and rows are compared, not the names"),
+    ("data.golden", Rule::Content, "golden rows are not trained on; the rows are compared"),
+    ("data.validation", Rule::Content, "the rows on both sides are compared"),
+    ("data.template", Rule::Content, "the hash of the template is compared"),
+    ("data.template-date", Rule::Content, "the rows are compared"),
+    ("data.max-tokens", Rule::Content, "the rows are compared"),
+    ("data.over-long", Rule::Content, "the rows are compared"),
+    ("data.train-on", Rule::Content, "the rows are compared"),
+    ("data.shuffle", Rule::Fixed, "it decides the order of the rows"),
+    ("data.clean.duplicates", Rule::Content, "the rows are compared"),
+    ("train.epochs", Rule::Length, "the schedule spans the whole run: later steps have other learning rates"),
+    ("train.steps", Rule::Length, "the schedule spans the whole run: later steps have other learning rates"),
+    ("train.rows-per-step", Rule::Fixed, "it decides which rows a step takes"),
+    ("train.tokens-per-step", Rule::Fixed, "it decides which rows a step takes"),
+    ("train.micro-batch-tokens", Rule::Fixed, "sums in other parts have other last bits"),
+    ("train.learning-rate", Rule::Fixed, "it decides every update"),
+    ("train.schedule", Rule::Fixed, "it decides every update"),
+    ("train.min-learning-rate-ratio", Rule::Fixed, "it decides every update"),
+    ("train.warmup", Rule::Fixed, "it decides every update"),
+    ("train.weight-decay", Rule::Fixed, "it decides every update"),
+    ("train.beta1", Rule::Fixed, "it decides every update"),
+    ("train.beta2", Rule::Fixed, "it decides every update"),
+    ("train.epsilon", Rule::Fixed, "it decides every update"),
+    ("train.max-grad-norm", Rule::Fixed, "it decides every update"),
+    ("train.seed", Rule::Fixed, "every draw comes from it"),
+    ("train.save-activations", Rule::Free, "every choice gives the same bits"),
+    ("checkpoint.every", Rule::Free, "it decides when is saved, not what"),
+    ("checkpoint.keep", Rule::Free, "it decides what is kept, not what is in it"),
+    ("eval.every", Rule::Free, "it decides when is measured: `best` is the best of what was"),
+    ("output.dir", Rule::Free, "a run folder may be moved"),
+];
+
+/// The rule of a key as a configuration writes it, where patterns have a name behind their key.
+fn rule_of(written: &str) -> (Rule, &'static str) {
+    let is_it =
+        |key: &str| written.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let found = CONTINUATION_RULES.iter().find(|(key, ..)| is_it(key));
+    // A key without a rule is one that somebody forgot: refusing is the side to err on.
+    found.map_or((Rule::Fixed, "it has no rule"), |(_, rule, reason)| (*rule, *reason))
+}
+
+/// A run that goes on.
+#[derive(Debug)]
+pub(super) struct GoingOn {
+    /// The configuration from here on.
+    pub(super) config: Config,
+    /// The manifest from here on.
+    pub(super) manifest: Manifest,
+    /// What a person should know.
+    pub(super) notes: Vec<String>,
+}
+
+/// Compares what a run would go on with, `resolved` from the user's `written`, with what it began with. Writes nothing.
+///
+/// # Errors
+/// [`TrainerError::OtherConfig`], [`TrainerError::OtherInput`] or [`TrainerError::TooShort`] where that would be
+/// another run; those of reading the run folder.
+pub(super) fn go_on(
+    run: &Path,
+    state: &State,
+    written: &Config,
+    resolved: Config,
+    inputs: &Inputs,
+    options: &RunOptions,
+) -> Result<GoingOn, TrainerError> {
+    let before = Config::load(&run.join(CONFIG_FILE), &[])?;
+    let began = Manifest::read(run)?;
+    let mut config = resolved;
+    if written.train.save_activations == SaveActivations::Auto {
+        // What memory happens to be free must not change a run that goes on.
+        config.train.save_activations = before.train.save_activations;
+    }
+    let changes = config.changes(&before);
+    refuse_fixed(run, &changes)?;
+    let now = Manifest::of(&config, inputs, options)?;
+    refuse_other_inputs(run, &began, &now, &changes)?;
+    let mut said: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    said.extend(other_bytes(&began, &now));
+    if now.device != began.device {
+        said.push(format!(
+            "the device was {}, is {}: the last bits may differ from here on",
+            began.device, now.device
+        ));
+    }
+    if now.program != began.program {
+        let name = |manifest: &Manifest| {
+            let program = &manifest.program;
+            format!("{} {} ({:.12})", program.name, program.version, program.sha256)
+        };
+        said.push(format!("the program was {}, is {}", name(&began), name(&now)));
+    }
+    let mut notes: Vec<String> =
+        said.iter().map(|change| format!("going on after step {}: {change}", state.step)).collect();
+    notes.extend(length_note(run, state, &before, &config, inputs)?);
+    Ok(GoingOn { manifest: continued(began, now, state.step, said), config, notes })
+}
+
+/// The manifest from here on: what is now, with the history of what was.
+fn continued(began: Manifest, now: Manifest, step: u64, changes: Vec<String>) -> Manifest {
+    let mut continuations = began.continuations;
+    let continuation = Continuation { step, changes, config: now.config.clone() };
+    // A process that was killed right after it wrote this comes here again.
+    if !continuation.changes.is_empty() && continuations.last() != Some(&continuation) {
+        continuations.push(continuation);
+    }
+    let mut environment = began.environment;
+    environment.base = now.environment.base;
+    environment.working_directory = now.environment.working_directory;
+    Manifest {
+        continuations,
+        environment,
+        evaluations: began.evaluations,
+        // It was copied into the first checkpoint, and may have gone since.
+        initial_adapter: began.initial_adapter,
+        ..now
+    }
+}
+
+fn refuse_fixed(run: &Path, changes: &[Change]) -> Result<(), TrainerError> {
+    let refused: Vec<String> = changes
+        .iter()
+        .filter_map(|change| match rule_of(&change.key) {
+            (Rule::Fixed, reason) => Some(format!("{change} ({reason})")),
+            _ => None,
+        })
+        .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(TrainerError::OtherConfig { folder: run.to_owned(), differences: refused.join(", ") })
+}
+
+fn refuse_other_inputs(
+    run: &Path,
+    began: &Manifest,
+    now: &Manifest,
+    changes: &[Change],
+) -> Result<(), TrainerError> {
+    let other = |what: String, expected: &str, found: &str| {
+        let (folder, expected, found) = (run.to_owned(), expected.to_owned(), found.to_owned());
+        Err(TrainerError::OtherInput { folder, what, expected, found })
+    };
+    if let Some((name, expected, found)) = first_difference(&began.base, &now.base) {
+        return other(format!("base: `{name}`"), &expected, &found);
+    }
+    for (what, expected, found) in
+        [("tokenizer", &began.tokenizer, &now.tokenizer), ("chat template", &began.template, &now.template)]
+    {
+        if expected != found {
+            return other(what.to_owned(), expected, found);
+        }
+    }
+    if began.prepared_rows == now.prepared_rows {
+        return Ok(());
+    }
+    let because: Vec<String> = changes
+        .iter()
+        .filter(|change| rule_of(&change.key).0 == Rule::Content)
+        .map(ToString::to_string)
+        .collect();
+    if !because.is_empty() {
+        let what = format!("set of rows ({})", because.join(", "));
+        return other(what, &began.prepared_rows, &now.prepared_rows);
+    }
+    match first_difference(&began.data, &now.data) {
+        Some((name, expected, found)) => other(format!("data file `{name}`"), &expected, &found),
+        None => other("set of prepared rows".to_owned(), &began.prepared_rows, &now.prepared_rows),
+    }
+}
+
+/// The first name whose hash differs, with both; none where the same files have other names.
+fn first_difference(
+    began: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Option<(String, String, String)> {
+    let sorted = |files: &BTreeMap<String, String>| {
+        let mut hashes: Vec<String> = files.values().cloned().collect();
+        hashes.sort();
+        hashes
+    };
+    if sorted(began) == sorted(now) {
+        return None;
+    }
+    let said = |files: &BTreeMap<String, String>, name: &str| {
+        files.get(name).cloned().unwrap_or_else(|| "no such file".to_owned())
+    };
+    let names: BTreeSet<&String> = began.keys().chain(now.keys()).collect();
+    let name = names.into_iter().find(|name| began.get(*name) != now.get(*name))?;
+    Some((name.clone(), said(began, name), said(now, name)))
+}
+
+/// Data files of other bytes; the rows are known to be the same.
+fn other_bytes(began: &Manifest, now: &Manifest) -> Option<String> {
+    let (name, expected, found) = first_difference(&began.data, &now.data)?;
+    Some(format!("the data file `{name}` was {expected:.12}, is {found:.12}; the rows are the same"))
+}
+
+/// What becomes of the schedule where the length of the run was changed.
+fn length_note(
+    run: &Path,
+    state: &State,
+    before: &Config,
+    now: &Config,
+    inputs: &Inputs,
+) -> Result<Option<String>, TrainerError> {
+    let total =
+        |config: &Config| Order::new(&inputs.prepared.train, &config.train, config.data.shuffle).total;
+    let (was, is) = (total(before), total(now));
+    if was == is {
+        return Ok(None);
+    }
+    let done = state.step;
+    if is < done {
+        return Err(TrainerError::TooShort { folder: run.to_owned(), done, asked: is });
+    }
+    let train = &now.train;
+    let rate = |total, step| {
+        let warmup = warmup_steps(train.warmup, total);
+        learning_rate(train.learning_rate, train.schedule, warmup, total, step)
+    };
+    let name = match train.schedule {
+        Schedule::Linear => "linear",
+        Schedule::Cosine { .. } => "cosine",
+        Schedule::Constant => "constant",
+    };
+    let mut note = format!("the {name} schedule now spans {is} steps instead of {was}, {done} of them done");
+    if (1..is).contains(&done) {
+        let (next, last) = (rate(is, done), rate(was, done - 1));
+        note += &format!(
+            "; the learning rate goes from {last:.3e} at step {done} to {next:.3e} at step {}",
+            done + 1
+        );
+    }
+    Ok(Some(note))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KEYS;
+
+    #[test]
+    fn every_key_has_one_rule() {
+        let ruled: Vec<&str> = CONTINUATION_RULES.iter().map(|(key, ..)| *key).collect();
+        assert_eq!(ruled, KEYS);
+        assert!(CONTINUATION_RULES.iter().all(|(.., reason)| !reason.is_empty()));
+    }
+
+    #[test]
+    fn a_written_key_finds_its_rule() {
+        assert_eq!(rule_of("train.seed").0, Rule::Fixed);
+        assert_eq!(rule_of("train.epochs").0, Rule::Length);
+        assert_eq!(rule_of("lora.rank-pattern.\"down_proj\"").0, Rule::Fixed);
+        assert_eq!(rule_of("checkpoint.every").0, Rule::Free);
+        assert_eq!(rule_of("checkpoint.everything"), (Rule::Fixed, "it has no rule"));
+    }
+
+    #[test]
+    fn renamed_files_are_the_same_files() {
+        let files = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, hash)| ((*name).to_owned(), (*hash).to_owned())).collect()
+        };
+        let began = files(&[("a", "1"), ("b", "2")]);
+        assert_eq!(first_difference(&began, &files(&[("c", "2"), ("d", "1")])), None);
+        let found = first_difference(&began, &files(&[("a", "1"), ("b", "3")]));
+        assert_eq!(found, Some(("b".to_owned(), "2".to_owned(), "3".to_owned())));
+        let found = first_difference(&began, &files(&[("a", "1")]));
+        assert_eq!(found, Some(("b".to_owned(), "2".to_owned(), "no such file".to_owned())));
+    }
+}
