@@ -40,19 +40,6 @@ fn bar(template: &str, total: u64) -> ProgressBar {
     ProgressStyle::with_template(template).map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
 }
 
-/// A bar for work of which each call says how much is done and how much there is; on a terminal and nowhere else.
-pub(crate) fn counted(label: &'static str) -> impl FnMut(usize, usize) {
-    let mut drawn: Option<ProgressBar> = None;
-    move |done, total| {
-        let bar = drawn.get_or_insert_with(|| bar("{msg} {bar:24} {pos}/{len}", 0).with_message(label));
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-        if done >= total {
-            bar.finish_and_clear();
-        }
-    }
-}
-
 /// Shows a download: a bar for each file, or a line at its begin and its end.
 pub(crate) struct Transfer {
     file: String,
@@ -116,6 +103,17 @@ impl Work {
     pub(crate) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+        }
+    }
+}
+
+/// [`Work`] as a library wants it: called with (done, in all).
+pub(crate) fn counted(what: &str) -> impl FnMut(usize, usize) {
+    let mut work = Work::new(what);
+    move |done, total| {
+        work.show(done, total);
+        if done >= total {
+            work.finish();
         }
     }
 }

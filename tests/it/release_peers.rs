@@ -110,7 +110,7 @@ fn compare_run(
     match quantization(&subject.config) {
         Quantization::None => compare(python, &[&expected, &base, &adapter], &[]),
         // bitsandbytes' AVX-512 kernel dequantises rows that are no multiple of 64 long wrongly (docs/numerics.md).
-        Quantization::Nf4 { .. } if opened.base.config.hidden_size % 64 != 0 => {
+        Quantization::Nf4 { .. } if !opened.base.config.hidden_size.is_multiple_of(64) => {
             println!("adapter on NF4: not compared, since rows are no multiple of 64 long");
         }
         Quantization::Nf4 { double } => {

@@ -57,7 +57,7 @@ pub(crate) fn fits_unpacked(decoder: &Decoder) -> bool {
 
 /// The tokens that end an answer: those that the model names, and the one that the template puts behind every answer,
 /// which is the one that training taught.
-pub(crate) fn stop_tokens(base: &BaseModel, encoder: Option<&Encoder<'_>>) -> Vec<u32> {
+pub fn stop_tokens(base: &BaseModel, encoder: Option<&Encoder<'_>>) -> Vec<u32> {
     let mut tokens = base.config.eos_token_ids.clone();
     tokens.extend(base.special.eos.as_deref().and_then(|eos| base.tokenizer.token_to_id(eos)));
     tokens.extend(encoder.and_then(end_of_turn));
