@@ -15,7 +15,7 @@ use crate::reporter::{say, say_piece};
 pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<u8> {
     let text = prompt_text(&args.prompt)?;
     if text.is_empty() {
-        bail!(BadInput::new("the prompt is empty".to_owned()));
+        bail!(BadInput::new("the prompt is empty"));
     }
     let (_, model) = opened::open(&args.subject)?;
     let speaker = Speaker::new(&model)?;
