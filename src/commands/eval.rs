@@ -110,7 +110,8 @@ fn case_table(report: &GoldenReport) -> Table {
 fn summary_table(report: &GoldenReport) -> Table {
     let mut table = table(if report.tuned.is_some() { vec!["", "base", "tuned"] } else { vec!["", "base"] });
     let percent = |share: f64| format!("{:.1}%", 100.0 * share);
-    let rows: [(&str, &dyn Fn(&Summary) -> String); 5] = [
+    type Figure<'a> = &'a dyn Fn(&Summary) -> String;
+    let rows: [(&str, Figure<'_>); 5] = [
         ("chrF2", &|s| format!("{:.2}", s.chrf)),
         ("answer perplexity", &|s| format!("{:.3}", s.answer_perplexity)),
         ("exact match", &|s| percent(s.exact_match)),

@@ -28,7 +28,7 @@ fn answers(case: &Case, prompts: &[Vec<u32>], limits: &Limits, sampling: &Sampli
         sampler: Sampler::new(sampling, 3),
         document: None,
     };
-    let requests = prompts.iter().map(request).collect();
+    let requests = prompts.iter().map(request);
     let flat = case.parameters.flat();
     generate(&case.decoder, flat, requests, limits, &Arena::new(), &mut |_, _| Go::On).expect("answers")
 }
@@ -134,7 +134,7 @@ fn a_caller_who_has_enough_gets_what_there_is() {
     let case = all().next().expect("a case");
     let request =
         |prompt: Vec<u32>| Request { prompt, sampler: Sampler::new(&Sampling::GREEDY, 0), document: None };
-    let requests = prompts(&case).into_iter().map(request).collect();
+    let requests = prompts(&case).into_iter().map(request);
     let mut seen = 0;
     let mut stop = |_, _| {
         seen += 1;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod engine;
 mod generation;
+mod generation_peers;
 mod gguf;
 mod init;
 mod keys;

@@ -9,11 +9,6 @@ use crate::dist::Collective;
 use crate::loss::{self, LossSum};
 use rtune_adapters::Parameters;
 
-/// The arena may hold half as much again as was ever lent at once. Packed rows differ in length, and each length wants
-/// buffers of its own: without a bound, every new longest row adds a whole set (measured: 2.5 GB grew to 6.8 GB in 78
-/// steps). Giving the free ones back costs page faults, so it is not done for less.
-const HELD_OVER_LENT: f64 = 1.5;
-
 /// Computes losses and gradients. It knows no file, no optimizer and no order of rows.
 #[derive(Debug)]
 pub struct Engine {
@@ -83,7 +78,7 @@ impl Engine {
                 &mut self.gradients,
                 &self.arena,
             );
-            self.give_back_memory();
+            self.arena.give_back();
         }
         collective.sum(&mut self.gradients);
         let mut nats = [sum.nats];
@@ -96,15 +91,8 @@ impl Engine {
     /// The loss of one packed row.
     pub fn score(&self, row: &PackedRow) -> LossSum {
         let sum = loss::evaluate(&self.decoder, self.parameters.flat(), row, &self.arena);
-        self.give_back_memory();
+        self.arena.give_back();
         sum
-    }
-
-    fn give_back_memory(&self) {
-        let usage = self.arena.usage();
-        if usage.held_bytes as f64 > HELD_OVER_LENT * usage.peak_lent_bytes as f64 {
-            self.arena.trim();
-        }
     }
 
     /// The first tensor with a number that is none: among the trained ones, then among their gradients.

@@ -39,6 +39,16 @@ impl LossSum {
     }
 }
 
+impl LossSum {
+    pub(crate) fn of(losses: &[RowLoss]) -> Self {
+        Self {
+            nats: losses.iter().map(|l| l.nats).sum(),
+            supervised_tokens: losses.len() as u64,
+            correct_tokens: losses.iter().filter(|l| l.correct).count() as u64,
+        }
+    }
+}
+
 impl std::ops::AddAssign for LossSum {
     fn add_assign(&mut self, other: Self) {
         self.nats += other.nats;
@@ -64,28 +74,9 @@ pub fn bounds(row: &PackedRow) -> Vec<usize> {
 pub fn evaluate<R: Real>(decoder: &Decoder, parameters: &[R], row: &PackedRow, arena: &Arena<R>) -> LossSum {
     let mut total = LossSum::default();
     for chunk in evaluate_chunks(decoder, parameters, row, arena) {
-        total += sum(&chunk);
+        total += LossSum::of(&chunk);
     }
     total
-}
-
-/// The loss of every document of a packed row, in their order.
-#[must_use]
-pub fn evaluate_documents<R: Real>(
-    decoder: &Decoder,
-    parameters: &[R],
-    row: &PackedRow,
-    arena: &Arena<R>,
-) -> Vec<LossSum> {
-    let losses = evaluate_chunks(decoder, parameters, row, arena).concat();
-    let mut rest = &losses[..];
-    let documents = row.segments.iter().map(|segment| {
-        let (own, behind) =
-            rest.split_at(row.supervised[segment.start..segment.end].iter().filter(|&&s| s).count());
-        rest = behind;
-        sum(own)
-    });
-    documents.collect()
 }
 
 /// The losses of a row's supervised tokens, in the chunks in which their logits were computed.
@@ -141,19 +132,11 @@ pub fn accumulate<R: Real>(
         decoder.logits(normed_cd, &mut logits_cv, arena);
         let mut losses = vec![RowLoss::default(); targets.len()];
         cross_entropy::evaluate_and_differentiate(&mut logits_cv, targets, scale, &mut losses);
-        total += sum(&losses);
+        total += LossSum::of(&losses);
         decoder.logits_backward(&logits_cv, d_normed_cd, arena);
     }
     let d_output_td = decoder.head_backward(&head, &d_normed_nd, row.tokens.len(), arena);
     drop((head, d_normed_nd));
     decoder.backward(parameters, &view, forward, d_output_td, gradients, arena);
     total
-}
-
-fn sum(losses: &[RowLoss]) -> LossSum {
-    LossSum {
-        nats: losses.iter().map(|l| l.nats).sum(),
-        supervised_tokens: losses.len() as u64,
-        correct_tokens: losses.iter().filter(|l| l.correct).count() as u64,
-    }
 }

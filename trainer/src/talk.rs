@@ -16,7 +16,7 @@ use crate::subject::Opened;
 /// The part of the free memory that an unpacked copy of the matrices may take.
 const UNPACKED_SHARE: f64 = 0.5;
 /// Prompt tokens of one pass: as many as keep the products at full rate, few enough that activations stay small.
-const BATCH_TOKENS: usize = 2048;
+pub(crate) const BATCH_TOKENS: usize = 2048;
 
 /// How answers are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,23 +125,6 @@ impl<'a> Speaker<'a> {
         decode(&self.opened.base.tokenizer, tokens)
     }
 
-    /// Answers all `prompts`, in their order; `tuned` says whether the adapter takes part. `on_token` is called with
-    /// (index of the prompt, token).
-    ///
-    /// # Errors
-    /// [`TrainerError::Generate`].
-    pub fn answer_all(
-        &self,
-        prompts: Vec<Vec<u32>>,
-        settings: &Settings,
-        tuned: bool,
-        on_token: &mut dyn FnMut(usize, u32) -> Go,
-    ) -> Result<Vec<Answer>, TrainerError> {
-        let request = |(index, prompt)| self.request(index, prompt, settings, None);
-        let requests = prompts.into_iter().enumerate().map(request).collect();
-        self.generate(requests, settings, tuned, on_token)
-    }
-
     /// Answers one prompt as a text, piece by piece: `on_piece` gets what is new as soon as it is whole characters.
     /// `document` is an earlier answer's, whose beginning is not computed again.
     ///
@@ -161,7 +144,7 @@ impl<'a> Speaker<'a> {
             Some(piece) => on_piece(&piece),
             None => Go::On,
         };
-        let answers = self.generate(vec![request], settings, tuned, &mut on_token)?;
+        let answers = self.generate([request], settings, tuned, &mut on_token)?;
         let answer = answers.into_iter().next().ok_or(generate::GenerateError::Empty)?;
         let (whole, rest) = (self.text(&answer.tokens)?, text.into_inner().given);
         if let Some(rest) = whole.get(rest..).filter(|rest| !rest.is_empty()) {
@@ -170,7 +153,8 @@ impl<'a> Speaker<'a> {
         Ok((whole, answer))
     }
 
-    fn request(
+    /// A request for the prompt `index`, with draws of its own.
+    pub(crate) fn request(
         &self,
         index: usize,
         prompt: Vec<u32>,
@@ -181,9 +165,23 @@ impl<'a> Speaker<'a> {
         Request { prompt, sampler: Sampler::new(&settings.sampling, seed), document }
     }
 
-    fn generate(
+    /// The adapter's numbers, or none where the base answers alone.
+    pub(crate) fn parameters(&self, tuned: bool) -> &'a [f32] {
+        if tuned { &self.opened.parameters } else { &[] }
+    }
+
+    pub(crate) fn arena(&self) -> &Arena<f32> {
+        &self.arena
+    }
+
+    /// Answers `requests`, in their order; `tuned` says whether the adapter takes part. `on_token` is called with
+    /// (index of the request, token).
+    ///
+    /// # Errors
+    /// [`TrainerError::Generate`].
+    pub(crate) fn generate(
         &self,
-        requests: Vec<Request>,
+        requests: impl IntoIterator<Item = Request>,
         settings: &Settings,
         tuned: bool,
         on_token: &mut dyn FnMut(usize, u32) -> Go,
@@ -195,8 +193,7 @@ impl<'a> Speaker<'a> {
             batch_documents: settings.batch,
             batch_tokens: BATCH_TOKENS,
         };
-        let parameters = if tuned { &self.opened.parameters[..] } else { &[] };
-        let Opened { decoder, .. } = self.opened;
+        let (decoder, parameters) = (&self.opened.decoder, self.parameters(tuned));
         Ok(generate::generate(decoder, parameters, requests, &limits, &self.arena, on_token)?)
     }
 }

@@ -5,7 +5,7 @@
 
 mod sampling;
 
-use std::collections::VecDeque;
+use std::iter::Peekable;
 
 use rtune_kernels::arena::Arena;
 
@@ -73,6 +73,18 @@ pub struct Document {
     tokens: Vec<u32>,
 }
 
+impl Document {
+    /// Tokens whose keys and values are held in `cache`.
+    ///
+    /// # Panics
+    /// If the cache holds another number of tokens.
+    #[must_use]
+    pub fn new(tokens: Vec<u32>, cache: KvCache<f32>) -> Self {
+        assert_eq!(tokens.len(), cache.tokens(), "document: tokens");
+        Self { cache, tokens }
+    }
+}
+
 /// A prompt to be answered.
 pub struct Request {
     /// Token ids, at least one.
@@ -129,58 +141,59 @@ pub enum Go {
     Enough,
 }
 
-/// Answers `requests`, in their order.
+/// Answers `requests`, in their order. They are asked for one by one, when there is room for them.
 ///
 /// `parameters`: the adapter's numbers, or empty for the base alone. `on_token` is called with (index of the request,
 /// token) for every token of every answer.
 ///
 /// # Errors
-/// [`GenerateError`]; the first two before anything is computed.
+/// [`GenerateError`].
 pub fn generate(
     decoder: &Decoder,
     parameters: &[f32],
-    requests: Vec<Request>,
+    requests: impl IntoIterator<Item = Request>,
     limits: &Limits,
     arena: &Arena<f32>,
     on_token: &mut dyn FnMut(usize, u32) -> Go,
 ) -> Result<Vec<Answer>, GenerateError> {
-    let longest = check(decoder, &requests, limits)?;
-    let count = requests.len();
     let mut batch = Batch {
         decoder,
         parameters,
         limits,
         arena,
-        positions: decoder.positions((longest + limits.max_new_tokens).min(limits.max_positions)),
-        waiting: requests.into_iter().enumerate().collect(),
+        positions: decoder.positions(limits.max_positions),
         running: Vec::new(),
-        answers: (0..count).map(|_| None).collect(),
+        answers: Vec::new(),
     };
-    while !batch.waiting.is_empty() || !batch.running.is_empty() {
-        batch.admit();
+    let mut waiting = requests.into_iter().peekable();
+    loop {
+        batch.admit(&mut waiting)?;
+        if batch.running.is_empty() {
+            break;
+        }
         if batch.pass(on_token)? == Go::Enough {
             batch.interrupt();
+            waiting.for_each(|_| batch.leave_out());
+            break;
         }
+        arena.give_back();
     }
     Ok(batch.answers.into_iter().flatten().collect())
 }
 
-/// Tokens of the longest prompt.
-fn check(decoder: &Decoder, requests: &[Request], limits: &Limits) -> Result<usize, GenerateError> {
+fn check(decoder: &Decoder, request: &Request, limits: &Limits) -> Result<(), GenerateError> {
     let (vocabulary, longest) = (decoder.spec().vocabulary, limits.max_positions);
-    for request in requests {
-        let tokens = request.prompt.len();
-        if tokens == 0 {
-            return Err(GenerateError::Empty);
-        }
-        if tokens >= longest {
-            return Err(GenerateError::TooLong { tokens, longest });
-        }
-        if let Some(&token) = request.prompt.iter().find(|token| **token as usize >= vocabulary) {
-            return Err(GenerateError::NoSuchToken { token, vocabulary });
-        }
+    let tokens = request.prompt.len();
+    if tokens == 0 {
+        return Err(GenerateError::Empty);
     }
-    Ok(requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0))
+    if tokens >= longest {
+        return Err(GenerateError::TooLong { tokens, longest });
+    }
+    match request.prompt.iter().find(|token| **token as usize >= vocabulary) {
+        Some(&token) => Err(GenerateError::NoSuchToken { token, vocabulary }),
+        None => Ok(()),
+    }
 }
 
 /// An answer under way.
@@ -199,33 +212,33 @@ struct Batch<'a> {
     limits: &'a Limits,
     arena: &'a Arena<f32>,
     positions: Positions<f32>,
-    waiting: VecDeque<(usize, Request)>,
     running: Vec<Running>,
     answers: Vec<Option<Answer>>,
 }
 
 impl Batch<'_> {
     /// Takes waiting prompts while there is room in the batch and in the pass.
-    fn admit(&mut self) {
+    fn admit(&mut self, waiting: &mut Peekable<impl Iterator<Item = Request>>) -> Result<(), GenerateError> {
         let mut tokens = 0;
         while self.running.len() < self.limits.batch_documents.max(1) {
-            let Some((_, request)) = self.waiting.front() else { return };
-            tokens += request.prompt.len();
-            if tokens > self.limits.batch_tokens && tokens > request.prompt.len() {
-                return;
+            let Some(request) = waiting.peek() else { return Ok(()) };
+            check(self.decoder, request, self.limits)?;
+            let kept = request.shared();
+            let own = request.prompt.len() - kept;
+            if tokens > 0 && tokens + own > self.limits.batch_tokens {
+                return Ok(());
             }
-            let Some((index, request)) = self.waiting.pop_front() else { return };
-            let Request { prompt, sampler, document } = request;
-            let mut document = document
-                .unwrap_or_else(|| Document { cache: self.decoder.empty_cache(), tokens: Vec::new() });
-            let shared = document.tokens.iter().zip(&prompt).take_while(|(held, new)| held == new).count();
-            // At least the last token is computed: its logits choose the first token of the answer.
-            let kept = shared.min(prompt.len() - 1);
+            tokens += own;
+            let Some(Request { prompt, sampler, document }) = waiting.next() else { return Ok(()) };
+            let mut document = document.unwrap_or_else(|| self.empty());
             document.cache.truncate(kept);
             document.tokens.truncate(kept);
             let fresh = prompt[kept..].to_vec();
+            let index = self.answers.len();
+            self.answers.push(None);
             self.running.push(Running { index, document, fresh, sampler, answer: Vec::new() });
         }
+        Ok(())
     }
 
     /// One token for every answer under way.
@@ -246,12 +259,12 @@ impl Batch<'_> {
         let (width, vocabulary) = (self.decoder.spec().block.width, self.decoder.spec().vocabulary);
         let chunk = self.decoder.head_chunk_rows();
         let mut going = Vec::with_capacity(self.running.len());
-        let mut waiting = std::mem::take(&mut self.running).into_iter();
+        let mut asked = std::mem::take(&mut self.running).into_iter();
         let mut go = Go::On;
         for normed_cd in head.normed_nd.chunks(chunk * width) {
             let mut logits_cv = self.arena.take(normed_cd.len() / width * vocabulary);
             self.decoder.logits(normed_cd, &mut logits_cv, self.arena);
-            for (logits_v, running) in logits_cv.chunks_exact(vocabulary).zip(&mut waiting) {
+            for (logits_v, running) in logits_cv.chunks_exact(vocabulary).zip(&mut asked) {
                 let said = self.next(running, logits_v, on_token, &mut going)?;
                 go = if said == Go::Enough { said } else { go };
             }
@@ -295,14 +308,30 @@ impl Batch<'_> {
         self.answers[index] = Some(Answer { tokens: answer, end, document });
     }
 
-    /// Ends everything; what was not begun has an empty answer.
+    /// Ends everything.
     fn interrupt(&mut self) {
         for running in std::mem::take(&mut self.running) {
             self.end(running, End::Interrupted);
         }
-        for (index, _) in std::mem::take(&mut self.waiting) {
-            let document = Document { cache: self.decoder.empty_cache(), tokens: Vec::new() };
-            self.answers[index] = Some(Answer { tokens: Vec::new(), end: End::Interrupted, document });
-        }
+    }
+
+    /// The empty answer to a request that was not begun.
+    fn leave_out(&mut self) {
+        let document = self.empty();
+        self.answers.push(Some(Answer { tokens: Vec::new(), end: End::Interrupted, document }));
+    }
+
+    fn empty(&self) -> Document {
+        Document { cache: self.decoder.empty_cache(), tokens: Vec::new() }
+    }
+}
+
+impl Request {
+    /// Tokens of the prompt that need not be computed. At least the last one is: its logits choose the first token of
+    /// the answer.
+    fn shared(&self) -> usize {
+        let held = self.document.as_ref().map_or(&[][..], |document| &document.tokens);
+        let shared = held.iter().zip(&self.prompt).take_while(|(held, new)| held == new).count();
+        shared.min(self.prompt.len() - 1)
     }
 }

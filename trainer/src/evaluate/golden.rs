@@ -2,20 +2,17 @@
 
 use std::path::PathBuf;
 
-use rtune_data::{Example, Message, Record, RowProblem, TrainOn, pack, read_golden};
-use rtune_kernels::arena::Arena;
+use rtune_data::{Example, Message, Record, RowProblem, TrainOn, read_golden};
 use rtune_models::generate::{End, Go};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::asking::{Asking, Question};
 use super::text::{self, chrf};
 use crate::checkpoint::FORMAT;
 use crate::error::TrainerError;
-use crate::loss::{self, LossSum};
+use crate::loss::LossSum;
 use crate::talk::{Settings, Speaker};
-
-/// Tokens of a packed row while expected answers are scored.
-const SCORED_TOKENS: usize = 2048;
 
 /// What `eval/golden-NAME.json` holds. Nothing in it depends on time or place.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -123,8 +120,7 @@ pub fn examine(
         let file = read_golden(path)?;
         hashes.push((path.display().to_string(), file.hash));
         for row in file.rows {
-            let index = asked.len();
-            asked.push(ask(speaker, row.record, row.extra.get("references"), index)?);
+            asked.push(ask(speaker, row.record, row.extra.get("references"))?);
         }
     }
     let has_adapter = speaker.opened().lora.is_some();
@@ -155,12 +151,7 @@ pub fn examine(
     })
 }
 
-fn ask(
-    speaker: &Speaker<'_>,
-    record: Record,
-    references: Option<&Value>,
-    index: usize,
-) -> Result<Asked, TrainerError> {
+fn ask(speaker: &Speaker<'_>, record: Record, references: Option<&Value>) -> Result<Asked, TrainerError> {
     let problem = |kind| -> TrainerError {
         rtune_data::DataError::from(RowProblem { origin: record.origin.clone(), kind }).into()
     };
@@ -177,8 +168,7 @@ fn ask(
     let mut expected: Vec<String> = record.answer().map(str::to_owned).into_iter().collect();
     let listed = references.and_then(Value::as_array).into_iter().flatten();
     expected.extend(listed.filter_map(Value::as_str).map(str::to_owned));
-    // The index, not the id: two golden files may use one id.
-    let (id, origin) = (index.to_string(), record.origin.clone());
+    let (id, origin) = (record.id.clone(), record.origin.clone());
     let scored = Example { id, origin, tokens: row.tokens, supervised: row.supervised };
     Ok(Asked { record, expected, prompt, scored })
 }
@@ -191,8 +181,8 @@ fn sides(
     tuned: bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Vec<Side>, Summary), TrainerError> {
-    let losses = losses(speaker, asked, tuned);
-    let prompts = asked.iter().map(|asked| asked.prompt.clone()).collect();
+    let questions = asked.iter().map(|asked| Question { prompt: &asked.prompt, scored: &asked.scored });
+    let mut asking = Asking::new(speaker, questions.collect(), settings, tuned);
     let mut begun = vec![false; asked.len()];
     let mut done = 0;
     let mut on_token = |index: usize, _| {
@@ -200,7 +190,8 @@ fn sides(
         progress(Progress { tuned, done, total: asked.len() });
         Go::On
     };
-    let answers = speaker.answer_all(prompts, settings, tuned, &mut on_token)?;
+    let answers = speaker.generate(&mut asking, settings, tuned, &mut on_token)?;
+    let losses = asking.losses();
     let mut corpus = chrf::ChrfStatistics::default();
     let mut total = LossSum::default();
     let mut sides = Vec::with_capacity(asked.len());
@@ -231,23 +222,4 @@ fn sides(
         answer_tokens,
     };
     Ok((sides, summary))
-}
-
-/// The loss of every expected answer.
-fn losses(speaker: &Speaker<'_>, asked: &[Asked], tuned: bool) -> Vec<LossSum> {
-    let opened = speaker.opened();
-    let parameters = if tuned { &opened.parameters[..] } else { &[] };
-    let examples: Vec<&Example> = asked.iter().map(|asked| &asked.scored).collect();
-    let arena = Arena::new();
-    let mut losses = vec![LossSum::default(); asked.len()];
-    for row in pack(&examples, SCORED_TOKENS) {
-        let documents = loss::evaluate_documents(&opened.decoder, parameters, &row, &arena);
-        for (segment, loss) in row.segments.iter().zip(documents) {
-            // The ids are indices, written above.
-            if let Some(place) = segment.row_id.parse().ok().and_then(|index: usize| losses.get_mut(index)) {
-                *place = loss;
-            }
-        }
-    }
-    losses
 }

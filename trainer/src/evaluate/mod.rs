@@ -1,5 +1,6 @@
 //! How good the model is.
 
+mod asking;
 pub mod golden;
 pub mod perplexity;
 pub mod samples;

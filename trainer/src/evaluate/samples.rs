@@ -79,7 +79,7 @@ impl Samples {
             sampler: Sampler::new(&Sampling::GREEDY, 0),
             document: None,
         };
-        let requests = self.prompts.iter().map(request).collect();
+        let requests = self.prompts.iter().map(request);
         let arena = Arena::new();
         let answers =
             generate::generate(decoder, parameters, requests, &self.limits, &arena, &mut |_, _| Go::On)?;
