@@ -13,6 +13,7 @@ pub(crate) mod merge;
 pub(crate) mod pull;
 mod released;
 pub(crate) mod train;
+pub(crate) mod verify;
 
 use std::path::PathBuf;
 

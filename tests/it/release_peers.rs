@@ -31,7 +31,7 @@ struct Row {
     tokens: Vec<u32>,
 }
 
-fn python(modules: &str) -> Option<OsString> {
+pub(crate) fn python(modules: &str) -> Option<OsString> {
     let python = std::env::var_os("RTUNE_PEER_PYTHON").unwrap_or_else(|| "python3".into());
     let found = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
     if found.is_ok_and(|output| output.status.success()) {
