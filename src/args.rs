@@ -1,6 +1,7 @@
 //! The command line: flags say where, the configuration says how.
 
 pub(crate) mod talk;
+pub(crate) mod tools;
 
 use std::path::PathBuf;
 
@@ -35,6 +36,16 @@ pub(crate) enum Verb {
     Chat(talk::ChatArgs),
     /// Examine a model on golden rows, base and tuned side by side
     Eval(talk::EvalArgs),
+    /// Score answers against references: exact match, chrF, BLEU
+    Score(tools::ScoreArgs),
+    /// Write a configuration and golden rows for data of your own
+    Init(tools::InitArgs),
+    /// Explain the configuration's keys, or one of them
+    Keys(tools::KeysArgs),
+    /// Look at what this machine has, and at what would keep rtune from working
+    Doctor(tools::DoctorArgs),
+    /// Print the completions of a shell
+    Completions(tools::CompletionsArgs),
 }
 
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,7 @@ use rtune_trainer::error::TrainerError;
 /// Done.
 pub(crate) const DONE: u8 = 0;
 /// The disk, permissions, the network, or training that diverged.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 /// The command line, the configuration or the input.
 const BAD_INPUT: u8 = 2;
 /// A process that a signal ended has 128 and the signal's number, so shells and schedulers know.
@@ -20,16 +20,16 @@ pub(crate) const BY_SIGNAL: u8 = 128;
 #[derive(Debug)]
 pub(crate) struct BadInput {
     problem: String,
-    hint: Option<&'static str>,
+    hint: Option<String>,
 }
 
 impl BadInput {
-    pub(crate) fn new(problem: String) -> Self {
-        Self { problem, hint: None }
+    pub(crate) fn new(problem: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: None }
     }
 
-    pub(crate) fn with_hint(self, hint: &'static str) -> Self {
-        Self { hint: Some(hint), ..self }
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 }
 
@@ -82,7 +82,7 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Str
         return Some((code(error.is_input()), error.hint()));
     }
     if let Some(error) = error.downcast_ref::<BadInput>() {
-        return Some((BAD_INPUT, error.hint.map(str::to_owned)));
+        return Some((BAD_INPUT, error.hint.clone()));
     }
     if error.is::<ConfigError>() {
         return Some((BAD_INPUT, None));

@@ -24,6 +24,11 @@ fn main() -> ExitCode {
         Verb::Generate(args) => commands::generate::run(args),
         Verb::Chat(args) => commands::chat::run(args),
         Verb::Eval(args) => commands::eval::run(args),
+        Verb::Score(args) => commands::score::run(args),
+        Verb::Init(args) => commands::init::run(args),
+        Verb::Keys(args) => commands::keys::run(args),
+        Verb::Doctor(args) => commands::doctor::run(args),
+        Verb::Completions(args) => commands::completions::run(args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

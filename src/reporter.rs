@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rtune_models::hub::Progress;
-use rtune_trainer::metrics::{Line, StepLine};
+use rtune_trainer::metrics::{Line, SampleLine, StepLine};
 use rtune_trainer::run::{Event, Observer, Ready};
 
 use crate::failure::BY_SIGNAL;
 
 /// Lines of steps that a log gets at most; a long run is read, not watched.
 const LOG_LINES: u64 = 100;
+
+/// Characters at the end of a prompt that the log shows: what was asked stands there.
+const SHOWN_CHARACTERS: usize = 160;
 
 /// Writes a line to standard output. A reader that has gone away is no failure of the verb.
 pub(crate) fn say(text: &str) {
@@ -35,19 +38,6 @@ fn bar(template: &str, total: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
     // A template that does not parse leaves the plain style.
     ProgressStyle::with_template(template).map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
-}
-
-/// A bar for work of which each call says how much is done and how much there is; on a terminal and nowhere else.
-pub(crate) fn counted(label: &'static str) -> impl FnMut(usize, usize) {
-    let mut drawn: Option<ProgressBar> = None;
-    move |done, total| {
-        let bar = drawn.get_or_insert_with(|| bar("{msg} {bar:24} {pos}/{len}", 0).with_message(label));
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-        if done >= total {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 /// Shows a download: a bar for each file, or a line at its begin and its end.
@@ -113,6 +103,17 @@ impl Work {
     pub(crate) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+        }
+    }
+}
+
+/// [`Work`] as a library wants it: called with (done, in all).
+pub(crate) fn counted(what: &str) -> impl FnMut(usize, usize) {
+    let mut work = Work::new(what);
+    move |done, total| {
+        work.show(done, total);
+        if done >= total {
+            work.finish();
         }
     }
 }
@@ -235,6 +236,18 @@ impl Reporter {
     }
 }
 
+impl Reporter {
+    /// What the adapter says now: the end of the prompt, and the answer.
+    fn sample(&mut self, line: &SampleLine) {
+        self.json_line(&Line::Sample(line.clone()));
+        let SampleLine { prompt, answer, .. } = line;
+        let skipped = prompt.chars().count().saturating_sub(SHOWN_CHARACTERS);
+        let shown: String = prompt.chars().skip(skipped).collect();
+        let dots = if skipped > 0 { "…" } else { "" };
+        self.line(&format!("  {dots}{}\n  -> {}", indented(shown.trim()), indented(answer.trim())));
+    }
+}
+
 impl Observer for Reporter {
     fn on(&mut self, event: Event<'_>) {
         match event {
@@ -260,6 +273,7 @@ impl Observer for Reporter {
                     100.0 * line.token_accuracy
                 ));
             }
+            Event::Sample(line) => self.sample(line),
             Event::Step { line, steps } => self.step(line, steps),
             Event::Note(text) => self.aside(&format!("note: {text}")),
             Event::Warning(text) => self.aside(&format!("warning: {text}")),
@@ -270,6 +284,11 @@ impl Observer for Reporter {
     fn stop_requested(&self) -> bool {
         self.signal.load(Ordering::SeqCst) != 0
     }
+}
+
+/// Lines behind the first one under it.
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n     ")
 }
 
 /// `4884480` as `4,884,480`.

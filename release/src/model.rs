@@ -11,7 +11,7 @@ use crate::dtype::Dtype;
 use crate::error::ReleaseError;
 use crate::folder::NewFolder;
 use crate::shards::Plan;
-use crate::weights::{Computer, Content, LinearFigures, Rounding, check_adapter};
+use crate::weights::{Computer, Content, LinearFigures, Rounding, check_adapter, refuse_missing};
 
 /// How a model is laid out on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,13 @@ impl VerifiedAdapter {
     pub fn open(folder: &std::path::Path, base: &BaseModel) -> Result<Self, ReleaseError> {
         let checkpoint = VerifiedCheckpoint::open(folder, &[peft::CONFIG_FILE, peft::WEIGHTS_FILE])?;
         let adapter = peft::read(folder)?;
-        check_adapter(&adapter, &DecoderSpec::new(&base.config), folder)?;
+        let spec = DecoderSpec::new(&base.config);
+        check_adapter(&adapter, &spec, folder)?;
+        for (name, bytes) in checkpoint.files() {
+            if name == peft::CONFIG_FILE {
+                refuse_missing(bytes, &adapter, &spec, folder)?;
+            }
+        }
         Ok(Self { adapter, files: checkpoint.hashes() })
     }
 }

@@ -236,6 +236,41 @@ pub(crate) fn check_adapter(
     Ok(())
 }
 
+/// Looks that every linear that `target_modules` names has its pair: PEFT only warns, and serves the base there.
+///
+/// # Errors
+/// [`ReleaseError::Adapter`] for the first that has none.
+pub(crate) fn refuse_missing(
+    settings: &[u8],
+    adapter: &PeftAdapter,
+    spec: &DecoderSpec,
+    folder: &Path,
+) -> Result<(), ReleaseError> {
+    // The file was read as JSON before; names that are no list are a regular expression, of which only the tensors say
+    // what it selected.
+    let settings: serde_json::Value = serde_json::from_slice(settings).unwrap_or_default();
+    let (Some(targets), true) =
+        (settings["target_modules"].as_array(), settings["exclude_modules"].is_null())
+    else {
+        return Ok(());
+    };
+    let is_target = |linear: &str| {
+        let names = targets.iter().filter_map(serde_json::Value::as_str);
+        names.filter_map(|name| linear.strip_suffix(name)).any(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let tensors = spec.tensors();
+    let linears = tensors.iter().filter(|t| t.role == TensorRole::BlockLinear).map(linear_name);
+    for linear in linears.filter(|linear| is_target(linear)) {
+        let name = format!("{linear}.lora_B.weight");
+        if !adapter.tensors.contains_key(&name) {
+            let (path, tensor) = (folder.join(peft::WEIGHTS_FILE), format!("base_model.model.{name}"));
+            let problem = "asked for by `target_modules`, not in the file".to_owned();
+            return Err(AdapterError::Tensor { path, tensor, problem }.into());
+        }
+    }
+    Ok(())
+}
+
 fn norm(values: &[f32]) -> f64 {
     values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
 }
@@ -243,4 +278,48 @@ fn norm(values: &[f32]) -> f64 {
 fn norm_of_difference(values: &[f32], others: &[f32]) -> f64 {
     let squares = values.iter().zip(others).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
     squares.sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An adapter of the fixture `llama`, in memory.
+    fn fixture() -> (PeftAdapter, DecoderSpec, Vec<u8>) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference/llama");
+        let config = rtune_models::ModelConfig::from_file(&folder.join("config.json")).expect("read");
+        let settings = std::fs::read(folder.join("adapter").join(peft::CONFIG_FILE)).expect("read");
+        (peft::read(&folder.join("adapter")).expect("read"), DecoderSpec::new(&config), settings)
+    }
+
+    fn refused(adapter: &PeftAdapter, spec: &DecoderSpec, settings: &[u8]) -> String {
+        let folder = Path::new("c");
+        let checked = check_adapter(adapter, spec, folder)
+            .and_then(|()| refuse_missing(settings, adapter, spec, folder));
+        checked.map_or_else(|error| error.to_string(), |()| "nothing".to_owned())
+    }
+
+    #[test]
+    fn adapters_that_would_do_less_than_they_say_are_refused() {
+        let (whole, spec, settings) = fixture();
+        assert_eq!(refused(&whole, &spec, &settings), "nothing");
+        let name = "model.layers.1.mlp.up_proj.lora_B.weight";
+        let mut zero = whole.clone();
+        zero.tensors.get_mut(name).expect("there").values.fill(0.0);
+        assert!(
+            refused(&zero, &spec, &settings).contains("all zeros"),
+            "{}",
+            refused(&zero, &spec, &settings)
+        );
+        let mut missing = whole.clone();
+        missing.tensors.retain(|tensor, _| !tensor.contains("layers.1.mlp.up_proj"));
+        assert!(refused(&missing, &spec, &settings).contains("asked for by `target_modules`"));
+        let mut other = whole.clone();
+        let moved = other.tensors.remove(name).expect("there");
+        other.tensors.insert(name.replace("layers.1", "layers.7"), moved);
+        assert!(refused(&other, &spec, &settings).contains("the model has no place for it"));
+        let mut wide = whole;
+        wide.tensors.get_mut(name).expect("there").shape[0] += 1;
+        assert!(refused(&wide, &spec, &settings).contains("expected shape [160, 4], found [161, 4]"));
+    }
 }

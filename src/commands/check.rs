@@ -6,7 +6,7 @@ use rtune_trainer::error::TrainerError;
 use rtune_trainer::inputs::Inputs;
 
 use crate::args::CheckArgs;
-use crate::commands::resolve_base;
+use crate::commands::{next, resolve_base};
 use crate::failure::DONE;
 use crate::reporter::say;
 
@@ -27,6 +27,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<u8> {
     for line in summary(&inputs.prepared) {
         say(&line);
     }
+    say(&next::after_check(&args.config, &args.overrides));
     Ok(DONE)
 }
 

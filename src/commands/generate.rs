@@ -2,18 +2,21 @@
 
 use std::io::Read;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rtune_data::Message;
 use rtune_models::generate::{End, Go};
 use rtune_trainer::talk::Speaker;
 
 use crate::args::talk::GenerateArgs;
 use crate::commands::opened;
-use crate::failure::DONE;
+use crate::failure::{BadInput, DONE};
 use crate::reporter::{say, say_piece};
 
 pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<u8> {
     let text = prompt_text(&args.prompt)?;
+    if text.is_empty() {
+        bail!(BadInput::new("the prompt is empty"));
+    }
     let (_, model) = opened::open(&args.subject)?;
     let speaker = Speaker::new(&model)?;
     let tokens = if args.raw {

@@ -2,16 +2,19 @@
 
 pub(crate) mod chat;
 pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod export;
-<<<<<<< HEAD
 pub(crate) mod generate;
-mod opened;
-=======
+pub(crate) mod init;
+pub(crate) mod keys;
 pub(crate) mod merge;
->>>>>>> release
+mod next;
+mod opened;
 pub(crate) mod pull;
 mod released;
+pub(crate) mod score;
 pub(crate) mod train;
 pub(crate) mod verify;
 

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use rtune_data::{ChatTemplate, Encoder, Message, TrainOn};
+use rtune_data::{ChatTemplate, Encoder};
 use rtune_models::hub::{self, HubOptions};
 use rtune_models::{BaseModel, Quantization};
 use rtune_release::{Chat, Content, Dtype, Layout, NewFolder, Onto, VerifiedAdapter, Written};
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::sha256_of;
 use rtune_trainer::subject::{Subject, quantization};
+use rtune_trainer::talk;
 
 use crate::args::ModelArgs;
 use crate::commands::resolve_base;
@@ -25,7 +26,7 @@ pub(super) struct Released {
     pub(super) base_path: PathBuf,
     pub(super) base: BaseModel,
     pub(super) template: Option<ChatTemplate>,
-    /// The token with which the template ends an answer.
+    /// What ends an answer, here as in `rtune generate`.
     stop_tokens: Vec<u32>,
 }
 
@@ -56,7 +57,9 @@ impl Released {
         if let (Some(run), Some(template), false) = (&subject.run, &template, is_chosen) {
             refuse_other_template(run, template)?;
         }
-        let stop_tokens = template.as_ref().map_or_else(Vec::new, |template| end_of_turn(template, &base));
+        let encoder = template.as_ref().map(|template| Encoder::new(template, &base.tokenizer));
+        let encoder = encoder.transpose().map_err(TrainerError::from)?;
+        let stop_tokens = talk::stop_tokens(&base, encoder.as_ref());
         Ok(Self { subject, base_path, base, template, stop_tokens })
     }
 
@@ -150,15 +153,4 @@ fn refuse_other_template(run: &Path, template: &ChatTemplate) -> anyhow::Result<
         .into()),
         _ => Ok(()),
     }
-}
-
-/// The token that ends an answer in the rows of training; none where the template refuses a plain conversation or ends
-/// its answers without one.
-fn end_of_turn(template: &ChatTemplate, base: &BaseModel) -> Vec<u32> {
-    let messages = [Message::new("user", "a"), Message::new("assistant", "b")];
-    let rows = Encoder::new(template, &base.tokenizer)
-        .ok()
-        .and_then(|encoder| encoder.encode(&messages, TrainOn::Last).ok())
-        .unwrap_or_default();
-    rows.iter().filter(|row| row.ended).filter_map(|row| row.tokens.last().copied()).collect()
 }

@@ -19,7 +19,7 @@ use rtune_trainer::run::{Outcome, RunOptions, check_folder, train};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::TrainArgs;
-use crate::commands::resolve_base;
+use crate::commands::{next, resolve_base};
 use crate::failure::{BY_SIGNAL, DONE};
 use crate::reporter::{Reporter, complain, say};
 
@@ -44,6 +44,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
     };
     if !args.json {
         say(&farewell(&state, words, &config.output.dir, &args.config, code));
+        if code == DONE {
+            say(&next::after_training(&config));
+        }
     }
     if let Some(reason) = reporter.useless() {
         complain(&format!("warning: {reason}"));

@@ -61,6 +61,8 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("checkpoint.every", "1", &[]),
     ("checkpoint.keep", "1", &[]),
     ("eval.every", "1", &[]),
+    ("eval.samples", "1", &[]),
+    ("eval.sample-tokens", "1", &["eval.samples=1"]),
     ("output.dir", "elsewhere", &[]),
 ];
 

@@ -131,6 +131,7 @@ learning-rate = 0.01
 every = 2
 [eval]
 every = 3
+samples = 0
 [output]
 dir = \"run\"
 ";

@@ -42,7 +42,7 @@ def load(model, adapter, nf4):
 def main(expected, model, adapter=None, nf4=None):
     loaded, problems = load(model, adapter, nf4)
     tokenizer = AutoTokenizer.from_pretrained(adapter or model)
-    worst, largest, does, agreed, count = 0.0, 0.0, 0.0, 0, 0
+    worst, largest, does, agreed, count, place = 0.0, 0.0, 0.0, 0, 0, "nowhere"
     with safe_open(expected, "pt") as file:
         conversations = json.loads(file.metadata()["messages"])
         for row, messages in enumerate(conversations):
@@ -52,7 +52,10 @@ def main(expected, model, adapter=None, nf4=None):
             if ids[: len(tokens)] != tokens.tolist():
                 problems.append(f"row {row}: tokens differ: {tokenizer.convert_ids_to_tokens(ids)}")
             theirs = loaded(input_ids=tokens[None]).logits[0]
-            worst = max(worst, float(((theirs - ours).abs() / theirs.abs().clamp(min=1)).max()))
+            difference = (theirs - ours).abs() / theirs.abs().clamp(min=1)
+            if float(difference.max()) > worst:
+                worst, (token, entry) = float(difference.max()), divmod(int(difference.argmax()), ours.shape[1])
+                place = f"row {row}, token {token}, entry {entry}: {float(theirs[token, entry]):.6f} there, {float(ours[token, entry]):.6f} here"
             largest, count = max(largest, float(theirs.abs().max())), count + len(tokens)
             agreed += int((theirs.argmax(-1) == ours.argmax(-1)).sum())
             if adapter:
@@ -64,7 +67,7 @@ def main(expected, model, adapter=None, nf4=None):
         problems.append(f"without the adapter logits differ by {does:.2e} only, so nothing was shown")
     what = " + ".join(filter(None, [os.path.basename(model), nf4, adapter and os.path.basename(adapter)]))
     without = f"; without the adapter {does:.2e}" if adapter else ""
-    print(f"{what}: {count} tokens, largest logit {largest:.1f}, worst difference {worst:.2e} of max(1, logit), likeliest tokens equal: {agreed}{without}")
+    print(f"{what}: {count} tokens, largest logit {largest:.1f}, worst difference {worst:.2e} of max(1, logit) ({place}), likeliest tokens equal: {agreed}{without}")
     for problem in problems:
         print(f"{what}: {problem}")
     return not problems and count > 0

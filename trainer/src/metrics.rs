@@ -54,6 +54,22 @@ pub struct EvaluationLine {
     pub token_accuracy: f64,
 }
 
+/// One line for every sample answer, behind the line of its evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampleLine {
+    /// Steps done.
+    pub step: u64,
+    /// The id of the held-out row.
+    pub sample_id: String,
+    /// What was asked, as the template writes it, without special tokens.
+    pub prompt: String,
+    /// The row's own answer.
+    pub expected: String,
+    /// The greedy answer of this moment.
+    pub answer: String,
+}
+
 /// A line of metrics.jsonl.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -62,6 +78,8 @@ pub enum Line {
     Step(StepLine),
     /// Of an evaluation.
     Evaluation(EvaluationLine),
+    /// Of a sample answer.
+    Sample(SampleLine),
 }
 
 impl Line {
@@ -69,6 +87,7 @@ impl Line {
         match self {
             Line::Step(line) => line.step,
             Line::Evaluation(line) => line.step,
+            Line::Sample(line) => line.step,
         }
     }
 
@@ -76,14 +95,14 @@ impl Line {
     pub(crate) fn train_loss_nats(&self) -> Option<f64> {
         match self {
             Line::Step(line) => Some(line.train_loss_nats),
-            Line::Evaluation(_) => None,
+            Line::Evaluation(_) | Line::Sample(_) => None,
         }
     }
 
     /// The loss of an evaluation.
     pub(crate) fn validation_loss_nats(&self) -> Option<f64> {
         match self {
-            Line::Step(_) => None,
+            Line::Step(_) | Line::Sample(_) => None,
             Line::Evaluation(line) => Some(line.validation_loss_nats),
         }
     }
@@ -97,6 +116,16 @@ impl Line {
     fn parse(text: &str) -> Option<Self> {
         let step = serde_json::from_str(text).map(Line::Step).ok();
         step.or_else(|| serde_json::from_str(text).map(Line::Evaluation).ok())
+            .or_else(|| serde_json::from_str(text).map(Line::Sample).ok())
+    }
+
+    fn write_into(&self, events: &mut EventFile) -> Result<(), FileError> {
+        match self {
+            Line::Sample(line) => {
+                events.add_text(line.step, &format!("sample/{}", line.sample_id), &line.text())
+            }
+            Line::Step(_) | Line::Evaluation(_) => events.add(self.step(), &self.scalars()),
+        }
     }
 
     fn scalars(&self) -> Vec<(&'static str, f64)> {
@@ -114,7 +143,22 @@ impl Line {
                 ("validation/perplexity", line.perplexity),
                 ("validation/token_accuracy", line.token_accuracy),
             ],
+            Line::Sample(_) => Vec::new(),
         }
+    }
+}
+
+impl SampleLine {
+    /// For TensorBoard, which reads Markdown: four spaces before a line keep it as it stands.
+    fn text(&self) -> String {
+        let block = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+        let Self { prompt, expected, answer, .. } = self;
+        format!(
+            "**prompt**\n\n{}\n**expected**\n\n{}\n**answer**\n\n{}",
+            block(prompt),
+            block(expected),
+            block(answer)
+        )
     }
 }
 
@@ -147,7 +191,7 @@ impl Metrics {
         }
         let mut events = EventFile::create(&folder)?;
         for line in &kept {
-            events.add(line.step(), &line.scalars())?;
+            line.write_into(&mut events)?;
         }
         let file = OpenOptions::new().append(true).open(&path).at("write", &path)?;
         Ok((Self { path, file, events }, kept))
@@ -167,7 +211,7 @@ impl Metrics {
     /// [`FileError`] when it cannot be written.
     pub fn add(&mut self, line: &Line) -> Result<(), FileError> {
         self.file.write_all(format!("{}\n", line.to_json()).as_bytes()).at("write", &self.path)?;
-        self.events.add(line.step(), &line.scalars())
+        line.write_into(&mut self.events)
     }
 }
 
@@ -189,6 +233,11 @@ pub fn peak_memory_bytes() -> Option<u64> {
 /// Memory that a new process could have without swapping, where the system tells.
 pub fn available_memory_bytes() -> Option<u64> {
     memory_line("/proc/meminfo", "MemAvailable:")
+}
+
+/// Memory of the machine, where the system tells.
+pub fn total_memory_bytes() -> Option<u64> {
+    memory_line("/proc/meminfo", "MemTotal:")
 }
 
 fn memory_line(file: &str, name: &str) -> Option<u64> {

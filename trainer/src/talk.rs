@@ -6,6 +6,7 @@ use rand_core::Rng;
 use rtune_data::{Encoder, Message, TrainOn, stream};
 use rtune_kernels::arena::Arena;
 use rtune_models::generate::{self, Answer, Document, Go, Limits, Request, Sampler, Sampling};
+use rtune_models::{BaseModel, Decoder};
 use tokenizers::Tokenizer;
 
 use crate::error::TrainerError;
@@ -42,17 +43,37 @@ impl Opened {
     /// Holds the matrices in `f32`, where memory allows: answers take many passes over few tokens each. The numbers stay
     /// the same to the bit.
     pub fn unpack_for_answers(&mut self) {
-        let fits = available_memory_bytes()
-            .is_none_or(|free| self.decoder.unpacked_bytes() as f64 <= UNPACKED_SHARE * free as f64);
-        if fits {
+        if fits_unpacked(&self.decoder) {
             self.decoder.unpack();
         }
     }
 }
 
+/// Whether there is memory to hold the matrices of `decoder` in `f32`.
+pub(crate) fn fits_unpacked(decoder: &Decoder) -> bool {
+    available_memory_bytes()
+        .is_none_or(|free| decoder.unpacked_bytes() as f64 <= UNPACKED_SHARE * free as f64)
+}
+
+/// The tokens that end an answer: those that the model names, and the one that the template puts behind every answer,
+/// which is the one that training taught.
+pub fn stop_tokens(base: &BaseModel, encoder: Option<&Encoder<'_>>) -> Vec<u32> {
+    let mut tokens = base.config.eos_token_ids.clone();
+    tokens.extend(base.special.eos.as_deref().and_then(|eos| base.tokenizer.token_to_id(eos)));
+    tokens.extend(encoder.and_then(end_of_turn));
+    tokens.sort_unstable();
+    tokens.dedup();
+    tokens
+}
+
+/// The text of tokens, without the special ones.
+pub(crate) fn decode(tokenizer: &Tokenizer, tokens: &[u32]) -> Result<String, TrainerError> {
+    let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
+    Ok(tokenizer.decode(tokens, true).map_err(fail)?)
+}
+
 impl<'a> Speaker<'a> {
-    /// Finds the tokens that end an answer: those that the model names, and the one that the template puts behind every
-    /// answer, which is the one that training taught.
+    /// Makes template and tokenizer ready.
     ///
     /// # Errors
     /// [`TrainerError::Data`] if the template or the tokenizer fails.
@@ -60,11 +81,7 @@ impl<'a> Speaker<'a> {
         let tokenizer = &opened.base.tokenizer;
         let encoder =
             opened.template.as_ref().map(|template| Encoder::new(template, tokenizer)).transpose()?;
-        let mut stop_tokens = opened.base.config.eos_token_ids.clone();
-        stop_tokens.extend(opened.base.special.eos.as_deref().and_then(|eos| tokenizer.token_to_id(eos)));
-        stop_tokens.extend(encoder.as_ref().and_then(end_of_turn));
-        stop_tokens.sort_unstable();
-        stop_tokens.dedup();
+        let stop_tokens = stop_tokens(&opened.base, encoder.as_ref());
         Ok(Self { opened, encoder, stop_tokens, arena: Arena::new() })
     }
 
@@ -105,9 +122,7 @@ impl<'a> Speaker<'a> {
     /// # Errors
     /// [`TrainerError::Data`] if the tokenizer fails.
     pub fn text(&self, tokens: &[u32]) -> Result<String, TrainerError> {
-        let text = self.opened.base.tokenizer.decode(tokens, true);
-        let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
-        Ok(text.map_err(fail)?)
+        decode(&self.opened.base.tokenizer, tokens)
     }
 
     /// Answers all `prompts`, in their order; `tuned` says whether the adapter takes part. `on_token` is called with

@@ -13,7 +13,7 @@ use super::cache::BlockCache;
 use crate::families::BlockSpec;
 
 /// Weights of one block.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Block {
     pub(super) spec: BlockSpec,
     pub(super) attention_norm: Vec<f32>,

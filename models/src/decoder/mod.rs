@@ -23,7 +23,7 @@ pub use head::{HEAD_CHUNK_ELEMENTS, HeadRows};
 pub use load::Quantization;
 
 /// A decoder in memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
     spec: DecoderSpec,
     embedding: Weight,

@@ -38,6 +38,20 @@ pub(super) struct RemoteFile {
 /// The hub's name for the sha256 of a large file, in the answer that redirects to its bytes.
 const LINKED_ETAG: &str = "x-linked-etag";
 
+/// The status with which a server answers; redirections are not followed.
+pub(super) fn head(endpoint: &str) -> Result<u16, HubError> {
+    let failed =
+        |error: reqwest::Error| HubError::Server { endpoint: endpoint.to_owned(), problem: chain(&error) };
+    let connection = reqwest::blocking::Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(READ_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(failed)?;
+    Ok(connection.head(endpoint).send().map_err(failed)?.status().as_u16())
+}
+
 /// One repository of the hub, and its part of the cache.
 pub(super) struct Client {
     repository: HFRepositorySync<RepoTypeModel>,

@@ -16,6 +16,7 @@ mod error;
 mod files;
 mod options;
 mod repository;
+mod state;
 mod wheel;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 pub use alias::{ALIASES, Alias};
 pub use error::HubError;
 pub use options::HubOptions;
+pub use state::{CacheState, cache_states, reach};
 
 /// How far a download is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,10 +3,14 @@
 //! Every problem is reported at once, each with file, line and column. Keys are the list [`KEYS`]; there is no key
 //! that nothing reads. Paths are relative to the working directory.
 
+mod elsewhere;
+mod format;
+mod meanings;
 mod names;
 mod problem;
 mod read;
 mod reader;
+mod reference;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -16,8 +20,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use meanings::meaning;
 pub use names::KEYS;
 pub use problem::{ConfigError, Problem, Problems};
+pub use reference::{default, describe, hint, reference};
 pub use rtune_adapters::{LoraConfig, Scaling, Targets};
 pub use rtune_data::{Duplicates, OverLong, StepSize, TrainOn, Validation};
 
@@ -196,6 +202,10 @@ pub struct CheckpointSection {
 pub struct EvalSection {
     /// Steps between evaluations.
     pub every: u64,
+    /// Held-out prompts answered at every evaluation.
+    pub samples: usize,
+    /// Most tokens of such an answer.
+    pub sample_tokens: usize,
 }
 
 /// `[output]`

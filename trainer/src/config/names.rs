@@ -1,4 +1,7 @@
-//! Names: every key there is, what other tools call them, and which one a typing error meant.
+//! Names: every key there is, and which one was meant by another tool's name or a typing error.
+
+use super::elsewhere::{KEYS_ELSEWHERE, VALUES_ELSEWHERE};
+use super::tree::Value;
 
 /// Every key of a configuration, as `section.key`. Documentation and the tests walk this list.
 pub const KEYS: &[&str] = &[
@@ -43,111 +46,20 @@ pub const KEYS: &[&str] = &[
     "checkpoint.every",
     "checkpoint.keep",
     "eval.every",
+    "eval.samples",
+    "eval.sample-tokens",
     "output.dir",
-];
-
-/// What Axolotl (A), torchtune (T) and transformers or peft (H) call a thing, and what it is here.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("base_model", "`model.base`"),
-    ("base_model_config", "not needed: the configuration comes with `model.base`"),
-    ("model_name_or_path", "`model.base`"),
-    ("model_name", "`model.base`"),
-    ("tokenizer", "not needed: the tokenizer comes with `model.base`"),
-    ("tokenizer_config", "not needed: the tokenizer comes with `model.base`"),
-    ("tokenizer_type", "not needed: the tokenizer comes with `model.base`"),
-    ("load_in_4bit", "`quantization.kind = \"nf4\"`"),
-    ("bnb_4bit_quant_type", "`quantization.kind`"),
-    ("bnb_4bit_use_double_quant", "`quantization.double`"),
-    ("quantize_base", "`quantization.kind = \"nf4\"`"),
-    ("adapter", "not needed: the adapter is LoRA, and `quantization.kind` says how its base is held"),
-    ("lora_r", "`lora.rank`"),
-    ("lora_rank", "`lora.rank`"),
-    ("r", "`lora.rank`"),
-    ("lora_alpha", "`lora.alpha`"),
-    ("lora_target_modules", "`lora.targets`"),
-    ("target_modules", "`lora.targets`"),
-    ("lora_attn_modules", "`lora.targets`"),
-    ("apply_lora_to_mlp", "`lora.targets`, which names the linears"),
-    ("lora_target_linear", "`lora.targets = \"all-linear\"`"),
-    ("lora_rank_pattern", "`lora.rank-pattern`"),
-    ("lora_alpha_pattern", "`lora.alpha-pattern`"),
-    ("peft_use_rslora", "`lora.scaling = \"rank-stabilized\"`"),
-    ("use_rslora", "`lora.scaling = \"rank-stabilized\"`"),
-    ("lora_model_dir", "`lora.from`"),
-    ("lora_dropout", "not here: adapters are trained without dropout, so leave the key out"),
-    ("dropout", "not here: adapters are trained without dropout, so leave the key out"),
-    ("datasets", "`data.train`"),
-    ("dataset", "`data.train`"),
-    ("train_file", "`data.train`"),
-    ("test_datasets", "`data.validation`, as a list of files"),
-    ("eval_dataset", "`data.validation`, as a list of files"),
-    ("val_set_size", "`data.validation`, as a fraction"),
-    ("val_size", "`data.validation`, as a fraction"),
-    ("dataset_exact_deduplication", "`data.clean.duplicates`"),
-    ("shuffle_merged_datasets", "`data.shuffle`"),
-    ("chat_template", "`data.template`, a file; by default the base's own template is used"),
-    ("chat_template_jinja", "`data.template`, a file; by default the base's own template is used"),
-    ("train_on_inputs", "`data.train-on`: the loss is on answers"),
-    ("train_on_eot", "`data.train-on`: the end-of-turn token is always part of the answer"),
-    ("roles_to_train", "`data.train-on`: the loss is on the assistant's turns"),
-    ("sequence_len", "`data.max-tokens`"),
-    ("max_seq_len", "`data.max-tokens`"),
-    ("max_seq_length", "`data.max-tokens`"),
-    ("max_length", "`data.max-tokens`"),
-    ("cutoff_len", "`data.max-tokens`"),
-    ("excess_length_strategy", "`data.over-long`"),
-    ("sample_packing", "not needed: rows are always packed, `train.micro-batch-tokens` at most in one"),
-    ("packed", "not needed: rows are always packed, `train.micro-batch-tokens` at most in one"),
-    ("pad_to_sequence_len", "not needed: rows are packed without padding"),
-    ("micro_batch_size", "`train.rows-per-step` for the whole step, `train.micro-batch-tokens` for memory"),
-    ("batch_size", "`train.rows-per-step` for the whole step, `train.micro-batch-tokens` for memory"),
-    (
-        "per_device_train_batch_size",
-        "`train.rows-per-step` for the whole step, `train.micro-batch-tokens` for memory",
-    ),
-    ("gradient_accumulation_steps", "`train.rows-per-step`, which counts the rows of the whole step"),
-    ("num_epochs", "`train.epochs`"),
-    ("num_train_epochs", "`train.epochs`"),
-    ("max_steps", "`train.steps`"),
-    ("max_steps_per_epoch", "`train.steps`, which counts the whole run"),
-    ("lr", "`train.learning-rate`"),
-    ("learning_rate", "`train.learning-rate`"),
-    ("lr_scheduler", "`train.schedule`"),
-    ("lr_scheduler_type", "`train.schedule`"),
-    ("cosine_min_lr_ratio", "`train.min-learning-rate-ratio`"),
-    ("warmup_steps", "`train.warmup`, as an integer"),
-    ("num_warmup_steps", "`train.warmup`, as an integer"),
-    ("warmup_ratio", "`train.warmup`, as a fraction"),
-    ("optimizer", "not needed: the optimizer is AdamW"),
-    ("optim", "not needed: the optimizer is AdamW"),
-    ("adam_beta1", "`train.beta1`"),
-    ("adam_beta2", "`train.beta2`"),
-    ("adam_epsilon", "`train.epsilon`"),
-    ("clip_grad_norm", "`train.max-grad-norm`"),
-    ("gradient_checkpointing", "`train.save-activations = \"input-only\"`"),
-    ("enable_activation_checkpointing", "`train.save-activations = \"input-only\"`"),
-    ("output_dir", "`output.dir`"),
-    ("save_steps", "`checkpoint.every`"),
-    ("save_total_limit", "`checkpoint.keep`"),
-    ("eval_steps", "`eval.every`"),
-    ("resume_from_checkpoint", "not a key: it is the option `--resume` of `rtune train`"),
-    ("auto_resume_from_checkpoints", "not a key: it is the option `--resume` of `rtune train`"),
-    ("logging_steps", "not needed: every step is a line of metrics.jsonl"),
-    ("log_every_n_steps", "not needed: every step is a line of metrics.jsonl"),
-    ("use_tensorboard", "not needed: the run folder always has TensorBoard files"),
 ];
 
 /// A hint for an unknown key `path` (as written, with its section): another tool's name, the right section, or
 /// the nearest name. `siblings` are the keys of the section it stands in.
-pub(super) fn hint_for(path: &str, siblings: &[&str]) -> Option<String> {
+pub(super) fn hint_for(path: &str, value: &Value, siblings: &[&str]) -> Option<String> {
     let last = path.rsplit('.').next().unwrap_or(path);
     let kebab = last.replace('_', "-").to_lowercase();
     if siblings.contains(&kebab.as_str()) {
         return Some(format!("write `{kebab}`"));
     }
-    if let Some((_, ours)) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == last.replace('-', "_")) {
-        let says =
-            if ours.starts_with('`') { format!("`{last}` is {ours} here") } else { (*ours).to_owned() };
+    if let Some(says) = elsewhere(last, Some(value)) {
         return Some(says);
     }
     let same_name = KEYS.iter().find(|key| key.rsplit('.').next() == Some(kebab.as_str()));
@@ -161,6 +73,36 @@ pub(super) fn hint_for(path: &str, siblings: &[&str]) -> Option<String> {
     let near = KEYS.iter().filter_map(|key| Some((distance(&kebab, key.rsplit('.').next()?), key)));
     let (edits, key) = near.min_by_key(|(edits, _)| *edits)?;
     (edits <= allowed(&kebab)).then(|| format!("did you mean `{key}`?"))
+}
+
+/// What another tool's key is here.
+pub(super) fn elsewhere(name: &str, value: Option<&Value>) -> Option<String> {
+    let plain = name.replace('-', "_");
+    if let ("optimizer" | "optim", Some(Value::String(kind))) = (plain.as_str(), value)
+        && !matches!(kind.as_str(), "adamw" | "adamw_torch" | "adamw_torch_fused" | "AdamW")
+    {
+        return Some(format!(
+            "`{kind}` is not offered: the optimizer is AdamW, its moments in f32; leave the key out"
+        ));
+    }
+    let (_, ours) = KEYS_ELSEWHERE.iter().find(|(theirs, _)| *theirs == plain)?;
+    if !ours.starts_with('`') {
+        return Some(format!("`{name}`: {ours}"));
+    }
+    let (key, rest) = ours.split_at(ours.find([',', ':']).unwrap_or(ours.len()));
+    Some(format!("`{name}` is {key} here{rest}"))
+}
+
+/// What another tool's value is for a key of ours.
+pub(super) fn value_hint(key: &str, value: &str) -> Option<String> {
+    let value = value.to_lowercase();
+    let of_key = VALUES_ELSEWHERE.iter().filter(|(ours, ..)| *ours == key);
+    let (_, _, says) = of_key.into_iter().find(|(_, theirs, _)| theirs.contains(&value.as_str()))?;
+    Some(if says.starts_with('"') {
+        format!("`{value}` is {says} here")
+    } else {
+        format!("`{value}`: {says}")
+    })
 }
 
 /// The candidate that a typing error in `word` most likely meant.
@@ -207,28 +149,66 @@ mod tests {
         assert_eq!(distance("rank", "rnak"), 1);
     }
 
+    fn hint(path: &str, siblings: &[&str]) -> Option<String> {
+        hint_for(path, &Value::Boolean(true), siblings)
+    }
+
     #[test]
     fn hints_name_the_key_meant() {
-        assert_eq!(hint_for("lora_r", &["model"]).as_deref(), Some("`lora_r` is `lora.rank` here"));
-        assert_eq!(hint_for("lora.rnak", &["rank", "alpha"]).as_deref(), Some("did you mean `rank`?"));
+        assert_eq!(hint("lora_r", &["model"]).as_deref(), Some("`lora_r` is `lora.rank` here"));
+        assert_eq!(hint("lora.r", &["rank"]).as_deref(), Some("`r` is `lora.rank` here"));
+        assert_eq!(hint("lora.rnak", &["rank", "alpha"]).as_deref(), Some("did you mean `rank`?"));
+        assert_eq!(hint("train.learning_rate", &["learning-rate"]).as_deref(), Some("write `learning-rate`"));
         assert_eq!(
-            hint_for("train.learning_rate", &["learning-rate"]).as_deref(),
-            Some("write `learning-rate`")
-        );
-        assert_eq!(
-            hint_for("learning-rate", &["train"]).as_deref(),
+            hint("learning-rate", &["train"]).as_deref(),
             Some("`learning-rate` is `train.learning-rate` here")
         );
-        assert_eq!(hint_for("epochs", &["train"]).as_deref(), Some("this key is `train.epochs`"));
-        assert_eq!(hint_for("zzzzzzzzz", &["train"]), None);
+        assert_eq!(
+            hint("val_set_size", &[]).as_deref(),
+            Some("`val_set_size` is `data.validation` here, as a fraction")
+        );
+        assert_eq!(
+            hint("train.bf16", &[]).as_deref(),
+            Some(
+                "`bf16`: not needed: the arithmetic is f32 beside the base that `quantization.kind` describes"
+            )
+        );
+        assert_eq!(hint("epochs", &["train"]).as_deref(), Some("this key is `train.epochs`"));
+        assert_eq!(hint("zzzzzzzzz", &["train"]), None);
+    }
+
+    #[test]
+    fn an_optimizer_that_is_not_offered_is_named() {
+        let hint = |kind: &str| hint_for("optimizer", &Value::String(kind.into()), &["train"]);
+        assert_eq!(
+            hint("adamw_bnb_8bit").as_deref(),
+            Some(
+                "`adamw_bnb_8bit` is not offered: the optimizer is AdamW, its moments in f32; leave the key out"
+            )
+        );
+        assert_eq!(hint("adamw_torch").as_deref(), Some("`optimizer`: not needed: the optimizer is AdamW"));
     }
 
     #[test]
     fn every_key_named_in_a_hint_exists() {
-        for (theirs, ours) in ELSEWHERE {
-            let Some(key) = ours.strip_prefix('`') else { continue };
-            let key = key.split(['`', ' ']).next().unwrap_or(key);
-            assert!(KEYS.contains(&key), "{theirs} points to {key}");
+        for (theirs, ours) in KEYS_ELSEWHERE {
+            let known = ["rtune ", "--resume", "best", "messages", "instruction", "output", "tensorboard/"];
+            for quoted in ours.split('`').skip(1).step_by(2) {
+                let key = quoted.split(' ').next().unwrap_or(quoted);
+                let is_other = known.iter().any(|other| quoted.starts_with(other) && !KEYS.contains(&key));
+                assert!(KEYS.contains(&key) || is_other, "{theirs} points to {key}");
+            }
         }
+        assert!(VALUES_ELSEWHERE.iter().all(|(key, ..)| KEYS.contains(key)));
+    }
+
+    #[test]
+    fn names_of_other_tools_stand_once() {
+        let mut seen = std::collections::BTreeSet::new();
+        for (theirs, _) in KEYS_ELSEWHERE {
+            assert!(seen.insert(theirs), "{theirs} stands twice");
+            assert!(!theirs.contains('-'), "{theirs}: names are compared with `_`");
+        }
+        assert!(seen.len() >= 60);
     }
 }

@@ -10,7 +10,7 @@ pub struct Problem {
     pub place: String,
     /// What was expected and what was found.
     pub message: String,
-    /// What to write instead, when that is known.
+    /// What to write instead, when that is known; several hints stand on lines of their own.
     pub hint: Option<String>,
 }
 
@@ -50,8 +50,8 @@ impl fmt::Display for Problems {
         }
         for problem in &self.0 {
             write!(out, "\n  {}: {}", problem.place, problem.message)?;
-            if let Some(hint) = &problem.hint {
-                write!(out, "\n    hint: {hint}")?;
+            for line in problem.hint.iter().flat_map(|hint| hint.lines()) {
+                write!(out, "\n    hint: {line}")?;
             }
         }
         Ok(())

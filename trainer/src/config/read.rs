@@ -16,6 +16,8 @@ const MOST_EPOCHS: u64 = 100_000;
 const MOST_COUNT: u64 = 1 << 40;
 /// Checkpoints kept at once.
 const MOST_KEPT: u64 = 1_000_000;
+/// More answers than anyone reads; `rtune eval` answers whole files.
+const MOST_SAMPLES: u64 = 100;
 /// TOML's integers are signed, and the resolved configuration must be readable again.
 const MOST_SEED: u64 = i64::MAX as u64;
 
@@ -30,6 +32,9 @@ const DEFAULT_LEARNING_RATE: f64 = 2e-4;
 const DEFAULT_WARMUP: f64 = 0.05;
 const DEFAULT_EVERY: u64 = 50;
 const DEFAULT_KEEP: usize = 3;
+/// Enough to see what the answers are like, few enough to read and to wait for.
+const DEFAULT_SAMPLES: usize = 2;
+const DEFAULT_SAMPLE_TOKENS: usize = 48;
 
 /// Reads all sections, adding to the problems `found` before.
 pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Result<Config, Vec<Problem>> {
@@ -286,8 +291,10 @@ fn checkpoint(mut section: Section<'_, '_>) -> CheckpointSection {
 
 fn eval(mut section: Section<'_, '_>) -> EvalSection {
     let every = section.integer("every", 1, MOST_COUNT).unwrap_or(DEFAULT_EVERY);
+    let samples = section.integer("samples", 0, MOST_SAMPLES).map_or(DEFAULT_SAMPLES, |count| count as usize);
+    let sample_tokens = section.integer("sample-tokens", 1, MOST_TOKENS);
     section.finish();
-    EvalSection { every }
+    EvalSection { every, samples, sample_tokens: sample_tokens.map_or(DEFAULT_SAMPLE_TOKENS, |n| n as usize) }
 }
 
 fn output(file: &str, mut section: Section<'_, '_>) -> Option<OutputSection> {

@@ -70,8 +70,10 @@ impl<'a, 'p> Section<'a, 'p> {
             if let Some((_, value)) = choices.iter().find(|(name, _)| name == text) {
                 return Some(*value);
             }
-            let hint = names::nearest(text, choices.iter().map(|(name, _)| *name));
-            let hint = hint.map(|name| format!("did you mean `{name}`?"));
+            let hint = names::value_hint(&self.full(key), text).or_else(|| {
+                let near = names::nearest(text, choices.iter().map(|(name, _)| *name))?;
+                Some(format!("did you mean `{near}`?"))
+            });
             self.report_expected(key, node, &one_of(choices), hint);
             return None;
         }
@@ -171,18 +173,23 @@ impl<'a, 'p> Section<'a, 'p> {
 
     /// Reports a value of the wrong type or range, and yields `None` for the reader to return.
     pub(super) fn expected<T>(&mut self, key: &str, node: &Node, expected: &str) -> Option<T> {
-        self.report_expected(key, node, expected, None);
+        let hint = match &node.value {
+            Value::String(text) => names::value_hint(&self.full(key), text),
+            Value::Boolean(value) => names::value_hint(&self.full(key), &value.to_string()),
+            _ => None,
+        };
+        self.report_expected(key, node, expected, hint);
         None
     }
 
     /// Reports every key that no reader took.
     pub(super) fn finish(self) {
-        for (key, (place, _)) in self.table.into_iter().flatten() {
+        for (key, (place, node)) in self.table.into_iter().flatten() {
             if self.known.contains(&key.as_str()) {
                 continue;
             }
             let full = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
-            let hint = names::hint_for(&full, &self.known);
+            let hint = names::hint_for(&full, &node.value, &self.known);
             self.problems.push(Problem {
                 place: place.to_string(),
                 message: format!("unknown key `{full}`"),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use toml::de::{DeTable, DeValue};
 
+use super::format;
 use super::problem::Problem;
 
 /// What the places of overrides begin with.
@@ -67,6 +68,9 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Table, Vec<Problem>> {
     let place_of = |offset: usize| -> Place { line_and_column(name, text, offset).into() };
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
+        if let Some(other) = format::recognise(name, text) {
+            return Err(vec![other]);
+        }
         let problem = |error: &toml::de::Error| Problem {
             place: place_of(error.span().map_or(0, |span| span.start)).to_string(),
             message: format!("not valid TOML: {}", error.message().replace('\n', ", ")),

@@ -42,6 +42,8 @@ pub(super) fn to_toml(config: &Config) -> String {
     out.count("keep", config.checkpoint.keep as u64);
     out.section("eval");
     out.count("every", config.eval.every);
+    out.count("samples", config.eval.samples as u64);
+    out.count("sample-tokens", config.eval.sample_tokens as u64);
     out.section("output");
     out.line("dir", config.output.dir.display().to_string());
     out.0

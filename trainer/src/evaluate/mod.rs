@@ -2,4 +2,5 @@
 
 pub mod golden;
 pub mod perplexity;
+pub mod samples;
 pub mod text;

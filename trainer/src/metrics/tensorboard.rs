@@ -1,4 +1,4 @@
-//! TensorBoard's event files, for scalars.
+//! TensorBoard's event files, for scalars and texts.
 //!
 //! The records (length, checksum, payload, checksum) are those of `tensorboard-rs`; its own writer panics in a
 //! thread when the disk is full, so the file and the payload are written here.
@@ -48,6 +48,19 @@ impl EventFile {
             summary.extend(message_field(1, &value));
         }
         self.write(&message_field(5, &summary), step)
+    }
+
+    /// Adds a text of a step, as TensorBoard's text plugin takes it: a tensor of one string.
+    pub(super) fn add_text(&mut self, step: u64, tag: &str, text: &str) -> Result<(), FileError> {
+        /// `DT_STRING` of tensorflow/core/framework/types.proto.
+        const STRING: u8 = 7;
+        let shape = message_field(2, &[1 << 3, 1]);
+        let tensor =
+            [&[1 << 3, STRING][..], &message_field(2, &shape), &message_field(8, text.as_bytes())].concat();
+        let plugin = message_field(1, &message_field(1, b"text"));
+        let value =
+            [message_field(1, tag.as_bytes()), message_field(8, &tensor), message_field(9, &plugin)].concat();
+        self.write(&message_field(5, &message_field(1, &value)), step)
     }
 
     fn write(&mut self, payload: &[u8], step: u64) -> Result<(), FileError> {

@@ -69,6 +69,10 @@ pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
     ("checkpoint.every", Rule::Free, "it decides when is saved, not what"),
     ("checkpoint.keep", Rule::Free, "it decides what is kept, not what is in it"),
     ("eval.every", Rule::Free, "it decides when is measured: `best` is the best of what was"),
+    ("eval.samples", Rule::Free, "answers are looked at, not learnt from"),
+    ("eval.sample-tokens", Rule::Free, "answers are looked at, not learnt from"),
+    ("eval.samples", Rule::Free, "answers are shown, not trained on"),
+    ("eval.sample-tokens", Rule::Free, "answers are shown, not trained on"),
     ("output.dir", Rule::Free, "a run folder may be moved"),
 ];
 

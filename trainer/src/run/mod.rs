@@ -8,16 +8,17 @@ mod session;
 
 use std::path::PathBuf;
 
-use rtune_data::Example;
+use rtune_data::{Encoder, Example};
 use rtune_models::Decoder;
 
 use crate::adapter;
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
-use crate::config::Config;
+use crate::config::{Config, EvalSection};
 use crate::dist::Collective;
 use crate::engine::Engine;
 use crate::error::TrainerError;
 use crate::evaluate::perplexity::{ValidationSet, file_of};
+use crate::evaluate::samples::Samples;
 use crate::inputs::Inputs;
 use crate::manifest::{Environment, Manifest, Program};
 use crate::metrics::{Line, Metrics};
@@ -25,6 +26,7 @@ use crate::optimizer::Optimizer;
 use crate::plan;
 use crate::spikes::Spikes;
 use crate::subject::quantization;
+use crate::talk;
 use continuation::GoingOn;
 use folder::RunFolder;
 use session::Session;
@@ -106,6 +108,7 @@ pub fn train(
         step: state.step,
         steps: order.total,
     }));
+    let samples = samples(&config, inputs)?;
     let (metrics, kept) = Metrics::open(&folder.path, measured(&state))?;
     let session = Session {
         metrics,
@@ -118,6 +121,8 @@ pub fn train(
         shape,
         rows,
         validation,
+        samples,
+        tokenizer: &inputs.base.tokenizer,
         order,
         engine,
         optimizer,
@@ -126,6 +131,14 @@ pub fn train(
         observer,
     };
     session.run()
+}
+
+/// The held-out prompts that are answered at every evaluation.
+fn samples(config: &Config, inputs: &Inputs) -> Result<Option<Samples>, TrainerError> {
+    let encoder = Encoder::new(&inputs.template, &inputs.base.tokenizer)?;
+    let stop_tokens = talk::stop_tokens(&inputs.base, Some(&encoder));
+    let EvalSection { samples, sample_tokens, .. } = config.eval;
+    Samples::new(&inputs.prepared.validation, samples, sample_tokens, &inputs.base, stop_tokens)
 }
 
 /// What a run goes into its loop with.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::metrics::{EvaluationLine, StepLine};
+use crate::metrics::{EvaluationLine, SampleLine, StepLine};
 
 /// Something that has happened.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub enum Event<'a> {
     },
     /// An evaluation is done.
     Evaluation(&'a EvaluationLine),
+    /// A held-out prompt was answered.
+    Sample(&'a SampleLine),
     /// A step is done.
     Step {
         /// Its line.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rtune_adapters::{Linear, LoraConfig, peft};
 use rtune_data::Example;
 use rtune_kernels::adamw;
+use tokenizers::Tokenizer;
 
 use super::order::Order;
 use super::{Event, Observer, Outcome};
@@ -15,6 +16,7 @@ use crate::dist::Collective;
 use crate::engine::Engine;
 use crate::error::TrainerError;
 use crate::evaluate::perplexity::{EVALUATIONS, ValidationSet, file_of};
+use crate::evaluate::samples::Samples;
 use crate::files::{self, At};
 use crate::manifest::Manifest;
 use crate::metrics::{Line, Metrics, StepLine, peak_memory_bytes};
@@ -30,6 +32,8 @@ pub(super) struct Session<'a> {
     pub(super) shape: LoraConfig,
     pub(super) rows: &'a [Example],
     pub(super) validation: Option<ValidationSet>,
+    pub(super) samples: Option<Samples>,
+    pub(super) tokenizer: &'a Tokenizer,
     pub(super) order: Order,
     pub(super) engine: Engine,
     pub(super) optimizer: Optimizer,
@@ -182,6 +186,10 @@ impl Session<'_> {
         let Some(evaluation) = validation.evaluate(&self.engine, step, &mut go_on) else {
             return Ok(Evaluated::Stopped);
         };
+        if self.samples.is_some() && self.observer.stop_requested() {
+            // Nobody who asked for a stop waits for the answers; evaluation and answers come when the run goes on.
+            return Ok(Evaluated::Stopped);
+        }
         let loss = evaluation.validation_loss_nats;
         self.refuse_not_finite("the validation loss", loss)?;
         let folder = self.run.join(EVALUATIONS);
@@ -201,7 +209,19 @@ impl Session<'_> {
         if is_best {
             self.state.best = Some(Best { step, validation_loss_nats: loss });
         }
+        self.answer_samples()?;
         Ok(Evaluated::Done { is_best })
+    }
+
+    /// What the adapter would say now.
+    fn answer_samples(&mut self) -> Result<(), TrainerError> {
+        let Some(samples) = &self.samples else { return Ok(()) };
+        let (decoder, parameters) = (self.engine.decoder(), self.engine.parameters().flat());
+        for line in samples.answer(decoder, parameters, self.tokenizer, self.state.step)? {
+            self.observer.on(Event::Sample(&line));
+            self.metrics.add(&Line::Sample(line))?;
+        }
+        Ok(())
     }
 
     fn say_if_useless(&mut self) {

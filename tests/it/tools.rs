@@ -1,0 +1,210 @@
+//! The verbs around a run: score, keys, doctor, completions.
+
+use std::path::Path;
+
+use crate::workplace::Workplace;
+
+const CONFIGURATION_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+const EXAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/exams/text_metrics.json");
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
+}
+
+#[test]
+fn scores_are_those_of_sacrebleu() {
+    let place = Workplace::new();
+    let exam = json(&std::fs::read_to_string(EXAM).expect("readable"));
+    for (name, field, ending) in
+        [("sys", "sys", "answer"), ("ref", "ref", "output"), ("more", "second_ref", "output")]
+    {
+        let texts = exam[field].as_array().expect("texts");
+        let rows: Vec<String> =
+            texts.iter().map(|text| serde_json::json!({ending: text}).to_string()).collect();
+        place.write(&format!("{name}.jsonl"), rows.join("\n"));
+    }
+    let check = |files: &[&str], expected: &serde_json::Value| {
+        let mut arguments =
+            vec!["score", "--json", "--metric", "chrf", "--metric", "chrf++", "--metric", "bleu"];
+        arguments.extend(files);
+        let ran = place.rtune(&arguments);
+        ran.succeeds();
+        let found = json(&ran.stdout);
+        for (index, name) in ["chrf", "chrfpp", "bleu"].into_iter().enumerate() {
+            let one = &found["metrics"][index];
+            let (score, wanted) = (one["score"].as_f64(), expected[name]["score"].as_f64());
+            let difference = score.expect("a score") - wanted.expect("a score");
+            assert!(difference.abs() < 1e-10, "{name}: {score:?}, {wanted:?}");
+            let signature = one["signature"].as_str().expect("a signature");
+            let theirs = expected[name]["signature"].as_str().expect("a signature");
+            let theirs = theirs.split("|version:").next().unwrap_or_default();
+            assert!(signature.contains(&format!("|{theirs}|version:rtune-")), "{signature}");
+        }
+    };
+    check(&["sys.jsonl", "ref.jsonl"], &exam);
+    check(&["sys.jsonl", "ref.jsonl", "more.jsonl"], &exam["two_references"]);
+}
+
+#[test]
+fn lines_are_scored_for_people_too() {
+    let place = Workplace::new();
+    place.write("sys.txt", "Yes.\nno\nA lamp.\r\n");
+    place.write("ref.txt", "Yes.\nNo!\nA kettle.\n");
+    let ran = place.rtune(&["score", "sys.txt", "ref.txt"]);
+    ran.succeeds();
+    for part in
+        ["3 lines\n", "exact match       33.33  exact|nrefs:1|trimmed|", "normalised match  66.67", "\nBLEU "]
+    {
+        assert!(ran.stdout.contains(part), "{part:?} in\n{}", ran.stdout);
+    }
+    let golden = "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"Yes.\"}]}\n";
+    place.write("golden.jsonl", format!("{golden}\n{}", golden.replace("Yes.", "no")));
+    place.write("two.txt", "Yes.\nno");
+    let ran = place.rtune(&["score", "two.txt", "golden.jsonl", "--metric", "exact"]);
+    ran.succeeds();
+    assert!(ran.stdout.contains("100.00"), "{}", ran.stdout);
+}
+
+#[test]
+fn what_cannot_be_scored_is_named() {
+    let place = Workplace::new();
+    place.write("one.txt", "a\n");
+    place.write("two.txt", "a\nb\n");
+    let fails =
+        |files: [&str; 2], parts: &[&str]| place.rtune(&["score", files[0], files[1]]).fails(2, parts);
+    fails(["one.txt", "two.txt"], &["error: one.txt has 1 lines, two.txt has 2", "hint: line 1"]);
+    fails(["none.txt", "two.txt"], &["error: none.txt: cannot be read: No such file"]);
+    place.write("empty.txt", "");
+    fails(["empty.txt", "two.txt"], &["error: empty.txt: the file is empty"]);
+    place.write("latin.txt", b"a\nGr\xfc\xdfe\n");
+    fails(["latin.txt", "two.txt"], &["error: latin.txt:2:3: invalid UTF-8", "hint: save the file as UTF-8"]);
+    place.write("rows.jsonl", "{\"answer\": \"a\"}\n{\"answer\": \n");
+    fails(["rows.jsonl", "two.txt"], &["error: rows.jsonl:2: column 11: invalid JSON"]);
+    place.write("rows.jsonl", "{\"answer\": \"a\"}\n{\"text\": \"a\"}\n");
+    fails(["rows.jsonl", "two.txt"], &["rows.jsonl:2: expected `answer`, `output` or an assistant turn"]);
+    place.write("rows.jsonl", "{\"answer\": 3}\n");
+    fails(["rows.jsonl", "one.txt"], &["rows.jsonl:1: expected the answer to be a text"]);
+    place.rtune(&["score", "one.txt"]).fails(2, &["required arguments were not provided"]);
+    let ran = place.rtune(&["score", "one.txt", "one.txt", "--metric", "meteor"]);
+    ran.fails(2, &["invalid value 'meteor'", "chrf++"]);
+}
+
+#[test]
+fn the_page_on_the_configuration_is_current() {
+    let place = Workplace::new();
+    let ran = place.rtune(&["keys"]);
+    ran.succeeds();
+    let page = std::fs::read_to_string(CONFIGURATION_PAGE).unwrap_or_default();
+    let differs = page.lines().zip(ran.stdout.lines()).position(|(old, new)| old != new);
+    let line = differs.unwrap_or_else(|| page.lines().count().min(ran.stdout.lines().count()));
+    let shown = |text: &str| text.lines().nth(line).unwrap_or("nothing").to_owned();
+    assert!(
+        page == ran.stdout,
+        "docs/configuration.md is not what the program reads; line {}\n  has     {}\n  must be {}\n\
+        write it anew: cargo run --release -- keys > docs/configuration.md",
+        line + 1,
+        shown(&page),
+        shown(&ran.stdout)
+    );
+}
+
+#[test]
+fn a_key_is_explained() {
+    let place = Workplace::new();
+    let ran = place.rtune(&["keys", "lora.rank"]);
+    ran.succeeds();
+    assert!(
+        ran.stdout.starts_with("lora.rank\n") && ran.stdout.contains("an integer from 1 to 4096"),
+        "{}",
+        ran.stdout
+    );
+    let ran = place.rtune(&["keys", "checkpoint"]);
+    ran.succeeds();
+    assert!(
+        ran.stdout.contains("checkpoint.every\n") && ran.stdout.contains("checkpoint.keep\n"),
+        "{}",
+        ran.stdout
+    );
+    place.rtune(&["keys", "lora_r"]).fails(2, &["no section `lora_r`", "hint: `lora_r` is `lora.rank` here"]);
+    place.rtune(&["keys", "zzzzzz"]).fails(2, &["no section `zzzzzz`", "hint: `rtune keys` shows all"]);
+}
+
+#[test]
+fn another_tools_configuration_is_answered() {
+    let place = Workplace::new();
+    let axolotl = "base_model: NousResearch/Llama-3.2-1B\nload_in_4bit: true\nadapter: qlora\ndatasets:\n  - path: data.jsonl\n\
+        \x20   type: alpaca\nlora_r: 32\nsequence_len: 2048\nmicro_batch_size: 2\noptimizer: adamw_bnb_8bit\n";
+    place.write("axolotl.yaml", axolotl);
+    place.rtune(&["train", "axolotl.yaml"]).fails(
+        2,
+        &[
+            "axolotl.yaml: expected TOML, found what looks like YAML",
+            "hint: write it as TOML",
+            "hint: `base_model` is `model.base` here",
+            "hint: `lora_r` is `lora.rank` here",
+            "hint: `sequence_len` is `data.max-tokens` here",
+        ],
+    );
+    place.write("peft.json", "{\n  \"peft_type\": \"LORA\",\n  \"r\": 8\n}\n");
+    place
+        .rtune(&["check", "peft.json"])
+        .fails(2, &["found what looks like JSON", "hint: `r` is `lora.rank` here"]);
+    for (argument, hint) in [
+        ("per_device_train_batch_size=4", "`per_device_train_batch_size` is `train.rows-per-step`"),
+        ("lora.target_modules=all-linear", "`target_modules` is `lora.targets` here"),
+        ("train.cutoff_len=512", "`cutoff_len` is `data.max-tokens` here"),
+        ("optim=paged_adamw_8bit", "`paged_adamw_8bit` is not offered"),
+        ("train.schedule=cosine_with_restarts", "`cosine_with_restarts`: not offered"),
+        ("quantization.kind=int4", "`int4` is \"nf4\" here"),
+        ("model.device=cuda", "`cuda`: this version computes on the CPU"),
+        ("max_seq_length=1024", "`max_seq_length` is `data.max-tokens` here"),
+        ("neat_packing=true", "`neat_packing`: not needed: rows are always packed"),
+    ] {
+        place.train(&[argument]).fails(2, &[&format!("hint: {hint}")]);
+    }
+}
+
+#[test]
+fn the_doctor_says_what_there_is() {
+    let place = Workplace::new();
+    let ran = place.rtune(&["doctor"]);
+    assert!(ran.code == 0 || ran.stdout.contains("problem"), "{}\n{}", ran.stdout, ran.stderr);
+    for part in ["rtune ", "processor ", "memory ", "cache ", "computes on the processor only"] {
+        assert!(ran.stdout.contains(part), "{part:?} in\n{}", ran.stdout);
+    }
+    assert!(ran.stdout.contains("HF_HUB_OFFLINE forbids the network"), "{}", ran.stdout);
+    assert!(!place.path("cache").exists(), "looking makes no folder");
+    let found = json(&place.rtune(&["doctor", "--json"]).stdout);
+    assert!(found["found"]["processor"]["threads"].as_u64() > Some(0), "{found}");
+    assert_eq!(found["found"]["cache"]["writable"], true);
+    assert_eq!(found["found"]["gpu"]["used"], false);
+}
+
+#[test]
+fn the_doctor_fails_where_the_cache_cannot_be_written() {
+    let place = Workplace::new();
+    place.write("cache", "a file, not a folder");
+    let ran = place.rtune(&["doctor"]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    assert!(ran.stdout.contains("problem    nothing can be written to"), "{}", ran.stdout);
+    let found = json(&place.rtune(&["doctor", "--json"]).stdout);
+    assert_eq!(found["problems"].as_array().map(Vec::len), Some(1), "{found}");
+}
+
+#[test]
+fn shells_get_their_completions() {
+    let place = Workplace::new();
+    for (shell, part) in [
+        ("bash", "_rtune()"),
+        ("zsh", "#compdef rtune"),
+        ("fish", "complete -c rtune"),
+        ("elvish", "edit:"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let ran = place.rtune(&["completions", shell]);
+        ran.succeeds();
+        assert!(ran.stdout.contains(part) && ran.stdout.contains("train"), "{shell}: {}", ran.stdout);
+    }
+    place.rtune(&["completions", "tcsh"]).fails(2, &["invalid value 'tcsh'"]);
+    assert!(Path::new(CONFIGURATION_PAGE).is_file());
+}
