@@ -178,6 +178,8 @@ fn a_second_signal_ends_at_once() {
         assert!(began.elapsed() < LONGEST_WAIT && child.try_wait().expect("a child").is_none());
         std::thread::sleep(Duration::from_millis(5));
     }
+    // The loop asks once more before it begins the step.
+    std::thread::sleep(Duration::from_millis(500));
     send(&child, "INT");
     std::thread::sleep(Duration::from_millis(50));
     assert!(child.try_wait().expect("a child").is_none(), "the step goes on");

@@ -12,7 +12,7 @@ use rtune_trainer::inputs::Inputs;
 use rtune_trainer::manifest::{Environment, Program};
 use rtune_trainer::run::{Event, Observer, Outcome, RunOptions, train};
 
-use crate::workplace::{Ran, Workplace, rows};
+use crate::workplace::{Ran, Workplace};
 
 /// All files below `folder` by their path in it, links as what they point to. What may differ between two equal runs
 /// (metrics.jsonl, tensorboard, the manifest's `environment`) is left out.
