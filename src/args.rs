@@ -20,6 +20,8 @@ pub(crate) struct Args {
 pub(crate) enum Verb {
     /// Train a LoRA adapter as a configuration says
     Train(TrainArgs),
+    /// Compute every hash of a run again, and name the first that differs
+    Verify(VerifyArgs),
     /// Show what would be trained on: sample rows with their trained tokens marked, lengths, counts
     Check(CheckArgs),
     /// Download a base model ahead of training
@@ -57,6 +59,18 @@ pub(crate) struct TrainArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
     /// Write the lines of metrics.jsonl to standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// A run folder, or one of its checkpoints
+    pub(crate) run: PathBuf,
+    /// List the rows that trained the checkpoint (the run's best, or its last without validation): file, line, id, steps
+    #[arg(long)]
+    pub(crate) rows: bool,
+    /// Write JSON lines to standard output, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.verb {
         Verb::Train(args) => commands::train::run(args),
+        Verb::Verify(args) => commands::verify::run(args),
         Verb::Check(args) => commands::check::run(args),
         Verb::Pull(args) => commands::pull::run(args),
         Verb::Merge(args) => commands::merge::run(args),

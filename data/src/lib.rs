@@ -36,7 +36,7 @@ pub use options::{Duplicates, OverLong, PrepareOptions, TrainOn, Validation};
 pub use pack::{PackedRow, Segment, pack};
 pub use prepare::{Prepared, prepare};
 pub use problem::{ProblemKind, RowProblem};
-pub use read::{DataFile, read_file, read_files};
+pub use read::{DataFile, expand, read_file, read_files};
 pub use record::{Message, Origin, Record};
 pub use report::{DataReport, FileReport, OverLongReport, OverLongRow, SetReport, Statistics};
 pub use split::held_out;

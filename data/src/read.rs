@@ -56,7 +56,10 @@ pub fn read_file(path: &Path) -> Result<DataFile, DataError> {
 }
 
 /// The files of `paths`, and of folders their `*.jsonl` in the order of their names.
-pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DataError> {
+///
+/// # Errors
+/// [`DataError::Unreadable`] and [`DataError::EmptyFolder`] for a folder.
+pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DataError> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {

@@ -16,6 +16,7 @@ pub(crate) mod pull;
 mod released;
 pub(crate) mod score;
 pub(crate) mod train;
+pub(crate) mod verify;
 
 use std::path::PathBuf;
 

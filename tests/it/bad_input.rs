@@ -249,15 +249,9 @@ fn checkpoints_that_were_changed() {
     let mut bytes = fs::read(&adapter).expect("readable");
     *bytes.last_mut().expect("not empty") ^= 1;
     fs::write(&adapter, &bytes).expect("written");
-    let resumed = place.rtune(&["train", "config.toml", "--resume"]);
-    resumed.fails(
-        2,
-        &["run/checkpoints/step-000006/adapter_model.safetensors`: expected sha256 ", "hint: remove this"],
-    );
     place
         .rtune(&["export", "run/last", "out"])
         .fails(2, &["expected sha256 ", "hint: the checkpoint was changed"]);
-    fs::remove_dir_all(place.path("run/checkpoints/step-000006")).expect("removed");
     place.rtune(&["train", "config.toml", "--resume"]).succeeds();
     place
         .rtune(&["export", "run/checkpoints/step-000000", "out"])

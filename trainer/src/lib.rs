@@ -10,6 +10,7 @@
 //! | [`optimizer`], [`schedule`] | AdamW and its learning rate |
 //! | [`evaluate`] | loss, perplexity and accuracy on held-out rows |
 //! | [`checkpoint`], [`manifest`], [`metrics`] | what a run writes |
+//! | [`verify`], [`rows`] | whether a run is what its manifest says; which rows trained it |
 //! | [`device`] | what computes, as far as it decides bits |
 //! | [`spikes`], [`useless`] | losses that jump, adapters that do nothing |
 //! | [`subject`] | a run, a checkpoint, an adapter or a base, opened to be used |
@@ -32,9 +33,11 @@ pub mod manifest;
 pub mod metrics;
 pub mod optimizer;
 pub mod plan;
+pub mod rows;
 pub mod run;
 pub mod schedule;
 pub mod spikes;
 pub mod subject;
 pub mod talk;
 pub mod useless;
+pub mod verify;

@@ -12,8 +12,16 @@ pub(crate) const LOCK_FILE: &str = ".lock";
 /// Holds a run folder until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct RunLock {
-    // The system gives the lock back when the file is closed.
-    _file: File,
+    // The system gives the lock back when the process ends, however it does.
+    file: File,
+}
+
+impl Drop for RunLock {
+    /// Gives the lock back itself: closing the file does so only once no process that was just being started has a copy.
+    fn drop(&mut self) {
+        // If that fails, the end of the process does it.
+        let _ = self.file.unlock();
+    }
 }
 
 impl RunLock {
@@ -26,7 +34,7 @@ impl RunLock {
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).open(&path).at("write", &path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(TrainerError::InUse { folder: folder.to_owned() }),
             Err(TryLockError::Error(source)) => Err(source).at("lock", &path).map_err(TrainerError::from),
         }

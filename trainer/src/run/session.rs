@@ -6,6 +6,7 @@ use std::time::Instant;
 use rtune_adapters::{Linear, LoraConfig, peft};
 use rtune_data::Example;
 use rtune_kernels::adamw;
+use tokenizers::Tokenizer;
 
 use super::order::Order;
 use super::{Event, Observer, Outcome};
@@ -23,7 +24,6 @@ use crate::optimizer::Optimizer;
 use crate::schedule;
 use crate::spikes::Spikes;
 use crate::useless;
-use tokenizers::Tokenizer;
 
 /// Everything of a run that is under way.
 pub(super) struct Session<'a> {
@@ -186,6 +186,10 @@ impl Session<'_> {
         let Some(evaluation) = validation.evaluate(&self.engine, step, &mut go_on) else {
             return Ok(Evaluated::Stopped);
         };
+        if self.samples.is_some() && self.observer.stop_requested() {
+            // Nobody who asked for a stop waits for the answers; evaluation and answers come when the run goes on.
+            return Ok(Evaluated::Stopped);
+        }
         let loss = evaluation.validation_loss_nats;
         self.refuse_not_finite("the validation loss", loss)?;
         let folder = self.run.join(EVALUATIONS);
@@ -209,11 +213,9 @@ impl Session<'_> {
         Ok(Evaluated::Done { is_best })
     }
 
-    /// What the adapter would say now; nobody who asked for a stop waits for it.
+    /// What the adapter would say now.
     fn answer_samples(&mut self) -> Result<(), TrainerError> {
-        let Some(samples) = self.samples.as_ref().filter(|_| !self.observer.stop_requested()) else {
-            return Ok(());
-        };
+        let Some(samples) = &self.samples else { return Ok(()) };
         let (decoder, parameters) = (self.engine.decoder(), self.engine.parameters().flat());
         for line in samples.answer(decoder, parameters, self.tokenizer, self.state.step)? {
             self.observer.on(Event::Sample(&line));
