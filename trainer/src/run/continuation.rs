@@ -71,8 +71,6 @@ pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
     ("eval.every", Rule::Free, "it decides when is measured: `best` is the best of what was"),
     ("eval.samples", Rule::Free, "answers are looked at, not learnt from"),
     ("eval.sample-tokens", Rule::Free, "answers are looked at, not learnt from"),
-    ("eval.samples", Rule::Free, "answers are shown, not trained on"),
-    ("eval.sample-tokens", Rule::Free, "answers are shown, not trained on"),
     ("output.dir", Rule::Free, "a run folder may be moved"),
 ];
 
