@@ -188,7 +188,7 @@ fn tensorboard_reads_the_events() {
     let place = Workplace::new();
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/tensorboard_events.py");
     for steps in ["train.steps=6", "train.steps=9"] {
-        resume(&place, &[steps]).succeeds();
+        resume(&place, &[steps, "eval.samples=2"]).succeeds();
         let mut command = std::process::Command::new(&python);
         let ran = Ran::of(command.arg(&script).arg(place.path("run")).output().expect("started"));
         ran.succeeds();
