@@ -1,8 +1,8 @@
 """Kills a real run ten times at random moments, resumes it each time on two threads, and compares every byte with an undisturbed
 run on one thread: ten_kills.py PROGRAM CONFIG FOLDER [KEY=VALUE ...]
 
-Compared is every file of the run folders but metrics.jsonl and TensorBoard's, which have times, and in manifest.json and
-config.toml all but `environment`, the run's own folder and the hash of the configuration that names it. Needs no package.
+Compared is every file of the run folders but metrics.jsonl and those of TensorBoard, which have times; manifest.json without its
+`environment`, and config.toml without the name of the run folder. Needs no package.
 """
 import hashlib, json, os, random, shutil, subprocess, sys, time
 from pathlib import Path

@@ -3,6 +3,7 @@
 //! A checkpoint is written into a folder beside its place, synced and renamed, its manifest last, so that a folder
 //! with a manifest is whole. `best` and `last` in the run folder are relative links, replaced in one go.
 
+mod json;
 mod moments;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::TrainerError;
 use crate::files::{self, At};
 
+pub(crate) use json::{read_json, read_value, to_json, write_json};
 pub use moments::{NamedSlice, read_moments, write_moments};
 
 /// The format of every file written here; readers refuse any other.
@@ -201,17 +203,30 @@ impl Checkpoints {
     /// # Errors
     /// [`TrainerError::File`] when something cannot be removed or linked.
     pub fn restore(&self, state: &State) -> Result<(), TrainerError> {
-        let whole = self.steps()?;
+        self.clear_after(Some(state.step))?;
+        self.point(state)
+    }
+
+    /// Removes checkpoints of later steps than `step`, or all for `None`, and halves of checkpoints.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`] when something cannot be removed.
+    pub fn clear_after(&self, step: Option<u64>) -> Result<(), TrainerError> {
+        let kept: Vec<u64> = self.steps()?.into_iter().filter(|there| Some(*there) <= step).collect();
         let folder = self.run.join("checkpoints");
         files::remove_begun(&folder)?;
-        for entry in fs::read_dir(&folder).at("read", &folder)? {
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.at("read", &folder)?,
+        };
+        for entry in entries {
             let path = entry.at("read", &folder)?.path();
             // Without a manifest it is the rest of a removal.
-            if step_of(&path).is_some_and(|step| step > state.step || !whole.contains(&step)) {
+            if step_of(&path).is_some_and(|step| !kept.contains(&step)) {
                 remove(&path)?;
             }
         }
-        self.point(state)
+        Ok(())
     }
 
     /// The whole checkpoints' steps, each file compared with its hash, ascending.
@@ -274,11 +289,17 @@ impl Checkpoints {
     }
 
     fn put_in_place(&self, partial: &Path, folder: &Path) -> Result<(), TrainerError> {
-        if folder.exists() {
-            // A checkpoint of the same step in another state: evaluated since.
-            fs::remove_dir_all(folder).at("replace", folder)?;
+        // A checkpoint of the same step in another state, evaluated since, is moved aside whole: removed in its place, a
+        // kill would leave half of one under its name.
+        let aside = partial.with_extension("replaced.partial");
+        let is_there = folder.exists();
+        if is_there {
+            fs::rename(folder, &aside).at("replace", folder)?;
         }
         fs::rename(partial, folder).at("write", folder)?;
+        if is_there {
+            fs::remove_dir_all(&aside).at("remove", &aside)?;
+        }
         Ok(files::sync_folder_of(folder)?)
     }
 
@@ -346,43 +367,4 @@ fn hashes_of(folder: &Path) -> Result<BTreeMap<String, String>, TrainerError> {
         hashes.insert(name, files::sha256_of_file(&entry.path())?);
     }
     Ok(hashes)
-}
-
-/// Writes `value` as JSON that a person can read, whole or not at all.
-pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainerError> {
-    Ok(files::write_whole(path, &to_json(path, value)?)?)
-}
-
-/// The bytes that [`write_json`] writes to `path`.
-pub(crate) fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, TrainerError> {
-    let unreadable = |error: serde_json::Error| TrainerError::Unreadable {
-        file: path.to_owned(),
-        problem: error.to_string(),
-    };
-    let mut text = serde_json::to_vec_pretty(value).map_err(unreadable)?;
-    text.push(b'\n');
-    Ok(text)
-}
-
-/// Reads one of our JSON files, refusing another `format` before anything else is looked at.
-pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, TrainerError> {
-    let unreadable = |problem: String| TrainerError::Unreadable { file: path.to_owned(), problem };
-    let value = read_value(path)?;
-    match value.get("format") {
-        Some(format) if *format == FORMAT => {}
-        found => {
-            let found = found.map_or("none".to_owned(), ToString::to_string);
-            return Err(unreadable(format!("expected `format` {FORMAT}, found {found}")));
-        }
-    }
-    serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))
-}
-
-/// Reads any JSON file.
-pub(crate) fn read_value(path: &Path) -> Result<serde_json::Value, TrainerError> {
-    let bytes = fs::read(path).at("read", path)?;
-    serde_json::from_slice(&bytes).map_err(|error| TrainerError::Unreadable {
-        file: path.to_owned(),
-        problem: format!("not valid JSON: {error}"),
-    })
 }

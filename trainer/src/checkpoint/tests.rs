@@ -45,6 +45,26 @@ fn pruning_keeps_the_newest_and_the_best() {
 }
 
 /// Whatever else was saved on the way, the same steps are left.
+/// What a kill between two system calls leaves when a checkpoint is replaced: each is a state to go on from.
+#[test]
+fn a_checkpoint_is_replaced_without_a_half() {
+    let run = tempfile::tempdir().expect("a folder");
+    let checkpoints = Checkpoints::of(run.path());
+    write(&checkpoints, &state(4, None));
+    let folder = write(&checkpoints, &state(4, Some(4)));
+    assert_eq!(newest(&checkpoints).expect("whole").state, state(4, Some(4)));
+    assert_eq!(fs::read_dir(run.path().join("checkpoints")).expect("there").count(), 1);
+    let aside = run.path().join("checkpoints/.step-000004.replaced.partial");
+    fs::rename(&folder, &aside).expect("moved");
+    assert_eq!(newest(&checkpoints), None, "moved aside, it is none");
+    checkpoints.clear_after(None).expect("removed");
+    assert_eq!(fs::read_dir(run.path().join("checkpoints")).expect("there").count(), 0);
+    write(&checkpoints, &state(4, None));
+    write(&checkpoints, &state(2, None));
+    checkpoints.clear_after(None).expect("removed");
+    assert_eq!(newest(&checkpoints), None);
+}
+
 #[test]
 fn a_stop_leaves_no_checkpoint_behind() {
     for extra in [&[][..], &[1], &[13, 27], &[9, 11, 19, 21, 29, 31]] {

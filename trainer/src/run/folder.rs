@@ -79,19 +79,43 @@ impl RunFolder {
         Ok(Self { path: path.to_owned(), newest, _lock: lock })
     }
 
-    /// Writes down what the run is made of. The configuration comes last: it is what a run is told by.
+    /// Writes down what a fresh run is made of. The configuration comes first: it is what a run folder is told by.
     ///
     /// # Errors
     /// [`TrainerError::File`].
-    pub(crate) fn write_down(
+    pub(crate) fn begin(
+        &self,
+        config: &Config,
+        manifest: &Manifest,
+        inputs: &Inputs,
+    ) -> Result<(), TrainerError> {
+        self.write_config(config)?;
+        manifest.write(&self.path)?;
+        self.write_report(inputs)
+    }
+
+    /// Writes down what the run goes on with. The configuration comes last: until it is there, the next process finds
+    /// the same changes again.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`].
+    pub(crate) fn go_on(
         &self,
         config: &Config,
         manifest: &Manifest,
         inputs: &Inputs,
     ) -> Result<(), TrainerError> {
         manifest.write(&self.path)?;
-        files::write_whole(&self.path.join(REPORT_FILE), &inputs.report()?)?;
+        self.write_report(inputs)?;
+        self.write_config(config)
+    }
+
+    fn write_config(&self, config: &Config) -> Result<(), TrainerError> {
         Ok(files::write_whole(&self.path.join(CONFIG_FILE), config.to_toml().as_bytes())?)
+    }
+
+    fn write_report(&self, inputs: &Inputs) -> Result<(), TrainerError> {
+        Ok(files::write_whole(&self.path.join(REPORT_FILE), &inputs.report()?)?)
     }
 
     /// Makes the folder what it was right after `state` was saved, as far as a killed process left it otherwise.
@@ -100,6 +124,19 @@ impl RunFolder {
     /// [`TrainerError::File`] when something cannot be removed.
     pub(crate) fn restore(&self, state: &State) -> Result<(), TrainerError> {
         Checkpoints::of(&self.path).restore(state)?;
+        self.remove_begun()
+    }
+
+    /// Makes the folder what it is before the first step: nothing of a run that died before its first checkpoint stays.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`] when something cannot be removed.
+    pub(crate) fn clear(&self) -> Result<(), TrainerError> {
+        Checkpoints::of(&self.path).clear_after(None)?;
+        self.remove_begun()
+    }
+
+    fn remove_begun(&self) -> Result<(), TrainerError> {
         files::remove_begun(&self.path)?;
         Ok(files::remove_begun(&self.path.join(EVALUATIONS))?)
     }

@@ -156,9 +156,9 @@ fn begin(
     options: &RunOptions,
 ) -> Result<Begun, TrainerError> {
     let mut manifest = Manifest::of(&config, inputs, options)?;
-    // A run that died before its first checkpoint may have left some.
+    folder.clear()?;
     folder.forget_evaluations_after(None, &mut manifest)?;
-    folder.write_down(&config, &manifest, inputs)?;
+    folder.begin(&config, &manifest, inputs)?;
     Ok(Begun { config, manifest, state: State::start(), resumed: None })
 }
 
@@ -189,7 +189,7 @@ fn go_on(
     let best = state.best.as_ref().map(|best| best.step);
     Checkpoints::of(&folder.path).prune(config.checkpoint.keep, config.checkpoint.every, best)?;
     folder.forget_evaluations_after(measured(&state), &mut manifest)?;
-    folder.write_down(&config, &manifest, inputs)?;
+    folder.go_on(&config, &manifest, inputs)?;
     Ok(Begun { config, manifest, state, resumed: Some(last.folder) })
 }
 

@@ -1,0 +1,49 @@
+//! Our JSON files: written whole, read with their `format` first.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::FORMAT;
+use crate::error::TrainerError;
+use crate::files::{self, At};
+
+/// Writes `value` as JSON that a person can read, whole or not at all.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainerError> {
+    Ok(files::write_whole(path, &to_json(path, value)?)?)
+}
+
+/// The bytes that [`write_json`] writes to `path`.
+pub(crate) fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, TrainerError> {
+    let unreadable = |error: serde_json::Error| TrainerError::Unreadable {
+        file: path.to_owned(),
+        problem: error.to_string(),
+    };
+    let mut text = serde_json::to_vec_pretty(value).map_err(unreadable)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Reads one of our JSON files, refusing another `format` before anything else is looked at.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, TrainerError> {
+    let unreadable = |problem: String| TrainerError::Unreadable { file: path.to_owned(), problem };
+    let value = read_value(path)?;
+    match value.get("format") {
+        Some(format) if *format == FORMAT => {}
+        found => {
+            let found = found.map_or("none".to_owned(), ToString::to_string);
+            return Err(unreadable(format!("expected `format` {FORMAT}, found {found}")));
+        }
+    }
+    serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))
+}
+
+/// Reads any JSON file.
+pub(crate) fn read_value(path: &Path) -> Result<serde_json::Value, TrainerError> {
+    let bytes = fs::read(path).at("read", path)?;
+    serde_json::from_slice(&bytes).map_err(|error| TrainerError::Unreadable {
+        file: path.to_owned(),
+        problem: format!("not valid JSON: {error}"),
+    })
+}
