@@ -9,7 +9,7 @@ use rtune_models::generate::Sampling;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::golden::{Case, GoldenReport, Side, Summary, examine};
 use rtune_trainer::files::write_whole;
-use rtune_trainer::subject::Subject;
+use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::{Settings, Speaker};
 
 use crate::args::talk::EvalArgs;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         sampling: Sampling::GREEDY,
         seed: 0,
         max_new_tokens: args.max_new_tokens as usize,
-        batch: args.batch as usize,
+        batch: args.batch.map_or_else(|| batch(&model), |rows| rows as usize),
     };
     let speaker = Speaker::new(&model)?;
     let mut work = Work::new("asking");
@@ -65,6 +65,19 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         say(&format!("report: {}", place.display()));
     }
     Ok(DONE)
+}
+
+/// A batch whose keys and values take about 4 GiB, if each of its conversations has 512 tokens. It follows from the model
+/// alone, not from the memory that happens to be free, so that a report is the same everywhere.
+fn batch(model: &Opened) -> usize {
+    const MEMORY_BYTES: usize = 4 << 30;
+    const TOKENS: usize = 512;
+    // More rows make the products no faster.
+    const MOST_ROWS: usize = 128;
+    let config = &model.base.config;
+    let row = config.num_hidden_layers * config.num_key_value_heads * config.head_dim;
+    let bytes = 2 * row * TOKENS * size_of::<f32>();
+    (MEMORY_BYTES / bytes.max(1)).clamp(1, MOST_ROWS)
 }
 
 /// Where the report goes: beside the other evaluations of a run, and where the user wants it.
