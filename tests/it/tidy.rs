@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crate may use which, by folder; `.` is the program. An arrow that comes or goes changes ARCHITECTURE.md too.
-const ARROWS: [(&str, &[&str]); 7] = [
-    (".", &["adapters", "data", "models", "release", "trainer"]),
+const ARROWS: [(&str, &[&str]); 8] = [
+    (".", &["adapters", "data", "models", "privacy", "release", "trainer"]),
     ("adapters", &["kernels"]),
-    ("data", &[]),
+    ("data", &["privacy"]),
     ("kernels", &[]),
     ("models", &["adapters", "kernels"]),
+    ("privacy", &[]),
     ("release", &["adapters", "kernels", "models"]),
     ("trainer", &["adapters", "data", "kernels", "models"]),
 ];
