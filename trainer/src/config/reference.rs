@@ -96,6 +96,8 @@ fn expected(key: &str) -> String {
             let inner = ask(format!("{key}={{ name = [] }}")).unwrap_or_default();
             format!("a table from names to values, each {inner}")
         }
+        // A list is what such a key takes.
+        nothing if nothing.is_empty() => ask(format!("{key}=true")).unwrap_or_default(),
         other => other,
     }
 }

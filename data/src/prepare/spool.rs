@@ -1,0 +1,97 @@
+//! Rows on their way, on disk: what is read once is gone through several times without standing in memory.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::record::Record;
+
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// Why a row goes no further, and at which stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Dropped {
+    pub(super) stage: String,
+    pub(super) reason: String,
+    /// Figures and names of rules; never the text itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) detail: String,
+}
+
+/// A row as read, and what became of it so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// Number of the file in the order of reading.
+    pub(super) file: usize,
+    /// Number of the source among the sources of its role.
+    pub(super) source: usize,
+    pub(super) line: u64,
+    /// Whether it comes from a validation file.
+    pub(super) held_out: bool,
+    /// The id; empty for a row that could not be read.
+    pub(super) id: String,
+    /// The stages that changed it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) changed: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) dropped: Option<Dropped>,
+    /// The row; none if it was dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) record: Option<Record>,
+}
+
+/// A file of entries, gone when it is dropped.
+pub(super) struct Spool {
+    file: BufWriter<File>,
+    folder: PathBuf,
+    rows: usize,
+}
+
+impl Spool {
+    /// An empty one in `folder`.
+    pub(super) fn new(folder: &Path) -> Result<Self, DataError> {
+        let spill = |source| DataError::Spill { folder: folder.to_owned(), source };
+        let file = tempfile::tempfile_in(folder).map_err(spill)?;
+        Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), folder: folder.to_owned(), rows: 0 })
+    }
+
+    pub(super) fn push(&mut self, entry: &Entry) -> Result<(), DataError> {
+        let written = serde_json::to_writer(&mut self.file, entry).map_err(io::Error::from);
+        written.and_then(|()| self.file.write_all(b"\n")).map_err(|source| self.spill(source))?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Goes through all entries, in the order they came.
+    pub(super) fn for_each(
+        &mut self,
+        mut each: impl FnMut(usize, Entry) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let rewound = self.file.flush().and_then(|()| self.file.get_ref().try_clone()).and_then(|mut file| {
+            file.rewind()?;
+            Ok(BufReader::with_capacity(BUFFER_BYTES, file))
+        });
+        let mut reader = rewound.map_err(|source| self.spill(source))?;
+        let mut line = Vec::new();
+        for row in 0..self.rows {
+            line.clear();
+            reader.read_until(b'\n', &mut line).map_err(|source| self.spill(source))?;
+            let entry =
+                serde_json::from_slice(&line).map_err(|error| self.spill(io::Error::from(error)))?;
+            each(row, entry)?;
+        }
+        Ok(())
+    }
+
+    fn spill(&self, source: io::Error) -> DataError {
+        DataError::Spill { folder: self.folder.clone(), source }
+    }
+}
