@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::problem::RowProblem;
+use crate::spill::SpillError;
 use crate::template::TemplateError;
 
 /// The most problems one error shows; a reader fixes the kind, not the hundredth row of it.
@@ -52,6 +53,15 @@ pub enum DataError {
     /// A split with an empty side.
     #[error("of {rows} rows, a validation share of {fraction} leaves none for {side}")]
     EmptySplit { rows: usize, fraction: f64, side: &'static str },
+    /// A temporary file of a comparison.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
+    /// A similarity that is none, or at which everything is near.
+    #[error("a similarity must lie between {least} and 1, found {similarity}")]
+    Similarity { similarity: f64, least: f64 },
+    /// More rows than are told apart.
+    #[error("more than {most} rows")]
+    TooManyRows { most: usize },
     /// The template does not parse or failed outside any row.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -74,6 +84,9 @@ impl DataError {
             }
             Self::Spill { .. } => "it needs about as much free space as the data itself has; TMPDIR names another folder",
             Self::EmptySplit { .. } => "choose another share, or name validation files",
+            Self::Spill(_) => {
+                "comparing rows wants room on disk for a few times the data: name another folder for temporary files"
+            }
             Self::Template(error) => return error.hint(),
             _ => return None,
         };
