@@ -10,6 +10,7 @@ use crate::entity::Entity;
 use crate::form::Form;
 
 mod europe;
+mod exam;
 
 /// The spans of `entity` in `text`, in bytes: leftmost matches of each form from every position, with word boundaries, without
 /// what lies inside a longer span of the same entity.

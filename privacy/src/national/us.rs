@@ -77,9 +77,10 @@ pub(crate) const FORMS: &[Form] = &[
         rule: "us-driver-license",
         // By state: a letter and digits (most), two or three letters before (Colorado, Idaho, Ohio, North Dakota), letters
         // between or after (Iowa, Kansas, Missouri, Maine, New Hampshire, Vermont, Nevada).
+        // What is longer stands first, as the first alternative that fits is taken.
         pattern: concat!(
-            r"[A-Z](?:[0-9]{3,14}|[0-9]{18})|[A-Z][0-9]{6}R|[A-Z]{2}[0-9]{2,7}|[A-Z]{2}[0-9]{6}[A-Z]|[A-Z]{3}[0-9]{6}",
-            r"|[0-9]{7,9}[A-Z]|[0-9]{8}[A-Z]{2}|[0-9]{3}[A-Z]{2}[0-9]{4}|[0-9]{3}[A-Z][0-9]{6}|[0-9]{2}[A-Z]{3}[0-9]{5}",
+            r"[A-Z][0-9]{6}R|[A-Z]{2}[0-9]{6}[A-Z]|[A-Z]{3}[0-9]{6}|[A-Z]{2}[0-9]{2,7}|[A-Z](?:[0-9]{18}|[0-9]{3,14})",
+            r"|[0-9]{8}[A-Z]{2}|[0-9]{7,9}[A-Z]|[0-9]{3}[A-Z]{2}[0-9]{4}|[0-9]{3}[A-Z][0-9]{6}|[0-9]{2}[A-Z]{3}[0-9]{5}",
             r"|[A-Z][0-9][A-Z][0-9][A-Z]",
         ),
         score: 0.3,
