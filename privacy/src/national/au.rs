@@ -49,7 +49,9 @@ pub(crate) const FORMS: &[Form] = &[
 fn business_number(text: &str) -> Check {
     let Some(mut digits) = digits::<11>(text) else { return Check::Invalid };
     digits[0] = digits[0].saturating_sub(1);
-    verdict(weighted(&digits, &[10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19]).is_multiple_of(89) && one_separator(text))
+    verdict(
+        weighted(&digits, &[10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19]).is_multiple_of(89) && one_separator(text),
+    )
 }
 
 /// Australian Securities and Investments Commission: weights 8 to 1, complement to 10.

@@ -81,7 +81,8 @@ pub(crate) fn iso_7064_mod_11_10(digits: &[u8]) -> bool {
 
 /// ICAO Doc 9303 part 3: weights 7, 3, 1 over base 36, modulo 10.
 pub(crate) fn icao_9303(signs: &[u8]) -> u32 {
-    let products = signs.iter().zip([7, 3, 1].into_iter().cycle()).map(|(&sign, weight)| base_36(sign) * weight);
+    let products =
+        signs.iter().zip([7, 3, 1].into_iter().cycle()).map(|(&sign, weight)| base_36(sign) * weight);
     products.sum::<u32>() % 10
 }
 

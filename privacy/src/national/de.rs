@@ -1,27 +1,50 @@
 //! Germany.
 
 use super::checksums::{
-    all_equal, base_36, digits, icao_9303, is_date_of_a_century, iso_7064_mod_11_10, number, one_separator, plausible, signs,
-    verdict, weighted, weighted_digit_sums,
+    all_equal, base_36, digits, icao_9303, is_date_of_a_century, iso_7064_mod_11_10, number, one_separator,
+    plausible, signs, verdict, weighted, weighted_digit_sums,
 };
 use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
 
-const PRACTICE_WORDS: &[&str] = &["bsnr", "betriebsstättennummer", "betriebsstätte", "praxis", "praxisnummer", "arztpraxis"];
-const DRIVER_WORDS: &[&str] = &["führerschein", "führerscheinnummer", "fahrerlaubnis", "driving licence", "driving license"];
-const REGISTER_WORDS: &[&str] = &["handelsregister", "registergericht", "amtsgericht", "handelsregisternummer"];
-const HEALTH_WORDS: &[&str] =
-    &["krankenversicherung", "versichertennummer", "krankenversichertennummer", "kvnr", "krankenkasse", "gesundheitskarte"];
+const PRACTICE_WORDS: &[&str] =
+    &["bsnr", "betriebsstättennummer", "betriebsstätte", "praxis", "praxisnummer", "arztpraxis"];
+const DRIVER_WORDS: &[&str] =
+    &["führerschein", "führerscheinnummer", "fahrerlaubnis", "driving licence", "driving license"];
+const REGISTER_WORDS: &[&str] =
+    &["handelsregister", "registergericht", "amtsgericht", "handelsregisternummer"];
+const HEALTH_WORDS: &[&str] = &[
+    "krankenversicherung",
+    "versichertennummer",
+    "krankenversichertennummer",
+    "kvnr",
+    "krankenkasse",
+    "gesundheitskarte",
+];
 const CARD_WORDS: &[&str] = &["personalausweis", "ausweis", "ausweisnummer", "identity card", "id card"];
 const PLATE_WORDS: &[&str] = &["kennzeichen", "kfz", "nummernschild", "fahrzeug", "zulassung", "auto", "pkw"];
 const DOCTOR_WORDS: &[&str] = &["lanr", "arztnummer", "arzt", "ärztin", "vertragsarzt"];
 const PASSPORT_WORDS: &[&str] = &["reisepass", "pass", "passnummer", "reisepassnummer", "passport"];
-const POSTCODE_WORDS: &[&str] = &["plz", "postleitzahl", "anschrift", "adresse", "wohnort", "ort", "postcode"];
-const PENSION_WORDS: &[&str] =
-    &["rentenversicherung", "rentenversicherungsnummer", "sozialversicherung", "sozialversicherungsnummer", "rvnr", "svnr"];
-const TAX_ID_WORDS: &[&str] =
-    &["steuer-id", "steueridentifikationsnummer", "steuerliche", "identifikationsnummer", "idnr", "tax id", "tin"];
+const POSTCODE_WORDS: &[&str] =
+    &["plz", "postleitzahl", "anschrift", "adresse", "wohnort", "ort", "postcode"];
+const PENSION_WORDS: &[&str] = &[
+    "rentenversicherung",
+    "rentenversicherungsnummer",
+    "sozialversicherung",
+    "sozialversicherungsnummer",
+    "rvnr",
+    "svnr",
+];
+const TAX_ID_WORDS: &[&str] = &[
+    "steuer-id",
+    "steueridentifikationsnummer",
+    "steuerliche",
+    "identifikationsnummer",
+    "idnr",
+    "tax id",
+    "tin",
+];
 const TAX_NUMBER_WORDS: &[&str] = &["steuernummer", "st.-nr", "st-nr", "stnr", "finanzamt", "tax number"];
 const VAT_WORDS: &[&str] = &["ust-id", "ust-idnr", "ustid", "umsatzsteuer", "umsatzsteuer-id", "vat"];
 
@@ -224,7 +247,8 @@ fn pension_insurance(text: &str) -> Check {
     values[..8].copy_from_slice(&rest[..8]);
     values[8..10].copy_from_slice(&[letter / 10, letter % 10]);
     values[10..].copy_from_slice(&rest[8..10]);
-    let checked = weighted_digit_sums(&values, &[2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1]) % 10 == u32::from(rest[10]);
+    let checked =
+        weighted_digit_sums(&values, &[2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1]) % 10 == u32::from(rest[10]);
     let born = is_date_of_a_century(number(&rest[6..8]), number(&rest[4..6]), number(&rest[2..4]));
     verdict(checked && born && number(&rest[..2]) != 0)
 }
@@ -247,7 +271,9 @@ fn tax_id(text: &str) -> Check {
 /// The tax office is not 000, nor the district.
 fn tax_number(text: &str) -> Check {
     let groups = text.split(['/', ' ']);
-    plausible(one_separator(text) && groups.filter(|group| group.bytes().all(|byte| byte == b'0')).count() == 0)
+    plausible(
+        one_separator(text) && groups.filter(|group| group.bytes().all(|byte| byte == b'0')).count() == 0,
+    )
 }
 
 /// ELSTER: thirteen digits, the office's four first, then 0.

@@ -5,7 +5,8 @@ use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
 
-const NIF_WORDS: &[&str] = &["nif", "dni", "documento nacional de identidad", "identificación", "identificacion"];
+const NIF_WORDS: &[&str] =
+    &["nif", "dni", "documento nacional de identidad", "identificación", "identificacion"];
 const NIE_WORDS: &[&str] = &["nie", "número de identificación de extranjero", "extranjero", "extranjería"];
 const PASSPORT_WORDS: &[&str] = &["pasaporte", "passport", "número de pasaporte"];
 

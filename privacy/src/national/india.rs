@@ -58,7 +58,7 @@ pub(crate) const FORMS: &[Form] = &[
         entity: Entity::InVehicleRegistration,
         rule: "in-vehicle",
         // State, district, series, number; the all-India series with its year first.
-        pattern: r"[A-Z]{2}[- ]?[0-9]{1,2}[- ]?[A-Z]{1,3}[- ]?[0-9]{4}|[2-9][0-9][- ]?BH[- ]?[0-9]{4}[- ]?[A-HJ-NP-Z]{1,2}",
+        pattern: r"[A-Z]{2}[- ]?[0-9]{1,2}[A-Z]?[- ]?[A-Z]{1,3}[- ]?[0-9]{4}|[2-9][0-9][- ]?BH[- ]?[0-9]{4}[- ]?[A-HJ-NP-Z]{1,2}",
         score: 0.5,
         check: Some(vehicle),
         context: VEHICLE_WORDS,
@@ -103,7 +103,8 @@ fn aadhaar(text: &str) -> Check {
 /// digit sums). States are 01 to 38, other territory is 96, 97, 99; without the check sign only the old ones are taken.
 fn gstin(text: &str) -> Check {
     let Some(gstin) = signs::<15>(text) else { return Check::Invalid };
-    let products = gstin[..14].iter().zip([1, 2].into_iter().cycle()).map(|(&sign, weight)| base_36(sign) * weight);
+    let products =
+        gstin[..14].iter().zip([1, 2].into_iter().cycle()).map(|(&sign, weight)| base_36(sign) * weight);
     let sum: u32 = products.map(|product| product / 36 + product % 36).sum();
     let state = (gstin[0] - b'0') * 10 + (gstin[1] - b'0');
     match ((36 - sum % 36) % 36 == base_36(gstin[14]), state) {

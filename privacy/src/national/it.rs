@@ -70,7 +70,8 @@ pub(crate) const FORMS: &[Form] = &[
 
 /// What a sign at an odd place (the first is odd) counts towards the control letter.
 fn odd_value(sign: u8) -> u32 {
-    const BY_ORDER: [u32; 26] = [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
+    const BY_ORDER: [u32; 26] =
+        [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
     BY_ORDER[even_value(sign) as usize]
 }
 
@@ -85,7 +86,8 @@ fn even_value(sign: u8) -> u32 {
 fn fiscal_code(text: &str) -> Check {
     let Some(code) = signs::<16>(text) else { return Check::Invalid };
     let pairs = code[..15].chunks(2);
-    let sum: u32 = pairs.map(|pair| odd_value(pair[0]) + pair.get(1).map_or(0, |&sign| even_value(sign))).sum();
+    let sum: u32 =
+        pairs.map(|pair| odd_value(pair[0]) + pair.get(1).map_or(0, |&sign| even_value(sign))).sum();
     proof(sum % 26 == even_value(code[15]))
 }
 

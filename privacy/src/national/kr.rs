@@ -6,7 +6,8 @@ use crate::entity::Entity;
 use crate::form::Form;
 
 const RESIDENT_WORDS: &[&str] = &["주민등록번호", "주민번호", "rrn", "resident registration", "korean rrn"];
-const FOREIGNER_WORDS: &[&str] = &["외국인등록번호", "frn", "foreigner registration", "arc", "alien registration"];
+const FOREIGNER_WORDS: &[&str] =
+    &["외국인등록번호", "frn", "foreigner registration", "arc", "alien registration"];
 const BUSINESS_WORDS: &[&str] = &["사업자등록번호", "사업자번호", "brn", "business registration"];
 const DRIVER_WORDS: &[&str] = &["운전면허", "면허번호", "운전면허번호", "driver", "license", "licence"];
 const PASSPORT_WORDS: &[&str] = &["여권", "여권번호", "passport"];

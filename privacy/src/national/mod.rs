@@ -34,7 +34,18 @@ mod tests;
 
 /// Every form of every country.
 pub(crate) fn forms() -> impl Iterator<Item = &'static Form> {
-    let western = [us::FORMS, uk::FORMS, de::FORMS, es::FORMS, it::FORMS, pl::FORMS, fi::FORMS, se::FORMS, au::FORMS, ca::FORMS];
+    let western = [
+        us::FORMS,
+        uk::FORMS,
+        de::FORMS,
+        es::FORMS,
+        it::FORMS,
+        pl::FORMS,
+        fi::FORMS,
+        se::FORMS,
+        au::FORMS,
+        ca::FORMS,
+    ];
     let others = [india::FORMS, kr::FORMS, sg::FORMS, th::FORMS, tr::FORMS, za::FORMS, ng::FORMS, ph::FORMS];
     western.into_iter().chain(others).flatten()
 }

@@ -5,7 +5,8 @@ use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
 
-const PHONE_WORDS: &[&str] = &["mobile", "cellphone", "cell", "phone", "contact", "numero", "telepono", "gcash"];
+const PHONE_WORDS: &[&str] =
+    &["mobile", "cellphone", "cell", "phone", "contact", "numero", "telepono", "gcash"];
 const TAX_WORDS: &[&str] = &["tin", "tax identification", "taxpayer", "bir"];
 
 pub(crate) const FORMS: &[Form] = &[

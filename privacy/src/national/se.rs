@@ -5,8 +5,10 @@ use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
 
-const PERSON_WORDS: &[&str] = &["personnummer", "samordningsnummer", "personal identity", "födelsenummer", "svenskt personnummer"];
-const COMPANY_WORDS: &[&str] = &["organisationsnummer", "orgnummer", "org.nr", "org nr", "company", "bolag", "företag"];
+const PERSON_WORDS: &[&str] =
+    &["personnummer", "samordningsnummer", "personal identity", "födelsenummer", "svenskt personnummer"];
+const COMPANY_WORDS: &[&str] =
+    &["organisationsnummer", "orgnummer", "org.nr", "org nr", "company", "bolag", "företag"];
 
 pub(crate) const FORMS: &[Form] = &[
     Form {
@@ -36,7 +38,8 @@ fn personnummer(text: &str) -> Check {
             verdict(luhn(&long[2..]) && born)
         }
         (None, Some(short)) => {
-            let born = is_date_of_a_century(number(&short[..2]), number(&short[2..4]), number(&short[4..6]) % 60);
+            let born =
+                is_date_of_a_century(number(&short[..2]), number(&short[2..4]), number(&short[4..6]) % 60);
             verdict(luhn(&short) && born)
         }
         (None, None) => Check::Invalid,

@@ -1,16 +1,20 @@
 //! The United Kingdom.
 
-use super::checksums::{all_equal, digits, is_date_of_a_century, number, one_separator, plausible, signs, verdict, weighted};
+use super::checksums::{
+    all_equal, digits, is_date_of_a_century, number, one_separator, plausible, signs, verdict, weighted,
+};
 use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
 
-const NHS_WORDS: &[&str] = &["nhs", "national health service", "health services authority", "health authority", "patient"];
+const NHS_WORDS: &[&str] =
+    &["nhs", "national health service", "health services authority", "health authority", "patient"];
 const NINO_WORDS: &[&str] = &["national insurance", "nino", "ni number", "insurance"];
 const DRIVER_WORDS: &[&str] = &["driving licence", "driving license", "driver", "licence", "license", "dvla"];
 const PASSPORT_WORDS: &[&str] = &["passport", "travel document", "hmpo"];
 const POSTCODE_WORDS: &[&str] = &["postcode", "post code", "address", "postal"];
-const VEHICLE_WORDS: &[&str] = &["vehicle", "registration", "reg", "number plate", "plate", "car", "dvla", "v5c", "mot"];
+const VEHICLE_WORDS: &[&str] =
+    &["vehicle", "registration", "reg", "number plate", "plate", "car", "dvla", "v5c", "mot"];
 
 pub(crate) const FORMS: &[Form] = &[
     Form {

@@ -8,7 +8,8 @@ use crate::form::Form;
 const SSN_WORDS: &[&str] = &["ssn", "ssns", "ssid", "ss#", "social", "security"];
 const ITIN_WORDS: &[&str] = &["itin", "individual", "taxpayer", "tax", "tin"];
 const PASSPORT_WORDS: &[&str] = &["passport", "passports", "travel", "document"];
-const DRIVER_WORDS: &[&str] = &["driver", "drivers", "driver's", "license", "licence", "permit", "lic", "dl", "dmv", "identification"];
+const DRIVER_WORDS: &[&str] =
+    &["driver", "drivers", "driver's", "license", "licence", "permit", "lic", "dl", "dmv", "identification"];
 const BANK_WORDS: &[&str] = &["account", "acct", "acc", "bank", "checking", "savings", "debit"];
 const MEDICARE_WORDS: &[&str] = &["mbi", "medicare", "beneficiary", "cms", "patient"];
 const NPI_WORDS: &[&str] = &["npi", "provider", "national provider identifier", "cms", "physician"];
@@ -181,7 +182,11 @@ fn npi(text: &str) -> Check {
 fn aba_routing(text: &str) -> Check {
     let Some(routing) = digits::<9>(text) else { return Check::Invalid };
     let district = matches!(number(&routing[..2]), 1..=12 | 21..=32 | 61..=72 | 80);
-    verdict(district && weighted(&routing, &[3, 7, 1, 3, 7, 1, 3, 7, 1]).is_multiple_of(10) && one_separator(text))
+    verdict(
+        district
+            && weighted(&routing, &[3, 7, 1, 3, 7, 1, 3, 7, 1]).is_multiple_of(10)
+            && one_separator(text),
+    )
 }
 
 /// Drug Enforcement Administration: digits 1, 3, 5 plus twice digits 2, 4, 6; the last digit of the sum is the seventh.
