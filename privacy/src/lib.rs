@@ -8,6 +8,7 @@ mod entity;
 mod finding;
 mod form;
 mod names;
+mod national;
 
 pub use check::Check;
 pub use entity::{Entity, UnknownEntity};
