@@ -25,9 +25,6 @@ pub enum DataError {
     /// A file that cannot be read.
     #[error("{}: cannot be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    /// What does not stand in memory could not be written to disk, or not be read back.
-    #[error("{}: temporary files cannot be used", folder.display())]
-    Spill { folder: PathBuf, source: io::Error },
     /// A folder without data.
     #[error("{}: the folder has no *.jsonl file", path.display())]
     EmptyFolder { path: PathBuf },
@@ -82,7 +79,6 @@ impl DataError {
             Self::AllTooLong { .. } | Self::AllValidationTooLong { .. } => {
                 "raise `data.max-tokens`, or set `data.over-long` to \"truncate-prompt\""
             }
-            Self::Spill { .. } => "it needs about as much free space as the data itself has; TMPDIR names another folder",
             Self::EmptySplit { .. } => "choose another share, or name validation files",
             Self::Spill(_) => {
                 "comparing rows wants room on disk for a few times the data: name another folder for temporary files"

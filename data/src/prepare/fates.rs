@@ -1,12 +1,27 @@
-//! What becomes of each row beside the others: duplicates, sides, leaks, labels. A byte a row stands in memory.
+//! What becomes of each row beside the others: duplicates, sides, leaks. A few bytes a row stand in memory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::intake::{Golden, Taken};
 use super::spool::{Entry, Spool};
-use crate::error::DataError;
-use crate::options::PrepareOptions;
-use crate::report::{DuplicateReport, LeakReport, Stage};
+use crate::clean::duplicates::{ConflictFinder, DuplicateFinder, canonical_hash};
+use crate::error::{DataError, ProblemList};
+use crate::leak::{LeakFinder, LeakOptions, LeakPair};
+use crate::near::{Clusters, NearFinder, NearOptions};
+use crate::options::{Duplicates, PrepareOptions, Validation};
+use crate::problem::{ProblemKind, RowProblem};
+use crate::record::{Origin, Record};
+use crate::report::{DuplicateReport, LeakReport, PairReport, Stage};
+use crate::spill::Scratch;
+use crate::split::place_of;
+
+/// Pairs that the report lists.
+const MOST_LISTED: usize = 100;
+
+/// A cluster of near copies that is larger than this share of the rows is no few copies of one row but the pattern of the
+/// whole set: a split keeps small clusters on one side and cannot keep these.
+const LARGEST_CLUSTER_SHARE: f64 = 0.01;
 
 /// What becomes of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,4 +32,290 @@ pub(super) enum Fate {
     Gone,
     /// It is dropped at this stage.
     Dropped(Stage),
+}
+
+/// The fates of all rows, and the account of what decided them.
+pub(super) struct Fates {
+    fates: Vec<Fate>,
+    /// What a dropped row resembles, for the first of them.
+    details: BTreeMap<usize, String>,
+    pub(super) duplicates: DuplicateReport,
+    pub(super) leaks: LeakReport,
+}
+
+impl Fates {
+    pub(super) fn of(&self, row: usize) -> Fate {
+        self.fates[row]
+    }
+
+    /// Figures on a row that is dropped here; empty where there are none.
+    pub(super) fn detail(&self, row: usize) -> String {
+        self.details.get(&row).cloned().unwrap_or_default()
+    }
+}
+
+/// Compares all rows of the spool with each other and with the golden ones.
+///
+/// # Errors
+/// [`DataError::Rows`] with the leaks that the options do not accept; [`DataError::EmptySplit`]; temporary files that
+/// cannot be used.
+pub(super) fn decide(
+    spool: &mut Spool,
+    golden: Golden,
+    taken: &Taken,
+    options: &PrepareOptions,
+    folder: &Path,
+) -> Result<Fates, DataError> {
+    let mut deciding = Deciding {
+        spool,
+        taken,
+        options,
+        scratch: Scratch::new(folder),
+        fates: Fates {
+            fates: Vec::new(),
+            details: BTreeMap::new(),
+            duplicates: DuplicateReport { policy: options.clean.duplicates, ..DuplicateReport::default() },
+            leaks: LeakReport { accepted: options.leaks.accept, ..LeakReport::default() },
+        },
+    };
+    deciding.equal_rows()?;
+    if let Some(similarity) = options.clean.near_duplicates {
+        deciding.near_rows(similarity)?;
+    }
+    if let Validation::Fraction(fraction) = options.validation {
+        deciding.split(fraction)?;
+    }
+    if options.leaks.check {
+        deciding.leaks(golden)?;
+    }
+    Ok(deciding.fates)
+}
+
+struct Deciding<'a> {
+    spool: &'a mut Spool,
+    taken: &'a Taken,
+    options: &'a PrepareOptions,
+    scratch: Scratch,
+    fates: Fates,
+}
+
+impl Deciding<'_> {
+    /// Goes through the rows that are still in, with their numbers.
+    fn each(
+        &mut self,
+        mut each: impl FnMut(usize, Fate, &Entry, Record) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let (taken, fates) = (self.taken, &self.fates.fates);
+        self.spool.for_each(|row, entry| match (fates[row], taken.record(&entry)) {
+            (fate @ (Fate::Train | Fate::Validation), Some(record)) => each(row, fate, &entry, record),
+            _ => Ok(()),
+        })
+    }
+
+    /// The places of these rows, `file:line`.
+    fn places(&mut self, rows: impl IntoIterator<Item = usize>) -> Result<BTreeMap<usize, Origin>, DataError> {
+        let mut places: BTreeMap<usize, Option<Origin>> = rows.into_iter().map(|row| (row, None)).collect();
+        let names = &self.taken.names;
+        self.spool.for_each(|row, entry| {
+            if let Some(place) = places.get_mut(&row) {
+                *place = Some(Origin { file: names[entry.file].clone(), line: entry.line });
+            }
+            Ok(())
+        })?;
+        Ok(places.into_iter().filter_map(|(row, place)| Some((row, place?))).collect())
+    }
+
+    /// Exact duplicates within each set, and prompts with more than one answer.
+    fn equal_rows(&mut self) -> Result<(), DataError> {
+        let [mut train, mut validation] = [0; 2].map(|_| DuplicateFinder::new(&self.scratch.part(4)));
+        let mut prompts = ConflictFinder::new(&self.scratch.part(4));
+        let (taken, fates) = (self.taken, &mut self.fates.fates);
+        self.spool.for_each(|row, entry| {
+            let Some(record) = taken.record(&entry) else {
+                fates.push(Fate::Gone);
+                return Ok(());
+            };
+            let (fate, finder) = match entry.held_out {
+                false => (Fate::Train, &mut train),
+                true => (Fate::Validation, &mut validation),
+            };
+            fates.push(fate);
+            if !entry.held_out && !record.is_text() {
+                prompts.push(row, record.prompt_hash(), record.content_hash())?;
+            }
+            finder.push(row, record.content_hash(), canonical_hash(&record.messages))
+        })?;
+        let prompts = prompts.finish()?;
+        for equal in [train.finish()?, validation.finish()?] {
+            self.fates.duplicates.exact += equal.raw() + equal.canonical();
+            for duplicate in equal.iter() {
+                let duplicate = duplicate?;
+                if self.options.clean.duplicates == Duplicates::Remove {
+                    self.fates.fates[duplicate.row] = Fate::Dropped(Stage::Duplicates);
+                }
+            }
+        }
+        self.fates.duplicates.conflicting_prompts = prompts.keys;
+        let places = self.places(prompts.examples.iter().flat_map(|(one, other)| [*one, *other]))?;
+        let pair = |(one, other): &(usize, usize)| Some([places.get(one)?.to_string(), places.get(other)?.to_string()]);
+        self.fates.duplicates.conflicts = prompts.examples.iter().filter_map(pair).collect();
+        Ok(())
+    }
+
+    /// Rows that resemble one that stays, among the training rows.
+    fn near_rows(&mut self, similarity: f64) -> Result<(), DataError> {
+        let keep = self.options.clean.near_duplicates_keep;
+        let mut finder = NearFinder::new(NearOptions { similarity, keep, pairs: false, scratch: self.scratch.clone() })?;
+        let mut rows: Vec<u32> = Vec::new();
+        self.each(|row, fate, _, record| {
+            if fate == Fate::Train {
+                rows.push(row as u32);
+                finder.push(&record.whole_text())?;
+            }
+            Ok(())
+        })?;
+        let clusters = finder.finish()?;
+        self.fates.duplicates.similarity = Some(similarity);
+        self.fates.duplicates.near = clusters.dropped();
+        let mut listed = Vec::new();
+        for (index, &row) in rows.iter().enumerate() {
+            if !clusters.kept(index) {
+                let stays = rows[clusters.representative(index)] as usize;
+                self.fates.fates[row as usize] = Fate::Dropped(Stage::NearDuplicates);
+                if listed.len() < MOST_LISTED {
+                    listed.push((stays, row as usize));
+                }
+            }
+        }
+        let places = self.places(listed.iter().flat_map(|(stays, row)| [*stays, *row]))?;
+        for (stays, row) in listed {
+            let (Some(stays), Some(place)) = (places.get(&stays), places.get(&row)) else { continue };
+            self.fates.details.insert(row, format!("resembles {stays}, which stays"));
+            let pair = PairReport { row: stays.to_string(), other: place.to_string(), kind: "near".to_owned(), similarity: None };
+            self.fates.duplicates.pairs.push(pair);
+        }
+        Ok(())
+    }
+
+    /// Holds back about `fraction` of the training rows, near copies together.
+    fn split(&mut self, fraction: f64) -> Result<(), DataError> {
+        let clusters = if self.options.leaks.check { Some(self.prompts_alike()?) } else { None };
+        let mut places: Vec<f64> = Vec::new();
+        self.each(|_, _, _, record| {
+            places.push(place_of(&record));
+            Ok(())
+        })?;
+        if let Some(clusters) = &clusters {
+            together(clusters, &mut places)?;
+        }
+        let mut place = places.iter();
+        let mut sides = [0, 0];
+        for fate in self.fates.fates.iter_mut().filter(|fate| **fate == Fate::Train) {
+            let held_out = place.next().is_some_and(|place| *place < fraction);
+            sides[usize::from(held_out)] += 1;
+            if held_out {
+                *fate = Fate::Validation;
+            }
+        }
+        let rows = places.len();
+        match sides {
+            [0, _] => Err(DataError::EmptySplit { rows, fraction, side: "training" }),
+            [_, 0] => Err(DataError::EmptySplit { rows, fraction, side: "validation" }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Clusters of rows whose prompts are alike.
+    fn prompts_alike(&mut self) -> Result<Clusters, DataError> {
+        let similarity = self.options.leaks.similarity;
+        let (keep, scratch) = (crate::near::Keep::First, self.scratch.clone());
+        let mut finder = NearFinder::new(NearOptions { similarity, keep, pairs: false, scratch })?;
+        self.each(|_, _, _, record| finder.push(&record.users_text()))?;
+        finder.finish()
+    }
+
+    /// Held-out rows that are trained on.
+    fn leaks(&mut self, mut golden: Golden) -> Result<(), DataError> {
+        let similarity = self.options.leaks.similarity;
+        let options = LeakOptions { similarity, ..LeakOptions::new(self.scratch.clone()) };
+        let mut finder = LeakFinder::new(options)?;
+        let from_files = matches!(self.options.validation, Validation::Files(_));
+        let (mut train, mut held_out): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
+        self.each(|row, fate, _, record| match fate {
+            Fate::Train => {
+                train.push(row as u32);
+                finder.train(&record.users_text(), record.content_hash())
+            }
+            _ if from_files => {
+                held_out.push(row as u32);
+                finder.held_out(VALIDATION, &record.users_text(), record.content_hash())
+            }
+            _ => Ok(()),
+        })?;
+        let mut golden_places = Vec::new();
+        let names = golden.names.clone();
+        golden.spool.for_each(|_, entry| {
+            let origin = Origin { file: names[entry.file].clone(), line: entry.line };
+            let Some(body) = entry.body else { return Ok(()) };
+            let record = body.record(entry.id, origin.clone());
+            golden_places.push(origin);
+            finder.held_out(GOLDEN, &record.users_text(), record.content_hash())
+        })?;
+        let found = finder.finish()?;
+        self.report_leaks(found, &train, &held_out, &golden_places)
+    }
+
+    fn report_leaks(
+        &mut self,
+        found: Vec<LeakPair>,
+        train: &[u32],
+        held_out: &[u32],
+        golden: &[Origin],
+    ) -> Result<(), DataError> {
+        let wanted = found.iter().flat_map(|pair| {
+            let other = (pair.set == VALIDATION).then(|| held_out[pair.held_out_row] as usize);
+            other.into_iter().chain([train[pair.train_row] as usize])
+        });
+        let places = self.places(wanted.collect::<Vec<_>>())?;
+        let mut rows = std::collections::BTreeSet::new();
+        let mut problems = ProblemList::default();
+        let mut report = LeakReport { similarity: Some(self.options.leaks.similarity), ..self.fates.leaks.clone() };
+        for pair in found {
+            let other = match pair.set {
+                VALIDATION => places.get(&(held_out[pair.held_out_row] as usize)),
+                _ => golden.get(pair.held_out_row),
+            };
+            let (Some(row), Some(other)) = (places.get(&(train[pair.train_row] as usize)), other) else { continue };
+            *report.kinds.entry(pair.kind.name().to_owned()).or_default() += 1;
+            if report.pairs.len() < MOST_LISTED {
+                let kind = pair.kind.name().to_owned();
+                let (row, other) = (row.to_string(), other.to_string());
+                report.pairs.push(PairReport { row, other, kind, similarity: Some(pair.similarity) });
+            }
+            if rows.insert((pair.set, pair.held_out_row)) {
+                let kind = ProblemKind::Leak { train: row.clone(), kind: pair.kind.name(), similarity: pair.similarity };
+                problems.push(RowProblem { origin: other.clone(), kind });
+            }
+        }
+        report.held_out_rows = rows.len();
+        self.fates.leaks = report;
+        if rows.len() > self.options.leaks.accept { problems.into_result(()) } else { Ok(()) }
+    }
+}
+
+/// The numbers of the held-out sets.
+const VALIDATION: usize = 0;
+const GOLDEN: usize = 1;
+
+/// Gives the rows of each small cluster the place of its first row.
+fn together(clusters: &Clusters, places: &mut [f64]) -> Result<(), DataError> {
+    let largest = ((places.len() as f64 * LARGEST_CLUSTER_SHARE) as usize).max(1);
+    for cluster in clusters.iter() {
+        let rows = cluster?.rows;
+        if rows.len() <= largest {
+            let place = places[rows[0]];
+            rows.iter().for_each(|row| places[*row] = place);
+        }
+    }
+    Ok(())
 }

@@ -5,9 +5,11 @@ use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::error::DataError;
-use crate::record::Record;
+use crate::spill::SpillError;
+use crate::record::{Content, Message, Origin, Record};
 
 const BUFFER_BYTES: usize = 1 << 18;
 
@@ -40,7 +42,61 @@ pub(super) struct Entry {
     pub(super) dropped: Option<Dropped>,
     /// The row; none if it was dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) record: Option<Record>,
+    pub(super) body: Option<Body>,
+}
+
+impl Entry {
+    /// A row of this file and line, of which nothing else is known.
+    pub(super) fn new(file: usize, line: u64) -> Self {
+        Self {
+            file,
+            source: 0,
+            line,
+            held_out: false,
+            id: String::new(),
+            changed: Vec::new(),
+            dropped: None,
+            body: None,
+        }
+    }
+}
+
+/// A row without its id and place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Body {
+    turns: Vec<Turn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tools: Option<Value>,
+}
+
+/// A message with all its fields apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Turn {
+    role: String,
+    content: String,
+    #[serde(default, skip_serializing_if = "Content::is_text")]
+    written: Content,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    extra: Map<String, Value>,
+    trained: bool,
+}
+
+impl Body {
+    pub(super) fn of(record: Record) -> Self {
+        let turn = |message: Message| {
+            let Message { role, content, written, extra, trained } = message;
+            Turn { role, content, written, extra, trained }
+        };
+        Self { turns: record.messages.into_iter().map(turn).collect(), tools: record.tools }
+    }
+
+    pub(super) fn record(self, id: String, origin: Origin) -> Record {
+        let message = |turn: Turn| {
+            let Turn { role, content, written, extra, trained } = turn;
+            Message { role, content, written, extra, trained }
+        };
+        Record::with_tools(Some(id), origin, self.turns.into_iter().map(message).collect(), self.tools)
+    }
 }
 
 /// A file of entries, gone when it is dropped.
@@ -53,7 +109,7 @@ pub(super) struct Spool {
 impl Spool {
     /// An empty one in `folder`.
     pub(super) fn new(folder: &Path) -> Result<Self, DataError> {
-        let spill = |source| DataError::Spill { folder: folder.to_owned(), source };
+        let spill = |source| -> DataError { SpillError::new(folder, "make", source).into() };
         let file = tempfile::tempfile_in(folder).map_err(spill)?;
         Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), folder: folder.to_owned(), rows: 0 })
     }
@@ -92,6 +148,6 @@ impl Spool {
     }
 
     fn spill(&self, source: io::Error) -> DataError {
-        DataError::Spill { folder: self.folder.clone(), source }
+        SpillError::new(&self.folder, "use", source).into()
     }
 }

@@ -94,8 +94,8 @@ pub struct PairReport {
     pub other: String,
     /// What they have in common.
     pub kind: String,
-    /// How similar they are, from 0 to 1.
-    pub similarity: f64,
+    /// How similar they are, from 0 to 1; none where they are joined through others.
+    pub similarity: Option<f64>,
 }
 
 /// Personal data and secrets.
