@@ -38,11 +38,21 @@ pub(crate) fn find(sink: &mut Sink<'_>, start: usize) {
         at += 1;
         if count >= SHORTEST && is_checked(rest, &compact) && text::is_free_after(text, at) {
             let number = std::str::from_utf8(&compact[..count]).unwrap_or_default();
-            if number.parse::<Iban>().is_ok() {
+            if number.parse::<Iban>().is_ok() || is_of_other_country(number) {
                 sink.add(start, at, Entity::IbanCode, 1.0, "iban");
                 return;
             }
         }
+    }
+}
+
+/// Countries of the registry that the crate `iban_validate` does not know: Honduras (`4!a20!n`) and Pakistan (`4!a16!c`).
+fn is_of_other_country(number: &str) -> bool {
+    let bank = number.len() > 8 && number.as_bytes()[4..8].iter().all(u8::is_ascii_uppercase);
+    match &number[..2] {
+        "HN" => bank && number.len() == 28 && number.as_bytes()[8..].iter().all(u8::is_ascii_digit),
+        "PK" => bank && number.len() == 24,
+        _ => false,
     }
 }
 

@@ -29,6 +29,9 @@ const SCORE_GROUPED: f32 = 0.2;
 const SCORE_BARE: f32 = 0.15;
 const SCORE_CUED: f32 = 0.1;
 
+/// Written as telephone numbers are and nothing else is, though no region has given it out: `+1-555-123-4567`, `(555) 123-4567`.
+const SCORE_SHAPED: f32 = 0.45;
+
 /// Words that say so when they stand behind: `(212) 555-0100 office`.
 const BEHIND: [&str; 6] = ["office", "fax", "mobile", "cell", "home", "work"];
 
@@ -83,11 +86,11 @@ impl Phones {
                 return sink.add(start, end, Entity::PhoneNumber, score, "phone");
             }
         }
-        self.find_cued(sink, start, &groups, most);
+        self.find_unknown(sink, start, &groups, most);
     }
 
-    /// A number that no region has given out, behind a word for telephones: it is one to whoever wrote it.
-    fn find_cued(&self, sink: &mut Sink<'_>, start: usize, groups: &Groups, most: usize) {
+    /// A number that no region has given out, but shaped as one or behind a word for telephones: it is one to whoever wrote it.
+    fn find_unknown(&self, sink: &mut Sink<'_>, start: usize, groups: &Groups, most: usize) {
         let text = sink.text;
         for count in (1..=most).rev() {
             let end = groups.end(count - 1);
@@ -96,10 +99,13 @@ impl Phones {
             if !is_likely || !may_end(text, start, end) {
                 continue;
             }
-            let is_behind = is_cued_behind(text, end);
-            if is_behind || sink.is_cued(start, &self.cues) {
-                let score = if is_behind { SCORE_TRUNK } else { SCORE_CUED };
-                sink.add(start, with_extension(text, end), Entity::PhoneNumber, score, "phone-cued");
+            let end_with = with_extension(text, end);
+            if is_shaped(text, start, end, groups, count) {
+                sink.add(start, end_with, Entity::PhoneNumber, SCORE_SHAPED, "phone-shaped");
+            } else if is_cued_behind(text, end) {
+                sink.add(start, end_with, Entity::PhoneNumber, SCORE_TRUNK, "phone-cued");
+            } else if sink.is_cued(start, &self.cues) {
+                sink.add(start, end_with, Entity::PhoneNumber, SCORE_CUED, "phone-cued");
             }
             return;
         }
@@ -198,6 +204,19 @@ fn is_date_or_quad(groups: &Groups) -> bool {
     let is_date = is_joined(0) && is_joined(1) && is_day(b) && (is_year(a) && is_day(c) || is_day(a) && is_year(c));
     let is_octet = |index: usize| groups.size(index) <= 3 && value(index) <= 255;
     is_date || count == 4 && (0..4).all(is_octet) && (0..3).all(is_joined) && groups.size(0) + groups.size(1) < 6
+}
+
+/// Whether the first `count` groups are written with a plus, or as in North America with a bracket, hyphens or dots.
+fn is_shaped(text: &str, start: usize, end: usize, groups: &Groups, count: usize) -> bool {
+    let bytes = &text.as_bytes()[start..end];
+    let digits = groups.digits(count).len();
+    let is_american = (0..count).map(|index| groups.size(index)).eq([3, 3, 4]);
+    let has = |mark: u8| bytes.iter().filter(|byte| **byte == mark).count();
+    match bytes[0] {
+        b'+' => digits >= 9 && count > 1,
+        b'(' => is_american,
+        _ => is_american && (has(b'-') == 2 || has(b'.') == 2),
+    }
 }
 
 /// Behind the extension at `end`, or `end`.

@@ -3,6 +3,7 @@
 
 mod datafog;
 mod pii;
+mod synth;
 
 use std::path::{Path, PathBuf};
 

@@ -21,7 +21,43 @@ const REQUIRED: [(Entity, f64); 10] = [
 ];
 
 /// Identifiers with a checksum or a checked structure.
-const CHECKED: [Entity; 0] = [];
+const CHECKED: [Entity; 35] = [
+    Entity::AbaRoutingNumber,
+    Entity::MedicalLicense,
+    Entity::UsNpi,
+    Entity::UkNhs,
+    Entity::UkDrivingLicence,
+    Entity::UkVehicleRegistration,
+    Entity::DeBsnr,
+    Entity::DeHealthInsurance,
+    Entity::DeIdCard,
+    Entity::DeLanr,
+    Entity::DePassport,
+    Entity::DeSocialSecurity,
+    Entity::DeTaxId,
+    Entity::DeVatId,
+    Entity::EsNif,
+    Entity::EsNie,
+    Entity::ItFiscalCode,
+    Entity::ItVatCode,
+    Entity::PlPesel,
+    Entity::FiPersonalIdentityCode,
+    Entity::SePersonnummer,
+    Entity::SeOrganisationsnummer,
+    Entity::InAadhaar,
+    Entity::InGstin,
+    Entity::InVehicleRegistration,
+    Entity::KrRrn,
+    Entity::KrBrn,
+    Entity::KrDriverLicense,
+    Entity::AuAbn,
+    Entity::AuAcn,
+    Entity::AuTfn,
+    Entity::AuMedicare,
+    Entity::CaSin,
+    Entity::SgNricFin,
+    Entity::SgUen,
+];
 
 /// What is required of each of [`CHECKED`], in percent.
 const REQUIRED_CHECKED: f64 = 90.0;
