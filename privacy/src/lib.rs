@@ -9,6 +9,7 @@ mod finding;
 mod form;
 mod names;
 mod national;
+mod secrets;
 
 pub use check::Check;
 pub use entity::{Entity, UnknownEntity};
