@@ -102,8 +102,9 @@ pub(super) fn key(text: &str, end: usize) -> Option<(usize, usize)> {
 /// The span of the password whose name, a word that begins at `start`, ends at `end`.
 pub(super) fn password(text: &str, start: usize, end: usize) -> Option<(usize, usize)> {
     let short = end - start <= 4;
-    // `pass` and `pwd` are names when they are words: `bypass: 12` is none.
-    if short && text[..start].ends_with(|c: char| c.is_alphabetic()) {
+    // `pass` and `pwd` are names when they are words: `bypass: 12` is none, nor `pass_by_value = 1`.
+    let joined = |c: char| c.is_alphanumeric() || c == '_';
+    if short && (text[..start].ends_with(char::is_alphanumeric) || text[end..].starts_with(joined)) {
         return None;
     }
     let value = value(text, end)?;
@@ -180,7 +181,16 @@ fn is_code(value: &Value<'_>) -> bool {
     let constant = text.len() > 6
         && text.contains('_')
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-    opens || called || path || constant || text.contains("://") || text.starts_with("//")
+    let small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let variable = !value.quoted && text.contains('_') && text.bytes().all(small);
+    opens
+        || called
+        || path
+        || variable
+        || constant
+        || text.contains("::")
+        || text.contains("://")
+        || text.starts_with("//")
 }
 
 /// Words in the place of a password.
