@@ -11,6 +11,7 @@ mod generic;
 mod names;
 mod national;
 mod scanner;
+mod secrets;
 
 pub use check::Check;
 pub use entity::{Entity, UnknownEntity};
