@@ -13,4 +13,4 @@ pub use check::Check;
 pub use entity::{Entity, UnknownEntity};
 pub use finding::{Finding, code_points};
 pub use form::Form;
-pub use names::{NameFinder, NameFinderError};
+pub use names::{NameFinder, NameFinderError, Names};
