@@ -17,5 +17,5 @@ pub use check::Check;
 pub use entity::{Entity, UnknownEntity};
 pub use finding::{Finding, code_points};
 pub use form::Form;
-pub use names::{NameFinder, NameFinderError};
+pub use names::{NameFinder, NameFinderError, Names};
 pub use scanner::{DEFAULT_THRESHOLD, ScanError, ScanOptions, Scanner};
