@@ -25,6 +25,12 @@ pub enum DataError {
     /// A file that cannot be read.
     #[error("{}: cannot be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    /// A filter asks for the base's perplexity, and nobody can say it.
+    #[error("`data.filters.max-perplexity` needs the base, and none is at hand")]
+    NoPerplexity,
+    /// What became of a row could not be written down.
+    #[error("the rows cannot be written")]
+    Account { source: io::Error },
     /// A folder without data.
     #[error("{}: the folder has no *.jsonl file", path.display())]
     EmptyFolder { path: PathBuf },

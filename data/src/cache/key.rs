@@ -43,6 +43,7 @@ impl Key {
             privacy,
             filters,
             clean,
+            labels,
             leaks,
             max_tokens,
             over_long,
@@ -70,6 +71,7 @@ impl Key {
         parts.options(privacy);
         parts.options(filters);
         parts.options(clean);
+        parts.options(labels);
         parts.options(leaks);
         parts.options(over_long);
         parts.options(train_on);

@@ -2,17 +2,19 @@
 
 mod privacy;
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::clean::normalise::NormaliseOptions;
-use crate::clean::quality::FilterOptions;
+use crate::clean::quality::{FilterOptions, LabelCapOptions, Rule};
 use crate::input::Source;
 use crate::near::Keep;
 pub use privacy::{NamesBy, PrivacyMode, PrivacyOptions, PrivacyScope};
 
 /// Where the validation rows come from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Validation {
     /// There are none.
     #[default]
@@ -100,7 +102,7 @@ impl Default for LeakPolicy {
 }
 
 /// The plan of [`prepare`](crate::prepare).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PrepareOptions {
     /// Training rows.
     pub train: Vec<Source>,
@@ -118,6 +120,8 @@ pub struct PrepareOptions {
     pub filters: FilterOptions,
     /// What becomes of rows that resemble others.
     pub clean: CleanOptions,
+    /// How many rows of one label stay.
+    pub labels: LabelCapOptions,
     /// What becomes of rows on both sides of the examination.
     pub leaks: LeakPolicy,
     /// The most tokens a row may have.
@@ -126,6 +130,29 @@ pub struct PrepareOptions {
     pub over_long: OverLong,
     /// Which answers are trained.
     pub train_on: TrainOn,
+}
+
+impl PrepareOptions {
+    /// The filters that are on.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = Rule> {
+        // A filter is on where its setting is there; it has the rule's name.
+        let set = serde_json::to_value(&self.filters).unwrap_or_default();
+        let is_on = move |rule: &Rule| !matches!(set.get(rule.name()), None | Some(Value::Null | Value::Bool(false)));
+        Rule::ALL.into_iter().filter(is_on)
+    }
+
+    /// Files beside the rows that decide what becomes of them.
+    pub(crate) fn side_files(&self) -> Vec<&Path> {
+        let FilterOptions { refusals, toxicity, .. } = &self.filters;
+        let files = [
+            self.normalise.terminology.file.as_ref(),
+            self.normalise.spelling.dictionary.as_ref(),
+            self.privacy.salt_file.as_ref(),
+            refusals.as_ref().and_then(|refusals| refusals.file.as_ref()),
+            toxicity.as_ref().and_then(|toxicity| toxicity.file.as_ref()),
+        ];
+        files.into_iter().flatten().map(PathBuf::as_path).collect()
+    }
 }
 
 impl Default for PrepareOptions {
@@ -140,6 +167,7 @@ impl Default for PrepareOptions {
             privacy: PrivacyOptions::default(),
             filters: FilterOptions::default(),
             clean: CleanOptions::default(),
+            labels: LabelCapOptions::default(),
             leaks: LeakPolicy::default(),
             max_tokens: 2048,
             over_long: OverLong::default(),

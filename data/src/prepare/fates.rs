@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Tools;
 use super::intake::{Golden, Taken};
 use super::spool::{Entry, Spool};
 use crate::clean::duplicates::{ConflictFinder, DuplicateFinder, canonical_hash};
+use crate::clean::quality::{PerplexityCut, PerplexityOptions, nats_per_token};
 use crate::error::{DataError, ProblemList};
 use crate::leak::{LeakFinder, LeakOptions, LeakPair};
 use crate::near::{Clusters, NearFinder, NearOptions};
@@ -41,6 +43,9 @@ pub(super) struct Fates {
     details: BTreeMap<usize, String>,
     pub(super) duplicates: DuplicateReport,
     pub(super) leaks: LeakReport,
+    pub(super) labels: Option<LabelReport>,
+    /// Rows that the base finds incoherent.
+    pub(super) incoherent: usize,
 }
 
 impl Fates {
@@ -64,6 +69,7 @@ pub(super) fn decide(
     golden: Golden,
     taken: &Taken,
     options: &PrepareOptions,
+    tools: &Tools<'_>,
     folder: &Path,
 ) -> Result<Fates, DataError> {
     let mut deciding = Deciding {
@@ -76,8 +82,14 @@ pub(super) fn decide(
             details: BTreeMap::new(),
             duplicates: DuplicateReport { policy: options.clean.duplicates, ..DuplicateReport::default() },
             leaks: LeakReport { accepted: options.leaks.accept, ..LeakReport::default() },
+            labels: None,
+            incoherent: 0,
         },
     };
+    deciding.enter()?;
+    if let Some(settings) = &options.filters.max_perplexity {
+        deciding.incoherent_rows(settings, tools)?;
+    }
     deciding.equal_rows()?;
     if let Some(similarity) = options.clean.near_duplicates {
         deciding.near_rows(similarity)?;
@@ -88,6 +100,7 @@ pub(super) fn decide(
     if options.leaks.check {
         deciding.leaks(golden)?;
     }
+    deciding.labels()?;
     Ok(deciding.fates)
 }
 
@@ -125,22 +138,48 @@ impl Deciding<'_> {
         Ok(places.into_iter().filter_map(|(row, place)| Some((row, place?))).collect())
     }
 
+    /// All rows that were not dropped on their own.
+    fn enter(&mut self) -> Result<(), DataError> {
+        let fates = &mut self.fates.fates;
+        self.spool.for_each(|_, entry| {
+            fates.push(match (&entry.body, entry.held_out) {
+                (None, _) => Fate::Gone,
+                (Some(_), false) => Fate::Train,
+                (Some(_), true) => Fate::Validation,
+            });
+            Ok(())
+        })
+    }
+
+    /// Rows that the base finds incoherent; 8 bytes a row stand in memory.
+    fn incoherent_rows(&mut self, settings: &PerplexityOptions, tools: &Tools<'_>) -> Result<(), DataError> {
+        let Some(base) = tools.perplexity else { return Err(DataError::NoPerplexity) };
+        let (mut rows, mut nats): (Vec<u32>, Vec<f32>) = (Vec::new(), Vec::new());
+        self.each(|row, _, _, record| {
+            rows.push(row as u32);
+            nats.push(nats_per_token(base, &[&record])?[0] as f32);
+            Ok(())
+        })?;
+        let cut = PerplexityCut::new(settings, &nats)?;
+        for (row, nats) in rows.into_iter().zip(nats) {
+            if let Some(verdict) = cut.judge(f64::from(nats)) {
+                self.fates.fates[row as usize] = Fate::Dropped(Stage::Perplexity);
+                self.fates.incoherent += 1;
+                if self.fates.details.len() < MOST_LISTED {
+                    self.fates.details.insert(row as usize, verdict.detail);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Exact duplicates within each set, and prompts with more than one answer.
     fn equal_rows(&mut self) -> Result<(), DataError> {
         let [mut train, mut validation] = [0; 2].map(|_| DuplicateFinder::new(&self.scratch.part(4)));
         let mut prompts = ConflictFinder::new(&self.scratch.part(4));
-        let (taken, fates) = (self.taken, &mut self.fates.fates);
-        self.spool.for_each(|row, entry| {
-            let Some(record) = taken.record(&entry) else {
-                fates.push(Fate::Gone);
-                return Ok(());
-            };
-            let (fate, finder) = match entry.held_out {
-                false => (Fate::Train, &mut train),
-                true => (Fate::Validation, &mut validation),
-            };
-            fates.push(fate);
-            if !entry.held_out && !record.is_text() {
+        self.each(|row, fate, _, record| {
+            let finder = if fate == Fate::Train { &mut train } else { &mut validation };
+            if fate == Fate::Train && !record.is_text() {
                 prompts.push(row, record.prompt_hash(), record.content_hash())?;
             }
             finder.push(row, record.content_hash(), canonical_hash(&record.messages))

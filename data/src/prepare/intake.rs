@@ -102,7 +102,7 @@ pub(super) fn take_in(
             names: options.privacy.names.name().to_owned(),
             ..PrivacyReport::default()
         },
-        filters: wash.rules().map(|rule| (rule.to_owned(), 0)).collect(),
+        filters: options.rules().map(|rule| (rule.name().to_owned(), 0)).collect(),
         weights: options.train.iter().map(|source| source.weight).collect(),
     };
     let mut intake = Intake { options, wash, taken, problems: ProblemList::default() };

@@ -138,7 +138,7 @@ pub(crate) fn prepare_into(
     }
     let encoder = Encoder::new(tools.template, tools.tokenizer)?;
     let (mut spool, golden, mut taken) = intake::take_in(options, tools, folder)?;
-    let fates = fates::decide(&mut spool, golden, &taken, options, folder)?;
+    let fates = fates::decide(&mut spool, golden, &taken, options, tools, folder)?;
     let spill = |source| DataError::from(SpillError::new(folder, "write", source));
     let mut writer = Writer::new(file, key).map_err(spill)?;
     let mut last = account::Last::new(options, encode::Encoding::new(encoder, options), accounts);

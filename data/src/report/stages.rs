@@ -10,7 +10,7 @@ const MOST_SHOWN: usize = 5;
 /// What one stage did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageReport {
-    /// `read`, `normalise`, `privacy`, `filters`, `duplicates`, `near-duplicates`, `leaks`, `labels`, `weight` or `length`.
+    /// `read`, `normalise`, `privacy`, `filters`, `perplexity`, `duplicates`, `near-duplicates`, `leaks`, `labels`, `weight` or `length`.
     pub stage: String,
     /// Rows that came.
     pub rows_in: usize,
@@ -44,6 +44,7 @@ pub(crate) enum Stage {
     Normalise,
     Privacy,
     Filters,
+    Perplexity,
     Duplicates,
     NearDuplicates,
     Leaks,
@@ -53,11 +54,12 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Read,
         Self::Normalise,
         Self::Privacy,
         Self::Filters,
+        Self::Perplexity,
         Self::Duplicates,
         Self::NearDuplicates,
         Self::Leaks,
@@ -72,6 +74,7 @@ impl Stage {
             Self::Normalise => "normalise",
             Self::Privacy => "privacy",
             Self::Filters => "filters",
+            Self::Perplexity => "perplexity",
             Self::Duplicates => "duplicates",
             Self::NearDuplicates => "near-duplicates",
             Self::Leaks => "leaks",

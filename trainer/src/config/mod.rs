@@ -28,7 +28,7 @@ pub use problem::{ConfigError, Problem, Problems};
 pub use reference::{default, describe, hint, reference};
 pub use rtune_adapters::{LoraConfig, Scaling, Targets};
 pub use rtune_data::{
-    BadRows, CleanOptions, Duplicates, FilterOptions, LeakPolicy, NormaliseOptions, OverLong, PrivacyOptions, Source,
+    BadRows, CleanOptions, Duplicates, FilterOptions, LabelCapOptions, LeakPolicy, NormaliseOptions, OverLong, PrivacyOptions, Source,
     StepSize, TrainOn, Validation,
 };
 
@@ -125,6 +125,8 @@ pub struct DataSection {
     pub filters: FilterOptions,
     /// `[data.clean]`
     pub clean: CleanOptions,
+    /// `[data.labels]`
+    pub labels: LabelCapOptions,
     /// `[data.leaks]`
     pub leaks: LeakPolicy,
 }

@@ -17,8 +17,8 @@ const SOURCES: &str = "a path, a table with a `path`, or a list of them";
 
 pub(super) fn data(file: &str, table: Option<&Table>, problems: &mut Vec<Problem>) -> Option<DataSection> {
     let mut section = Section::new("data", table, problems);
-    let groups = ["normalise", "privacy", "filters", "clean", "leaks"].map(|name| section.table(name));
-    let [normalise, privacy, filters, clean, leaks] = groups;
+    let groups = ["normalise", "privacy", "filters", "clean", "labels", "leaks"].map(|name| section.table(name));
+    let [normalise, privacy, filters, clean, labels, leaks] = groups;
     let train = sources(&mut section, "train");
     if !section.has("train") {
         section.missing(file, "train", "for example `train = \"data/train.jsonl\"` in `[data]`");
@@ -51,6 +51,7 @@ pub(super) fn data(file: &str, table: Option<&Table>, problems: &mut Vec<Problem
         privacy: group("data.privacy", privacy, problems),
         filters: group("data.filters", filters, problems),
         clean: group("data.clean", clean, problems),
+        labels: group("data.labels", labels, problems),
         leaks: group("data.leaks", leaks, problems),
     };
     Some(data).filter(|data| !data.train.is_empty())

@@ -157,6 +157,7 @@ fn data(out: &mut Document, data: &DataSection) {
     out.typed("data.privacy", &data.privacy);
     out.typed("data.filters", &data.filters);
     out.typed("data.clean", &data.clean);
+    out.typed("data.labels", &data.labels);
     out.typed("data.leaks", &data.leaks);
 }
 

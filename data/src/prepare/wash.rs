@@ -1,0 +1,157 @@
+//! What is done to each row on its own: normalised, scrubbed, judged.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use rtune_privacy::{Entity, ScanOptions, Scanner, Scrubber};
+
+use super::mask::masked;
+use super::{Tools, texts};
+use crate::clean::normalise::{Changes, Collected, Collector, Normaliser, Part};
+use crate::clean::quality::Filters;
+use crate::error::DataError;
+use crate::input::{Reader, Source};
+use crate::options::{NamesBy, PrepareOptions, PrivacyMode, PrivacyOptions};
+use crate::record::Record;
+use crate::report::{Shown, Stage};
+
+/// Everything that works on one row at a time.
+pub(super) struct Wash<'a> {
+    normaliser: Normaliser,
+    /// None where nothing is looked for.
+    scrubber: Option<Scrubber<'a>>,
+    mode: PrivacyMode,
+    filters: Filters,
+    /// What hides personal data in examples, whatever becomes of the rows.
+    scanner: Scanner,
+}
+
+/// A row, and what was done to it.
+pub(super) struct Washed {
+    pub(super) record: Record,
+    /// The steps that changed it.
+    pub(super) changed: Vec<(Stage, &'static str)>,
+    /// Examples without their places.
+    pub(super) shown: Vec<(Stage, Shown)>,
+    pub(super) findings: BTreeMap<Entity, usize>,
+    /// The filters that would drop it, each alone.
+    pub(super) rules: Vec<&'static str>,
+    pub(super) dropped: Option<(Stage, String, String)>,
+}
+
+impl<'a> Wash<'a> {
+    /// Reads what the options name; `sets` are gone through once where a step learns from all rows first.
+    pub(super) fn new(
+        options: &PrepareOptions,
+        tools: &Tools<'a>,
+        sets: &[&[Source]],
+    ) -> Result<Self, DataError> {
+        let collected = match options.normalise.needs_first_pass() {
+            true => learn(options, sets)?,
+            false => Collected::default(),
+        };
+        let scanner = Scanner::new(&ScanOptions::default()).map_err(privacy)?;
+        Ok(Self {
+            normaliser: Normaliser::new(&options.normalise, collected)?,
+            scrubber: scrubber(&options.privacy, tools)?,
+            mode: options.privacy.mode,
+            filters: Filters::new(&options.filters)?,
+            scanner,
+        })
+    }
+
+    /// Washes rows on all threads; their order stays.
+    pub(super) fn batch(&self, records: Vec<Record>) -> Result<Vec<Washed>, DataError> {
+        let mut washed: Vec<Washed> = records.into_par_iter().map(|record| self.normalise(record)).collect();
+        self.scrub(&mut washed)?;
+        washed.par_iter_mut().for_each(|row| self.judge(row));
+        Ok(washed)
+    }
+
+    fn normalise(&self, mut record: Record) -> Washed {
+        let mut changes = Changes::new();
+        for message in &mut record.messages {
+            if let Cow::Owned(text) = self.normaliser.apply(Part::of(message), &message.content, &mut changes) {
+                message.content = text;
+            }
+        }
+        let mut row = Washed {
+            record,
+            changed: Vec::new(),
+            shown: Vec::new(),
+            findings: BTreeMap::new(),
+            rules: Vec::new(),
+            dropped: None,
+        };
+        for (step, made) in changes.steps {
+            row.changed.push((Stage::Normalise, step.name()));
+            for example in made.examples.into_iter().take(1) {
+                let shown = Shown {
+                    what: step.name().to_owned(),
+                    place: String::new(),
+                    before: masked(&self.scanner, &example.before),
+                    after: Some(masked(&self.scanner, &example.after)),
+                };
+                row.shown.push((Stage::Normalise, shown));
+            }
+        }
+        row
+    }
+
+    fn scrub(&self, washed: &mut [Washed]) -> Result<(), DataError> {
+        let Some(scrubber) = &self.scrubber else { return Ok(()) };
+        let mut taken: Vec<Vec<String>> = washed.iter_mut().map(|row| texts::take(&mut row.record)).collect();
+        let scrubbed = match self.mode {
+            PrivacyMode::Report | PrivacyMode::Off => scrubber.count_batch(&taken).map_err(privacy)?,
+            _ => scrubber.scrub_batch(&mut taken).map_err(privacy)?,
+        };
+        for ((row, texts), scrubbed) in washed.iter_mut().zip(taken).zip(scrubbed) {
+            texts::put(&mut row.record, texts);
+            if scrubbed.replaced > 0 {
+                row.changed.push((Stage::Privacy, self.mode.name()));
+            }
+            if scrubbed.drop {
+                let kinds: Vec<&str> = scrubbed.counts.keys().map(|entity| entity.name()).collect();
+                row.dropped = Some((Stage::Privacy, "personal-data".to_owned(), kinds.join(", ")));
+            }
+            row.findings = scrubbed.counts;
+        }
+        Ok(())
+    }
+
+    fn judge(&self, row: &mut Washed) {
+        let verdicts = self.filters.all(&row.record);
+        row.rules = verdicts.iter().map(|verdict| verdict.rule.name()).collect();
+        if let (None, Some(first)) = (&row.dropped, verdicts.into_iter().next()) {
+            let shown = Shown {
+                what: first.rule.name().to_owned(),
+                place: String::new(),
+                before: masked(&self.scanner, row.record.answer().unwrap_or_default()),
+                after: None,
+            };
+            row.shown.push((Stage::Filters, shown));
+            row.dropped = Some((Stage::Filters, first.rule.name().to_owned(), first.detail));
+        }
+    }
+}
+
+/// The first pass of the steps that learn from all rows.
+fn learn(options: &PrepareOptions, sets: &[&[Source]]) -> Result<Collected, DataError> {
+    let mut collector = Collector::new(&options.normalise)?;
+    for sources in sets.iter().filter(|sources| !sources.is_empty()) {
+        let mut reader = Reader::open(sources)?;
+        while let Some(row) = reader.next()? {
+            if let Ok((record, _)) = row.record {
+                let texts = record.messages.iter().map(|message| (Part::of(message), message.content.as_str()));
+                collector.push(texts);
+            }
+        }
+    }
+    Ok(collector.finish())
+}
+
+/// What finds and replaces personal data; none where nothing is looked for.
+fn scrubber<'a>(options: &PrivacyOptions, tools: &Tools<'a>) -> Result<Option<Scrubber<'a>>, DataError> {
+    todo_scrubber(options, tools)
+}
