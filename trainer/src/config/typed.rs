@@ -123,20 +123,34 @@ pub(super) fn json(node: &Node) -> Json {
 }
 
 /// The keys of a section and their values as TOML, nested keys with dots; what is not set is left out.
-pub(super) fn lines<T: Serialize>(path: &str, section: &T) -> Vec<(String, toml::Value)> {
+pub(super) fn lines<T: Serialize + Default>(path: &str, section: &T) -> Vec<(String, toml::Value)> {
     // Options are plain data: there is nothing in them that JSON cannot say.
-    let Ok(Json::Object(fields)) = serde_json::to_value(section) else { return Vec::new() };
+    let json = |section: &T| serde_json::to_value(section).unwrap_or_default();
+    let (Json::Object(fields), plain) = (json(section), json(&T::default())) else { return Vec::new() };
     let mut lines = Vec::new();
-    flatten(path, "", fields, &mut lines);
+    flatten(path, "", fields, &plain, &mut lines);
     lines
 }
 
-fn flatten(section: &str, prefix: &str, fields: Map<String, Json>, lines: &mut Vec<(String, toml::Value)>) {
+fn flatten(
+    section: &str,
+    prefix: &str,
+    fields: Map<String, Json>,
+    plain: &Json,
+    lines: &mut Vec<(String, toml::Value)>,
+) {
     for (key, value) in fields {
         let name = format!("{prefix}{key}");
         let is_key = KEYS.contains(&format!("{section}.{name}").as_str());
         match (value, is_key) {
-            (Json::Object(inner), false) => flatten(section, &format!("{name}."), inner, lines),
+            (Json::Object(inner), false) => {
+                let before = lines.len();
+                flatten(section, &format!("{name}."), inner, &plain[&key], lines);
+                // A group that is not there by default and has nothing to say is on all the same.
+                if lines.len() == before && plain[&key].is_null() {
+                    lines.push((name, toml::Value::Table(toml::Table::new())));
+                }
+            }
             (value, _) => lines.extend(toml_of(value).map(|value| (name, value))),
         }
     }

@@ -29,7 +29,7 @@ impl Document {
         self.line(key, sources.iter().map(source).collect::<Vec<Value>>());
     }
 
-    fn typed(&mut self, section: &str, options: &impl serde::Serialize) {
+    fn typed<T: serde::Serialize + Default>(&mut self, section: &str, options: &T) {
         let lines = typed::lines(section, options);
         if !lines.is_empty() {
             self.section(section);
