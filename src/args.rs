@@ -22,6 +22,8 @@ pub(crate) enum Verb {
     Train(TrainArgs),
     /// Compute every hash of a run again, and name the first that differs
     Verify(VerifyArgs),
+    /// Clean the data, and write the rows and a report of every row kept, changed or dropped
+    Prepare(tools::PrepareArgs),
     /// Show what would be trained on: sample rows with their trained tokens marked, lengths, counts
     Check(CheckArgs),
     /// Download a base model ahead of training

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let done = match &args.verb {
         Verb::Train(args) => commands::train::run(args),
         Verb::Verify(args) => commands::verify::run(args),
+        Verb::Prepare(args) => commands::prepare::run(args),
         Verb::Check(args) => commands::check::run(args),
         Verb::Pull(args) => commands::pull::run(args),
         Verb::Merge(args) => commands::merge::run(args),

@@ -141,7 +141,7 @@ fn held_out(released: &Released) -> anyhow::Result<Vec<Probe>> {
     if config.data.validation == rtune_data::Validation::None {
         return Ok(Vec::new());
     }
-    let inputs = Inputs::prepare(config, &released.base_path)?;
+    let inputs = Inputs::prepare(config, &released.base_path, &preparation(config)?, None)?;
     let rows = inputs.prepared.validation;
     Ok(rows.into_iter().map(|row| Probe { tokens: row.tokens, answers: row.supervised }).collect())
 }
