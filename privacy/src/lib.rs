@@ -18,6 +18,6 @@ pub use check::Check;
 pub use entity::{Entity, UnknownEntity};
 pub use finding::{Finding, code_points};
 pub use form::Form;
-pub use names::{NameFinder, NameFinderError};
+pub use names::{NameFinder, NameFinderError, Names};
 pub use replace::{Mode, Replacement, ReplacementError, Replacer, Scope, Scrubbed};
 pub use scanner::{DEFAULT_THRESHOLD, ScanError, ScanOptions, Scanner};
