@@ -19,5 +19,5 @@ pub use entity::{Entity, UnknownEntity};
 pub use finding::{Finding, code_points};
 pub use form::Form;
 pub use names::{NameFinder, NameFinderError, Names};
-pub use replace::{Mode, Replacement, ReplacementError, Replacer, Scope, Scrubbed};
+pub use replace::{Mode, Replacement, ReplacementError, Replacer, Scope, Scrubbed, Scrubber};
 pub use scanner::{DEFAULT_THRESHOLD, ScanError, ScanOptions, Scanner};

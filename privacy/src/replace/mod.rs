@@ -5,6 +5,7 @@
 mod draw;
 mod mask;
 mod placeholder;
+mod scrubber;
 mod standin;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::entity::Entity;
 use crate::finding::Finding;
 use draw::Key;
+pub use scrubber::Scrubber;
 use standin::StandIns;
 
 /// A salt that is shorter can be found by trying: 16 bytes are 128 bits, if they were drawn.
@@ -137,6 +139,15 @@ impl Replacer {
     /// Replaces the findings of `texts`, the turns of one record; `findings` has those of each text. Of findings that overlap the
     /// first stands; what overlaps a placeholder of an earlier scrub is none, nor is what no text holds.
     pub fn replace(&self, texts: &mut [String], findings: &[Vec<Finding>]) -> Scrubbed {
+        self.replace_by(&mut self.writer(texts, findings), texts, findings)
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// As [`Self::replace`], by a writer that may have written before.
+    fn replace_by(&self, writer: &mut Writer, texts: &mut [String], findings: &[Vec<Finding>]) -> Scrubbed {
         let findings: Vec<Vec<Finding>> =
             texts.iter().zip(findings).map(|(text, findings)| replaceable(text, findings)).collect();
         let mut scrubbed = Scrubbed::default();
@@ -147,13 +158,13 @@ impl Replacer {
         if self.mode == Mode::DropRow || total == 0 {
             return Scrubbed { drop: total > 0, ..scrubbed };
         }
-        let mut writer = self.writer(texts, &findings);
         for (text, findings) in texts.iter_mut().zip(&findings).filter(|(_, findings)| !findings.is_empty()) {
-            *text = rewritten(text, findings, &mut writer);
+            *text = rewritten(text, findings, writer);
         }
         Scrubbed { replaced: total, ..scrubbed }
     }
 
+    /// For one record, before anything is replaced in it.
     fn writer(&self, texts: &[String], findings: &[Vec<Finding>]) -> Writer {
         let salt = self.salt.as_deref();
         match self.mode {
@@ -172,7 +183,8 @@ impl Replacer {
                     _ => Key::of_record(texts, salt),
                 };
                 let values = texts.iter().zip(findings).flat_map(|(text, findings)| {
-                    findings.iter().map(|finding| (finding.entity, &text[finding.start..finding.end]))
+                    let spans = findings.iter().map(|finding| (finding.entity, finding.start..finding.end));
+                    spans.filter_map(|(entity, span)| Some((entity, text.get(span)?)))
                 });
                 Writer::Surrogate(Box::new(StandIns::new(key, through_set, values)))
             }

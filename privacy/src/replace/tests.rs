@@ -9,6 +9,7 @@ use crate::finding::Finding;
 use crate::national;
 
 mod properties;
+mod scrubber;
 mod standins;
 
 const SALT: &str = "0123456789abcdef";
