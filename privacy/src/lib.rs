@@ -10,6 +10,7 @@ mod form;
 mod generic;
 mod names;
 mod national;
+mod replace;
 mod scanner;
 mod secrets;
 
@@ -18,4 +19,5 @@ pub use entity::{Entity, UnknownEntity};
 pub use finding::{Finding, code_points};
 pub use form::Form;
 pub use names::{NameFinder, NameFinderError, Names};
+pub use replace::{Mode, Replacement, ReplacementError, Replacer, Scope, Scrubbed, Scrubber};
 pub use scanner::{DEFAULT_THRESHOLD, ScanError, ScanOptions, Scanner};

@@ -31,6 +31,10 @@ const BRANDS: [(u32, u32, &[usize]); 17] = [
 const SHORTEST: usize = 12;
 const LONGEST: usize = 19;
 
+/// A number with a right check digit that no brand is known to give out: only a word before it makes it a card's.
+const SCORE_UNBRANDED: f32 = 0.3;
+const UNBRANDED_LENGTHS: std::ops::RangeInclusive<usize> = 14..=16;
+
 /// The fewest digits of a group that is not the last: `4111 1111 1111 1111`, `3782 822463 10005`.
 const LEAST_GROUP: usize = 3;
 
@@ -44,8 +48,11 @@ pub(crate) fn find(sink: &mut Sink<'_>, start: usize) {
     for count in (1..=groups.count()).rev() {
         let is_grouped = (0..count - 1).all(|index| groups.size(index) >= LEAST_GROUP);
         let end = groups.end(count - 1);
-        if is_grouped && is_card(groups.digits(count)) && ends_there(text, end, separator) {
-            return sink.add(start, end, Entity::CreditCard, 1.0, "card");
+        if is_grouped
+            && let Some(score) = score(groups.digits(count))
+            && ends_there(text, end, separator)
+        {
+            return sink.add(start, end, Entity::CreditCard, score, "card");
         }
     }
 }
@@ -53,8 +60,10 @@ pub(crate) fn find(sink: &mut Sink<'_>, start: usize) {
 fn find_plain(sink: &mut Sink<'_>, start: usize) {
     let bytes = sink.text.as_bytes();
     let end = start + text::digits_at(bytes, start, LONGEST + 1);
-    if is_card(&bytes[start..end]) && text::is_free_after(sink.text, end) {
-        sink.add(start, end, Entity::CreditCard, 1.0, "card");
+    if let Some(score) = score(&bytes[start..end])
+        && text::is_free_after(sink.text, end)
+    {
+        sink.add(start, end, Entity::CreditCard, score, "card");
     }
 }
 
@@ -65,8 +74,13 @@ fn ends_there(text: &str, end: usize, separator: u8) -> bool {
     !goes_on && text::is_free_after(text, end)
 }
 
-fn is_card(digits: &[u8]) -> bool {
-    (SHORTEST..=LONGEST).contains(&digits.len()) && is_of_brand(digits) && is_luhn(digits)
+/// How sure `digits` are a card's number; none where the check digit or the length is wrong.
+fn score(digits: &[u8]) -> Option<f32> {
+    if !(SHORTEST..=LONGEST).contains(&digits.len()) || !is_luhn(digits) {
+        return None;
+    }
+    let is_unbranded = UNBRANDED_LENGTHS.contains(&digits.len()) && matches!(digits[0], b'3'..=b'6');
+    if is_of_brand(digits) { Some(1.0) } else { is_unbranded.then_some(SCORE_UNBRANDED) }
 }
 
 fn is_of_brand(digits: &[u8]) -> bool {
@@ -98,10 +112,10 @@ mod tests {
     #[test]
     fn brand_length_and_check_digit() {
         for good in ["4242424242424242", "378282246310005", "30569309025904", "6304000000000000", "2223003122003222"] {
-            assert!(is_card(good.as_bytes()), "{good}");
+            assert_eq!(score(good.as_bytes()), Some(1.0), "{good}");
         }
         for bad in ["4242424242424241", "424242424242424", "1234567890123452", "0000000000000000", "37828224631000"] {
-            assert!(!is_card(bad.as_bytes()), "{bad}");
+            assert_eq!(score(bad.as_bytes()), None, "{bad}");
         }
     }
 }

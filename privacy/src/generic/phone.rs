@@ -73,7 +73,7 @@ impl Phones {
         let groups = Groups::read(bytes, first, |at| gap(text, at));
         let total = (1..=groups.count()).rev().find(|count| groups.digits(*count).len() <= MOST_DIALLED);
         let Some(most) = total.filter(|most| groups.digits(*most).len() >= LEAST_DIGITS) else { return };
-        if is_date_or_quad(&groups) {
+        if is_date_or_quad(bytes, &groups) {
             return;
         }
         for count in (1..=most).rev() {
@@ -82,8 +82,8 @@ impl Phones {
                 continue;
             }
             if let Some(score) = self.score(&groups, count, has_plus) {
-                let end = with_extension(text, end);
-                return sink.add(start, end, Entity::PhoneNumber, score, "phone");
+                let score = if is_cued_behind(text, end) { score.max(SCORE_TRUNK) } else { score };
+                return sink.add(start, with_extension(text, end), Entity::PhoneNumber, score, "phone");
             }
         }
         self.find_unknown(sink, start, &groups, most);
@@ -188,7 +188,7 @@ fn may_end(text: &str, start: usize, end: usize) -> bool {
 }
 
 /// A date, or the address of a machine, is no telephone's number.
-fn is_date_or_quad(groups: &Groups) -> bool {
+fn is_date_or_quad(bytes: &[u8], groups: &Groups) -> bool {
     let count = groups.count();
     if count < 3 {
         return false;
@@ -203,7 +203,8 @@ fn is_date_or_quad(groups: &Groups) -> bool {
     let is_year = |(size, value): (usize, u64)| size == 4 && (1900..=2099).contains(&value);
     let is_date = is_joined(0) && is_joined(1) && is_day(b) && (is_year(a) && is_day(c) || is_day(a) && is_year(c));
     let is_octet = |index: usize| groups.size(index) <= 3 && value(index) <= 255;
-    is_date || count == 4 && (0..4).all(is_octet) && (0..3).all(is_joined) && groups.size(0) + groups.size(1) < 6
+    let is_dotted = |index: usize| is_joined(index) && bytes[groups.end(index)] == b'.';
+    is_date || count == 4 && (0..4).all(is_octet) && (0..3).all(is_dotted)
 }
 
 /// Whether the first `count` groups are written with a plus, or as in North America with a bracket, hyphens or dots.

@@ -25,7 +25,7 @@ const BY_SHAPE: f32 = 0.85;
 const BY_NAME: f32 = 0.6;
 
 /// What a keyword calls.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Rule {
     Token { token: usize, prefix: usize },
     Shape(usize),
@@ -37,6 +37,7 @@ enum Rule {
 }
 
 /// Finds secrets in texts.
+#[derive(Debug)]
 pub(crate) struct Secrets {
     /// None if it could not be built, which a test sees to that it can: its limits are of the crate, not of any input.
     keywords: Option<AhoCorasick>,
@@ -45,6 +46,10 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
+    /// What its findings are.
+    pub(crate) const ENTITIES: [Entity; 5] =
+        [Entity::ApiKey, Entity::PrivateKey, Entity::JsonWebToken, Entity::CredentialUri, Entity::Password];
+
     /// Builds the automaton and the expressions: some milliseconds, once.
     pub(crate) fn new() -> Self {
         let shapes = shapes::Built::all();

@@ -6,6 +6,7 @@ use super::entropy::{entropy_bits, is_placeholder, is_typed};
 use crate::entity::Entity;
 
 /// A regular expression over ASCII that is looked at around its keywords only. Its first group, or all of it, is the key.
+#[derive(Debug)]
 pub(super) struct Shape {
     pub(super) rule: &'static str,
     pub(super) entity: Entity,
@@ -86,6 +87,7 @@ pub(super) const BEHIND_BYTES: usize = 700;
 const LOOKED_BYTES: usize = 4 * BEHIND_BYTES;
 
 /// A shape with its expression built.
+#[derive(Debug)]
 pub(super) struct Built {
     pub(super) shape: &'static Shape,
     regex: Regex,
