@@ -130,9 +130,11 @@ impl Generic {
         }
     }
 
-    /// At a word of letters with a digit near behind it.
-    pub(crate) fn at_letters(&self, sink: &mut Sink<'_>, start: usize) {
-        if self.date {
+    /// At a word of letters `start..end` with a digit near.
+    pub(crate) fn at_letters(&self, sink: &mut Sink<'_>, start: usize, end: usize) {
+        // ` 5`, `. 5`, `-2021`, ` de 2021`.
+        let behind = sink.text.as_bytes()[end..].iter().take(5);
+        if self.date && (3..=months::LONGEST_BYTES).contains(&(end - start)) && behind.copied().any(|byte| byte.is_ascii_digit()) {
             date::find(sink, start, &self.birth);
         }
     }

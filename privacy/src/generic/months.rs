@@ -17,7 +17,7 @@ const NAMES: [&str; 115] = [
 ];
 
 /// The longest of them, in bytes.
-const LONGEST_BYTES: usize = 13;
+pub(crate) const LONGEST_BYTES: usize = 13;
 
 /// The end of the month's name that starts at byte `at` of `text`, a character boundary.
 pub(crate) fn end_at(text: &str, at: usize) -> Option<usize> {

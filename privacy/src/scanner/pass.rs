@@ -46,13 +46,16 @@ impl Pass<'_> {
         if is_number {
             generic.at_number(sink, start, end);
         }
-        generic.at_word(sink, start, end, seen);
-        if bytes.get(end) == Some(&b'.') && start >= self.name_end {
+        let follows = bytes.get(end).copied();
+        if seen & class::DIGIT != 0 || matches!(follows, Some(b':' | b'-' | b'.')) {
+            generic.at_word(sink, start, end, seen);
+        }
+        if follows == Some(b'.') && start >= self.name_end {
             self.name_end = generic.at_dotted(sink, start, end);
         }
         if is_number || self.digit_near(bytes, start) {
-            if !is_number && seen & class::DIGIT == 0 {
-                generic.at_letters(sink, start);
+            if seen & class::DIGIT == 0 {
+                generic.at_letters(sink, start, end);
             }
             if let Some(walk) = &mut self.walk {
                 walk.at(sink.text, start, sink);
