@@ -59,7 +59,9 @@ impl CleanError {
             Self::Dictionary { .. } => {
                 "give a Hunspell dictionary (words.dic with words.aff beside it) or a plain list, one word a line"
             }
-            Self::Part { .. } => "it changes how people write, and answers and system turns are the author's own",
+            Self::Part { .. } => {
+                "it changes how people write, and answers and system turns are the author's own"
+            }
             _ => return None,
         })
     }

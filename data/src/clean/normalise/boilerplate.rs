@@ -171,7 +171,10 @@ fn may_be_boilerplate(line: &Line<'_>) -> bool {
 /// Lines that differ in case and spaces are the same.
 fn key(line: &str) -> u128 {
     let line = line.trim();
-    if line.is_ascii() && !line.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'\t') && !line.contains("  ") {
+    if line.is_ascii()
+        && !line.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'\t')
+        && !line.contains("  ")
+    {
         return xxh3_128(line.as_bytes());
     }
     let mut hash = Xxh3::new();
@@ -202,7 +205,9 @@ mod tests {
     fn mails() -> Vec<String> {
         let mail = |row: usize| match row % 4 {
             0 => format!("Sort this message into spam or ham.\nMy number is {row}.\n{NOTICE}"),
-            _ => format!("Sort this message into spam or ham.\nThere is a question in mail {row} about cards."),
+            _ => {
+                format!("Sort this message into spam or ham.\nThere is a question in mail {row} about cards.")
+            }
         };
         (0..200).map(mail).collect()
     }
@@ -215,7 +220,9 @@ mod tests {
         assert_eq!(boilerplate.spared()[0].rows, 200);
         let text = "Sort this message into spam or ham.\nMy number is 8.\nthis  message is CONFIDENTIAL and meant for the addressee only.";
         assert_eq!(boilerplate.remove(text).text, "Sort this message into spam or ham.\nMy number is 8.");
-        for text in [NOTICE.to_owned(), format!("{NOTICE}\nwhat does this mean?"), format!("```\na\n{NOTICE}\n```")] {
+        for text in
+            [NOTICE.to_owned(), format!("{NOTICE}\nwhat does this mean?"), format!("```\na\n{NOTICE}\n```")]
+        {
             assert_eq!(boilerplate.remove(&text), Edited::unchanged(&text));
         }
     }
@@ -223,7 +230,8 @@ mod tests {
     #[test]
     fn one_of_several_instructions_is_none() {
         let ways = ["Tell whether this is spam or not.", "Is the following message spam or not?"];
-        let texts: Vec<String> = (0..100).map(|row| format!("{}\nmessage number {row} of all", ways[row % 2])).collect();
+        let texts: Vec<String> =
+            (0..100).map(|row| format!("{}\nmessage number {row} of all", ways[row % 2])).collect();
         let boilerplate = learn(&texts);
         assert_eq!(boilerplate.removed().len(), 2);
         assert!(texts.iter().all(|text| boilerplate.remove(text).changes == 0));
@@ -233,7 +241,9 @@ mod tests {
     fn memory_is_bounded_and_counts_are_never_too_high() {
         let mut counter = LineCounter::default();
         for row in 0..100_000 {
-            counter.push(&format!("head\na line that stands here alone, number {row}\nanother one of these lines, {row}"));
+            counter.push(&format!(
+                "head\na line that stands here alone, number {row}\nanother one of these lines, {row}"
+            ));
             if row % 10 == 0 {
                 counter.push(&format!("head\n{NOTICE}"));
             }

@@ -20,7 +20,7 @@ pub(crate) fn compose(text: &str) -> Edited<'_> {
 }
 
 /// Removes control characters (all but tab and line feed), zero-width characters, marks of direction, soft hyphens and
-/// byte order marks. Carriage returns, form feeds and Unicode's line separators become line feeds.
+/// byte order marks. Controls that are punctuation in Windows-1252 become that. Carriage returns, form feeds and Unicode's line separators become line feeds.
 ///
 /// Joiners stay where a script or an emoji needs them, tags where they spell a flag, and the controls that misread UTF-8
 /// is made of stay for the filter `mojibake` to see.
@@ -37,9 +37,10 @@ pub(crate) fn remove_invisible(text: &str) -> Edited<'_> {
         in_flag = c == BLACK_FLAG || (in_flag && is_tag(c));
         let replacement = match c {
             '\r' if after() == Some('\n') => Some(""),
-            '\r' | '\u{B}' | '\u{C}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some("\n"),
+            '\r' | '\u{B}' | '\u{C}' | '\u{2028}' | '\u{2029}' => Some("\n"),
             '\u{200C}' | '\u{200D}' if joins(before, c, after()) => None,
             '\u{80}'..='\u{9F}' if before.is_some_and(is_of_misread_utf8) => None,
+            '\u{80}'..='\u{9F}' => Some(windows_1252(c)),
             _ if in_flag => None,
             _ if shows_nothing(c) => Some(""),
             _ => None,
@@ -50,6 +51,15 @@ pub(crate) fn remove_invisible(text: &str) -> Edited<'_> {
         }
     }
     edit.finish()
+}
+
+/// What Windows-1252 has where Latin-1 has controls: nobody writes those, and the one is often read as the other.
+fn windows_1252(c: char) -> &'static str {
+    const HIGH: [&str; 32] = [
+        "€", "", "‚", "ƒ", "„", "…", "†", "‡", "ˆ", "‰", "Š", "‹", "Œ", "", "Ž", "", "", "‘", "’", "“", "”",
+        "•", "–", "—", "˜", "™", "š", "›", "œ", "", "ž", "Ÿ",
+    ];
+    HIGH.get((c as usize).wrapping_sub(0x80)).copied().unwrap_or_default()
 }
 
 const BLACK_FLAG: char = '\u{1F3F4}';
@@ -119,7 +129,8 @@ mod tests {
             ("a\u{200D}b", "ab"),
             ("tab\tand\nline", "tab\tand\nline"),
             ("\u{E0041}\u{E0042}hidden", "hidden"),
-            ("next\u{85}line", "next\nline"),
+            ("don\u{92}t \u{93}say\u{94}\u{85}", "don’t “say”…"),
+            ("a\u{81}b", "ab"),
         ] {
             assert_eq!(remove_invisible(text).text, expected, "{text:?}");
         }

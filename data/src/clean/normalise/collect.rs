@@ -79,7 +79,8 @@ impl Collected {
 
 impl Prepared {
     pub(super) fn boilerplate(collected: &mut Collected) -> Result<Self, CleanError> {
-        let learnt = collected.boilerplate.take().ok_or(CleanError::NoFirstPass { step: Step::Boilerplate.name() })?;
+        let learnt =
+            collected.boilerplate.take().ok_or(CleanError::NoFirstPass { step: Step::Boilerplate.name() })?;
         Ok(Self::Boilerplate(learnt))
     }
 }

@@ -13,7 +13,9 @@ const ASIDES: [&str; 4] = [", you know,", ", like,", ", i mean,", ", sort of,"];
 const MIN_COMMON: usize = 2;
 /// Words that English sentences are made of and that the other languages of Latin script do not have.
 const COMMON: [&str; 35] = [
-    "the", "my", "you", "your", "how", "what", "to", "can", "does", "did", "and", "that", "this", "have", "with", "would", "could", "should", "there", "think", "know", "just", "but", "why", "where", "when", "been", "i'm", "don't", "it's", "please", "i", "it", "were", "which",
+    "the", "my", "you", "your", "how", "what", "to", "can", "does", "did", "and", "that", "this", "have",
+    "with", "would", "could", "should", "there", "think", "know", "just", "but", "why", "where", "when",
+    "been", "i'm", "don't", "it's", "please", "i", "it", "were", "which",
 ];
 
 /// Removes hesitation ("um", "uh") with its commas, and empty asides (", you know,"), from English text outside code.
@@ -46,7 +48,8 @@ fn candidates(text: &str) -> Vec<Range<usize>> {
             _ => continue,
         };
         let here = |phrase: &&str| {
-            let there = text.get(at..at + phrase.len()).is_some_and(|there| there.eq_ignore_ascii_case(phrase));
+            let there =
+                text.get(at..at + phrase.len()).is_some_and(|there| there.eq_ignore_ascii_case(phrase));
             there && (phrase.starts_with(',') || is_sound(text, &(at..at + phrase.len())))
         };
         if let Some(phrase) = phrases.iter().filter(|phrase| here(phrase)).max_by_key(|phrase| phrase.len()) {
@@ -62,9 +65,15 @@ fn is_sound(text: &str, range: &Range<usize>) -> bool {
     let capitals = text[range.start + 1..range.end].bytes().any(|byte| byte.is_ascii_uppercase());
     let next = after.trim_start_matches([' ', '-']).to_owned();
     let next = next.get(..3).unwrap_or(&next).to_ascii_lowercase();
-    let joined = before.ends_with(['-', '\'', '’', '"']) || after.starts_with(['-', '\'', '’', '"', '/', '?']);
+    let joined =
+        before.ends_with(['-', '\'', '’', '"']) || after.starts_with(['-', '\'', '’', '"', '/', '?']);
     let number = before.trim_end().ends_with(|c: char| c.is_ascii_digit());
-    whole_word(text, range) && !capitals && !joined && !number && !next.starts_with("huh") && !next.starts_with("oh")
+    whole_word(text, range)
+        && !capitals
+        && !joined
+        && !number
+        && !next.starts_with("huh")
+        && !next.starts_with("oh")
         && !next.starts_with("uh")
 }
 
@@ -74,30 +83,31 @@ fn remove_one(text: &str, range: Range<usize>, edit: &mut Edit<'_>) {
         return edit.replace(range, "");
     }
     let (before, after) = (&text[..range.start], &text[range.end..]);
-    let pause = after.len() - after.trim_start_matches([',', '.', '…']).len();
-    let ellipsis = after.starts_with("..") || after.starts_with('…');
-    let ends_sentence = pause > 0 && after.starts_with('.') && !ellipsis;
-    let end = range.end + if ends_sentence { 0 } else { pause };
-    let spaces = text[end..].len() - text[end..].trim_start_matches(' ').len();
-    let starts = before.trim_end().is_empty() || before.trim_end().ends_with(['.', '!', '?', '\n']) || before.ends_with('\n');
-    match starts {
-        true => {
-            let rest = &text[end + spaces..];
-            let first = rest.chars().next();
-            let capital = text[range.start..].starts_with(char::is_uppercase);
-            match first.filter(|c| capital && c.is_lowercase()) {
-                Some(first) => {
-                    let upper: String = first.to_uppercase().collect();
-                    edit.replace(range.start..end + spaces + first.len_utf8(), &upper);
-                }
-                None => edit.remove(range.start..end + spaces),
-            }
+    let starts = before.trim_end_matches(' ').is_empty()
+        || before.trim_end_matches(' ').ends_with(['.', '!', '?', '\n', '…']);
+    let dots = after.trim_start_matches(' ');
+    let paused = if dots.starts_with(['.', '…', ',', '-']) { dots } else { after };
+    let rest = paused.trim_start_matches([',', '.', '…', '-']);
+    let pause = rest.len() < paused.len();
+    if !starts {
+        let commas = before.ends_with(", ") && pause;
+        let alone = !pause && !before.ends_with(", ");
+        if alone && text[range.clone()].len() == 2 && !text[range.clone()].ends_with('h') {
+            return;
         }
-        false => {
-            let between = before.ends_with(", ") && pause > 0;
-            let start = range.start - usize::from(before.ends_with(' ')) - usize::from(between);
-            edit.remove(start..end);
+        let start = range.start - usize::from(before.ends_with(' ')) - usize::from(commas);
+        let end = if pause && !paused.starts_with(',') { range.end } else { text.len() - rest.len() };
+        return edit.remove(start..end);
+    }
+    let rest = rest.trim_start_matches(' ');
+    let end = text.len() - rest.len();
+    let capital = text[range.start..].starts_with(char::is_uppercase);
+    match rest.chars().next().filter(|c| capital && c.is_lowercase()) {
+        Some(first) => {
+            let upper: String = first.to_uppercase().collect();
+            edit.replace(range.start..end + first.len_utf8(), &upper);
         }
+        None => edit.remove(range.start..end),
     }
 }
 
@@ -117,6 +127,9 @@ mod tests {
             ("Um, how do I do this?", "How do I do this?"),
             ("I was, um, thinking of the card", "I was thinking of the card"),
             ("So uh I lost my card", "So I lost my card"),
+            ("Erm. I think it is the card", "I think it is the card"),
+            ("Erm ... what is the card", "What is the card"),
+            ("I think it is, uhm... my card", "I think it is... my card"),
             ("uhh... what is this?", "what is this?"),
             ("It is, you know, broken and I want it back", "It is broken and I want it back"),
             ("I have a problem. Um, it is the card", "I have a problem. It is the card"),
@@ -139,6 +152,7 @@ mod tests {
             "I like, it is true, the card",
             "what is `um, x` to you",
             "you said \"um\" to what is this",
+            "tell the man to shove um up and go",
             "the drum and the umbrella of my aunt",
         ] {
             assert_eq!(remove(text), Edited::unchanged(text));

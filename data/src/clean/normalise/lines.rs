@@ -1,5 +1,6 @@
 //! Lines of a text, which of them are code, and words that are no prose.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A token is looked at no further than this on both sides: no address or identifier that people write is longer.
@@ -46,7 +47,8 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
             _ => {}
         }
         let blank = line.trim().is_empty();
-        indented = !blank && (may_be_indented || indented) && (line.starts_with("    ") || line.starts_with('\t'));
+        indented =
+            !blank && (may_be_indented || indented) && (line.starts_with("    ") || line.starts_with('\t'));
         may_be_indented = blank;
         code |= indented;
         Line { start: line_start, text: line, code }
@@ -102,6 +104,22 @@ impl Code {
     }
 }
 
+/// The text without its code.
+pub(crate) fn without_code(text: &str) -> Cow<'_, str> {
+    let Code(ranges) = Code::of(text);
+    if ranges.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut prose = String::with_capacity(text.len());
+    let mut at = 0;
+    for range in ranges {
+        prose.push_str(&text[at..range.start]);
+        at = range.end;
+    }
+    prose.push_str(&text[at..]);
+    Cow::Owned(prose)
+}
+
 /// Code between runs of as many backticks, on one line.
 fn inline(line: Line<'_>, ranges: &mut Vec<Range<usize>>) {
     if !line.text.contains('`') {
@@ -149,7 +167,10 @@ fn around<'a>(text: &'a str, range: &Range<usize>) -> (&'a str, &'a str) {
     let to = text.ceil_char_boundary((range.end + MAX_TOKEN_BYTES).min(text.len()));
     let left = &text[from..range.start];
     let right = &text[range.end..to];
-    (left.rsplit(char::is_whitespace).next().unwrap_or(left), right.split(char::is_whitespace).next().unwrap_or(right))
+    (
+        left.rsplit(char::is_whitespace).next().unwrap_or(left),
+        right.split(char::is_whitespace).next().unwrap_or(right),
+    )
 }
 
 /// Whether `range` begins and ends where a word does.
@@ -159,7 +180,8 @@ pub(crate) fn whole_word(text: &str, range: &Range<usize>) -> bool {
     let (first, last) = (inside.chars().next(), inside.chars().next_back());
     let before = text[..range.start].chars().next_back();
     let after = text[range.end..].chars().next();
-    let joined = |one: Option<char>, other: Option<char>| one.is_some_and(is_word) && other.is_some_and(is_word);
+    let joined =
+        |one: Option<char>, other: Option<char>| one.is_some_and(is_word) && other.is_some_and(is_word);
     !joined(before, first) && !joined(last, after)
 }
 
@@ -177,7 +199,10 @@ mod tests {
         assert_eq!(code_lines("~~~\n```\n~~~\nc"), [true, true, true, false]);
         assert_eq!(code_lines("````\n```\n````"), [true; 3]);
         assert_eq!(code_lines("```\nnever closed"), [true, true]);
-        assert_eq!(code_lines("a\n    not code\n\n    code\n    code\nb"), [false, false, false, true, true, false]);
+        assert_eq!(
+            code_lines("a\n    not code\n\n    code\n    code\nb"),
+            [false, false, false, true, true, false]
+        );
         assert_eq!(code_lines("a ``` b"), [false]);
         let starts: Vec<usize> = lines("ab\nc\n").map(|line| line.start).collect();
         assert_eq!(starts, [0, 3, 5]);
@@ -209,7 +234,8 @@ mod tests {
         ] {
             assert!(inside(text, word), "{text}");
         }
-        for text in ["acme", "the acme.", "(acme)", "\"acme\"?", "acme...", "acme's", "acme-like", "go. acme"] {
+        for text in ["acme", "the acme.", "(acme)", "\"acme\"?", "acme...", "acme's", "acme-like", "go. acme"]
+        {
             assert!(!inside(text, "acme"), "{text}");
         }
     }

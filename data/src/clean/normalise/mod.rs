@@ -32,12 +32,15 @@ pub use boilerplate::{Boilerplate, SharedLine};
 pub use changes::{Changes, Example, StepChanges};
 pub use collect::{Collected, Collector};
 pub use options::{
-    BoilerplateOptions, Contractions, NormaliseOptions, Part, QuotedRepliesOptions, SpellingOptions, Step, TerminologyOptions,
+    BoilerplateOptions, Contractions, NormaliseOptions, Part, QuotedRepliesOptions, SpellingOptions, Step,
+    TerminologyOptions,
 };
 
 use changes::Note;
 use contractions::Contractor;
 use edit::Edited;
+pub(crate) use lines::without_code;
+pub(crate) use options::share;
 use spelling::Speller;
 use terminology::Terminology;
 

@@ -114,7 +114,9 @@ impl Step {
         match self {
             Self::ControlCharacters | Self::Unicode | Self::Typography | Self::WhiteSpace => ALL,
             Self::Html | Self::Contractions | Self::Terminology => SPOKEN,
-            Self::QuotedReplies | Self::Signatures | Self::Boilerplate | Self::Filler | Self::Spelling => INPUT,
+            Self::QuotedReplies | Self::Signatures | Self::Boilerplate | Self::Filler | Self::Spelling => {
+                INPUT
+            }
         }
     }
 

@@ -40,7 +40,9 @@ fn close_gaps(marks: &[Mark], gone: &mut [bool]) {
     let mut last = None;
     for at in 0..gone.len() {
         if gone[at] {
-            if let Some(last) = last.filter(|&last| marks[last + 1..at].iter().all(|mark| *mark == Mark::Blank)) {
+            if let Some(last) =
+                last.filter(|&last| marks[last + 1..at].iter().all(|mark| *mark == Mark::Blank))
+            {
                 gone[last..at].fill(true);
             }
             last = Some(at);
@@ -129,7 +131,8 @@ fn header(rest: &[Line<'_>]) -> Option<Mark> {
     if !is_field(rest[0].text, &FROM) {
         return None;
     }
-    let fields = rest.iter().take_while(|line| is_field(line.text, &FROM) || is_field(line.text, &FIELDS)).count();
+    let fields =
+        rest.iter().take_while(|line| is_field(line.text, &FROM) || is_field(line.text, &FIELDS)).count();
     (fields >= MIN_FIELDS).then_some(Mark::Header(fields))
 }
 

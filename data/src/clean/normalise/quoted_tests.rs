@@ -1,5 +1,5 @@
-use super::quoted::remove;
 use super::options::QuotedRepliesOptions;
+use super::quoted::remove;
 
 fn without_quotes(text: &str) -> String {
     let options = QuotedRepliesOptions::default();
@@ -11,8 +11,14 @@ fn without_quotes(text: &str) -> String {
 #[test]
 fn replies() {
     for (text, expected) in [
-        ("Yes, please.\n\nOn Mon, 1 Jan 2024 at 10:00, Ann <ann@x.example> wrote:\n> Shall I?\n> Ann", "Yes, please.\n"),
-        ("Yes.\n\nOn Mon, Jan 1, 2024 at 10:00 AM Ann Example\n<ann@x.example> wrote:\n\n> Shall I?", "Yes.\n"),
+        (
+            "Yes, please.\n\nOn Mon, 1 Jan 2024 at 10:00, Ann <ann@x.example> wrote:\n> Shall I?\n> Ann",
+            "Yes, please.\n",
+        ),
+        (
+            "Yes.\n\nOn Mon, Jan 1, 2024 at 10:00 AM Ann Example\n<ann@x.example> wrote:\n\n> Shall I?",
+            "Yes.\n",
+        ),
         ("Yes.\n\nOn Mon, 1 Jan 2024 Ann wrote:\nShall I?\nAnn", "Yes.\n"),
         ("Ja.\n\nAm 01.02.2024 um 10:00 schrieb Ann Beispiel <a@x.example>:\n> Soll ich?", "Ja.\n"),
         ("Oui.\n\nLe 1 févr. 2024 à 10:00, Ann a écrit :\n> Dois-je ?", "Oui.\n"),
@@ -28,10 +34,16 @@ fn replies() {
 #[test]
 fn whole_mails() {
     for (text, expected) in [
-        ("Done.\n\n-----Original Message-----\nFrom: Ann\nSent: Monday\nTo: Bob\nSubject: x\n\nDo it.", "Done.\n"),
+        (
+            "Done.\n\n-----Original Message-----\nFrom: Ann\nSent: Monday\nTo: Bob\nSubject: x\n\nDo it.",
+            "Done.\n",
+        ),
         ("Erledigt.\n-----Ursprüngliche Nachricht-----\nVon: Ann\nText", "Erledigt."),
         ("Done.\n\nFrom: Ann <a@x.example>\nSent: Monday\nTo: Bob\nSubject: x\n\nDo it.", "Done.\n"),
-        ("FYI\n\n---------- Forwarded message ---------\nFrom: Ann\nDate: Mon\nSubject: x\nTo: Bob\n\nText", "FYI\n"),
+        (
+            "FYI\n\n---------- Forwarded message ---------\nFrom: Ann\nDate: Mon\nSubject: x\nTo: Bob\n\nText",
+            "FYI\n",
+        ),
         ("---------- Forwarded message ---------\nFrom: Ann\nDate: Mon\nSubject: x\n\nText", "\nText"),
         ("Begin forwarded message:\n\nFrom: Ann\nDate: Mon\nSubject: x\n\nText", "\nText"),
     ] {

@@ -54,7 +54,9 @@ fn shorten(lines: &[Line<'_>]) -> Option<usize> {
     let tail = (from..shown).rev().take_while(|&at| !lines[at].code);
     for at in tail {
         let below = &lines[at + 1..];
-        let signed = is_mark(lines[at].text, below) || is_footer(lines[at].text, below) || is_closing(lines[at].text, below);
+        let signed = is_mark(lines[at].text, below)
+            || is_footer(lines[at].text, below)
+            || is_closing(lines[at].text, below);
         if signed && at > 0 {
             return Some(at);
         }
@@ -65,7 +67,8 @@ fn shorten(lines: &[Line<'_>]) -> Option<usize> {
 fn is_sent_from(line: &str) -> bool {
     let line = line.trim().trim_matches(['*', '_', '(', ')', '[', ']']);
     let lower = line.to_lowercase();
-    line.chars().count() <= MAX_SENT_FROM_CHARACTERS && SENT_FROM.iter().any(|phrase| lower.starts_with(phrase))
+    line.chars().count() <= MAX_SENT_FROM_CHARACTERS
+        && SENT_FROM.iter().any(|phrase| lower.starts_with(phrase))
         && !line.ends_with('?')
 }
 
@@ -97,10 +100,13 @@ fn is_closing(line: &str, below: &[Line<'_>]) -> bool {
 
 /// A few words that begin with capitals, or one word.
 fn is_name(line: &str) -> bool {
-    let line = line.trim().trim_start_matches(['-', '~', '*', '_', ' ']).trim_end_matches([',', '.', '*', '_']);
+    let line =
+        line.trim().trim_start_matches(['-', '~', '*', '_', ' ']).trim_end_matches([',', '.', '*', '_']);
     let words: Vec<&str> = line.split_whitespace().collect();
     let capital = |word: &&str| word.chars().next().is_some_and(char::is_uppercase);
-    let letters = |word: &&str| word.chars().all(|c| c.is_alphabetic() || matches!(c, '.' | '-' | '\'' | '’' | ',' | '(' | ')' | '/'));
+    let letters = |word: &&str| {
+        word.chars().all(|c| c.is_alphabetic() || matches!(c, '.' | '-' | '\'' | '’' | ',' | '(' | ')' | '/'))
+    };
     (1..=MAX_NAME_WORDS).contains(&words.len())
         && words.iter().all(letters)
         && (words.len() == 1 || words.iter().filter(|word| capital(word)).count() * 2 > words.len())
@@ -125,10 +131,16 @@ mod tests {
             ("Help!\n\n--\nAnn", "Help!"),
             ("Where is it?\n\nSent from my iPhone", "Where is it?"),
             ("Wo ist es?\n\nVon meinem iPhone gesendet", "Wo ist es?"),
-            ("My card is lost.\n\nBest regards,\nAnn Example\nHead of Sales\nAcme Ltd.\n+44 20 7946 0000", "My card is lost."),
+            (
+                "My card is lost.\n\nBest regards,\nAnn Example\nHead of Sales\nAcme Ltd.\n+44 20 7946 0000",
+                "My card is lost.",
+            ),
             ("Karte weg.\n\nMit freundlichen Grüßen\n\nAnn Beispiel", "Karte weg."),
             ("It is.\n\nThanks,\nann\n\nSent from my phone", "It is."),
-            ("See above.\n____________________________\nUsers mailing list\nUsers@x.example\nhttp://x.example/listinfo/u", "See above."),
+            (
+                "See above.\n____________________________\nUsers mailing list\nUsers@x.example\nhttp://x.example/listinfo/u",
+                "See above.",
+            ),
         ] {
             let edited = cut(text);
             assert_eq!(edited.text, expected, "{text}");

@@ -43,7 +43,9 @@ fn any_text_settles_and_stays() {
 fn every_step_alone_settles() {
     let files = Files::new();
     let normaliser = everything(&files);
-    for (text, (prepared, _)) in texts("steps", 4_000).flat_map(|text| normaliser.steps.iter().map(move |step| (text.clone(), step))) {
+    for (text, (prepared, _)) in
+        texts("steps", 4_000).flat_map(|text| normaliser.steps.iter().map(move |step| (text.clone(), step)))
+    {
         let once = prepared.run(&text);
         assert!(once.changes > 0 || once.text == text, "{:?} changed in silence: {text:?}", prepared.step());
         assert!(once.changes == 0 || once.text != text, "{:?} counted nothing: {text:?}", prepared.step());
@@ -62,7 +64,8 @@ fn a_text_without_noise_is_not_copied() {
 
 #[test]
 fn a_mail_becomes_its_words() {
-    let options = options(&[Step::Html, Step::QuotedReplies, Step::Signatures, Step::WhiteSpace, Step::Unicode]);
+    let options =
+        options(&[Step::Html, Step::QuotedReplies, Step::Signatures, Step::WhiteSpace, Step::Unicode]);
     let normaliser = Normaliser::new(&options, Collected::default()).expect("a normaliser");
     let mail = "<html><body><p>My card is&nbsp;lost.</p><p>Best regards,<br>Ann Example</p>\
         <div>On 1 Jan 2024, Bob &lt;b@x.example&gt; wrote:</div><blockquote>&gt; How can we help?</blockquote></body></html>";
@@ -71,7 +74,10 @@ fn a_mail_becomes_its_words() {
     changes.at_row(3);
     assert!(normaliser.apply_record(&mut row, &mut changes));
     assert_eq!(row.messages[0].content, "My card is lost.");
-    assert_eq!(row.messages[1].content, "We are sorry.\n\nBest regards,\nBob Example", "an answer is its author's");
+    assert_eq!(
+        row.messages[1].content, "We are sorry.\n\nBest regards,\nBob Example",
+        "an answer is its author's"
+    );
     assert_eq!((changes.texts, changes.changed_texts), (2, 1));
     let shown = &changes.steps[&Step::Signatures].examples[0];
     assert_eq!((shown.row, shown.part), (3, Part::Input));
@@ -106,7 +112,9 @@ fn options_have_names() {
     let json = r#"{"steps": ["white-space", "html"], "parts": {"html": ["system"]}, "boilerplate": {"min-share": 0.1}}"#;
     let options: NormaliseOptions = serde_json::from_str(json).expect("options");
     assert!(options.works_on(Step::Html, Part::System) && !options.works_on(Step::Html, Part::Input));
-    assert!(options.works_on(Step::WhiteSpace, Part::Answer) && !options.works_on(Step::Unicode, Part::Input));
+    assert!(
+        options.works_on(Step::WhiteSpace, Part::Answer) && !options.works_on(Step::Unicode, Part::Input)
+    );
     assert!(!options.needs_first_pass());
     for step in Step::ALL {
         let name = serde_json::to_string(&step).expect("a name");

@@ -21,7 +21,9 @@ pub(crate) fn plain(text: &str) -> Edited<'_> {
         match c {
             _ if c.is_ascii() || code.contains(index) => {}
             '\u{FF01}'..='\u{FF5E}' => {
-                if is_full_width_letter(c) || !(before.is_some_and(is_east_asian) || after().is_some_and(is_east_asian)) {
+                if is_full_width_letter(c)
+                    || !(before.is_some_and(is_east_asian) || after().is_some_and(is_east_asian))
+                {
                     let plain = char::from_u32(c as u32 - 0xFF01 + 0x21).unwrap_or(c);
                     edit.replace(range, plain.encode_utf8(&mut [0; 4]));
                 }
@@ -91,7 +93,8 @@ mod tests {
 
     #[test]
     fn what_is_at_home_stays() {
-        for text in ["你好，世界！", "「はい」、どうぞ。", "`“raw”`", "```\n“a”…\n```", "«oui» • € 5 → ✓ 😂"] {
+        for text in ["你好，世界！", "「はい」、どうぞ。", "`“raw”`", "```\n“a”…\n```", "«oui» • € 5 → ✓ 😂"]
+        {
             assert_eq!(plain(text), Edited::unchanged(text));
         }
     }

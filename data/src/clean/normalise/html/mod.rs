@@ -61,7 +61,9 @@ fn closed_later(opening: &Tag, tags: &[Tag]) -> bool {
 fn has_tag(text: &str) -> bool {
     let bytes = text.as_bytes();
     let opens = |(index, _): (usize, &str)| {
-        bytes.get(index + 1).is_some_and(|&byte| byte.is_ascii_alphabetic() || matches!(byte, b'/' | b'!' | b'?'))
+        bytes
+            .get(index + 1)
+            .is_some_and(|&byte| byte.is_ascii_alphabetic() || matches!(byte, b'/' | b'!' | b'?'))
     };
     text.contains('>') && text.match_indices('<').any(opens)
 }
@@ -85,7 +87,15 @@ struct Writer<'a, 'c> {
 
 impl<'a, 'c> Writer<'a, 'c> {
     fn new(source: &'a str, code: &'c Code, collapse: bool) -> Self {
-        Self { source, code, collapse, verbatim: 0, after_break: false, out: String::with_capacity(source.len()), changes: 0 }
+        Self {
+            source,
+            code,
+            collapse,
+            verbatim: 0,
+            after_break: false,
+            out: String::with_capacity(source.len()),
+            changes: 0,
+        }
     }
 
     /// The text between two tags, its references resolved outside code.
@@ -133,7 +143,8 @@ impl<'a, 'c> Writer<'a, 'c> {
     }
 
     fn tag(&mut self, kind: Kind, closing: bool) {
-        self.after_break = matches!(kind, Kind::Paragraph | Kind::Block | Kind::Item | Kind::Break) && !self.out.is_empty();
+        self.after_break =
+            matches!(kind, Kind::Paragraph | Kind::Block | Kind::Item | Kind::Break) && !self.out.is_empty();
         match kind {
             Kind::Paragraph => self.lines(2),
             Kind::Block | Kind::Page => self.lines(1),

@@ -84,7 +84,8 @@ fn scan_from(text: &str, from: usize, code: &Code, tags: &mut Vec<Tag>) -> Optio
                     element: element(&start.name),
                     closing: false,
                     attributes: !start.attributes.is_empty(),
-                    source: start.attributes.contains_key(&b"href"[..]) || start.attributes.contains_key(&b"src"[..]),
+                    source: start.attributes.contains_key(&b"href"[..])
+                        || start.attributes.contains_key(&b"src"[..]),
                     name: start.name.0,
                 })
             }
@@ -137,14 +138,33 @@ fn closing_tag(text: &str, tag: &Tag) -> Option<usize> {
 
 /// Whether this is an attribute as people write them, and no comparison such as `a <b && c> d`.
 fn is_attribute(name: &HtmlString, value: &HtmlString) -> bool {
-    let letters = name.iter().all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b':' | b'_' | b'.' | b'@'));
-    let named = name.first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'@' | b':')) && letters;
-    (named && !value.is_empty() && !value.contains(&b'<')) || stands_alone(name) || (named && name.len() > 2 && is_known_empty(name))
+    let letters = name
+        .iter()
+        .all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b':' | b'_' | b'.' | b'@'));
+    let named =
+        name.first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'@' | b':')) && letters;
+    (named && !value.is_empty() && !value.contains(&b'<'))
+        || stands_alone(name)
+        || (named && name.len() > 2 && is_known_empty(name))
 }
 
 /// Attributes that are often written with an empty value.
 fn is_known_empty(name: &[u8]) -> bool {
-    matches!(name, b"alt" | b"title" | b"class" | b"style" | b"href" | b"src" | b"target" | b"name" | b"value" | b"color" | b"face" | b"size")
+    matches!(
+        name,
+        b"alt"
+            | b"title"
+            | b"class"
+            | b"style"
+            | b"href"
+            | b"src"
+            | b"target"
+            | b"name"
+            | b"value"
+            | b"color"
+            | b"face"
+            | b"size"
+    )
 }
 
 /// Which of the tags are proved to be meant as such.
@@ -206,5 +226,6 @@ fn mentioned(text: &str, tag: &Tag) -> bool {
     }
     let Some(next) = after.strip_prefix(' ') else { return false };
     let word = next.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
-    before.ends_with(' ') && matches!(word, "tag" | "tags" | "element" | "elements" | "placeholder" | "attribute")
+    before.ends_with(' ')
+        && matches!(word, "tag" | "tags" | "element" | "elements" | "placeholder" | "attribute")
 }

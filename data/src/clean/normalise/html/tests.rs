@@ -63,7 +63,10 @@ fn what_is_no_html_stays() {
 
 #[test]
 fn broken_pages_lose_no_text() {
-    assert_eq!(text_of("<div class='m'>a<div>b<p>c<p>d<p>e <a href=\"x>d</a>"), "a\nb\n\nc\n\nd\n\ne <a href=\"x>d</a>");
+    assert_eq!(
+        text_of("<div class='m'>a<div>b<p>c<p>d<p>e <a href=\"x>d</a>"),
+        "a\nb\n\nc\n\nd\n\ne <a href=\"x>d</a>"
+    );
     assert_eq!(text_of("<p>a<p>b<p>c<script>never closed"), "a\n\nb\n\ncnever closed");
     let deep = format!("{}x{}", "<div>".repeat(5_000), "</div>".repeat(5_000));
     assert_eq!(text_of(&deep), "x");

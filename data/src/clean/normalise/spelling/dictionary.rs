@@ -31,7 +31,12 @@ impl Dictionary {
         let text = read(path)?;
         let words: HashSet<Box<str>> = match path.extension().is_some_and(|extension| extension == "dic") {
             true => hunspell(path, &text)?,
-            false => text.lines().map(str::trim).filter(|word| !word.is_empty() && !word.starts_with('#')).map(Into::into).collect(),
+            false => text
+                .lines()
+                .map(str::trim)
+                .filter(|word| !word.is_empty() && !word.starts_with('#'))
+                .map(Into::into)
+                .collect(),
         };
         if words.is_empty() {
             return Err(CleanError::Dictionary { path: path.to_owned(), reason: "no words".into() });

@@ -74,7 +74,8 @@ impl Speller {
     }
 
     fn clearly_best(&self, found: BTreeSet<String>, may_be_counted: bool) -> Option<String> {
-        let mut counted: Vec<(u32, String)> = found.into_iter().map(|word| (self.own.rows(&word), word)).collect();
+        let mut counted: Vec<(u32, String)> =
+            found.into_iter().map(|word| (self.own.rows(&word), word)).collect();
         counted.sort_by(|one, other| other.0.cmp(&one.0));
         let clear = match &counted[..] {
             [_] => true,

@@ -78,7 +78,10 @@ mod tests {
             sketch.push(&format!("common {}", ["even", "odd"][row % 2]));
             sketch.end_row();
         }
-        assert_eq!(["common", "words", "even", "odd"].map(|word| sketch.rows(word)), [1_000, 1_000, 500, 500]);
+        assert_eq!(
+            ["common", "words", "even", "odd"].map(|word| sketch.rows(word)),
+            [1_000, 1_000, 500, 500]
+        );
         assert_eq!(sketch.rows("never"), 0);
     }
 }

@@ -43,18 +43,26 @@ impl Terminology {
                 preferred.push(None);
             }
         }
-        let finder = AhoCorasick::builder().ascii_case_insensitive(true).build(patterns).map_err(|error| {
-            let found = error.to_string();
-            CleanError::Line { path: path.to_owned(), line: 1, expected: "terms that fit an automaton", found }
-        })?;
+        let finder =
+            AhoCorasick::builder().ascii_case_insensitive(true).build(patterns).map_err(|error| {
+                let found = error.to_string();
+                CleanError::Line {
+                    path: path.to_owned(),
+                    line: 1,
+                    expected: "terms that fit an automaton",
+                    found,
+                }
+            })?;
         Ok(Self { finder, preferred })
     }
 
     /// Whole words outside code, addresses and identifiers; the longest where several begin. The preferred form takes
     /// the case of the term, unless it has capitals of its own.
     pub(super) fn apply<'a>(&self, text: &'a str) -> Edited<'a> {
-        let found = self.finder.find_overlapping_iter(text).map(|found| (found.range(), found.pattern().as_usize()));
-        let mut found: Vec<(Range<usize>, usize)> = found.filter(|(range, _)| whole_word(text, range)).collect();
+        let found =
+            self.finder.find_overlapping_iter(text).map(|found| (found.range(), found.pattern().as_usize()));
+        let mut found: Vec<(Range<usize>, usize)> =
+            found.filter(|(range, _)| whole_word(text, range)).collect();
         if found.is_empty() {
             return Edited::unchanged(text);
         }
@@ -69,9 +77,11 @@ impl Terminology {
                 continue;
             }
             end = range.end;
-            if let Some(preferred) = self.preferred[pattern].as_ref().filter(|_| !in_identifier(text, &range)) {
+            if let Some(preferred) = self.preferred[pattern].as_ref().filter(|_| !in_identifier(text, &range))
+            {
                 let own_case = preferred.chars().any(char::is_uppercase);
-                let with = if own_case { preferred.clone() } else { in_case_of(&text[range.clone()], preferred) };
+                let with =
+                    if own_case { preferred.clone() } else { in_case_of(&text[range.clone()], preferred) };
                 edit.replace(range, &with);
             }
         }

@@ -38,7 +38,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, CleanError> {
         "toml" => table(path, text)?,
         "jsonl" => rows(path, text)?,
         _ => {
-            return Err(CleanError::UnknownFormat { path: path.to_owned(), expected: ".csv, .tsv, .toml or .jsonl" });
+            return Err(CleanError::UnknownFormat {
+                path: path.to_owned(),
+                expected: ".csv, .tsv, .toml or .jsonl",
+            });
         }
     };
     entries.into_iter().map(|entry| checked(path, entry)).collect()
@@ -63,8 +66,11 @@ fn checked(path: &Path, entry: Entry) -> Result<Entry, CleanError> {
 }
 
 fn columns(path: &Path, text: &str, delimiter: u8) -> Result<Vec<Entry>, CleanError> {
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes());
     let mut entries = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| {
@@ -95,15 +101,24 @@ fn table(path: &Path, text: &str) -> Result<Vec<Entry>, CleanError> {
         let line = line_of(key.span().start);
         match value.get_ref() {
             toml::de::DeValue::String(preferred) => {
-                entries.push(Entry { term: key.get_ref().to_string(), preferred: preferred.to_string(), line });
+                entries.push(Entry {
+                    term: key.get_ref().to_string(),
+                    preferred: preferred.to_string(),
+                    line,
+                });
             }
             toml::de::DeValue::Table(terms) if key.get_ref() == "terms" => {
                 for (key, value) in terms {
                     let line = line_of(key.span().start);
                     let preferred = value.get_ref().as_str();
                     let found = value.get_ref().type_str();
-                    let preferred = preferred.ok_or_else(|| wrong(path, line, "a preferred form in quotes", found))?;
-                    entries.push(Entry { term: key.get_ref().to_string(), preferred: preferred.to_owned(), line });
+                    let preferred =
+                        preferred.ok_or_else(|| wrong(path, line, "a preferred form in quotes", found))?;
+                    entries.push(Entry {
+                        term: key.get_ref().to_string(),
+                        preferred: preferred.to_owned(),
+                        line,
+                    });
                 }
             }
             other => return Err(wrong(path, line, "a preferred form in quotes", other.type_str())),
