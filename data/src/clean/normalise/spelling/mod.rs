@@ -1,0 +1,117 @@
+//! Misspelt words, put right where there is one clear reading.
+
+mod dictionary;
+mod sketch;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+
+use super::edit::{Edit, Edited};
+use super::lines::{Code, in_identifier};
+use crate::clean::CleanError;
+use dictionary::Dictionary;
+pub(crate) use sketch::WordSketch;
+
+/// Shorter words have too many neighbours.
+const MIN_CHARACTERS: usize = 4;
+/// Words up to this length must find their neighbour among the words of the set as well.
+const MAX_SHORT_CHARACTERS: usize = 5;
+/// No word that people write is longer.
+const MAX_CHARACTERS: usize = 40;
+/// Of several neighbours one is clearly best if it stands in so many times as many rows as any other.
+const CLEARLY_BEST: u32 = 20;
+
+/// Knows the words of a dictionary and those of the set.
+#[derive(Debug)]
+pub(super) struct Speller {
+    dictionary: Dictionary,
+    own: WordSketch,
+    min_rows: u32,
+}
+
+impl Speller {
+    /// # Errors
+    /// The dictionary cannot be read or understood.
+    pub(super) fn read(path: &Path, own: WordSketch, min_rows: u32) -> Result<Self, CleanError> {
+        Ok(Self { dictionary: Dictionary::read(path)?, own, min_rows: min_rows.max(1) })
+    }
+
+    /// Puts words right that are in lower case throughout, stand outside code, addresses and identifiers, and are
+    /// neither in the dictionary nor words of the set.
+    pub(super) fn apply<'a>(&self, text: &'a str) -> Edited<'a> {
+        let mut code: Option<Code> = None;
+        let mut edit = Edit::of(text);
+        for range in words(text) {
+            let word = &text[range.clone()];
+            if self.is_right(word) || !is_plain(text, &range) {
+                continue;
+            }
+            let code = code.get_or_insert_with(|| Code::of(text));
+            if code.contains(range.start) || in_identifier(text, &range) {
+                continue;
+            }
+            if let Some(better) = self.better(word) {
+                edit.replace(range, &better);
+            }
+        }
+        edit.finish()
+    }
+
+    fn is_right(&self, word: &str) -> bool {
+        self.dictionary.contains(word) || self.own.rows(word) >= self.min_rows
+    }
+
+    fn better(&self, word: &str) -> Option<String> {
+        let characters = word.chars().count();
+        let near = self.dictionary.near(word);
+        let found = if near.is_empty() { self.dictionary.far(word) } else { near };
+        let best = self.clearly_best(found, characters > MAX_SHORT_CHARACTERS)?;
+        let used = self.own.rows(&best) >= self.min_rows;
+        (used || characters > MAX_SHORT_CHARACTERS).then_some(best)
+    }
+
+    fn clearly_best(&self, found: BTreeSet<String>, may_be_counted: bool) -> Option<String> {
+        let mut counted: Vec<(u32, String)> =
+            found.into_iter().map(|word| (self.own.rows(&word), word)).collect();
+        counted.sort_by(|one, other| other.0.cmp(&one.0));
+        let clear = match &counted[..] {
+            [_] => true,
+            [(best, _), (second, _), ..] => {
+                may_be_counted && *best >= self.min_rows && *best >= second.max(&1) * CLEARLY_BEST
+            }
+            [] => false,
+        };
+        clear.then(|| counted.swap_remove(0).1)
+    }
+}
+
+/// The runs of letters of a text that are no longer than words are.
+pub(super) fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = at + text[at..].find(char::is_alphabetic)?;
+            let rest = &text[start..];
+            let length = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
+            at = start + length;
+            if length <= MAX_CHARACTERS * 4 {
+                return Some(start..at);
+            }
+        }
+    })
+}
+
+/// In lower case throughout, of a word's length, and no part of a word with an apostrophe or digits.
+fn is_plain(text: &str, range: &Range<usize>) -> bool {
+    let word = &text[range.clone()];
+    let joins = |c: char| c.is_alphanumeric() || matches!(c, '\'' | '’' | '-' | '_' | '@' | '&');
+    let before = text[..range.start].chars().next_back();
+    let after = text[range.end..].chars().next();
+    (MIN_CHARACTERS..=MAX_CHARACTERS).contains(&word.chars().count())
+        && word.chars().all(char::is_lowercase)
+        && !before.is_some_and(joins)
+        && !after.is_some_and(joins)
+}
