@@ -1,22 +1,21 @@
-//! From JSONL to packed rows of token ids: reading, exact duplicates, leaks, splits, chat templates, the loss mask,
+//! From files to packed rows of token ids: reading, exact duplicates, leaks, splits, chat templates, the loss mask,
 //! and the one source of randomness.
 //!
 //! This crate names no tensor, no device, no network and no clock. The way of a row:
-//! JSONL line -> [`Record`] -> [`clean`] -> [`ChatTemplate`] -> [`Example`] (tokens and loss mask) -> [`PackedRow`].
+//! file -> [`Reader`] -> [`Record`] -> [`clean`] -> [`ChatTemplate`] -> [`Example`] (tokens and loss mask) -> [`PackedRow`].
 //! [`prepare`] (or [`PreparationCache::prepare`], which remembers) goes the whole way up to examples; [`steps_of_epoch`] and [`pack`] do the rest inside the training loop.
 
 mod cache;
 pub mod clean;
 mod error;
 mod golden;
+mod input;
 mod leak;
 mod marked;
 mod options;
 mod pack;
-mod parse;
 mod prepare;
 mod problem;
-mod read;
 mod record;
 mod report;
 mod split;
@@ -30,14 +29,14 @@ mod tokenize;
 pub use cache::{CacheUse, MOST_FILES, PREPARATION_FORMAT, PreparationCache};
 pub use error::{DataError, ProblemList};
 pub use golden::{GoldenFile, GoldenRow, read_golden};
+pub use input::{DataFile, Format, ReadFile, Reader, Row, Source, expand, read_file, read_files};
 pub use leak::{Leak, conflicts, leaks};
 pub use marked::{Piece, marked, pieces};
 pub use options::{Duplicates, OverLong, PrepareOptions, TrainOn, Validation};
 pub use pack::{PackedRow, Segment, pack};
 pub use prepare::{Prepared, prepare};
 pub use problem::{ProblemKind, RowProblem};
-pub use read::{DataFile, expand, read_file, read_files};
-pub use record::{Message, Origin, Record};
+pub use record::{Content, Form, Message, Origin, Record};
 pub use report::{DataReport, FileReport, OverLongReport, OverLongRow, SetReport, Statistics};
 pub use split::held_out;
 pub use steps::{StepSize, steps_of_epoch};

@@ -8,11 +8,11 @@ use tokenizers::Tokenizer;
 
 use crate::clean::duplicates;
 use crate::error::{DataError, ProblemList};
+use crate::input::read_files;
 use crate::leak::{conflicts, leaks};
 use crate::options::{Duplicates, OverLong, PrepareOptions, Validation};
 use crate::problem::{ProblemKind, RowProblem};
-use crate::read::read_files;
-use crate::record::Record;
+use crate::record::{Form, Record};
 use crate::report::{DataReport, FORMAT, FileReport, OverLongReport, OverLongRow, SetReport};
 use crate::split::held_out;
 use crate::template::ChatTemplate;
@@ -165,8 +165,10 @@ fn encode_set(
     over_long: &mut Vec<OverLongRow>,
     problems: &mut ProblemList,
 ) -> Set {
-    let encoded: Vec<_> =
-        records.par_iter().map(|record| encoder.encode(&record.messages, options.train_on)).collect();
+    let encoded: Vec<_> = records
+        .par_iter()
+        .map(|record| encoder.encode_record(record, options.train_on, options.max_tokens))
+        .collect();
     let mut report = SetReport { rows: records.len(), ..SetReport::default() };
     let mut examples = Vec::new();
     let mut shortest_dropped_tokens: Option<usize> = None;
@@ -179,7 +181,7 @@ fn encode_set(
             }
         };
         let several = rows.len() > 1;
-        report.rows_split_by_answer += usize::from(several);
+        report.rows_split_by_answer += usize::from(several && record.form() == Form::Conversation);
         for (index, row) in rows.into_iter().enumerate() {
             let id = if several { format!("{}#{}", record.id, index + 1) } else { record.id.clone() };
             let tokens = row.tokens.len();

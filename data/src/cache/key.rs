@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tokenizers::Tokenizer;
 
+use crate::input::expand;
 use crate::options::{PrepareOptions, Validation};
-use crate::read::expand;
 use crate::record::hex;
 use crate::template::ChatTemplate;
 
 /// The version of all code between the bytes of a file and the tokens of a row. It goes up with every change to what
 /// the same input becomes; a test holds it against the rows themselves.
-pub const PREPARATION_FORMAT: u32 = 1;
+pub const PREPARATION_FORMAT: u32 = 2;
 
 /// Keeps this hash apart from every other use of the same bytes.
 const CONTEXT: &str = "rtune preparation cache, format 1";
