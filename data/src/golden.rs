@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::error::DataError;
-use crate::read::read_file;
+use crate::input::read_file;
 use crate::record::Record;
 
 /// A row of any training form, with what an evaluation adds to it.

@@ -112,7 +112,7 @@ fn probes(args: &MergeArgs, released: &Released) -> anyhow::Result<(Vec<Probe>, 
         let mut all = Vec::new();
         for file in read_files(golden).map_err(TrainerError::from)? {
             for record in &file.rows {
-                let encoded = match encoder.encode(&record.messages, TrainOn::All) {
+                let encoded = match encoder.encode_record(record, TrainOn::All, data.max_tokens) {
                     Ok(encoded) => encoded,
                     Err(problem) => bail!(BadInput::new(format!("{}: {problem}", record.origin))),
                 };

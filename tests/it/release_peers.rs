@@ -99,7 +99,7 @@ fn compare_run(
         .rows
         .into_iter()
         .map(|record| {
-            let encoded = encoder.encode(&record.messages, TrainOn::Last).expect("encoded");
+            let encoded = encoder.encode_record(&record, TrainOn::Last, usize::MAX).expect("encoded");
             Row { tokens: encoded[0].tokens.clone(), record }
         })
         .collect();

@@ -44,7 +44,7 @@ impl<'a> BasePerplexity<'a> {
 
     /// Nats of each token but the first, on average over the examples of a row.
     fn nats(&self, row: &Record) -> Result<f64, String> {
-        let encoded = self.encoder.encode(row, TrainOn::All).map_err(|problem| format!("{}: {problem}", row.origin))?;
+        let encoded = self.encoder.encode_record(row, TrainOn::All, self.max_tokens).map_err(|problem| format!("{}: {problem}", row.origin))?;
         let (mut nats, mut tokens) = (0.0, 0);
         for one in encoded {
             let length = one.tokens.len().min(self.max_tokens);

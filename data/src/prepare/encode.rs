@@ -6,7 +6,7 @@ use super::Side;
 use crate::error::{DataError, ProblemList};
 use crate::options::{OverLong, PrepareOptions};
 use crate::problem::{ProblemKind, RowProblem};
-use crate::record::Record;
+use crate::record::{Form, Record};
 use crate::report::{Counts, OverLongReport, OverLongRow, SetReport, shown};
 use crate::tokenize::{Encoded, Encoder, Example};
 
@@ -73,9 +73,9 @@ impl<'a> Encoding<'a> {
         tasks: &[Task],
         keep: &mut dyn FnMut(Side, &Example) -> Result<(), DataError>,
     ) -> Result<Vec<Outcome>, DataError> {
-        let (encoder, train_on) = (&self.encoder, self.options.train_on);
+        let (encoder, train_on, max_tokens) = (&self.encoder, self.options.train_on, self.options.max_tokens);
         let encoded: Vec<_> =
-            tasks.par_iter().map(|task| encoder.encode(&task.record, train_on)).collect();
+            tasks.par_iter().map(|task| encoder.encode_record(&task.record, train_on, max_tokens)).collect();
         tasks.iter().zip(encoded).map(|(task, rows)| self.one(task, rows, keep)).collect()
     }
 
@@ -99,7 +99,8 @@ impl<'a> Encoding<'a> {
             }
         };
         let several = rows.len() > 1;
-        self.set(task.side).report.rows_split_by_answer += usize::from(several);
+        let split = several && record.form() == Form::Conversation;
+        self.set(task.side).report.rows_split_by_answer += usize::from(split);
         let mut outcome = Outcome::Kept;
         let mut kept = 0;
         for (index, row) in rows.into_iter().enumerate() {

@@ -118,7 +118,7 @@ pub(super) fn take_in(
 
 struct Intake<'a> {
     options: &'a PrepareOptions,
-    wash: Wash<'a>,
+    wash: Wash,
     taken: Taken,
     problems: ProblemList,
 }

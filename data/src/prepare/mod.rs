@@ -25,6 +25,7 @@ mod wash;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokenizers::Tokenizer;
 
@@ -70,7 +71,7 @@ pub struct Tools<'a> {
     /// Makes tokens of them.
     pub tokenizer: &'a Tokenizer,
     /// The model that finds names, where the options ask for one.
-    pub names: Option<&'a dyn NameFinder>,
+    pub names: Option<&'a Arc<dyn NameFinder>>,
     /// The base's perplexity, where the options ask for it.
     pub perplexity: Option<&'a dyn Perplexity>,
     /// The folder for temporary files; by default the system's.

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rayon::prelude::*;
-use rtune_privacy::{Entity, ScanOptions, Scanner, Scrubber};
+use rtune_privacy::{Entity, Finding, Mode, Replacement, ScanOptions, Scanner, Scope, Scrubbed, Scrubber};
 
 use super::mask::masked;
 use super::{Tools, texts};
@@ -12,15 +13,18 @@ use crate::clean::normalise::{Changes, Collected, Collector, Normaliser, Part};
 use crate::clean::quality::Filters;
 use crate::error::DataError;
 use crate::input::{Reader, Source};
-use crate::options::{NamesBy, PrepareOptions, PrivacyMode, PrivacyOptions};
+use crate::options::{NamesBy, PrepareOptions, PrivacyMode, PrivacyOptions, PrivacyScope};
 use crate::record::Record;
 use crate::report::{Shown, Stage};
 
+/// Rows that one thread scrubs at a time: a model of names takes them as one batch.
+const SCRUBBED_ROWS: usize = 64;
+
 /// Everything that works on one row at a time.
-pub(super) struct Wash<'a> {
+pub(super) struct Wash {
     normaliser: Normaliser,
     /// None where nothing is looked for.
-    scrubber: Option<Scrubber<'a>>,
+    scrubber: Option<Scrubber>,
     mode: PrivacyMode,
     filters: Filters,
     /// What hides personal data in examples, whatever becomes of the rows.
@@ -40,18 +44,18 @@ pub(super) struct Washed {
     pub(super) dropped: Option<(Stage, String, String)>,
 }
 
-impl<'a> Wash<'a> {
+impl Wash {
     /// Reads what the options name; `sets` are gone through once where a step learns from all rows first.
     pub(super) fn new(
         options: &PrepareOptions,
-        tools: &Tools<'a>,
+        tools: &Tools<'_>,
         sets: &[&[Source]],
     ) -> Result<Self, DataError> {
         let collected = match options.normalise.needs_first_pass() {
             true => learn(options, sets)?,
             false => Collected::default(),
         };
-        let scanner = Scanner::new(&ScanOptions::default()).map_err(privacy)?;
+        let scanner = Scanner::new(&ScanOptions::default()).map_err(|error| privacy(&error, None))?;
         Ok(Self {
             normaliser: Normaliser::new(&options.normalise, collected)?,
             scrubber: scrubber(&options.privacy, tools)?,
@@ -101,11 +105,16 @@ impl<'a> Wash<'a> {
 
     fn scrub(&self, washed: &mut [Washed]) -> Result<(), DataError> {
         let Some(scrubber) = &self.scrubber else { return Ok(()) };
+        let report = self.mode == PrivacyMode::Report;
         let mut taken: Vec<Vec<String>> = washed.iter_mut().map(|row| texts::take(&mut row.record)).collect();
-        let scrubbed = match self.mode {
-            PrivacyMode::Report | PrivacyMode::Off => scrubber.count_batch(&taken).map_err(privacy)?,
-            _ => scrubber.scrub_batch(&mut taken).map_err(privacy)?,
-        };
+        let scrubbed: Result<Vec<Vec<Scrubbed>>, _> = taken
+            .par_chunks_mut(SCRUBBED_ROWS)
+            .map(|rows| match report {
+                true => rows.iter().map(|texts| scrubber.find(texts).map(counted)).collect(),
+                false => scrubber.scrub_batch(rows),
+            })
+            .collect();
+        let scrubbed = scrubbed.map_err(|error| privacy(&error, None))?.into_iter().flatten();
         for ((row, texts), scrubbed) in washed.iter_mut().zip(taken).zip(scrubbed) {
             texts::put(&mut row.record, texts);
             if scrubbed.replaced > 0 {
@@ -136,6 +145,15 @@ impl<'a> Wash<'a> {
     }
 }
 
+/// Findings as they are counted where nothing is replaced.
+fn counted(findings: Vec<Vec<Finding>>) -> Scrubbed {
+    let mut scrubbed = Scrubbed::default();
+    for finding in findings.iter().flatten() {
+        *scrubbed.counts.entry(finding.entity).or_default() += 1;
+    }
+    scrubbed
+}
+
 /// The first pass of the steps that learn from all rows.
 fn learn(options: &PrepareOptions, sets: &[&[Source]]) -> Result<Collected, DataError> {
     let mut collector = Collector::new(&options.normalise)?;
@@ -152,6 +170,52 @@ fn learn(options: &PrepareOptions, sets: &[&[Source]]) -> Result<Collected, Data
 }
 
 /// What finds and replaces personal data; none where nothing is looked for.
-fn scrubber<'a>(options: &PrivacyOptions, tools: &Tools<'a>) -> Result<Option<Scrubber<'a>>, DataError> {
-    todo_scrubber(options, tools)
+fn scrubber(options: &PrivacyOptions, tools: &Tools<'_>) -> Result<Option<Scrubber>, DataError> {
+    let mode = match options.mode {
+        PrivacyMode::Off => return Ok(None),
+        // Nothing is replaced: the findings are counted.
+        PrivacyMode::Report | PrivacyMode::Tag => Mode::Tag,
+        PrivacyMode::Numbered => Mode::Numbered,
+        PrivacyMode::Surrogate => Mode::Surrogate,
+        PrivacyMode::Hash => Mode::Hash,
+        PrivacyMode::Mask => Mode::Mask,
+        PrivacyMode::DropRow => Mode::DropRow,
+    };
+    let scope = match options.scope {
+        PrivacyScope::Record => Scope::Record,
+        PrivacyScope::Set => Scope::Set,
+    };
+    let salt = options.salt_file.as_deref().map(read_salt).transpose()?;
+    let scanner = Scanner::new(&scan_options(options)).map_err(|error| privacy(&error, None))?;
+    let finder = match (&options.names, tools.names) {
+        (NamesBy::Model(model), None) => return Err(DataError::NoNameFinder { model: model.clone() }),
+        (NamesBy::Model(_), Some(finder)) => Some(finder.clone()),
+        _ => None,
+    };
+    let replacement = Replacement { mode, scope, salt };
+    let scrubber = Scrubber::new(&replacement, scanner, finder);
+    Ok(Some(scrubber.map_err(|error| privacy(&error, Some(error.hint())))?))
+}
+
+fn scan_options(options: &PrivacyOptions) -> ScanOptions {
+    let plain = ScanOptions::default();
+    let context = options.context.iter();
+    ScanOptions {
+        entities: options.entities.clone(),
+        threshold: options.threshold.map_or(plain.threshold, |threshold| threshold as f32),
+        allow: options.allow.clone(),
+        context: context.flat_map(|(entity, words)| words.iter().map(|word| (*entity, word.clone()))).collect(),
+        phone_regions: options.phone_regions.clone(),
+        names: options.names != NamesBy::Off,
+    }
+}
+
+fn read_salt(path: &Path) -> Result<String, DataError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|source| DataError::Unreadable { path: path.to_owned(), source })?;
+    Ok(text.trim().to_owned())
+}
+
+fn privacy(error: &dyn std::error::Error, hint: Option<&'static str>) -> DataError {
+    DataError::Privacy { reason: error.to_string(), hint }
 }

@@ -7,6 +7,7 @@ mod date;
 mod error;
 mod generation;
 mod json;
+mod seen;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,8 +21,9 @@ pub use date::Date;
 pub use error::TemplateError;
 pub(crate) use generation::{CONTENT_MARKS, take_marked};
 
-use crate::record::Message;
+use crate::record::{Message, REASONING_FIELDS, TOOL_CALLS};
 use error::Raised;
+use seen::{Seen, with_reasoning};
 
 /// The name of the template in the environment.
 const NAME: &str = "chat";
@@ -124,26 +126,63 @@ impl ChatTemplate {
         self.marks_answers
     }
 
+    /// A field of the conversation that the template never mentions, so that it would be lost without a word.
+    pub(crate) fn not_shown(
+        &self,
+        messages: &[Message],
+        tools: &[serde_json::Value],
+    ) -> Option<&'static str> {
+        let mentions = |name: &str| self.source.contains(name);
+        if !tools.is_empty() && !mentions("tools") {
+            return Some("tools");
+        }
+        if messages.iter().any(Message::calls_tools) && !mentions(TOOL_CALLS) {
+            return Some(TOOL_CALLS);
+        }
+        let reasons = |message: &Message| message.reasoning().is_some();
+        let shows = REASONING_FIELDS.into_iter().any(mentions);
+        (messages.iter().any(reasons) && !shows).then_some(REASONING_FIELDS[0])
+    }
+
     /// Renders a conversation; with `add_generation_prompt` it ends where the next answer begins.
     ///
     /// # Errors
     /// [`TemplateError::Raised`] if the template refuses the conversation, [`TemplateError::Failed`] if it fails, and
     /// [`TemplateError::Marks`] if the template marks answers and a text holds a mark.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, TemplateError> {
-        Ok(self.render_with_answers(messages, add_generation_prompt)?.0)
+        self.render_conversation(messages, &[], add_generation_prompt)
+    }
+
+    /// Renders a conversation and the tools that may be called in it.
+    ///
+    /// Messages reach the template as transformers passes them: `reasoning_content` is filled from its older names. A
+    /// developer is the system to templates that do not know the role.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`].
+    pub fn render_conversation(
+        &self,
+        messages: &[Message],
+        tools: &[serde_json::Value],
+        add_generation_prompt: bool,
+    ) -> Result<String, TemplateError> {
+        Ok(self.render_with_answers(messages, tools, add_generation_prompt)?.0)
     }
 
     /// Renders a conversation, and says in bytes where its `{% generation %}` blocks stand.
     pub(crate) fn render_with_answers(
         &self,
         messages: &[Message],
+        tools: &[serde_json::Value],
         add_generation_prompt: bool,
     ) -> Result<(String, Vec<Range<usize>>), TemplateError> {
-        let marked = |message: &Message| message.content.contains(generation::ANSWER_MARKS);
-        if self.marks_answers && messages.iter().any(marked) {
+        if self.marks_answers && holds_any(messages, tools, generation::ANSWER_MARKS) {
             return Err(TemplateError::Marks);
         }
-        let text = self.render_values(Value::from(Serde(messages)), add_generation_prompt, None)?;
+        let seen = Seen { messages, knows_developer: self.source.contains("developer") };
+        let given = (!tools.is_empty()).then(|| Value::from(Serde(tools)));
+        let tools = given.map(|tools| ("tools".to_owned(), tools));
+        let text = self.render_values(Value::from(Serde(&seen)), add_generation_prompt, tools)?;
         if !self.marks_answers {
             return Ok((text, Vec::new()));
         }
@@ -160,8 +199,9 @@ impl ChatTemplate {
         add_generation_prompt: bool,
         variables: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<String, TemplateError> {
-        let text =
-            self.render_values(Value::from(Serde(messages)), add_generation_prompt, Some(variables))?;
+        let messages = with_reasoning(messages);
+        let variables = variables.iter().map(|(name, value)| (name.clone(), Value::from(Serde(value))));
+        let text = self.render_values(Value::from(Serde(&messages)), add_generation_prompt, variables)?;
         if !self.marks_answers {
             return Ok(text);
         }
@@ -172,21 +212,30 @@ impl ChatTemplate {
         &self,
         messages: Value,
         add_generation_prompt: bool,
-        variables: Option<&serde_json::Map<String, serde_json::Value>>,
+        variables: impl IntoIterator<Item = (String, Value)>,
     ) -> Result<String, TemplateError> {
         // transformers defines `tools` and `documents` in every call, as None where there are none.
         let mut context: BTreeMap<String, Value> =
             ["tools", "documents"].into_iter().map(|name| (name.to_owned(), Value::from(()))).collect();
         context.extend(self.special.named().map(|(name, token)| (name.to_owned(), Value::from(token))));
         context.extend(self.variables.iter().map(|(name, value)| (name.clone(), value.clone())));
-        for (name, value) in variables.into_iter().flatten() {
-            context.insert(name.clone(), Value::from(Serde(value)));
-        }
+        context.extend(variables);
         context.insert("messages".to_owned(), messages);
         context.insert("add_generation_prompt".to_owned(), Value::from(add_generation_prompt));
         let template = self.environment.get_template(NAME).map_err(|error| TemplateError::syntax(&error))?;
         template.render(Value::from(context)).map_err(|error| TemplateError::rendering(&error))
     }
+}
+
+/// Whether any text that a template could print holds one of two characters.
+pub(crate) fn holds_any(messages: &[Message], tools: &[serde_json::Value], marks: [char; 2]) -> bool {
+    // Written as JSON, for these characters are written as themselves there.
+    let inside = |value: &serde_json::Value| value.to_string().contains(marks);
+    let held = |message: &Message| {
+        let mut fields = message.extra.iter();
+        message.content.contains(marks) || fields.any(|(name, value)| name.contains(marks) || inside(value))
+    };
+    messages.iter().any(held) || tools.iter().any(inside)
 }
 
 fn raise_exception(message: Rest<Value>) -> Result<String, minijinja::Error> {

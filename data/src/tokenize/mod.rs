@@ -3,6 +3,7 @@
 mod encode;
 mod shorten;
 mod spans;
+mod whole;
 
 pub use encode::{Encoded, Encoder};
 

@@ -1,6 +1,7 @@
 //! Finding and replacing joined: a record's texts in, clean ones out.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -24,7 +25,7 @@ pub struct Scrubber {
     replacer: Replacer,
     scanner: Scanner,
     names: Option<Names>,
-    finder: Option<Box<dyn NameFinder>>,
+    finder: Option<Arc<dyn NameFinder>>,
 }
 
 impl Scrubber {
@@ -36,7 +37,7 @@ impl Scrubber {
     pub fn new(
         replacement: &Replacement,
         scanner: Scanner,
-        finder: Option<Box<dyn NameFinder>>,
+        finder: Option<Arc<dyn NameFinder>>,
     ) -> Result<Self, ReplacementError> {
         let by_rules = scanner.options().names && scanner.wants(Entity::Person);
         let names = by_rules.then(Names::new);

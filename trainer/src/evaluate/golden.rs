@@ -156,10 +156,9 @@ fn ask(speaker: &Speaker<'_>, record: Record, references: Option<&Value>) -> Res
         rtune_data::DataError::from(RowProblem { origin: record.origin.clone(), kind }).into()
     };
     let encoder = speaker.encoder()?;
-    let prompt = encoder.prompt(record.prompt()).map_err(problem)?;
-    let upto = record.prompt().len() + 1;
-    let rows = encoder.encode(&record.messages[..upto], TrainOn::Last).map_err(problem)?;
+    let prompt = encoder.record_prompt(&record).map_err(problem)?;
     let most = speaker.opened().base.config.max_position_embeddings;
+    let rows = encoder.encode_record(&record, TrainOn::Last, most).map_err(problem)?;
     let row = rows.into_iter().last().ok_or(rtune_data::ProblemKind::NothingSupervised).map_err(problem)?;
     if row.tokens.len() > most {
         let kind = rtune_data::ProblemKind::TooLong { tokens: row.tokens.len(), max_tokens: most };

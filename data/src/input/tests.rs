@@ -1,5 +1,6 @@
 use super::*;
-use crate::record::Message;
+use crate::input::MAX_LINE_BYTES;
+use crate::record::{Message, ROLES};
 use crate::testing::Files;
 
 const ROW: &str = r#"{"instruction": "Say yes", "output": "yes"}"#;
@@ -38,8 +39,9 @@ fn both_forms() {
     assert_eq!(turns.id, "c1");
     assert_eq!(
         turns.messages.iter().map(|message| message.role.as_str()).collect::<Vec<_>>(),
-        crate::record::ROLES
+        ["system", "user", "assistant"]
     );
+    assert!(turns.messages.iter().all(|message| ROLES.contains(&message.role.as_str())));
 }
 
 #[test]
@@ -71,11 +73,11 @@ fn fields_that_nothing_reads_are_counted() {
     let files = Files::new();
     let content = [
         r#"{"instruction": "a", "output": "b", "source": "web", "labels": ["x"]}"#,
-        r#"{"messages": [{"role": "user", "content": "a", "name": "Ann"}, {"role": "assistant", "content": "c", "name": "B"}], "source": 1, "tools": []}"#,
+        r#"{"messages": [{"role": "user", "content": "a", "time": 1}, {"role": "assistant", "content": "c", "time": 2}], "source": 1, "tools": []}"#,
     ];
     let file = read_file(&files.write("a.jsonl", content.join("\n"))).expect("it can be used");
     let counts: Vec<_> = file.unread_fields.iter().map(|(name, &count)| (name.as_str(), count)).collect();
-    assert_eq!(counts, [("labels", 1), ("messages[].name", 1), ("source", 2), ("tools", 1)]);
+    assert_eq!(counts, [("labels", 1), ("messages[].time", 1), ("source", 2), ("tools", 1)]);
     assert_eq!(file.extra[0]["labels"], serde_json::json!(["x"]));
 }
 
@@ -90,7 +92,7 @@ fn files_and_folders_that_cannot_be_read() {
     assert_eq!(message(files.write("empty.jsonl", "")), "empty.jsonl: the file has no rows");
     assert_eq!(message(files.write("blank.jsonl", "\n \r\n")), "blank.jsonl: the file has no rows");
     std::fs::create_dir(files.path("folder")).expect("a folder");
-    assert_eq!(message(files.path("folder")), "folder: the folder has no *.jsonl file");
+    assert_eq!(message(files.path("folder")), "folder: the folder has no data file");
     let under_a_file = files.path("empty.jsonl").join("x");
     assert_eq!(message(under_a_file), format!("empty.jsonl{}x: cannot be read", std::path::MAIN_SEPARATOR));
 }
@@ -116,17 +118,10 @@ fn lines_that_are_not_json() {
         Some("every line must be one whole JSON object; line breaks inside a text are written \\n")
     );
     assert_eq!(message_of("{'a': 1}"), "a.jsonl:1:2: invalid JSON: key must be a string");
-    let (message, hint) = refused("[\n{}\n]");
-    assert!(
-        message
-            .starts_with("3 rows cannot be used:\n  a.jsonl:1:1: invalid JSON: EOF while parsing a list\n"),
-        "{message}"
-    );
-    assert!(hint.is_some_and(|hint| hint.starts_with("the file looks like one JSON array")));
     let (message, hint) = refused([b"{\"instruction\": \"\xe4\"}".as_slice(), b"\n"].concat());
     assert_eq!(message, "a.jsonl:1:18: invalid UTF-8: the byte here starts no character");
     assert_eq!(hint.as_deref(), Some("save the file as UTF-8 (`iconv -f LATIN1 -t UTF-8` converts)"));
-    assert_eq!(message_of("[1]"), "a.jsonl:1: expected an object, found a list");
+    assert_eq!(message_of("1"), "a.jsonl:1: expected an object, found a number");
 }
 
 #[test]
@@ -140,20 +135,22 @@ fn a_line_that_is_too_long() {
 
 #[test]
 fn shapes_that_are_not_known() {
-    let (message, hint) = refused(r#"{"prompt": "a", "completion": "b"}"#);
+    let (message, hint) = refused(r#"{"question": "a", "answer": "b"}"#);
     assert_eq!(
         message,
-        "a.jsonl:1: expected `instruction` and `output`, or `messages`; found `prompt`, `completion`"
+        "a.jsonl:1: expected `instruction` and `output`, or `messages`; found `question`, `answer`"
     );
     let hint = hint.expect("a hint");
     assert!(
-        hint.starts_with("`prompt` is `instruction` here, `completion` is `output` here; accepted: {"),
+        hint.starts_with(
+            "`question` is `instruction` here, `answer` is `output` here (`fields` maps them); accepted: {"
+        ),
         "{hint}"
     );
     let empty = message_of("{}");
     assert_eq!(empty, "a.jsonl:1: expected `instruction` and `output`, or `messages`; found no fields");
     let both = message_of(r#"{"instruction": "a", "output": "b", "messages": []}"#);
-    assert_eq!(both, "a.jsonl:1: expected either `instruction` and `output` or `messages`; found both");
+    assert_eq!(both, "a.jsonl:1: expected one form of row; found `instruction`, `messages`");
 }
 
 #[test]
@@ -197,15 +194,15 @@ fn fields_of_another_type_or_meaning() {
         ),
         (
             r#"{"messages": [{"role": "gpt", "content": "a"}]}"#,
-            "message 1 has the role `gpt`; expected `system`, `user` or `assistant`",
+            "message 1 has the role `gpt`; expected `system`, `developer`, `user`, `assistant` or `tool`",
         ),
         (
-            r#"{"instruction": "a", "output": "b", "system": "c"}"#,
-            "the field `system` is not supported: leaving it out would change what is trained",
+            r#"{"instruction": "a", "output": "b", "functions": [1]}"#,
+            "the field `functions` is not supported: leaving it out would change what is trained",
         ),
         (
-            r#"{"messages": [{"role": "assistant", "content": "a", "tool_calls": [{}]}]}"#,
-            "the field `messages[0].tool_calls` is not supported: leaving it out would change what is trained",
+            r#"{"messages": [{"role": "assistant", "content": "a", "function_call": {}}]}"#,
+            "the field `messages[0].function_call` is not supported: leaving it out would change what is trained",
         ),
         (
             r#"{"messages": [], "output": "c"}"#,
@@ -236,11 +233,11 @@ fn an_id_names_one_row() {
 #[test]
 fn several_problems_at_once() {
     let files = Files::new();
-    let paths = [files.write("a.jsonl", "{}\n".repeat(15)), files.write("b.jsonl", "[]\n".repeat(15))];
+    let paths = [files.write("a.jsonl", "{}\n".repeat(15)), files.write("b.jsonl", "1\n".repeat(15))];
     let error = read_files(&paths).expect_err("nothing can be used");
     let message = files.without_folder(&error);
     let lines: Vec<&str> = message.lines().collect();
     assert_eq!(lines.len(), 22);
     assert_eq!((lines[0], lines[21]), ("30 rows cannot be used:", "  and 10 more"));
-    assert_eq!(lines[20], "  b.jsonl:5: expected an object, found a list");
+    assert_eq!(lines[20], "  b.jsonl:5: expected an object, found a number");
 }
