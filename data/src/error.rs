@@ -98,6 +98,9 @@ pub enum DataError {
     /// A split with an empty side.
     #[error("of {rows} rows, a validation share of {fraction} leaves none for {side}")]
     EmptySplit { rows: usize, fraction: f64, side: &'static str },
+    /// What is normalised or filtered cannot be so.
+    #[error(transparent)]
+    Clean(#[from] crate::clean::CleanError),
     /// A temporary file of a comparison.
     #[error(transparent)]
     Spill(#[from] SpillError),
@@ -144,6 +147,7 @@ impl DataError {
             }
             Self::Privacy { hint, .. } => (*hint)?,
             Self::EmptySplit { .. } => "choose another share, or name validation files",
+            Self::Clean(error) => return error.hint().map(str::to_owned),
             Self::Spill(_) => {
                 "comparing rows wants room on disk for a few times the data: name another folder for temporary files"
             }
@@ -180,6 +184,11 @@ impl ProblemList {
             self.shown.push(problem);
         }
         self.total += 1;
+    }
+
+    /// There are `total` problems, of which only the first were pushed.
+    pub(crate) fn and_more(&mut self, total: usize) {
+        self.total = self.total.max(total);
     }
 
     /// The value, or the problems if there are any.

@@ -29,15 +29,15 @@ mod testing;
 mod tokenize;
 
 pub use cache::{CacheUse, MOST_FILES, PREPARATION_FORMAT, PreparationCache};
-pub use error::{DataError, ProblemList};
-pub use golden::{GoldenFile, GoldenRow, read_golden};
-pub use input::{DataFile, Format, ReadFile, Reader, Row, Source, expand, read_file, read_files};
-pub use leak::{Leak, conflicts, leaks};
-pub use marked::{Piece, marked, pieces};
-pub use near::{Cluster, Clusters, Keep, NearFinder, NearOptions, Pair};
 pub use clean::CleanError;
 pub use clean::normalise::NormaliseOptions;
 pub use clean::quality::{FilterOptions, LabelCapOptions, Perplexity};
+pub use error::{DataError, ProblemList};
+pub use golden::{GoldenFile, GoldenRow, read_golden};
+pub use input::{DataFile, Format, ReadFile, Reader, Row, Source, expand, read_file, read_files};
+pub use leak::{Leak, LeakFinder, LeakKind, LeakOptions, LeakPair, LeakedSet, Leaks, conflicts, leaks};
+pub use marked::{Piece, marked, pieces};
+pub use near::{Cluster, Clusters, Keep, NearFinder, NearOptions, Pair};
 pub use options::{
     BadRows, CleanOptions, Duplicates, LeakPolicy, NamesBy, OverLong, PrepareOptions, PrivacyMode, PrivacyOptions,
     PrivacyScope, TrainOn, Validation,

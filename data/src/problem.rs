@@ -100,9 +100,9 @@ pub enum ProblemKind {
     /// The same id for two different rows.
     #[error("the id `{id}` already stands at {first}, for another row")]
     DuplicateId { id: String, first: Origin },
-    /// A row that is held out stands among the training rows.
-    #[error("this row is held out, but equals the training row {train}")]
-    Leak { train: Origin },
+    /// What a held-out row asks is trained on.
+    #[error("this row is held out, and the training row {train} gives it away ({kind}, similarity {similarity:.2})")]
+    Leak { train: Origin, kind: &'static str, similarity: f64 },
     /// The template refused or failed.
     #[error("{0}")]
     Template(TemplateError),
@@ -135,6 +135,21 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// A short name for counts: `invalid-json`.
+    pub fn name(&self) -> String {
+        // The name of the variant, as `Debug` begins with it.
+        let shown = format!("{self:?}");
+        let variant: String = shown.chars().take_while(char::is_ascii_alphanumeric).collect();
+        let mut name = String::new();
+        for (index, letter) in variant.char_indices() {
+            if letter.is_ascii_uppercase() && index > 0 {
+                name.push('-');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
     /// What to do about it, where there is something to say.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -164,7 +179,7 @@ impl ProblemKind {
             Self::UnknownRole { role, .. } => return role_hint(role),
             Self::DuplicateId { .. } => "an id names one row: rename one of them, or leave `id` out",
             Self::Leak { .. } => {
-                "a model that has seen the exam passes it: remove the row on one of the two sides"
+                "a model that has seen the exam passes it: remove the row on one of the two sides, or say in `data.leaks.accept` how many such rows may stay"
             }
             Self::Template(error) => return error.hint(),
             Self::PromptNotKept { .. } => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// The roles a message may have. `tool` is the result of a call; `developer` is `system` to templates that do not know it.
@@ -36,7 +36,7 @@ impl fmt::Display for Origin {
 }
 
 /// How the content of a message was written: templates ask whether it is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Content {
     /// A text.
     #[default]
@@ -183,6 +183,21 @@ impl Record {
     /// The text of the last answer.
     pub fn answer(&self) -> Option<&str> {
         self.last_answer().map(|index| self.messages[index].content.as_str())
+    }
+
+    /// What the user says, turn by turn; all of a text.
+    pub fn users_text(&self) -> String {
+        self.joined(|message| message.role == "user" || message.role == TEXT_ROLE)
+    }
+
+    /// Every turn but those that say how to answer.
+    pub fn whole_text(&self) -> String {
+        self.joined(|message| !message.is_instruction())
+    }
+
+    fn joined(&self, wanted: impl Fn(&Message) -> bool) -> String {
+        let turns = self.messages.iter().filter(|message| wanted(message));
+        turns.map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n")
     }
 
     fn last_answer(&self) -> Option<usize> {

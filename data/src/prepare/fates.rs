@@ -7,13 +7,13 @@ use super::Tools;
 use super::intake::{Golden, Taken};
 use super::spool::{Entry, Spool};
 use crate::clean::duplicates::{ConflictFinder, DuplicateFinder, canonical_hash};
-use crate::clean::quality::{PerplexityCut, PerplexityOptions, nats_per_token};
+use crate::clean::quality::{LabelCap, LabelCapOptions, LabelReport, Labels, PerplexityCut, PerplexityOptions, nats_per_token};
 use crate::error::{DataError, ProblemList};
-use crate::leak::{LeakFinder, LeakOptions, LeakPair};
+use crate::leak::{LeakFinder, LeakKind, LeakOptions, Leaks};
 use crate::near::{Clusters, NearFinder, NearOptions};
 use crate::options::{Duplicates, PrepareOptions, Validation};
 use crate::problem::{ProblemKind, RowProblem};
-use crate::record::{Origin, Record};
+use crate::record::{Form, Origin, Record};
 use crate::report::{DuplicateReport, LeakReport, PairReport, Stage};
 use crate::spill::Scratch;
 use crate::split::place_of;
@@ -179,7 +179,7 @@ impl Deciding<'_> {
         let mut prompts = ConflictFinder::new(&self.scratch.part(4));
         self.each(|row, fate, _, record| {
             let finder = if fate == Fate::Train { &mut train } else { &mut validation };
-            if fate == Fate::Train && !record.is_text() {
+            if fate == Fate::Train && record.form() == Form::Conversation {
                 prompts.push(row, record.prompt_hash(), record.content_hash())?;
             }
             finder.push(row, record.content_hash(), canonical_hash(&record.messages))
@@ -280,65 +280,116 @@ impl Deciding<'_> {
         let mut finder = LeakFinder::new(options)?;
         let from_files = matches!(self.options.validation, Validation::Files(_));
         let (mut train, mut held_out): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        self.each(|row, fate, _, record| match fate {
-            Fate::Train => {
-                train.push(row as u32);
-                finder.train(&record.users_text(), record.content_hash())
+        self.each(|row, fate, _, record| {
+            let (content, conversation) = (record.users_text(), canonical_hash(&record.messages));
+            match fate {
+                Fate::Train => {
+                    train.push(row as u32);
+                    finder.train(&content, conversation)
+                }
+                _ if from_files => {
+                    held_out.push(row as u32);
+                    finder.held_out(VALIDATION, &content, conversation)
+                }
+                _ => Ok(()),
             }
-            _ if from_files => {
-                held_out.push(row as u32);
-                finder.held_out(VALIDATION, &record.users_text(), record.content_hash())
-            }
-            _ => Ok(()),
         })?;
-        let mut golden_places = Vec::new();
+        let mut places = Vec::new();
         let names = golden.names.clone();
         golden.spool.for_each(|_, entry| {
             let origin = Origin { file: names[entry.file].clone(), line: entry.line };
             let Some(body) = entry.body else { return Ok(()) };
             let record = body.record(entry.id, origin.clone());
-            golden_places.push(origin);
-            finder.held_out(GOLDEN, &record.users_text(), record.content_hash())
+            places.push(origin);
+            finder.held_out(GOLDEN, &record.users_text(), canonical_hash(&record.messages))
         })?;
-        let found = finder.finish()?;
-        self.report_leaks(found, &train, &held_out, &golden_places)
+        let leaks = finder.finish()?;
+        self.report_leaks(&leaks, &train, &held_out, &places)
     }
 
+    /// Enters the leaks into the report; an error if there are more than the options accept.
     fn report_leaks(
         &mut self,
-        found: Vec<LeakPair>,
+        leaks: &Leaks,
         train: &[u32],
         held_out: &[u32],
         golden: &[Origin],
     ) -> Result<(), DataError> {
-        let wanted = found.iter().flat_map(|pair| {
+        let mut listed = Vec::new();
+        let mut last = None;
+        for pair in leaks.pairs() {
+            let pair = pair?;
+            // Of each held-out row the plainest and nearest.
+            if last.replace((pair.set, pair.held_out_row)) != Some((pair.set, pair.held_out_row)) {
+                listed.push(pair);
+            }
+            if listed.len() == MOST_LISTED {
+                break;
+            }
+        }
+        let rows = listed.iter().flat_map(|pair| {
             let other = (pair.set == VALIDATION).then(|| held_out[pair.held_out_row] as usize);
             other.into_iter().chain([train[pair.train_row] as usize])
         });
-        let places = self.places(wanted.collect::<Vec<_>>())?;
-        let mut rows = std::collections::BTreeSet::new();
+        let places = self.places(rows.collect::<Vec<_>>())?;
         let mut problems = ProblemList::default();
-        let mut report = LeakReport { similarity: Some(self.options.leaks.similarity), ..self.fates.leaks.clone() };
-        for pair in found {
+        let report = &mut self.fates.leaks;
+        report.similarity = Some(self.options.leaks.similarity);
+        report.held_out_rows = leaks.leaked();
+        for set in leaks.sets() {
+            for (kind, rows) in LeakKind::ALL.iter().zip(set.by_kind).filter(|(_, rows)| *rows > 0) {
+                *report.kinds.entry(kind.name().to_owned()).or_default() += rows;
+            }
+        }
+        for pair in listed {
             let other = match pair.set {
                 VALIDATION => places.get(&(held_out[pair.held_out_row] as usize)),
                 _ => golden.get(pair.held_out_row),
             };
-            let (Some(row), Some(other)) = (places.get(&(train[pair.train_row] as usize)), other) else { continue };
-            *report.kinds.entry(pair.kind.name().to_owned()).or_default() += 1;
-            if report.pairs.len() < MOST_LISTED {
-                let kind = pair.kind.name().to_owned();
-                let (row, other) = (row.to_string(), other.to_string());
-                report.pairs.push(PairReport { row, other, kind, similarity: Some(pair.similarity) });
-            }
-            if rows.insert((pair.set, pair.held_out_row)) {
-                let kind = ProblemKind::Leak { train: row.clone(), kind: pair.kind.name(), similarity: pair.similarity };
-                problems.push(RowProblem { origin: other.clone(), kind });
-            }
+            let (Some(row), Some(other)) = (places.get(&(train[pair.train_row] as usize)), other) else {
+                continue;
+            };
+            let (kind, similarity) = (pair.kind.name(), pair.similarity);
+            report.pairs.push(PairReport {
+                row: row.to_string(),
+                other: other.to_string(),
+                kind: kind.to_owned(),
+                similarity: Some(similarity),
+            });
+            let kind = ProblemKind::Leak { train: row.clone(), kind, similarity };
+            problems.push(RowProblem { origin: other.clone(), kind });
         }
-        report.held_out_rows = rows.len();
-        self.fates.leaks = report;
-        if rows.len() > self.options.leaks.accept { problems.into_result(()) } else { Ok(()) }
+        if leaks.leaked() <= self.options.leaks.accept {
+            return Ok(());
+        }
+        problems.and_more(leaks.leaked());
+        problems.into_result(())
+    }
+
+    /// What the answers are as labels, and which rows of frequent ones go.
+    fn labels(&mut self) -> Result<(), DataError> {
+        let mut labels = Labels::new();
+        self.each(|_, fate, _, record| {
+            if fate == Fate::Train {
+                labels.push(&record);
+            }
+            Ok(())
+        })?;
+        let options = &self.options.labels;
+        if *options != LabelCapOptions::default() {
+            let mut cap = LabelCap::new(&labels, options)?;
+            let mut dropped: Vec<u32> = Vec::new();
+            self.each(|row, fate, _, record| {
+                if fate == Fate::Train && !cap.keep(&record) {
+                    dropped.push(row as u32);
+                }
+                Ok(())
+            })?;
+            dropped.iter().for_each(|row| self.fates.fates[*row as usize] = Fate::Dropped(Stage::Labels));
+        }
+        let report = labels.report(None);
+        self.fates.labels = report.classification.then_some(report);
+        Ok(())
     }
 }
 

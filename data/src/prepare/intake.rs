@@ -268,10 +268,10 @@ impl Intake<'_> {
         let reason = problem.kind.name();
         entry.dropped = Some(Dropped {
             stage: Stage::Read.name().to_owned(),
-            reason: reason.to_owned(),
+            reason: reason.clone(),
             detail: String::new(),
         });
-        self.taken.stages.drop_row(Stage::Read, reason);
+        self.taken.stages.drop_row(Stage::Read, &reason);
         if self.options.bad_rows == BadRows::Error {
             self.problems.push(problem);
         }

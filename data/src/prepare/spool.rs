@@ -65,8 +65,8 @@ impl Entry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Body {
     turns: Vec<Turn>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tools: Option<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Value>,
 }
 
 /// A message with all its fields apart.
@@ -74,7 +74,7 @@ pub(super) struct Body {
 struct Turn {
     role: String,
     content: String,
-    #[serde(default, skip_serializing_if = "Content::is_text")]
+    #[serde(default)]
     written: Content,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     extra: Map<String, Value>,

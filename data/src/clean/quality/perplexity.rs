@@ -12,6 +12,9 @@ pub trait Perplexity {
     /// # Errors
     /// The base cannot say, and why.
     fn nats_per_token(&self, rows: &[&Record]) -> Result<Vec<f64>, String>;
+
+    /// What decides its answers, for caches: the hashes of its weights.
+    fn identity(&self) -> &str;
 }
 
 /// The nats per token of rows, one finite number each.
@@ -109,6 +112,10 @@ mod tests {
                 4 => Ok(vec![]),
                 _ => Ok(rows.iter().map(words).collect()),
             }
+        }
+
+        fn identity(&self) -> &str {
+            "words"
         }
     }
 
