@@ -63,6 +63,13 @@ pub struct Prepared {
     pub files: Vec<(PathBuf, String)>,
 }
 
+impl Prepared {
+    /// Every file as it was when its rows were read, with BLAKE3 of its bytes in hex.
+    pub(crate) fn files_read(&self) -> Vec<(PathBuf, String)> {
+        self.report.files.iter().map(|file| (PathBuf::from(&file.path), file.blake3.clone())).collect()
+    }
+}
+
 /// What rows are prepared with, beside the options.
 #[derive(Clone, Copy)]
 pub struct Tools<'a> {

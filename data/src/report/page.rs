@@ -1,5 +1,6 @@
 //! The report as one HTML page: no script, no request, nothing beside the file itself.
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
@@ -53,8 +54,7 @@ pub(super) fn render(report: &DataReport) -> String {
 fn environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.add_filter("thousands", thousands);
     environment.add_filter("percent", |part: f64| format!("{:.1}%", 100.0 * part));
     environment.add_template(NAME, SOURCE)?;

@@ -60,7 +60,7 @@ pub struct SpillError {
 }
 
 impl SpillError {
-    fn new(folder: &Path, action: &'static str, source: io::Error) -> Self {
+    pub(crate) fn new(folder: &Path, action: &'static str, source: io::Error) -> Self {
         Self { folder: folder.to_owned(), action, source }
     }
 }
