@@ -32,8 +32,8 @@ pub(crate) struct Region {
 #[derive(Debug)]
 enum Prefix {
     None,
-    /// Digits, `0` mostly.
-    Plain(String),
+    /// Digits, `0` mostly, one of several.
+    Plain(Vec<String>),
     /// A pattern, what is put in its place (a carrier's code may come with it), and the digits it starts with as bits.
     Pattern(Regex, String, u16),
 }
@@ -41,12 +41,16 @@ enum Prefix {
 impl Region {
     fn new(metadata: &Metadata) -> Self {
         let pattern = metadata.national_prefix_for_parsing().and_then(|pattern| {
+            let is_plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            if pattern.as_str().split('|').all(is_plain) {
+                return Some(Prefix::Plain(pattern.as_str().split('|').map(str::to_owned).collect()));
+            }
             let pattern = format!("(?x)^(?:{})", pattern.as_str());
             let rule = metadata.national_prefix_transform_rule().unwrap_or_default();
             let firsts = first_digits(&automaton(&[&pattern])?);
             Some(Prefix::Pattern(Regex::new(&pattern).ok()?, rule.to_owned(), firsts))
         });
-        let plain = || metadata.national_prefix().map(|prefix| Prefix::Plain(prefix.to_owned()));
+        let plain = || metadata.national_prefix().map(|prefix| Prefix::Plain(vec![prefix.to_owned()]));
         Self {
             code: metadata.country_code().to_string(),
             numbers: automaton(&patterns(metadata)),
@@ -72,7 +76,10 @@ impl Region {
     pub(crate) fn has_with_prefix(&self, digits: &[u8]) -> bool {
         match &self.prefix {
             Prefix::None => false,
-            Prefix::Plain(prefix) => digits.strip_prefix(prefix.as_bytes()).is_some_and(|rest| self.has(rest)),
+            Prefix::Plain(prefixes) => {
+                let rest_behind = |prefix: &String| digits.strip_prefix(prefix.as_bytes());
+                prefixes.iter().filter_map(rest_behind).any(|rest| self.has(rest))
+            }
             Prefix::Pattern(_, _, firsts) if firsts >> (digits[0] - b'0') & 1 == 0 => false,
             Prefix::Pattern(pattern, rule, _) => {
                 let Ok(digits) = std::str::from_utf8(digits) else { return false };
