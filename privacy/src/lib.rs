@@ -10,11 +10,14 @@ mod form;
 mod generic;
 mod names;
 mod national;
+mod replace;
 mod scanner;
+mod secrets;
 
 pub use check::Check;
 pub use entity::{Entity, UnknownEntity};
 pub use finding::{Finding, code_points};
 pub use form::Form;
-pub use names::{NameFinder, NameFinderError};
+pub use names::{NameFinder, NameFinderError, Names};
+pub use replace::{Mode, Replacement, ReplacementError, Replacer, Scope, Scrubbed, Scrubber};
 pub use scanner::{DEFAULT_THRESHOLD, ScanError, ScanOptions, Scanner};

@@ -19,6 +19,7 @@ use crate::national;
 use crate::scanner::context::Phrases;
 use crate::scanner::forms::Forms;
 use crate::scanner::sink::Sink;
+use crate::secrets::Secrets;
 
 /// The threshold that is taken unless another is named. What has nothing for it but its form lies below, unless the form says
 /// enough; what stands in its context lies at or above.
@@ -107,6 +108,7 @@ pub struct Scanner {
     allow: HashSet<String>,
     forms: Option<Forms>,
     generic: Generic,
+    secrets: Option<Secrets>,
 }
 
 impl Scanner {
@@ -142,6 +144,7 @@ impl Scanner {
                 &options.phone_regions,
                 phrases(Entity::PhoneNumber),
             )?,
+            secrets: Secrets::ENTITIES.iter().any(|entity| entities.contains(entity)).then(Secrets::new),
             options: options.clone(),
         })
     }
@@ -172,10 +175,22 @@ impl Scanner {
     fn find(&self, text: &str) -> Vec<Finding> {
         let mut sink = Sink::new(text, &self.wanted);
         pass::run(&mut sink, &self.generic, self.forms.as_ref());
-        sink.findings
+        let mut findings = sink.findings;
+        if let Some(secrets) = &self.secrets {
+            let mut found = Vec::new();
+            secrets.find(text, &mut found);
+            findings.extend(found.into_iter().filter(|finding| self.wants(finding.entity)));
+        }
+        findings
     }
 
-    fn is_allowed(&self, text: &str, finding: &Finding) -> bool {
+    /// Whether findings of the entity are asked for.
+    pub(crate) fn wants(&self, entity: Entity) -> bool {
+        self.wanted.get(entity as usize).is_some_and(Option::is_some)
+    }
+
+    /// Whether the text of the finding is one that is never to be found.
+    pub(crate) fn is_allowed(&self, text: &str, finding: &Finding) -> bool {
         !self.allow.is_empty() && self.allow.contains(&text[finding.start..finding.end].to_lowercase())
     }
 }

@@ -36,8 +36,11 @@ fn exam_datafog() {
         let findings = scanner.scan(text);
         for (name, ours) in TYPES {
             let tally = tallies.entry(name).or_default();
-            let mut found: Vec<(usize, usize)> =
-                findings.iter().filter(|finding| ours.contains(&finding.entity)).map(|finding| code_points(text, finding)).collect();
+            let mut found: Vec<(usize, usize)> = findings
+                .iter()
+                .filter(|finding| ours.contains(&finding.entity))
+                .map(|finding| code_points(text, finding))
+                .collect();
             for expected in row["expected_entities"].as_array().expect("entities") {
                 if expected["type"].as_str() != Some(name) {
                     continue;
@@ -63,7 +66,8 @@ fn exam_datafog() {
     for (name, tally) in &tallies {
         println!("{name:<14} {:>7} {:>7} {:>8}", tally.found, tally.spans, tally.surplus);
     }
-    let (found, spans) = tallies.values().fold((0, 0), |(found, spans), tally| (found + tally.found, spans + tally.spans));
+    let (found, spans) =
+        tallies.values().fold((0, 0), |(found, spans), tally| (found + tally.found, spans + tally.spans));
     let share = super::percent(found, spans);
     println!("all: {found} of {spans} ({share:.1} %)");
     assert!(share >= REQUIRED, "{share:.1} % of the spans found, required {REQUIRED}");

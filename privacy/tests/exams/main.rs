@@ -17,7 +17,8 @@ fn rows(variable: &str, own: &str) -> Vec<Value> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let rows: Vec<Value> = lines
         .map(|(index, line)| {
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{}:{}: {error}", path.display(), index + 1))
+            serde_json::from_str(line)
+                .unwrap_or_else(|error| panic!("{}:{}: {error}", path.display(), index + 1))
         })
         .collect();
     assert!(!rows.is_empty(), "{}: no cases", path.display());

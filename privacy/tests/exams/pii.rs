@@ -116,7 +116,10 @@ fn exam_pii() {
 
 /// Names are left to `exam_names`: a `PERSON` is no form.
 fn show(tallies: &BTreeMap<Entity, Tally>) {
-    println!("{:<28} {:>7} {:>7} {:>7} {:>9} {:>12} {:>10}", "entity", "right", "cases", "%", "positive", "false/negat.", "at 0.4");
+    println!(
+        "{:<28} {:>7} {:>7} {:>7} {:>9} {:>12} {:>10}",
+        "entity", "right", "cases", "%", "positive", "false/negat.", "at 0.4"
+    );
     for (entity, tally) in tallies {
         println!(
             "{:<28} {:>7} {:>7} {:>7.1} {:>9} {:>12} {:>10}",
@@ -130,7 +133,12 @@ fn show(tallies: &BTreeMap<Entity, Tally>) {
         );
     }
     let sum = |of: fn(&Tally) -> usize| tallies.values().map(of).sum::<usize>();
-    println!("all: {} of {}; at the default threshold {}", sum(|t| t.right), sum(|t| t.cases), sum(|t| t.right_by_default));
+    println!(
+        "all: {} of {}; at the default threshold {}",
+        sum(|t| t.right),
+        sum(|t| t.cases),
+        sum(|t| t.right_by_default)
+    );
 }
 
 fn hold(tallies: &BTreeMap<Entity, Tally>) {
@@ -142,12 +150,16 @@ fn hold(tallies: &BTreeMap<Entity, Tally>) {
         let share = super::percent(tally.right, tally.cases);
         let of_positives = super::percent(tally.found, tally.positives);
         if share.min(of_positives) < least && !is_few_and_near {
-            wrong.push(format!("{entity}: {share:.1} % ({of_positives:.1} % of those with spans), required {least}"));
+            wrong.push(format!(
+                "{entity}: {share:.1} % ({of_positives:.1} % of those with spans), required {least}"
+            ));
         }
         let false_share = super::percent(tally.false_findings, tally.negatives);
         let is_false = tally.negatives > 0 && false_share > MOST_FALSE;
         if is_false && !(tally.negatives < FEW && tally.false_findings <= 1) {
-            wrong.push(format!("{entity}: false findings on {false_share:.1} % of negative cases, at most {MOST_FALSE}"));
+            wrong.push(format!(
+                "{entity}: false findings on {false_share:.1} % of negative cases, at most {MOST_FALSE}"
+            ));
         }
     }
     assert!(wrong.is_empty(), "below what is required:\n  {}", wrong.join("\n  "));
@@ -162,8 +174,11 @@ fn spans(value: &Value) -> Vec<(usize, usize)> {
 }
 
 fn of(entity: Entity, text: &str, findings: &[Finding]) -> Vec<(usize, usize)> {
-    let mut spans: Vec<(usize, usize)> =
-        findings.iter().filter(|finding| finding.entity == entity).map(|finding| code_points(text, finding)).collect();
+    let mut spans: Vec<(usize, usize)> = findings
+        .iter()
+        .filter(|finding| finding.entity == entity)
+        .map(|finding| code_points(text, finding))
+        .collect();
     spans.sort_unstable();
     spans
 }

@@ -6,8 +6,13 @@ use std::collections::BTreeMap;
 use rtune_privacy::{ScanOptions, Scanner, code_points};
 
 /// The least share of an entity's spans that is found, in percent.
-const REQUIRED: [(&str, f64); 5] =
-    [("EMAIL_ADDRESS", 97.0), ("IBAN_CODE", 97.0), ("CREDIT_CARD", 97.0), ("US_SSN", 97.0), ("PHONE_NUMBER", 85.0)];
+const REQUIRED: [(&str, f64); 5] = [
+    ("EMAIL_ADDRESS", 97.0),
+    ("IBAN_CODE", 97.0),
+    ("CREDIT_CARD", 97.0),
+    ("US_SSN", 97.0),
+    ("PHONE_NUMBER", 85.0),
+];
 
 /// An entity with fewer spans may miss one whatever its share.
 const FEW: usize = 20;
@@ -18,7 +23,8 @@ fn exam_synth() {
     let mut tallies: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for row in super::rows("RTUNE_EXAM_NAMES", "synth.jsonl") {
         let text = row["text"].as_str().expect("a text");
-        let findings: Vec<(usize, usize)> = scanner.scan(text).iter().map(|finding| code_points(text, finding)).collect();
+        let findings: Vec<(usize, usize)> =
+            scanner.scan(text).iter().map(|finding| code_points(text, finding)).collect();
         for span in row["spans"].as_array().expect("spans") {
             let place = |index: usize| span[index].as_u64().expect("a place") as usize;
             let (start, end) = (place(0), place(1));
@@ -29,7 +35,8 @@ fn exam_synth() {
             *spans += 1;
             *found += usize::from(is_found);
             if !is_found && REQUIRED.iter().any(|(required, _)| *required == name) {
-                let before: String = text.chars().skip(start.saturating_sub(24)).take(24.min(start)).collect();
+                let before: String =
+                    text.chars().skip(start.saturating_sub(24)).take(24.min(start)).collect();
                 let missed: String = text.chars().skip(start).take(end - start).collect();
                 println!("  {name}: {missed:?} behind {before:?}");
             }
