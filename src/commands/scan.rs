@@ -22,7 +22,8 @@ const LONGEST_LINE_BYTES: usize = 64 << 20;
 pub(crate) fn run(args: &ScanArgs) -> anyhow::Result<u8> {
     let scrubber = scrubber(args)?;
     let mut scan = Scan { args, scrubber, counts: BTreeMap::new(), texts: 0 };
-    let is_rows = args.file.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson");
+    let is_rows =
+        args.file.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson");
     if args.file == Path::new("-") {
         scan.text(&mut std::io::stdin().lock())?;
     } else {
@@ -39,7 +40,10 @@ fn scrubber(args: &ScanArgs) -> anyhow::Result<Scrubber> {
     let entities = if args.entities.contains(&Entities::All) {
         Entity::ALL.to_vec()
     } else {
-        args.entities.iter().filter_map(|entity| if let Entities::One(one) = entity { Some(*one) } else { None }).collect()
+        args.entities
+            .iter()
+            .filter_map(|entity| if let Entities::One(one) = entity { Some(*one) } else { None })
+            .collect()
     };
     let options = ScanOptions {
         entities,
@@ -88,7 +92,8 @@ impl Scan<'_> {
             }
             let row: Value = serde_json::from_str(&line).map_err(|error| {
                 let place = format!("{}:{number}:{}", self.args.file.display(), error.column());
-                BadInput::new(format!("{place}: invalid JSON")).with_hint("a .jsonl file has one JSON value a line")
+                BadInput::new(format!("{place}: invalid JSON"))
+                    .with_hint("a .jsonl file has one JSON value a line")
             })?;
             let mut strings = Vec::new();
             collect(&row, &mut String::new(), &mut strings);
@@ -153,7 +158,8 @@ impl Scan<'_> {
             Ok(line) => Ok(Some(line).filter(|line| !line.is_empty())),
             Err(error) => {
                 let column = error.utf8_error().valid_up_to() + 1;
-                let problem = format!("{}:{column}: invalid UTF-8: the byte here starts no character", place());
+                let problem =
+                    format!("{}:{column}: invalid UTF-8: the byte here starts no character", place());
                 Err(BadInput::new(problem).with_hint("convert the file to UTF-8").into())
             }
         }
@@ -183,11 +189,15 @@ impl Scan<'_> {
         }
         let field = field.map(|field| format!(" {field}")).unwrap_or_default();
         let shown = if self.args.show { format!("  {}", span.escape_debug()) } else { String::new() };
-        say(&format!("{line}{field} {start}..{end}  {}  {score:.2}  {}{shown}", finding.entity, finding.rule));
+        say(&format!(
+            "{line}{field} {start}..{end}  {}  {score:.2}  {}{shown}",
+            finding.entity, finding.rule
+        ));
     }
 
     fn summarise(&self) {
-        let kinds: Vec<String> = self.counts.iter().map(|(entity, count)| format!("{entity} {count}")).collect();
+        let kinds: Vec<String> =
+            self.counts.iter().map(|(entity, count)| format!("{entity} {count}")).collect();
         let total: usize = self.counts.values().sum();
         let unit = if total == 1 { "finding" } else { "findings" };
         let list = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };

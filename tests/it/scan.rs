@@ -21,7 +21,11 @@ fn rows_are_scanned_string_by_string() {
         ran.stdout.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
     let card = found.iter().find(|one| one["entity"] == "CREDIT_CARD").expect("the card");
     assert_eq!((&card["line"], &card["field"]), (&3.into(), &"/messages/0/content".into()), "{card}");
-    assert_eq!((&card["start"], &card["end"], &card["score"]), (&20.into(), &39.into(), &1.0.into()), "{card}");
+    assert_eq!(
+        (&card["start"], &card["end"], &card["score"]),
+        (&20.into(), &39.into(), &1.0.into()),
+        "{card}"
+    );
     assert!(found.iter().any(|one| one["entity"] == "EMAIL_ADDRESS"));
     assert!(!ran.stdout.contains("4242") && !ran.stdout.contains("anna"), "{}", ran.stdout);
     assert_eq!(place.read("rows.jsonl"), before);
@@ -34,7 +38,10 @@ fn rows_are_scanned_string_by_string() {
 #[test]
 fn texts_are_scanned_from_files_and_standard_input() {
     let place = Workplace::new();
-    let text = format!("ä first line\nIBAN GB33BUKB20201555555555\nwrite to a.b@firma.de {}\n", "x ".repeat(600_000));
+    let text = format!(
+        "ä first line\nIBAN GB33BUKB20201555555555\nwrite to a.b@firma.de {}\n",
+        "x ".repeat(600_000)
+    );
     place.write("note.txt", format!("{text}call +49 30 901820\n"));
     let ran = place.rtune(&["scan", "note.txt", "--names", "off"]);
     ran.succeeds();
@@ -46,7 +53,8 @@ fn texts_are_scanned_from_files_and_standard_input() {
     assert!(lines[3].starts_with("3 findings in 4 texts: "), "{}", lines[3]);
 
     let mut command = place.command(&["scan", "-", "--json", "--threshold", "0.95"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
     child.stdin.take().expect("a pipe").write_all(CARD.as_bytes()).expect("written");
     let ran = Ran::of(child.wait_with_output().expect("ended"));
     ran.succeeds();

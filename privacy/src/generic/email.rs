@@ -30,7 +30,8 @@ pub(crate) fn find(sink: &mut Sink<'_>, at: usize) {
 /// without spaces.
 fn end_before_text(text: &str, from: usize, end: usize) -> Option<usize> {
     let name = &text[from..end];
-    let next_script = if name.starts_with(|c: char| c.is_ascii()) { name.find(text::has_no_spaces) } else { None };
+    let next_script =
+        if name.starts_with(|c: char| c.is_ascii()) { name.find(text::has_no_spaces) } else { None };
     let next_sentence = || {
         let dot = name.rfind('.')?;
         name[dot + 1..].starts_with(char::is_uppercase).then_some(dot)
@@ -45,7 +46,10 @@ fn start_of_local(text: &str, at: usize) -> Option<usize> {
     let is_ascii = text[..at].ends_with(|c: char| c.is_ascii());
     for (offset, c) in text[..at].char_indices().rev() {
         // A script without spaces may stand directly before an address, or be the address's.
-        if is_ascii && text::has_no_spaces(c) || !(c.is_alphanumeric() || matches!(c, '.' | '_' | '%' | '+' | '-' | '\'')) || at - offset > LONGEST_LOCAL_BYTES {
+        if is_ascii && text::has_no_spaces(c)
+            || !(c.is_alphanumeric() || matches!(c, '.' | '_' | '%' | '+' | '-' | '\''))
+            || at - offset > LONGEST_LOCAL_BYTES
+        {
             break;
         }
         start = offset;
@@ -54,6 +58,7 @@ fn start_of_local(text: &str, at: usize) -> Option<usize> {
     let start = at - local.len();
     let is_name = !local.is_empty() && !local.ends_with('.') && !local.contains("..");
     // A password in an address of the web stands before an `@` too: `https://user:secret@host.org`.
-    let is_in_url = text[..start].ends_with(':') && text[..start].rsplit(char::is_whitespace).next()?.contains("://");
+    let is_in_url =
+        text[..start].ends_with(':') && text[..start].rsplit(char::is_whitespace).next()?.contains("://");
     (is_name && !is_in_url).then_some(start)
 }

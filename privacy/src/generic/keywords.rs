@@ -31,7 +31,8 @@ pub(crate) enum Keyword {
 }
 
 use Keyword::{
-    Address, Password, Postal, StreetBefore, StreetBehind, StreetBehindShort, StreetEnding, StreetEndingWeak, Unit, User,
+    Address, Password, Postal, StreetBefore, StreetBehind, StreetBehindShort, StreetEnding, StreetEndingWeak,
+    Unit, User,
 };
 
 /// Whole words, in lower case, by what they announce.
@@ -39,8 +40,28 @@ const WORDS: [(Keyword, &[&str]); 8] = [
     (
         StreetBehind,
         &[
-            "street", "avenue", "boulevard", "lane", "drive", "road", "court", "terrace", "crescent", "highway", "parkway",
-            "square", "circle", "gardens", "turnpike", "place", "trail", "alley", "mews", "grove", "close", "utca",
+            "street",
+            "avenue",
+            "boulevard",
+            "lane",
+            "drive",
+            "road",
+            "court",
+            "terrace",
+            "crescent",
+            "highway",
+            "parkway",
+            "square",
+            "circle",
+            "gardens",
+            "turnpike",
+            "place",
+            "trail",
+            "alley",
+            "mews",
+            "grove",
+            "close",
+            "utca",
         ],
     ),
     (
@@ -50,9 +71,9 @@ const WORDS: [(Keyword, &[&str]); 8] = [
     (
         StreetBefore,
         &[
-            "rua", "calle", "via", "rue", "avenida", "av", "plaza", "piazza", "corso", "viale", "largo", "praça", "travessa",
-            "estrada", "ulica", "ul", "chemin", "impasse", "allée", "quai", "carrer", "paseo", "camino", "passeig", "vicolo",
-            "strada", "jalan", "jl", "rúa",
+            "rua", "calle", "via", "rue", "avenida", "av", "plaza", "piazza", "corso", "viale", "largo",
+            "praça", "travessa", "estrada", "ulica", "ul", "chemin", "impasse", "allée", "quai", "carrer",
+            "paseo", "camino", "passeig", "vicolo", "strada", "jalan", "jl", "rúa",
         ],
     ),
     (Unit, &["box", "postfach", "apartado", "apt", "suite", "unit"]),
@@ -67,8 +88,8 @@ const ENDINGS: [(Keyword, &[&str]); 6] = [
     (
         StreetEnding,
         &[
-            "straße", "strasse", "str", "gasse", "platz", "allee", "straat", "laan", "plein", "gracht", "gatan", "vägen", "gränd",
-            "veien", "vegen", "gaten", "stræde", "katu", "kuja", "polku",
+            "straße", "strasse", "str", "gasse", "platz", "allee", "straat", "laan", "plein", "gracht",
+            "gatan", "vägen", "gränd", "veien", "vegen", "gaten", "stræde", "katu", "kuja", "polku",
         ],
     ),
     (StreetEndingWeak, &["weg", "tie", "vej", "gade", "gata", "gate", "vei", "damm", "ufer", "dijk", "kade"]),
@@ -149,7 +170,8 @@ impl Keywords {
         let lower = &mut lower[..end - start];
         lower.copy_from_slice(&bytes[start..end]);
         lower.make_ascii_lowercase();
-        let ending = || self.endings.iter().find(|(ending, _)| lower.ends_with(ending)).map(|(_, keyword)| *keyword);
+        let ending =
+            || self.endings.iter().find(|(ending, _)| lower.ends_with(ending)).map(|(_, keyword)| *keyword);
         let keyword = self.words.get(&*lower).copied().or_else(ending)?;
         let found = Found { keyword, start, end };
         found.stands_right(bytes, lower).then_some(found)
@@ -161,7 +183,8 @@ impl Found {
     fn stands_right(&self, bytes: &[u8], lower: &[u8]) -> bool {
         let before = &bytes[..self.start];
         let behind = &bytes[self.end..];
-        let is_before = |words: &[&str]| words.iter().any(|word| ends_with_ignoring_case(before, word.as_bytes()));
+        let is_before =
+            |words: &[&str]| words.iter().any(|word| ends_with_ignoring_case(before, word.as_bytes()));
         let is_behind = |marks: &[u8]| behind.first().is_some_and(|byte| marks.contains(byte));
         match (self.keyword, lower) {
             (StreetBehind | StreetBehindShort, _) => before.last() == Some(&b' '),
@@ -205,7 +228,8 @@ mod tests {
     fn at(text: &str) -> Option<Keyword> {
         let keywords = Keywords::new(|_| true).expect("keywords");
         let start = text.find('>').map_or(0, |at| at + 1);
-        let length = text[start..].find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len() - start);
+        let length =
+            text[start..].find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len() - start);
         keywords.at(text.as_bytes(), start, start + length).map(|found| found.keyword)
     }
 

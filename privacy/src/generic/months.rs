@@ -2,18 +2,121 @@
 
 /// Names and short forms in lower case, in order.
 const NAMES: [&str; 115] = [
-    "abr", "abril", "ago", "agosto", "août", "apr", "april", "aprile", "aug", "august", "augusti",
-    "augustus", "avr", "avril", "czerwca", "dec", "december", "dezember", "dezembro", "dic", "dicembre",
-    "diciembre", "déc", "décembre", "ene", "enero", "feb", "febbraio", "febr", "febrero", "februar",
-    "februari", "february", "fevereiro", "févr", "février", "gen", "gennaio", "giu", "giugno", "grudnia",
-    "jan", "janeiro", "januar", "januari", "january", "janv", "janvier", "juil", "juillet", "juin", "jul",
-    "julho", "juli", "julio", "july", "jun", "june", "junho", "juni", "junio", "jänner", "kwietnia",
-    "lipca", "listopada", "lug", "luglio", "lutego", "maart", "mag", "maggio", "mai", "maio", "maj",
-    "maja", "mar", "marca", "march", "mars", "marts", "marzo", "março", "may", "mayo", "mei", "mär",
-    "märz", "nov", "november", "novembre", "novembro", "noviembre", "oct", "october", "octobre",
-    "octubre", "okt", "oktober", "ott", "ottobre", "out", "outubro", "października", "sep", "sept",
-    "september", "septembre", "septiembre", "set", "setembro", "settembre", "sierpnia", "styczeń",
-    "stycznia", "września",
+    "abr",
+    "abril",
+    "ago",
+    "agosto",
+    "août",
+    "apr",
+    "april",
+    "aprile",
+    "aug",
+    "august",
+    "augusti",
+    "augustus",
+    "avr",
+    "avril",
+    "czerwca",
+    "dec",
+    "december",
+    "dezember",
+    "dezembro",
+    "dic",
+    "dicembre",
+    "diciembre",
+    "déc",
+    "décembre",
+    "ene",
+    "enero",
+    "feb",
+    "febbraio",
+    "febr",
+    "febrero",
+    "februar",
+    "februari",
+    "february",
+    "fevereiro",
+    "févr",
+    "février",
+    "gen",
+    "gennaio",
+    "giu",
+    "giugno",
+    "grudnia",
+    "jan",
+    "janeiro",
+    "januar",
+    "januari",
+    "january",
+    "janv",
+    "janvier",
+    "juil",
+    "juillet",
+    "juin",
+    "jul",
+    "julho",
+    "juli",
+    "julio",
+    "july",
+    "jun",
+    "june",
+    "junho",
+    "juni",
+    "junio",
+    "jänner",
+    "kwietnia",
+    "lipca",
+    "listopada",
+    "lug",
+    "luglio",
+    "lutego",
+    "maart",
+    "mag",
+    "maggio",
+    "mai",
+    "maio",
+    "maj",
+    "maja",
+    "mar",
+    "marca",
+    "march",
+    "mars",
+    "marts",
+    "marzo",
+    "março",
+    "may",
+    "mayo",
+    "mei",
+    "mär",
+    "märz",
+    "nov",
+    "november",
+    "novembre",
+    "novembro",
+    "noviembre",
+    "oct",
+    "october",
+    "octobre",
+    "octubre",
+    "okt",
+    "oktober",
+    "ott",
+    "ottobre",
+    "out",
+    "outubro",
+    "października",
+    "sep",
+    "sept",
+    "september",
+    "septembre",
+    "septiembre",
+    "set",
+    "setembro",
+    "settembre",
+    "sierpnia",
+    "styczeń",
+    "stycznia",
+    "września",
 ];
 
 /// The longest of them, in bytes.
@@ -36,7 +139,11 @@ const SECOND_LETTERS: [u32; 26] = {
 fn can_start(first: u8, second: u8) -> bool {
     let letter = |byte: u8| usize::from((byte | 0x20).wrapping_sub(b'a'));
     let seconds = SECOND_LETTERS.get(letter(first)).copied().unwrap_or_default();
-    if second.is_ascii() { letter(second) < 26 && seconds >> letter(second) & 1 == 1 } else { seconds == u32::MAX }
+    if second.is_ascii() {
+        letter(second) < 26 && seconds >> letter(second) & 1 == 1
+    } else {
+        seconds == u32::MAX
+    }
 }
 
 /// The end of the month's name that starts at byte `at` of `text`, a character boundary.
@@ -46,7 +153,11 @@ pub(crate) fn end_at(text: &str, at: usize) -> Option<usize> {
         return None;
     }
     // Letters outside ASCII count as their bytes: no name has other characters outside ASCII.
-    let length = rest.iter().take(LONGEST_BYTES + 1).take_while(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80).count();
+    let length = rest
+        .iter()
+        .take(LONGEST_BYTES + 1)
+        .take_while(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80)
+        .count();
     if !(3..=LONGEST_BYTES).contains(&length) {
         return None;
     }

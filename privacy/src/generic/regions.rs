@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use phonenumber::Metadata;
 use phonenumber::metadata::DATABASE;
 use regex::Regex;
-use regex_automata::dfa::{Automaton, dense, StartKind};
+use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::util::{start, syntax};
 use regex_automata::{Anchored, MatchKind};
 
@@ -60,16 +60,7 @@ impl Region {
 
     /// Whether `digits`, without calling code and prefix, is a number of this region.
     pub(crate) fn has(&self, digits: &[u8]) -> bool {
-        let Some(numbers) = &self.numbers else { return false };
-        let config = start::Config::new().anchored(Anchored::Yes);
-        let Ok(mut state) = numbers.start_state(&config) else { return false };
-        for digit in digits {
-            state = numbers.next_state(state, *digit);
-            if numbers.is_dead_state(state) {
-                return false;
-            }
-        }
-        numbers.is_match_state(numbers.next_eoi_state(state))
+        self.numbers.as_ref().is_some_and(|numbers| accepts(numbers, digits))
     }
 
     /// Whether `digits` is a number as it is dialled within the country, prefix included.
@@ -85,7 +76,8 @@ impl Region {
                 let Ok(digits) = std::str::from_utf8(digits) else { return false };
                 let replaced = pattern.replace(digits, rule.as_str());
                 let is_stripped = replaced.len() < digits.len() && self.has(replaced.as_bytes());
-                is_stripped || pattern.find(digits).is_some_and(|found| self.has(digits[found.end()..].as_bytes()))
+                is_stripped
+                    || pattern.find(digits).is_some_and(|found| self.has(digits[found.end()..].as_bytes()))
             }
         }
     }
@@ -125,6 +117,19 @@ fn automaton(patterns: &[impl AsRef<str>]) -> Option<dense::DFA<Vec<u32>>> {
     dense::Builder::new().configure(config).syntax(syntax).build_many(patterns).ok()
 }
 
+/// Whether `automaton` matches all of `digits`.
+fn accepts(automaton: &dense::DFA<Vec<u32>>, digits: &[u8]) -> bool {
+    let config = start::Config::new().anchored(Anchored::Yes);
+    let Ok(mut state) = automaton.start_state(&config) else { return false };
+    for digit in digits {
+        state = automaton.next_state(state, *digit);
+        if automaton.is_dead_state(state) {
+            return false;
+        }
+    }
+    automaton.is_match_state(automaton.next_eoi_state(state))
+}
+
 /// The digits that a match of `automaton` can start with, as bits.
 fn first_digits(automaton: &dense::DFA<Vec<u32>>) -> u16 {
     let Ok(start) = automaton.start_state(&start::Config::new().anchored(Anchored::Yes)) else { return 0 };
@@ -149,14 +154,31 @@ pub(crate) fn by_id(id: &str) -> Option<Arc<Region>> {
     Some(Arc::clone(place.get_or_init(|| Arc::new(Region::new(metadata)))))
 }
 
+/// The regions whose numbers are known without a calling code, unless the user names more.
+pub(crate) const USUAL: [&str; 8] = ["US", "GB", "DE", "FR", "IL", "IN", "CA", "BR"];
+
+/// One automaton for all of [`USUAL`].
+static USUAL_NUMBERS: LazyLock<Option<dense::DFA<Vec<u32>>>> = LazyLock::new(|| {
+    let known = USUAL.iter().filter_map(|id| DATABASE.by_id(*id));
+    automaton(&known.flat_map(patterns).collect::<Vec<String>>())
+});
+
+/// Whether `digits`, without calling code and prefix, is a number of one of [`USUAL`].
+pub(crate) fn is_usual(digits: &[u8]) -> bool {
+    USUAL_NUMBERS.as_ref().is_some_and(|numbers| accepts(numbers, digits))
+}
+
 /// Whether `digits`, calling code first, is a number of any region.
 pub(crate) fn is_international(digits: &[u8]) -> bool {
-    let code_of = |length: usize| digits.get(..length).and_then(|code| std::str::from_utf8(code).ok()?.parse::<u16>().ok());
+    let code_of = |length: usize| {
+        digits.get(..length).and_then(|code| std::str::from_utf8(code).ok()?.parse::<u16>().ok())
+    };
     (1..=LONGEST_CODE).any(|length| {
         let Some(code) = code_of(length).filter(|_| digits[0] != b'0') else { return false };
         let ids = DATABASE.region(&code).unwrap_or_default();
         // `+44 (0)20 7946 0958`: the prefix of calls within the country is written, too.
-        let has = |region: Arc<Region>| region.has(&digits[length..]) || region.has_with_prefix(&digits[length..]);
+        let has =
+            |region: Arc<Region>| region.has(&digits[length..]) || region.has_with_prefix(&digits[length..]);
         ids.into_iter().any(|id| by_id(id).is_some_and(has))
     })
 }
@@ -167,18 +189,37 @@ mod tests {
 
     #[test]
     fn verdicts_are_those_of_the_crate() {
-        let numbers = ["4155550132", "2079460958", "5551234567", "3012345678", "11984565666", "97625400", "0", "123456789012"];
+        let numbers = [
+            "4155550132",
+            "2079460958",
+            "5551234567",
+            "3012345678",
+            "11984565666",
+            "97625400",
+            "0",
+            "123456789012",
+        ];
         for id in ["US", "GB", "DE", "FR", "IL", "IN", "BR"] {
             let region = by_id(id).expect("a region");
             for number in numbers {
                 let country = id.parse().expect("a country");
                 let theirs = phonenumber::parse(Some(country), format!("+{}{number}", region.code));
-                let theirs = theirs.is_ok_and(|theirs| phonenumber::is_valid(&theirs) && theirs.country().id() == Some(country));
+                let theirs = theirs.is_ok_and(|theirs| {
+                    phonenumber::is_valid(&theirs) && theirs.country().id() == Some(country)
+                });
                 let ours = region.has(number.as_bytes()) || region.has_with_prefix(number.as_bytes());
                 assert!(!theirs || ours, "{id} {number}: theirs {theirs}, ours {ours}");
             }
         }
-        assert!(is_international(b"14155550132") && is_international(b"914155550132") && !is_international(b"15551234567"));
+        assert!(
+            is_international(b"14155550132")
+                && is_international(b"914155550132")
+                && !is_international(b"15551234567")
+        );
         assert!(by_id("XX").is_none());
+        for number in numbers {
+            let by_one = USUAL.iter().filter_map(|id| by_id(id)).any(|region| region.has(number.as_bytes()));
+            assert_eq!(is_usual(number.as_bytes()), by_one, "{number}");
+        }
     }
 }
