@@ -21,10 +21,18 @@ pub(crate) fn raised(score: f32) -> f32 {
     (score + RAISE).clamp(LEAST_RAISED, 1.0)
 }
 
-/// Phrases, each as its words in lower case.
+/// A word of a phrase, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Meant {
+    word: Vec<u8>,
+    /// Whether it is of a script without spaces, and may stand in the middle of a longer run.
+    is_within: bool,
+}
+
+/// Phrases, each as its words.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Phrases {
-    phrases: Vec<Vec<String>>,
+    phrases: Vec<Vec<Meant>>,
     /// The first bits of all phrases, and that of each: most places are done with after a look at these.
     firsts: u64,
     first_of_each: Vec<u64>,
@@ -34,17 +42,21 @@ pub(crate) struct Phrases {
 impl Phrases {
     /// Of phrases as people write them.
     pub(crate) fn new<'t>(phrases: impl IntoIterator<Item = &'t str>) -> Self {
-        let words = |phrase: &str| -> Vec<String> {
-            let parts = phrase.split(|c: char| !c.is_alphanumeric());
-            parts.filter(|part| !part.is_empty()).map(str::to_lowercase).collect()
+        let meant = |word: &str| {
+            let word = word.to_lowercase();
+            Meant { is_within: word.chars().any(text::has_no_spaces), word: word.into_bytes() }
         };
-        let mut phrases: Vec<Vec<String>> = phrases.into_iter().map(words).collect();
+        let words = |phrase: &str| -> Vec<Meant> {
+            let parts = phrase.split(|c: char| !c.is_alphanumeric());
+            parts.filter(|part| !part.is_empty()).map(meant).collect()
+        };
+        let mut phrases: Vec<Vec<Meant>> = phrases.into_iter().map(words).collect();
         phrases.retain(|phrase| !phrase.is_empty());
         phrases.sort();
         phrases.dedup();
-        let first_of_each: Vec<u64> = phrases.iter().map(|phrase| first_bit(&phrase[0])).collect();
+        let first_of_each: Vec<u64> = phrases.iter().map(|phrase| first_bit(&phrase[0].word)).collect();
         let firsts = first_of_each.iter().fold(0, |all, first| all | first);
-        let has_wide = phrases.iter().any(|phrase| phrase[0].chars().any(text::has_no_spaces));
+        let has_wide = phrases.iter().any(|phrase| phrase[0].is_within);
         Self { phrases, firsts, first_of_each, has_wide }
     }
 
@@ -57,7 +69,7 @@ impl Phrases {
 #[derive(Debug, Default)]
 pub(crate) struct WordsBefore {
     place: Option<usize>,
-    lower: String,
+    lower: Vec<u8>,
     ends: Vec<(usize, usize)>,
     /// The first bits of all words.
     firsts: u64,
@@ -79,7 +91,8 @@ impl WordsBefore {
             return false;
         }
         let each = phrases.phrases.iter().zip(&phrases.first_of_each);
-        each.filter(|(_, first)| looks_within || self.firsts & **first != 0).any(|(phrase, _)| self.holds(phrase))
+        each.filter(|(_, first)| looks_within || self.firsts & **first != 0)
+            .any(|(phrase, _)| self.holds(phrase))
     }
 
     /// Reads the words backwards from `at`, the nearest first.
@@ -116,23 +129,27 @@ impl WordsBefore {
     /// Notes a word, or the words of which punctuation outside ASCII makes a run.
     fn push(&mut self, run: &str, is_wide: bool) {
         if !is_wide {
-            self.note(|lower| lower.extend(run.bytes().map(|byte| char::from(byte.to_ascii_lowercase()))));
+            let start = self.lower.len();
+            self.lower.extend_from_slice(run.as_bytes());
+            self.lower[start..].make_ascii_lowercase();
+            self.note(start);
             return;
         }
         self.has_wide = true;
         for word in run.rsplit(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-            self.note(|lower| lower.extend(word.chars().flat_map(char::to_lowercase)));
+            let start = self.lower.len();
+            self.lower.extend_from_slice(word.to_lowercase().as_bytes());
+            self.note(start);
         }
     }
 
-    fn note(&mut self, write: impl FnOnce(&mut String)) {
-        let start = self.lower.len();
-        write(&mut self.lower);
+    /// The word that was written from `start` on.
+    fn note(&mut self, start: usize) {
         self.ends.push((start, self.lower.len()));
         self.firsts |= first_bit(&self.lower[start..]);
     }
 
-    fn holds(&self, phrase: &[String]) -> bool {
+    fn holds(&self, phrase: &[Meant]) -> bool {
         let fits = |words: &[(usize, usize)]| {
             words.iter().zip(phrase).all(|(&(start, end), meant)| is_meant(&self.lower[start..end], meant))
         };
@@ -141,10 +158,9 @@ impl WordsBefore {
 }
 
 /// A bit that stands for how a word that is not empty starts: by its first two bytes, mixed.
-fn first_bit(word: &str) -> u64 {
-    let bytes = word.as_bytes();
-    let second = bytes.get(1).copied().unwrap_or_default();
-    1 << ((u32::from(bytes[0]) * 7 + u32::from(second) * 31) & 63)
+fn first_bit(word: &[u8]) -> u64 {
+    let second = word.get(1).copied().unwrap_or_default();
+    1 << ((u32::from(word[0]) * 7 + u32::from(second) * 31) & 63)
 }
 
 /// Whether a byte stands between words.
@@ -153,11 +169,11 @@ fn is_gap(byte: u8) -> bool {
 }
 
 /// Whether `word` is the context word `meant`, or a form of it.
-fn is_meant(word: &str, meant: &str) -> bool {
-    match word.strip_prefix(meant) {
-        Some("" | "s" | "es") => true,
-        Some(_) if meant.len() >= LEAST_STEM_BYTES => true,
-        _ => meant.chars().any(text::has_no_spaces) && word.contains(meant),
+fn is_meant(word: &[u8], meant: &Meant) -> bool {
+    match word.strip_prefix(meant.word.as_slice()) {
+        Some(b"" | b"s" | b"es") => true,
+        Some(_) if meant.word.len() >= LEAST_STEM_BYTES => true,
+        _ => meant.is_within && word.windows(meant.word.len()).any(|part| part == meant.word),
     }
 }
 

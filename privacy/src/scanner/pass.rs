@@ -23,7 +23,6 @@ pub(crate) fn run(sink: &mut Sink<'_>, generic: &Generic, forms: Option<&Forms>)
         }
         at += 1;
     }
-    generic.by_keywords(sink);
 }
 
 struct Pass<'f> {
@@ -45,6 +44,8 @@ impl Pass<'_> {
         let is_number = bytes[start].is_ascii_digit();
         if is_number {
             generic.at_number(sink, start, end);
+        } else if let Some(found) = generic.announced(bytes, start, end) {
+            generic.at_keyword(sink, found);
         }
         let follows = bytes.get(end).copied();
         if seen & class::DIGIT != 0 || matches!(follows, Some(b':' | b'-' | b'.')) {
