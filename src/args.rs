@@ -1,5 +1,6 @@
 //! The command line: flags say where, the configuration says how.
 
+pub(crate) mod scan;
 pub(crate) mod talk;
 pub(crate) mod tools;
 
@@ -38,6 +39,8 @@ pub(crate) enum Verb {
     Eval(talk::EvalArgs),
     /// Score answers against references: exact match, chrF, BLEU
     Score(tools::ScoreArgs),
+    /// Show where personal data stands in a file; changes nothing
+    Scan(scan::ScanArgs),
     /// Write a configuration and golden rows for data of your own
     Init(tools::InitArgs),
     /// Explain the configuration's keys, or one of them

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Verb::Chat(args) => commands::chat::run(args),
         Verb::Eval(args) => commands::eval::run(args),
         Verb::Score(args) => commands::score::run(args),
+        Verb::Scan(args) => commands::scan::run(args),
         Verb::Init(args) => commands::init::run(args),
         Verb::Keys(args) => commands::keys::run(args),
         Verb::Doctor(args) => commands::doctor::run(args),

@@ -14,6 +14,7 @@ mod next;
 mod opened;
 pub(crate) mod pull;
 mod released;
+pub(crate) mod scan;
 pub(crate) mod score;
 pub(crate) mod train;
 pub(crate) mod verify;

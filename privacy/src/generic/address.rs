@@ -111,16 +111,21 @@ fn before(sink: &mut Sink<'_>, found: Found) {
 /// `Hauptstraße 5`, `Puruntie 82`, with a capital and a house's number.
 fn ending(sink: &mut Sink<'_>, found: Found, score: f32) {
     let text = sink.text;
-    let start = text[..found.start].rfind(|c: char| !(c.is_alphanumeric() || c == '-')).map_or(0, |at| {
-        at + text[at..].chars().next().map_or(0, char::len_utf8)
-    });
+    let part = text[..found.start].chars().rev().take_while(|c| c.is_alphanumeric() || *c == '-').map(char::len_utf8);
+    let start = found.start - part.sum::<usize>();
     let is_capital = text[start..].starts_with(char::is_uppercase);
-    let Some(end) = house_at(text, found.end).filter(|_| is_capital) else { return };
+    let dot = usize::from(text.as_bytes().get(found.end) == Some(&b'.'));
+    let Some(end) = house_at(text, found.end + dot).filter(|_| is_capital) else { return };
     let start = match word_before(text, start) {
-        Some(word) if found.start == start && text[word..].starts_with(char::is_uppercase) => word,
+        Some(word) if is_whole_word(text, found) && text[word..].starts_with(char::is_uppercase) => word,
         _ => start,
     };
     sink.add(start, with_part(text, end), Entity::StreetAddress, score, "street");
+}
+
+/// `Lange Straße 5`, whose ending is a word.
+fn is_whole_word(text: &str, found: Found) -> bool {
+    found.end - found.start <= "strasse".len() && text[found.start..].starts_with(['S', 'P', 'A', 'G', 'W'])
 }
 
 /// `P.O. Box 7`, `Apt. 595`, `Suite 501`.
@@ -128,10 +133,14 @@ fn unit(sink: &mut Sink<'_>, found: Found) {
     let text = sink.text;
     let bytes = text.as_bytes();
     let dot = usize::from(bytes.get(found.end) == Some(&b'.'));
-    let is_box = found.end - found.start > "suite".len();
-    if let Some(end) = house_at(text, found.end + dot) {
-        sink.add(found.start, end, Entity::StreetAddress, if is_box { SCORE } else { SCORE_CUED }, "street-part");
-    }
+    let Some(end) = house_at(text, found.end + dot) else { return };
+    let is_part = ["apt", "suite", "unit"].iter().any(|part| text[found.start..found.end].eq_ignore_ascii_case(part));
+    // The letters before a box are its name's.
+    let letters = text[..found.start].bytes().rev().take(5).take_while(|byte| matches!(byte, b'P' | b'p' | b'O' | b'o' | b'.' | b' '));
+    let is_box = text[found.start..found.end].eq_ignore_ascii_case("box");
+    let before = text[found.start - if is_box { letters.count() } else { 0 }..].trim_start_matches([' ', '.']);
+    let score = if is_part { SCORE_CUED } else { SCORE };
+    sink.add(text.len() - before.len(), end, Entity::StreetAddress, score, "street-part");
 }
 
 /// `Address: ...`, up to the end of the line.
@@ -143,7 +152,13 @@ fn announced(sink: &mut Sink<'_>, found: Found) {
         return;
     }
     let rest = &text[found.end..];
-    let Some(value) = value_behind(rest) else { return };
+    let value = match rest.strip_prefix(" at ") {
+        Some(value) => value,
+        None => match value_behind(rest) {
+            Some(value) => value,
+            None => return,
+        },
+    };
     let start = text.len() - value.len();
     let line = value.find(['\n', '\r', '"', ';', '|', '<']).unwrap_or(value.len());
     let address = value[..line].split(". ").next().unwrap_or_default().trim_end_matches([' ', '.', ',']);

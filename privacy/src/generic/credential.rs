@@ -31,9 +31,8 @@ pub(crate) fn find(sink: &mut Sink<'_>, found: Found) {
     };
     let text = sink.text;
     let word = &text[found.start..found.end];
-    let is_sign = |c: char| matches!(c, ':' | '=');
-    let has_sign = word.ends_with(is_sign);
-    let rest = &text[found.end - usize::from(has_sign)..];
+    let rest = &text[found.end..];
+    let rest = [" name", " id"].iter().find_map(|more| rest.strip_prefix(more)).unwrap_or(rest);
     let Some(value) = value_behind(rest) else { return };
     let start = text.len() - value.len();
     let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '<' | '>' | '&' | '|');
@@ -50,7 +49,7 @@ pub(crate) fn find(sink: &mut Sink<'_>, found: Found) {
     let is_mixed = value.chars().any(|c| !c.is_alphabetic()) && value.chars().any(char::is_alphabetic);
     let is_spoken = rest.trim_start_matches(['"', '\'', ' ']).starts_with("is ");
     // "User: Hello" is a turn of a talk, "user: anna pass: x" are a name and its password.
-    let is_plain_user = entity == Entity::Username && (has_sign || is_spoken || word.eq_ignore_ascii_case("login"));
+    let is_plain_user = entity == Entity::Username && (is_spoken || ["user", "login"].iter().any(|plain| word.eq_ignore_ascii_case(plain)));
     if is_plain_user && !has_password_near(text, end) || is_spoken && !is_mixed {
         return;
     }

@@ -18,7 +18,7 @@ mod regions;
 pub(crate) mod url;
 
 use crate::entity::Entity;
-use crate::generic::keywords::{Keyword, Keywords};
+use crate::generic::keywords::{Found, Keyword, Keywords};
 use crate::generic::phone::Phones;
 use crate::scanner::ScanError;
 use crate::scanner::context::Phrases;
@@ -57,7 +57,7 @@ impl Generic {
             Keyword::Password => wants(Entity::Password),
             Keyword::Postal => wants(Entity::PostalCode),
             _ => wants(Entity::StreetAddress),
-        })?;
+        });
         Ok(Self {
             email: wants(Entity::EmailAddress),
             url: wants(Entity::Url),
@@ -130,9 +130,11 @@ impl Generic {
         }
     }
 
-    /// At a word of letters with a digit near behind it.
-    pub(crate) fn at_letters(&self, sink: &mut Sink<'_>, start: usize) {
-        if self.date {
+    /// At a word of letters `start..end` with a digit near.
+    pub(crate) fn at_letters(&self, sink: &mut Sink<'_>, start: usize, end: usize) {
+        // ` 5`, `. 5`, `-2021`, ` de 2021`.
+        let behind = sink.text.as_bytes()[end..].iter().take(5);
+        if self.date && (3..=months::LONGEST_BYTES).contains(&(end - start)) && behind.copied().any(|byte| byte.is_ascii_digit()) {
             date::find(sink, start, &self.birth);
         }
     }
@@ -164,12 +166,15 @@ impl Generic {
         }
     }
 
-    /// What words announce, anywhere in the text.
-    pub(crate) fn by_keywords(&self, sink: &mut Sink<'_>) {
-        let Some(keywords) = &self.keywords else { return };
-        keywords.find(sink.text, |found| {
-            address::find(sink, found);
-            credential::find(sink, found);
-        });
+    /// At a word that is no number: what it announces, if anything.
+    #[inline]
+    pub(crate) fn announced(&self, bytes: &[u8], start: usize, end: usize) -> Option<Found> {
+        self.keywords.as_ref()?.at(bytes, start, end)
+    }
+
+    /// What a word announces.
+    pub(crate) fn at_keyword(&self, sink: &mut Sink<'_>, found: Found) {
+        address::find(sink, found);
+        credential::find(sink, found);
     }
 }

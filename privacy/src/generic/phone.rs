@@ -68,7 +68,6 @@ impl Phones {
         if start > 0 && matches!(bytes[start - 1], b'-' | b'.' | b'/' | b'+' | b'$' | b'#') && !is_dash_of_text(bytes, start) {
             return;
         }
-        let has_plus = bytes[start] == b'+';
         let first = start + bytes[start..].iter().take(3).take_while(|byte| matches!(byte, b'+' | b'(' | b' ')).count();
         let groups = Groups::read(bytes, first, |at| gap(text, at));
         let total = (1..=groups.count()).rev().find(|count| groups.digits(*count).len() <= MOST_DIALLED);
@@ -78,10 +77,12 @@ impl Phones {
         }
         for count in (1..=most).rev() {
             let end = groups.end(count - 1);
-            if groups.digits(count).len() < LEAST_DIGITS || !may_end(text, start, end) {
+            // The last two digits behind one mark are hundredths.
+            let is_decimal = count == 2 && groups.size(1) < 3;
+            if groups.digits(count).len() < LEAST_DIGITS || is_decimal || !may_end(text, start, end) {
                 continue;
             }
-            if let Some(score) = self.score(&groups, count, has_plus) {
+            if let Some(score) = self.score(&groups, count, bytes[start]) {
                 let score = if is_cued_behind(text, end) { score.max(SCORE_TRUNK) } else { score };
                 return sink.add(start, with_extension(text, end), Entity::PhoneNumber, score, "phone");
             }
@@ -111,10 +112,10 @@ impl Phones {
         }
     }
 
-    /// How sure the first `count` groups are a number; none if no region has given it out.
-    fn score(&self, groups: &Groups, count: usize, has_plus: bool) -> Option<f32> {
+    /// How sure the first `count` groups, written behind `first` or with it, are a number; none if no region has given it out.
+    fn score(&self, groups: &Groups, count: usize, first: u8) -> Option<f32> {
         let digits = groups.digits(count);
-        if has_plus {
+        if first == b'+' {
             return regions::is_international(digits).then_some(SCORE_INTERNATIONAL);
         }
         // Dialled from Europe and from America.
@@ -125,20 +126,15 @@ impl Phones {
             }
         }
         let sizes = || (0..count).map(|index| groups.size(index));
-        if self.regions.iter().any(|region| region.has(digits)) {
-            let is_american = sizes().eq([3, 3, 4]);
+        let is_american = sizes().eq([3, 3, 4]) || sizes().eq([1, 3, 3, 4]) && digits[0] == b'1';
+        let has = self.regions.iter().any(|region| region.has(digits));
+        if has || self.regions.iter().any(|region| region.has_with_prefix(digits)) {
             return Some(match count {
                 _ if is_american => SCORE_AMERICAN,
-                1 if digits.len() == 10 => SCORE_DIGITS,
+                _ if first == b'(' => SCORE_TRUNK,
+                1 if !has || digits.len() == 10 => SCORE_DIGITS,
                 1 => SCORE_BARE,
-                _ => SCORE_GROUPED,
-            });
-        }
-        if self.regions.iter().any(|region| region.has_with_prefix(digits)) {
-            let is_american = sizes().eq([1, 3, 3, 4]) || sizes().eq([3, 3, 4]);
-            return Some(match count {
-                _ if is_american => SCORE_AMERICAN,
-                1 => SCORE_DIGITS,
+                _ if has => SCORE_GROUPED,
                 _ => SCORE_TRUNK,
             });
         }

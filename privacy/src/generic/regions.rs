@@ -32,23 +32,28 @@ pub(crate) struct Region {
 #[derive(Debug)]
 enum Prefix {
     None,
-    /// Digits, `0` mostly.
-    Plain(String),
-    /// A pattern, and what is put in its place: a carrier's code may come with it.
-    Pattern(Regex, String),
+    /// Digits, `0` mostly, one of several.
+    Plain(Vec<String>),
+    /// A pattern, what is put in its place (a carrier's code may come with it), and the digits it starts with as bits.
+    Pattern(Regex, String, u16),
 }
 
 impl Region {
     fn new(metadata: &Metadata) -> Self {
         let pattern = metadata.national_prefix_for_parsing().and_then(|pattern| {
+            let is_plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            if pattern.as_str().split('|').all(is_plain) {
+                return Some(Prefix::Plain(pattern.as_str().split('|').map(str::to_owned).collect()));
+            }
             let pattern = format!("(?x)^(?:{})", pattern.as_str());
             let rule = metadata.national_prefix_transform_rule().unwrap_or_default();
-            Some(Prefix::Pattern(Regex::new(&pattern).ok()?, rule.to_owned()))
+            let firsts = first_digits(&automaton(&[&pattern])?);
+            Some(Prefix::Pattern(Regex::new(&pattern).ok()?, rule.to_owned(), firsts))
         });
-        let plain = || metadata.national_prefix().map(|prefix| Prefix::Plain(prefix.to_owned()));
+        let plain = || metadata.national_prefix().map(|prefix| Prefix::Plain(vec![prefix.to_owned()]));
         Self {
             code: metadata.country_code().to_string(),
-            numbers: automaton(metadata),
+            numbers: automaton(&patterns(metadata)),
             prefix: pattern.or_else(plain).unwrap_or(Prefix::None),
         }
     }
@@ -71,8 +76,12 @@ impl Region {
     pub(crate) fn has_with_prefix(&self, digits: &[u8]) -> bool {
         match &self.prefix {
             Prefix::None => false,
-            Prefix::Plain(prefix) => digits.strip_prefix(prefix.as_bytes()).is_some_and(|rest| self.has(rest)),
-            Prefix::Pattern(pattern, rule) => {
+            Prefix::Plain(prefixes) => {
+                let rest_behind = |prefix: &String| digits.strip_prefix(prefix.as_bytes());
+                prefixes.iter().filter_map(rest_behind).any(|rest| self.has(rest))
+            }
+            Prefix::Pattern(_, _, firsts) if firsts >> (digits[0] - b'0') & 1 == 0 => false,
+            Prefix::Pattern(pattern, rule, _) => {
                 let Ok(digits) = std::str::from_utf8(digits) else { return false };
                 let replaced = pattern.replace(digits, rule.as_str());
                 let is_stripped = replaced.len() < digits.len() && self.has(replaced.as_bytes());
@@ -87,8 +96,8 @@ impl Region {
     }
 }
 
-/// One automaton of all kinds of numbers of a region, anchored at both ends by how it is walked.
-fn automaton(metadata: &Metadata) -> Option<dense::DFA<Vec<u32>>> {
+/// The patterns of all kinds of numbers of a region.
+fn patterns(metadata: &Metadata) -> Vec<String> {
     let kinds = metadata.descriptors();
     let kinds = [
         kinds.fixed_line(),
@@ -102,19 +111,25 @@ fn automaton(metadata: &Metadata) -> Option<dense::DFA<Vec<u32>>> {
         kinds.uan(),
         kinds.voicemail(),
     ];
-    let patterns: Vec<String> =
-        kinds.into_iter().flatten().map(|kind| format!("(?x:{})", kind.national_number().as_str())).collect();
-    let built = dense::Builder::new()
-        .configure(
-            dense::Config::new()
-                .match_kind(MatchKind::All)
-                .start_kind(StartKind::Anchored)
-                .dfa_size_limit(Some(AUTOMATON_BYTES))
-                .determinize_size_limit(Some(AUTOMATON_BYTES)),
-        )
-        .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .build_many(&patterns);
-    built.ok()
+    kinds.into_iter().flatten().map(|kind| format!("(?x:{})", kind.national_number().as_str())).collect()
+}
+
+/// One automaton of `patterns`, which match from where it is started.
+fn automaton(patterns: &[impl AsRef<str>]) -> Option<dense::DFA<Vec<u32>>> {
+    let config = dense::Config::new()
+        .match_kind(MatchKind::All)
+        .start_kind(StartKind::Anchored)
+        .dfa_size_limit(Some(AUTOMATON_BYTES))
+        .determinize_size_limit(Some(AUTOMATON_BYTES));
+    let syntax = syntax::Config::new().unicode(false).utf8(false);
+    dense::Builder::new().configure(config).syntax(syntax).build_many(patterns).ok()
+}
+
+/// The digits that a match of `automaton` can start with, as bits.
+fn first_digits(automaton: &dense::DFA<Vec<u32>>) -> u16 {
+    let Ok(start) = automaton.start_state(&start::Config::new().anchored(Anchored::Yes)) else { return 0 };
+    let can_start = |digit: &u8| !automaton.is_dead_state(automaton.next_state(start, *digit));
+    (b'0'..=b'9').filter(can_start).map(|digit| 1 << (digit - b'0')).sum()
 }
 
 /// All regions, each built at its first use.

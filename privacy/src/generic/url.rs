@@ -49,7 +49,9 @@ pub(crate) fn find_bare(sink: &mut Sink<'_>, start: usize) -> usize {
     let follows = text.as_bytes().get(name_end);
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_name = last.len() >= 2 && last.bytes().all(|byte| byte >= 0x80 || byte.is_ascii_alphabetic() || byte == b'-');
-    if !is_name || matches!(follows, Some(b'@' | b'_' | b'(')) {
+    // "The end.Next time": a word that starts a sentence is no suffix.
+    let is_sentence = last.starts_with(char::is_uppercase) && name.starts_with(char::is_lowercase);
+    if !is_name || is_sentence || matches!(follows, Some(b'@' | b'_' | b'(')) {
         return name_end;
     }
     let is_www = name.get(..4).is_some_and(|first| first.eq_ignore_ascii_case("www."));

@@ -1,6 +1,6 @@
 //! Words that stand before a match and say what it is.
 
-use crate::scanner::text;
+use crate::scanner::text::{self, class};
 
 /// How many words before a match are looked at: as many as Presidio takes.
 const WORDS: usize = 5;
@@ -25,6 +25,10 @@ pub(crate) fn raised(score: f32) -> f32 {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Phrases {
     phrases: Vec<Vec<String>>,
+    /// The first bits of all phrases, and that of each: most places are done with after a look at these.
+    firsts: u64,
+    first_of_each: Vec<u64>,
+    has_wide: bool,
 }
 
 impl Phrases {
@@ -38,7 +42,10 @@ impl Phrases {
         phrases.retain(|phrase| !phrase.is_empty());
         phrases.sort();
         phrases.dedup();
-        Self { phrases }
+        let first_of_each: Vec<u64> = phrases.iter().map(|phrase| first_bit(&phrase[0])).collect();
+        let firsts = first_of_each.iter().fold(0, |all, first| all | first);
+        let has_wide = phrases.iter().any(|phrase| phrase[0].chars().any(text::has_no_spaces));
+        Self { phrases, firsts, first_of_each, has_wide }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -52,7 +59,7 @@ pub(crate) struct WordsBefore {
     place: Option<usize>,
     lower: String,
     ends: Vec<(usize, usize)>,
-    /// Bit `b & 63` of each word's first byte `b`: most phrases start with none of them.
+    /// The first bits of all words.
     firsts: u64,
     has_wide: bool,
 }
@@ -66,50 +73,83 @@ impl WordsBefore {
         if self.place != Some(at) {
             self.read(text, at);
         }
-        phrases.phrases.iter().any(|phrase| self.holds(phrase))
+        // A word of a script without spaces may stand in the middle of a longer run, whatever that starts with.
+        let looks_within = phrases.has_wide && self.has_wide;
+        if self.firsts & phrases.firsts == 0 && !looks_within {
+            return false;
+        }
+        let each = phrases.phrases.iter().zip(&phrases.first_of_each);
+        each.filter(|(_, first)| looks_within || self.firsts & **first != 0).any(|(phrase, _)| self.holds(phrase))
     }
 
+    /// Reads the words backwards from `at`, the nearest first.
     fn read(&mut self, text: &str, at: usize) {
         self.place = Some(at);
         self.lower.clear();
         self.ends.clear();
         (self.firsts, self.has_wide) = (0, false);
-        let mut from = at.saturating_sub(REACH_BYTES);
-        while !text.is_char_boundary(from) {
-            from += 1;
-        }
-        let window = &text[from..at];
-        let mut start = None;
-        for c in window.chars().chain(std::iter::once(' ')) {
-            if c.is_alphanumeric() {
-                start.get_or_insert(self.lower.len());
-                self.has_wide |= !c.is_ascii();
-                match c.is_ascii() {
-                    true => self.lower.push(c.to_ascii_lowercase()),
-                    false => self.lower.extend(c.to_lowercase()),
-                }
-            } else if let Some(start) = start.take() {
-                self.ends.push((start, self.lower.len()));
+        let bytes = text.as_bytes();
+        let stop = at.saturating_sub(REACH_BYTES);
+        let mut end = at;
+        while self.ends.len() < WORDS {
+            while end > stop && is_gap(bytes[end - 1]) {
+                end -= 1;
             }
+            let mut start = end;
+            let mut is_wide = false;
+            while start > stop && !is_gap(bytes[start - 1]) {
+                start -= 1;
+                is_wide |= bytes[start] >= 0x80;
+            }
+            while !text.is_char_boundary(start) {
+                start += 1;
+            }
+            if start >= end {
+                break;
+            }
+            self.push(&text[start..end], is_wide);
+            end = start;
         }
-        let surplus = self.ends.len().saturating_sub(WORDS);
-        self.ends.drain(..surplus);
-        for &(start, _) in &self.ends {
-            self.firsts |= 1 << (self.lower.as_bytes()[start] & 63);
+        self.ends.reverse();
+    }
+
+    /// Notes a word, or the words of which punctuation outside ASCII makes a run.
+    fn push(&mut self, run: &str, is_wide: bool) {
+        if !is_wide {
+            self.note(|lower| lower.extend(run.bytes().map(|byte| char::from(byte.to_ascii_lowercase()))));
+            return;
+        }
+        self.has_wide = true;
+        for word in run.rsplit(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+            self.note(|lower| lower.extend(word.chars().flat_map(char::to_lowercase)));
         }
     }
 
+    fn note(&mut self, write: impl FnOnce(&mut String)) {
+        let start = self.lower.len();
+        write(&mut self.lower);
+        self.ends.push((start, self.lower.len()));
+        self.firsts |= first_bit(&self.lower[start..]);
+    }
+
     fn holds(&self, phrase: &[String]) -> bool {
-        let first = phrase[0].as_bytes()[0];
-        // A word of a script without spaces may stand in the middle of a longer run.
-        if self.firsts >> (first & 63) & 1 == 0 && !(self.has_wide && !first.is_ascii()) {
-            return false;
-        }
         let fits = |words: &[(usize, usize)]| {
             words.iter().zip(phrase).all(|(&(start, end), meant)| is_meant(&self.lower[start..end], meant))
         };
         self.ends.windows(phrase.len()).any(fits)
     }
+}
+
+/// A bit that stands for how a word that is not empty starts: by its first two bytes, mixed.
+fn first_bit(word: &str) -> u64 {
+    let bytes = word.as_bytes();
+    let second = bytes.get(1).copied().unwrap_or_default();
+    1 << ((u32::from(bytes[0]) * 7 + u32::from(second) * 31) & 63)
+}
+
+/// Whether a byte stands between words.
+fn is_gap(byte: u8) -> bool {
+    text::CLASSES[usize::from(byte)] & (class::LETTER | class::DIGIT | class::WIDE) == 0
 }
 
 /// Whether `word` is the context word `meant`, or a form of it.

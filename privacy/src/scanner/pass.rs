@@ -23,7 +23,6 @@ pub(crate) fn run(sink: &mut Sink<'_>, generic: &Generic, forms: Option<&Forms>)
         }
         at += 1;
     }
-    generic.by_keywords(sink);
 }
 
 struct Pass<'f> {
@@ -45,14 +44,19 @@ impl Pass<'_> {
         let is_number = bytes[start].is_ascii_digit();
         if is_number {
             generic.at_number(sink, start, end);
+        } else if let Some(found) = generic.announced(bytes, start, end) {
+            generic.at_keyword(sink, found);
         }
-        generic.at_word(sink, start, end, seen);
-        if bytes.get(end) == Some(&b'.') && start >= self.name_end {
+        let follows = bytes.get(end).copied();
+        if seen & class::DIGIT != 0 || matches!(follows, Some(b':' | b'-' | b'.')) {
+            generic.at_word(sink, start, end, seen);
+        }
+        if follows == Some(b'.') && start >= self.name_end {
             self.name_end = generic.at_dotted(sink, start, end);
         }
         if is_number || self.digit_near(bytes, start) {
-            if !is_number && seen & class::DIGIT == 0 {
-                generic.at_letters(sink, start);
+            if seen & class::DIGIT == 0 {
+                generic.at_letters(sink, start, end);
             }
             if let Some(walk) = &mut self.walk {
                 walk.at(sink.text, start, sink);

@@ -18,7 +18,7 @@ pub(crate) struct Sink<'t> {
 impl<'t> Sink<'t> {
     /// For the findings of `text`.
     pub(crate) fn new(text: &'t str, wanted: &'t [Option<Phrases>]) -> Self {
-        Self { text, wanted, words: WordsBefore::default(), findings: Vec::new() }
+        Self { text, wanted, words: WordsBefore::default(), findings: Vec::with_capacity(FINDINGS) }
     }
 
     /// Whether findings of `entity` are wanted.
@@ -61,6 +61,9 @@ impl<'t> Sink<'t> {
         recent.filter(|finding| finding.entity == entity).any(|finding| finding.start <= at && at < finding.end)
     }
 }
+
+/// Room made at once: a short text has no more.
+const FINDINGS: usize = 16;
 
 /// How many of the last findings can still reach over a place: a place yields a few.
 const RECENT: usize = 24;
