@@ -32,7 +32,7 @@ mod tokenize;
 pub use cache::{CacheUse, MOST_FILES, PREPARATION_FORMAT, PreparationCache};
 pub use error::{DataError, ProblemList};
 pub use golden::{GoldenFile, GoldenRow, read_golden};
-pub use leak::{Leak, conflicts, leaks};
+pub use leak::{Leak, LeakFinder, LeakKind, LeakOptions, LeakPair, LeakedSet, Leaks, conflicts, leaks};
 pub use marked::{Piece, marked, pieces};
 pub use near::{Cluster, Clusters, Keep, NearFinder, NearOptions, Pair};
 pub use options::{Duplicates, OverLong, PrepareOptions, TrainOn, Validation};

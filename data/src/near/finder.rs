@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::buckets::{Buckets, Edge};
 use super::clusters::Clusters;
-use super::sketch::{Bands, Sketcher, least_agreement};
+use super::sketch::{Bands, Care, Sketcher, least_agreement};
 use super::text::{append_compared, comparable, each_shingle};
 use super::union::Union;
 use crate::error::DataError;
@@ -83,7 +83,7 @@ impl NearFinder {
         if !(LEAST_SIMILARITY..=1.0).contains(&similarity) {
             return Err(DataError::Similarity { similarity, least: LEAST_SIMILARITY });
         }
-        let bands = Bands::for_similarity(similarity);
+        let bands = Bands::for_similarity(similarity, Care::DUPLICATES);
         let file = || ScratchFile::new(&options.scratch.folder);
         let stored = Stored {
             texts: Texts::new(&options.scratch.folder),
@@ -130,7 +130,7 @@ impl NearFinder {
             digests: &digests(&stored.digests, rows)?,
             texts: &stored.texts,
             similarity: options.similarity,
-            least_agreement: least_agreement(options.similarity),
+            least_agreement: least_agreement(options.similarity, Care::DUPLICATES),
             all: options.pairs,
         };
         let mut comparisons = 0;

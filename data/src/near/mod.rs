@@ -12,12 +12,13 @@ mod text;
 mod union;
 
 #[cfg(test)]
-mod exam;
+pub(crate) mod exam;
 #[cfg(test)]
 mod tests;
 
 pub use clusters::{Cluster, Clusters, Pair};
 pub use finder::{Keep, NearFinder, NearOptions};
 
-pub(crate) use sketch::{Bands, Sketcher, agreement, least_agreement};
-pub(crate) use text::{common, compared, each_shingle, fold, shingle_set};
+pub(crate) use finder::{LEAST_SIMILARITY, MOST_ROWS};
+pub(crate) use sketch::{Bands, Care, Sketcher, agreement, least_agreement};
+pub(crate) use text::{common, comparable, compared, each_shingle, fold, shingle_set};

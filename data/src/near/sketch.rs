@@ -7,20 +7,31 @@
 
 use super::text::fold;
 
-/// More bands find more, but each costs 4 bytes a row of disk and a sort of all rows.
-const MOST_BANDS: usize = 32;
-
-/// More slots cost time for every row.
-const MOST_SLOTS: usize = 256;
-
-/// How surely a pair of exactly the wanted similarity shall meet in some band; those above meet more surely.
-const BAND_RECALL: f64 = 0.995;
-
 /// How many slots give a bit to the digest.
 const DIGEST_BITS: usize = 64;
 
-/// How rarely a pair of exactly the wanted similarity may be refused by its digests.
-const DIGEST_LOSS: f64 = 1e-3;
+/// How surely pairs shall be found, and what may be spent on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Care {
+    /// How surely a pair of exactly the wanted similarity shall meet in some band; those above meet more surely.
+    pub(crate) recall: f64,
+    /// How rarely such a pair may be refused by its digests.
+    pub(crate) digest_loss: f64,
+    /// More bands find more, but each costs keys on disk and a place in a sort.
+    pub(crate) most_bands: usize,
+    /// More slots cost time for every row.
+    pub(crate) most_slots: usize,
+}
+
+impl Care {
+    /// A duplicate that stays costs little: one in 200 at the threshold.
+    pub(crate) const DUPLICATES: Self =
+        Self { recall: 0.995, digest_loss: 1e-3, most_bands: 32, most_slots: 256 };
+
+    /// An exam that was seen spoils every figure: one in 100,000 at the threshold.
+    pub(crate) const LEAKS: Self =
+        Self { recall: 0.99999, digest_loss: 1e-6, most_bands: 64, most_slots: 384 };
+}
 
 /// How the slots of a sketch are cut into bands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +42,15 @@ pub(crate) struct Bands {
 }
 
 impl Bands {
-    /// The widest bands that still find a pair of this Jaccard index with `BAND_RECALL`.
+    /// The widest bands that still find a pair of this Jaccard index with the wanted recall.
     ///
     /// A pair of similarity s meets in one of b bands of r slots with probability 1 - (1 - s^r)^b.
-    pub(crate) fn for_similarity(similarity: f64) -> Self {
-        let mut chosen = Self { bands: MOST_BANDS, slots: 1 };
-        for slots in 1..=MOST_SLOTS {
+    pub(crate) fn for_similarity(similarity: f64, care: Care) -> Self {
+        let mut chosen = Self { bands: care.most_bands, slots: 1 };
+        for slots in 1..=DIGEST_BITS {
             let meets = similarity.powi(slots as i32);
-            let wanted = ((1.0 - BAND_RECALL).ln() / (1.0 - meets).ln()).ceil().max(1.0);
-            if wanted > MOST_BANDS as f64 || wanted * slots as f64 > MOST_SLOTS as f64 || slots > DIGEST_BITS {
+            let wanted = ((1.0 - care.recall).ln() / (1.0 - meets).ln()).ceil().max(1.0);
+            if wanted > care.most_bands as f64 || wanted * slots as f64 > care.most_slots as f64 {
                 break;
             }
             chosen = Self { bands: wanted as usize, slots };
@@ -77,7 +88,9 @@ impl Sketcher {
     pub(crate) fn sketch(&self, set: &[u64], values: &mut Vec<u64>, keys: &mut Vec<u32>) -> u64 {
         self.fill(set, values);
         keys.extend(values.chunks_exact(self.bands.slots).take(self.bands.bands).map(|band| {
-            let key = band.iter().fold(0x4528_21e6_38d0_1377, |key, value| fold(key ^ value, 0xbe54_66cf_34e9_0c6d));
+            let key = band
+                .iter()
+                .fold(0x4528_21e6_38d0_1377, |key, value| fold(key ^ value, 0xbe54_66cf_34e9_0c6d));
             (key >> 32) as u32
         }));
         let bits = values.iter().take(DIGEST_BITS);
@@ -118,7 +131,7 @@ pub(crate) fn agreement(one: u64, other: u64) -> u32 {
 
 /// The least agreement of digests at which a pair is compared: bits of equal slots agree always, others in half of the
 /// cases, so that a pair of similarity s agrees in a binomial of 64 draws at (1 + s) / 2.
-pub(crate) fn least_agreement(similarity: f64) -> u32 {
+pub(crate) fn least_agreement(similarity: f64, care: Care) -> u32 {
     let agrees = (1.0 + similarity) / 2.0;
     if agrees >= 1.0 {
         return DIGEST_BITS as u32;
@@ -127,7 +140,7 @@ pub(crate) fn least_agreement(similarity: f64) -> u32 {
     let mut exactly = (1.0 - agrees).powi(DIGEST_BITS as i32);
     let mut fewer = 0.0;
     for count in 0..DIGEST_BITS as u32 {
-        if fewer + exactly > DIGEST_LOSS {
+        if fewer + exactly > care.digest_loss {
             return count;
         }
         fewer += exactly;
@@ -145,25 +158,31 @@ mod tests {
 
     #[test]
     fn the_curve_chooses_the_bands() {
+        let care = Care::DUPLICATES;
         for (similarity, bands, slots) in [(0.5, 19, 2), (0.7, 29, 5), (0.8, 29, 8), (0.85, 25, 10)] {
-            let chosen = Bands::for_similarity(similarity);
-            assert_eq!(chosen, Bands { bands, slots }, "{similarity}");
-            let found = 1.0 - (1.0 - similarity.powi(slots as i32)).powi(bands as i32);
-            assert!(found >= BAND_RECALL, "{similarity}: {found}");
+            assert_eq!(Bands::for_similarity(similarity, care), Bands { bands, slots }, "{similarity}");
         }
-        for similarity in [0.95, 0.99, 1.0] {
-            let chosen = Bands::for_similarity(similarity);
-            assert!(chosen.bands >= 1 && chosen.bands * chosen.slots <= MOST_SLOTS, "{similarity}: {chosen:?}");
+        for care in [Care::DUPLICATES, Care::LEAKS] {
+            for similarity in [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0] {
+                let Bands { bands, slots } = Bands::for_similarity(similarity, care);
+                let found = 1.0 - (1.0 - similarity.powi(slots as i32)).powi(bands as i32);
+                assert!(found >= care.recall, "{similarity}: {found}");
+                assert!(
+                    bands <= care.most_bands && bands * slots <= care.most_slots,
+                    "{similarity}: {bands} {slots}"
+                );
+            }
         }
-        assert_eq!(least_agreement(1.0), 64);
+        assert_eq!(least_agreement(1.0, care), 64);
         // P(X <= 44) of a binomial of 64 draws at 0.85 is 0.0009, P(X <= 45) is 0.0022.
-        assert_eq!(least_agreement(0.7), 45);
+        assert_eq!(least_agreement(0.7, care), 45);
+        assert!(least_agreement(0.7, Care::LEAKS) < 45);
     }
 
     /// Sets of every size agree in slots, bands and digests as the theory has it.
     #[test]
     fn slots_agree_as_often_as_the_sets_do() {
-        let bands = Bands::for_similarity(0.7);
+        let bands = Bands::for_similarity(0.7, Care::DUPLICATES);
         let sketcher = Sketcher::new(bands);
         let mut random = stream(5, "test", "sketch", 0);
         for (common, own) in [(7, 1), (7, 2), (70, 15), (300, 64), (300, 300)] {
@@ -182,7 +201,7 @@ mod tests {
                 met += usize::from(keys[0].iter().zip(&keys[1]).any(|(one, other)| one == other));
                 let agreed = agreement(digest[0], digest[1]);
                 digests += agreed as usize;
-                refused += usize::from(agreed < least_agreement(similarity));
+                refused += usize::from(agreed < least_agreement(similarity, Care::DUPLICATES));
             }
             let agreed = slots as f64 / (PAIRS * sketcher.rounds.len() / 2) as f64;
             assert!((agreed - similarity).abs() < 0.01, "{common} + {own}: {agreed} for {similarity}");

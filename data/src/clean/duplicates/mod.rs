@@ -1,9 +1,17 @@
-//! Exact duplicates.
+//! Rows that equal another, byte for byte or but for their writing, and keys that stand for two rows.
+
+mod canonical;
+mod conflicts;
+mod finder;
 
 use std::collections::HashSet;
 
 use crate::options::Duplicates;
 use crate::record::Record;
+
+pub use canonical::{canonical, canonical_hash};
+pub use conflicts::{ConflictFinder, Conflicts};
+pub use finder::{Duplicate, DuplicateFinder, EqualRows, Equality};
 
 /// Removes rows whose whole content equals that of an earlier one, or only counts them; the first always stands.
 ///

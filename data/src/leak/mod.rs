@@ -1,5 +1,21 @@
 //! Rows that stand on both sides of the line between training and examination.
 
+mod candidates;
+mod features;
+mod finder;
+mod join;
+mod leaks;
+mod lines;
+mod side;
+
+#[cfg(test)]
+mod exam;
+#[cfg(test)]
+mod tests;
+
+pub use finder::{LeakFinder, LeakOptions};
+pub use leaks::{LeakKind, LeakPair, LeakedSet, Leaks};
+
 use std::collections::{HashMap, HashSet};
 
 use crate::record::{Origin, Record};
@@ -43,7 +59,7 @@ pub fn conflicts<'a>(rows: impl IntoIterator<Item = &'a Record>) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+mod equality_tests {
     use std::path::Path;
 
     use super::*;
