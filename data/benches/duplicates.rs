@@ -32,7 +32,10 @@ fn settings() -> Settings {
         rows: number("--rows", 100_000),
         words: number("--words", 30),
         similarity: number("--similarity-percent", 70) as f64 / 100.0,
-        scratch: Scratch { memory_bytes: number("--memory-mib", 256) << 20, ..Scratch::new(std::env::temp_dir()) },
+        scratch: Scratch {
+            memory_bytes: number("--memory-mib", 256) << 20,
+            ..Scratch::new(std::env::temp_dir())
+        },
     }
 }
 
@@ -43,7 +46,8 @@ fn vocabulary() -> Vec<String> {
         let place = uniform_below(&mut random, letters.len() as u64) as usize;
         letters[place..=place].to_owned()
     };
-    let mut syllable = || letter("bcdfghklmnprstvw") + &letter("aeiou") + &letter("nrst aeiou").trim().to_owned();
+    let mut syllable =
+        || letter("bcdfghklmnprstvw") + &letter("aeiou") + &letter("nrst aeiou").trim().to_owned();
     (0..20_000).map(|rank| (0..2 + rank / 8_000).map(|_| syllable()).collect()).collect()
 }
 
@@ -132,7 +136,13 @@ fn main() {
             let began = Instant::now();
             let mut bytes = 0;
             each_row(&settings, |text, _| bytes += text.len());
-            report(&settings, "rows", 0, [began.elapsed().as_secs_f64(), 0.0], &format!("\"text_bytes\": {bytes}"));
+            report(
+                &settings,
+                "rows",
+                0,
+                [began.elapsed().as_secs_f64(), 0.0],
+                &format!("\"text_bytes\": {bytes}"),
+            );
         }
         "near" => near(&settings),
         part => panic!("{part}: there are rows, near"),

@@ -140,11 +140,7 @@ impl Search<'_> {
     }
 
     /// Compares candidates exactly; each pair once, in order, whatever the number of threads.
-    fn compare(
-        &self,
-        candidates: &Sorted<(u32, u32)>,
-        found: &mut Sorter<Found>,
-    ) -> Result<(), SpillError> {
+    fn compare(&self, candidates: &Sorted<(u32, u32)>, found: &mut Sorter<Found>) -> Result<(), SpillError> {
         let mut batch: Vec<(u32, u32)> = Vec::with_capacity(BATCH_PAIRS);
         let mut flush = |batch: &mut Vec<(u32, u32)>| {
             let of_row: Vec<&[(u32, u32)]> = batch.chunk_by(|one, other| one.0 == other.0).collect();

@@ -70,7 +70,9 @@ fn exam_leak() {
             let exam: Value = serde_json::from_str(&text).expect("the exam is JSON");
             let pairs = exam["pairs"].as_array().expect("pairs").iter();
             pairs
-                .map(|pair| ((number(&pair[0]), number(&pair[1])), pair[2].as_f64().expect("a Jaccard index")))
+                .map(|pair| {
+                    ((number(&pair[0]), number(&pair[1])), pair[2].as_f64().expect("a Jaccard index"))
+                })
                 .filter(|&(_, index)| index >= SIMILARITY)
                 .collect()
         }
@@ -91,7 +93,12 @@ fn exam_leak() {
         .map(|pair| pair.expect("a pair"))
         .map(|pair| ((pair.held_out_row, pair.train_row), pair))
         .collect();
-    println!("exam_leak: {} pairs of {} held-out and {} training texts", truth.len(), test.len(), train.len());
+    println!(
+        "exam_leak: {} pairs of {} held-out and {} training texts",
+        truth.len(),
+        test.len(),
+        train.len()
+    );
     println!("similarity  pairs  missed  held-out rows");
     for similarity in [0.7, 0.8, 0.85, 1.0] {
         let expected: Vec<_> = truth.iter().filter(|&(_, &index)| index >= similarity).collect();
@@ -106,7 +113,10 @@ fn exam_leak() {
     }
     let others = |pair: &&LeakPair| matches!(pair.kind, LeakKind::Contained | LeakKind::Overlap);
     for pair in found.values().filter(others).take(8) {
-        println!("  {:?} {:.2}: {:?} in {:?}", pair.kind, pair.similarity, test[pair.held_out_row], train[pair.train_row]);
+        println!(
+            "  {:?} {:.2}: {:?} in {:?}",
+            pair.kind, pair.similarity, test[pair.held_out_row], train[pair.train_row]
+        );
     }
     let missed: Vec<_> = truth.iter().filter(|(pair, _)| !found.contains_key(pair)).collect();
     assert!(missed.is_empty(), "{} of {} missed: {missed:?}", missed.len(), truth.len());

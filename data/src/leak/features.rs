@@ -127,8 +127,9 @@ pub(super) fn grams(compared: &str, words: usize) -> Vec<u64> {
     let hashes: Vec<u64> =
         compared.split(' ').filter(|word| !word.is_empty()).map(|word| xxh3_64(word.as_bytes())).collect();
     let runs = hashes.windows(words);
-    let mut grams: Vec<u64> =
-        runs.map(|run| run.iter().fold(0, |hash, &word| fold(hash ^ word, ROLL).wrapping_add(word))).collect();
+    let mut grams: Vec<u64> = runs
+        .map(|run| run.iter().fold(0, |hash, &word| fold(hash ^ word, ROLL).wrapping_add(word)))
+        .collect();
     grams.sort_unstable();
     grams.dedup();
     grams
@@ -169,7 +170,9 @@ mod tests {
     #[test]
     fn short_contents_are_short() {
         let shared = SharedLines::default();
-        for (text, short) in [("", true), ("yes!", true), ("Okay", true), ("Hello", false), ("日本語です", false)] {
+        for (text, short) in
+            [("", true), ("yes!", true), ("Okay", true), ("Hello", false), ("日本語です", false)]
+        {
             assert_eq!(Content::new(text, &shared).is_short(), short, "{text}");
         }
     }

@@ -73,7 +73,11 @@ impl LeakFinder {
     /// # Errors
     /// A similarity or a share outside its range.
     pub fn new(options: LeakOptions) -> Result<Self, DataError> {
-        let shares = [(options.similarity, LEAST_SIMILARITY), (options.contained, LEAST_SIMILARITY), (options.overlap, 0.0)];
+        let shares = [
+            (options.similarity, LEAST_SIMILARITY),
+            (options.contained, LEAST_SIMILARITY),
+            (options.overlap, 0.0),
+        ];
         for (similarity, least) in shares {
             if !(least..=1.0).contains(&similarity) {
                 return Err(DataError::Similarity { similarity, least });

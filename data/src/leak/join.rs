@@ -97,9 +97,6 @@ mod tests {
             Ok(())
         });
         joined.expect("joined");
-        assert_eq!(
-            met,
-            [(vec![7], vec![], 0), (vec![0, 1], vec![3, 4], 3), (vec![3], vec![2], 1)]
-        );
+        assert_eq!(met, [(vec![7], vec![], 0), (vec![0, 1], vec![3, 4], 3), (vec![3], vec![2], 1)]);
     }
 }

@@ -84,19 +84,25 @@ mod tests {
 
     #[test]
     fn an_instruction_is_left_out_and_the_rest_stays() {
-        let rows: Vec<String> =
-            (0..100).map(|row| format!("Is this spam? Answer:\n\nmessage {row}\nmessage {row}\n--")).collect();
+        let rows: Vec<String> = (0..100)
+            .map(|row| format!("Is this spam? Answer:\n\nmessage {row}\nmessage {row}\n--"))
+            .collect();
         let lines = shared(&rows, 0.05);
         assert_eq!(lines.len(), 2);
         assert_eq!(lines.without(" is this spam?  answer\nyes\n--\nno"), "yes\nno");
-        assert_eq!(lines.within(&rows[3]).map(|(_, line)| line).collect::<Vec<_>>(), ["Is this spam? Answer:", "--"]);
+        assert_eq!(
+            lines.within(&rows[3]).map(|(_, line)| line).collect::<Vec<_>>(),
+            ["Is this spam? Answer:", "--"]
+        );
     }
 
     #[test]
     fn a_few_rows_are_not_many() {
-        let rows: Vec<String> = (0..60).map(|row| if row < 5 { "copied".into() } else { format!("own {row}") }).collect();
+        let rows: Vec<String> =
+            (0..60).map(|row| if row < 5 { "copied".into() } else { format!("own {row}") }).collect();
         assert_eq!(shared(&rows, 0.05).len(), 0, "five of sixty are more than a twentieth, but few");
-        let rows: Vec<String> = (0..60).map(|row| if row < 6 { "copied".into() } else { format!("own {row}") }).collect();
+        let rows: Vec<String> =
+            (0..60).map(|row| if row < 6 { "copied".into() } else { format!("own {row}") }).collect();
         assert_eq!(shared(&rows, 0.05).len(), 1);
         assert_eq!(shared(&rows, 0.1).len(), 0, "six of sixty are not more than a tenth");
         assert_eq!(shared(&[], 0.05).without("all\nstays"), "all\nstays");

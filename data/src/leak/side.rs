@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::features::{Content, Features, Looker};
 use super::lines::{SharedLines, line_hashes};
-use crate::near::{MOST_ROWS, comparable};
 use crate::error::DataError;
+use crate::near::{MOST_ROWS, comparable};
 use crate::spill::{Filter, Scratch, ScratchFile, Sorted, Sorter, SpillError, Texts};
 
 /// Rows and bytes that are prepared side by side.
@@ -197,6 +197,10 @@ impl Wanted {
             }
             Ok::<Filter, SpillError>(filter)
         };
-        Ok(Self { near: Some(near), anchors: Some(narrow(&keys.anchors)?), grams: Some(narrow(&keys.grams)?) })
+        Ok(Self {
+            near: Some(near),
+            anchors: Some(narrow(&keys.anchors)?),
+            grams: Some(narrow(&keys.grams)?),
+        })
     }
 }

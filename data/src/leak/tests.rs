@@ -20,11 +20,14 @@ fn with(options: impl Fn(&mut LeakOptions), held_out: &[(&str, &str)], train: &[
     let mut finder = LeakFinder::new(chosen).expect("options");
     // Sides may come mixed.
     let (early, late) = train.split_at(train.len() / 2);
-    early.iter().for_each(|(content, answer)| finder.train(content, conversation(content, answer)).expect("room"));
+    early
+        .iter()
+        .for_each(|(content, answer)| finder.train(content, conversation(content, answer)).expect("room"));
     for (content, answer) in held_out {
         finder.held_out(0, content, conversation(content, answer)).expect("room");
     }
-    late.iter().for_each(|(content, answer)| finder.train(content, conversation(content, answer)).expect("room"));
+    late.iter()
+        .for_each(|(content, answer)| finder.train(content, conversation(content, answer)).expect("room"));
     finder.finish().expect("leaks")
 }
 
@@ -34,18 +37,28 @@ fn kinds(held_out: &[(&str, &str)], train: &[(&str, &str)]) -> Vec<(usize, usize
     pairs.map(|pair| (pair.held_out_row, pair.train_row, pair.kind)).collect()
 }
 
+/// Words that no other row has.
+fn own_words(row: usize, count: usize) -> String {
+    let mut random = stream(7, "test", "own words", row as u64);
+    let words = (0..count).map(|_| format!("{:x}", uniform_below(&mut random, 1 << 32)));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 const LONG: &str = "On Monday I ordered two chairs and a table for the garden, on Thursday one chair came with a broken \
     leg and the table without its screws, and since then nobody answers my messages or picks up the phone at all.";
 
 #[test]
 fn each_kind_is_found() {
-    let parcel = "Where is my parcel? It was sent a week ago.";
-    let edited = "Where is my parcel? It was sent a month ago.";
-    let around = format!("Hello! I am a customer of yours. {parcel} Please answer soon, for I leave on Friday evening.");
-    let run = format!("My complaint. {} What a summer. I want my money back now, and I mean now.", &LONG[10..150]);
+    let parcel = "Where is the parcel with my new chairs? It was sent a week ago.";
+    let edited = "Where is the parcel with my new chairs? It was sent 1 week ago.";
+    let around = format!(
+        "Hello! I am a customer of yours. {parcel} Please answer soon, for I leave on Friday evening."
+    );
+    let run =
+        format!("My complaint. {} What a summer. I want my money back now, and I mean now.", &LONG[10..150]);
     let held_out = [(parcel, "a"), (LONG, "b"), ("What does shipping to Norway cost?", "c")];
     let train = [
-        ("WHERE is my parcel?! It was sent a week ago", "x"),
+        ("WHERE is the parcel with my new chairs?! It was sent a week ago", "x"),
         (parcel, "y"),
         (edited, "z"),
         (&around, "w"),
@@ -63,18 +76,17 @@ fn each_kind_is_found() {
         ]
     );
     let leaks = with(|_| (), &held_out, &train);
-    assert_eq!(
-        leaks.sets(),
-        [LeakedSet { rows: 3, leaked: 2, by_kind: [1, 0, 0, 0, 0, 1] }]
+    assert_eq!(leaks.sets(), [LeakedSet { rows: 3, leaked: 2, by_kind: [1, 0, 0, 0, 0, 1] }]);
+    assert!(
+        leaks.is_leaked(0, 0) && leaks.is_leaked(0, 1) && !leaks.is_leaked(0, 2) && !leaks.is_leaked(1, 0)
     );
-    assert!(leaks.is_leaked(0, 0) && leaks.is_leaked(0, 1) && !leaks.is_leaked(0, 2) && !leaks.is_leaked(1, 0));
     assert_eq!(leaks.leaked(), 2);
 }
 
 #[test]
 fn a_shared_instruction_is_no_leak() {
     let line = "Decide whether the following message is spam, and answer with one word, spam or ham.";
-    let rows: Vec<String> = (0..40).map(|row| format!("{line}\nsubject number {}", row * 7919 % 104_729)).collect();
+    let rows: Vec<String> = (0..40).map(|row| format!("{line}\n{}", own_words(row, 1))).collect();
     let rows: Vec<(&str, &str)> = rows.iter().map(|row| (row.as_str(), "ham")).collect();
     let (held_out, train) = rows.split_at(10);
     let leaks = with(|_| (), held_out, train);
@@ -87,14 +99,16 @@ fn a_shared_instruction_is_no_leak() {
 #[test]
 fn a_short_content_leaks_only_with_its_conversation() {
     let held_out = [("yes", "The order is cancelled."), ("Ok!", "Fine."), ("", "Hello, how can I help?")];
-    let train = [("Yes", "Your address is changed."), ("ok", "fine"), ("", "hello, how can I help"), ("no", "Why?")];
+    let train =
+        [("Yes", "Your address is changed."), ("ok", "fine"), ("", "hello, how can I help"), ("no", "Why?")];
     assert_eq!(kinds(&held_out, &train), [(1, 1, LeakKind::Conversation), (2, 2, LeakKind::Conversation)]);
 }
 
 #[test]
 fn a_phrase_of_many_rows_is_no_overlap() {
-    let phrase = "please be so kind as to tell me within the next few days whether you have received my letter of";
-    let row = |number: usize| format!("{phrase} {}", format!("w{number} x{number} y{number} ").repeat(12));
+    let phrase =
+        "please be so kind as to tell me within the next few days whether you have received my letter of";
+    let row = |number: usize| format!("{phrase} {}", own_words(number, 50));
     let rows: Vec<String> = (0..12).map(row).collect();
     let train: Vec<(&str, &str)> = rows[1..].iter().map(|row| (row.as_str(), "")).collect();
     let held_out = [(rows[0].as_str(), "")];
@@ -107,8 +121,11 @@ fn a_phrase_of_many_rows_is_no_overlap() {
 #[test]
 fn the_plainest_pairs_of_a_row_are_listed() {
     let text = "how do i change the address of an order that was not sent yet";
-    let copies = vec![(text, "a"); 50];
-    let train = [&[("how do i change the address of an order that was not sent", "b")], &copies[..]].concat();
+    let others: Vec<String> = (0..1_000).map(|row| own_words(row, 6)).collect();
+    // Copies in a twentieth of all rows would be a shared line.
+    let mut train: Vec<(&str, &str)> = others.iter().map(|text| (text.as_str(), "c")).collect();
+    train.push(("how do i change the address of an order that was not sent", "b"));
+    train.extend([(text, "a"); 50]);
     let leaks = with(|options| options.pairs_per_row = 3, &[(text, "x")], &train);
     let pairs: Vec<LeakPair> = leaks.pairs().map(|pair| pair.expect("a pair")).collect();
     assert_eq!(pairs.iter().map(|pair| pair.kind).collect::<Vec<_>>(), [LeakKind::Exact; 3]);
@@ -133,7 +150,8 @@ fn brute_force_finds_no_more() {
     let mut draw = |count: u64| uniform_below(&mut random, count);
     let mut rows: Vec<Vec<String>> = Vec::new();
     for _ in 0..1_200 {
-        let mut words: Vec<String> = (0..3 + draw(15)).map(|_| format!("w{:x}", draw(400) * 7919 % 65_521)).collect();
+        let mut words: Vec<String> =
+            (0..3 + draw(15)).map(|_| format!("w{:x}", draw(400) * 7919 % 65_521)).collect();
         if !rows.is_empty() && draw(2) == 0 {
             words = rows[draw(rows.len() as u64) as usize].clone();
             let place = draw(words.len() as u64) as usize;

@@ -131,7 +131,8 @@ struct Bucket<'a> {
 impl<'a> Bucket<'a> {
     fn new(of: &'a Buckets<'a>, rows: &'a [u32], known: &Union) -> Self {
         let mut local = Union::new(rows.len());
-        let mut places: Vec<(u32, u32)> = (0..).zip(rows).map(|(place, &row)| (known.first(row), place)).collect();
+        let mut places: Vec<(u32, u32)> =
+            (0..).zip(rows).map(|(place, &row)| (known.first(row), place)).collect();
         places.sort_unstable();
         for pair in places.windows(2) {
             if pair[0].0 == pair[1].0 {

@@ -96,7 +96,12 @@ fn exam_neardup() {
             .filter(|(one, other)| plain_jaccard(&sets[*one], &sets[*other]) < similarity)
             .collect();
         let recall = hits as f64 / expected.len() as f64;
-        println!("{similarity:<10} {:>6} {:>6} {recall:>7.4} {:>6}", expected.len(), found.len(), wrong.len());
+        println!(
+            "{similarity:<10} {:>6} {:>6} {recall:>7.4} {:>6}",
+            expected.len(),
+            found.len(),
+            wrong.len()
+        );
         for pair in expected.difference(&found) {
             println!("  missed {pair:?} of {}", truth[pair]);
         }

@@ -25,10 +25,12 @@ pub(crate) struct Care {
 
 impl Care {
     /// A duplicate that stays costs little: one in 200 at the threshold.
-    pub(crate) const DUPLICATES: Self = Self { recall: 0.995, digest_loss: 1e-3, most_bands: 32, most_slots: 256 };
+    pub(crate) const DUPLICATES: Self =
+        Self { recall: 0.995, digest_loss: 1e-3, most_bands: 32, most_slots: 256 };
 
     /// An exam that was seen spoils every figure: one in 100,000 at the threshold.
-    pub(crate) const LEAKS: Self = Self { recall: 0.99999, digest_loss: 1e-6, most_bands: 64, most_slots: 384 };
+    pub(crate) const LEAKS: Self =
+        Self { recall: 0.99999, digest_loss: 1e-6, most_bands: 64, most_slots: 384 };
 }
 
 /// How the slots of a sketch are cut into bands.
@@ -86,7 +88,9 @@ impl Sketcher {
     pub(crate) fn sketch(&self, set: &[u64], values: &mut Vec<u64>, keys: &mut Vec<u32>) -> u64 {
         self.fill(set, values);
         keys.extend(values.chunks_exact(self.bands.slots).take(self.bands.bands).map(|band| {
-            let key = band.iter().fold(0x4528_21e6_38d0_1377, |key, value| fold(key ^ value, 0xbe54_66cf_34e9_0c6d));
+            let key = band
+                .iter()
+                .fold(0x4528_21e6_38d0_1377, |key, value| fold(key ^ value, 0xbe54_66cf_34e9_0c6d));
             (key >> 32) as u32
         }));
         let bits = values.iter().take(DIGEST_BITS);
@@ -163,7 +167,10 @@ mod tests {
                 let Bands { bands, slots } = Bands::for_similarity(similarity, care);
                 let found = 1.0 - (1.0 - similarity.powi(slots as i32)).powi(bands as i32);
                 assert!(found >= care.recall, "{similarity}: {found}");
-                assert!(bands <= care.most_bands && bands * slots <= care.most_slots, "{similarity}: {bands} {slots}");
+                assert!(
+                    bands <= care.most_bands && bands * slots <= care.most_slots,
+                    "{similarity}: {bands} {slots}"
+                );
             }
         }
         assert_eq!(least_agreement(1.0, care), 64);

@@ -8,7 +8,12 @@ use crate::spill::Scratch;
 use crate::stream::{stream, uniform_below};
 
 fn options(similarity: f64, keep: Keep, folder: &std::path::Path, memory_bytes: usize) -> NearOptions {
-    NearOptions { similarity, keep, pairs: false, scratch: Scratch { folder: folder.to_owned(), memory_bytes } }
+    NearOptions {
+        similarity,
+        keep,
+        pairs: false,
+        scratch: Scratch { folder: folder.to_owned(), memory_bytes },
+    }
 }
 
 fn clusters(texts: &[String], similarity: f64, keep: Keep, memory_bytes: usize) -> Clusters {
@@ -20,7 +25,9 @@ fn clusters(texts: &[String], similarity: f64, keep: Keep, memory_bytes: usize) 
 }
 
 fn words(random: &mut rand_chacha::ChaCha8Rng, count: usize, vocabulary: u64) -> Vec<String> {
-    (0..count).map(|_| format!("w{:x}", uniform_below(random, vocabulary).wrapping_mul(0x9e37_79b9) % 99_991)).collect()
+    (0..count)
+        .map(|_| format!("w{:x}", uniform_below(random, vocabulary).wrapping_mul(0x9e37_79b9) % 99_991))
+        .collect()
 }
 
 /// Texts of which many are edits of others.
@@ -87,10 +94,7 @@ fn a_row_stays_and_stands_for_its_cluster() {
     let representatives: Vec<usize> = (0..texts.len()).map(|row| longest.representative(row)).collect();
     assert_eq!(representatives, [3, 1, 3, 3, 4, 5, 1]);
     let listed: Vec<Cluster> = longest.iter().map(|cluster| cluster.expect("a cluster")).collect();
-    assert_eq!(
-        listed,
-        [Cluster { kept: 3, rows: vec![0, 2, 3] }, Cluster { kept: 1, rows: vec![1, 6] }]
-    );
+    assert_eq!(listed, [Cluster { kept: 3, rows: vec![0, 2, 3] }, Cluster { kept: 1, rows: vec![1, 6] }]);
     assert_eq!((longest.rows(), longest.dropped(), longest.clusters()), (7, 3, 2));
     let kept = (0..longest.rows()).filter(|&row| longest.kept(row)).count();
     assert_eq!(kept + longest.dropped(), longest.rows());
@@ -129,7 +133,9 @@ fn a_hundred_thousand_near_equal_rows_are_one_cluster() {
 fn a_template_with_other_words_is_no_cluster() {
     let mut random = stream(2, "test", "template", 0);
     let texts: Vec<String> = (0..20_000)
-        .map(|_| format!("please answer the question of the customer: {}", words(&mut random, 5, 90_000).join(" ")))
+        .map(|_| {
+            format!("please answer the question of the customer: {}", words(&mut random, 5, 90_000).join(" "))
+        })
         .collect();
     let found = clusters(&texts, 0.7, Keep::First, 16 << 20);
     assert!(found.dropped() < 20, "{}", found.dropped());
@@ -141,7 +147,8 @@ fn hostile_rows_are_compared_like_others() {
     let long = "long text ".repeat(200_000);
     let mut other = long.clone();
     other.push_str("with another end");
-    let texts = [String::new(), "\0".into(), long, "\0\0".into(), other, String::new(), "a".into(), "A".into()];
+    let texts =
+        [String::new(), "\0".into(), long, "\0\0".into(), other, String::new(), "a".into(), "A".into()];
     let found = clusters(&texts, 0.7, Keep::First, 0);
     let representatives: Vec<usize> = (0..texts.len()).map(|row| found.representative(row)).collect();
     assert_eq!(representatives, [0, 1, 2, 3, 2, 5, 6, 6]);
@@ -174,7 +181,10 @@ fn planted_edits_are_found() {
         texts.push(row.join(" "));
     }
     let found = clusters(&texts, 0.7, Keep::First, 1 << 20);
-    let hits = planted.iter().filter(|(one, other)| found.representative(*one) == found.representative(*other)).count();
+    let hits = planted
+        .iter()
+        .filter(|(one, other)| found.representative(*one) == found.representative(*other))
+        .count();
     assert_eq!(hits, planted.len());
     assert!(found.dropped() < 1_010, "{}", found.dropped());
 }

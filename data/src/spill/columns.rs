@@ -23,7 +23,9 @@ impl Columns {
         let mut bytes = Vec::with_capacity(count * 4);
         for column in 0..self.columns {
             bytes.clear();
-            bytes.extend(rows.iter().skip(column).step_by(self.columns).flat_map(|number| number.to_le_bytes()));
+            bytes.extend(
+                rows.iter().skip(column).step_by(self.columns).flat_map(|number| number.to_le_bytes()),
+            );
             self.file.append(&bytes)?;
         }
         Ok(())

@@ -87,7 +87,9 @@ mod tests {
         assert_eq!(file.length_bytes(), bytes.len() as u64);
         assert!(!file.buffer.is_empty() && file.file.is_some());
         let border = file.written_bytes as usize;
-        for (start, end) in [(0, bytes.len()), (border - 5, border + 5), (border, bytes.len()), (3, 4), (9, 9)] {
+        for (start, end) in
+            [(0, bytes.len()), (border - 5, border + 5), (border, bytes.len()), (3, 4), (9, 9)]
+        {
             let mut read = vec![0; end - start];
             file.read_at(start as u64, &mut read).expect("bytes");
             assert_eq!(read, bytes[start..end], "{start}..{end}");

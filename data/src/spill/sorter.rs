@@ -115,11 +115,7 @@ impl Runs {
 }
 
 /// Fewer and longer runs of the same records.
-fn merged<T: Fixed>(
-    runs: &Runs,
-    folder: &std::path::Path,
-    memory_bytes: usize,
-) -> Result<Runs, SpillError> {
+fn merged<T: Fixed>(runs: &Runs, folder: &std::path::Path, memory_bytes: usize) -> Result<Runs, SpillError> {
     let mut fewer = Runs::new(folder);
     for ranges in runs.ranges.chunks(MOST_RUNS) {
         fewer.append(Merge::<T>::new(runs, ranges, memory_bytes))?;
@@ -230,7 +226,9 @@ mod tests {
 
     #[test]
     fn any_number_of_runs_is_one_order() {
-        for (count, memory_bytes) in [(0, 0), (1, 0), (4096, 0), (4097, 0), (50_000, 200_000), (50_000, 1 << 30)] {
+        for (count, memory_bytes) in
+            [(0, 0), (1, 0), (4096, 0), (4097, 0), (50_000, 200_000), (50_000, 1 << 30)]
+        {
             let (sorted, mut records) = sorted(count, memory_bytes);
             records.sort_unstable();
             for _ in 0..2 {
