@@ -4,7 +4,7 @@
 //!
 //! FILE is CSV or TSV with the prompt in the column `--prompt N` (counted from 0, 0 unless given) and the answer in
 //! `--answer N` (1), or a folder of texts, each a prompt. Without steps, all that need no file are on. `--most N`
-//! changes of each step are shown.
+//! changes of each step are shown; `--write JSONL` writes the prompts before and after.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -27,6 +27,7 @@ struct Arguments {
     most: usize,
     dictionary: Option<PathBuf>,
     terms: Option<PathBuf>,
+    write: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -44,6 +45,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let normaliser = Normaliser::new(&options, collected)?;
     let normalised = normalise(&normaliser, &rows, arguments.most, &mut out)?;
+    if let Some(path) = &arguments.write {
+        let texts =
+            |rows: &[Record]| rows.iter().map(|row| row.messages[0].content.clone()).collect::<Vec<_>>();
+        let pairs =
+            texts(&rows).into_iter().zip(texts(&normalised)).filter(|(before, after)| before != after);
+        let lines: Result<Vec<String>, _> = pairs.map(|pair| serde_json::to_string(&pair)).collect();
+        std::fs::write(path, lines?.join("\n"))?;
+    }
     speed(&normaliser, &rows, &mut out)?;
     judge(&rows, "as read", &mut out)?;
     judge(&normalised, "normalised", &mut out)
@@ -58,6 +67,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         most: 5,
         dictionary: None,
         terms: None,
+        write: None,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -67,6 +77,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "--answer" => found.answer = value()?.parse()?,
             "--most" => found.most = value()?.parse()?,
             "--dictionary" => found.dictionary = Some(value()?.into()),
+            "--write" => found.write = Some(value()?.into()),
             "--terms" => found.terms = Some(value()?.into()),
             _ if found.path.as_os_str().is_empty() => found.path = word.into(),
             name => found.steps.push(serde_json::from_value(name.into())?),

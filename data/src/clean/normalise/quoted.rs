@@ -96,12 +96,21 @@ fn mark(lines: &[Line<'_>]) -> Vec<Mark> {
         let mark = match () {
             () if line.is_blank() => Mark::Blank,
             () if line.code => Mark::Own,
-            () if line.text.starts_with('>') => Mark::Quote(depth(line.text)),
+            () if line.text.strip_prefix(' ').unwrap_or(line.text).starts_with('>') => {
+                Mark::Quote(depth(line.text))
+            }
+            () if line.text.starts_with('|') && may_be_barred(&marks) => Mark::Quote(1),
             () => introduction(&lines[at..]),
         };
         marks.push(mark);
     }
     marks
+}
+
+/// Whether a quotation may stand here whose lines begin with a bar: under a line that introduces one, or under its like.
+fn may_be_barred(marks: &[Mark]) -> bool {
+    let last = marks.iter().rfind(|mark| **mark != Mark::Blank);
+    matches!(last, Some(Mark::Attribution(_) | Mark::Says | Mark::Quote(_)))
 }
 
 /// How deep a line is quoted.
@@ -143,14 +152,14 @@ fn is_field(line: &str, names: &[&str]) -> bool {
 }
 
 fn attribution(rest: &[Line<'_>]) -> Option<Mark> {
-    let first = rest[0].text.trim().to_lowercase();
+    let colon = |line: &str| line.trim().to_lowercase().replace(" :", ":");
+    let first = colon(rest[0].text);
     let mut joined = String::new();
     for (count, line) in rest.iter().enumerate().take(MAX_ATTRIBUTION_LINES) {
         if line.is_blank() || joined.len() > MAX_ATTRIBUTION_BYTES {
             break;
         }
-        joined.push_str(&line.text.to_lowercase());
-        joined.truncate(joined.trim_end().len());
+        joined.push_str(&colon(line.text));
         let dated = joined.contains(|c: char| c.is_ascii_digit() || c == '@');
         let matches = |&(start, end): &(&str, &str)| first.starts_with(start) && joined.ends_with(end);
         let verb_inside = first.starts_with("am ") && joined.contains(" schrieb ") && joined.ends_with(':');
