@@ -26,9 +26,10 @@ pub(crate) fn cut(text: &str) -> Edited<'_> {
         return Edited::unchanged(text);
     }
     let all: Vec<Line<'_>> = lines(text).collect();
+    let first = all.iter().position(|line| !line.is_blank()).unwrap_or(all.len());
     let mut end = all.len();
     while let Some(shorter) = shorten(&all[..end]) {
-        if all[..shorter].iter().all(Line::is_blank) {
+        if shorter <= first {
             break;
         }
         end = shorter;

@@ -74,7 +74,11 @@ fn broken_pages_lose_no_text() {
     );
     assert_eq!(text_of("<p>a<p>b<p>c<script>never closed"), "a\n\nb\n\ncnever closed");
     let scripts = "<script>".repeat(20_000) + &"<svg>".repeat(20_000);
-    assert_eq!(to_text(&scripts), Edited::unchanged(&scripts), "nothing is closed, and nothing says that it is a page");
+    assert_eq!(
+        to_text(&scripts),
+        Edited::unchanged(&scripts),
+        "nothing is closed, and nothing says that it is a page"
+    );
     assert!(to_text(&format!("<html>{scripts}")).changes > 0, "and where it is, this ends soon");
     let deep = format!("{}x{}", "<div>".repeat(5_000), "</div>".repeat(5_000));
     assert_eq!(text_of(&deep), "x");
