@@ -4,7 +4,7 @@
 //!
 //! FILE is CSV or TSV with the prompt in the column `--prompt N` (counted from 0, 0 unless given) and the answer in
 //! `--answer N` (1), or a folder of texts, each a prompt. Without steps, all that need no file are on. `--most N`
-//! changes of each step are shown.
+//! changes of each step are shown; each `--language CODE` is allowed (all are, unless one is named); `--write JSONL` writes the prompts before and after.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -27,6 +27,8 @@ struct Arguments {
     most: usize,
     dictionary: Option<PathBuf>,
     terms: Option<PathBuf>,
+    write: Option<PathBuf>,
+    languages: Vec<String>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -44,9 +46,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let normaliser = Normaliser::new(&options, collected)?;
     let normalised = normalise(&normaliser, &rows, arguments.most, &mut out)?;
+    if let Some(path) = &arguments.write {
+        let texts =
+            |rows: &[Record]| rows.iter().map(|row| row.messages[0].content.clone()).collect::<Vec<_>>();
+        let pairs =
+            texts(&rows).into_iter().zip(texts(&normalised)).filter(|(before, after)| before != after);
+        let lines: Result<Vec<String>, _> = pairs.map(|pair| serde_json::to_string(&pair)).collect();
+        std::fs::write(path, lines?.join("\n"))?;
+    }
     speed(&normaliser, &rows, &mut out)?;
-    judge(&rows, "as read", &mut out)?;
-    judge(&normalised, "normalised", &mut out)
+    judge(&rows, "as read", &arguments.languages, &mut out)?;
+    judge(&normalised, "normalised", &arguments.languages, &mut out)
 }
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
@@ -58,6 +68,8 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         most: 5,
         dictionary: None,
         terms: None,
+        write: None,
+        languages: Vec::new(),
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -67,6 +79,8 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "--answer" => found.answer = value()?.parse()?,
             "--most" => found.most = value()?.parse()?,
             "--dictionary" => found.dictionary = Some(value()?.into()),
+            "--write" => found.write = Some(value()?.into()),
+            "--language" => found.languages.push(value()?),
             "--terms" => found.terms = Some(value()?.into()),
             _ if found.path.as_os_str().is_empty() => found.path = word.into(),
             name => found.steps.push(serde_json::from_value(name.into())?),
@@ -172,14 +186,20 @@ fn speed(normaliser: &Normaliser, rows: &[Record], out: &mut impl Write) -> Resu
     Ok(writeln!(out, "{:.1} MB/s normalised", bytes as f64 / best_seconds / 1e6)?)
 }
 
-fn judge(rows: &[Record], what: &str, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+fn judge(
+    rows: &[Record],
+    what: &str,
+    allowed: &[String],
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
     let filters = Filters::new(&FilterOptions {
         empty_answer: true,
         min_prompt_characters: Some(2),
         mojibake: Some(1),
         symbols: Some(SymbolOptions::default()),
         repetition: Some(RepetitionOptions::default()),
-        languages: Some(LanguageOptions { allowed: vec!["en".into()], ..LanguageOptions::default() }),
+        languages: (!allowed.is_empty())
+            .then(|| LanguageOptions { allowed: allowed.to_vec(), ..LanguageOptions::default() }),
         copied_answer: Some(0.95),
         refusals: Some(RefusalOptions::default()),
         toxicity: Some(ToxicityOptions::default()),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::clean::CleanError;
 use crate::problem::RowProblem;
 use crate::spill::SpillError;
 use crate::template::TemplateError;
@@ -113,6 +114,9 @@ pub enum DataError {
     /// The template does not parse or failed outside any row.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// The settings of a step or rule, or a file they name, cannot be used.
+    #[error(transparent)]
+    Clean(#[from] CleanError),
     /// The tokenizer failed outside any row.
     #[error("the tokenizer failed: {reason}")]
     Tokenizer { reason: String },
@@ -152,6 +156,7 @@ impl DataError {
                 "comparing rows wants room on disk for a few times the data: name another folder for temporary files"
             }
             Self::Template(error) => return error.hint(),
+            Self::Clean(error) => error.hint()?,
             _ => return None,
         };
         Some(hint.to_owned())

@@ -171,10 +171,8 @@ fn may_be_boilerplate(line: &Line<'_>) -> bool {
 /// Lines that differ in case and spaces are the same.
 fn key(line: &str) -> u128 {
     let line = line.trim();
-    if line.is_ascii()
-        && !line.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'\t')
-        && !line.contains("  ")
-    {
+    let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase() && byte != b'\t';
+    if line.bytes().all(plain) && !line.as_bytes().windows(2).any(|pair| pair == b"  ") {
         return xxh3_128(line.as_bytes());
     }
     let mut hash = Xxh3::new();

@@ -63,18 +63,12 @@ fn candidates(text: &str) -> Vec<Range<usize>> {
 fn is_sound(text: &str, range: &Range<usize>) -> bool {
     let (before, after) = (&text[..range.start], &text[range.end..]);
     let capitals = text[range.start + 1..range.end].bytes().any(|byte| byte.is_ascii_uppercase());
-    let next = after.trim_start_matches([' ', '-']).to_owned();
-    let next = next.get(..3).unwrap_or(&next).to_ascii_lowercase();
+    let next = after.trim_start_matches([' ', '-']);
+    let half = |word: &str| next.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
     let joined =
         before.ends_with(['-', '\'', '’', '"']) || after.starts_with(['-', '\'', '’', '"', '/', '?']);
     let number = before.trim_end().ends_with(|c: char| c.is_ascii_digit());
-    whole_word(text, range)
-        && !capitals
-        && !joined
-        && !number
-        && !next.starts_with("huh")
-        && !next.starts_with("oh")
-        && !next.starts_with("uh")
+    whole_word(text, range) && !capitals && !joined && !number && !["huh", "oh", "uh"].into_iter().any(half)
 }
 
 /// Removes a sound and what belongs to it; a sentence that began with it begins with a capital again.

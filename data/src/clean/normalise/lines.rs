@@ -15,6 +15,8 @@ pub(crate) struct Line<'a> {
     pub(crate) text: &'a str,
     /// Whether it is code: in a fence, a fence itself, or indented as code.
     pub(crate) code: bool,
+    /// Whether it is in a fence or one itself.
+    fenced: bool,
 }
 
 impl Line<'_> {
@@ -38,20 +40,19 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     text.split('\n').map(move |line| {
         let line_start = start;
         start += line.len() + 1;
-        let mut code = fence.is_some();
+        let mut fenced = fence.is_some();
         match (fence, fence_of(line)) {
             (Some((byte, length)), Some((other, more))) if byte == other && more >= length && bare(line) => {
                 fence = None;
             }
-            (None, Some(opening)) => (fence, code) = (Some(opening), true),
+            (None, Some(opening)) => (fence, fenced) = (Some(opening), true),
             _ => {}
         }
         let blank = line.trim().is_empty();
         indented =
             !blank && (may_be_indented || indented) && (line.starts_with("    ") || line.starts_with('\t'));
         may_be_indented = blank;
-        code |= indented;
-        Line { start: line_start, text: line, code }
+        Line { start: line_start, text: line, code: fenced || indented, fenced }
     })
 }
 
@@ -84,12 +85,18 @@ impl Code {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         for line in lines(text) {
             match line.code {
-                true => match ranges.last_mut() {
-                    Some(last) if last.end + 1 == line.start => last.end = line.end(),
-                    _ => ranges.push(line.start..line.end()),
-                },
+                true => join(line, &mut ranges),
                 false => inline(line, &mut ranges),
             }
+        }
+        Self(ranges)
+    }
+
+    /// Only what stands in fences.
+    pub(crate) fn fenced(text: &str) -> Self {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        if text.contains("```") || text.contains("~~~") {
+            lines(text).filter(|line| line.fenced).for_each(|line| join(line, &mut ranges));
         }
         Self(ranges)
     }
@@ -101,6 +108,14 @@ impl Code {
 
     pub(crate) fn contains(&self, index: usize) -> bool {
         self.after(index).is_some_and(|range| range.start <= index)
+    }
+}
+
+/// Adds a line, to the last range if that ends on the line before.
+fn join(line: Line<'_>, ranges: &mut Vec<Range<usize>>) {
+    match ranges.last_mut() {
+        Some(last) if last.end + 1 == line.start => last.end = line.end(),
+        _ => ranges.push(line.start..line.end()),
     }
 }
 

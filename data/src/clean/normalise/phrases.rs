@@ -1,14 +1,13 @@
 //! What mail programs and people write around quotations and signatures, in several languages; all in lower case.
 
 /// How the line begins that introduces a quotation, and how it ends.
-pub(super) const ATTRIBUTIONS: [(&str, &str); 22] = [
+pub(super) const ATTRIBUTIONS: [(&str, &str); 21] = [
     ("on ", "wrote:"),
     ("on ", "writes:"),
     ("at ", "wrote:"),
     ("am ", "schrieb:"),
     ("am ", "geschrieben:"),
     ("am ", ">:"),
-    ("le ", "a écrit :"),
     ("le ", "a écrit:"),
     ("el ", "escribió:"),
     ("il ", "ha scritto:"),
@@ -27,14 +26,13 @@ pub(super) const ATTRIBUTIONS: [(&str, &str); 22] = [
 ];
 
 /// How a line that names a writer ends; a quotation must follow.
-pub(super) const SAYS: [&str; 14] = [
+pub(super) const SAYS: [&str; 13] = [
     "wrote:",
     "writes:",
     "said:",
     "wrote...",
     "schrieb:",
     "schreibt:",
-    "a écrit :",
     "a écrit:",
     "escribió:",
     "ha scritto:",

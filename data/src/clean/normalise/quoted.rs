@@ -69,6 +69,9 @@ pub(super) fn without<'a>(text: &'a str, lines: &[Line<'a>], gone: &[bool]) -> E
     edit.finish()
 }
 
+/// And no header that a mail shows has more.
+const MAX_FIELDS: usize = 20;
+
 /// What a line is in a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
@@ -96,12 +99,21 @@ fn mark(lines: &[Line<'_>]) -> Vec<Mark> {
         let mark = match () {
             () if line.is_blank() => Mark::Blank,
             () if line.code => Mark::Own,
-            () if line.text.starts_with('>') => Mark::Quote(depth(line.text)),
+            () if line.text.strip_prefix(' ').unwrap_or(line.text).starts_with('>') => {
+                Mark::Quote(depth(line.text))
+            }
+            () if line.text.starts_with('|') && may_be_barred(&marks) => Mark::Quote(1),
             () => introduction(&lines[at..]),
         };
         marks.push(mark);
     }
     marks
+}
+
+/// Whether a quotation may stand here whose lines begin with a bar: under a line that introduces one, or under its like.
+fn may_be_barred(marks: &[Mark]) -> bool {
+    let last = marks.iter().rfind(|mark| **mark != Mark::Blank);
+    matches!(last, Some(Mark::Attribution(_) | Mark::Says | Mark::Quote(_)))
 }
 
 /// How deep a line is quoted.
@@ -115,9 +127,19 @@ fn introduction(rest: &[Line<'_>]) -> Mark {
     if line.len() > MAX_ATTRIBUTION_BYTES {
         return Mark::Own;
     }
+    let ruled = ["--", "__", "=="].iter().any(|rule| line.starts_with(rule));
+    let colon = line.ends_with([':', '：', '.']);
+    let starts = ATTRIBUTIONS.iter().any(|(start, _)| {
+        !start.is_empty() && line.get(..start.len()).is_some_and(|first| first.eq_ignore_ascii_case(start))
+    });
+    if !ruled && !colon && !starts && !line.starts_with(char::is_uppercase) {
+        return Mark::Own;
+    }
+    if !ruled && !colon && !starts {
+        return header(rest).unwrap_or(Mark::Own);
+    }
     let lower = line.to_lowercase();
     let bare = lower.trim_matches(['-', '_', ' ', ':', '*', '=']);
-    let ruled = lower.starts_with("--") || lower.starts_with("__") || lower.starts_with("==");
     let names = |phrases: &[&str]| phrases.iter().any(|phrase| bare.starts_with(phrase));
     match () {
         () if ruled && names(&ORIGINALS) => Mark::Original,
@@ -131,8 +153,11 @@ fn header(rest: &[Line<'_>]) -> Option<Mark> {
     if !is_field(rest[0].text, &FROM) {
         return None;
     }
-    let fields =
-        rest.iter().take_while(|line| is_field(line.text, &FROM) || is_field(line.text, &FIELDS)).count();
+    let fields = rest
+        .iter()
+        .take(MAX_FIELDS)
+        .take_while(|line| is_field(line.text, &FROM) || is_field(line.text, &FIELDS))
+        .count();
     (fields >= MIN_FIELDS).then_some(Mark::Header(fields))
 }
 
@@ -143,14 +168,14 @@ fn is_field(line: &str, names: &[&str]) -> bool {
 }
 
 fn attribution(rest: &[Line<'_>]) -> Option<Mark> {
-    let first = rest[0].text.trim().to_lowercase();
+    let colon = |line: &str| line.trim().to_lowercase().replace(" :", ":");
+    let first = colon(rest[0].text);
     let mut joined = String::new();
     for (count, line) in rest.iter().enumerate().take(MAX_ATTRIBUTION_LINES) {
-        if line.is_blank() || joined.len() > MAX_ATTRIBUTION_BYTES {
+        if line.is_blank() || joined.len() + line.text.len() > MAX_ATTRIBUTION_BYTES {
             break;
         }
-        joined.push_str(&line.text.to_lowercase());
-        joined.truncate(joined.trim_end().len());
+        joined.push_str(&colon(line.text));
         let dated = joined.contains(|c: char| c.is_ascii_digit() || c == '@');
         let matches = |&(start, end): &(&str, &str)| first.starts_with(start) && joined.ends_with(end);
         let verb_inside = first.starts_with("am ") && joined.contains(" schrieb ") && joined.ends_with(':');

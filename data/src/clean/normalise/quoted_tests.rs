@@ -24,6 +24,8 @@ fn replies() {
         ("Oui.\n\nLe 1 févr. 2024 à 10:00, Ann a écrit :\n> Dois-je ?", "Oui.\n"),
         ("Ann wrote:\n> one\nNo.\n> two\nYes.", "No.\nYes."),
         (">>>>> \"A\" == Ann writes:\n> one\nNo.", "No."),
+        ("Once upon a time, Ann wrote :\n > one\nNo.", "No."),
+        ("On 1 Jan 2024 Ann wrote:\n| one\n| two\nNo.\n| a | table |", "No.\n| a | table |"),
         ("> first\nan answer below", "an answer below"),
         ("a\n> b\n>> c\nd", "a\nd"),
     ] {

@@ -26,9 +26,10 @@ pub(crate) fn cut(text: &str) -> Edited<'_> {
         return Edited::unchanged(text);
     }
     let all: Vec<Line<'_>> = lines(text).collect();
+    let first = all.iter().position(|line| !line.is_blank()).unwrap_or(all.len());
     let mut end = all.len();
     while let Some(shorter) = shorten(&all[..end]) {
-        if all[..shorter].iter().all(Line::is_blank) {
+        if shorter <= first {
             break;
         }
         end = shorter;
@@ -74,7 +75,10 @@ fn is_sent_from(line: &str) -> bool {
 
 /// `-- `, or two hyphens whose space was trimmed, with not too much below.
 fn is_mark(line: &str, below: &[Line<'_>]) -> bool {
-    matches!(line, "-- " | "--") && below.len() <= MAX_SIGNATURE_LINES && !below.is_empty()
+    let code = |line: &Line<'_>| line.text.trim_end().ends_with([';', '{', '}']);
+    matches!(line, "-- " | "--")
+        && (1..=MAX_SIGNATURE_LINES).contains(&below.len())
+        && (line.ends_with(' ') || !below.iter().any(code))
 }
 
 /// A rule of underscores, and what lists write under it.
@@ -160,6 +164,7 @@ mod tests {
             "What does this mean?\nSent from my heart, is it a song?",
             "a\n```\nselect 1;\n--\nselect 2;\n```",
             "one\n--\ntwo\n\n```\ncode\n```",
+            "create it:\n--\nselect 2;",
             "Title\n____________________\ntext of a form",
         ] {
             assert_eq!(cut(text), Edited::unchanged(text));

@@ -21,21 +21,23 @@ pub(crate) fn tidy(text: &str) -> Edited<'_> {
         false => Cow::Borrowed(text),
     };
     let mut tidied = Tidied::with_capacity(feeds.len());
-    let tabbed = feeds.split('\n').filter(|line| line.trim().contains('\t')).take(2).count() > 1;
+    let tabbed = feeds.contains('\t')
+        && feeds.split('\n').filter(|line| line.trim().contains('\t')).take(2).count() > 1;
     for line in lines(&feeds) {
         match () {
             () if line.code => tidied.push(line.text),
             () if line.is_blank() => tidied.blank(line.text),
-            () => tidied.push(&tidy_line(line.text, tabbed)),
+            () => {
+                let tidy = tidy_line(line.text, tabbed);
+                tidied.changes += usize::from(tidy != line.text);
+                tidied.push(&tidy);
+            }
         }
     }
-    let (out, mut changes) = tidied.finish();
+    let (out, changes) = tidied.finish();
     if out == text {
         return Edited::unchanged(text);
     }
-    let lines_before = feeds.split('\n').filter(|line| !line.trim().is_empty());
-    let lines_after = out.split('\n').filter(|line| !line.trim().is_empty());
-    changes += lines_before.zip(lines_after).filter(|(before, after)| before != after).count();
     Edited { text: out.into(), changes: changes.max(1) }
 }
 
@@ -98,10 +100,12 @@ fn tidy_line(line: &str, tabbed: bool) -> Cow<'_, str> {
         false => Cow::Borrowed(line),
     };
     let inner = line.trim_start_matches([' ', '\t']);
+    if !inner.contains('\t') && !inner.as_bytes().windows(2).any(|pair| pair == b"  ") {
+        return line;
+    }
     let keeps_tabs = tabbed || inner.matches('\t').count() > 1;
     let columns = inner.contains('|') || inner.split(COLUMN_SPACES).filter(|run| !run.is_empty()).count() > 2;
-    let single_tab = !keeps_tabs && inner.contains('\t');
-    if !single_tab && (columns || !inner.contains("  ")) {
+    if columns && (keeps_tabs || !inner.contains('\t')) {
         return line;
     }
     let mut out = String::with_capacity(line.len());

@@ -6,6 +6,8 @@ use std::collections::HashSet;
 const SHINGLE: usize = 5;
 /// Shorter texts are compared for being equal only: two shingles say nothing.
 const MIN_CHARACTERS: usize = 20;
+/// Of longer texts the beginnings are compared: a copy is one from the start, and shingles of all would take much memory.
+const MAX_CHARACTERS: usize = 1 << 16;
 
 /// How alike two texts are (0 to 1): 1 if they are equal but for case, spaces and punctuation, else the Jaccard
 /// similarity of their groups of five characters. Short ones are alike if they are the same but for case: a label may
@@ -20,6 +22,7 @@ pub(super) fn likeness(one: &str, other: &str) -> f64 {
     if shorter < MIN_CHARACTERS || longer > 4 * shorter {
         return 0.0;
     }
+    let (one, other) = (&one[..one.len().min(MAX_CHARACTERS)], &other[..other.len().min(MAX_CHARACTERS)]);
     let (one, other): (HashSet<&[char]>, HashSet<&[char]>) =
         (one.windows(SHINGLE).collect(), other.windows(SHINGLE).collect());
     let both = one.intersection(&other).count();

@@ -137,6 +137,8 @@ const WORDS: [(Lang, &[&str]); 8] = [
         ],
     ),
 ];
+/// The language of a text shows in its beginning.
+const MAX_BYTES: usize = 4096;
 /// So many such words say that the text is in the language.
 const MIN_KNOWN: usize = 2;
 /// If they are also so large a share of the words: half of what they are in ordinary sentences.
@@ -177,17 +179,20 @@ impl Languages {
     /// Short texts, and those of which it is not sure, are undecided: they stay.
     pub(super) fn judge(&self, text: &str) -> Option<String> {
         let prose = without_code(text);
-        let text: &str = &prose;
+        let text = &prose[..prose.floor_char_boundary(MAX_BYTES)];
         self.min_letters
             .checked_sub(1)
             .map_or(Some(()), |most| text.chars().filter(|c| c.is_alphabetic()).nth(most).map(drop))?;
+        if self.has_words_of_allowed(text) {
+            return None;
+        }
         let found = self.other(text)?;
         let middle = text.floor_char_boundary(text.len() / 2);
         let middle = text[middle..].find(char::is_whitespace).map_or(middle, |space| middle + space);
         let halves =
             [&text[..middle], &text[middle..]].map(|half| self.other(half).map(|found| found.lang()));
         let same = halves.iter().all(|half| *half == Some(found.lang()));
-        let sure = found.confidence() >= self.min_confidence && same && !self.has_words_of_allowed(text);
+        let sure = found.confidence() >= self.min_confidence && same;
         sure.then(|| format!("{} at a confidence of {:.2}", found.lang().eng_name(), found.confidence()))
     }
 

@@ -4,12 +4,14 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use crate::clean::CleanError;
 
 /// A larger file is no list that a person keeps.
 const MAX_FILE_BYTES: u64 = 16 << 20;
+/// Lists of so many bytes get an automaton with a full table: several times as fast, and at 256 bytes a state at most 8 MiB.
+const MAX_TABLE_BYTES: usize = 1 << 15;
 
 /// Phrases to be found in any case.
 #[derive(Clone, Debug)]
@@ -22,7 +24,9 @@ impl Phrases {
     /// There are too many phrases for one automaton.
     pub(super) fn new(setting: &'static str, phrases: &[String]) -> Result<Self, CleanError> {
         let lower: Vec<String> = phrases.iter().map(|phrase| folded(phrase)).collect();
-        let finder = AhoCorasick::new(lower).map_err(|error| CleanError::Setting {
+        let bytes: usize = lower.iter().map(String::len).sum();
+        let kind = (bytes <= MAX_TABLE_BYTES).then_some(AhoCorasickKind::DFA);
+        let finder = AhoCorasick::builder().kind(kind).build(lower).map_err(|error| CleanError::Setting {
             setting,
             expected: "phrases that fit an automaton",
             found: error.to_string(),

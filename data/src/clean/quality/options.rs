@@ -69,7 +69,7 @@ pub struct RepetitionOptions {
 
 impl Default for RepetitionOptions {
     fn default() -> Self {
-        Self { max_duplicate_lines: 0.3, max_top_words: 0.25, max_duplicate_words: 0.3, max_run: 0.4 }
+        Self { max_duplicate_lines: 0.3, max_top_words: 0.25, max_duplicate_words: 0.5, max_run: 0.4 }
     }
 }
 

@@ -71,7 +71,9 @@ fn lines(text: &str, most: f64) -> Option<String> {
     for line in lines {
         count += 1;
         bytes += line.len();
-        if line.len() >= MIN_LINE_BYTES && !line.starts_with('|') && !seen.insert(line) {
+        let says =
+            line.len() >= MIN_LINE_BYTES && !line.starts_with('|') && line.contains(char::is_alphabetic);
+        if says && !seen.insert(line) {
             duplicate_bytes += line.len();
         }
     }

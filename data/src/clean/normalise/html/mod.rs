@@ -6,6 +6,8 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use super::edit::Edited;
 use super::lines::Code;
 use elements::Kind;
@@ -19,12 +21,16 @@ pub(crate) fn to_text(text: &str) -> Edited<'_> {
     if !may_have_tags && !may_have_references {
         return Edited::unchanged(text);
     }
-    let code = Code::of(text);
     let markup = match may_have_tags {
-        true => markup(text, &code),
-        false => Markup { tags: Vec::new(), page: false },
+        true => markup(text),
+        false => Markup { tags: Vec::new(), page: false, code: Code::of(text) },
     };
-    let mut writer = Writer::new(text, &code, markup.page);
+    let mut last_closings: HashMap<&[u8], usize> = HashMap::new();
+    for tag in markup.tags.iter().filter(|tag| tag.closing) {
+        last_closings.insert(&tag.name, tag.range.start);
+    }
+    let closed = |tag: &Tag| last_closings.get(&*tag.name).is_some_and(|&last| last > tag.range.start);
+    let mut writer = Writer::new(text, &markup.code, markup.page);
     let mut unread: Option<&Tag> = None;
     let mut at = 0;
     for tag in &markup.tags {
@@ -42,7 +48,7 @@ pub(crate) fn to_text(text: &str) -> Edited<'_> {
             continue;
         }
         match tag.element.map(|element| element.kind) {
-            Some(Kind::Unread) if !tag.closing => unread = closed_later(tag, &markup.tags).then_some(tag),
+            Some(Kind::Unread) if !tag.closing => unread = closed(tag).then_some(tag),
             Some(kind) => writer.tag(kind, tag.closing),
             None => {}
         }
@@ -51,11 +57,6 @@ pub(crate) fn to_text(text: &str) -> Edited<'_> {
         writer.text(at, text.len());
     }
     writer.finish()
-}
-
-fn closed_later(opening: &Tag, tags: &[Tag]) -> bool {
-    let after = tags.partition_point(|tag| tag.range.start <= opening.range.start);
-    tags[after..].iter().any(|tag| tag.closing && tag.name == opening.name)
 }
 
 fn has_tag(text: &str) -> bool {

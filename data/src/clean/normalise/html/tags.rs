@@ -22,6 +22,8 @@ pub(super) struct Tag {
     pub(super) closing: bool,
     attributes: bool,
     source: bool,
+    /// Whether its attributes are what people write.
+    plausible: bool,
 }
 
 /// What a text is, seen as HTML.
@@ -31,16 +33,26 @@ pub(super) struct Markup {
     pub(super) tags: Vec<Tag>,
     /// Whether line breaks of the source mean nothing, as in a page.
     pub(super) page: bool,
+    /// What of the text is code.
+    pub(super) code: Code,
 }
 
-/// Finds the tags of `text` outside `code`; names that HTML does not know, operators and placeholders are none.
-pub(super) fn markup(text: &str, code: &Code) -> Markup {
-    let mut tags = scan(text, code);
+/// Finds the tags of `text` outside code; names that HTML does not know, operators and placeholders are none.
+///
+/// In a page, and in a text that begins with a tag, indentation makes no code: it is that of the source.
+pub(super) fn markup(text: &str) -> Markup {
+    let mut code = Code::fenced(text);
+    let mut tags = scan(text, &code);
     let is_page = |tag: &Tag| match tag.element {
         Some(element) => element.kind == Kind::Page && !mentioned(text, tag),
         None => is_doctype(text, tag),
     };
     let whole_page = tags.iter().any(is_page);
+    let starts = tags.first().is_some_and(|tag| text[..tag.range.start].trim().is_empty() && tag.plausible);
+    if !whole_page && !starts {
+        code = Code::of(text);
+        tags.retain(|tag| !code.contains(tag.range.start));
+    }
     let proved = prove(text, &tags, whole_page);
     let blocks = tags.iter().zip(&proved).filter(|(tag, proved)| **proved && is_container(tag)).count();
     let page = whole_page || blocks >= PAGE_BLOCKS;
@@ -50,7 +62,7 @@ pub(super) fn markup(text: &str, code: &Code) -> Markup {
     if !page && tags.iter().all(|tag| tag.element.is_none()) {
         tags.clear();
     }
-    Markup { tags, page }
+    Markup { tags, page, code }
 }
 
 fn is_doctype(text: &str, tag: &Tag) -> bool {
@@ -65,27 +77,35 @@ fn is_container(tag: &Tag) -> bool {
 /// All tags of known elements, and comments.
 fn scan(text: &str, code: &Code) -> Vec<Tag> {
     let mut tags: Vec<Tag> = Vec::new();
+    let mut never_closed: Vec<Vec<u8>> = Vec::new();
     let mut from = 0;
-    while let Some(next) = scan_from(text, from, code, &mut tags) {
+    while let Some(next) = scan_from(text, from, code, &mut tags, &mut never_closed) {
         from = next;
     }
     tags
 }
 
 /// Scans on from an index; returns where to go on behind a script or style, in which other rules hold.
-fn scan_from(text: &str, from: usize, code: &Code, tags: &mut Vec<Tag>) -> Option<usize> {
+fn scan_from(
+    text: &str,
+    from: usize,
+    code: &Code,
+    tags: &mut Vec<Tag>,
+    never_closed: &mut Vec<Vec<u8>>,
+) -> Option<usize> {
     let emitter = DefaultEmitter::<usize>::new_with_span();
     for token in Tokenizer::new_with_emitter(&text[from..], emitter) {
         let tag = match token.ok()? {
             Token::StartTag(start) => {
                 let plausible = start.attributes.iter().all(|(name, value)| is_attribute(name, &value.value));
-                plausible.then(|| Tag {
+                Some(Tag {
                     range: start.span.start..start.span.end,
                     element: element(&start.name),
                     closing: false,
                     attributes: !start.attributes.is_empty(),
                     source: start.attributes.contains_key(&b"href"[..])
                         || start.attributes.contains_key(&b"src"[..]),
+                    plausible,
                     name: start.name.0,
                 })
             }
@@ -95,6 +115,7 @@ fn scan_from(text: &str, from: usize, code: &Code, tags: &mut Vec<Tag>) -> Optio
                 closing: true,
                 attributes: false,
                 source: false,
+                plausible: true,
                 name: end.name.0,
             }),
             Token::Comment(comment) => comment_tag(comment.span.start..comment.span.end),
@@ -109,7 +130,11 @@ fn scan_from(text: &str, from: usize, code: &Code, tags: &mut Vec<Tag>) -> Optio
             continue;
         }
         let unread = !tag.closing && matches!(&*tag.name, b"script" | b"style");
+        let unread = unread && !never_closed.contains(&tag.name);
         let end = unread.then(|| closing_tag(text, &tag)).flatten();
+        if unread && end.is_none() {
+            never_closed.push(tag.name.clone());
+        }
         tags.push(tag);
         if let Some(end) = end {
             return Some(end);
@@ -119,7 +144,15 @@ fn scan_from(text: &str, from: usize, code: &Code, tags: &mut Vec<Tag>) -> Optio
 }
 
 fn comment_tag(range: Range<usize>) -> Option<Tag> {
-    Some(Tag { range, name: Vec::new(), element: None, closing: false, attributes: false, source: false })
+    Some(Tag {
+        range,
+        name: Vec::new(),
+        element: None,
+        closing: false,
+        attributes: false,
+        source: false,
+        plausible: true,
+    })
 }
 
 /// Where the end tag of a script or style begins.
@@ -180,7 +213,7 @@ fn prove<'t>(text: &str, tags: &'t [Tag], page: bool) -> Vec<bool> {
             let raw = &text[tag.range.clone()];
             return raw.starts_with("<!--") && raw.ends_with("-->") || page;
         };
-        if mentioned(text, tag) {
+        if mentioned(text, tag) || !(tag.plausible || page) {
             return false;
         }
         if tag.closing {

@@ -10,6 +10,9 @@ fn text_of(html: &str) -> String {
 fn pages() {
     let page = "<!DOCTYPE html>\n<html><head><title>T</title><style>p { color: red }</style></head>\n<body>\n  <h1>Hello</h1>\n  <p>One\n  <b>two</b> three</p><p>four<br>five</p>\n<ul><li>a</li><li>b</li></ul><script>if (a<b) { x(\"</p>\") }</script></body></html>";
     assert_eq!(text_of(page), "Hello\n\nOne two three\n\nfour\nfive\n\n- a\n- b");
+    let indented =
+        "<table>\n  <tr>\n\n    <td face=Arial, Helvetica>a</td>\n\n    <td>b</td>\n\n  </tr></table>";
+    assert_eq!(text_of(indented), "a b");
     let mail = "<div>Hi,</div><div><br></div><div>see <a href=\"https://x.example/?a=1&amp;b=2\">the page</a>.</div><div>Ann</div>";
     assert_eq!(text_of(mail), "Hi,\n\nsee the page.\nAnn");
     assert_eq!(text_of("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>"), "a b\nc");
@@ -50,6 +53,8 @@ fn what_is_no_html_stays() {
         "use the <br> tag, or the <div> element",
         "what does \"<b>\" mean?",
         "```html\n<p>Hello &amp; welcome</p>\n```",
+        "What is wrong here?\n\n    <div>\n        <p>Hello</p>\n    </div>",
+        "```\n<!DOCTYPE html>\n<html><body>x</body></html>\n```",
         "inline `<b>x</b> &lt;` code",
         "std::vector<i> and foo<p>",
         "R&D; AT&T",
@@ -68,6 +73,13 @@ fn broken_pages_lose_no_text() {
         "a\nb\n\nc\n\nd\n\ne <a href=\"x>d</a>"
     );
     assert_eq!(text_of("<p>a<p>b<p>c<script>never closed"), "a\n\nb\n\ncnever closed");
+    let scripts = "<script>".repeat(20_000) + &"<svg>".repeat(20_000);
+    assert_eq!(
+        to_text(&scripts),
+        Edited::unchanged(&scripts),
+        "nothing is closed, and nothing says that it is a page"
+    );
+    assert!(to_text(&format!("<html>{scripts}")).changes > 0, "and where it is, this ends soon");
     let deep = format!("{}x{}", "<div>".repeat(5_000), "</div>".repeat(5_000));
     assert_eq!(text_of(&deep), "x");
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
+use super::contractions::with_apostrophe;
 use super::edit::{Edit, Edited};
 use super::lines::{Code, in_identifier};
 use crate::clean::CleanError;
@@ -17,7 +18,8 @@ pub(crate) use sketch::WordSketch;
 
 /// Shorter words have too many neighbours.
 const MIN_CHARACTERS: usize = 4;
-/// Words up to this length must find their neighbour among the words of the set as well.
+/// Words up to this length must find their neighbour among the words of the set as well, and so must words that are two
+/// edits away from it.
 const MAX_SHORT_CHARACTERS: usize = 5;
 /// No word that people write is longer.
 const MAX_CHARACTERS: usize = 40;
@@ -65,12 +67,16 @@ impl Speller {
     }
 
     fn better(&self, word: &str) -> Option<String> {
-        let characters = word.chars().count();
+        if let Some(contraction) = with_apostrophe(word) {
+            return Some(contraction.to_owned());
+        }
+        let short = word.chars().count() <= MAX_SHORT_CHARACTERS;
         let near = self.dictionary.near(word);
-        let found = if near.is_empty() { self.dictionary.far(word) } else { near };
-        let best = self.clearly_best(found, characters > MAX_SHORT_CHARACTERS)?;
+        let far = near.is_empty();
+        let found = if far { self.dictionary.far(word) } else { near };
+        let best = self.clearly_best(found, !short)?;
         let used = self.own.rows(&best) >= self.min_rows;
-        (used || characters > MAX_SHORT_CHARACTERS).then_some(best)
+        (!is_variant(word, &best) && (used || !(short || far))).then_some(best)
     }
 
     fn clearly_best(&self, found: BTreeSet<String>, may_be_counted: bool) -> Option<String> {
@@ -86,6 +92,22 @@ impl Speller {
         };
         clear.then(|| counted.swap_remove(0).1)
     }
+}
+
+/// "authorise" and "authorize", "cancelling" and "canceling", "colour" and "color": both are right somewhere.
+fn is_variant(one: &str, other: &str) -> bool {
+    const VARIANTS: [(&str, &str); 7] = [
+        ("is", "iz"),
+        ("ys", "yz"),
+        ("our", "or"),
+        ("ll", "l"),
+        ("tre", "ter"),
+        ("ence", "ense"),
+        ("ogue", "og"),
+    ];
+    let folded =
+        |word: &str| VARIANTS.iter().fold(word.to_owned(), |word, (from, to)| word.replace(from, to));
+    folded(one) == folded(other)
 }
 
 /// The runs of letters of a text that are no longer than words are.

@@ -3,7 +3,7 @@ use crate::testing::Files;
 
 fn speller(name: &str, rows: &[(&str, usize)]) -> Speller {
     let files = Files::new();
-    let path = files.write(name, "account\nreceive\nreceived\npayment\nlost\nlast\nlist\ncard\ncart\ntransferred\ntransfer/S\nwhere\ntheir\n");
+    let path = files.write(name, "account\nreceive\nreceived\npayment\nlost\nlast\nlist\ncard\ncart\ntransferred\ntransfer/S\nrealize\ncanceling\ncouldst\npassade\nwhere\ntheir\n");
     files.write("words.aff", "SET UTF-8\nSFX S Y 1\nSFX S 0 s .\n");
     let mut own = WordSketch::default();
     for (text, count) in rows {
@@ -17,12 +17,14 @@ fn speller(name: &str, rows: &[(&str, usize)]) -> Speller {
 
 #[test]
 fn one_clear_reading() {
-    let speller = speller("words.dic", &[("where is my card", 10)]);
+    let speller =
+        speller("words.dic", &[("where is my card", 10), ("it was transferred in two transfers", 5)]);
     for (text, expected) in [
         ("my acount and recieve", "my account and receive"),
         ("a payemnt, please", "a payment, please"),
         ("wher is it", "where is it"),
         ("i trasfered it", "i transferred it"),
+        ("i couldnt, havent", "i couldn't, haven't"),
         ("two trasfers", "two transfers"),
     ] {
         assert_eq!(speller.apply(text).text, expected);
@@ -38,6 +40,8 @@ fn what_is_not_clear_stays() {
         "thier",   // short, and `their` is not used in the set
         "Acount ACOUNT Payemnt",
         "blarg payemnt",
+        "i realise this and am cancelling it",
+        "my passocde", // two edits away from a word that the set does not use
         "acount2 my_acount acount@x.example www.acount.example x/acount/y `acount`",
         "```\nacount\n```",
         "acount's don-acount",
