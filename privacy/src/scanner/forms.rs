@@ -1,0 +1,132 @@
+//! The engine that matches many [`Form`]s at once.
+//!
+//! One lazy automaton over all patterns is walked byte by byte from each place where a form can start; it says which patterns
+//! match and where each of them ends last. Neighbours and checksums are looked at in code.
+
+use regex_automata::hybrid::dfa::{Cache, DFA};
+use regex_automata::nfa::thompson;
+use regex_automata::util::pool::Pool;
+use regex_automata::util::syntax;
+use regex_automata::{Anchored, Input, MatchKind};
+
+use crate::check::Check;
+use crate::form::Form;
+use crate::scanner::ScanError;
+use crate::scanner::context::Phrases;
+use crate::scanner::sink::Sink;
+use crate::scanner::text;
+
+/// How far behind its first byte a form has its first digit, at most: an Italian fiscal code has it at byte 6, a code in brackets
+/// or behind a country's name a little later. A word without a digit so near starts no form, which spares nine words in ten.
+pub(crate) const DIGIT_WITHIN_BYTES: usize = 12;
+
+/// What the lazily built states may take, in bytes a thread. It is emptied when full; the forms' states take a tenth of it.
+const CACHE_BYTES: usize = 16 << 20;
+
+/// The longest form, in bytes: a walk ends here even where a pattern repeats without end.
+const LONGEST_BYTES: usize = 128;
+
+type MakeCache = Box<dyn Fn() -> Cache + Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>;
+
+/// Forms, ready to be matched.
+pub(crate) struct Forms {
+    forms: Vec<(&'static Form, Phrases)>,
+    automaton: DFA,
+    caches: Pool<Cache, MakeCache>,
+}
+
+impl std::fmt::Debug for Forms {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Forms").field("forms", &self.forms.len()).finish_non_exhaustive()
+    }
+}
+
+/// What one walk over the text needs: states built so far, and where each pattern ended last.
+pub(crate) struct Walk<'f> {
+    forms: &'f Forms,
+    cache: regex_automata::util::pool::PoolGuard<'f, Cache, MakeCache>,
+    ends: Vec<(usize, usize)>,
+}
+
+impl Forms {
+    /// Of `forms`, each with the phrases that raise its score.
+    pub(crate) fn new(forms: Vec<(&'static Form, Phrases)>) -> Result<Option<Self>, ScanError> {
+        if forms.is_empty() {
+            return Ok(None);
+        }
+        let patterns: Vec<&str> = forms.iter().map(|(form, _)| form.pattern).collect();
+        let automaton = DFA::builder()
+            .configure(
+                DFA::config()
+                    .match_kind(MatchKind::All)
+                    .cache_capacity(CACHE_BYTES)
+                    .skip_cache_capacity_check(true),
+            )
+            .thompson(thompson::Config::new().utf8(false))
+            .syntax(syntax::Config::new().case_insensitive(true).unicode(false).utf8(false))
+            .build_many(&patterns)
+            .map_err(|source| ScanError::Forms { reason: source.to_string() })?;
+        let shared = automaton.clone();
+        let make: MakeCache = Box::new(move || shared.create_cache());
+        Ok(Some(Self { forms, automaton, caches: Pool::new(make) }))
+    }
+
+    /// Ready for one text.
+    pub(crate) fn walk(&self) -> Walk<'_> {
+        Walk { forms: self, cache: self.caches.get(), ends: Vec::new() }
+    }
+}
+
+impl Walk<'_> {
+    /// The forms that start at byte `start`, where no word character stands before.
+    pub(crate) fn at(&mut self, text: &str, start: usize, sink: &mut Sink<'_>) {
+        self.ends.clear();
+        // The cache is far larger than all states; were it ever given up, this place has no findings by forms.
+        if self.run(text, start).is_none() {
+            return;
+        }
+        for index in 0..self.ends.len() {
+            let (pattern, end) = self.ends[index];
+            let (form, phrases) = &self.forms.forms[pattern];
+            let score = match form.check.map_or(Check::Unknown, |check| check(&text[start..end])) {
+                Check::Valid => 1.0,
+                Check::Invalid => continue,
+                Check::Unknown => form.score,
+            };
+            sink.add_with(start, end, form.entity, score, form.rule, phrases);
+        }
+    }
+
+    /// Walks from `start` and notes where each pattern ends last, no word character standing behind.
+    fn run(&mut self, text: &str, start: usize) -> Option<()> {
+        let bytes = text.as_bytes();
+        let (automaton, cache) = (&self.forms.automaton, &mut *self.cache);
+        let input = Input::new(bytes).range(start..).anchored(Anchored::Yes);
+        let mut state = automaton.start_state_forward(cache, &input).ok()?;
+        let stop = bytes.len().min(start + LONGEST_BYTES);
+        for at in start..=stop {
+            state = match bytes.get(at).filter(|_| at < stop) {
+                Some(byte) => automaton.next_state(cache, state, *byte).ok()?,
+                None => automaton.next_eoi_state(cache, state).ok()?,
+            };
+            if state.is_tagged() {
+                if state.is_match() {
+                    // A match is told one byte late: it ends before `at`.
+                    if !text.is_char_boundary(at) || !text::is_free_after(text, at) {
+                        continue;
+                    }
+                    for index in 0..automaton.match_len(cache, state) {
+                        let pattern = automaton.match_pattern(cache, state, index).as_usize();
+                        match self.ends.iter_mut().find(|(known, _)| *known == pattern) {
+                            Some((_, end)) => *end = at,
+                            None => self.ends.push((pattern, at)),
+                        }
+                    }
+                } else if state.is_dead() || state.is_quit() {
+                    break;
+                }
+            }
+        }
+        Some(())
+    }
+}
