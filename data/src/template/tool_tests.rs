@@ -83,7 +83,8 @@ fn a_template_without_end_is_stopped() {
         let template = ChatTemplate::new(source, SpecialTokens::default(), None).expect("it parses");
         template.render(&[Message::new("user", "x".repeat(1 << 20))], false).expect_err("it does not end")
     };
-    let loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% set x = 1 %}{% endfor %}{% endfor %}";
+    let loops =
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% set x = 1 %}{% endfor %}{% endfor %}";
     assert!(render(loops).to_string().contains("fuel"), "{}", render(loops));
     let prints = "{% for i in range(99999) %}{{ messages[0].content }}{% endfor %}";
     assert_eq!(render(prints), TemplateError::TooLong { mebibytes: 256 });
