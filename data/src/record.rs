@@ -204,6 +204,20 @@ impl Record {
         self.messages.iter().rposition(Message::is_answer)
     }
 
+    /// Every text of the row that somebody wrote or said: contents, reasoning, names, what tools are called with and what
+    /// they answered; in order. What ties calls to answers (ids, kinds, names of functions) and the tools are not among
+    /// them.
+    pub fn texts_mut(&mut self) -> Vec<&mut String> {
+        let mut texts = Vec::new();
+        for message in &mut self.messages {
+            texts.push(&mut message.content);
+            for (name, value) in message.extra.iter_mut().filter(|(name, _)| *name != "tool_call_id") {
+                said_in(value, name == TOOL_CALLS, &mut texts);
+            }
+        }
+        texts
+    }
+
     /// The row as a line of JSONL that reads as the same row: `text`, or `messages` with `tools`.
     pub fn to_json(&self) -> Value {
         let mut row = Map::new();
@@ -219,6 +233,24 @@ impl Record {
             row.insert("tools".to_owned(), Value::Array(self.tools.clone()));
         }
         Value::Object(row)
+    }
+}
+
+fn said_in<'a>(value: &'a mut Value, is_call: bool, texts: &mut Vec<&'a mut String>) {
+    match value {
+        Value::String(text) => texts.push(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| said_in(item, is_call, texts)),
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                match name.as_str() {
+                    "id" | "type" | "name" if is_call => {}
+                    // What stands in the arguments is the user's, whatever it is called.
+                    "arguments" => said_in(field, false, texts),
+                    _ => said_in(field, is_call, texts),
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -328,6 +360,20 @@ mod tests {
         }
         let distinct: std::collections::BTreeSet<&String> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+    }
+
+    #[test]
+    fn what_was_said_is_found_and_what_ties_it_together_is_not() {
+        let mut call = Message::new("assistant", "a");
+        let calls = serde_json::json!([{"id": "1", "type": "function",
+            "function": {"name": "f", "arguments": {"name": "Ann", "more": ["b", 1], "id": "c"}}}]);
+        call.extra = [("tool_calls", calls), ("tool_call_id", "2".into()), ("thinking", "d".into())]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .collect();
+        let mut record = Record::new(None, origin(1), vec![Message::new("user", "q"), call]);
+        let found: Vec<String> = record.texts_mut().into_iter().map(|text| text.clone()).collect();
+        assert_eq!(found, ["q", "a", "Ann", "b", "c", "d"]);
     }
 
     #[test]

@@ -1,4 +1,8 @@
+use std::collections::HashSet;
+
 use super::*;
+use crate::input::Source;
+use crate::options::{CleanOptions, Duplicates, OverLong};
 use crate::golden::read_golden;
 use crate::marked::marked;
 use crate::options::TrainOn;
@@ -13,11 +17,11 @@ fn lines(rows: &[(&str, &str)]) -> String {
 }
 
 fn run(options: &PrepareOptions) -> Result<Prepared, DataError> {
-    prepare(options, &template(PLAIN), &tokenizer())
+    prepare(options, &Tools::new(&template(PLAIN), &tokenizer()))
 }
 
 fn train(paths: &[&PathBuf]) -> PrepareOptions {
-    PrepareOptions { train: paths.iter().map(|path| (*path).clone()).collect(), ..PrepareOptions::default() }
+    PrepareOptions { train: paths.iter().map(|path| Source::new(*path)).collect(), ..PrepareOptions::default() }
 }
 
 /// The message and the hint of the error that these options give.
@@ -39,9 +43,9 @@ fn rows_become_examples_and_a_report() {
     assert!(prepared.validation.is_empty());
     let report = &prepared.report;
     let per_file: Vec<_> =
-        report.files.iter().map(|file| (file.role.as_str(), file.rows, file.duplicates)).collect();
-    assert_eq!(per_file, [("train", 3, 1), ("train", 2, 1)]);
-    assert_eq!((report.duplicates, report.conflicting_prompts), (2, 1));
+        report.files.iter().map(|file| (file.role.as_str(), file.rows)).collect();
+    assert_eq!(per_file, [("train", 3), ("train", 2)]);
+    assert_eq!((report.duplicates.exact, report.duplicates.conflicting_prompts), (2, 1));
     assert_eq!((report.train.rows, report.train.examples, report.validation.examples), (3, 3, 0));
     assert_eq!(
         (report.train.supervised.min, report.train.supervised.max, report.train.supervised.total),
@@ -56,7 +60,7 @@ fn rows_become_examples_and_a_report() {
         blake3::hash(lines(&[("a", "b"), ("longer", "answer")]).as_bytes()).to_hex().as_str()
     );
     let json = serde_json::to_value(report).expect("it is JSON");
-    assert_eq!(json["format"], 1);
+    assert_eq!(json["format"], 2);
     assert_eq!(json["over_long"]["policy"], "error");
 }
 
@@ -64,9 +68,10 @@ fn rows_become_examples_and_a_report() {
 fn duplicates_may_stay() {
     let files = Files::new();
     let path = files.write("a.jsonl", lines(&[("a", "b"), ("a", "b")]));
-    let options = PrepareOptions { duplicates: Duplicates::Keep, ..train(&[&path]) };
+    let clean = CleanOptions { duplicates: Duplicates::Keep, ..CleanOptions::default() };
+    let options = PrepareOptions { clean, ..train(&[&path]) };
     let prepared = run(&options).expect("it can be used");
-    assert_eq!((prepared.train.len(), prepared.report.duplicates), (2, 1));
+    assert_eq!((prepared.train.len(), prepared.report.duplicates.exact), (2, 1));
 }
 
 #[test]
@@ -92,12 +97,12 @@ fn held_out_rows_are_not_trained_on() {
     let held = files.write("v.jsonl", lines(&[("x", "y"), ("c", "other")]));
     let golden = files
         .write("g.jsonl", "\n{\"id\": 1, \"instruction\": \"c\", \"output\": \"d\", \"labels\": [\"d\"]}\n");
-    let mut options = PrepareOptions { validation: Validation::Files(vec![held]), ..train(&[&path]) };
+    let mut options = PrepareOptions { validation: Validation::Files(vec![Source::new(held)]), ..train(&[&path]) };
     let prepared = run(&options).expect("it can be used");
-    assert_eq!((prepared.validation.len(), prepared.report.held_out_prompts_trained), (2, 1));
-    options.golden = vec![golden.clone()];
+    assert_eq!(prepared.validation.len(), 2);
+    options.golden = vec![Source::new(&golden)];
     let (message, hint) = refused(&files, &options);
-    assert_eq!(message, "g.jsonl:2: this row is held out, but equals the training row a.jsonl:2");
+    assert_eq!(message, "g.jsonl:2: this row is held out, and the training row a.jsonl:2 gives it away (conversation, similarity 1.00)");
     assert!(hint.is_some_and(|hint| hint.starts_with("a model that has seen the exam passes it")));
     let read = read_golden(&golden).expect("it can be used");
     assert_eq!(
@@ -155,7 +160,7 @@ fn templates_that_raise_name_the_row() {
     let files = Files::new();
     let path = files.write("a.jsonl", lines(&[("a", "b"), ("bad", "d")]));
     let source = "{% for m in messages %}{% if m.content == 'bad' %}{{ raise_exception('no bad words') }}{% endif %}{{ m.content }}</s>{% endfor %}";
-    let error = prepare(&train(&[&path]), &template(source), &tokenizer()).expect_err("the template raises");
+    let error = prepare(&train(&[&path]), &Tools::new(&template(source), &tokenizer())).expect_err("the template raises");
     assert_eq!(
         files.without_folder(error),
         "a.jsonl:2: the chat template refuses this conversation: no bad words"
@@ -167,7 +172,7 @@ fn rows_that_train_nothing_are_named() {
     let files = Files::new();
     let path = files.write("a.jsonl", lines(&[("a", "b")]));
     let source = "{{ messages[0].content }}";
-    let error = prepare(&train(&[&path]), &template(source), &tokenizer()).expect_err("nothing is trained");
+    let error = prepare(&train(&[&path]), &Tools::new(&template(source), &tokenizer())).expect_err("nothing is trained");
     assert_eq!(
         files.without_folder(error),
         "a.jsonl:1: no token of this row is trained: the chat template does not show the answer"
@@ -195,7 +200,7 @@ fn a_rewritten_history_numbers_its_examples() {
     let turns = r#"{"id": "talk", "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]}"#;
     let path = files.write("a.jsonl", turns);
     let source = "{% for m in messages %}{% if m.role == 'assistant' and not loop.last %}{{ '(said)' }}{% else %}{{ m.content }}{% endif %}</s>{% endfor %}";
-    let prepared = prepare(&train(&[&path]), &template(source), &tokenizer()).expect("it can be used");
+    let prepared = prepare(&train(&[&path]), &Tools::new(&template(source), &tokenizer())).expect("it can be used");
     let texts: Vec<_> = prepared
         .train
         .iter()
@@ -204,7 +209,7 @@ fn a_rewritten_history_numbers_its_examples() {
     assert_eq!(texts, [("talk#1", "a</s>«b</s>»".into()), ("talk#2", "a</s>(said)</s>c</s>«d</s>»".into())]);
     assert_eq!((prepared.report.train.rows, prepared.report.train.rows_split_by_answer), (1, 1));
     let last = PrepareOptions { train_on: TrainOn::Last, ..train(&[&path]) };
-    let prepared = prepare(&last, &template(source), &tokenizer()).expect("it can be used");
+    let prepared = prepare(&last, &Tools::new(&template(source), &tokenizer())).expect("it can be used");
     assert_eq!(prepared.train[0].id, "talk");
 }
 

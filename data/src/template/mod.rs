@@ -10,6 +10,7 @@ mod json;
 mod seen;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 
 use minijinja::syntax::SyntaxConfig;
@@ -24,6 +25,13 @@ pub(crate) use generation::{CONTENT_MARKS, take_marked};
 use crate::record::{Message, REASONING_FIELDS, TOOL_CALLS};
 use error::Raised;
 use seen::{Seen, with_reasoning};
+
+/// Steps of one rendering: a conversation of a thousand turns takes some hundred thousand, and a template that never
+/// ends is stopped within seconds.
+const MOST_STEPS: u64 = 20_000_000;
+
+/// Bytes of one rendering: several times the longest row that is read.
+const MOST_BYTES: usize = 256 << 20;
 
 /// The name of the template in the environment.
 const NAME: &str = "chat";
@@ -78,9 +86,12 @@ impl ChatTemplate {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| TemplateError::syntax(&error))?);
+        environment.set_fuel(Some(MOST_STEPS));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_unknown_method_callback(unknown_method_callback);
         environment.add_filter("tojson", json::tojson);
+        // None is not iterable in Python.
+        environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
         environment.add_function("raise_exception", raise_exception);
         environment.add_function(generation::FUNCTION, generation::mark);
         if let Some(date) = date {
@@ -223,7 +234,36 @@ impl ChatTemplate {
         context.insert("messages".to_owned(), messages);
         context.insert("add_generation_prompt".to_owned(), Value::from(add_generation_prompt));
         let template = self.environment.get_template(NAME).map_err(|error| TemplateError::syntax(&error))?;
-        template.render(Value::from(context)).map_err(|error| TemplateError::rendering(&error))
+        let mut text = Bounded::default();
+        let rendered = template.render_captured_to(Value::from(context), &mut text).map(drop);
+        if text.is_full {
+            return Err(TemplateError::TooLong { mebibytes: MOST_BYTES >> 20 });
+        }
+        rendered.map_err(|error| TemplateError::rendering(&error))?;
+        // Only whole texts are written, so that the bytes are one.
+        Ok(String::from_utf8_lossy(&text.bytes).into_owned())
+    }
+}
+
+/// What a template prints, up to [`MOST_BYTES`].
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > MOST_BYTES {
+            self.is_full = true;
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -246,3 +286,6 @@ fn raise_exception(message: Rest<Value>) -> Result<String, minijinja::Error> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod tool_tests;

@@ -31,3 +31,6 @@ impl Example {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod tool_tests;
