@@ -34,7 +34,9 @@ pub(crate) fn find(sink: &mut Sink<'_>, at: usize) {
 fn start_of_local(text: &str, at: usize) -> Option<usize> {
     let mut start = at;
     for (offset, c) in text[..at].char_indices().rev() {
-        if !(c.is_alphanumeric() || matches!(c, '.' | '_' | '%' | '+' | '-' | '\'')) || at - offset > LONGEST_LOCAL_BYTES {
+        if !(c.is_alphanumeric() || matches!(c, '.' | '_' | '%' | '+' | '-' | '\''))
+            || at - offset > LONGEST_LOCAL_BYTES
+        {
             break;
         }
         start = offset;
@@ -43,6 +45,7 @@ fn start_of_local(text: &str, at: usize) -> Option<usize> {
     let start = at - local.len();
     let is_name = !local.is_empty() && !local.ends_with('.') && !local.contains("..");
     // A password in an address of the web stands before an `@` too: `https://user:secret@host.org`.
-    let is_in_url = text[..start].ends_with(':') && text[..start].rsplit(char::is_whitespace).next()?.contains("://");
+    let is_in_url =
+        text[..start].ends_with(':') && text[..start].rsplit(char::is_whitespace).next()?.contains("://");
     (is_name && !is_in_url).then_some(start)
 }

@@ -30,7 +30,10 @@ pub(crate) enum Keyword {
     Password,
 }
 
-use Keyword::{Address, Password, Postal, StreetBefore, StreetBehind, StreetBehindShort, StreetEnding, StreetEndingWeak, Unit, User};
+use Keyword::{
+    Address, Password, Postal, StreetBefore, StreetBehind, StreetBehindShort, StreetEnding, StreetEndingWeak,
+    Unit, User,
+};
 
 /// The words, in lower case, by what they announce. Those that start with a space stand behind other words, as short ones that are
 /// met all over the text must; the leftmost of two that overlap is found, so a word beside a shorter one has its space too.
@@ -38,42 +41,156 @@ const WORDS: [(Keyword, &[&str]); 10] = [
     (
         StreetBehind,
         &[
-            " street", " avenue", " boulevard", " lane", " drive", " road", " court", " terrace", " crescent", " highway",
-            " parkway", " square", " circle", " gardens", " turnpike", " place", " trail", " alley", " mews", " grove", " close",
+            " street",
+            " avenue",
+            " boulevard",
+            " lane",
+            " drive",
+            " road",
+            " court",
+            " terrace",
+            " crescent",
+            " highway",
+            " parkway",
+            " square",
+            " circle",
+            " gardens",
+            " turnpike",
+            " place",
+            " trail",
+            " alley",
+            " mews",
+            " grove",
+            " close",
             " utca",
         ],
     ),
-    (StreetBehindShort, &[" st", " rd", " ave", " blvd", " ln", " dr", " ct", " pl", " sq", " hwy", " pkwy", " ter", " cir"]),
+    (
+        StreetBehindShort,
+        &[" st", " rd", " ave", " blvd", " ln", " dr", " ct", " pl", " sq", " hwy", " pkwy", " ter", " cir"],
+    ),
     (
         StreetBefore,
         &[
-            "rua ", "calle ", "via ", "rue ", "avenida ", "av. ", "avenue ", "boulevard ", "plaza ", "piazza ", "corso ",
-            "viale ", "largo ", "praça ", "travessa ", "estrada ", "ulica ", "ul. ", "chemin ", "impasse ", "allée ", "quai ",
-            "carrer ", "paseo ", "camino ", "passeig ", "vicolo ", "strada ", "jalan ", "jl. ", "rúa ",
+            "rua ",
+            "calle ",
+            "via ",
+            "rue ",
+            "avenida ",
+            "av. ",
+            "avenue ",
+            "boulevard ",
+            "plaza ",
+            "piazza ",
+            "corso ",
+            "viale ",
+            "largo ",
+            "praça ",
+            "travessa ",
+            "estrada ",
+            "ulica ",
+            "ul. ",
+            "chemin ",
+            "impasse ",
+            "allée ",
+            "quai ",
+            "carrer ",
+            "paseo ",
+            "camino ",
+            "passeig ",
+            "vicolo ",
+            "strada ",
+            "jalan ",
+            "jl. ",
+            "rúa ",
         ],
     ),
     (
         StreetEnding,
         &[
-            "straße", "strasse", "str.", "gasse", "platz", "allee", "straat", "laan", "plein", "gracht", "gatan", "vägen",
-            "gränd", "veien", "vegen", "gaten", "stræde", "katu", "kuja", "polku", " platz", " allee", " str.", " straße",
-            " strasse", " straat",
+            "straße", "strasse", "str.", "gasse", "platz", "allee", "straat", "laan", "plein", "gracht",
+            "gatan", "vägen", "gränd", "veien", "vegen", "gaten", "stræde", "katu", "kuja", "polku",
+            " platz", " allee", " str.", " straße", " strasse", " straat",
         ],
     ),
-    (StreetEndingWeak, &["weg ", "tie ", "vej ", "gade ", "gata ", "gate ", "vei ", "damm ", "ufer ", "dijk ", "kade "]),
-    (Unit, &["p.o. box", "po box", "p.o.box", "postfach", "apartado", "boîte postale", " apt", " suite", " unit"]),
-    (Address, &["address", "adresse", "dirección", "indirizzo", "endereço", "adres", "osoite", "lives at", "wohnhaft"]),
+    (
+        StreetEndingWeak,
+        &["weg ", "tie ", "vej ", "gade ", "gata ", "gate ", "vei ", "damm ", "ufer ", "dijk ", "kade "],
+    ),
+    (
+        Unit,
+        &[
+            "p.o. box",
+            "po box",
+            "p.o.box",
+            "postfach",
+            "apartado",
+            "boîte postale",
+            " apt",
+            " suite",
+            " unit",
+        ],
+    ),
+    (
+        Address,
+        &[
+            "address",
+            "adresse",
+            "dirección",
+            "indirizzo",
+            "endereço",
+            "adres",
+            "osoite",
+            "lives at",
+            "wohnhaft",
+        ],
+    ),
     (
         Postal,
         &[
-            "zip", "zipcode", "postcode", "postal code", "postleitzahl", "plz", " plz", "code postal", "código postal",
-            "postnummer", "postal_code", "zip_code",
+            "zip",
+            "zipcode",
+            "postcode",
+            "postal code",
+            "postleitzahl",
+            "plz",
+            " plz",
+            "code postal",
+            "código postal",
+            "postnummer",
+            "postal_code",
+            "zip_code",
         ],
     ),
-    (User, &["username", "user name", "user_name", "login", "userid", "user id", "user:", "user=", "benutzername", "usuario"]),
+    (
+        User,
+        &[
+            "username",
+            "user name",
+            "user_name",
+            "login",
+            "userid",
+            "user id",
+            "user:",
+            "user=",
+            "benutzername",
+            "usuario",
+        ],
+    ),
     (
         Password,
-        &["password", "passwd", "passwort", "passcode", "passphrase", "pwd", "pass:", "pass=", "contraseña", "mot de passe"],
+        &[
+            "password",
+            "passwd",
+            "passwort",
+            "passcode",
+            "passphrase",
+            "pwd",
+            "pass:",
+            "pass=",
+            "contraseña",
+            "mot de passe",
+        ],
     ),
 ];
 
@@ -121,7 +238,11 @@ impl Keywords {
             let is_ending = matches!(keyword, StreetEnding | StreetEndingWeak);
             let is_name = matches!(keyword, Address | Password | User | Postal);
             let is_word = is_ending || is_name || text::is_free_before(text, start);
-            if is_word && (text::is_free_after(text, end) || is_name && bytes.get(end) == Some(&b'_') || !ends_in_letter(bytes, end)) {
+            if is_word
+                && (text::is_free_after(text, end)
+                    || is_name && bytes.get(end) == Some(&b'_')
+                    || !ends_in_letter(bytes, end))
+            {
                 each(Found { keyword, start, end });
             }
         }

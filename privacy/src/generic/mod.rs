@@ -105,7 +105,9 @@ impl Generic {
         let bytes = sink.text.as_bytes();
         let is_hex = seen & (class::UNDERSCORE | class::WIDE) == 0
             && (seen & class::LETTER == 0
-                || seen & class::HEX_LETTER != 0 && end - start <= 4 && bytes[start..end].iter().all(u8::is_ascii_hexdigit));
+                || seen & class::HEX_LETTER != 0
+                    && end - start <= 4
+                    && bytes[start..end].iter().all(u8::is_ascii_hexdigit));
         if let Some(separator) = bytes.get(end).copied().filter(|_| is_hex) {
             if self.ip && separator == b':' && end - start <= 4 {
                 ip::find_v6(sink, start);
@@ -140,8 +142,11 @@ impl Generic {
     /// At a word `start..end` with a dot behind it; returns where the dotted name ends.
     pub(crate) fn at_dotted(&self, sink: &mut Sink<'_>, start: usize, end: usize) -> usize {
         let bytes = sink.text.as_bytes();
-        let goes_on = bytes.get(end + 1).is_some_and(|byte| CLASSES[usize::from(*byte)] & (class::LETTER | class::DIGIT | class::WIDE) != 0);
-        let is_inner = start > 0 && matches!(bytes[start - 1], b'.' | b'@' | b'-' | b'/' | b'_' | b'%' | b'+');
+        let goes_on = bytes.get(end + 1).is_some_and(|byte| {
+            CLASSES[usize::from(*byte)] & (class::LETTER | class::DIGIT | class::WIDE) != 0
+        });
+        let is_inner =
+            start > 0 && matches!(bytes[start - 1], b'.' | b'@' | b'-' | b'/' | b'_' | b'%' | b'+');
         match self.url && goes_on && !is_inner {
             true => url::find_bare(sink, start),
             false => end,
@@ -155,7 +160,8 @@ impl Generic {
             b'@' if self.email => email::find(sink, at),
             b':' if self.url && bytes[at..].starts_with(b"://") => url::find_with_scheme(sink, at),
             b':' if self.ip && bytes.get(at + 1) == Some(&b':') => {
-                let is_inner = at > 0 && CLASSES[usize::from(bytes[at - 1])] & (class::WORD | class::WIDE) != 0;
+                let is_inner =
+                    at > 0 && CLASSES[usize::from(bytes[at - 1])] & (class::WORD | class::WIDE) != 0;
                 if !is_inner {
                     ip::find_v6(sink, at);
                 }

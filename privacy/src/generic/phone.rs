@@ -49,7 +49,9 @@ pub(crate) struct Phones {
 impl Phones {
     /// For numbers of `regions`, and those that stand behind one of `cues`.
     pub(crate) fn new(regions: &[String], cues: Phrases) -> Result<Self, ScanError> {
-        let ids = || REGIONS.iter().map(|id| (*id).to_owned()).chain(regions.iter().map(|id| id.to_ascii_uppercase()));
+        let ids = || {
+            REGIONS.iter().map(|id| (*id).to_owned()).chain(regions.iter().map(|id| id.to_ascii_uppercase()))
+        };
         let mut known: Vec<String> = Vec::new();
         let mut found = Vec::new();
         for id in ids() {
@@ -65,11 +67,15 @@ impl Phones {
     pub(crate) fn find(&self, sink: &mut Sink<'_>, start: usize) {
         let text = sink.text;
         let bytes = text.as_bytes();
-        if start > 0 && matches!(bytes[start - 1], b'-' | b'.' | b'/' | b'+' | b'$' | b'#') && !is_dash_of_text(bytes, start) {
+        if start > 0
+            && matches!(bytes[start - 1], b'-' | b'.' | b'/' | b'+' | b'$' | b'#')
+            && !is_dash_of_text(bytes, start)
+        {
             return;
         }
         let has_plus = bytes[start] == b'+';
-        let first = start + bytes[start..].iter().take(3).take_while(|byte| matches!(byte, b'+' | b'(' | b' ')).count();
+        let first = start
+            + bytes[start..].iter().take(3).take_while(|byte| matches!(byte, b'+' | b'(' | b' ')).count();
         let groups = Groups::read(bytes, first, |at| gap(text, at));
         let total = (1..=groups.count()).rev().find(|count| groups.digits(*count).len() <= MOST_DIALLED);
         let Some(most) = total.filter(|most| groups.digits(*most).len() >= LEAST_DIGITS) else { return };
@@ -166,9 +172,7 @@ fn gap(text: &str, at: usize) -> usize {
 
 /// Whether the mark before `start` parts words, as in `tel.-415-555-0132` or `a/0123`: what stands before it is no digit.
 fn is_dash_of_text(bytes: &[u8], start: usize) -> bool {
-    start > 1
-        && matches!(bytes[start - 1], b'-' | b'.' | b'/')
-        && !bytes[start - 2].is_ascii_alphanumeric()
+    start > 1 && matches!(bytes[start - 1], b'-' | b'.' | b'/') && !bytes[start - 2].is_ascii_alphanumeric()
 }
 
 /// Whether a number that starts at `start` may end at `end`: its brackets are closed, and nothing is joined to it.
@@ -195,13 +199,16 @@ fn is_date_or_quad(bytes: &[u8], groups: &Groups) -> bool {
     }
     let value = |index: usize| {
         let before = if index == 0 { 0 } else { groups.digits(index).len() };
-        groups.digits(index + 1)[before..].iter().fold(0_u64, |sum, digit| sum.wrapping_mul(10) + u64::from(digit - b'0'))
+        groups.digits(index + 1)[before..]
+            .iter()
+            .fold(0_u64, |sum, digit| sum.wrapping_mul(10) + u64::from(digit - b'0'))
     };
     let is_joined = |index: usize| groups.start(index + 1) - groups.end(index) == 1;
     let [a, b, c] = [0, 1, 2].map(|index| (groups.size(index), value(index)));
     let is_day = |(size, value): (usize, u64)| size <= 2 && (1..=31).contains(&value);
     let is_year = |(size, value): (usize, u64)| size == 4 && (1900..=2099).contains(&value);
-    let is_date = is_joined(0) && is_joined(1) && is_day(b) && (is_year(a) && is_day(c) || is_day(a) && is_year(c));
+    let is_date =
+        is_joined(0) && is_joined(1) && is_day(b) && (is_year(a) && is_day(c) || is_day(a) && is_year(c));
     let is_octet = |index: usize| groups.size(index) <= 3 && value(index) <= 255;
     let is_dotted = |index: usize| is_joined(index) && bytes[groups.end(index)] == b'.';
     is_date || count == 4 && (0..4).all(is_octet) && (0..3).all(is_dotted)
@@ -236,7 +243,8 @@ fn extension(text: &str, end: usize) -> Option<usize> {
     let at = end + space + word.len();
     let at = at + usize::from(bytes.get(at) == Some(&b' ') && word.len() > 1);
     let digits = digits_at(bytes, at, MOST_EXTENSION_DIGITS + 1);
-    let is_extension = (1..=MOST_EXTENSION_DIGITS).contains(&digits) && text::is_free_after(text, at + digits);
+    let is_extension =
+        (1..=MOST_EXTENSION_DIGITS).contains(&digits) && text::is_free_after(text, at + digits);
     is_extension.then_some(at + digits)
 }
 

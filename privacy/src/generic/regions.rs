@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use phonenumber::Metadata;
 use phonenumber::metadata::DATABASE;
 use regex::Regex;
-use regex_automata::dfa::{Automaton, dense, StartKind};
+use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::util::{start, syntax};
 use regex_automata::{Anchored, MatchKind};
 
@@ -71,12 +71,15 @@ impl Region {
     pub(crate) fn has_with_prefix(&self, digits: &[u8]) -> bool {
         match &self.prefix {
             Prefix::None => false,
-            Prefix::Plain(prefix) => digits.strip_prefix(prefix.as_bytes()).is_some_and(|rest| self.has(rest)),
+            Prefix::Plain(prefix) => {
+                digits.strip_prefix(prefix.as_bytes()).is_some_and(|rest| self.has(rest))
+            }
             Prefix::Pattern(pattern, rule) => {
                 let Ok(digits) = std::str::from_utf8(digits) else { return false };
                 let replaced = pattern.replace(digits, rule.as_str());
                 let is_stripped = replaced.len() < digits.len() && self.has(replaced.as_bytes());
-                is_stripped || pattern.find(digits).is_some_and(|found| self.has(digits[found.end()..].as_bytes()))
+                is_stripped
+                    || pattern.find(digits).is_some_and(|found| self.has(digits[found.end()..].as_bytes()))
             }
         }
     }
@@ -136,12 +139,15 @@ pub(crate) fn by_id(id: &str) -> Option<Arc<Region>> {
 
 /// Whether `digits`, calling code first, is a number of any region.
 pub(crate) fn is_international(digits: &[u8]) -> bool {
-    let code_of = |length: usize| digits.get(..length).and_then(|code| std::str::from_utf8(code).ok()?.parse::<u16>().ok());
+    let code_of = |length: usize| {
+        digits.get(..length).and_then(|code| std::str::from_utf8(code).ok()?.parse::<u16>().ok())
+    };
     (1..=LONGEST_CODE).any(|length| {
         let Some(code) = code_of(length).filter(|_| digits[0] != b'0') else { return false };
         let ids = DATABASE.region(&code).unwrap_or_default();
         // `+44 (0)20 7946 0958`: the prefix of calls within the country is written, too.
-        let has = |region: Arc<Region>| region.has(&digits[length..]) || region.has_with_prefix(&digits[length..]);
+        let has =
+            |region: Arc<Region>| region.has(&digits[length..]) || region.has_with_prefix(&digits[length..]);
         ids.into_iter().any(|id| by_id(id).is_some_and(has))
     })
 }
@@ -152,18 +158,33 @@ mod tests {
 
     #[test]
     fn verdicts_are_those_of_the_crate() {
-        let numbers = ["4155550132", "2079460958", "5551234567", "3012345678", "11984565666", "97625400", "0", "123456789012"];
+        let numbers = [
+            "4155550132",
+            "2079460958",
+            "5551234567",
+            "3012345678",
+            "11984565666",
+            "97625400",
+            "0",
+            "123456789012",
+        ];
         for id in ["US", "GB", "DE", "FR", "IL", "IN", "BR"] {
             let region = by_id(id).expect("a region");
             for number in numbers {
                 let country = id.parse().expect("a country");
                 let theirs = phonenumber::parse(Some(country), format!("+{}{number}", region.code));
-                let theirs = theirs.is_ok_and(|theirs| phonenumber::is_valid(&theirs) && theirs.country().id() == Some(country));
+                let theirs = theirs.is_ok_and(|theirs| {
+                    phonenumber::is_valid(&theirs) && theirs.country().id() == Some(country)
+                });
                 let ours = region.has(number.as_bytes()) || region.has_with_prefix(number.as_bytes());
                 assert!(!theirs || ours, "{id} {number}: theirs {theirs}, ours {ours}");
             }
         }
-        assert!(is_international(b"14155550132") && is_international(b"914155550132") && !is_international(b"15551234567"));
+        assert!(
+            is_international(b"14155550132")
+                && is_international(b"914155550132")
+                && !is_international(b"15551234567")
+        );
         assert!(by_id("XX").is_none());
     }
 }

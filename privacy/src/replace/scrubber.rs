@@ -8,9 +8,9 @@ use super::{Mode, Replacement, ReplacementError, Replacer, Scrubbed, placeholder
 use crate::entity::Entity;
 use crate::finding::Finding;
 use crate::names::{NameFinder, NameFinderError, Names};
+use crate::scanner::Scanner;
 use crate::scanner::conflicts::{settle, settle_each_entity};
 use crate::scanner::text::is_free;
-use crate::scanner::Scanner;
 
 /// What is replaced can make what stood beside it look like a name or a number. So many rounds at most are looked again, with
 /// rules only, until nothing is found.
@@ -156,20 +156,26 @@ fn repeated(texts: &[String], mut findings: Vec<Vec<Finding>>) -> Vec<Vec<Findin
     });
     let told = |(value, finding): &(&str, Finding)| {
         let long = value.chars().nth(REPEATED_CHARACTERS - 1).is_some();
-        long && !matches!(finding.entity, Entity::DateTime | Entity::Location | Entity::Organization | Entity::PostalCode)
+        long && !matches!(
+            finding.entity,
+            Entity::DateTime | Entity::Location | Entity::Organization | Entity::PostalCode
+        )
     };
     let mut seen = BTreeSet::new();
     let values: Vec<(&str, Finding)> = values.filter(told).filter(|(value, _)| seen.insert(*value)).collect();
-    let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(values.iter().map(|(value, _)| value));
+    let automaton = AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(values.iter().map(|(value, _)| value));
     let Ok(automaton) = automaton else { return findings };
     if values.is_empty() {
         return findings;
     }
     for (text, findings) in texts.iter().zip(&mut findings) {
-        let again = automaton.find_iter(text).filter(|hit| is_free(text, hit.start(), hit.end())).map(|hit| {
-            let (_, first) = values[hit.pattern().as_usize()];
-            Finding { start: hit.start(), end: hit.end(), ..first }
-        });
+        let again =
+            automaton.find_iter(text).filter(|hit| is_free(text, hit.start(), hit.end())).map(|hit| {
+                let (_, first) = values[hit.pattern().as_usize()];
+                Finding { start: hit.start(), end: hit.end(), ..first }
+            });
         let again: Vec<Finding> = without_placeholders(text, again.collect());
         let before = findings.len();
         let free = |hit: &Finding| {
