@@ -99,9 +99,6 @@ pub enum DataError {
     /// A split with an empty side.
     #[error("of {rows} rows, a validation share of {fraction} leaves none for {side}")]
     EmptySplit { rows: usize, fraction: f64, side: &'static str },
-    /// What is normalised or filtered cannot be so.
-    #[error(transparent)]
-    Clean(#[from] crate::clean::CleanError),
     /// A temporary file of a comparison.
     #[error(transparent)]
     Spill(#[from] SpillError),
@@ -151,7 +148,6 @@ impl DataError {
             }
             Self::Privacy { hint, .. } => (*hint)?,
             Self::EmptySplit { .. } => "choose another share, or name validation files",
-            Self::Clean(error) => return error.hint().map(str::to_owned),
             Self::Spill(_) => {
                 "comparing rows wants room on disk for a few times the data: name another folder for temporary files"
             }

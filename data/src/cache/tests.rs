@@ -5,6 +5,8 @@ use crate::clean::normalise::Step;
 use crate::input::Source;
 use crate::options::{BadRows, Duplicates, OverLong, PrivacyMode, TrainOn, Validation};
 use crate::prepare::prepare;
+use crate::template::ChatTemplate;
+use tokenizers::Tokenizer;
 use crate::template::SpecialTokens;
 use crate::testing::{CHATML, Files, PLAIN, template, tokenizer};
 
