@@ -7,7 +7,6 @@
 
 use std::time::Instant;
 
-use rand_core::Rng;
 use rtune_data::{Keep, NearFinder, NearOptions, Scratch, stream, uniform_below};
 
 /// Rows kept to be copied later: one in so many.
@@ -56,7 +55,7 @@ fn each_row(settings: &Settings, mut take: impl FnMut(&str, bool)) {
     let vocabulary = vocabulary();
     let mut random = stream(2, "benchmark", "rows", 0);
     // The square of a uniform number: common words are much more frequent, as in any language.
-    let mut word = |random: &mut _| {
+    let word = |random: &mut _| {
         let place = uniform_below(random, 1 << 20) as f64 / f64::from(1 << 20);
         vocabulary[(place * place * vocabulary.len() as f64) as usize].as_str()
     };

@@ -34,7 +34,7 @@ pub use clean::normalise::NormaliseOptions;
 pub use clean::quality::{FilterOptions, LabelCapOptions, Perplexity};
 pub use error::{DataError, ProblemList};
 pub use golden::{GoldenFile, GoldenRow, read_golden};
-pub use input::{DataFile, Format, ReadFile, Reader, Row, Source, expand, read_file, read_files};
+pub use input::{DataFile, Format, ReadFile, Reader, Row, Source, expand, read_file, read_files, read_sources};
 pub use leak::{Leak, LeakFinder, LeakKind, LeakOptions, LeakPair, LeakedSet, Leaks, conflicts, leaks};
 pub use marked::{Piece, marked, pieces};
 pub use near::{Cluster, Clusters, Keep, NearFinder, NearOptions, Pair};

@@ -10,6 +10,7 @@ use rtune_release::NewFolder;
 use rtune_trainer::config::Config;
 use rtune_trainer::files::FileError;
 use rtune_trainer::inputs::Inputs;
+use serde_json::Value;
 
 use super::opened::preparation;
 use super::{data_summary, next, resolve_base};
@@ -120,7 +121,7 @@ impl Lines {
         }
     }
 
-    fn add(&mut self, line: &impl serde::Serialize) -> io::Result<()> {
+    fn add(&mut self, line: &Value) -> io::Result<()> {
         serde_json::to_writer(&mut self.file, line)?;
         self.file.write_all(b"\n")
     }
@@ -147,7 +148,7 @@ impl Files {
 
 impl Accounts for Files {
     fn row(&mut self, account: &Account<'_>) -> io::Result<()> {
-        self.rows.add(account)?;
+        self.rows.add(&serde_json::to_value(account)?)?;
         match (account.side, account.row()) {
             (Some(Side::Train), Some(row)) => self.train.add(&row),
             (Some(Side::Validation), Some(row)) => self.validation.add(&row),

@@ -1,6 +1,7 @@
 //! What a run or a check reads before it computes anything: the base without its weights, the template, the rows.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rtune_data::{
     Accounts, CacheUse, ChatTemplate, Perplexity, PreparationCache, PrepareOptions, Prepared, SpecialTokens, Tools,
@@ -22,7 +23,7 @@ pub(crate) const REPORT_FILE: &str = "data-report.json";
 #[derive(Default)]
 pub struct Preparation {
     /// The model that finds names, where `data.privacy.names` names one.
-    pub names: Option<Box<dyn NameFinder>>,
+    pub names: Option<Arc<dyn NameFinder>>,
     /// Where prepared rows are kept; none for preparing them anew.
     pub cache: Option<PreparationCache>,
 }
@@ -61,7 +62,7 @@ impl Inputs {
             None => None,
         };
         let tools = Tools {
-            names: preparation.names.as_deref(),
+            names: preparation.names.as_ref(),
             perplexity: perplexity.as_ref().map(|perplexity| perplexity as &dyn Perplexity),
             ..Tools::new(&template, &base.tokenizer)
         };

@@ -46,7 +46,8 @@ pub fn read_file(path: &Path) -> Result<DataFile, DataError> {
 /// Where each explicit id was seen first, and the row's content.
 type Ids = HashMap<String, (Origin, [u8; 16])>;
 
-fn read_sources(sources: &[Source]) -> Result<Vec<DataFile>, DataError> {
+/// Reads all files of `sources`; see [`read_files`].
+pub fn read_sources(sources: &[Source]) -> Result<Vec<DataFile>, DataError> {
     let mut problems = ProblemList::default();
     let mut ids = Ids::new();
     let mut files = Vec::new();

@@ -29,7 +29,7 @@ use crate::record::{Origin, Record};
 use bytes::{Bytes, fault};
 use form::Agents;
 
-pub use all::{DataFile, read_file, read_files};
+pub use all::{DataFile, read_file, read_files, read_sources};
 pub(crate) use mapping::known_fields;
 pub use source::{Format, Source, expand};
 

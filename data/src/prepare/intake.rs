@@ -45,13 +45,6 @@ pub(super) struct Golden {
     pub(super) names: Vec<Arc<Path>>,
 }
 
-impl Golden {
-    /// `file:line` of an entry.
-    pub(super) fn place(&self, entry: &Entry) -> String {
-        place(&self.names, entry)
-    }
-}
-
 fn place(names: &[Arc<Path>], entry: &Entry) -> String {
     format!("{}:{}", names[entry.file].display(), entry.line)
 }

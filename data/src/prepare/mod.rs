@@ -20,7 +20,6 @@ mod mask;
 mod spool;
 #[cfg(test)]
 mod tests;
-mod texts;
 mod wash;
 
 use std::io::Write;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use rtune_privacy::{Entity, Finding, Mode, Replacement, ScanOptions, Scanner, Scope, Scrubbed, Scrubber};
 
 use super::mask::masked;
-use super::{Tools, texts};
+use super::Tools;
 use crate::clean::normalise::{Changes, Collected, Collector, Normaliser, Part};
 use crate::clean::quality::Filters;
 use crate::error::DataError;
@@ -106,7 +106,8 @@ impl Wash {
     fn scrub(&self, washed: &mut [Washed]) -> Result<(), DataError> {
         let Some(scrubber) = &self.scrubber else { return Ok(()) };
         let report = self.mode == PrivacyMode::Report;
-        let mut taken: Vec<Vec<String>> = washed.iter_mut().map(|row| texts::take(&mut row.record)).collect();
+        let take = |row: &mut Washed| row.record.texts_mut().into_iter().map(std::mem::take).collect();
+        let mut taken: Vec<Vec<String>> = washed.iter_mut().map(take).collect();
         let scrubbed: Result<Vec<Vec<Scrubbed>>, _> = taken
             .par_chunks_mut(SCRUBBED_ROWS)
             .map(|rows| match report {
@@ -116,7 +117,7 @@ impl Wash {
             .collect();
         let scrubbed = scrubbed.map_err(|error| privacy(&error, None))?.into_iter().flatten();
         for ((row, texts), scrubbed) in washed.iter_mut().zip(taken).zip(scrubbed) {
-            texts::put(&mut row.record, texts);
+            row.record.texts_mut().into_iter().zip(texts).for_each(|(place, text)| *place = text);
             if scrubbed.replaced > 0 {
                 row.changed.push((Stage::Privacy, self.mode.name()));
             }

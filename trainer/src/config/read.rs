@@ -1,7 +1,7 @@
 //! From the tree to the checked values: one function a section.
 
 use super::problem::Problem;
-use super::reader::{Section, as_number};
+use super::reader::Section;
 use super::tree::{Table, Value};
 use super::*;
 

@@ -128,7 +128,7 @@ impl<'a, 'p> Section<'a, 'p> {
     }
 
     /// A reader of a table inside a list of this section.
-    pub(super) fn inside<'b>(&'b mut self, path: &'static str, table: &'a Table) -> Section<'a, 'b> {
+    pub(super) fn inside<'b>(&'b mut self, path: &'static str, table: &'b Table) -> Section<'b, 'b> {
         Section::new(path, Some(table), self.problems)
     }
 
