@@ -88,7 +88,7 @@ fn beside(out: &Path) -> PathBuf {
 fn refuse_foreign(out: &Path) -> anyhow::Result<()> {
     if out.symlink_metadata().is_ok() && !out.join(REPORT).is_file() {
         let problem = format!("`{}` is there already, and no earlier preparation wrote it", out.display());
-        return Err(BadInput::new(problem, "name another folder by `--out`").into());
+        return Err(BadInput::new(problem).with_hint("name another folder by `--out`").into());
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use rtune_data::{Format, Record, read_files, shuffle, stream};
 use rtune_models::hub::{self, HubError, HubOptions};
 use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
-use rtune_trainer::inputs::Inputs;
+use rtune_trainer::inputs::{Inputs, Preparation};
 use serde_json::{Map, Value};
 
 /// One golden row for so many others,
@@ -185,7 +185,7 @@ pub(super) fn token_lengths(data: &[PathBuf], base: &str) -> anyhow::Result<Opti
         super::text::quoted(base),
         paths.join(", ")
     );
-    let inputs = Inputs::prepare(&Config::parse("rtune init", &text, &[])?, &path)?;
+    let inputs = Inputs::prepare(&Config::parse("rtune init", &text, &[])?, &path, &Preparation::default(), None)?;
     let rows = &inputs.prepared.train;
     let longest = rows.iter().max_by_key(|row| row.tokens.len());
     Ok(Some(Lengths {
