@@ -7,7 +7,7 @@ use crate::clean::duplicates::canonical;
 use crate::near::{Bands, Care, Sketcher, compared, each_shingle, fold, shingle_set};
 
 /// A content of fewer characters in its compared form ("yes", "ok") is the same in many rows by nature.
-const LEAST_CHARACTERS: usize = 5;
+pub(super) const LEAST_CHARACTERS: usize = 5;
 
 /// Bytes of the grams that anchors are chosen from, and how many grams stand in a row for the least of them.
 ///

@@ -57,7 +57,7 @@ impl LeakOptions {
 /// Compares training rows with held-out rows, by what their users say.
 ///
 /// The content of a row is all its user turns, without system turns and answers. Lines that many rows share are left
-/// out before anything is compared. A content of which fewer than 5 letters and numbers remain ("yes", "ok") leaks
+/// out before anything is compared, and so are long passages that 8 rows or more ask about. A content of which fewer than 5 letters and numbers remain ("yes", "ok") leaks
 /// only if the whole conversation is the same.
 pub struct LeakFinder {
     options: LeakOptions,

@@ -62,6 +62,8 @@ fn rows_become_examples_and_a_report() {
     let json = serde_json::to_value(report).expect("it is JSON");
     assert_eq!(json["format"], 2);
     assert_eq!(json["over_long"]["policy"], "error");
+    let page = report.page();
+    assert!(page.contains("<h2>Stages</h2>") && page.ends_with("</html>"), "{page}");
 }
 
 #[test]
