@@ -53,7 +53,7 @@ fn vocabulary() -> Vec<String> {
         let place = uniform_below(&mut random, letters.len() as u64) as usize;
         letters[place..=place].to_owned()
     };
-    let mut syllable = || letter("bcdfghklmnprstvw") + &letter("aeiou") + &letter("nrst aeiou").trim();
+    let mut syllable = || letter("bcdfghklmnprstvw") + &letter("aeiou") + letter("nrst aeiou").trim();
     (0..20_000).map(|rank| (0..2 + rank / 8_000).map(|_| syllable()).collect()).collect()
 }
 
