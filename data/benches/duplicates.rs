@@ -1,13 +1,19 @@
 //! Duplicates and leaks among synthetic rows: seconds and peak memory of each part as one JSON line.
 //!
-//!     cargo bench -p rtune-data --bench duplicates -- near [--rows 1000000] [--words 30] [--memory-mib 256] [--similarity-percent 70]
+//!     cargo bench -p rtune-data --bench duplicates -- near [--rows 1000000] [--words 30] [--memory-mib 256]
+//!         [--similarity-percent 70] [--templates 0]
 //!
+//! Parts are `equal`, `near`, `leak` (one row of ten held out), `all` (the three fed side by side), and `rows` alone.
 //! Rows are words of a made-up language, common ones more often; of ten rows one is a copy of an earlier row and one
-//! an earlier row with one word changed. Temporary files lie where the system has them (TMPDIR).
+//! an earlier row with one word changed. With templates the first half of a row is one of so many sentences. Temporary
+//! files lie where the system has them (TMPDIR).
 
 use std::time::Instant;
 
-use rtune_data::{Keep, NearFinder, NearOptions, Scratch, stream, uniform_below};
+use rtune_data::clean::duplicates::{DuplicateFinder, canonical_hash};
+use rtune_data::{
+    Keep, LeakFinder, LeakOptions, Message, NearFinder, NearOptions, Scratch, stream, uniform_below,
+};
 
 /// Rows kept to be copied later: one in so many.
 const SOURCES: usize = 16;
@@ -17,6 +23,7 @@ struct Settings {
     rows: usize,
     words: usize,
     similarity: f64,
+    templates: usize,
     scratch: Scratch,
 }
 
@@ -30,6 +37,7 @@ fn settings() -> Settings {
         part: arguments.first().cloned().unwrap_or_else(|| "near".to_owned()),
         rows: number("--rows", 100_000),
         words: number("--words", 30),
+        templates: number("--templates", 0),
         similarity: number("--similarity-percent", 70) as f64 / 100.0,
         scratch: Scratch {
             memory_bytes: number("--memory-mib", 256) << 20,
@@ -45,8 +53,7 @@ fn vocabulary() -> Vec<String> {
         let place = uniform_below(&mut random, letters.len() as u64) as usize;
         letters[place..=place].to_owned()
     };
-    let mut syllable =
-        || letter("bcdfghklmnprstvw") + &letter("aeiou") + &letter("nrst aeiou").trim().to_owned();
+    let mut syllable = || letter("bcdfghklmnprstvw") + &letter("aeiou") + letter("nrst aeiou").trim();
     (0..20_000).map(|rank| (0..2 + rank / 8_000).map(|_| syllable()).collect()).collect()
 }
 
@@ -59,6 +66,8 @@ fn each_row(settings: &Settings, mut take: impl FnMut(&str, bool)) {
         let place = uniform_below(random, 1 << 20) as f64 / f64::from(1 << 20);
         vocabulary[(place * place * vocabulary.len() as f64) as usize].as_str()
     };
+    let template = |_| (0..settings.words / 2).map(|_| word(&mut random)).collect();
+    let templates: Vec<Vec<&str>> = (0..settings.templates).map(template).collect();
     let mut sources: Vec<String> = Vec::new();
     for row in 0..settings.rows {
         let kind = uniform_below(&mut random, 10);
@@ -72,7 +81,11 @@ fn each_row(settings: &Settings, mut take: impl FnMut(&str, bool)) {
             take(&words.join(" "), true);
             continue;
         }
-        let words: Vec<&str> = (0..settings.words).map(|_| word(&mut random)).collect();
+        let mut words: Vec<&str> = Vec::new();
+        if !templates.is_empty() {
+            words.extend(&templates[uniform_below(&mut random, templates.len() as u64) as usize]);
+        }
+        words.extend((words.len()..settings.words).map(|_| word(&mut random)));
         let text = words.join(" ");
         take(&text, false);
         if row % SOURCES == 0 && sources.len() < 10_000 {
@@ -104,28 +117,95 @@ fn report(settings: &Settings, part: &str, before_bytes: usize, seconds: [f64; 2
     );
 }
 
-fn near(settings: &Settings) {
-    let scratch = settings.scratch.clone();
-    let options = NearOptions { similarity: settings.similarity, keep: Keep::First, pairs: false, scratch };
+/// The parts that were asked for, fed with the same rows.
+struct Parts {
+    equal: Option<DuplicateFinder>,
+    near: Option<NearFinder>,
+    leak: Option<LeakFinder>,
+}
+
+impl Parts {
+    fn new(settings: &Settings) -> Self {
+        let scratch = settings.scratch.clone();
+        let asked = |part| [part, "all"].contains(&settings.part.as_str());
+        let near = NearOptions {
+            similarity: settings.similarity,
+            keep: Keep::First,
+            pairs: false,
+            scratch: scratch.clone(),
+        };
+        let leak = LeakOptions { similarity: settings.similarity, ..LeakOptions::new(scratch.clone()) };
+        Self {
+            equal: asked("equal").then(|| DuplicateFinder::new(&scratch)),
+            near: asked("near").then(|| NearFinder::new(near).expect("options")),
+            leak: asked("leak").then(|| LeakFinder::new(leak).expect("options")),
+        }
+    }
+
+    fn push(&mut self, row: usize, text: &str) {
+        let conversation = [Message::new("user", text)];
+        let canonical = match (&self.equal, &self.leak) {
+            (None, None) => [0; 16],
+            _ => canonical_hash(&conversation),
+        };
+        if let Some(equal) = &mut self.equal {
+            let mut raw = [0; 16];
+            raw.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
+            equal.push(row, raw, canonical).expect("room");
+        }
+        if let Some(near) = &mut self.near {
+            near.push(text).expect("room");
+        }
+        if let Some(leak) = &mut self.leak {
+            let pushed = if row.is_multiple_of(10) {
+                leak.held_out(0, text, canonical)
+            } else {
+                leak.train(text, canonical)
+            };
+            pushed.expect("room");
+        }
+    }
+}
+
+fn run(settings: &Settings) {
     let (before_bytes, began) = (peak_bytes(), Instant::now());
-    let mut finder = NearFinder::new(options).expect("options");
-    let mut planted: Vec<bool> = Vec::new();
+    let mut parts = Parts::new(settings);
+    let mut row = 0;
+    let mut planted = 0;
     each_row(settings, |text, near| {
-        finder.push(text).expect("room");
-        planted.push(near);
+        parts.push(row, text);
+        row += 1;
+        planted += usize::from(near);
     });
-    let pushed = began.elapsed().as_secs_f64();
-    let clusters = finder.finish().expect("clusters");
-    let finished = began.elapsed().as_secs_f64() - pushed;
-    let expected = planted.iter().filter(|&&near| near).count();
-    let dropped_planted = (0..).zip(&planted).filter(|&(row, &near)| near && !clusters.kept(row)).count();
-    let found = format!(
-        "\"planted\": {expected}, \"planted_dropped\": {dropped_planted}, \"dropped\": {}, \"clusters\": {}, \"comparisons\": {}",
-        clusters.dropped(),
-        clusters.clusters(),
-        clusters.comparisons()
-    );
-    report(settings, "near", before_bytes, [pushed, finished], &found);
+    let mut last = began.elapsed().as_secs_f64();
+    let pushed = last;
+    let mut finished = |part: &str, found: &str| {
+        let now = began.elapsed().as_secs_f64();
+        report(
+            settings,
+            part,
+            before_bytes,
+            [pushed, now - last],
+            &format!("\"planted\": {planted}, {found}"),
+        );
+        last = now;
+    };
+    if let Some(equal) = parts.equal {
+        let rows = equal.finish().expect("rows");
+        finished("equal", &format!("\"raw\": {}, \"canonical\": {}", rows.raw(), rows.canonical()));
+    }
+    if let Some(near) = parts.near {
+        let clusters = near.finish().expect("clusters");
+        let (dropped, count, compared) = (clusters.dropped(), clusters.clusters(), clusters.comparisons());
+        finished("near", &format!("\"dropped\": {dropped}, \"clusters\": {count}, \"compared\": {compared}"));
+    }
+    if let Some(leak) = parts.leak {
+        let leaks = leak.finish().expect("leaks");
+        finished(
+            "leak",
+            &format!("\"leaked\": {}, \"by_kind\": {:?}", leaks.leaked(), leaks.sets()[0].by_kind),
+        );
+    }
 }
 
 fn main() {
@@ -143,7 +223,7 @@ fn main() {
                 &format!("\"text_bytes\": {bytes}"),
             );
         }
-        "near" => near(&settings),
-        part => panic!("{part}: there are rows, near"),
+        "equal" | "near" | "leak" | "all" => run(&settings),
+        part => panic!("{part}: there are equal, near, leak, all, rows"),
     }
 }

@@ -72,7 +72,10 @@ fn exam_neardup() {
     let (path, json) = file("RTUNE_EXAM_NEARDUP", PAIRS);
     let (texts_path, texts) = file("RTUNE_EXAM_NEARDUP_TEXTS", TEXTS);
     let exam: Value = serde_json::from_str(&json).expect("the exam is JSON");
-    let rows: Vec<&str> = texts.split('\n').map(|line| line.trim_end_matches('\r')).collect();
+    // Of a table the second column.
+    let column = usize::from(texts_path.ends_with(".tsv"));
+    let lines = texts.lines().map(|line| line.split('\t').nth(column).unwrap_or(line));
+    let rows: Vec<&str> = if column == 0 { texts.lines().collect() } else { lines.collect() };
     let number = |value: &Value| value.as_u64().expect("a line number") as usize;
     let truth: BTreeMap<(usize, usize), f64> = exam["pairs"]
         .as_array()

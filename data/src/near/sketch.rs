@@ -106,7 +106,7 @@ impl Sketcher {
         for (round, &key) in self.rounds[..slots].iter().enumerate() {
             for &element in set {
                 let hash = fold(element ^ key, 0x9e37_79b9_7f4a_7c15);
-                let slot = &mut values[((hash >> 32) * slots as u64 >> 32) as usize];
+                let slot = &mut values[(((hash >> 32) * slots as u64) >> 32) as usize];
                 empty -= usize::from(*slot == u64::MAX);
                 *slot = (*slot).min(value(round, hash));
             }

@@ -122,8 +122,6 @@ pub struct LeakReport {
     pub kinds: BTreeMap<String, usize>,
     /// How many held-out rows the configuration accepts.
     pub accepted: usize,
-    /// Training rows that were left out because a row of the split resembles them.
-    pub left_out: usize,
     /// The first pairs: `row` is trained on, `other` is held out.
     pub pairs: Vec<PairReport>,
 }

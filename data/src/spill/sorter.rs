@@ -213,7 +213,9 @@ mod tests {
     use super::*;
     use crate::stream::stream;
 
-    fn sorted(count: usize, memory_bytes: usize) -> (Sorted<(u64, u32)>, Vec<(u64, u32)>) {
+    type Row = (u64, u32);
+
+    fn sorted(count: usize, memory_bytes: usize) -> (Sorted<Row>, Vec<Row>) {
         let folder = tempfile::tempdir().expect("a folder");
         let scratch = Scratch { folder: folder.path().to_owned(), memory_bytes };
         let mut random = stream(3, "test", "sorter", count as u64);
