@@ -24,7 +24,7 @@ fn any_text_settles_and_stays() {
     let files = Files::new();
     let normaliser = everything(&files);
     let mut changes = Changes::new();
-    for (row, text) in texts("normalise", 20_000).enumerate() {
+    for (row, text) in texts("normalise", 6_000).enumerate() {
         changes.at_row(row as u64);
         for part in [Part::System, Part::Input, Part::Answer] {
             let once = normaliser.apply(part, &text, &mut changes);
@@ -32,11 +32,62 @@ fn any_text_settles_and_stays() {
             assert_eq!(twice, once, "{text:?}");
         }
     }
-    assert_eq!(changes.texts, 60_000);
-    assert!(changes.unsettled_texts < 60, "{} texts do not settle", changes.unsettled_texts);
+    assert_eq!(changes.texts, 18_000);
+    assert!(changes.unsettled_texts < 18, "{} texts do not settle", changes.unsettled_texts);
     for step in Step::ALL.into_iter().filter(|step| *step != Step::Boilerplate) {
         assert!(changes.steps[&step].texts > 0, "{} was not tried", step.name());
     }
+}
+
+/// A lot of what steps look at: work that grows with the square of a text would not end here.
+#[test]
+fn long_hostile_texts_end_soon() {
+    let normaliser = everything(&Files::new());
+    for piece in [
+        "From: a\n",
+        "um ",
+        "um, ",
+        "<a href=\"",
+        "<script>",
+        "<html><svg>",
+        "<b",
+        "&amp;",
+        "`",
+        "`a",
+        "a`` `",
+        "Sent from my iPhone\n",
+        "> a\n",
+        ">> ",
+        "| a\n",
+        "can't",
+        "app ",
+        "acount ",
+        " ",
+        "\n",
+        "\t",
+        "\u{301}",
+        "--\n",
+        "Regards,\n",
+        "On 1 wrote:\n",
+        "a",
+        "<!--",
+        "</p>",
+        "____________________\n",
+        "\n\n    ",
+        "```\n",
+        "you know, ",
+        "\u{200D}",
+        "this line stands in many of the rows\n",
+    ] {
+        let text = piece.repeat(200_000 / piece.len());
+        for text in [format!("x{text}"), format!("{text}x")] {
+            normaliser.apply(Part::Input, &text, &mut Changes::new());
+        }
+    }
+    let chain = format!("&{}lt;", "amp;".repeat(50_000));
+    let mut changes = Changes::new();
+    assert_eq!(normaliser.apply(Part::Input, &chain, &mut changes), chain, "what has no end in sight stays");
+    assert_eq!((changes.unsettled_texts, changes.changed_texts), (1, 0));
 }
 
 #[test]

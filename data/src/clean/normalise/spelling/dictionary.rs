@@ -41,10 +41,10 @@ impl Dictionary {
         if words.is_empty() {
             return Err(CleanError::Dictionary { path: path.to_owned(), reason: "no words".into() });
         }
-        let plain = |word: &&Box<str>| word.chars().all(char::is_lowercase);
+        let plain = |word: &str| word.chars().all(char::is_lowercase);
         let mut letters: HashMap<char, usize> = HashMap::new();
         let mut long: HashMap<(char, usize), Vec<Box<str>>> = HashMap::new();
-        for word in words.iter().filter(plain) {
+        for word in words.iter().filter(|word| plain(word)) {
             word.chars().for_each(|c| *letters.entry(c).or_default() += 1);
             let length = word.chars().count();
             if let Some(first) = word.chars().next().filter(|_| length + 2 >= MIN_FAR_CHARACTERS) {

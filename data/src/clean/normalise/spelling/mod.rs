@@ -5,7 +5,8 @@ mod sketch;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::Path;
 
@@ -46,6 +47,7 @@ impl Speller {
     pub(super) fn apply<'a>(&self, text: &'a str) -> Edited<'a> {
         let mut code: Option<Code> = None;
         let mut edit = Edit::of(text);
+        let mut known: HashMap<&str, Option<String>> = HashMap::new();
         for range in words(text) {
             let word = &text[range.clone()];
             if self.is_right(word) || !is_plain(text, &range) {
@@ -55,8 +57,8 @@ impl Speller {
             if code.contains(range.start) || in_identifier(text, &range) {
                 continue;
             }
-            if let Some(better) = self.better(word) {
-                edit.replace(range, &better);
+            if let Some(better) = known.entry(word).or_insert_with(|| self.better(word)) {
+                edit.replace(range, better);
             }
         }
         edit.finish()
@@ -82,7 +84,7 @@ impl Speller {
     fn clearly_best(&self, found: BTreeSet<String>, may_be_counted: bool) -> Option<String> {
         let mut counted: Vec<(u32, String)> =
             found.into_iter().map(|word| (self.own.rows(&word), word)).collect();
-        counted.sort_by(|one, other| other.0.cmp(&one.0));
+        counted.sort_by_key(|(rows, _)| Reverse(*rows));
         let clear = match &counted[..] {
             [_] => true,
             [(best, _), (second, _), ..] => {
