@@ -28,7 +28,16 @@ fn record() -> Vec<String> {
 }
 
 const PERSONAL: &[&str] = &[
-    "Martina", "Lindqvist", "4111", "nordmail", "123 456 78", "81.2.69.142", "DE89", "0532 0130", "Tr0ub4dor", "RtY7uQw9",
+    "Martina",
+    "Lindqvist",
+    "4111",
+    "nordmail",
+    "123 456 78",
+    "81.2.69.142",
+    "DE89",
+    "0532 0130",
+    "Tr0ub4dor",
+    "RtY7uQw9",
 ];
 
 #[test]
@@ -62,7 +71,8 @@ fn a_second_scrub_finds_nothing_new() {
     let mut rows: Vec<Vec<String>> = vec![record()];
     if let Some(path) = std::env::var_os("RTUNE_EXAM_NAMES") {
         let text = std::fs::read_to_string(path).expect("the exam is readable");
-        let rows_of = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a row"));
+        let rows_of =
+            text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a row"));
         rows.extend(rows_of.filter_map(|row| Some(vec![row["text"].as_str()?.to_owned()])));
     }
     for mode in [Mode::Tag, Mode::Numbered, Mode::Hash] {
