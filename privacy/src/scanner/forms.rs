@@ -1,5 +1,8 @@
 //! The engine that matches many [`Form`]s at once.
 //!
+//! A form has a digit among its first sixteen bytes ([`text::NEAR_BYTES`]): an Italian fiscal code has it at byte 6, a code behind a
+//! country's name a little later. A word without a digit so near starts no form, which spares most words.
+//!
 //! One lazy automaton over all patterns is walked byte by byte from each place where a form can start; it says which patterns
 //! match and where each of them ends last. Neighbours and checksums are looked at in code.
 
@@ -15,10 +18,6 @@ use crate::scanner::ScanError;
 use crate::scanner::context::Phrases;
 use crate::scanner::sink::Sink;
 use crate::scanner::text;
-
-/// How far behind its first byte a form has its first digit, at most: an Italian fiscal code has it at byte 6, a code in brackets
-/// or behind a country's name a little later. A word without a digit so near starts no form, which spares nine words in ten.
-pub(crate) const DIGIT_WITHIN_BYTES: usize = 12;
 
 /// What the lazily built states may take, in bytes a thread. It is emptied when full; the forms' states take a tenth of it.
 const CACHE_BYTES: usize = 16 << 20;

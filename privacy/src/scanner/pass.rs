@@ -1,14 +1,14 @@
 //! The one pass over the bytes of a text: it finds the places worth a look and calls the matchers there.
 
 use crate::generic::Generic;
-use crate::scanner::forms::{DIGIT_WITHIN_BYTES, Forms, Walk};
+use crate::scanner::forms::{Forms, Walk};
 use crate::scanner::sink::Sink;
 use crate::scanner::text::{self, CLASSES, class};
 
 /// Goes over the text of `sink`.
 pub(crate) fn run(sink: &mut Sink<'_>, generic: &Generic, forms: Option<&Forms>) {
     let bytes = sink.text.as_bytes();
-    let mut pass = Pass { walk: forms.map(Forms::walk), next_digit: 0, name_end: 0 };
+    let mut pass = Pass { walk: forms.map(Forms::walk), name_end: 0 };
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let classes = CLASSES[usize::from(*byte)];
@@ -16,10 +16,10 @@ pub(crate) fn run(sink: &mut Sink<'_>, generic: &Generic, forms: Option<&Forms>)
             at = pass.word(sink, generic, at);
             continue;
         }
-        match byte {
-            b'@' | b':' => generic.at_mark(sink, at),
-            b'+' | b'(' => pass.opening(sink, generic, at),
-            _ => {}
+        if classes & class::MARK != 0 {
+            generic.at_mark(sink, at);
+        } else if classes & class::OPENING != 0 {
+            pass.opening(sink, generic, at);
         }
         at += 1;
     }
@@ -27,8 +27,6 @@ pub(crate) fn run(sink: &mut Sink<'_>, generic: &Generic, forms: Option<&Forms>)
 
 struct Pass<'f> {
     walk: Option<Walk<'f>>,
-    /// The first digit at or behind the place last asked for.
-    next_digit: usize,
     /// The end of the dotted name last looked at.
     name_end: usize,
 }
@@ -54,7 +52,7 @@ impl Pass<'_> {
         if follows == Some(b'.') && start >= self.name_end {
             self.name_end = generic.at_dotted(sink, start, end);
         }
-        if is_number || self.digit_near(bytes, start) {
+        if is_number || text::has_digit_near(bytes, start) {
             if seen & class::DIGIT == 0 {
                 generic.at_letters(sink, start, end);
             }
@@ -77,18 +75,6 @@ impl Pass<'_> {
                 walk.at(sink.text, at, sink);
             }
         }
-    }
-
-    /// Whether a digit stands so near behind `start` that a form can start there.
-    fn digit_near(&mut self, bytes: &[u8], start: usize) -> bool {
-        if self.next_digit < start {
-            self.next_digit = start;
-        }
-        let stop = bytes.len().min(start + DIGIT_WITHIN_BYTES);
-        while self.next_digit < stop && !bytes[self.next_digit].is_ascii_digit() {
-            self.next_digit += 1;
-        }
-        self.next_digit < stop
     }
 }
 
