@@ -1,5 +1,9 @@
 //! What stands before a name and says that it is one. All words are folded and sorted.
 
+use super::cue_words::{
+    AGENTS, DONE_BY_PERSONS, FIELDS, GREETINGS, GROUPS, HONORIFICS, INTRODUCTIONS, PERSONS, PLACES,
+    SIGN_OFFS, WEAK_FIELDS,
+};
 use super::fold::fold_into;
 
 /// What the text before a word says of it.
@@ -29,395 +33,6 @@ pub(super) enum Cue {
 
 /// Bytes before a word that are looked at: a cue of the longest kind (`Mit freundlichen Grüßen`) and some space.
 const WINDOW_BYTES: usize = 48;
-
-const HONORIFICS: &[&str] = &[
-    "capt",
-    "captain",
-    "colonel",
-    "dame",
-    "detective",
-    "dhr",
-    "doctor",
-    "dona",
-    "dott",
-    "dottor",
-    "dottoressa",
-    "dr",
-    "dra",
-    "frau",
-    "fraulein",
-    "fru",
-    "herr",
-    "herrn",
-    "hr",
-    "judge",
-    "lady",
-    "lieutenant",
-    "lord",
-    "lt",
-    "madame",
-    "mademoiselle",
-    "meneer",
-    "mevr",
-    "mevrouw",
-    "miss",
-    "missus",
-    "mister",
-    "mlle",
-    "mme",
-    "monsieur",
-    "mr",
-    "mrs",
-    "ms",
-    "mx",
-    "officer",
-    "pani",
-    "president",
-    "prof",
-    "professor",
-    "rev",
-    "reverend",
-    "senator",
-    "senor",
-    "senora",
-    "senorita",
-    "sergeant",
-    "sgt",
-    "signor",
-    "signora",
-    "signorina",
-    "sir",
-    "sr",
-    "sra",
-    "srta",
-];
-
-/// The last words of a phrase that a name follows, and what must stand before them (any of it; nothing: always).
-const INTRODUCTIONS: &[(&str, &[&str])] = &[
-    ("appelle", &[]),
-    ("ar", &["namn"]),
-    ("e", &["nome"]),
-    ("er", &["navn"]),
-    ("es", &["nombre"]),
-    ("est", &["nom", "prenom"]),
-    ("hedder", &[]),
-    ("heet", &[]),
-    ("heisse", &[]),
-    ("heisst", &[]),
-    ("heiße", &[]),
-    ("heter", &[]),
-    ("her", &["named"]),
-    ("him", &["named"]),
-    ("is", &["naam", "name", "names", "surname"]),
-    ("ist", &["name", "nachname", "vorname"]),
-    ("jmenuji", &[]),
-    ("llama", &[]),
-    ("llamo", &[]),
-    ("me", &["call", "calls"]),
-    ("name's", &["my"]),
-    ("nazywam", &[]),
-    ("nimeni", &[]),
-    ("on", &["nimeni", "nimi"]),
-    ("s'appelle", &[]),
-    ("m'appelle", &[]),
-    ("se", &["jmenuji"]),
-    ("sie", &["nazywam"]),
-];
-
-const GREETINGS: &[&str] = &[
-    "ahoj", "beste", "bonjour", "caro", "cher", "chere", "ciao", "czesc", "dear", "dearest", "droga",
-    "drogi", "estimada", "estimado", "geachte", "geehrte", "geehrter", "gentile", "hallo", "hei", "hej",
-    "hello", "hey", "hi", "hola", "kaere", "kara", "kare", "kjaere", "liebe", "lieber", "morning", "ola",
-    "prezado", "querida", "querido", "salut",
-];
-
-const SIGN_OFFS: &[&str] = &[
-    "abraco",
-    "abracos",
-    "atenciosamente",
-    "atentamente",
-    "cheers",
-    "cordialement",
-    "faithfully",
-    "groet",
-    "groeten",
-    "grusse",
-    "grussen",
-    "gruss",
-    "halsningar",
-    "hilsen",
-    "hugs",
-    "kisses",
-    "love",
-    "pozdrawiam",
-    "pozdravem",
-    "regards",
-    "respectfully",
-    "saludos",
-    "saluti",
-    "sincerely",
-    "terveisin",
-    "thanks",
-    "truly",
-    "wishes",
-    "xoxo",
-    "you",
-    "yours",
-];
-
-/// The last word of a field's label.
-const FIELDS: &[&str] = &[
-    "achternaam",
-    "agent",
-    "ansprechpartner",
-    "apellido",
-    "apellidos",
-    "applicant",
-    "assistant",
-    "attention",
-    "attn",
-    "author",
-    "beneficiary",
-    "by",
-    "cardholder",
-    "client",
-    "cliente",
-    "cognome",
-    "contact",
-    "customer",
-    "director",
-    "doctor",
-    "employee",
-    "etunimi",
-    "father",
-    "fornavn",
-    "fornamn",
-    "guest",
-    "holder",
-    "husband",
-    "imie",
-    "jmeno",
-    "kontakt",
-    "kunde",
-    "landlord",
-    "manager",
-    "mother",
-    "naam",
-    "nachname",
-    "name",
-    "names",
-    "namn",
-    "navn",
-    "nazwisko",
-    "nimi",
-    "nom",
-    "nombre",
-    "nome",
-    "owner",
-    "participant",
-    "passenger",
-    "patient",
-    "payee",
-    "physician",
-    "prenom",
-    "prijmeni",
-    "producer",
-    "recipient",
-    "representative",
-    "sender",
-    "sobrenome",
-    "spouse",
-    "starring",
-    "student",
-    "sukunimi",
-    "supervisor",
-    "surname",
-    "tenant",
-    "voornaam",
-    "vorname",
-    "wife",
-    "witness",
-    "writer",
-];
-
-/// Labels that organisations and places follow as well.
-const WEAK_FIELDS: &[&str] = &[
-    "address",
-    "adresse",
-    "bcc",
-    "cc",
-    "direccion",
-    "from",
-    "indirizzo",
-    "memo",
-    "signed",
-    "to",
-    "de",
-    "von",
-    "van",
-    "an",
-    "para",
-    "til",
-];
-
-/// Words before persons: verbs of speech, kin, callings.
-const PERSONS: &[&str] = &[
-    "actor",
-    "actress",
-    "answered",
-    "artist",
-    "asked",
-    "asks",
-    "attorney",
-    "aunt",
-    "auntie",
-    "boss",
-    "boyfriend",
-    "brother",
-    "chairman",
-    "child",
-    "coach",
-    "colleague",
-    "composer",
-    "cousin",
-    "coworker",
-    "daughter",
-    "director",
-    "divorced",
-    "drummer",
-    "exclaimed",
-    "fiance",
-    "fiancee",
-    "founder",
-    "friend",
-    "girlfriend",
-    "grandfather",
-    "grandmother",
-    "grandson",
-    "guitarist",
-    "husband",
-    "kid",
-    "lawyer",
-    "married",
-    "mayor",
-    "muttered",
-    "nephew",
-    "niece",
-    "nurse",
-    "painter",
-    "poet",
-    "producer",
-    "replied",
-    "roommate",
-    "said",
-    "says",
-    "shouted",
-    "singer",
-    "sister",
-    "son",
-    "songwriter",
-    "spouse",
-    "teacher",
-    "thanked",
-    "told",
-    "uncle",
-    "whispered",
-    "wife",
-];
-
-/// Labels of lists of persons.
-const GROUPS: &[&str] = &[
-    "actors",
-    "attendees",
-    "authors",
-    "brothers",
-    "candidates",
-    "cast",
-    "children",
-    "directors",
-    "editors",
-    "founders",
-    "friends",
-    "guests",
-    "kids",
-    "members",
-    "owners",
-    "participants",
-    "passengers",
-    "people",
-    "players",
-    "siblings",
-    "sisters",
-    "sons",
-    "speakers",
-    "students",
-    "teachers",
-    "winners",
-    "witnesses",
-    "daughters",
-    "colleagues",
-    "teilnehmer",
-    "participantes",
-];
-
-/// Words before places, and what must stand before them.
-const PLACES: &[(&str, &[&str])] = &[
-    ("at", &["arrive", "arrived", "arrives", "live", "lives", "living", "staying"]),
-    (
-        "from",
-        &[
-            "originally",
-            "is",
-            "am",
-            "come",
-            "comes",
-            "came",
-            "moved",
-            "here",
-            "travelled",
-            "flight",
-            "flights",
-        ],
-    ),
-    ("in", &[]),
-    ("near", &[]),
-    (
-        "to",
-        &[
-            "back",
-            "flight",
-            "flights",
-            "go",
-            "going",
-            "moved",
-            "moving",
-            "return",
-            "returned",
-            "trip",
-            "travel",
-            "travelled",
-            "went",
-        ],
-    ),
-];
-
-/// Words before an agent, who may be a person.
-const AGENTS: &[&str] = &[
-    "am",
-    "author",
-    "by",
-    "called",
-    "feat",
-    "featuring",
-    "i'm",
-    "im",
-    "name",
-    "named",
-    "starring",
-    "this",
-    "is",
-    "with",
-];
 
 /// What stands before the word at `start` of `text`.
 pub(super) fn before(text: &str, start: usize) -> Cue {
@@ -471,14 +86,14 @@ fn last_words(text: &str) -> (&str, &str) {
 
 fn field(label: &str) -> Cue {
     let (last, before) = last_words(label);
-    if is_in(GROUPS, last) {
+    if GROUPS.contains(last) {
         Cue::Field
-    } else if is_in(FIELDS, last)
+    } else if FIELDS.contains(last)
         && !(last == "name"
             && is_in(&["company", "domain", "file", "host", "product", "user", "business"], before))
     {
         Cue::Field
-    } else if is_in(WEAK_FIELDS, last) {
+    } else if WEAK_FIELDS.contains(last) {
         Cue::Agent
     } else {
         Cue::None
@@ -488,26 +103,26 @@ fn field(label: &str) -> Cue {
 fn of_abbreviation(text: &str) -> Cue {
     let (last, _) = last_words(text);
     // Longer words end a sentence.
-    if last.len() <= 5 && is_in(HONORIFICS, last) { Cue::Honorific } else { Cue::None }
+    if last.len() <= 5 && HONORIFICS.contains(last) { Cue::Honorific } else { Cue::None }
 }
 
 fn sign_off(line: &str) -> Cue {
     let (last, before) = last_words(line);
     let is_thanks = last != "you" || is_in(&["thank", "thanking"], before);
-    if is_in(SIGN_OFFS, last) && is_thanks { Cue::SignOff } else { Cue::None }
+    if SIGN_OFFS.contains(last) && is_thanks { Cue::SignOff } else { Cue::None }
 }
 
 fn of_words(text: &str) -> Cue {
     let (last, before) = last_words(text);
     let introduces =
         |&(word, needed): &(&str, &[&str])| word == last && (needed.is_empty() || is_in(needed, before));
-    if is_in(HONORIFICS, last) {
+    if HONORIFICS.contains(last) {
         Cue::Honorific
     } else if INTRODUCTIONS.iter().any(introduces) {
         Cue::Introduction
-    } else if is_in(GREETINGS, last) {
+    } else if GREETINGS.contains(last) {
         Cue::Greeting
-    } else if is_in(PERSONS, last)
+    } else if PERSONS.contains(last)
         || (is_in(&["with", "to"], last)
             && is_in(
                 &["spoke", "speak", "speaking", "talk", "talked", "talking", "married", "engaged"],
@@ -515,7 +130,7 @@ fn of_words(text: &str) -> Cue {
             ))
     {
         Cue::Person
-    } else if is_in(AGENTS, last) {
+    } else if AGENTS.contains(last) {
         Cue::Agent
     } else if PLACES.iter().any(introduces) {
         Cue::Place
@@ -524,31 +139,11 @@ fn of_words(text: &str) -> Cue {
     }
 }
 
-/// Verbs that only a person does, behind a name.
-const DONE_BY_PERSONS: &[&str] = &[
-    "answered",
-    "asked",
-    "asks",
-    "exclaimed",
-    "laughed",
-    "muttered",
-    "replied",
-    "replies",
-    "said",
-    "says",
-    "shouted",
-    "smiled",
-    "told",
-    "whispered",
-    "wrote",
-    "writes",
-];
-
 /// Whether what follows a name is done by persons only.
 pub(super) fn is_done_by_person(text: &str, end: usize) -> bool {
     let rest = text[end..].strip_prefix(' ').unwrap_or_default();
     let word = rest.split(|letter: char| !letter.is_ascii_lowercase()).next().unwrap_or_default();
-    is_in(DONE_BY_PERSONS, word)
+    DONE_BY_PERSONS.contains(word)
 }
 
 #[cfg(test)]
@@ -589,7 +184,7 @@ mod tests {
     #[test]
     fn other_words_are_no_cues() {
         assert_cue("", Cue::None);
-        assert_cue("We went to ", Cue::None);
+        assert_cue("We gave it to ", Cue::None);
         assert_cue("He is a doctor. ", Cue::None);
         assert_cue("€", Cue::None);
     }

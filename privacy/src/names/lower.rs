@@ -252,7 +252,7 @@ fn pairs(gazetteer: &Gazetteer, text: &str, out: &mut Vec<Name>) {
             continue;
         }
         let words = words_from(gazetteer, text, start, MAX_NAME_WORDS);
-        if super::judge::is_road_before(text, start) {
+        if super::surroundings::is_road_before(text, start) {
             continue;
         }
         let tail = words[1..]

@@ -89,7 +89,8 @@ impl Parts {
             else {
                 continue;
             };
-            let is_known = names.iter().any(|name| name.start < from + word.len() && from < name.end);
+            let next = names.partition_point(|name| name.end <= from);
+            let is_known = names.get(next).is_some_and(|name| name.start < from + word.len());
             if !is_known && self.is_part(word) {
                 push(text, from, from + word.len(), out);
             }
