@@ -8,28 +8,32 @@ use super::gazetteer::{Flags, Gazetteer};
 use super::judge::Name;
 use super::marks;
 
-/// What a name follows, whatever its case.
+/// What a name follows. The first letter is left out where it may be a capital.
 const INTRODUCTIONS: &[&str] = &[
-    "name is ",
-    "name's ",
-    "name: ",
-    "name:\t",
-    "call me ",
-    "calls me ",
-    "m'appelle ",
-    "me llamo ",
-    "mi chiamo ",
-    "ich heiße ",
-    "name ist ",
-    "ik heet ",
+    "ame is ",
+    "ame's ",
+    "ame: ",
+    "ame:\t",
+    "all me ",
+    "alls me ",
+    "appelle ",
+    "e llamo ",
+    "i chiamo ",
+    "ch heiße ",
+    "ame ist ",
+    "k heet ",
     "mr. ",
+    "Mr. ",
     "mrs. ",
+    "Mrs. ",
     "ms. ",
+    "Ms. ",
     "dr. ",
+    "Dr. ",
 ];
 
-static FINDER: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(INTRODUCTIONS).ok());
+/// Heeding case, so that it may search by vectors.
+static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(INTRODUCTIONS).ok());
 
 /// Longer texts without a capital are no messages; looking up each of their words would cost more than it finds.
 const MAX_SMALL_TEXT_BYTES: usize = 4000;
@@ -57,19 +61,19 @@ impl Word {
 pub(super) fn find(gazetteer: &Gazetteer, text: &str, has_capitals: bool, out: &mut Vec<Name>) {
     let Some(finder) = FINDER.as_ref() else { return };
     for found in finder.find_iter(text) {
-        if text[..found.start()].ends_with(char::is_alphanumeric) {
+        // At most one letter of the same word before it: `name`, not `rename`.
+        let mut before = text[..found.start()].chars().rev().take_while(|letter| letter.is_alphanumeric());
+        if before.by_ref().count() > 1 {
             continue;
         }
         let end = found.end();
         let start = end + text[end..].len() - text[end..].trim_start_matches([' ', '\t']).len();
         // `call me` is more often a request than an introduction.
-        let is_call = INTRODUCTIONS[found.pattern().as_usize()].starts_with("call");
+        let is_call = INTRODUCTIONS[found.pattern().as_usize()] == "all me ";
         let name = introduced(gazetteer, text, start);
-        if let Some(name) = name.filter(|name| {
-            !is_call
-                || gazetteer.flags(&text[name.start..name.end]).is_given()
-                || text[..found.start()].ends_with("everyone ")
-        }) {
+        if let Some(name) =
+            name.filter(|name| !is_call || gazetteer.flags(&text[name.start..name.end]).is_given())
+        {
             out.push(name);
         }
     }
