@@ -120,6 +120,9 @@ pub(super) const PLACES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Labels of places.
+const PLACE_FIELDS: &str = "birthplace city country county destination hometown land location ort pais place region stadt state town ville ciudad";
+
 /// Which of the lists a word stands in, as bits.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Classes(u16);
@@ -134,6 +137,7 @@ impl Classes {
     pub(super) const GROUPS: u16 = 64;
     pub(super) const DONE_BY_PERSONS: u16 = 128;
     pub(super) const AGENTS: u16 = 256;
+    pub(super) const PLACE_FIELDS: u16 = 512;
 
     /// Of a folded word.
     pub(super) fn of(word: &str) -> Self {
@@ -157,6 +161,7 @@ static CLASSES: LazyLock<HashMap<&'static str, u16>> = LazyLock::new(|| {
         (GROUPS, Classes::GROUPS),
         (DONE_BY_PERSONS, Classes::DONE_BY_PERSONS),
         (AGENTS, Classes::AGENTS),
+        (PLACE_FIELDS, Classes::PLACE_FIELDS),
     ];
     let mut classes = HashMap::new();
     for (words, list) in lists {

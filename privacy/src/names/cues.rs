@@ -93,6 +93,8 @@ impl LastWords {
             Cue::Field
         } else if self.classes.has(Classes::WEAK_FIELDS) {
             Cue::Agent
+        } else if self.classes.has(Classes::PLACE_FIELDS) {
+            Cue::Place
         } else {
             Cue::None
         }

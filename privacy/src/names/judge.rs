@@ -7,6 +7,7 @@ use super::gazetteer::{Flags, Gazetteer};
 use super::marks;
 use super::surroundings::{begins_sentence, is_number_before};
 use super::word::{Role, Word};
+use crate::entity::Entity;
 
 /// A name of more words is a list without commas.
 const MAX_NAME_WORDS: usize = 4;
@@ -16,8 +17,15 @@ const MAX_NAME_WORDS: usize = 4;
 pub(super) struct Name {
     pub(super) start: usize,
     pub(super) end: usize,
+    pub(super) entity: Entity,
     pub(super) score: f32,
     pub(super) rule: &'static str,
+}
+
+impl Name {
+    pub(super) fn person(start: usize, end: usize, score: f32, rule: &'static str) -> Self {
+        Self { start, end, entity: Entity::Person, score, rule }
+    }
 }
 
 /// Finds names by cues and by the list.
@@ -118,7 +126,7 @@ impl<'g> Judge<'g> {
         context.is_rest_of_pair = at > 0 && matches!(words[at - 1].role(), Role::Given | Role::Surname);
         let (length, score, rule) = context.verdict(name)?;
         let last = &name[length - 1];
-        let span = Name { start: first.capital.start, end: last.capital.end, score, rule };
+        let span = Name::person(first.capital.start, last.capital.end, score, rule);
         Some((at + length, span))
     }
 
@@ -209,7 +217,7 @@ impl<'g> Judge<'g> {
 }
 
 /// Whether two capitalised words stand side by side as those of one name do.
-fn joins(text: &str, left: &Capital, right: &Capital) -> bool {
+pub(super) fn joins(text: &str, left: &Capital, right: &Capital) -> bool {
     if left.whole_end != left.end {
         return false;
     }

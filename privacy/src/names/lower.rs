@@ -140,7 +140,7 @@ fn introduced(gazetteer: &Gazetteer, text: &str, start: usize) -> Option<Name> {
             || !word.is_initial() && !word.flags.is_dictionary()
     };
     let last = words[1..].iter().take_while(belongs).last().unwrap_or(first);
-    Some(Name { start, end: last.end, score: 0.75, rule: "name-introduced" })
+    Some(Name::person(start, last.end, 0.75, "name-introduced"))
 }
 
 /// The lines of a text that are short enough to hold a name alone, as start and end.
@@ -166,7 +166,7 @@ fn of_line(gazetteer: &Gazetteer, text: &str, (start, end): (usize, usize), out:
     if first_length > 0 && begins[first_length..].starts_with(':') {
         let flags = gazetteer.flags(&begins[..first_length]);
         if flags.is_surely_given() && !flags.is_dictionary() {
-            out.push(Name { start: from, end: from + first_length, score: 0.6, rule: "name-speaker" });
+            out.push(Name::person(from, from + first_length, 0.6, "name-speaker"));
         }
         return;
     }
@@ -187,7 +187,7 @@ fn of_line(gazetteer: &Gazetteer, text: &str, (start, end): (usize, usize), out:
         && is_known
         && words[1..words.len() - 1].iter().all(|word| word.is_initial() || !word.flags.is_dictionary())
     {
-        out.push(Name { start: first.start, end: last.end, score: 0.6, rule: "name-line" });
+        out.push(Name::person(first.start, last.end, 0.6, "name-line"));
     }
 }
 
@@ -228,12 +228,7 @@ fn listed(gazetteer: &Gazetteer, text: &str, out: &mut Vec<Name>) {
             .count();
         if sure >= MIN_LISTED {
             let names = items.iter().filter(|word| word.flags.is_given());
-            out.extend(names.map(|word| Name {
-                start: word.start,
-                end: word.end,
-                score: 0.6,
-                rule: "name-listed",
-            }));
+            out.extend(names.map(|word| Name::person(word.start, word.end, 0.6, "name-listed")));
         }
     }
 }
@@ -265,7 +260,7 @@ fn pairs(gazetteer: &Gazetteer, text: &str, out: &mut Vec<Name>) {
             .filter(|word| is_surname(text, word))
             .last();
         if let Some(last) = tail {
-            out.push(Name { start, end: last.end, score: 0.55, rule: "name-small-pair" });
+            out.push(Name::person(start, last.end, 0.55, "name-small-pair"));
             at = last.end;
         }
     }

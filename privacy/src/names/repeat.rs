@@ -3,6 +3,7 @@
 use super::fold::fold;
 use super::gazetteer::{Gazetteer, hash};
 use super::judge::Name;
+use crate::entity::Entity;
 
 /// A shorter part of a name stands in too many other words' places.
 const MIN_PART_CHARS: usize = 3;
@@ -34,7 +35,7 @@ impl Parts {
         let mut begins = [false; 256];
         begins[128..].fill(true);
         for (text, names) in texts.iter().zip(found) {
-            for name in names {
+            for name in names.iter().filter(|name| name.entity == Entity::Person) {
                 for word in text[name.start..name.end].split([' ', '\u{a0}', '.']) {
                     let is_long = word.chars().count() >= MIN_PART_CHARS;
                     if !is_long || parts.len() >= MAX_PARTS {
@@ -85,12 +86,12 @@ impl Parts {
             }
             // Quotes beyond ASCII stand at the word's ends.
             let Some(word) = text.get(start..at) else { continue };
-            let word = word.trim_matches(|sign: char| !sign.is_alphanumeric());
-            let Some(from) =
-                text[start..at].find(word).filter(|_| !word.is_empty()).map(|offset| start + offset)
-            else {
+            let inner = word.trim_start_matches(|sign: char| !sign.is_alphanumeric());
+            let from = at - inner.len();
+            let word = inner.trim_end_matches(|sign: char| !sign.is_alphanumeric());
+            if word.is_empty() {
                 continue;
-            };
+            }
             let next = names.partition_point(|name| name.end <= from);
             let is_known = names.get(next).is_some_and(|name| name.start < from + word.len());
             if !is_known && self.is_part(word) {
@@ -122,5 +123,5 @@ fn push(text: &str, start: usize, end: usize, out: &mut Vec<Name>) {
         last.end = end;
         return;
     }
-    out.push(Name { start, end, score: 0.7, rule: "name-again" });
+    out.push(Name::person(start, end, 0.7, "name-again"));
 }
