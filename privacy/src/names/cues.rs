@@ -1,10 +1,7 @@
 //! What stands before a name and says that it is one. All words are folded and sorted.
 
-use super::cue_words::{
-    AGENTS, DONE_BY_PERSONS, FIELDS, GREETINGS, GROUPS, HONORIFICS, INTRODUCTIONS, PERSONS, PLACES,
-    SIGN_OFFS, WEAK_FIELDS,
-};
-use super::fold::fold_into;
+use super::cue_words::{Classes, INTRODUCTIONS, PLACES};
+use super::fold::fold;
 
 /// What the text before a word says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,19 +45,15 @@ pub(super) fn before(text: &str, start: usize) -> Cue {
     if !(last.is_alphabetic() || matches!(last, ':' | '.' | ',' | '!' | '-' | '?')) {
         return Cue::None;
     }
-    let mut folded = String::with_capacity(trimmed.len() + 8);
-    fold_into(trimmed, &mut folded);
     match last {
         '?' if asks_for_name(trimmed) => Cue::Introduction,
         '?' => Cue::None,
-        ':' => field(folded.trim_end_matches([':', ' '])),
-        '.' if !has_break => of_abbreviation(folded.trim_end_matches('.')),
-        ',' | '.' | '!' | '-' if has_break || last == ',' => {
-            sign_off(folded.trim_end_matches([',', '.', '!', '-', ' ']))
-        }
+        ':' => LastWords::of(trimmed).field(),
+        '.' if !has_break => LastWords::of(trimmed).abbreviation(),
+        ',' | '.' | '!' | '-' if has_break || last == ',' => LastWords::of(trimmed).sign_off(),
         '.' | ',' | '!' | '-' => Cue::None,
-        _ if has_break => sign_off(&folded),
-        _ => of_words(&folded),
+        _ if has_break => LastWords::of(trimmed).sign_off(),
+        _ => LastWords::of(trimmed).phrase(),
     }
 }
 
@@ -77,65 +70,70 @@ fn is_in(words: &[&str], word: &str) -> bool {
     words.contains(&word)
 }
 
-/// The last two words of `text`, the last first.
-fn last_words(text: &str) -> (&str, &str) {
-    let is_apart = |letter: char| !(letter.is_alphanumeric() || matches!(letter, '\'' | '-'));
-    let mut words = text.rsplit(is_apart).filter(|word| !word.is_empty());
-    (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+/// The last two words of what stands before a name, folded.
+struct LastWords {
+    last: String,
+    before: String,
+    classes: Classes,
 }
 
-fn field(label: &str) -> Cue {
-    let (last, before) = last_words(label);
-    if GROUPS.contains(last) {
-        Cue::Field
-    } else if FIELDS.contains(last)
-        && !(last == "name"
-            && is_in(&["company", "domain", "file", "host", "product", "user", "business"], before))
-    {
-        Cue::Field
-    } else if WEAK_FIELDS.contains(last) {
-        Cue::Agent
-    } else {
-        Cue::None
+impl LastWords {
+    fn of(text: &str) -> Self {
+        let is_apart = |letter: char| !(letter.is_alphanumeric() || matches!(letter, '\'' | '’' | '-'));
+        let mut words = text.trim_end_matches('-').rsplit(is_apart).filter(|word| !word.is_empty());
+        let last = fold(words.next().unwrap_or_default());
+        let classes = Classes::of(&last);
+        Self { last, classes, before: fold(words.next().unwrap_or_default()) }
     }
-}
 
-fn of_abbreviation(text: &str) -> Cue {
-    let (last, _) = last_words(text);
-    // Longer words end a sentence.
-    if last.len() <= 5 && HONORIFICS.contains(last) { Cue::Honorific } else { Cue::None }
-}
+    fn field(&self) -> Cue {
+        let of_things = ["company", "domain", "file", "host", "product", "user", "business"];
+        let is_thing = self.last == "name" && is_in(&of_things, &self.before);
+        if self.classes.has(Classes::GROUPS) || (self.classes.has(Classes::FIELDS) && !is_thing) {
+            Cue::Field
+        } else if self.classes.has(Classes::WEAK_FIELDS) {
+            Cue::Agent
+        } else if self.classes.has(Classes::PLACE_FIELDS) {
+            Cue::Place
+        } else {
+            Cue::None
+        }
+    }
 
-fn sign_off(line: &str) -> Cue {
-    let (last, before) = last_words(line);
-    let is_thanks = last != "you" || is_in(&["thank", "thanking"], before);
-    if SIGN_OFFS.contains(last) && is_thanks { Cue::SignOff } else { Cue::None }
-}
+    fn abbreviation(&self) -> Cue {
+        // Longer words end a sentence.
+        if self.last.len() <= 5 && self.classes.has(Classes::HONORIFICS) { Cue::Honorific } else { Cue::None }
+    }
 
-fn of_words(text: &str) -> Cue {
-    let (last, before) = last_words(text);
-    let introduces =
-        |&(word, needed): &(&str, &[&str])| word == last && (needed.is_empty() || is_in(needed, before));
-    if HONORIFICS.contains(last) {
-        Cue::Honorific
-    } else if INTRODUCTIONS.iter().any(introduces) {
-        Cue::Introduction
-    } else if GREETINGS.contains(last) {
-        Cue::Greeting
-    } else if PERSONS.contains(last)
-        || (is_in(&["with", "to"], last)
-            && is_in(
-                &["spoke", "speak", "speaking", "talk", "talked", "talking", "married", "engaged"],
-                before,
-            ))
-    {
-        Cue::Person
-    } else if AGENTS.contains(last) {
-        Cue::Agent
-    } else if PLACES.iter().any(introduces) {
-        Cue::Place
-    } else {
-        Cue::None
+    fn sign_off(&self) -> Cue {
+        let is_thanks = self.last != "you" || is_in(&["thank", "thanking"], &self.before);
+        if self.classes.has(Classes::SIGN_OFFS) && is_thanks { Cue::SignOff } else { Cue::None }
+    }
+
+    fn phrase(&self) -> Cue {
+        let is_in_table = |table: &[(&str, &[&str])]| {
+            let fits = |&(word, needed): &(&str, &[&str])| {
+                word == self.last && (needed.is_empty() || is_in(needed, &self.before))
+            };
+            table.iter().any(fits)
+        };
+        let spoken = ["spoke", "speak", "speaking", "talk", "talked", "talking", "married", "engaged"];
+        let is_spoken = matches!(self.last.as_str(), "with" | "to") && is_in(&spoken, &self.before);
+        if self.classes.has(Classes::HONORIFICS) {
+            Cue::Honorific
+        } else if is_in_table(INTRODUCTIONS) {
+            Cue::Introduction
+        } else if self.classes.has(Classes::GREETINGS) {
+            Cue::Greeting
+        } else if self.classes.has(Classes::PERSONS) || is_spoken {
+            Cue::Person
+        } else if self.classes.has(Classes::AGENTS) {
+            Cue::Agent
+        } else if is_in_table(PLACES) {
+            Cue::Place
+        } else {
+            Cue::None
+        }
     }
 }
 
@@ -143,7 +141,7 @@ fn of_words(text: &str) -> Cue {
 pub(super) fn is_done_by_person(text: &str, end: usize) -> bool {
     let rest = text[end..].strip_prefix(' ').unwrap_or_default();
     let word = rest.split(|letter: char| !letter.is_ascii_lowercase()).next().unwrap_or_default();
-    DONE_BY_PERSONS.contains(word)
+    Classes::of(word).has(Classes::DONE_BY_PERSONS)
 }
 
 #[cfg(test)]

@@ -75,18 +75,13 @@ pub(super) fn find(
         if let Some(next) =
             pair.filter(|_| parts.iter().any(|(local, _)| is_made_of(local, &words[at], &words[at + 1])))
         {
-            out.push(Name { start: capitals[at].start, end: next.end, score: 0.9, rule: "name-echo" });
+            out.push(Name::person(capitals[at].start, next.end, 0.9, "name-echo"));
             at += 2;
             continue;
         }
         let is_part = parts.iter().any(|(_, pieces)| pieces.contains(&words[at]));
         if is_part && words[at].len() >= MIN_WORD_BYTES && !gazetteer.folded(&words[at]).is_word() {
-            out.push(Name {
-                start: capitals[at].start,
-                end: capitals[at].end,
-                score: 0.7,
-                rule: "name-echo",
-            });
+            out.push(Name::person(capitals[at].start, capitals[at].end, 0.7, "name-echo"));
         }
         at += 1;
     }

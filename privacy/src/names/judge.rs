@@ -3,10 +3,11 @@
 use super::capitals::Capital;
 use super::context::Context;
 use super::cues::{self, Cue};
-use super::gazetteer::Gazetteer;
+use super::gazetteer::{Flags, Gazetteer};
 use super::marks;
 use super::surroundings::{begins_sentence, is_number_before};
 use super::word::{Role, Word};
+use crate::entity::Entity;
 
 /// A name of more words is a list without commas.
 const MAX_NAME_WORDS: usize = 4;
@@ -16,19 +17,27 @@ const MAX_NAME_WORDS: usize = 4;
 pub(super) struct Name {
     pub(super) start: usize,
     pub(super) end: usize,
+    pub(super) entity: Entity,
     pub(super) score: f32,
     pub(super) rule: &'static str,
+}
+
+impl Name {
+    pub(super) fn person(start: usize, end: usize, score: f32, rule: &'static str) -> Self {
+        Self { start, end, entity: Entity::Person, score, rule }
+    }
 }
 
 /// Finds names by cues and by the list.
 pub(super) struct Judge<'g> {
     gazetteer: &'g Gazetteer,
+    flags: Vec<Flags>,
     words: Vec<Word>,
 }
 
 impl<'g> Judge<'g> {
     pub(super) fn new(gazetteer: &'g Gazetteer) -> Self {
-        Self { gazetteer, words: Vec::new() }
+        Self { gazetteer, flags: Vec::new(), words: Vec::new() }
     }
 
     /// Adds the persons among the capitalised words of `text`.
@@ -40,9 +49,17 @@ impl<'g> Judge<'g> {
             while to < capitals.len() && joins(text, &capitals[to - 1], &capitals[to]) {
                 to += 1;
             }
+            let run = &capitals[from..to];
+            self.flags.clear();
+            self.flags.extend(run.iter().map(|capital| self.gazetteer.flags(capital.of(text))));
+            // Most runs are the first word of a sentence.
+            if self.flags.iter().all(|flags| flags.is_no_name()) {
+                from = to;
+                continue;
+            }
             self.words.clear();
-            self.words
-                .extend(capitals[from..to].iter().map(|&capital| Word::new(self.gazetteer, text, capital)));
+            let words = run.iter().zip(&self.flags).map(|(&capital, &flags)| Word::new(text, capital, flags));
+            self.words.extend(words);
             let is_answer = is_asked && from == 0 && capitals[0].start == 0;
             self.judge_run(text, is_answer, out);
             from = to;
@@ -54,6 +71,10 @@ impl<'g> Judge<'g> {
         let is_upper = words.iter().all(|word| word.capital.is_upper || word.is_initial);
         let mut at = 0;
         while at < words.len() {
+            if words[at].role() == Role::Other {
+                at += 1;
+                continue;
+            }
             let cue = if is_answer && at == 0 { Cue::Introduction } else { self.cue(text, at, out.last()) };
             match self.name_at(text, at, cue, is_upper) {
                 Some((next, name)) => {
@@ -90,7 +111,7 @@ impl<'g> Judge<'g> {
         let words = &self.words;
         let first = &words[at];
         let is_bare_initial = first.is_initial && !text[first.capital.end..].starts_with('.');
-        if first.role() == Role::Other || is_bare_initial || (first.is_initial && at + 1 == words.len()) {
+        if is_bare_initial || (first.is_initial && at + 1 == words.len()) {
             return None;
         }
         let end = self.extent(at, cue);
@@ -105,7 +126,7 @@ impl<'g> Judge<'g> {
         context.is_rest_of_pair = at > 0 && matches!(words[at - 1].role(), Role::Given | Role::Surname);
         let (length, score, rule) = context.verdict(name)?;
         let last = &name[length - 1];
-        let span = Name { start: first.capital.start, end: last.capital.end, score, rule };
+        let span = Name::person(first.capital.start, last.capital.end, score, rule);
         Some((at + length, span))
     }
 
@@ -196,7 +217,7 @@ impl<'g> Judge<'g> {
 }
 
 /// Whether two capitalised words stand side by side as those of one name do.
-fn joins(text: &str, left: &Capital, right: &Capital) -> bool {
+pub(super) fn joins(text: &str, left: &Capital, right: &Capital) -> bool {
     if left.whole_end != left.end {
         return false;
     }

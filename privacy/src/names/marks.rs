@@ -17,6 +17,13 @@ static ORGANISATIONS: Set = LazyLock::new(|| {
     )
 });
 
+/// Legal forms: what stands before one is an organisation, whatever it looks like.
+static LEGAL_FORMS: Set = LazyLock::new(|| {
+    set(
+        "ag bv corp corporation gmbh inc incorporated kg limited llc llp ltd ltda ohg oy oyj plc sarl spa srl",
+    )
+});
+
 /// Kinds of roads, and what else ends the name of a place.
 static ROADS: Set = LazyLock::new(|| {
     set(
@@ -123,6 +130,11 @@ const FIRMS: &[(&str, &str)] = &[
 /// Whether a run that ends with this word is an organisation.
 pub(super) fn is_organisation(folded: &str) -> bool {
     ORGANISATIONS.contains(folded)
+}
+
+/// Whether a run with this word behind its first is reported as an organisation.
+pub(super) fn is_legal_form(folded: &str) -> bool {
+    LEGAL_FORMS.contains(folded)
 }
 
 /// Whether a run with this word behind its first is a road or a place. `has_number`: a number stands before the run.

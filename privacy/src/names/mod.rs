@@ -14,6 +14,7 @@ mod marks;
 mod repeat;
 mod sets;
 mod surroundings;
+mod things;
 mod word;
 
 pub use finder::{NameFinder, NameFinderError};
@@ -45,7 +46,8 @@ impl Names {
         Self { gazetteer: Gazetteer::new() }
     }
 
-    /// The persons in `texts`, which are the turns of one record. `known` has for each text what other rules found in
+    /// The persons in `texts`, which are the turns of one record, and the places and organisations that a word beside them
+    /// gives away (`lives in`, `Ltd`). `known` has for each text what other rules found in
     /// it, or is empty: names are not looked for inside those spans, and the local parts of its e-mail addresses say
     /// which words are names.
     ///
@@ -65,6 +67,7 @@ impl Names {
             let mut names: Vec<Name> = Vec::new();
             echo::find(&self.gazetteer, text, &capitals, &emails, &mut names);
             judge.judge(text, &capitals, is_asked, &mut names);
+            things::find(&self.gazetteer, text, &capitals, &mut names);
             lower::find(&self.gazetteer, text, has_capitals, &mut names);
             names.retain(|name| !known.touches(name.start, name.end));
             found.push(without_overlaps(names));
@@ -110,7 +113,7 @@ impl Known {
     }
 }
 
-/// Sorted by start; of two that overlap the longer one, then the surer one.
+/// Sorted by start; of two that overlap a person, then the longer one, then the surer one.
 fn without_overlaps(mut names: Vec<Name>) -> Vec<Name> {
     names.sort_by(|one, other| {
         one.start.cmp(&other.start).then(other.end.cmp(&one.end)).then(other.score.total_cmp(&one.score))
@@ -119,7 +122,8 @@ fn without_overlaps(mut names: Vec<Name>) -> Vec<Name> {
     for name in names {
         match kept.last_mut() {
             Some(last) if name.start < last.end => {
-                if name.end - name.start > last.end - last.start {
+                let rank = |name: &Name| (name.entity == Entity::Person, name.end - name.start);
+                if rank(&name) > rank(last) {
                     *last = name;
                 }
             }
@@ -130,11 +134,8 @@ fn without_overlaps(mut names: Vec<Name>) -> Vec<Name> {
 }
 
 fn findings(names: Vec<Name>) -> Vec<Finding> {
-    let person = |name: Name| {
-        let Name { start, end, score, rule } = name;
-        Finding { start, end, entity: Entity::Person, score, rule }
-    };
-    names.into_iter().map(person).collect()
+    let finding = |Name { start, end, entity, score, rule }| Finding { start, end, entity, score, rule };
+    names.into_iter().map(finding).collect()
 }
 
 #[cfg(test)]

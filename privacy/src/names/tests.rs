@@ -2,7 +2,8 @@ use super::*;
 
 /// What is found in one text, as the spans.
 fn found(text: &str) -> Vec<String> {
-    let findings = Names::new().find(&[text], &[]).remove(0);
+    let mut findings = Names::new().find(&[text], &[]).remove(0);
+    findings.retain(|finding| finding.entity == Entity::Person);
     findings.iter().map(|finding| text[finding.start..finding.end].to_owned()).collect()
 }
 
@@ -71,6 +72,22 @@ fn firms_roads_and_places_are_no_persons() {
     ] {
         assert_found(text, &[]);
     }
+}
+
+#[test]
+fn places_and_organisations_are_found_beside_what_gives_them_away() {
+    let text =
+        "She moved to Lisbon and works at Bluefin Harbour Ltd. The Acme GmbH is in Uruguay. Lisbon is nice.";
+    let findings = Names::new().find(&[text], &[]).remove(0);
+    let found: Vec<(&str, Entity)> =
+        findings.iter().map(|one| (&text[one.start..one.end], one.entity)).collect();
+    let expected = [
+        ("Lisbon", Entity::Location),
+        ("Bluefin Harbour Ltd", Entity::Organization),
+        ("Acme GmbH", Entity::Organization),
+        ("Uruguay", Entity::Location),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

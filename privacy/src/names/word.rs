@@ -2,7 +2,7 @@
 
 use super::capitals::Capital;
 use super::fold::fold;
-use super::gazetteer::{Flags, Gazetteer};
+use super::gazetteer::Flags;
 use super::marks;
 
 /// One capitalised word, looked up.
@@ -11,6 +11,7 @@ pub(super) struct Word {
     pub(super) capital: Capital,
     pub(super) folded: String,
     pub(super) flags: Flags,
+    role: Role,
     pub(super) is_initial: bool,
 }
 
@@ -32,14 +33,23 @@ pub(super) enum Role {
 }
 
 impl Word {
-    pub(super) fn new(gazetteer: &Gazetteer, text: &str, capital: Capital) -> Self {
+    pub(super) fn new(text: &str, capital: Capital, flags: Flags) -> Self {
         let folded = fold(capital.of(text));
-        let flags = gazetteer.folded(&folded);
-        Self { capital, folded, flags, is_initial: capital.is_initial(text) }
+        let role = Role::new(flags, &folded);
+        Self { capital, folded, flags, role, is_initial: capital.is_initial(text) }
     }
 
     pub(super) fn role(&self) -> Role {
-        let flags = self.flags;
+        self.role
+    }
+
+    pub(super) fn is_like_surname(&self) -> bool {
+        self.role == Role::Surname || self.flags.is_surely_surname()
+    }
+}
+
+impl Role {
+    fn new(flags: Flags, folded: &str) -> Self {
         if flags.is_surely_given() {
             Role::Given
         } else if flags.is_given() && !flags.is_unknown() {
@@ -50,14 +60,10 @@ impl Word {
             Role::DoubtfulSurname
         } else if !flags.is_unknown() {
             Role::Other
-        } else if marks::is_like_surname(&self.folded) {
+        } else if marks::is_like_surname(folded) {
             Role::Surname
         } else {
             Role::Unknown
         }
-    }
-
-    pub(super) fn is_like_surname(&self) -> bool {
-        matches!(self.role(), Role::Surname) || self.flags.is_surely_surname()
     }
 }
