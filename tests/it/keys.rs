@@ -41,7 +41,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("data.normalise.boilerplate.min-rows", "500", &["data.train=noisy.jsonl", "data.normalise.steps=[\"boilerplate\"]", "data.normalise.boilerplate.max-share=1"]),
     ("data.normalise.boilerplate.leading-lines", "true", &["data.train=noisy.jsonl", "data.normalise.steps=[\"boilerplate\"]", "data.normalise.boilerplate.max-share=1"]),
     ("data.normalise.terminology.file", "terms.csv", &["data.train=noisy.jsonl", "data.normalise.steps=[\"terminology\"]", "data.normalise.terminology.file=other.csv"]),
-    ("data.normalise.spelling.dictionary", "words.txt", &["data.train=noisy.jsonl", "data.normalise.steps=[\"spelling\"]", "data.normalise.spelling.dictionary=other.txt"]),
+    ("data.normalise.spelling.dictionary", "words.txt", &["data.train=noisy.jsonl", "data.normalise.steps=[\"spelling\"]", "data.normalise.spelling.dictionary=other.txt", "data.normalise.spelling.min-rows=1000"]),
     ("data.normalise.spelling.min-rows", "1000", &["data.train=noisy.jsonl", "data.normalise.steps=[\"spelling\"]", "data.normalise.spelling.dictionary=words.txt"]),
     ("data.privacy.mode", "tag", &["data.train=personal.jsonl"]),
     ("data.privacy.names", "off", &["data.train=personal.jsonl"]),
@@ -49,7 +49,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("data.privacy.threshold", "1", &["data.train=personal.jsonl"]),
     ("data.privacy.allow", "[\"jo.berg@mail.com\"]", &["data.train=personal.jsonl"]),
     ("data.privacy.context", "{ US_BANK_NUMBER = [\"zzpayout\"] }", &["data.train=personal.jsonl", "data.privacy.entities=[\"US_BANK_NUMBER\"]"]),
-    ("data.privacy.phone-regions", "[\"ES\"]", &["data.train=personal.jsonl"]),
+    ("data.privacy.phone-regions", "[\"JP\"]", &["data.train=personal.jsonl"]),
     ("data.privacy.scope", "set", &["data.train=personal.jsonl", "data.privacy.mode=surrogate", "data.privacy.salt-file=salt.txt"]),
     ("data.privacy.salt-file", "salt.txt", &["data.train=personal.jsonl", "data.privacy.mode=hash", "data.privacy.salt-file=pepper.txt"]),
     ("data.filters.empty-answer", "true", &["data.train=blank.jsonl"]),
@@ -60,16 +60,16 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("data.filters.mojibake", "1", &["data.train=noisy.jsonl"]),
     ("data.filters.symbols.max-symbols", "0.1", &["data.train=noisy.jsonl"]),
     ("data.filters.symbols.max-digits", "0.05", &["data.train=noisy.jsonl"]),
-    ("data.filters.repetition.max-duplicate-lines", "0.01", &["data.train=repeated.jsonl", "data.filters.repetition={}"]),
+    ("data.filters.repetition.max-duplicate-lines", "1", &["data.train=repeated.jsonl", "data.filters.repetition={max-top-words=1,max-duplicate-words=1,max-run=1}"]),
     ("data.filters.repetition.max-top-words", "0.9", &["data.train=repeated.jsonl", "data.filters.repetition={max-run=1,max-duplicate-words=1,max-duplicate-lines=1}"]),
     ("data.filters.repetition.max-duplicate-words", "1", &["data.train=repeated.jsonl", "data.filters.repetition={max-run=1,max-top-words=1,max-duplicate-lines=1}"]),
-    ("data.filters.repetition.max-run", "0.9", &["data.train=repeated.jsonl", "data.filters.repetition={max-top-words=1,max-duplicate-words=1,max-duplicate-lines=1}"]),
+    ("data.filters.repetition.max-run", "1.0", &["data.train=repeated.jsonl", "data.filters.repetition={max-top-words=1,max-duplicate-words=1,max-duplicate-lines=1}"]),
     ("data.filters.languages.allowed", "[\"de\"]", &["data.train=noisy.jsonl"]),
     ("data.filters.languages.min-letters", "100000", &["data.train=noisy.jsonl", "data.filters.languages={allowed=[\"de\"]}"]),
     ("data.filters.languages.min-confidence", "1.0", &["data.train=noisy.jsonl", "data.filters.languages={allowed=[\"de\"]}"]),
     ("data.filters.copied-answer", "0.9", &["data.train=copied.jsonl"]),
     ("data.filters.refusals.phrases", "[\"blue\"]", &["data.train=noisy.jsonl", "data.filters.refusals={}"]),
-    ("data.filters.refusals.file", "phrases.txt", &["data.train=noisy.jsonl", "data.filters.refusals={}"]),
+    ("data.filters.refusals.file", "answers.txt", &["data.train=noisy.jsonl", "data.filters.refusals={}"]),
     ("data.filters.toxicity.built-in", "false", &["data.train=slur.jsonl", "data.filters.toxicity={}"]),
     ("data.filters.toxicity.file", "phrases.txt", &["data.train=noisy.jsonl", "data.filters.toxicity={}"]),
     ("data.filters.toxicity.min-words", "100", &["data.train=noisy.jsonl", "data.filters.toxicity={file=\"phrases.txt\"}"]),
@@ -82,7 +82,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("data.labels.max-share", "0.6", &["data.train=labels.jsonl"]),
     ("data.labels.max-rows-per-label", "5", &["data.train=labels.jsonl"]),
     ("data.leaks.check", "false", &["data.golden=leaked.jsonl"]),
-    ("data.leaks.similarity", "1.0", &["data.golden=leaked.jsonl"]),
+    ("data.leaks.similarity", "1.0", &["data.golden=alike.jsonl", "data.train=near.jsonl", "data.validation=0"]),
     ("data.leaks.accept", "100", &["data.golden=leaked.jsonl"]),
     ("train.epochs", "2", &[]),
     ("train.steps", "3", &[]),
@@ -146,9 +146,52 @@ fn workplace() -> Workplace {
         format!("{{\"messages\": [{}]}}\n", turns.join(", "))
     };
     place.write("turns.jsonl", (0..24).map(conversation).collect::<String>());
+    write_noise(&place);
     let long = format!("{{\"instruction\": \"{}\", \"output\": \"x\"}}\n", "a ".repeat(3500));
     place.write("long.jsonl", long);
     place
+}
+
+/// Rows for the keys of normalising, privacy, filters, duplicates, labels and leaks: beside each good row one that the key
+/// is about.
+fn write_noise(place: &Workplace) {
+    let row = |instruction: &str, output: &str| {
+        format!("{}\n", serde_json::json!({"instruction": instruction, "output": output}))
+    };
+    let good = rows(0..12);
+    place.write("bad.jsonl", format!("{good}{{not json\n"));
+    let shared = "please answer in one short line today";
+    let noisy: String = (0..12)
+        .map(|number| row(&format!("{shared}\nI don't <b>know</b> teh color {number} of 12345678 #### ???? !!!!\n> quoted words\n{shared} again"), "blue <i>x</i>"))
+        .collect();
+    let english = "The weather in the north was cold and the people of the village stayed at home for most of the long winter.";
+    let broken = row(&format!("{english} cafÃ© \u{fffd}"), "yes");
+    place.write("noisy.jsonl", good.clone() + &noisy + &broken);
+    place.write("terms.csv", "color,colour\n");
+    place.write("other.csv", "colour,color\n");
+    let words = ["please", "answer", "in", "one", "short", "line", "today", "know", "the", "of", "color", "again", "blue", "quoted", "words"];
+    place.write("words.txt", words.join("\n"));
+    place.write("other.txt", "unrelated\n");
+    place.write("phrases.txt", "know\n");
+    place.write("answers.txt", "blue\n");
+    let personal = "I am Anna Berg, jo.berg@mail.com, zzpayout 12345678, see 090-1234-5678";
+    place.write("personal.jsonl", good.clone() + &row(personal, "Dear Anna Berg, yes"));
+    place.write("salt.txt", "0123456789abcdef0123456789abcdef");
+    place.write("pepper.txt", "fedcba9876543210fedcba9876543210");
+    place.write("blank.jsonl", good.clone() + &row("say nothing", "\u{200b}"));
+    let again: String = (0..40).map(|number| format!("we are here {} ", number % 3)).collect();
+    let lines = "this line stands here again and again\n".repeat(8);
+    place.write("repeated.jsonl", good.clone() + &row(&again, "x") + &row(&lines, "y") + &row(&"la ".repeat(60), "z"));
+    place.write("copied.jsonl", good.clone() + &row("repeat after me: hello world", "repeat after me: hello world"));
+    let near = |end: &str| row(&format!("a question about the delivery of lamps to the north of the country {end}"), "x");
+    place.write("near.jsonl", good.clone() + &near("now") + &near("today, please"));
+    let labels: String = (0..40).map(|number| row(&format!("is message {number} {} spam", "x".repeat(number % 7)), if number % 4 == 0 { "spam" } else { "ham" })).collect();
+    place.write("labels.jsonl", labels);
+    place.write("leaked.jsonl", rows(0..2));
+    place.write("alike.jsonl", near("soon"));
+    // A word of the list, each letter moved by 13 as it stands there.
+    let word: String = "gbjryurnq".chars().map(|c| char::from((c as u8 - b'a' + 13) % 26 + b'a')).collect();
+    place.write("slur.jsonl", good + &row("say it", &format!("you {word}")));
 }
 
 /// What a run left: its exit code and every byte that the key could have changed.
