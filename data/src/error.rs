@@ -88,6 +88,9 @@ pub enum DataError {
         "all {rows} training rows are longer than {max_tokens} tokens; the shortest has {shortest_tokens}"
     )]
     AllTooLong { rows: usize, max_tokens: usize, shortest_tokens: usize },
+    /// Nothing is left to train on.
+    #[error("no training row is left; dropped: {reasons}")]
+    NothingLeft { reasons: String },
     /// All validation rows were dropped.
     #[error(
         "all {rows} validation rows are longer than {max_tokens} tokens; the shortest has {shortest_tokens}"
@@ -147,6 +150,7 @@ impl DataError {
                 "raise `data.max-tokens`, or set `data.over-long` to \"truncate-prompt\""
             }
             Self::Privacy { hint, .. } => (*hint)?,
+            Self::NothingLeft { .. } => "look at the thresholds of the stages named",
             Self::EmptySplit { .. } => "choose another share, or name validation files",
             Self::Spill(_) => {
                 "comparing rows wants room on disk for a few times the data: name another folder for temporary files"

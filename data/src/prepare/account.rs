@@ -1,5 +1,6 @@
 //! The last pass: every row is accounted for, and those that are kept become examples.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ use super::encode::{Encoding, Outcome, Task};
 use super::fates::{Fate, Fates};
 use super::intake::Taken;
 use super::spool::{Dropped, Entry, Spool};
+use crate::clean::quality::Rule;
 use crate::error::DataError;
 use crate::options::PrepareOptions;
 use crate::record::Record;
@@ -193,13 +195,26 @@ impl<'a, 'b> Last<'a, 'b> {
     /// The report.
     pub(super) fn finish(self, taken: Taken, fates: Fates) -> Result<DataReport, DataError> {
         let (train, validation, over_long) = self.encoding.finish()?;
+        let stages = taken.stages.finish();
+        if train.examples == 0 {
+            let mut reasons = BTreeMap::new();
+            for (reason, rows) in stages.iter().flat_map(|stage| &stage.dropped) {
+                *reasons.entry(reason.as_str()).or_insert(0) += rows;
+            }
+            let reasons: Vec<String> = reasons.iter().map(|(reason, rows)| format!("{reason} {rows}")).collect();
+            return Err(DataError::NothingLeft { reasons: reasons.join(", ") });
+        }
+        let mut filters = taken.filters;
+        if let Some(rows) = filters.get_mut(Rule::MaxPerplexity.name()) {
+            *rows = fates.incoherent;
+        }
         Ok(DataReport {
             format: FORMAT,
             files: taken.files,
-            stages: taken.stages.finish(),
+            stages,
             duplicates: fates.duplicates,
             privacy: taken.privacy,
-            filters: taken.filters,
+            filters,
             labels: fates.labels.map(|labels| json!(labels)),
             leaks: fates.leaks,
             train,

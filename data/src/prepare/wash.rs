@@ -20,6 +20,9 @@ use crate::report::{Shown, Stage};
 /// Rows that one thread scrubs at a time: a model of names takes them as one batch.
 const SCRUBBED_ROWS: usize = 64;
 
+/// What to do where a salt is missing or too short.
+const SALT_HINT: &str = "put 16 random bytes or more into a file (`openssl rand -hex 16`), keep it secret, and name it in `data.privacy.salt-file`";
+
 /// Everything that works on one row at a time.
 pub(super) struct Wash {
     normaliser: Normaliser,
@@ -195,7 +198,7 @@ fn scrubber(options: &PrivacyOptions, tools: &Tools<'_>) -> Result<Option<Scrubb
     };
     let replacement = Replacement { mode, scope, salt };
     let scrubber = Scrubber::new(&replacement, scanner, finder);
-    Ok(Some(scrubber.map_err(|error| privacy(&error, Some(error.hint())))?))
+    Ok(Some(scrubber.map_err(|error| privacy(&error, Some(SALT_HINT)))?))
 }
 
 fn scan_options(options: &PrivacyOptions) -> ScanOptions {
