@@ -53,7 +53,7 @@ fn kind(label: &str) -> Option<Kind> {
     let letters: String = label.chars().filter(char::is_ascii_alphabetic).map(|letter| letter.to_ascii_uppercase()).collect();
     Some(match letters.as_str() {
         "PER" | "PERSON" | "NAME" | "FULLNAME" | "GIVENNAME" | "FIRSTNAME" | "MIDDLENAME" | "SURNAME" | "LASTNAME" | "FAMILYNAME"
-        | "USERNAMEPERSON" | "PATIENT" | "STAFF" | "DOCTOR" => Kind::Name,
+        | "PATIENT" | "STAFF" | "DOCTOR" => Kind::Name,
         "STREET" | "STREETNAME" | "STREETADDRESS" | "ADDRESS" | "BUILDINGNUMBER" | "BUILDINGNUM" | "BUILDING" | "SECONDARYADDRESS"
         | "SECADDRESS" => Kind::Road,
         "CITY" | "STATE" | "COUNTY" | "COUNTRY" | "LOC" | "LOCATION" | "GPE" => Kind::Town,
