@@ -36,18 +36,18 @@ fn pairs_of_messages_as_trl_has_them() {
     let turn = |role: &str, text: &str| json!({"role": role, "content": text});
     let prompt = json!([turn("user", "a"), turn("assistant", "b"), turn("user", "c")]);
     let row = json!({"prompt": prompt, "completion": [turn("assistant", "d")]});
-    assert_eq!(one(row), "-u:a / -a:b / -u:c / a:d");
+    assert_eq!(one(row), "u:a / -a:b / u:c / a:d");
     let row = json!({"prompt": prompt, "completion": "d"});
-    assert_eq!(one(row), "-u:a / -a:b / -u:c / a:d");
+    assert_eq!(one(row), "u:a / -a:b / u:c / a:d");
     let row =
         json!({"prompt": prompt, "chosen": [turn("assistant", "d")], "rejected": [turn("assistant", "e")]});
-    assert_eq!(one(row), "-u:a / -a:b / -u:c / a:d");
+    assert_eq!(one(row), "u:a / -a:b / u:c / a:d");
     // Without a prompt it is what both have in common; with one that is a text, the conversations still hold it.
     let talk = |last: &str| {
         json!([turn("user", "a"), turn("assistant", "b"), turn("user", "c"), turn("assistant", last)])
     };
     let row = json!({"prompt": "a", "chosen": talk("d"), "rejected": talk("e")});
-    assert_eq!(one(row), "-u:a / -a:b / -u:c / a:d");
+    assert_eq!(one(row), "u:a / -a:b / u:c / a:d");
     let row = json!({"chosen": talk("d"), "rejected": talk("d")});
     assert_eq!(one(row), "u:a / a:b / u:c / a:d");
 }

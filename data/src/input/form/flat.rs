@@ -102,9 +102,14 @@ pub(super) fn preference(
     let answers = messages.iter().filter(|message| message.is_answer()).count();
     let before = messages.iter().take(shared).filter(|message| message.is_answer()).count();
     if before < answers {
-        messages.iter_mut().take(shared).for_each(|message| message.trained = false);
+        untrain(&mut messages[..shared]);
     }
     turns::check(messages)
+}
+
+/// Answers that were given before are no answers to this question.
+fn untrain(messages: &mut [Message]) {
+    messages.iter_mut().filter(|message| message.is_answer()).for_each(|message| message.trained = false);
 }
 
 fn begins_with_answer(turns: &[Value]) -> bool {
@@ -118,7 +123,7 @@ fn prompt(
 ) -> Result<Vec<Message>, ProblemKind> {
     if matches!(fields.get(name), Some(Value::Array(_))) {
         let mut messages = turns::messages(fields, name, 0, unread)?;
-        messages.iter_mut().for_each(|message| message.trained = false);
+        untrain(&mut messages);
         return Ok(messages);
     }
     let text = take_text(fields, name)?.unwrap_or_default();
