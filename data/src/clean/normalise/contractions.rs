@@ -74,11 +74,11 @@ const WORDS: [(&str, &str); 58] = [
 /// Contractions that nobody minds; the others only in speech, or with two readings ("let us", "I have a card").
 const MADE: usize = 18;
 
-/// The contraction that `word` is but for its apostrophe ("couldnt").
+/// The contraction with "not" that `word` is but for its apostrophe ("couldnt"); "youre" may be "your" as well.
 pub(super) fn with_apostrophe(word: &str) -> Option<&'static str> {
     let without =
         |short: &str| short.len() == word.len() + 1 && short.split('\'').collect::<String>() == word;
-    WORDS.iter().map(|(short, _)| *short).find(|short| without(short))
+    WORDS.iter().map(|(short, _)| *short).find(|short| short.ends_with("n't") && without(short))
 }
 
 /// Finds the one form and puts the other in its place.

@@ -14,7 +14,7 @@ fn everything(files: &Files) -> Normaliser {
     let mut collector = Collector::new(&options).expect("a collector");
     for row in 0..100 {
         let notice = if row % 3 == 0 { "\nthis line stands in many of the rows" } else { "" };
-        collector.push([(Part::Input, format!("row {row}\nwith words{notice}").as_str())]);
+        collector.push([(Part::Input, format!("row {row}\nwith account and payment{notice}").as_str())]);
     }
     Normaliser::new(&options, collector.finish()).expect("a normaliser")
 }

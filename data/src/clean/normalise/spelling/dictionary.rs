@@ -17,6 +17,8 @@ pub(super) const MIN_FAR_CHARACTERS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Dictionary {
     words: HashSet<Box<str>>,
+    /// Names and abbreviations, in lower case.
+    names: HashSet<Box<str>>,
     alphabet: Vec<char>,
     /// Longer words by their first letter and number of letters.
     long: HashMap<(char, usize), Vec<Box<str>>>,
@@ -54,11 +56,13 @@ impl Dictionary {
         let mut alphabet: Vec<(char, usize)> = letters.into_iter().collect();
         alphabet.sort_by_key(|&(letter, count)| (std::cmp::Reverse(count), letter));
         let alphabet = alphabet.into_iter().take(MAX_ALPHABET).map(|(letter, _)| letter).collect();
-        Ok(Self { words, alphabet, long })
+        let names = words.iter().filter(|word| !plain(word)).map(|word| word.to_lowercase().into()).collect();
+        Ok(Self { words, names, alphabet, long })
     }
 
+    /// Whether the dictionary has the word, which is in lower case, as it stands or as a name.
     pub(super) fn contains(&self, word: &str) -> bool {
-        self.words.contains(word)
+        self.words.contains(word) || self.names.contains(word)
     }
 
     /// The words one edit away: a letter left out, put in, exchanged, or two neighbours swapped.

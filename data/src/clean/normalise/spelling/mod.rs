@@ -19,8 +19,10 @@ pub(crate) use sketch::WordSketch;
 
 /// Shorter words have too many neighbours.
 const MIN_CHARACTERS: usize = 4;
-/// Words up to this length must find their neighbour among the words of the set as well, and so must words that are two
-/// edits away from it.
+/// The right word must stand in so many rows itself: what is one letter away from a word that the set does not use is
+/// more often a name ("paypal" and "papal").
+const MIN_ROWS_OF_BEST: u32 = 2;
+/// Of words up to this length, and of those two edits away, it must be one of the set's own.
 const MAX_SHORT_CHARACTERS: usize = 5;
 /// No word that people write is longer.
 const MAX_CHARACTERS: usize = 40;
@@ -77,8 +79,9 @@ impl Speller {
         let far = near.is_empty();
         let found = if far { self.dictionary.far(word) } else { near };
         let best = self.clearly_best(found, !short)?;
-        let used = self.own.rows(&best) >= self.min_rows;
-        (!is_variant(word, &best) && (used || !(short || far))).then_some(best)
+        let least = if short || far { self.min_rows } else { MIN_ROWS_OF_BEST };
+        let wrong = is_possessive(word, &best) || is_variant(word, &best) || begins_otherwise(word, &best);
+        (self.own.rows(&best) >= least && !wrong).then_some(best)
     }
 
     fn clearly_best(&self, found: BTreeSet<String>, may_be_counted: bool) -> Option<String> {
@@ -96,9 +99,19 @@ impl Speller {
     }
 }
 
+/// "anyones" and "anyone".
+fn is_possessive(word: &str, best: &str) -> bool {
+    word.strip_suffix('s') == Some(best)
+}
+
+/// "vday" and "day": nobody forgets how a word begins, or puts a letter before it.
+fn begins_otherwise(word: &str, best: &str) -> bool {
+    word.chars().count() != best.chars().count() && word.chars().next() != best.chars().next()
+}
+
 /// "authorise" and "authorize", "cancelling" and "canceling", "colour" and "color": both are right somewhere.
 fn is_variant(one: &str, other: &str) -> bool {
-    const VARIANTS: [(&str, &str); 7] = [
+    const VARIANTS: [(&str, &str); 8] = [
         ("is", "iz"),
         ("ys", "yz"),
         ("our", "or"),
@@ -106,6 +119,7 @@ fn is_variant(one: &str, other: &str) -> bool {
         ("tre", "ter"),
         ("ence", "ense"),
         ("ogue", "og"),
+        ("dgem", "dgm"),
     ];
     let folded =
         |word: &str| VARIANTS.iter().fold(word.to_owned(), |word, (from, to)| word.replace(from, to));

@@ -3,7 +3,7 @@ use crate::testing::Files;
 
 fn speller(name: &str, rows: &[(&str, usize)]) -> Speller {
     let files = Files::new();
-    let path = files.write(name, "account\nreceive\nreceived\npayment\nlost\nlast\nlist\ncard\ncart\ntransferred\ntransfer/S\nrealize\ncanceling\ncouldst\npassade\nwhere\ntheir\n");
+    let path = files.write(name, "account\nreceive\nreceived\npayment\nlost\nlast\nlist\ncard\ncart\ntransferred\ntransfer/S\nrealize\ncanceling\ncouldst\npassade\nFirefox\nfirebox\npapal\nwhere\ntheir\n");
     files.write("words.aff", "SET UTF-8\nSFX S Y 1\nSFX S 0 s .\n");
     let mut own = WordSketch::default();
     for (text, count) in rows {
@@ -17,8 +17,14 @@ fn speller(name: &str, rows: &[(&str, usize)]) -> Speller {
 
 #[test]
 fn one_clear_reading() {
-    let speller =
-        speller("words.dic", &[("where is my card", 10), ("it was transferred in two transfers", 5)]);
+    let speller = speller(
+        "words.dic",
+        &[
+            ("where is my card", 10),
+            ("it was transferred in two transfers", 5),
+            ("account receive payment", 2),
+        ],
+    );
     for (text, expected) in [
         ("my acount and recieve", "my account and receive"),
         ("a payemnt, please", "a payment, please"),
@@ -46,6 +52,7 @@ fn what_is_not_clear_stays() {
         "```\nacount\n```",
         "acount's don-acount",
         "unknownword",
+        "firefox and paypal and realizes",
     ] {
         assert_eq!(speller.apply(text), Edited::unchanged(text));
     }
@@ -53,7 +60,7 @@ fn what_is_not_clear_stays() {
 
 #[test]
 fn plain_lists_and_problems() {
-    let speller = speller("words.txt", &[]);
+    let speller = speller("words.txt", &[("my account", 2)]);
     assert_eq!(speller.apply("the acount").text, "the account");
     let files = Files::new();
     let read = |path: &Path| Dictionary::read(path).expect_err("a problem").to_string();
