@@ -49,7 +49,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("data.privacy.threshold", "1", &["data.train=personal.jsonl"]),
     ("data.privacy.allow", "[\"jo.berg@mail.com\"]", &["data.train=personal.jsonl"]),
     ("data.privacy.context", "{ US_BANK_NUMBER = [\"zzpayout\"] }", &["data.train=personal.jsonl", "data.privacy.entities=[\"US_BANK_NUMBER\"]"]),
-    ("data.privacy.phone-regions", "[\"JP\"]", &["data.train=personal.jsonl"]),
+    ("data.privacy.phone-regions", "[\"KR\"]", &["data.train=personal.jsonl"]),
     ("data.privacy.scope", "set", &["data.train=personal.jsonl", "data.privacy.mode=surrogate", "data.privacy.salt-file=salt.txt"]),
     ("data.privacy.salt-file", "salt.txt", &["data.train=personal.jsonl", "data.privacy.mode=hash", "data.privacy.salt-file=pepper.txt"]),
     ("data.filters.empty-answer", "true", &["data.train=blank.jsonl"]),
@@ -160,7 +160,7 @@ fn write_noise(place: &Workplace) {
     };
     let good = rows(0..12);
     place.write("bad.jsonl", format!("{good}{{not json\n"));
-    let shared = "please answer in one short line today";
+    let shared = "please answer the question in one short line today";
     let noisy: String = (0..12)
         .map(|number| row(&format!("{shared}\nI don't <b>know</b> teh color {number} of 12345678 #### ???? !!!!\n> quoted words\n{shared} again"), "blue <i>x</i>"))
         .collect();
@@ -174,7 +174,7 @@ fn write_noise(place: &Workplace) {
     place.write("other.txt", "unrelated\n");
     place.write("phrases.txt", "know\n");
     place.write("answers.txt", "blue\n");
-    let personal = "I am Anna Berg, jo.berg@mail.com, zzpayout 12345678, see 090-1234-5678";
+    let personal = "I am Anna Berg, jo.berg@mail.com, zzpayout 12345678, see 010-2345-6789";
     place.write("personal.jsonl", good.clone() + &row(personal, "Dear Anna Berg, yes"));
     place.write("salt.txt", "0123456789abcdef0123456789abcdef");
     place.write("pepper.txt", "fedcba9876543210fedcba9876543210");
@@ -184,11 +184,12 @@ fn write_noise(place: &Workplace) {
     place.write("repeated.jsonl", good.clone() + &row(&again, "x") + &row(&lines, "y") + &row(&"la ".repeat(60), "z"));
     place.write("copied.jsonl", good.clone() + &row("repeat after me: hello world", "repeat after me: hello world"));
     let near = |end: &str| row(&format!("a question about the delivery of lamps to the north of the country {end}"), "x");
-    place.write("near.jsonl", good.clone() + &near("now") + &near("today, please"));
+    let lamp = |order: u32| row(&format!("where is my blue lamp, order {order}"), "x");
+    place.write("near.jsonl", good.clone() + &near("now") + &near("today, please") + &lamp(7));
     let labels: String = (0..40).map(|number| row(&format!("is message {number} {} spam", "x".repeat(number % 7)), if number % 4 == 0 { "spam" } else { "ham" })).collect();
     place.write("labels.jsonl", labels);
     place.write("leaked.jsonl", rows(0..2));
-    place.write("alike.jsonl", near("soon"));
+    place.write("alike.jsonl", lamp(8));
     // A word of the list, each letter moved by 13 as it stands there.
     let word: String = "gbjryurnq".chars().map(|c| char::from((c as u8 - b'a' + 13) % 26 + b'a')).collect();
     place.write("slur.jsonl", good + &row("say it", &format!("you {word}")));

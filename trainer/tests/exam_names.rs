@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rtune_privacy::{
     Entity, Finding, Mode, NameFinder, Names, Replacement, ScanOptions, Scanner, Scope, Scrubber, code_points,
@@ -137,7 +138,7 @@ fn print(layers: &[(&str, &Score)]) {
     }
 }
 
-fn scrubber(finder: Option<Box<dyn NameFinder>>) -> Scrubber {
+fn scrubber(finder: Option<Arc<dyn NameFinder>>) -> Scrubber {
     let scanner = Scanner::new(&ScanOptions::default()).expect("a scanner");
     let replacement = Replacement { mode: Mode::Tag, scope: Scope::Record, salt: None };
     Scrubber::new(&replacement, scanner, finder).expect("a scrubber")
@@ -163,7 +164,7 @@ fn exam_names() {
         let model = NameModel::open(Path::new(&folder)).expect("a token classifier");
         println!("model: {}", model.identity());
         let alone = Score::new(&rows, &model.find(&texts).expect("findings"));
-        let both = joined(&rows, &scrubber(Some(Box::new(model))));
+        let both = joined(&rows, &scrubber(Some(Arc::new(model))));
         failures.extend(both.failures("rules and model", WITH_MODEL, MOST_OUTSIDE_WITH_MODEL));
         print(&[
             ("scanner", &scanned),
