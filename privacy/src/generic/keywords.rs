@@ -3,8 +3,6 @@
 //! The pass asks for every word of a text: two small tables of bits, by how a word starts and ends, let one in fifty through to be
 //! compared.
 
-use std::collections::HashMap;
-
 /// What a word announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keyword {
@@ -99,20 +97,26 @@ const ENDINGS: [(Keyword, &[&str]); 6] = [
     (Password, &["password", "passwd", "pwd"]),
 ];
 
-/// The longest word that is compared, and what of an ending tells it apart, in bytes.
-const LONGEST_BYTES: usize = 40;
-const TAIL_BYTES: usize = 3;
-
 /// Bits of a table.
 const BITS: usize = 4096;
 
 /// The words and endings that are wanted.
 #[derive(Debug)]
 pub(crate) struct Keywords {
-    words: HashMap<Vec<u8>, Keyword>,
-    endings: Vec<(&'static [u8], Keyword)>,
+    /// In order of their places.
+    words: Vec<Word>,
+    /// The longer first.
+    endings: Vec<Word>,
     word_bits: Box<[u64; BITS / 64]>,
     ending_bits: Box<[u64; BITS / 64]>,
+}
+
+/// A word or an ending, and its place in its table.
+#[derive(Debug)]
+struct Word {
+    place: usize,
+    word: &'static [u8],
+    keyword: Keyword,
 }
 
 /// A word found: what it announces and where it stands.
@@ -126,72 +130,74 @@ pub(crate) struct Found {
 impl Keywords {
     /// Of those words that `is_wanted`.
     pub(crate) fn new(is_wanted: impl Fn(Keyword) -> bool) -> Option<Self> {
-        let flat = |of: &[(Keyword, &'static [&'static str])]| -> Vec<(&'static [u8], Keyword)> {
+        let flat = |of: &[(Keyword, &'static [&'static str])], place: fn(&[u8]) -> usize| -> Vec<Word> {
             let wanted = of.iter().filter(|(keyword, _)| is_wanted(*keyword));
-            wanted.flat_map(|(keyword, words)| words.iter().map(|word| (word.as_bytes(), *keyword))).collect()
+            let all =
+                wanted.flat_map(|(keyword, words)| words.iter().map(|word| (word.as_bytes(), *keyword)));
+            all.map(|(word, keyword)| Word { place: place(word), word, keyword }).collect()
         };
-        let mut keywords = Self {
-            words: flat(&WORDS).into_iter().map(|(word, keyword)| (word.to_vec(), keyword)).collect(),
-            endings: flat(&ENDINGS),
-            word_bits: Box::new([0; BITS / 64]),
-            ending_bits: Box::new([0; BITS / 64]),
-        };
+        let mut words = flat(&WORDS, word_place);
+        words.sort_by_key(|word| word.place);
+        let mut endings = flat(&ENDINGS, tail_place);
         // The longest of two endings of one word decides.
-        keywords.endings.sort_by_key(|(ending, _)| std::cmp::Reverse(ending.len()));
-        for word in keywords.words.keys() {
-            let bit = word_bit(word);
-            keywords.word_bits[bit / 64] |= 1 << (bit % 64);
-        }
-        for (ending, _) in &keywords.endings {
-            let bit = tail_bit(ending);
-            keywords.ending_bits[bit / 64] |= 1 << (bit % 64);
-        }
-        (!keywords.words.is_empty()).then_some(keywords)
+        endings.sort_by_key(|ending| std::cmp::Reverse(ending.word.len()));
+        let bits = |words: &[Word]| {
+            let mut bits = Box::new([0; BITS / 64]);
+            words.iter().for_each(|word| bits[word.place / 64] |= 1 << (word.place % 64));
+            bits
+        };
+        let (word_bits, ending_bits) = (bits(&words), bits(&endings));
+        (!words.is_empty()).then_some(Self { words, endings, word_bits, ending_bits })
     }
 
     /// What the word at `start..end` of `bytes` announces.
     #[inline]
     pub(crate) fn at(&self, bytes: &[u8], start: usize, end: usize) -> Option<Found> {
         let word = &bytes[start..end];
-        if word.len() < 2 || word.len() > LONGEST_BYTES {
+        let has = |bits: &[u64; BITS / 64], place: usize| bits[place / 64] >> (place % 64) & 1 == 1;
+        let (word_place, tail_place) = (word_place(word), tail_place(word));
+        if !has(&self.word_bits, word_place) && !has(&self.ending_bits, tail_place) {
             return None;
         }
-        let has = |bits: &[u64; BITS / 64], bit: usize| bits[bit / 64] >> (bit % 64) & 1 == 1;
-        let may_be_word = has(&self.word_bits, word_bit(word));
-        let may_have_ending = word.len() >= TAIL_BYTES && has(&self.ending_bits, tail_bit(word));
-        if !may_be_word && !may_have_ending {
-            return None;
-        }
-        self.compare(bytes, start, end)
+        self.compare(bytes, start, end, word_place, tail_place)
     }
 
-    fn compare(&self, bytes: &[u8], start: usize, end: usize) -> Option<Found> {
-        let mut lower = [0; LONGEST_BYTES];
-        let lower = &mut lower[..end - start];
-        lower.copy_from_slice(&bytes[start..end]);
-        lower.make_ascii_lowercase();
-        let ending =
-            || self.endings.iter().find(|(ending, _)| lower.ends_with(ending)).map(|(_, keyword)| *keyword);
-        let keyword = self.words.get(&*lower).copied().or_else(ending)?;
-        let found = Found { keyword, start, end };
-        found.stands_right(bytes, lower).then_some(found)
+    #[inline(never)]
+    fn compare(
+        &self,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+        word_place: usize,
+        tail_place: usize,
+    ) -> Option<Found> {
+        let word = &bytes[start..end];
+        let first = self.words.partition_point(|other| other.place < word_place);
+        let mut of_place = self.words[first..].iter().take_while(|other| other.place == word_place);
+        let is_ending =
+            |ending: &&Word| ending.place == tail_place && ends_with_ignoring_case(word, ending.word);
+        let known = of_place
+            .find(|other| word.eq_ignore_ascii_case(other.word))
+            .or_else(|| self.endings.iter().find(is_ending))?;
+        let found = Found { keyword: known.keyword, start, end };
+        found.stands_right(bytes, known.word).then_some(found)
     }
 }
 
 impl Found {
-    /// Whether what stands beside the word fits: some words say little without.
-    fn stands_right(&self, bytes: &[u8], lower: &[u8]) -> bool {
+    /// Whether what stands beside the word, known as `known`, fits: some words say little without.
+    fn stands_right(&self, bytes: &[u8], known: &[u8]) -> bool {
         let before = &bytes[..self.start];
         let behind = &bytes[self.end..];
         let is_before =
             |words: &[&str]| words.iter().any(|word| ends_with_ignoring_case(before, word.as_bytes()));
         let is_behind = |marks: &[u8]| behind.first().is_some_and(|byte| marks.contains(byte));
-        match (self.keyword, lower) {
+        match (self.keyword, known) {
             (StreetBehind | StreetBehindShort, _) => before.last() == Some(&b' '),
             (StreetBefore, b"av" | b"ul" | b"jl") => behind.starts_with(b". "),
             (StreetBefore, _) => is_behind(b" "),
-            (StreetEnding, _) if lower.ends_with(b"str") => is_behind(b"."),
-            (StreetEndingWeak, _) => lower.len() > "gate".len() && is_behind(b" "),
+            (StreetEnding, b"str") => is_behind(b"."),
+            (StreetEndingWeak, _) => self.end - self.start > known.len() && is_behind(b" "),
             (Unit, b"box") => is_before(&["po ", "p.o. ", "p.o.", "p. o. ", "post office "]),
             (Unit, b"apt" | b"suite" | b"unit") => is_behind(b" .#"),
             (Address, b"lives") => behind.starts_with(b" at"),
@@ -209,16 +215,24 @@ fn ends_with_ignoring_case(bytes: &[u8], end: &[u8]) -> bool {
 }
 
 /// A word's place in its table: by its length, its first two bytes and its last, of whatever case.
-fn word_bit(word: &[u8]) -> usize {
-    let low = |byte: u8| usize::from(byte | 0x20);
-    (word.len() * 641 + low(word[0]) * 31 + low(word[1]) * 7 + low(word[word.len() - 1]) * 173) % BITS
+#[inline]
+fn word_place(word: &[u8]) -> usize {
+    let ([first, second, ..], [.., last]) = (word, word) else { return 0 };
+    mixed([*first, *second, *last], word.len() as u8)
 }
 
 /// An ending's place in its table: by its last three bytes, of whatever case.
-fn tail_bit(word: &[u8]) -> usize {
-    let low = |byte: u8| usize::from(byte | 0x20);
-    let [.., a, b, c] = word else { return 0 };
-    (low(*a) * 961 + low(*b) * 31 + low(*c)) % BITS
+#[inline]
+fn tail_place(word: &[u8]) -> usize {
+    let [.., first, second, last] = word else { return 0 };
+    mixed([*first, *second, *last], 0)
+}
+
+/// One of [`BITS`] places, by Fibonacci hashing: the highest bits of a product with a number far from any pattern.
+#[inline]
+fn mixed([first, second, last]: [u8; 3], length: u8) -> usize {
+    let low = u32::from_le_bytes([first | 0x20, second | 0x20, last | 0x20, length]);
+    (low.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BITS.ilog2())) as usize
 }
 
 #[cfg(test)]

@@ -33,9 +33,9 @@ struct Meant {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Phrases {
     phrases: Vec<Vec<Meant>>,
-    /// The first bits of all phrases, and that of each: most places are done with after a look at these.
-    firsts: u64,
-    first_of_each: Vec<u64>,
+    /// How the first words start, as bits and each: most words are done with after a look at these.
+    firsts: [u64; 4],
+    first_of_each: Vec<u8>,
     has_wide: bool,
 }
 
@@ -54,8 +54,12 @@ impl Phrases {
         phrases.retain(|phrase| !phrase.is_empty());
         phrases.sort();
         phrases.dedup();
-        let first_of_each: Vec<u64> = phrases.iter().map(|phrase| first_bit(&phrase[0].word)).collect();
-        let firsts = first_of_each.iter().fold(0, |all, first| all | first);
+        let mut firsts = [0; 4];
+        for phrase in &phrases {
+            let place = usize::from(first_place(&phrase[0].word));
+            firsts[place / 64] |= 1 << (place % 64);
+        }
+        let first_of_each = phrases.iter().map(|phrase| first_place(&phrase[0].word)).collect();
         let has_wide = phrases.iter().any(|phrase| phrase[0].is_within);
         Self { phrases, firsts, first_of_each, has_wide }
     }
@@ -69,11 +73,19 @@ impl Phrases {
 #[derive(Debug, Default)]
 pub(crate) struct WordsBefore {
     place: Option<usize>,
-    lower: Vec<u8>,
-    ends: Vec<(usize, usize)>,
-    /// The first bits of all words.
-    firsts: u64,
+    /// The nearest first.
+    words: Vec<Word>,
+    /// Words with letters outside ASCII, in lower case.
+    lower: String,
     has_wide: bool,
+}
+
+/// A word: where it stands in the text or, with letters outside ASCII, in lower case in a buffer.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    start: usize,
+    end: usize,
+    is_wide: bool,
 }
 
 impl WordsBefore {
@@ -87,80 +99,77 @@ impl WordsBefore {
         }
         // A word of a script without spaces may stand in the middle of a longer run, whatever that starts with.
         let looks_within = phrases.has_wide && self.has_wide;
-        if self.firsts & phrases.firsts == 0 && !looks_within {
-            return false;
-        }
-        let each = phrases.phrases.iter().zip(&phrases.first_of_each);
-        each.filter(|(_, first)| looks_within || self.firsts & **first != 0)
-            .any(|(phrase, _)| self.holds(phrase))
+        (0..self.words.len()).any(|index| {
+            let place = first_place(self.bytes(text, index));
+            let bit = usize::from(place);
+            let may_start = looks_within || phrases.firsts[bit / 64] >> (bit % 64) & 1 == 1;
+            let mut each = phrases.phrases.iter().zip(&phrases.first_of_each);
+            may_start
+                && each.any(|(phrase, first)| {
+                    (*first == place || looks_within) && self.holds(text, phrase, index)
+                })
+        })
     }
 
-    /// Reads the words backwards from `at`, the nearest first.
     fn read(&mut self, text: &str, at: usize) {
         self.place = Some(at);
         self.lower.clear();
-        self.ends.clear();
-        (self.firsts, self.has_wide) = (0, false);
+        self.words.clear();
+        self.has_wide = false;
         let bytes = text.as_bytes();
         let stop = at.saturating_sub(REACH_BYTES);
-        let mut end = at;
-        while self.ends.len() < WORDS {
-            while end > stop && is_gap(bytes[end - 1]) {
-                end -= 1;
-            }
+        let before = &bytes[stop..at];
+        let mut end = before.len();
+        while self.words.len() < WORDS {
+            end -= before[..end].iter().rev().take_while(|byte| is_gap(**byte)).count();
+            let mut classes = 0;
             let mut start = end;
-            let mut is_wide = false;
-            while start > stop && !is_gap(bytes[start - 1]) {
+            while let Some(byte) = before[..start].last().filter(|byte| !is_gap(**byte)) {
+                classes |= text::CLASSES[usize::from(*byte)];
                 start -= 1;
-                is_wide |= bytes[start] >= 0x80;
             }
-            while !text.is_char_boundary(start) {
-                start += 1;
-            }
-            if start >= end {
+            if start == end {
                 break;
             }
-            self.push(&text[start..end], is_wide);
+            if classes & class::WIDE == 0 {
+                self.words.push(Word { start: stop + start, end: stop + end, is_wide: false });
+            } else {
+                self.push_wide(text, stop + start, stop + end);
+            }
             end = start;
         }
-        self.ends.reverse();
     }
 
-    /// Notes a word, or the words of which punctuation outside ASCII makes a run.
-    fn push(&mut self, run: &str, is_wide: bool) {
-        if !is_wide {
-            let start = self.lower.len();
-            self.lower.extend_from_slice(run.as_bytes());
-            self.lower[start..].make_ascii_lowercase();
-            self.note(start);
-            return;
-        }
+    /// Notes the words of a run that has characters outside ASCII, punctuation perhaps.
+    fn push_wide(&mut self, text: &str, start: usize, end: usize) {
         self.has_wide = true;
+        let run = &text[text.ceil_char_boundary(start)..end];
         for word in run.rsplit(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
             let start = self.lower.len();
-            self.lower.extend_from_slice(word.to_lowercase().as_bytes());
-            self.note(start);
+            self.lower.extend(word.chars().flat_map(char::to_lowercase));
+            self.words.push(Word { start, end: self.lower.len(), is_wide: true });
         }
     }
 
-    /// The word that was written from `start` on.
-    fn note(&mut self, start: usize) {
-        self.ends.push((start, self.lower.len()));
-        self.firsts |= first_bit(&self.lower[start..]);
+    fn bytes<'t>(&'t self, text: &'t str, index: usize) -> &'t [u8] {
+        let Word { start, end, is_wide } = self.words[index];
+        let of = if is_wide { self.lower.as_bytes() } else { text.as_bytes() };
+        &of[start..end]
     }
 
-    fn holds(&self, phrase: &[Meant]) -> bool {
-        let fits = |words: &[(usize, usize)]| {
-            words.iter().zip(phrase).all(|(&(start, end), meant)| is_meant(&self.lower[start..end], meant))
-        };
-        self.ends.windows(phrase.len()).any(fits)
+    /// Whether `phrase` stands with its first word at `index`, the others being nearer.
+    fn holds(&self, text: &str, phrase: &[Meant], index: usize) -> bool {
+        let Some(last) = (index + 1).checked_sub(phrase.len()) else { return false };
+        let mut words = (last..=index).rev().map(|index| self.bytes(text, index));
+        phrase.iter().all(|meant| words.next().is_some_and(|word| is_meant(word, meant)))
     }
 }
 
-/// A bit that stands for how a word that is not empty starts: by its first two bytes, mixed.
-fn first_bit(word: &[u8]) -> u64 {
+/// A place that stands for how a word that is not empty starts: by its first two bytes, of whatever case.
+fn first_place(word: &[u8]) -> u8 {
+    let low = |byte: u8| (byte | 0x20).wrapping_mul(7);
     let second = word.get(1).copied().unwrap_or_default();
-    1 << ((u32::from(word[0]) * 7 + u32::from(second) * 31) & 63)
+    low(word[0]).wrapping_add((second | 0x20).wrapping_mul(31))
 }
 
 /// Whether a byte stands between words.
@@ -170,11 +179,17 @@ fn is_gap(byte: u8) -> bool {
 
 /// Whether `word` is the context word `meant`, or a form of it.
 fn is_meant(word: &[u8], meant: &Meant) -> bool {
-    match word.strip_prefix(meant.word.as_slice()) {
-        Some(b"" | b"s" | b"es") => true,
-        Some(_) if meant.word.len() >= LEAST_STEM_BYTES => true,
-        _ => meant.is_within && word.windows(meant.word.len()).any(|part| part == meant.word),
+    let Meant { word: whole, is_within } = meant;
+    if let Some((start, rest)) = word.split_at_checked(whole.len())
+        && start.eq_ignore_ascii_case(whole)
+    {
+        return rest.is_empty() || whole.len() >= LEAST_STEM_BYTES || ends_a_plural(rest);
     }
+    *is_within && word.windows(whole.len()).any(|part| part == whole)
+}
+
+fn ends_a_plural(rest: &[u8]) -> bool {
+    rest.eq_ignore_ascii_case(b"s") || rest.eq_ignore_ascii_case(b"es")
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 //! One lazy automaton over all patterns is walked byte by byte from each place where a form can start; it says which patterns
 //! match and where each of them ends last. Neighbours and checksums are looked at in code.
 
+use std::collections::HashSet;
+
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson;
 use regex_automata::util::pool::Pool;
@@ -31,6 +33,7 @@ type MakeCache = Box<dyn Fn() -> Cache + Send + Sync + std::panic::UnwindSafe + 
 pub(crate) struct Forms {
     forms: Vec<(&'static Form, Phrases)>,
     automaton: DFA,
+    starts: Starts,
     caches: Pool<Cache, MakeCache>,
 }
 
@@ -65,9 +68,11 @@ impl Forms {
             .syntax(syntax::Config::new().case_insensitive(true).unicode(false).utf8(false))
             .build_many(&patterns)
             .map_err(|source| ScanError::Forms { reason: source.to_string() })?;
+        let mut cache = automaton.create_cache();
+        let starts = Starts::of(&automaton, &mut cache);
         let shared = automaton.clone();
         let make: MakeCache = Box::new(move || shared.create_cache());
-        Ok(Some(Self { forms, automaton, caches: Pool::new(make) }))
+        Ok(Some(Self { forms, automaton, starts, caches: Pool::new(make) }))
     }
 
     /// Ready for one text.
@@ -79,6 +84,9 @@ impl Forms {
 impl Walk<'_> {
     /// The forms that start at byte `start`, where no word character stands before.
     pub(crate) fn at(&mut self, text: &str, start: usize, sink: &mut Sink<'_>) {
+        if !self.forms.starts.can_start(&text.as_bytes()[start..]) {
+            return;
+        }
         self.ends.clear();
         // The cache is far larger than all states; were it ever given up, this place has no findings by forms.
         if self.run(text, start).is_none() {
@@ -127,5 +135,57 @@ impl Walk<'_> {
             }
         }
         Some(())
+    }
+}
+
+/// Letters at the start of a form that are told apart: no form has more before its first other sign.
+const MOST_LETTERS: usize = 12;
+
+/// States after so many letters are too many to be followed: whatever comes behind is let through.
+const MOST_STATES: usize = 4096;
+
+/// By how many letters a form can start with, the bytes that can follow them, as bits: most words of a text, letters and then a
+/// space, start none.
+struct Starts {
+    follow: [[u64; 4]; MOST_LETTERS + 1],
+}
+
+impl Starts {
+    fn of(automaton: &DFA, cache: &mut Cache) -> Self {
+        Self::follow(automaton, cache).unwrap_or(Self { follow: [[u64::MAX; 4]; MOST_LETTERS + 1] })
+    }
+
+    fn follow(automaton: &DFA, cache: &mut Cache) -> Option<Self> {
+        let mut starts = Self { follow: [[0; 4]; MOST_LETTERS + 1] };
+        let input = Input::new(b"").anchored(Anchored::Yes);
+        let mut states = HashSet::from([automaton.start_state_forward(cache, &input).ok()?]);
+        for follow in &mut starts.follow {
+            let mut next_states = HashSet::new();
+            for state in states {
+                for byte in 0..=u8::MAX {
+                    let next = automaton.next_state(cache, state, byte).ok()?;
+                    if next.is_dead() || next.is_quit() {
+                        continue;
+                    }
+                    follow[usize::from(byte / 64)] |= 1 << (byte % 64);
+                    if byte.is_ascii_lowercase() {
+                        next_states.insert(next);
+                    }
+                }
+            }
+            if next_states.len() > MOST_STATES {
+                return None;
+            }
+            states = next_states;
+        }
+        Some(starts)
+    }
+
+    /// Whether a form can start with `rest`.
+    #[inline]
+    fn can_start(&self, rest: &[u8]) -> bool {
+        let letters = rest.iter().take(MOST_LETTERS).take_while(|byte| byte.is_ascii_alphabetic()).count();
+        rest.get(letters)
+            .is_some_and(|byte| self.follow[letters][usize::from(byte / 64)] >> (byte % 64) & 1 == 1)
     }
 }
