@@ -34,21 +34,23 @@ pub use clean::normalise::NormaliseOptions;
 pub use clean::quality::{FilterOptions, LabelCapOptions, Perplexity};
 pub use error::{DataError, ProblemList};
 pub use golden::{GoldenFile, GoldenRow, read_golden};
-pub use input::{DataFile, Format, ReadFile, Reader, Row, Source, expand, read_file, read_files, read_sources};
+pub use input::{
+    DataFile, Format, ReadFile, Reader, Row, Source, expand, read_file, read_files, read_sources,
+};
 pub use leak::{Leak, LeakFinder, LeakKind, LeakOptions, LeakPair, LeakedSet, Leaks, conflicts, leaks};
 pub use marked::{Piece, marked, pieces};
 pub use near::{Cluster, Clusters, Keep, NearFinder, NearOptions, Pair};
 pub use options::{
-    BadRows, CleanOptions, Duplicates, LeakPolicy, NamesBy, OverLong, PrepareOptions, PrivacyMode, PrivacyOptions,
-    PrivacyScope, TrainOn, Validation,
+    BadRows, CleanOptions, Duplicates, LeakPolicy, NamesBy, OverLong, PrepareOptions, PrivacyMode,
+    PrivacyOptions, PrivacyScope, TrainOn, Validation,
 };
 pub use pack::{PackedRow, Segment, pack};
 pub use prepare::{Account, Accounts, Prepared, Side, Tools, prepare, prepare_with_accounts};
 pub use problem::{ProblemKind, RowProblem};
 pub use record::{Content, Form, Message, Origin, Record};
 pub use report::{
-    Bar, DataReport, DuplicateReport, FileReport, LeakReport, OverLongReport, OverLongRow, PairReport, PrivacyReport,
-    SetReport, Shown, StageReport, Statistics,
+    Bar, DataReport, DuplicateReport, FileReport, LeakReport, OverLongReport, OverLongRow, PairReport,
+    PrivacyReport, SetReport, Shown, StageReport, Statistics,
 };
 pub use spill::{Scratch, SpillError};
 pub use split::held_out;

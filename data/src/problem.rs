@@ -101,7 +101,9 @@ pub enum ProblemKind {
     #[error("the id `{id}` already stands at {first}, for another row")]
     DuplicateId { id: String, first: Origin },
     /// What a held-out row asks is trained on.
-    #[error("this row is held out, and the training row {train} gives it away ({kind}, similarity {similarity:.2})")]
+    #[error(
+        "this row is held out, and the training row {train} gives it away ({kind}, similarity {similarity:.2})"
+    )]
     Leak { train: Origin, kind: &'static str, similarity: f64 },
     /// The template refused or failed.
     #[error("{0}")]

@@ -6,10 +6,10 @@ use rtune_data::{NamesBy, PreparationCache, PrivacyMode};
 use rtune_models::generate::Sampling;
 use rtune_models::hub::{self, HubOptions};
 use rtune_privacy::NameFinder;
+use rtune_trainer::NameModel;
 use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::inputs::Preparation;
-use rtune_trainer::NameModel;
 use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::Settings;
 

@@ -33,25 +33,102 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("data.shuffle", "false", &[]),
     ("data.bad-rows", "drop", &["data.train=bad.jsonl"]),
     ("data.normalise.steps", "[\"html\"]", &["data.train=noisy.jsonl"]),
-    ("data.normalise.parts", "{ html = [\"answer\"] }", &["data.train=noisy.jsonl", "data.normalise.steps=[\"html\"]"]),
-    ("data.normalise.contractions", "contract", &["data.train=noisy.jsonl", "data.normalise.steps=[\"contractions\"]"]),
-    ("data.normalise.quoted-replies.every-quote", "true", &["data.train=noisy.jsonl", "data.normalise.steps=[\"quoted-replies\"]"]),
-    ("data.normalise.boilerplate.min-share", "0.9", &["data.train=noisy.jsonl", "data.normalise.steps=[\"boilerplate\"]", "data.normalise.boilerplate.max-share=1"]),
-    ("data.normalise.boilerplate.max-share", "1", &["data.train=noisy.jsonl", "data.normalise.steps=[\"boilerplate\"]"]),
-    ("data.normalise.boilerplate.min-rows", "500", &["data.train=noisy.jsonl", "data.normalise.steps=[\"boilerplate\"]", "data.normalise.boilerplate.max-share=1"]),
-    ("data.normalise.boilerplate.leading-lines", "true", &["data.train=noisy.jsonl", "data.normalise.steps=[\"boilerplate\"]", "data.normalise.boilerplate.max-share=1"]),
-    ("data.normalise.terminology.file", "terms.csv", &["data.train=noisy.jsonl", "data.normalise.steps=[\"terminology\"]", "data.normalise.terminology.file=other.csv"]),
-    ("data.normalise.spelling.dictionary", "words.txt", &["data.train=noisy.jsonl", "data.normalise.steps=[\"spelling\"]", "data.normalise.spelling.dictionary=other.txt", "data.normalise.spelling.min-rows=1000"]),
-    ("data.normalise.spelling.min-rows", "1000", &["data.train=noisy.jsonl", "data.normalise.steps=[\"spelling\"]", "data.normalise.spelling.dictionary=words.txt"]),
+    (
+        "data.normalise.parts",
+        "{ html = [\"answer\"] }",
+        &["data.train=noisy.jsonl", "data.normalise.steps=[\"html\"]"],
+    ),
+    (
+        "data.normalise.contractions",
+        "contract",
+        &["data.train=noisy.jsonl", "data.normalise.steps=[\"contractions\"]"],
+    ),
+    (
+        "data.normalise.quoted-replies.every-quote",
+        "true",
+        &["data.train=noisy.jsonl", "data.normalise.steps=[\"quoted-replies\"]"],
+    ),
+    (
+        "data.normalise.boilerplate.min-share",
+        "0.9",
+        &[
+            "data.train=noisy.jsonl",
+            "data.normalise.steps=[\"boilerplate\"]",
+            "data.normalise.boilerplate.max-share=1",
+        ],
+    ),
+    (
+        "data.normalise.boilerplate.max-share",
+        "1",
+        &["data.train=noisy.jsonl", "data.normalise.steps=[\"boilerplate\"]"],
+    ),
+    (
+        "data.normalise.boilerplate.min-rows",
+        "500",
+        &[
+            "data.train=noisy.jsonl",
+            "data.normalise.steps=[\"boilerplate\"]",
+            "data.normalise.boilerplate.max-share=1",
+        ],
+    ),
+    (
+        "data.normalise.boilerplate.leading-lines",
+        "true",
+        &[
+            "data.train=noisy.jsonl",
+            "data.normalise.steps=[\"boilerplate\"]",
+            "data.normalise.boilerplate.max-share=1",
+        ],
+    ),
+    (
+        "data.normalise.terminology.file",
+        "terms.csv",
+        &[
+            "data.train=noisy.jsonl",
+            "data.normalise.steps=[\"terminology\"]",
+            "data.normalise.terminology.file=other.csv",
+        ],
+    ),
+    (
+        "data.normalise.spelling.dictionary",
+        "words.txt",
+        &[
+            "data.train=noisy.jsonl",
+            "data.normalise.steps=[\"spelling\"]",
+            "data.normalise.spelling.dictionary=other.txt",
+            "data.normalise.spelling.min-rows=1000",
+        ],
+    ),
+    (
+        "data.normalise.spelling.min-rows",
+        "1000",
+        &[
+            "data.train=noisy.jsonl",
+            "data.normalise.steps=[\"spelling\"]",
+            "data.normalise.spelling.dictionary=words.txt",
+        ],
+    ),
     ("data.privacy.mode", "tag", &["data.train=personal.jsonl"]),
     ("data.privacy.names", "off", &["data.train=personal.jsonl"]),
     ("data.privacy.entities", "[\"IBAN_CODE\"]", &["data.train=personal.jsonl"]),
     ("data.privacy.threshold", "1", &["data.train=personal.jsonl"]),
     ("data.privacy.allow", "[\"jo.berg@mail.com\"]", &["data.train=personal.jsonl"]),
-    ("data.privacy.context", "{ US_BANK_NUMBER = [\"zzpayout\"] }", &["data.train=personal.jsonl", "data.privacy.entities=[\"US_BANK_NUMBER\"]"]),
+    (
+        "data.privacy.context",
+        "{ US_BANK_NUMBER = [\"zzpayout\"] }",
+        &["data.train=personal.jsonl", "data.privacy.entities=[\"US_BANK_NUMBER\"]"],
+    ),
     ("data.privacy.phone-regions", "[\"KR\"]", &["data.train=personal.jsonl"]),
-    ("data.privacy.scope", "set", &["data.train=personal.jsonl", "data.privacy.mode=surrogate", "data.privacy.salt-file=salt.txt"]),
-    ("data.privacy.salt-file", "salt.txt", &["data.train=personal.jsonl", "data.privacy.mode=hash", "data.privacy.salt-file=pepper.txt"]),
+    (
+        "data.privacy.scope",
+        "set",
+        &["data.train=personal.jsonl", "data.privacy.mode=surrogate", "data.privacy.salt-file=salt.txt"],
+    ),
+    (
+        "data.privacy.salt-file",
+        "salt.txt",
+        &["data.train=personal.jsonl", "data.privacy.mode=hash", "data.privacy.salt-file=pepper.txt"],
+    ),
     ("data.filters.empty-answer", "true", &["data.train=blank.jsonl"]),
     ("data.filters.min-prompt-characters", "9", &[]),
     ("data.filters.max-prompt-characters", "5", &[]),
@@ -60,29 +137,81 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("data.filters.mojibake", "1", &["data.train=noisy.jsonl"]),
     ("data.filters.symbols.max-symbols", "0.1", &["data.train=noisy.jsonl"]),
     ("data.filters.symbols.max-digits", "0.05", &["data.train=noisy.jsonl"]),
-    ("data.filters.repetition.max-duplicate-lines", "1", &["data.train=repeated.jsonl", "data.filters.repetition={max-top-words=1,max-duplicate-words=1,max-run=1}"]),
-    ("data.filters.repetition.max-top-words", "0.9", &["data.train=repeated.jsonl", "data.filters.repetition={max-run=1,max-duplicate-words=1,max-duplicate-lines=1}"]),
-    ("data.filters.repetition.max-duplicate-words", "1", &["data.train=repeated.jsonl", "data.filters.repetition={max-run=1,max-top-words=1,max-duplicate-lines=1}"]),
-    ("data.filters.repetition.max-run", "1.0", &["data.train=repeated.jsonl", "data.filters.repetition={max-top-words=1,max-duplicate-words=1,max-duplicate-lines=1}"]),
+    (
+        "data.filters.repetition.max-duplicate-lines",
+        "1",
+        &[
+            "data.train=repeated.jsonl",
+            "data.filters.repetition={max-top-words=1,max-duplicate-words=1,max-run=1}",
+        ],
+    ),
+    (
+        "data.filters.repetition.max-top-words",
+        "0.9",
+        &[
+            "data.train=repeated.jsonl",
+            "data.filters.repetition={max-run=1,max-duplicate-words=1,max-duplicate-lines=1}",
+        ],
+    ),
+    (
+        "data.filters.repetition.max-duplicate-words",
+        "1",
+        &[
+            "data.train=repeated.jsonl",
+            "data.filters.repetition={max-run=1,max-top-words=1,max-duplicate-lines=1}",
+        ],
+    ),
+    (
+        "data.filters.repetition.max-run",
+        "1.0",
+        &[
+            "data.train=repeated.jsonl",
+            "data.filters.repetition={max-top-words=1,max-duplicate-words=1,max-duplicate-lines=1}",
+        ],
+    ),
     ("data.filters.languages.allowed", "[\"de\"]", &["data.train=noisy.jsonl"]),
-    ("data.filters.languages.min-letters", "100000", &["data.train=noisy.jsonl", "data.filters.languages={allowed=[\"de\"]}"]),
-    ("data.filters.languages.min-confidence", "1.0", &["data.train=noisy.jsonl", "data.filters.languages={allowed=[\"de\"]}"]),
+    (
+        "data.filters.languages.min-letters",
+        "100000",
+        &["data.train=noisy.jsonl", "data.filters.languages={allowed=[\"de\"]}"],
+    ),
+    (
+        "data.filters.languages.min-confidence",
+        "1.0",
+        &["data.train=noisy.jsonl", "data.filters.languages={allowed=[\"de\"]}"],
+    ),
     ("data.filters.copied-answer", "0.9", &["data.train=copied.jsonl"]),
     ("data.filters.refusals.phrases", "[\"blue\"]", &["data.train=noisy.jsonl", "data.filters.refusals={}"]),
     ("data.filters.refusals.file", "answers.txt", &["data.train=noisy.jsonl", "data.filters.refusals={}"]),
     ("data.filters.toxicity.built-in", "false", &["data.train=slur.jsonl", "data.filters.toxicity={}"]),
     ("data.filters.toxicity.file", "phrases.txt", &["data.train=noisy.jsonl", "data.filters.toxicity={}"]),
-    ("data.filters.toxicity.min-words", "100", &["data.train=noisy.jsonl", "data.filters.toxicity={file=\"phrases.txt\"}"]),
-    ("data.filters.toxicity.prompts", "false", &["data.train=noisy.jsonl", "data.filters.toxicity={file=\"phrases.txt\"}"]),
+    (
+        "data.filters.toxicity.min-words",
+        "100",
+        &["data.train=noisy.jsonl", "data.filters.toxicity={file=\"phrases.txt\"}"],
+    ),
+    (
+        "data.filters.toxicity.prompts",
+        "false",
+        &["data.train=noisy.jsonl", "data.filters.toxicity={file=\"phrases.txt\"}"],
+    ),
     ("data.filters.max-perplexity.above", "2", &[]),
     ("data.filters.max-perplexity.percentile", "50", &[]),
     ("data.clean.duplicates", "keep", &["data.train=twice.jsonl"]),
     ("data.clean.near-duplicates", "0.6", &["data.train=near.jsonl"]),
-    ("data.clean.near-duplicates-keep", "longest", &["data.train=near.jsonl", "data.clean.near-duplicates=0.6"]),
+    (
+        "data.clean.near-duplicates-keep",
+        "longest",
+        &["data.train=near.jsonl", "data.clean.near-duplicates=0.6"],
+    ),
     ("data.labels.max-share", "0.6", &["data.train=labels.jsonl"]),
     ("data.labels.max-rows-per-label", "5", &["data.train=labels.jsonl"]),
     ("data.leaks.check", "false", &["data.golden=leaked.jsonl"]),
-    ("data.leaks.similarity", "1.0", &["data.golden=alike.jsonl", "data.train=near.jsonl", "data.validation=0"]),
+    (
+        "data.leaks.similarity",
+        "1.0",
+        &["data.golden=alike.jsonl", "data.train=near.jsonl", "data.validation=0"],
+    ),
     ("data.leaks.accept", "100", &["data.golden=leaked.jsonl"]),
     ("train.epochs", "2", &[]),
     ("train.steps", "3", &[]),
@@ -169,7 +298,10 @@ fn write_noise(place: &Workplace) {
     place.write("noisy.jsonl", good.clone() + &noisy + &broken);
     place.write("terms.csv", "color,colour\n");
     place.write("other.csv", "colour,color\n");
-    let words = ["please", "answer", "in", "one", "short", "line", "today", "know", "the", "of", "color", "again", "blue", "quoted", "words"];
+    let words = [
+        "please", "answer", "in", "one", "short", "line", "today", "know", "the", "of", "color", "again",
+        "blue", "quoted", "words",
+    ];
     place.write("words.txt", words.join("\n"));
     place.write("other.txt", "unrelated\n");
     place.write("phrases.txt", "know\n");
@@ -181,12 +313,27 @@ fn write_noise(place: &Workplace) {
     place.write("blank.jsonl", good.clone() + &row("say nothing", "\u{200b}"));
     let again: String = (0..40).map(|number| format!("we are here {} ", number % 3)).collect();
     let lines = "this line stands here again and again\n".repeat(8);
-    place.write("repeated.jsonl", good.clone() + &row(&again, "x") + &row(&lines, "y") + &row(&"la ".repeat(60), "z"));
-    place.write("copied.jsonl", good.clone() + &row("repeat after me: hello world", "repeat after me: hello world"));
-    let near = |end: &str| row(&format!("a question about the delivery of lamps to the north of the country {end}"), "x");
+    place.write(
+        "repeated.jsonl",
+        good.clone() + &row(&again, "x") + &row(&lines, "y") + &row(&"la ".repeat(60), "z"),
+    );
+    place.write(
+        "copied.jsonl",
+        good.clone() + &row("repeat after me: hello world", "repeat after me: hello world"),
+    );
+    let near = |end: &str| {
+        row(&format!("a question about the delivery of lamps to the north of the country {end}"), "x")
+    };
     let lamp = |order: u32| row(&format!("where is my blue lamp, order {order}"), "x");
     place.write("near.jsonl", good.clone() + &near("now") + &near("today, please") + &lamp(7));
-    let labels: String = (0..40).map(|number| row(&format!("is message {number} {} spam", "x".repeat(number % 7)), if number % 4 == 0 { "spam" } else { "ham" })).collect();
+    let labels: String = (0..40)
+        .map(|number| {
+            row(
+                &format!("is message {number} {} spam", "x".repeat(number % 7)),
+                if number % 4 == 0 { "spam" } else { "ham" },
+            )
+        })
+        .collect();
     place.write("labels.jsonl", labels);
     place.write("leaked.jsonl", rows(0..2));
     place.write("alike.jsonl", lamp(8));

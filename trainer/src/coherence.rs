@@ -44,7 +44,10 @@ impl<'a> BasePerplexity<'a> {
 
     /// Nats of each token but the first, on average over the examples of a row.
     fn nats(&self, row: &Record) -> Result<f64, String> {
-        let encoded = self.encoder.encode_record(row, TrainOn::All, self.max_tokens).map_err(|problem| format!("{}: {problem}", row.origin))?;
+        let encoded = self
+            .encoder
+            .encode_record(row, TrainOn::All, self.max_tokens)
+            .map_err(|problem| format!("{}: {problem}", row.origin))?;
         let (mut nats, mut tokens) = (0.0, 0);
         for one in encoded {
             let length = one.tokens.len().min(self.max_tokens);
@@ -52,12 +55,8 @@ impl<'a> BasePerplexity<'a> {
             let mut supervised = vec![true; length];
             supervised[0] = false;
             let tokens_of_row = one.tokens[..length].to_vec();
-            let example = Example {
-                id: row.id.clone(),
-                origin: row.origin.clone(),
-                tokens: tokens_of_row,
-                supervised,
-            };
+            let example =
+                Example { id: row.id.clone(), origin: row.origin.clone(), tokens: tokens_of_row, supervised };
             for packed in pack(&[&example], length) {
                 let arena = self.arena.borrow();
                 let sum = loss::evaluate(&self.decoder, &[], &packed, &arena);

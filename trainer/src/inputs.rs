@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rtune_data::{
-    Accounts, CacheUse, ChatTemplate, Perplexity, PreparationCache, PrepareOptions, Prepared, SpecialTokens, Tools,
-    prepare_with_accounts,
+    Accounts, CacheUse, ChatTemplate, Perplexity, PreparationCache, PrepareOptions, Prepared, SpecialTokens,
+    Tools, prepare_with_accounts,
 };
 use rtune_models::BaseModel;
 use rtune_privacy::NameFinder;

@@ -50,17 +50,22 @@ enum Kind {
 /// What a label means, whatever its case, signs and numbers: `GIVEN_NAME`, `GIVENNAME1`, `PER`. `None` for labels of no
 /// personal data and for those that say too little.
 fn kind(label: &str) -> Option<Kind> {
-    let letters: String = label.chars().filter(char::is_ascii_alphabetic).map(|letter| letter.to_ascii_uppercase()).collect();
+    let letters: String =
+        label.chars().filter(char::is_ascii_alphabetic).map(|letter| letter.to_ascii_uppercase()).collect();
     Some(match letters.as_str() {
-        "PER" | "PERSON" | "NAME" | "FULLNAME" | "GIVENNAME" | "FIRSTNAME" | "MIDDLENAME" | "SURNAME" | "LASTNAME" | "FAMILYNAME"
-        | "PATIENT" | "STAFF" | "DOCTOR" => Kind::Name,
-        "STREET" | "STREETNAME" | "STREETADDRESS" | "ADDRESS" | "BUILDINGNUMBER" | "BUILDINGNUM" | "BUILDING" | "SECONDARYADDRESS"
-        | "SECADDRESS" => Kind::Road,
+        "PER" | "PERSON" | "NAME" | "FULLNAME" | "GIVENNAME" | "FIRSTNAME" | "MIDDLENAME" | "SURNAME"
+        | "LASTNAME" | "FAMILYNAME" | "PATIENT" | "STAFF" | "DOCTOR" => Kind::Name,
+        "STREET" | "STREETNAME" | "STREETADDRESS" | "ADDRESS" | "BUILDINGNUMBER" | "BUILDINGNUM"
+        | "BUILDING" | "SECONDARYADDRESS" | "SECADDRESS" => Kind::Road,
         "CITY" | "STATE" | "COUNTY" | "COUNTRY" | "LOC" | "LOCATION" | "GPE" => Kind::Town,
         "ZIPCODE" | "ZIP" | "POSTCODE" | "POSTALCODE" => Kind::Code,
-        "ORG" | "ORGANIZATION" | "ORGANISATION" | "COMPANY" | "COMPANYNAME" => Kind::Whole(Entity::Organization),
+        "ORG" | "ORGANIZATION" | "ORGANISATION" | "COMPANY" | "COMPANYNAME" => {
+            Kind::Whole(Entity::Organization)
+        }
         "EMAIL" | "EMAILADDRESS" => Kind::Whole(Entity::EmailAddress),
-        "PHONE" | "PHONENUMBER" | "PHONENUM" | "TEL" | "TELEPHONE" | "TELEPHONENUM" | "TELEPHONENUMBER" => Kind::Whole(Entity::PhoneNumber),
+        "PHONE" | "PHONENUMBER" | "PHONENUM" | "TEL" | "TELEPHONE" | "TELEPHONENUM" | "TELEPHONENUMBER" => {
+            Kind::Whole(Entity::PhoneNumber)
+        }
         "URL" => Kind::Whole(Entity::Url),
         "USERNAME" => Kind::Whole(Entity::Username),
         "PASSWORD" | "PASS" => Kind::Whole(Entity::Password),
@@ -93,9 +98,13 @@ fn findings(text: &str, tags: &[Tag]) -> Vec<Finding> {
     let mut groups: Vec<Group> = Vec::new();
     for tag in tags {
         let Some(kind) = kind(&tag.label) else { continue };
-        let (start, end) = if kind == Kind::Name { whole_word(text, tag.start, tag.end) } else { (tag.start, tag.end) };
+        let (start, end) =
+            if kind == Kind::Name { whole_word(text, tag.start, tag.end) } else { (tag.start, tag.end) };
         let has_road = kind == Kind::Road;
-        if let Some(last) = groups.last_mut().filter(|last| start >= last.end && belong(&text[last.end..start], last.kind, kind)) {
+        if let Some(last) = groups
+            .last_mut()
+            .filter(|last| start >= last.end && belong(&text[last.end..start], last.kind, kind))
+        {
             last.end = end;
             last.has_road |= has_road;
             last.scores.push(tag.score);
@@ -156,7 +165,9 @@ fn whole_word(text: &str, mut start: usize, mut end: usize) -> (usize, usize) {
         let mut behind = text[end..].chars();
         match (behind.next(), behind.next()) {
             (Some(letter), _) if letter.is_alphabetic() => end += letter.len_utf8(),
-            (Some(join), Some('s')) if is_join(join) && !behind.next().is_some_and(char::is_alphabetic) => break,
+            (Some(join), Some('s')) if is_join(join) && !behind.next().is_some_and(char::is_alphabetic) => {
+                break;
+            }
             (Some(join), Some(letter)) if is_join(join) && letter.is_alphabetic() => end += join.len_utf8(),
             _ => break,
         }
@@ -185,7 +196,8 @@ mod tests {
             }
         }
         let found = findings(&text, &tags);
-        let found: Vec<(&str, Entity)> = found.iter().map(|one| (&text[one.start..one.end], one.entity)).collect();
+        let found: Vec<(&str, Entity)> =
+            found.iter().map(|one| (&text[one.start..one.end], one.entity)).collect();
         assert_eq!(found, expected, "{marked}");
     }
 
@@ -196,20 +208,29 @@ mod tests {
         assert_found("[Nikolaj] N. [Møller]", &["GIVENNAME1", "LASTNAME2"], &[person("Nikolaj N. Møller")]);
         assert_found("[Anna], [Bo]", &["PER", "PER"], &[person("Anna"), person("Bo")]);
         assert_found("[Anna]\n[Bo]", &["PER", "PER"], &[person("Anna"), person("Bo")]);
-        assert_found("Jean-[Luc] met [O]'Neil's cat", &["PER", "PER"], &[person("Jean-Luc"), person("O'Neil")]);
+        assert_found(
+            "Jean-[Luc] met [O]'Neil's cat",
+            &["PER", "PER"],
+            &[person("Jean-Luc"), person("O'Neil")],
+        );
     }
 
     #[test]
     fn a_road_with_its_neighbours_is_one_address() {
         let labels = ["BUILDING_NUMBER", "STREET_NAME", "CITY", "ZIP_CODE"];
         let address = "12 Main Street, Springfield\n 62701";
-        assert_found("at [12] [Main Street], [Springfield]\n [62701].", &labels, &[(address, Entity::StreetAddress)]);
+        assert_found(
+            "at [12] [Main Street], [Springfield]\n [62701].",
+            &labels,
+            &[(address, Entity::StreetAddress)],
+        );
         let apart = [("Springfield, Illinois", Entity::Location), ("62701", Entity::PostalCode)];
         assert_found("[Springfield], [Illinois] code [62701]", &["CITY", "STATE", "ZIP"], &apart);
-        assert_found("[Springfield] and [Main Street]", &["CITY", "STREET"], &[
-            ("Springfield", Entity::Location),
-            ("Main Street", Entity::StreetAddress),
-        ]);
+        assert_found(
+            "[Springfield] and [Main Street]",
+            &["CITY", "STREET"],
+            &[("Springfield", Entity::Location), ("Main Street", Entity::StreetAddress)],
+        );
     }
 
     #[test]

@@ -12,8 +12,7 @@
 //! Numbers are little-endian. A file is a number in the order of reading, as the key has it.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -106,12 +105,13 @@ impl<W: Write> Writer<W> {
 }
 
 /// The rows of a file, or what is wrong with it.
-pub(crate) fn read(mut file: File, key: &Key) -> Result<Prepared, String> {
+pub(crate) fn read(mut file: impl Read + Seek, key: &Key) -> Result<Prepared, String> {
     let (damaged, failed) = (|| "it is damaged".to_owned(), |error: io::Error| error.to_string());
-    let length = file.metadata().map_err(failed)?.len();
+    let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
+    file.rewind().map_err(failed)?;
     let body = length.checked_sub(CHECKSUM_BYTES).ok_or_else(damaged)?;
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader((&file).take(body)).map_err(failed)?;
+    hasher.update_reader(file.by_ref().take(body)).map_err(failed)?;
     let mut checksum = [0; CHECKSUM_BYTES as usize];
     file.read_exact(&mut checksum).map_err(failed)?;
     if *hasher.finalize().as_bytes() != checksum {

@@ -128,11 +128,11 @@ impl Parts {
 
 fn hash_of(path: &Path) -> Result<blake3::Hash, DataError> {
     let mut hasher = blake3::Hasher::new();
-    File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ())).map_err(|source| {
-        match source.kind() {
+    File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ())).map_err(
+        |source| match source.kind() {
             io::ErrorKind::NotFound => DataError::Missing { path: path.to_owned() },
             _ => DataError::Unreadable { path: path.to_owned(), source },
-        }
-    })?;
+        },
+    )?;
     Ok(hasher.finalize())
 }

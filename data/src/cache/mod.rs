@@ -9,13 +9,14 @@ mod key;
 mod tests;
 
 use std::fs::{self, File};
-use std::io::{self, Seek};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::error::DataError;
 use crate::options::PrepareOptions;
-use crate::prepare::{Accounts, Prepared, Tools, prepare_into, prepare_with_accounts, scratch_folder};
+use crate::prepare::{Accounts, Prepared, Tools, prepare_rows};
+use crate::spill::SpillError;
 
 pub(crate) use bytes::{Writer, read as read_rows};
 pub(crate) use key::Key;
@@ -54,7 +55,7 @@ impl PreparationCache {
     /// prepared, for what became of each is not kept.
     ///
     /// # Errors
-    /// Those of [`prepare_with_accounts`]. A cache that cannot be read or written is no error, but a note.
+    /// Those of [`prepare_with_accounts`](crate::prepare_with_accounts). A cache that cannot be read or written is no error, but a note.
     pub fn prepare(
         &self,
         options: &PrepareOptions,
@@ -78,34 +79,26 @@ impl PreparationCache {
                 )),
             }
         }
-        let beside = match self.begin(&path) {
-            Ok(beside) => beside,
-            Err(error) => {
-                used.notes
-                    .push(format!("the preparation cache `{}` cannot be written: {error}", path.display()));
-                return Ok((prepare_with_accounts(options, tools, accounts)?, used));
-            }
-        };
-        let scratch = scratch_folder(tools)?;
-        let mut file = &beside.file;
-        prepare_into(&mut file, &key, options, tools, scratch.path(), accounts)?;
-        let prepared = file.rewind().map_err(|error| error.to_string());
-        let prepared = prepared.and_then(|()| file.try_clone().map_err(|error| error.to_string()));
-        let prepared = prepared.and_then(|file| bytes::read(file, &key));
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(problem) => {
-                used.notes.push(format!("the preparation cache `{}`: {problem}", path.display()));
-                return Ok((prepare_with_accounts(options, tools, None)?, used));
-            }
-        };
+        let mut rows = prepare_rows(&key, options, tools, accounts)?;
         // A file that changed between the two readings would stand under the key of its old bytes.
+        let prepared = bytes::read(&mut rows, &key).map_err(|problem| {
+            DataError::from(SpillError::new(&self.folder, "read", io::Error::other(problem)))
+        })?;
         if prepared.files_read() == key.files
-            && let Err(error) = beside.put_in_place(&path).and_then(|()| self.prune())
+            && let Err(error) = self.keep(&path, &mut rows)
         {
             used.notes.push(format!("the preparation cache `{}` cannot be written: {error}", path.display()));
         }
         Ok((prepared, used))
+    }
+
+    /// Copies prepared rows beside their place, syncs, renames; then the oldest go.
+    fn keep(&self, path: &Path, rows: &mut (impl Read + Seek)) -> io::Result<()> {
+        let beside = self.begin(path)?;
+        rows.rewind()?;
+        io::copy(rows, &mut &beside.file)?;
+        beside.put_in_place(path)?;
+        self.prune()
     }
 
     /// Begins a file beside its place.

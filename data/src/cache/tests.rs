@@ -6,9 +6,9 @@ use crate::input::Source;
 use crate::options::{BadRows, Duplicates, OverLong, PrivacyMode, TrainOn, Validation};
 use crate::prepare::prepare;
 use crate::template::ChatTemplate;
-use tokenizers::Tokenizer;
 use crate::template::SpecialTokens;
 use crate::testing::{CHATML, Files, PLAIN, template, tokenizer};
+use tokenizers::Tokenizer;
 
 fn row(instruction: &str, output: &str) -> String {
     format!("{}\n", serde_json::json!({"instruction": instruction, "output": output}))
@@ -21,7 +21,10 @@ fn rows(numbers: std::ops::Range<u32>) -> String {
 /// Files of every role and options that name them.
 fn options(files: &Files) -> PrepareOptions {
     PrepareOptions {
-        train: vec![Source::new(files.write("a.jsonl", rows(0..20))), Source::new(files.write("b.jsonl", rows(20..30)))],
+        train: vec![
+            Source::new(files.write("a.jsonl", rows(0..20))),
+            Source::new(files.write("b.jsonl", rows(20..30))),
+        ],
         validation: Validation::Files(vec![Source::new(files.write("v.jsonl", rows(30..34)))]),
         golden: vec![Source::new(files.write("g.jsonl", rows(40..42)))],
         ..PrepareOptions::default()
@@ -137,13 +140,16 @@ fn a_file_that_is_no_good_is_named_and_made_again() {
     let files = Files::new();
     let cache = PreparationCache::new(files.path("cache"));
     let options = options(&files);
-    let ask = || cache.prepare(&options, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used");
+    let ask = || {
+        cache.prepare(&options, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used")
+    };
     let (plain, used) = ask();
     let path = path_of(&files, &used.key);
     let whole = std::fs::read(&path).expect("kept");
     let mut other = options.clone();
     other.max_tokens = 99;
-    let (_, other) = cache.prepare(&other, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used");
+    let (_, other) =
+        cache.prepare(&other, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used");
     let foreign = std::fs::read(path_of(&files, &other.key)).expect("kept");
     let mut flipped: Vec<Vec<u8>> = (0..whole.len()).step_by(97).map(|_| whole.clone()).collect();
     flipped.iter_mut().enumerate().for_each(|(index, bytes)| bytes[index * 97] ^= 1);
@@ -179,7 +185,8 @@ fn a_cache_that_cannot_be_written_is_a_note() {
     let options = options(&files);
     files.write("cache", "a file, not a folder");
     let cache = PreparationCache::new(files.path("cache"));
-    let (_, used) = cache.prepare(&options, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used");
+    let (_, used) =
+        cache.prepare(&options, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used");
     assert!(!used.hit && used.notes.iter().any(|note| note.contains("cannot be written")), "{used:?}");
 }
 
@@ -193,7 +200,11 @@ fn the_oldest_go_and_so_does_what_was_begun() {
     let mut newest = String::new();
     for max_tokens in 0..MOST_FILES + 3 {
         options.max_tokens = 1000 + max_tokens;
-        newest = cache.prepare(&options, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used").1.key;
+        newest = cache
+            .prepare(&options, &Tools::new(&template(PLAIN), &tokenizer()), None)
+            .expect("it can be used")
+            .1
+            .key;
     }
     let left = std::fs::read_dir(files.path("cache")).expect("there").count();
     assert_eq!(left, MOST_FILES);

@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn a_passage_is_left_out_beside_a_question_and_not_alone() {
         let passage = "Orders can be paid in three or six monthly instalments; the first is due when you order, the rest on the same date of each month.";
-        let mut rows: Vec<String> = (0..8).map(|row| format!("question {row} is this\n\n{passage}")).collect();
+        let mut rows: Vec<String> =
+            (0..8).map(|row| format!("question {row} is this\n\n{passage}")).collect();
         rows.extend((0..292).map(|row| format!("something else {row}")));
         let lines = shared(&rows, 0.05);
         assert_eq!(lines.len(), 0, "eight of three hundred are no twentieth");

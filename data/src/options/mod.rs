@@ -137,7 +137,8 @@ impl PrepareOptions {
     pub(crate) fn rules(&self) -> impl Iterator<Item = Rule> {
         // A filter is on where its setting is there; it has the rule's name.
         let set = serde_json::to_value(&self.filters).unwrap_or_default();
-        let is_on = move |rule: &Rule| !matches!(set.get(rule.name()), None | Some(Value::Null | Value::Bool(false)));
+        let is_on =
+            move |rule: &Rule| !matches!(set.get(rule.name()), None | Some(Value::Null | Value::Bool(false)));
         Rule::ALL.into_iter().filter(is_on)
     }
 

@@ -201,7 +201,8 @@ impl<'a, 'b> Last<'a, 'b> {
             for (reason, rows) in stages.iter().flat_map(|stage| &stage.dropped) {
                 *reasons.entry(reason.as_str()).or_insert(0) += rows;
             }
-            let reasons: Vec<String> = reasons.iter().map(|(reason, rows)| format!("{reason} {rows}")).collect();
+            let reasons: Vec<String> =
+                reasons.iter().map(|(reason, rows)| format!("{reason} {rows}")).collect();
             return Err(DataError::NothingLeft { reasons: reasons.join(", ") });
         }
         let mut filters = taken.filters;

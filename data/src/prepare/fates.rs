@@ -7,19 +7,19 @@ use super::Tools;
 use super::intake::{Golden, Taken};
 use super::spool::{Entry, Spool};
 use crate::clean::duplicates::{ConflictFinder, DuplicateFinder, canonical_hash};
-use crate::clean::quality::{LabelCap, LabelCapOptions, LabelReport, Labels, PerplexityCut, PerplexityOptions, nats_per_token};
-use crate::error::{DataError, ProblemList};
-use crate::leak::{LeakFinder, LeakKind, LeakOptions, Leaks};
+use crate::clean::quality::{
+    LabelCap, LabelCapOptions, LabelReport, Labels, PerplexityCut, PerplexityOptions, nats_per_token,
+};
+use crate::error::DataError;
 use crate::near::{Clusters, NearFinder, NearOptions};
 use crate::options::{Duplicates, PrepareOptions, Validation};
-use crate::problem::{ProblemKind, RowProblem};
 use crate::record::{Form, Origin, Record};
 use crate::report::{DuplicateReport, LeakReport, PairReport, Stage};
 use crate::spill::Scratch;
 use crate::split::place_of;
 
 /// Pairs that the report lists.
-const MOST_LISTED: usize = 100;
+pub(super) const MOST_LISTED: usize = 100;
 
 /// A cluster of near copies that is larger than this share of the rows is no few copies of one row but the pattern of the
 /// whole set: a split keeps small clusters on one side and cannot keep these.
@@ -104,17 +104,17 @@ pub(super) fn decide(
     Ok(deciding.fates)
 }
 
-struct Deciding<'a> {
+pub(super) struct Deciding<'a> {
     spool: &'a mut Spool,
     taken: &'a Taken,
-    options: &'a PrepareOptions,
-    scratch: Scratch,
-    fates: Fates,
+    pub(super) options: &'a PrepareOptions,
+    pub(super) scratch: Scratch,
+    pub(super) fates: Fates,
 }
 
 impl Deciding<'_> {
     /// Goes through the rows that are still in, with their numbers.
-    fn each(
+    pub(super) fn each(
         &mut self,
         mut each: impl FnMut(usize, Fate, &Entry, Record) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
@@ -126,7 +126,10 @@ impl Deciding<'_> {
     }
 
     /// The places of these rows, `file:line`.
-    fn places(&mut self, rows: impl IntoIterator<Item = usize>) -> Result<BTreeMap<usize, Origin>, DataError> {
+    pub(super) fn places(
+        &mut self,
+        rows: impl IntoIterator<Item = usize>,
+    ) -> Result<BTreeMap<usize, Origin>, DataError> {
         let mut places: BTreeMap<usize, Option<Origin>> = rows.into_iter().map(|row| (row, None)).collect();
         let names = &self.taken.names;
         self.spool.for_each(|row, entry| {
@@ -196,7 +199,9 @@ impl Deciding<'_> {
         }
         self.fates.duplicates.conflicting_prompts = prompts.keys;
         let places = self.places(prompts.examples.iter().flat_map(|(one, other)| [*one, *other]))?;
-        let pair = |(one, other): &(usize, usize)| Some([places.get(one)?.to_string(), places.get(other)?.to_string()]);
+        let pair = |(one, other): &(usize, usize)| {
+            Some([places.get(one)?.to_string(), places.get(other)?.to_string()])
+        };
         self.fates.duplicates.conflicts = prompts.examples.iter().filter_map(pair).collect();
         Ok(())
     }
@@ -204,7 +209,8 @@ impl Deciding<'_> {
     /// Rows that resemble one that stays, among the training rows.
     fn near_rows(&mut self, similarity: f64) -> Result<(), DataError> {
         let keep = self.options.clean.near_duplicates_keep;
-        let mut finder = NearFinder::new(NearOptions { similarity, keep, pairs: false, scratch: self.scratch.clone() })?;
+        let mut finder =
+            NearFinder::new(NearOptions { similarity, keep, pairs: false, scratch: self.scratch.clone() })?;
         let mut rows: Vec<u32> = Vec::new();
         self.each(|row, fate, _, record| {
             if fate == Fate::Train {
@@ -230,7 +236,12 @@ impl Deciding<'_> {
         for (stays, row) in listed {
             let (Some(stays), Some(place)) = (places.get(&stays), places.get(&row)) else { continue };
             self.fates.details.insert(row, format!("resembles {stays}, which stays"));
-            let pair = PairReport { row: stays.to_string(), other: place.to_string(), kind: "near".to_owned(), similarity: None };
+            let pair = PairReport {
+                row: stays.to_string(),
+                other: place.to_string(),
+                kind: "near".to_owned(),
+                similarity: None,
+            };
             self.fates.duplicates.pairs.push(pair);
         }
         Ok(())
@@ -273,99 +284,6 @@ impl Deciding<'_> {
         finder.finish()
     }
 
-    /// Held-out rows that are trained on.
-    fn leaks(&mut self, mut golden: Golden) -> Result<(), DataError> {
-        let similarity = self.options.leaks.similarity;
-        let options = LeakOptions { similarity, ..LeakOptions::new(self.scratch.clone()) };
-        let mut finder = LeakFinder::new(options)?;
-        let from_files = matches!(self.options.validation, Validation::Files(_));
-        let (mut train, mut held_out): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        self.each(|row, fate, _, record| {
-            let (content, conversation) = (record.users_text(), canonical_hash(&record.messages));
-            match fate {
-                Fate::Train => {
-                    train.push(row as u32);
-                    finder.train(&content, conversation)
-                }
-                _ if from_files => {
-                    held_out.push(row as u32);
-                    finder.held_out(VALIDATION, &content, conversation)
-                }
-                _ => Ok(()),
-            }
-        })?;
-        let mut places = Vec::new();
-        let names = golden.names.clone();
-        golden.spool.for_each(|_, entry| {
-            let origin = Origin { file: names[entry.file].clone(), line: entry.line };
-            let Some(body) = entry.body else { return Ok(()) };
-            let record = body.record(entry.id, origin.clone());
-            places.push(origin);
-            finder.held_out(GOLDEN, &record.users_text(), canonical_hash(&record.messages))
-        })?;
-        let leaks = finder.finish()?;
-        self.report_leaks(&leaks, &train, &held_out, &places)
-    }
-
-    /// Enters the leaks into the report; an error if there are more than the options accept.
-    fn report_leaks(
-        &mut self,
-        leaks: &Leaks,
-        train: &[u32],
-        held_out: &[u32],
-        golden: &[Origin],
-    ) -> Result<(), DataError> {
-        let mut listed = Vec::new();
-        let mut last = None;
-        for pair in leaks.pairs() {
-            let pair = pair?;
-            // Of each held-out row the plainest and nearest.
-            if last.replace((pair.set, pair.held_out_row)) != Some((pair.set, pair.held_out_row)) {
-                listed.push(pair);
-            }
-            if listed.len() == MOST_LISTED {
-                break;
-            }
-        }
-        let rows = listed.iter().flat_map(|pair| {
-            let other = (pair.set == VALIDATION).then(|| held_out[pair.held_out_row] as usize);
-            other.into_iter().chain([train[pair.train_row] as usize])
-        });
-        let places = self.places(rows.collect::<Vec<_>>())?;
-        let mut problems = ProblemList::default();
-        let report = &mut self.fates.leaks;
-        report.similarity = Some(self.options.leaks.similarity);
-        report.held_out_rows = leaks.leaked();
-        for set in leaks.sets() {
-            for (kind, rows) in LeakKind::ALL.iter().zip(set.by_kind).filter(|(_, rows)| *rows > 0) {
-                *report.kinds.entry(kind.name().to_owned()).or_default() += rows;
-            }
-        }
-        for pair in listed {
-            let other = match pair.set {
-                VALIDATION => places.get(&(held_out[pair.held_out_row] as usize)),
-                _ => golden.get(pair.held_out_row),
-            };
-            let (Some(row), Some(other)) = (places.get(&(train[pair.train_row] as usize)), other) else {
-                continue;
-            };
-            let (kind, similarity) = (pair.kind.name(), pair.similarity);
-            report.pairs.push(PairReport {
-                row: row.to_string(),
-                other: other.to_string(),
-                kind: kind.to_owned(),
-                similarity: Some(similarity),
-            });
-            let kind = ProblemKind::Leak { train: row.clone(), kind, similarity };
-            problems.push(RowProblem { origin: other.clone(), kind });
-        }
-        if leaks.leaked() <= self.options.leaks.accept {
-            return Ok(());
-        }
-        problems.and_more(leaks.leaked());
-        problems.into_result(())
-    }
-
     /// What the answers are as labels, and which rows of frequent ones go.
     fn labels(&mut self) -> Result<(), DataError> {
         let mut labels = Labels::new();
@@ -392,10 +310,6 @@ impl Deciding<'_> {
         Ok(())
     }
 }
-
-/// The numbers of the held-out sets.
-const VALIDATION: usize = 0;
-const GOLDEN: usize = 1;
 
 /// Gives the rows of each small cluster the place of its first row.
 fn together(clusters: &Clusters, places: &mut [f64]) -> Result<(), DataError> {

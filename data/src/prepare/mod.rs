@@ -16,6 +16,7 @@ mod account;
 mod encode;
 mod fates;
 mod intake;
+mod leaks;
 mod mask;
 mod spool;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tempfile::{SpooledTempFile, spooled_tempfile_in};
 use tokenizers::Tokenizer;
 
 use crate::cache::{Key, Writer, read_rows};
@@ -39,6 +41,9 @@ use crate::tokenize::{Encoder, Example};
 use rtune_privacy::NameFinder;
 
 pub use account::{Account, Accounts};
+
+/// Rows that are on their way stay in memory up to this size: small sets need no disk.
+const IN_MEMORY_BYTES: usize = 16 << 20;
 
 /// The set a row belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,22 +117,33 @@ pub fn prepare_with_accounts(
     accounts: Option<&mut dyn Accounts>,
 ) -> Result<Prepared, DataError> {
     let key = Key::of(options, tools)?;
+    let file = prepare_rows(&key, options, tools, accounts)?;
+    let place = tools.folder.map_or_else(std::env::temp_dir, Path::to_owned);
+    let failed = |problem| SpillError::new(&place, "read", std::io::Error::other(problem)).into();
+    read_rows(file, &key).map_err(failed)
+}
+
+/// The rows of `key` in a temporary file, or in memory where they are few.
+pub(crate) fn prepare_rows(
+    key: &Key,
+    options: &PrepareOptions,
+    tools: &Tools<'_>,
+    accounts: Option<&mut dyn Accounts>,
+) -> Result<SpooledTempFile, DataError> {
     let folder = scratch_folder(tools)?;
-    let spill = |source| DataError::from(SpillError::new(folder.path(), "write", source));
-    let mut file = tempfile::tempfile_in(folder.path()).map_err(spill)?;
-    prepare_into(&mut file, &key, options, tools, folder.path(), accounts)?;
-    std::io::Seek::rewind(&mut file).map_err(spill)?;
-    read_rows(file, &key).map_err(|problem| spill(std::io::Error::other(problem)))
+    let mut file = spooled_tempfile_in(IN_MEMORY_BYTES, folder.path());
+    prepare_into(&mut file, key, options, tools, folder.path(), accounts)?;
+    Ok(file)
 }
 
 /// A folder for temporary files, gone with it.
-pub(crate) fn scratch_folder(tools: &Tools<'_>) -> Result<tempfile::TempDir, DataError> {
+fn scratch_folder(tools: &Tools<'_>) -> Result<tempfile::TempDir, DataError> {
     let place = tools.folder.map_or_else(std::env::temp_dir, Path::to_owned);
     tempfile::tempdir_in(&place).map_err(|source| SpillError::new(&place, "make", source).into())
 }
 
 /// Prepares the rows of `key` and writes them to `file`; nothing but a few bytes a row stands in memory.
-pub(crate) fn prepare_into(
+fn prepare_into(
     file: &mut impl Write,
     key: &Key,
     options: &PrepareOptions,

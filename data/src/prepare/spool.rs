@@ -1,15 +1,16 @@
 //! Rows on their way, on disk: what is read once is gone through several times without standing in memory.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tempfile::{SpooledTempFile, spooled_tempfile_in};
 
+use super::IN_MEMORY_BYTES;
 use crate::error::DataError;
-use crate::spill::SpillError;
 use crate::record::{Content, Message, Origin, Record};
+use crate::spill::SpillError;
 
 const BUFFER_BYTES: usize = 1 << 18;
 
@@ -101,7 +102,7 @@ impl Body {
 
 /// A file of entries, gone when it is dropped.
 pub(super) struct Spool {
-    file: BufWriter<File>,
+    file: BufWriter<SpooledTempFile>,
     folder: PathBuf,
     rows: usize,
 }
@@ -109,8 +110,7 @@ pub(super) struct Spool {
 impl Spool {
     /// An empty one in `folder`.
     pub(super) fn new(folder: &Path) -> Result<Self, DataError> {
-        let spill = |source| -> DataError { SpillError::new(folder, "make", source).into() };
-        let file = tempfile::tempfile_in(folder).map_err(spill)?;
+        let file = spooled_tempfile_in(IN_MEMORY_BYTES, folder);
         Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), folder: folder.to_owned(), rows: 0 })
     }
 
@@ -131,19 +131,19 @@ impl Spool {
         &mut self,
         mut each: impl FnMut(usize, Entry) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
-        let rewound = self.file.flush().and_then(|()| self.file.get_ref().try_clone()).and_then(|mut file| {
-            file.rewind()?;
-            Ok(BufReader::with_capacity(BUFFER_BYTES, file))
-        });
-        let mut reader = rewound.map_err(|source| self.spill(source))?;
+        let folder = self.folder.clone();
+        let spill = |source| DataError::from(SpillError::new(&folder, "use", source));
+        self.file.flush().and_then(|()| self.file.get_mut().rewind()).map_err(spill)?;
+        let mut reader = BufReader::with_capacity(BUFFER_BYTES, self.file.get_mut());
         let mut line = Vec::new();
         for row in 0..self.rows {
             line.clear();
-            reader.read_until(b'\n', &mut line).map_err(|source| self.spill(source))?;
-            let entry =
-                serde_json::from_slice(&line).map_err(|error| self.spill(io::Error::from(error)))?;
+            reader.read_until(b'\n', &mut line).map_err(spill)?;
+            let entry = serde_json::from_slice(&line).map_err(|error| spill(io::Error::from(error)))?;
             each(row, entry)?;
         }
+        // What comes next is written behind the last.
+        self.file.get_mut().seek(SeekFrom::End(0)).map_err(spill)?;
         Ok(())
     }
 

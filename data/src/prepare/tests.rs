@@ -1,11 +1,11 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::input::Source;
-use crate::options::{CleanOptions, Duplicates, OverLong};
 use crate::golden::read_golden;
+use crate::input::Source;
 use crate::marked::marked;
 use crate::options::TrainOn;
+use crate::options::{CleanOptions, Duplicates, OverLong};
 use crate::testing::{Files, PLAIN, template, tokenizer};
 
 fn row(instruction: &str, output: &str) -> String {
@@ -21,7 +21,10 @@ fn run(options: &PrepareOptions) -> Result<Prepared, DataError> {
 }
 
 fn train(paths: &[&PathBuf]) -> PrepareOptions {
-    PrepareOptions { train: paths.iter().map(|path| Source::new(*path)).collect(), ..PrepareOptions::default() }
+    PrepareOptions {
+        train: paths.iter().map(|path| Source::new(*path)).collect(),
+        ..PrepareOptions::default()
+    }
 }
 
 /// The message and the hint of the error that these options give.
@@ -42,8 +45,7 @@ fn rows_become_examples_and_a_report() {
     assert_eq!(texts[2], "<|im_start|>user\nlonger<|im_end|>\n<|im_start|>assistant\n«answer<|im_end|>»");
     assert!(prepared.validation.is_empty());
     let report = &prepared.report;
-    let per_file: Vec<_> =
-        report.files.iter().map(|file| (file.role.as_str(), file.rows)).collect();
+    let per_file: Vec<_> = report.files.iter().map(|file| (file.role.as_str(), file.rows)).collect();
     assert_eq!(per_file, [("train", 3), ("train", 2)]);
     assert_eq!((report.duplicates.exact, report.duplicates.conflicting_prompts), (2, 1));
     assert_eq!((report.train.rows, report.train.examples, report.validation.examples), (3, 3, 0));
@@ -99,12 +101,16 @@ fn held_out_rows_are_not_trained_on() {
     let held = files.write("v.jsonl", lines(&[("x", "y"), ("c", "other")]));
     let golden = files
         .write("g.jsonl", "\n{\"id\": 1, \"instruction\": \"c\", \"output\": \"d\", \"labels\": [\"d\"]}\n");
-    let mut options = PrepareOptions { validation: Validation::Files(vec![Source::new(held)]), ..train(&[&path]) };
+    let mut options =
+        PrepareOptions { validation: Validation::Files(vec![Source::new(held)]), ..train(&[&path]) };
     let prepared = run(&options).expect("it can be used");
     assert_eq!(prepared.validation.len(), 2);
     options.golden = vec![Source::new(&golden)];
     let (message, hint) = refused(&files, &options);
-    assert_eq!(message, "g.jsonl:2: this row is held out, and the training row a.jsonl:2 gives it away (conversation, similarity 1.00)");
+    assert_eq!(
+        message,
+        "g.jsonl:2: this row is held out, and the training row a.jsonl:2 gives it away (conversation, similarity 1.00)"
+    );
     assert!(hint.is_some_and(|hint| hint.starts_with("a model that has seen the exam passes it")));
     let read = read_golden(&Source::new(&golden)).expect("it can be used").remove(0);
     assert_eq!(
@@ -162,7 +168,8 @@ fn templates_that_raise_name_the_row() {
     let files = Files::new();
     let path = files.write("a.jsonl", lines(&[("a", "b"), ("bad", "d")]));
     let source = "{% for m in messages %}{% if m.content == 'bad' %}{{ raise_exception('no bad words') }}{% endif %}{{ m.content }}</s>{% endfor %}";
-    let error = prepare(&train(&[&path]), &Tools::new(&template(source), &tokenizer())).expect_err("the template raises");
+    let error = prepare(&train(&[&path]), &Tools::new(&template(source), &tokenizer()))
+        .expect_err("the template raises");
     assert_eq!(
         files.without_folder(error),
         "a.jsonl:2: the chat template refuses this conversation: no bad words"
@@ -174,7 +181,8 @@ fn rows_that_train_nothing_are_named() {
     let files = Files::new();
     let path = files.write("a.jsonl", lines(&[("a", "b")]));
     let source = "{{ messages[0].content }}";
-    let error = prepare(&train(&[&path]), &Tools::new(&template(source), &tokenizer())).expect_err("nothing is trained");
+    let error = prepare(&train(&[&path]), &Tools::new(&template(source), &tokenizer()))
+        .expect_err("nothing is trained");
     assert_eq!(
         files.without_folder(error),
         "a.jsonl:1: no token of this row is trained: the chat template does not show the answer"
@@ -202,7 +210,8 @@ fn a_rewritten_history_numbers_its_examples() {
     let turns = r#"{"id": "talk", "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]}"#;
     let path = files.write("a.jsonl", turns);
     let source = "{% for m in messages %}{% if m.role == 'assistant' and not loop.last %}{{ '(said)' }}{% else %}{{ m.content }}{% endif %}</s>{% endfor %}";
-    let prepared = prepare(&train(&[&path]), &Tools::new(&template(source), &tokenizer())).expect("it can be used");
+    let prepared =
+        prepare(&train(&[&path]), &Tools::new(&template(source), &tokenizer())).expect("it can be used");
     let texts: Vec<_> = prepared
         .train
         .iter()

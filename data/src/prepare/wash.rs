@@ -7,8 +7,8 @@ use std::path::Path;
 use rayon::prelude::*;
 use rtune_privacy::{Entity, Finding, Mode, Replacement, ScanOptions, Scanner, Scope, Scrubbed, Scrubber};
 
-use super::mask::masked;
 use super::Tools;
+use super::mask::masked;
 use crate::clean::normalise::{Changes, Collected, Collector, Normaliser, Part};
 use crate::clean::quality::Filters;
 use crate::error::DataError;
@@ -79,7 +79,8 @@ impl Wash {
     fn normalise(&self, mut record: Record) -> Washed {
         let mut changes = Changes::new();
         for message in &mut record.messages {
-            if let Cow::Owned(text) = self.normaliser.apply(Part::of(message), &message.content, &mut changes) {
+            if let Cow::Owned(text) = self.normaliser.apply(Part::of(message), &message.content, &mut changes)
+            {
                 message.content = text;
             }
         }
@@ -165,7 +166,8 @@ fn learn(options: &PrepareOptions, sets: &[&[Source]]) -> Result<Collected, Data
         let mut reader = Reader::open(sources)?;
         while let Some(row) = reader.next()? {
             if let Ok((record, _)) = row.record {
-                let texts = record.messages.iter().map(|message| (Part::of(message), message.content.as_str()));
+                let texts =
+                    record.messages.iter().map(|message| (Part::of(message), message.content.as_str()));
                 collector.push(texts);
             }
         }
@@ -208,7 +210,9 @@ fn scan_options(options: &PrivacyOptions) -> ScanOptions {
         entities: options.entities.clone(),
         threshold: options.threshold.map_or(plain.threshold, |threshold| threshold as f32),
         allow: options.allow.clone(),
-        context: context.flat_map(|(entity, words)| words.iter().map(|word| (*entity, word.clone()))).collect(),
+        context: context
+            .flat_map(|(entity, words)| words.iter().map(|word| (*entity, word.clone())))
+            .collect(),
         phone_regions: options.phone_regions.clone(),
         names: options.names != NamesBy::Off,
     }

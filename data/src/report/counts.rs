@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn every_count_stands_in_one_bar() {
-        for counts in [vec![5], (0..1000).collect(), vec![3, 3, 90], (10..=41).collect(), (10..=42).collect()] {
+        for counts in [vec![5], (0..1000).collect(), vec![3, 3, 90], (10..=41).collect(), (10..=42).collect()]
+        {
             let bars = of(counts.clone()).bars();
             assert!(bars.len() <= BARS, "{}", bars.len());
             assert_eq!(bars.iter().map(|bar| bar.rows).sum::<usize>(), counts.len());

@@ -36,8 +36,10 @@ struct Chart {
 pub(super) fn render(report: &DataReport) -> String {
     let rendered = environment().and_then(|environment| {
         let rows_out = report.stages.last().map_or(0, |stage| stage.rows_out);
-        let charts: Vec<Chart> =
-            [("training", &report.train), ("validation", &report.validation)].iter().flat_map(charts).collect();
+        let charts: Vec<Chart> = [("training", &report.train), ("validation", &report.validation)]
+            .iter()
+            .flat_map(charts)
+            .collect();
         environment.get_template(NAME)?.render(context! {
             report => minijinja::Value::from(minijinja::value::Serde(report)),
             dropped => minijinja::Value::from(minijinja::value::Serde(&report.dropped())),

@@ -185,7 +185,8 @@ pub(super) fn token_lengths(data: &[PathBuf], base: &str) -> anyhow::Result<Opti
         super::text::quoted(base),
         paths.join(", ")
     );
-    let inputs = Inputs::prepare(&Config::parse("rtune init", &text, &[])?, &path, &Preparation::default(), None)?;
+    let inputs =
+        Inputs::prepare(&Config::parse("rtune init", &text, &[])?, &path, &Preparation::default(), None)?;
     let rows = &inputs.prepared.train;
     let longest = rows.iter().max_by_key(|row| row.tokens.len());
     Ok(Some(Lengths {

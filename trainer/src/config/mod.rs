@@ -28,8 +28,8 @@ pub use problem::{ConfigError, Problem, Problems};
 pub use reference::{default, describe, hint, reference};
 pub use rtune_adapters::{LoraConfig, Scaling, Targets};
 pub use rtune_data::{
-    BadRows, CleanOptions, Duplicates, FilterOptions, LabelCapOptions, LeakPolicy, NormaliseOptions, OverLong, PrivacyOptions, Source,
-    StepSize, TrainOn, Validation,
+    BadRows, CleanOptions, Duplicates, FilterOptions, LabelCapOptions, LeakPolicy, NormaliseOptions,
+    OverLong, PrivacyOptions, Source, StepSize, TrainOn, Validation,
 };
 
 /// A checked configuration in which every default is filled in.

@@ -17,7 +17,8 @@ const SOURCES: &str = "a path, a table with a `path`, or a list of them";
 
 pub(super) fn data(file: &str, table: Option<&Table>, problems: &mut Vec<Problem>) -> Option<DataSection> {
     let mut section = Section::new("data", table, problems);
-    let groups = ["normalise", "privacy", "filters", "clean", "labels", "leaks"].map(|name| section.table(name));
+    let groups =
+        ["normalise", "privacy", "filters", "clean", "labels", "leaks"].map(|name| section.table(name));
     let [normalise, privacy, filters, clean, labels, leaks] = groups;
     let train = sources(&mut section, "train");
     if !section.has("train") {
@@ -105,7 +106,8 @@ fn sources_of(
         Value::Array(items) => items.as_slice(),
         _ => std::slice::from_ref(node),
     };
-    let sources: Vec<Option<Source>> = items.iter().map(|item| source(section, key, item, expected)).collect();
+    let sources: Vec<Option<Source>> =
+        items.iter().map(|item| source(section, key, item, expected)).collect();
     sources.into_iter().collect()
 }
 

@@ -58,9 +58,10 @@ fn level<T: DeserializeOwned>(
             continue;
         }
         let value = json(node);
-        let alone = inside.iter().rev().fold(Map::from_iter([(key.clone(), value.clone())]), |inner, group| {
-            Map::from_iter([((*group).to_owned(), Json::Object(inner))])
-        });
+        let alone =
+            inside.iter().rev().fold(Map::from_iter([(key.clone(), value.clone())]), |inner, group| {
+                Map::from_iter([((*group).to_owned(), Json::Object(inner))])
+            });
         match serde_json::from_value::<T>(Json::Object(alone)) {
             Ok(_) => {
                 read.insert(key.clone(), value);

@@ -170,7 +170,10 @@ fn source(source: &Source) -> Value {
         table.insert("format".to_owned(), format.name().into());
     }
     if !fields.is_empty() {
-        table.insert("fields".to_owned(), toml::Table::from_iter(fields.iter().map(|(k, v)| (k.clone(), v.clone().into()))).into());
+        table.insert(
+            "fields".to_owned(),
+            toml::Table::from_iter(fields.iter().map(|(k, v)| (k.clone(), v.clone().into()))).into(),
+        );
     }
     if *weight != 1.0 {
         table.insert("weight".to_owned(), (*weight).into());

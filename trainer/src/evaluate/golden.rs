@@ -1,6 +1,5 @@
 //! A golden set: what the base and the tuned model answer, case by case, beside what was expected.
 
-
 use rtune_data::{Example, Message, Record, RowProblem, Source, TrainOn, read_golden};
 use rtune_models::generate::{End, Go};
 use serde::Serialize;
