@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("models", &["adapters", "kernels"]),
     ("privacy", &[]),
     ("release", &["adapters", "kernels", "models"]),
-    ("trainer", &["adapters", "data", "kernels", "models"]),
+    ("trainer", &["adapters", "data", "kernels", "models", "privacy"]),
 ];
 
 /// A longer file holds more than one subject, and is not read in one go.

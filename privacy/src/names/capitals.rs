@@ -67,7 +67,19 @@ pub(super) fn capitals(text: &str, out: &mut Vec<Capital>) {
     while let Some(&byte) = bytes.get(at) {
         match kind(byte) {
             Kind::Other => at += 1,
-            Kind::Lower | Kind::Digit => at = word_end(text, at).0,
+            Kind::Lower => {
+                // Most bytes of a text go this way.
+                while bytes.get(at).is_some_and(u8::is_ascii_lowercase) {
+                    at += 1;
+                }
+                if bytes
+                    .get(at)
+                    .is_some_and(|&next| kind(next) != Kind::Other || matches!(next, b'\'' | b'-'))
+                {
+                    at = word_end(text, at).0.max(at);
+                }
+            }
+            Kind::Digit => at = word_end(text, at).0,
             Kind::Upper => at = push(text, at, out),
             Kind::High => {
                 let letter = char_at(text, at);

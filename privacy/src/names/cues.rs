@@ -1,6 +1,7 @@
 //! What stands before a name and says that it is one. All words are folded and sorted.
 
-use super::fold::fold_into;
+use super::cue_words::{Classes, INTRODUCTIONS, PLACES};
+use super::fold::fold;
 
 /// What the text before a word says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,395 +31,6 @@ pub(super) enum Cue {
 /// Bytes before a word that are looked at: a cue of the longest kind (`Mit freundlichen Grüßen`) and some space.
 const WINDOW_BYTES: usize = 48;
 
-const HONORIFICS: &[&str] = &[
-    "capt",
-    "captain",
-    "colonel",
-    "dame",
-    "detective",
-    "dhr",
-    "doctor",
-    "dona",
-    "dott",
-    "dottor",
-    "dottoressa",
-    "dr",
-    "dra",
-    "frau",
-    "fraulein",
-    "fru",
-    "herr",
-    "herrn",
-    "hr",
-    "judge",
-    "lady",
-    "lieutenant",
-    "lord",
-    "lt",
-    "madame",
-    "mademoiselle",
-    "meneer",
-    "mevr",
-    "mevrouw",
-    "miss",
-    "missus",
-    "mister",
-    "mlle",
-    "mme",
-    "monsieur",
-    "mr",
-    "mrs",
-    "ms",
-    "mx",
-    "officer",
-    "pani",
-    "president",
-    "prof",
-    "professor",
-    "rev",
-    "reverend",
-    "senator",
-    "senor",
-    "senora",
-    "senorita",
-    "sergeant",
-    "sgt",
-    "signor",
-    "signora",
-    "signorina",
-    "sir",
-    "sr",
-    "sra",
-    "srta",
-];
-
-/// The last words of a phrase that a name follows, and what must stand before them (any of it; nothing: always).
-const INTRODUCTIONS: &[(&str, &[&str])] = &[
-    ("appelle", &[]),
-    ("ar", &["namn"]),
-    ("e", &["nome"]),
-    ("er", &["navn"]),
-    ("es", &["nombre"]),
-    ("est", &["nom", "prenom"]),
-    ("hedder", &[]),
-    ("heet", &[]),
-    ("heisse", &[]),
-    ("heisst", &[]),
-    ("heiße", &[]),
-    ("heter", &[]),
-    ("her", &["named"]),
-    ("him", &["named"]),
-    ("is", &["naam", "name", "names", "surname"]),
-    ("ist", &["name", "nachname", "vorname"]),
-    ("jmenuji", &[]),
-    ("llama", &[]),
-    ("llamo", &[]),
-    ("me", &["call", "calls"]),
-    ("name's", &["my"]),
-    ("nazywam", &[]),
-    ("nimeni", &[]),
-    ("on", &["nimeni", "nimi"]),
-    ("s'appelle", &[]),
-    ("m'appelle", &[]),
-    ("se", &["jmenuji"]),
-    ("sie", &["nazywam"]),
-];
-
-const GREETINGS: &[&str] = &[
-    "ahoj", "beste", "bonjour", "caro", "cher", "chere", "ciao", "czesc", "dear", "dearest", "droga",
-    "drogi", "estimada", "estimado", "geachte", "geehrte", "geehrter", "gentile", "hallo", "hei", "hej",
-    "hello", "hey", "hi", "hola", "kaere", "kara", "kare", "kjaere", "liebe", "lieber", "morning", "ola",
-    "prezado", "querida", "querido", "salut",
-];
-
-const SIGN_OFFS: &[&str] = &[
-    "abraco",
-    "abracos",
-    "atenciosamente",
-    "atentamente",
-    "cheers",
-    "cordialement",
-    "faithfully",
-    "groet",
-    "groeten",
-    "grusse",
-    "grussen",
-    "gruss",
-    "halsningar",
-    "hilsen",
-    "hugs",
-    "kisses",
-    "love",
-    "pozdrawiam",
-    "pozdravem",
-    "regards",
-    "respectfully",
-    "saludos",
-    "saluti",
-    "sincerely",
-    "terveisin",
-    "thanks",
-    "truly",
-    "wishes",
-    "xoxo",
-    "you",
-    "yours",
-];
-
-/// The last word of a field's label.
-const FIELDS: &[&str] = &[
-    "achternaam",
-    "agent",
-    "ansprechpartner",
-    "apellido",
-    "apellidos",
-    "applicant",
-    "assistant",
-    "attention",
-    "attn",
-    "author",
-    "beneficiary",
-    "by",
-    "cardholder",
-    "client",
-    "cliente",
-    "cognome",
-    "contact",
-    "customer",
-    "director",
-    "doctor",
-    "employee",
-    "etunimi",
-    "father",
-    "fornavn",
-    "fornamn",
-    "guest",
-    "holder",
-    "husband",
-    "imie",
-    "jmeno",
-    "kontakt",
-    "kunde",
-    "landlord",
-    "manager",
-    "mother",
-    "naam",
-    "nachname",
-    "name",
-    "names",
-    "namn",
-    "navn",
-    "nazwisko",
-    "nimi",
-    "nom",
-    "nombre",
-    "nome",
-    "owner",
-    "participant",
-    "passenger",
-    "patient",
-    "payee",
-    "physician",
-    "prenom",
-    "prijmeni",
-    "producer",
-    "recipient",
-    "representative",
-    "sender",
-    "sobrenome",
-    "spouse",
-    "starring",
-    "student",
-    "sukunimi",
-    "supervisor",
-    "surname",
-    "tenant",
-    "voornaam",
-    "vorname",
-    "wife",
-    "witness",
-    "writer",
-];
-
-/// Labels that organisations and places follow as well.
-const WEAK_FIELDS: &[&str] = &[
-    "address",
-    "adresse",
-    "bcc",
-    "cc",
-    "direccion",
-    "from",
-    "indirizzo",
-    "memo",
-    "signed",
-    "to",
-    "de",
-    "von",
-    "van",
-    "an",
-    "para",
-    "til",
-];
-
-/// Words before persons: verbs of speech, kin, callings.
-const PERSONS: &[&str] = &[
-    "actor",
-    "actress",
-    "answered",
-    "artist",
-    "asked",
-    "asks",
-    "attorney",
-    "aunt",
-    "auntie",
-    "boss",
-    "boyfriend",
-    "brother",
-    "chairman",
-    "child",
-    "coach",
-    "colleague",
-    "composer",
-    "cousin",
-    "coworker",
-    "daughter",
-    "director",
-    "divorced",
-    "drummer",
-    "exclaimed",
-    "fiance",
-    "fiancee",
-    "founder",
-    "friend",
-    "girlfriend",
-    "grandfather",
-    "grandmother",
-    "grandson",
-    "guitarist",
-    "husband",
-    "kid",
-    "lawyer",
-    "married",
-    "mayor",
-    "muttered",
-    "nephew",
-    "niece",
-    "nurse",
-    "painter",
-    "poet",
-    "producer",
-    "replied",
-    "roommate",
-    "said",
-    "says",
-    "shouted",
-    "singer",
-    "sister",
-    "son",
-    "songwriter",
-    "spouse",
-    "teacher",
-    "thanked",
-    "told",
-    "uncle",
-    "whispered",
-    "wife",
-];
-
-/// Labels of lists of persons.
-const GROUPS: &[&str] = &[
-    "actors",
-    "attendees",
-    "authors",
-    "brothers",
-    "candidates",
-    "cast",
-    "children",
-    "directors",
-    "editors",
-    "founders",
-    "friends",
-    "guests",
-    "kids",
-    "members",
-    "owners",
-    "participants",
-    "passengers",
-    "people",
-    "players",
-    "siblings",
-    "sisters",
-    "sons",
-    "speakers",
-    "students",
-    "teachers",
-    "winners",
-    "witnesses",
-    "daughters",
-    "colleagues",
-    "teilnehmer",
-    "participantes",
-];
-
-/// Words before places, and what must stand before them.
-const PLACES: &[(&str, &[&str])] = &[
-    ("at", &["arrive", "arrived", "arrives", "live", "lives", "living", "staying"]),
-    (
-        "from",
-        &[
-            "originally",
-            "is",
-            "am",
-            "come",
-            "comes",
-            "came",
-            "moved",
-            "here",
-            "travelled",
-            "flight",
-            "flights",
-        ],
-    ),
-    ("in", &[]),
-    ("near", &[]),
-    (
-        "to",
-        &[
-            "back",
-            "flight",
-            "flights",
-            "go",
-            "going",
-            "moved",
-            "moving",
-            "return",
-            "returned",
-            "trip",
-            "travel",
-            "travelled",
-            "went",
-        ],
-    ),
-];
-
-/// Words before an agent, who may be a person.
-const AGENTS: &[&str] = &[
-    "am",
-    "author",
-    "by",
-    "called",
-    "feat",
-    "featuring",
-    "i'm",
-    "im",
-    "name",
-    "named",
-    "starring",
-    "this",
-    "is",
-    "with",
-];
-
 /// What stands before the word at `start` of `text`.
 pub(super) fn before(text: &str, start: usize) -> Cue {
     let mut from = start.saturating_sub(WINDOW_BYTES);
@@ -433,19 +45,15 @@ pub(super) fn before(text: &str, start: usize) -> Cue {
     if !(last.is_alphabetic() || matches!(last, ':' | '.' | ',' | '!' | '-' | '?')) {
         return Cue::None;
     }
-    let mut folded = String::with_capacity(trimmed.len() + 8);
-    fold_into(trimmed, &mut folded);
     match last {
         '?' if asks_for_name(trimmed) => Cue::Introduction,
         '?' => Cue::None,
-        ':' => field(folded.trim_end_matches([':', ' '])),
-        '.' if !has_break => of_abbreviation(folded.trim_end_matches('.')),
-        ',' | '.' | '!' | '-' if has_break || last == ',' => {
-            sign_off(folded.trim_end_matches([',', '.', '!', '-', ' ']))
-        }
+        ':' => LastWords::of(trimmed).field(),
+        '.' if !has_break => LastWords::of(trimmed).abbreviation(),
+        ',' | '.' | '!' | '-' if has_break || last == ',' => LastWords::of(trimmed).sign_off(),
         '.' | ',' | '!' | '-' => Cue::None,
-        _ if has_break => sign_off(&folded),
-        _ => of_words(&folded),
+        _ if has_break => LastWords::of(trimmed).sign_off(),
+        _ => LastWords::of(trimmed).phrase(),
     }
 }
 
@@ -462,93 +70,78 @@ fn is_in(words: &[&str], word: &str) -> bool {
     words.contains(&word)
 }
 
-/// The last two words of `text`, the last first.
-fn last_words(text: &str) -> (&str, &str) {
-    let is_apart = |letter: char| !(letter.is_alphanumeric() || matches!(letter, '\'' | '-'));
-    let mut words = text.rsplit(is_apart).filter(|word| !word.is_empty());
-    (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+/// The last two words of what stands before a name, folded.
+struct LastWords {
+    last: String,
+    before: String,
+    classes: Classes,
 }
 
-fn field(label: &str) -> Cue {
-    let (last, before) = last_words(label);
-    if is_in(GROUPS, last) {
-        Cue::Field
-    } else if is_in(FIELDS, last)
-        && !(last == "name"
-            && is_in(&["company", "domain", "file", "host", "product", "user", "business"], before))
-    {
-        Cue::Field
-    } else if is_in(WEAK_FIELDS, last) {
-        Cue::Agent
-    } else {
-        Cue::None
+impl LastWords {
+    fn of(text: &str) -> Self {
+        let is_apart = |letter: char| !(letter.is_alphanumeric() || matches!(letter, '\'' | '’' | '-'));
+        let mut words = text.trim_end_matches('-').rsplit(is_apart).filter(|word| !word.is_empty());
+        let last = fold(words.next().unwrap_or_default());
+        let classes = Classes::of(&last);
+        Self { last, classes, before: fold(words.next().unwrap_or_default()) }
+    }
+
+    fn field(&self) -> Cue {
+        let of_things = ["company", "domain", "file", "host", "product", "user", "business"];
+        let is_thing = self.last == "name" && is_in(&of_things, &self.before);
+        if self.classes.has(Classes::GROUPS) || (self.classes.has(Classes::FIELDS) && !is_thing) {
+            Cue::Field
+        } else if self.classes.has(Classes::WEAK_FIELDS) {
+            Cue::Agent
+        } else if self.classes.has(Classes::PLACE_FIELDS) {
+            Cue::Place
+        } else {
+            Cue::None
+        }
+    }
+
+    fn abbreviation(&self) -> Cue {
+        // Longer words end a sentence.
+        if self.last.len() <= 5 && self.classes.has(Classes::HONORIFICS) { Cue::Honorific } else { Cue::None }
+    }
+
+    fn sign_off(&self) -> Cue {
+        let is_thanks = self.last != "you" || is_in(&["thank", "thanking"], &self.before);
+        if self.classes.has(Classes::SIGN_OFFS) && is_thanks { Cue::SignOff } else { Cue::None }
+    }
+
+    fn phrase(&self) -> Cue {
+        let is_in_table = |table: &[(&str, &[&str])]| {
+            let fits = |&(word, needed): &(&str, &[&str])| {
+                word == self.last && (needed.is_empty() || is_in(needed, &self.before))
+            };
+            table.iter().any(fits)
+        };
+        let spoken = ["spoke", "speak", "speaking", "talk", "talked", "talking", "married", "engaged"];
+        let is_spoken = matches!(self.last.as_str(), "with" | "to") && is_in(&spoken, &self.before);
+        if self.classes.has(Classes::HONORIFICS) {
+            Cue::Honorific
+        } else if is_in_table(INTRODUCTIONS) {
+            Cue::Introduction
+        } else if self.classes.has(Classes::GREETINGS) {
+            Cue::Greeting
+        } else if self.classes.has(Classes::PERSONS) || is_spoken {
+            Cue::Person
+        } else if self.classes.has(Classes::AGENTS) {
+            Cue::Agent
+        } else if is_in_table(PLACES) {
+            Cue::Place
+        } else {
+            Cue::None
+        }
     }
 }
-
-fn of_abbreviation(text: &str) -> Cue {
-    let (last, _) = last_words(text);
-    // Longer words end a sentence.
-    if last.len() <= 5 && is_in(HONORIFICS, last) { Cue::Honorific } else { Cue::None }
-}
-
-fn sign_off(line: &str) -> Cue {
-    let (last, before) = last_words(line);
-    let is_thanks = last != "you" || is_in(&["thank", "thanking"], before);
-    if is_in(SIGN_OFFS, last) && is_thanks { Cue::SignOff } else { Cue::None }
-}
-
-fn of_words(text: &str) -> Cue {
-    let (last, before) = last_words(text);
-    let introduces =
-        |&(word, needed): &(&str, &[&str])| word == last && (needed.is_empty() || is_in(needed, before));
-    if is_in(HONORIFICS, last) {
-        Cue::Honorific
-    } else if INTRODUCTIONS.iter().any(introduces) {
-        Cue::Introduction
-    } else if is_in(GREETINGS, last) {
-        Cue::Greeting
-    } else if is_in(PERSONS, last)
-        || (is_in(&["with", "to"], last)
-            && is_in(
-                &["spoke", "speak", "speaking", "talk", "talked", "talking", "married", "engaged"],
-                before,
-            ))
-    {
-        Cue::Person
-    } else if is_in(AGENTS, last) {
-        Cue::Agent
-    } else if PLACES.iter().any(introduces) {
-        Cue::Place
-    } else {
-        Cue::None
-    }
-}
-
-/// Verbs that only a person does, behind a name.
-const DONE_BY_PERSONS: &[&str] = &[
-    "answered",
-    "asked",
-    "asks",
-    "exclaimed",
-    "laughed",
-    "muttered",
-    "replied",
-    "replies",
-    "said",
-    "says",
-    "shouted",
-    "smiled",
-    "told",
-    "whispered",
-    "wrote",
-    "writes",
-];
 
 /// Whether what follows a name is done by persons only.
 pub(super) fn is_done_by_person(text: &str, end: usize) -> bool {
     let rest = text[end..].strip_prefix(' ').unwrap_or_default();
     let word = rest.split(|letter: char| !letter.is_ascii_lowercase()).next().unwrap_or_default();
-    is_in(DONE_BY_PERSONS, word)
+    Classes::of(word).has(Classes::DONE_BY_PERSONS)
 }
 
 #[cfg(test)]
@@ -589,7 +182,7 @@ mod tests {
     #[test]
     fn other_words_are_no_cues() {
         assert_cue("", Cue::None);
-        assert_cue("We went to ", Cue::None);
+        assert_cue("We gave it to ", Cue::None);
         assert_cue("He is a doctor. ", Cue::None);
         assert_cue("€", Cue::None);
     }

@@ -1,69 +1,31 @@
 //! Names that an e-mail address of the same record repeats.
 
+use std::sync::LazyLock;
+
 use super::capitals::Capital;
 use super::fold::fold;
 use super::gazetteer::Gazetteer;
 use super::judge::Name;
+use super::sets::{Set, set};
 use crate::entity::Entity;
 use crate::finding::Finding;
 
+/// A record with more addresses is a list of them; each is held against every word.
+const MAX_ADDRESSES: usize = 32;
 /// A shorter part of an address says nothing.
 const MIN_PART_BYTES: usize = 3;
 /// A part of an address is a word on its own from this length on; a shorter one only beside another.
 const MIN_WORD_BYTES: usize = 4;
 
 /// Local parts that are offices, not persons.
-const OFFICES: &[&str] = &[
-    "abuse",
-    "account",
-    "accounts",
-    "admin",
-    "billing",
-    "booking",
-    "bookings",
-    "careers",
-    "client",
-    "contact",
-    "customer",
-    "customers",
-    "enquiries",
-    "feedback",
-    "finance",
-    "hello",
-    "help",
-    "helpdesk",
-    "info",
-    "jobs",
-    "kontakt",
-    "legal",
-    "mail",
-    "marketing",
-    "media",
-    "newsletter",
-    "noreply",
-    "office",
-    "orders",
-    "payment",
-    "payments",
-    "postmaster",
-    "press",
-    "privacy",
-    "reply",
-    "reservations",
-    "returns",
-    "root",
-    "sales",
-    "security",
-    "service",
-    "services",
-    "shipping",
-    "shop",
-    "support",
-    "team",
-    "test",
-    "user",
-    "webmaster",
-];
+static OFFICES: Set = LazyLock::new(|| {
+    set(
+        "abuse account accounts admin billing booking bookings careers client contact customer customers enquiries \
+     feedback finance hello help helpdesk info jobs kontakt legal mail marketing media newsletter noreply office \
+     orders payment payments postmaster press privacy reply reservations returns root sales security service \
+     services shipping shop support team test user webmaster",
+    )
+});
 
 /// The local parts of the e-mail addresses among the findings of all texts, folded, each with its parts.
 pub(super) fn local_parts(texts: &[&str], known: &[Vec<Finding>]) -> Vec<(String, Vec<String>)> {
@@ -82,7 +44,10 @@ pub(super) fn local_parts(texts: &[&str], known: &[Vec<Finding>]) -> Vec<(String
                 .map(str::to_owned)
                 .collect();
             let letters: String = folded.chars().filter(|sign| sign.is_alphabetic()).collect();
-            if !pieces.is_empty() && !parts.iter().any(|(known, _)| *known == letters) {
+            if parts.len() < MAX_ADDRESSES
+                && !pieces.is_empty()
+                && !parts.iter().any(|(known, _)| *known == letters)
+            {
                 parts.push((letters, pieces));
             }
         }
@@ -110,18 +75,13 @@ pub(super) fn find(
         if let Some(next) =
             pair.filter(|_| parts.iter().any(|(local, _)| is_made_of(local, &words[at], &words[at + 1])))
         {
-            out.push(Name { start: capitals[at].start, end: next.end, score: 0.9, rule: "name-echo" });
+            out.push(Name::person(capitals[at].start, next.end, 0.9, "name-echo"));
             at += 2;
             continue;
         }
         let is_part = parts.iter().any(|(_, pieces)| pieces.contains(&words[at]));
         if is_part && words[at].len() >= MIN_WORD_BYTES && !gazetteer.folded(&words[at]).is_word() {
-            out.push(Name {
-                start: capitals[at].start,
-                end: capitals[at].end,
-                score: 0.7,
-                rule: "name-echo",
-            });
+            out.push(Name::person(capitals[at].start, capitals[at].end, 0.7, "name-echo"));
         }
         at += 1;
     }

@@ -1,6 +1,8 @@
 //! What a word is known as: given name, surname, common word, place.
 
-use fst::Map;
+use std::sync::LazyLock;
+
+use fst::{Map, Streamer};
 
 use super::fold::fold_into;
 
@@ -73,6 +75,11 @@ impl Flags {
         self.0 == 0
     }
 
+    /// A word or a place, and no name.
+    pub(super) fn is_no_name(self) -> bool {
+        self.0 != 0 && !self.has(Self::GIVEN | Self::SURNAME)
+    }
+
     /// A given name and nothing else.
     pub(super) fn is_surely_given(self) -> bool {
         self.is_given() && !self.has(Self::WORD | Self::PLACE)
@@ -84,16 +91,16 @@ impl Flags {
     }
 }
 
-/// The list, looked up without being unpacked.
+/// The list, ready to be looked up.
+#[derive(Clone, Copy)]
 pub(super) struct Gazetteer {
-    map: Map<&'static [u8]>,
+    table: &'static Table,
 }
 
 impl Gazetteer {
-    /// Opens the list that is part of the program.
+    /// Unpacks the list that is part of the program, once.
     pub(super) fn new() -> Self {
-        // The bytes are part of the program and opened in every test.
-        Self { map: Map::new(BYTES).expect("the embedded list of names is whole") }
+        Self { table: &TABLE }
     }
 
     /// What `word` is, whatever its case and diacritics. A word with hyphens that is in no list is
@@ -102,6 +109,9 @@ impl Gazetteer {
         if word.len() > MAX_WORD_BYTES {
             return Flags::default();
         }
+        if word.is_ascii() {
+            return self.ascii(word);
+        }
         let mut key = String::with_capacity(word.len() + 8);
         fold_into(word, &mut key);
         self.folded(&key)
@@ -109,18 +119,71 @@ impl Gazetteer {
 
     /// Like [`Self::flags`], of a word that is folded already.
     pub(super) fn folded(&self, key: &str) -> Flags {
-        if let Some(flags) = self.map.get(key) {
-            return Flags(u8::try_from(flags).unwrap_or_default());
+        if key.len() > MAX_WORD_BYTES { Flags::default() } else { self.ascii(key) }
+    }
+
+    fn ascii(&self, word: &str) -> Flags {
+        if let Some(flags) = self.table.get(hash(word)) {
+            return Flags(flags);
         }
-        if !key.contains('-') {
+        if !word.contains('-') {
             return Flags::default();
         }
         // It is a name if all of its parts are, and doubtful if one is.
-        let doubts = u64::from(Flags::WORD | Flags::PLACE | Flags::MOSTLY_SURNAME);
-        let parts = key.split('-').map(|part| self.map.get(part).unwrap_or_default());
-        let combined =
-            parts.reduce(|all, flags| (all & flags) | ((all | flags) & doubts)).unwrap_or_default();
-        Flags(u8::try_from(combined).unwrap_or_default())
+        let doubts = Flags::WORD | Flags::PLACE | Flags::MOSTLY_SURNAME;
+        let parts = word.split('-').map(|part| self.table.get(hash(part)).unwrap_or_default());
+        Flags(parts.reduce(|all, flags| (all & flags) | ((all | flags) & doubts)).unwrap_or_default())
+    }
+}
+
+/// A hash of a word, its ASCII letters in lower case (FNV-1a, whose high bits are mixed into the low ones).
+pub(super) fn hash(word: &str) -> u64 {
+    let step =
+        |hash: u64, byte: u8| (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3);
+    let hash = word.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    hash ^ (hash >> 29)
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(Table::new);
+
+/// The list by 64-bit hashes: walking the automaton for each capitalised word takes ten times as long. That two of 10^6 words
+/// share a hash has a chance of 10^-7.
+struct Table {
+    /// Open addressing; 0 is empty.
+    hashes: Vec<u64>,
+    flags: Vec<u8>,
+}
+
+impl Table {
+    fn new() -> Self {
+        // The bytes are part of the program and opened in every test.
+        let map = Map::new(BYTES).expect("the embedded list of names is whole");
+        // Half of the places stay free.
+        let size = (map.len() * 2).next_power_of_two();
+        let mut table = Self { hashes: vec![0; size], flags: vec![0; size] };
+        let mut stream = map.stream();
+        while let Some((key, flags)) = stream.next() {
+            let hash = hash(str::from_utf8(key).unwrap_or_default());
+            let place = table.place(hash);
+            table.hashes[place] = hash;
+            table.flags[place] = u8::try_from(flags).unwrap_or_default();
+        }
+        table
+    }
+
+    /// Where a hash stands, or would.
+    fn place(&self, hash: u64) -> usize {
+        let mask = self.hashes.len() - 1;
+        let mut place = hash as usize & mask;
+        while self.hashes[place] != 0 && self.hashes[place] != hash {
+            place = (place + 1) & mask;
+        }
+        place
+    }
+
+    fn get(&self, hash: u64) -> Option<u8> {
+        let place = self.place(hash);
+        (self.hashes[place] == hash).then(|| self.flags[place])
     }
 }
 

@@ -8,28 +8,32 @@ use super::gazetteer::{Flags, Gazetteer};
 use super::judge::Name;
 use super::marks;
 
-/// What a name follows, whatever its case.
+/// What a name follows. The first letter is left out where it may be a capital.
 const INTRODUCTIONS: &[&str] = &[
-    "name is ",
-    "name's ",
-    "name: ",
-    "name:\t",
-    "call me ",
-    "calls me ",
-    "m'appelle ",
-    "me llamo ",
-    "mi chiamo ",
-    "ich heiße ",
-    "name ist ",
-    "ik heet ",
+    "ame is ",
+    "ame's ",
+    "ame: ",
+    "ame:\t",
+    "all me ",
+    "alls me ",
+    "appelle ",
+    "e llamo ",
+    "i chiamo ",
+    "ch heiße ",
+    "ame ist ",
+    "k heet ",
     "mr. ",
+    "Mr. ",
     "mrs. ",
+    "Mrs. ",
     "ms. ",
+    "Ms. ",
     "dr. ",
+    "Dr. ",
 ];
 
-static FINDER: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(INTRODUCTIONS).ok());
+/// Heeding case, so that it may search by vectors.
+static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(INTRODUCTIONS).ok());
 
 /// Longer texts without a capital are no messages; looking up each of their words would cost more than it finds.
 const MAX_SMALL_TEXT_BYTES: usize = 4000;
@@ -57,19 +61,19 @@ impl Word {
 pub(super) fn find(gazetteer: &Gazetteer, text: &str, has_capitals: bool, out: &mut Vec<Name>) {
     let Some(finder) = FINDER.as_ref() else { return };
     for found in finder.find_iter(text) {
-        if text[..found.start()].ends_with(char::is_alphanumeric) {
+        // At most one letter of the same word before it: `name`, not `rename`.
+        let mut before = text[..found.start()].chars().rev().take_while(|letter| letter.is_alphanumeric());
+        if before.by_ref().count() > 1 {
             continue;
         }
         let end = found.end();
         let start = end + text[end..].len() - text[end..].trim_start_matches([' ', '\t']).len();
         // `call me` is more often a request than an introduction.
-        let is_call = INTRODUCTIONS[found.pattern().as_usize()].starts_with("call");
+        let is_call = INTRODUCTIONS[found.pattern().as_usize()] == "all me ";
         let name = introduced(gazetteer, text, start);
-        if let Some(name) = name.filter(|name| {
-            !is_call
-                || gazetteer.flags(&text[name.start..name.end]).is_given()
-                || text[..found.start()].ends_with("everyone ")
-        }) {
+        if let Some(name) =
+            name.filter(|name| !is_call || gazetteer.flags(&text[name.start..name.end]).is_given())
+        {
             out.push(name);
         }
     }
@@ -136,7 +140,7 @@ fn introduced(gazetteer: &Gazetteer, text: &str, start: usize) -> Option<Name> {
             || !word.is_initial() && !word.flags.is_dictionary()
     };
     let last = words[1..].iter().take_while(belongs).last().unwrap_or(first);
-    Some(Name { start, end: last.end, score: 0.75, rule: "name-introduced" })
+    Some(Name::person(start, last.end, 0.75, "name-introduced"))
 }
 
 /// The lines of a text that are short enough to hold a name alone, as start and end.
@@ -162,7 +166,7 @@ fn of_line(gazetteer: &Gazetteer, text: &str, (start, end): (usize, usize), out:
     if first_length > 0 && begins[first_length..].starts_with(':') {
         let flags = gazetteer.flags(&begins[..first_length]);
         if flags.is_surely_given() && !flags.is_dictionary() {
-            out.push(Name { start: from, end: from + first_length, score: 0.6, rule: "name-speaker" });
+            out.push(Name::person(from, from + first_length, 0.6, "name-speaker"));
         }
         return;
     }
@@ -183,7 +187,7 @@ fn of_line(gazetteer: &Gazetteer, text: &str, (start, end): (usize, usize), out:
         && is_known
         && words[1..words.len() - 1].iter().all(|word| word.is_initial() || !word.flags.is_dictionary())
     {
-        out.push(Name { start: first.start, end: last.end, score: 0.6, rule: "name-line" });
+        out.push(Name::person(first.start, last.end, 0.6, "name-line"));
     }
 }
 
@@ -224,12 +228,7 @@ fn listed(gazetteer: &Gazetteer, text: &str, out: &mut Vec<Name>) {
             .count();
         if sure >= MIN_LISTED {
             let names = items.iter().filter(|word| word.flags.is_given());
-            out.extend(names.map(|word| Name {
-                start: word.start,
-                end: word.end,
-                score: 0.6,
-                rule: "name-listed",
-            }));
+            out.extend(names.map(|word| Name::person(word.start, word.end, 0.6, "name-listed")));
         }
     }
 }
@@ -252,7 +251,7 @@ fn pairs(gazetteer: &Gazetteer, text: &str, out: &mut Vec<Name>) {
             continue;
         }
         let words = words_from(gazetteer, text, start, MAX_NAME_WORDS);
-        if super::judge::is_road_before(text, start) {
+        if super::surroundings::is_road_before(text, start) {
             continue;
         }
         let tail = words[1..]
@@ -261,7 +260,7 @@ fn pairs(gazetteer: &Gazetteer, text: &str, out: &mut Vec<Name>) {
             .filter(|word| is_surname(text, word))
             .last();
         if let Some(last) = tail {
-            out.push(Name { start, end: last.end, score: 0.55, rule: "name-small-pair" });
+            out.push(Name::person(start, last.end, 0.55, "name-small-pair"));
             at = last.end;
         }
     }

@@ -1,6 +1,8 @@
 //! Names of persons: by rules, and who else finds them.
 
 mod capitals;
+mod context;
+mod cue_words;
 mod cues;
 mod echo;
 mod finder;
@@ -10,6 +12,10 @@ mod judge;
 mod lower;
 mod marks;
 mod repeat;
+mod sets;
+mod surroundings;
+mod things;
+mod word;
 
 pub use finder::{NameFinder, NameFinderError};
 
@@ -40,7 +46,8 @@ impl Names {
         Self { gazetteer: Gazetteer::new() }
     }
 
-    /// The persons in `texts`, which are the turns of one record. `known` has for each text what other rules found in
+    /// The persons in `texts`, which are the turns of one record, and the places and organisations that a word beside them
+    /// gives away (`lives in`, `Ltd`). `known` has for each text what other rules found in
     /// it, or is empty: names are not looked for inside those spans, and the local parts of its e-mail addresses say
     /// which words are names.
     ///
@@ -50,29 +57,27 @@ impl Names {
         let mut judge = Judge::new(&self.gazetteer);
         let mut capitals: Vec<Capital> = Vec::new();
         let emails = echo::local_parts(texts, known);
+        let known: Vec<Known> = (0..texts.len()).map(|number| Known::new(known.get(number))).collect();
         let mut found = Vec::with_capacity(texts.len());
         let mut is_asked = false;
-        for (number, text) in texts.iter().enumerate() {
-            let known = known.get(number).map_or(&[][..], Vec::as_slice);
-            let is_known =
-                |start: usize, end: usize| known.iter().any(|one| one.start < end && start < one.end);
+        for (text, known) in texts.iter().zip(&known) {
             capitals::capitals(text, &mut capitals);
             let has_capitals = !capitals.is_empty();
-            capitals.retain(|capital| !is_known(capital.start, capital.end));
+            capitals.retain(|capital| !known.touches(capital.start, capital.end));
             let mut names: Vec<Name> = Vec::new();
             echo::find(&self.gazetteer, text, &capitals, &emails, &mut names);
             judge.judge(text, &capitals, is_asked, &mut names);
+            things::find(&self.gazetteer, text, &capitals, &mut names);
             lower::find(&self.gazetteer, text, has_capitals, &mut names);
-            names.retain(|name| !is_known(name.start, name.end));
+            names.retain(|name| !known.touches(name.start, name.end));
             found.push(without_overlaps(names));
             is_asked = cues::asks_for_name(text);
         }
         let parts = Parts::new(&self.gazetteer, texts, &found);
-        for (number, (text, names)) in texts.iter().zip(&mut found).enumerate() {
-            let known = known.get(number).map_or(&[][..], Vec::as_slice);
+        for ((text, known), names) in texts.iter().zip(&known).zip(&mut found) {
             let mut again = Vec::new();
             parts.find(text, names, &mut again);
-            again.retain(|name| !known.iter().any(|one| one.start < name.end && name.start < one.end));
+            again.retain(|name| !known.touches(name.start, name.end));
             if !again.is_empty() {
                 names.append(&mut again);
                 names.sort_by_key(|name| name.start);
@@ -82,7 +87,33 @@ impl Names {
     }
 }
 
-/// Sorted by start; of two that overlap the longer one, then the surer one.
+/// The spans of a text in which no name is looked for, sorted and apart from each other.
+struct Known {
+    spans: Vec<(usize, usize)>,
+}
+
+impl Known {
+    fn new(findings: Option<&Vec<Finding>>) -> Self {
+        let mut spans: Vec<(usize, usize)> =
+            findings.into_iter().flatten().map(|finding| (finding.start, finding.end)).collect();
+        spans.sort_unstable();
+        spans.dedup_by(|next, last| {
+            let overlaps = next.0 <= last.1;
+            if overlaps {
+                last.1 = last.1.max(next.1);
+            }
+            overlaps
+        });
+        Self { spans }
+    }
+
+    fn touches(&self, start: usize, end: usize) -> bool {
+        let at = self.spans.partition_point(|span| span.1 <= start);
+        self.spans.get(at).is_some_and(|span| span.0 < end)
+    }
+}
+
+/// Sorted by start; of two that overlap a person, then the longer one, then the surer one.
 fn without_overlaps(mut names: Vec<Name>) -> Vec<Name> {
     names.sort_by(|one, other| {
         one.start.cmp(&other.start).then(other.end.cmp(&one.end)).then(other.score.total_cmp(&one.score))
@@ -91,7 +122,8 @@ fn without_overlaps(mut names: Vec<Name>) -> Vec<Name> {
     for name in names {
         match kept.last_mut() {
             Some(last) if name.start < last.end => {
-                if name.end - name.start > last.end - last.start {
+                let rank = |name: &Name| (name.entity == Entity::Person, name.end - name.start);
+                if rank(&name) > rank(last) {
                     *last = name;
                 }
             }
@@ -102,9 +134,9 @@ fn without_overlaps(mut names: Vec<Name>) -> Vec<Name> {
 }
 
 fn findings(names: Vec<Name>) -> Vec<Finding> {
-    let person = |name: Name| {
-        let Name { start, end, score, rule } = name;
-        Finding { start, end, entity: Entity::Person, score, rule }
-    };
-    names.into_iter().map(person).collect()
+    let finding = |Name { start, end, entity, score, rule }| Finding { start, end, entity, score, rule };
+    names.into_iter().map(finding).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
 //! The names of a record, found again wherever they stand in it.
 
 use super::fold::fold;
-use super::gazetteer::Gazetteer;
+use super::gazetteer::{Gazetteer, hash};
 use super::judge::Name;
+use crate::entity::Entity;
 
 /// A shorter part of a name stands in too many other words' places.
 const MIN_PART_CHARS: usize = 3;
@@ -13,13 +14,15 @@ const MAX_WORD_BYTES: usize = 48;
 
 /// One part of a name that was found.
 struct Part {
-    folded: String,
+    /// Of the folded word.
+    hash: u64,
     /// Only where it is capitalised: in small letters it is a word.
     needs_capital: bool,
 }
 
 /// The parts of a record's names.
 pub(super) struct Parts {
+    /// By hash.
     parts: Vec<Part>,
     /// By first byte of a folded word: whether a part begins with it. Words beyond ASCII always may.
     begins: [bool; 256],
@@ -29,8 +32,10 @@ impl Parts {
     /// Of the names found in `texts`.
     pub(super) fn new(gazetteer: &Gazetteer, texts: &[&str], found: &[Vec<Name>]) -> Self {
         let mut parts: Vec<Part> = Vec::new();
+        let mut begins = [false; 256];
+        begins[128..].fill(true);
         for (text, names) in texts.iter().zip(found) {
-            for name in names {
+            for name in names.iter().filter(|name| name.entity == Entity::Person) {
                 for word in text[name.start..name.end].split([' ', '\u{a0}', '.']) {
                     let is_long = word.chars().count() >= MIN_PART_CHARS;
                     if !is_long || parts.len() >= MAX_PARTS {
@@ -39,19 +44,17 @@ impl Parts {
                     let folded = fold(word);
                     let flags = gazetteer.folded(&folded);
                     let is_name = !flags.is_word() || flags.is_given() || flags.is_surname();
-                    if is_name && !parts.iter().any(|part| part.folded == folded) {
-                        parts.push(Part { folded, needs_capital: flags.is_dictionary() || flags.is_place() });
+                    let hash = hash(&folded);
+                    if is_name && !parts.iter().any(|part| part.hash == hash) {
+                        for first in [folded.as_bytes()[0], folded.as_bytes()[0].to_ascii_uppercase()] {
+                            begins[usize::from(first)] = true;
+                        }
+                        parts.push(Part { hash, needs_capital: flags.is_dictionary() || flags.is_place() });
                     }
                 }
             }
         }
-        let mut begins = [false; 256];
-        begins[128..].fill(true);
-        for part in &parts {
-            let first = part.folded.as_bytes()[0];
-            begins[usize::from(first)] = true;
-            begins[usize::from(first.to_ascii_uppercase())] = true;
-        }
+        parts.sort_unstable_by_key(|part| part.hash);
         Self { parts, begins }
     }
 
@@ -83,13 +86,14 @@ impl Parts {
             }
             // Quotes beyond ASCII stand at the word's ends.
             let Some(word) = text.get(start..at) else { continue };
-            let word = word.trim_matches(|sign: char| !sign.is_alphanumeric());
-            let Some(from) =
-                text[start..at].find(word).filter(|_| !word.is_empty()).map(|offset| start + offset)
-            else {
+            let inner = word.trim_start_matches(|sign: char| !sign.is_alphanumeric());
+            let from = at - inner.len();
+            let word = inner.trim_end_matches(|sign: char| !sign.is_alphanumeric());
+            if word.is_empty() {
                 continue;
-            };
-            let is_known = names.iter().any(|name| name.start < from + word.len() && from < name.end);
+            }
+            let next = names.partition_point(|name| name.end <= from);
+            let is_known = names.get(next).is_some_and(|name| name.start < from + word.len());
             if !is_known && self.is_part(word) {
                 push(text, from, from + word.len(), out);
             }
@@ -98,10 +102,9 @@ impl Parts {
 
     fn is_part(&self, word: &str) -> bool {
         let has_capital = word.starts_with(char::is_uppercase);
-        let is_equal = |part: &&Part| {
-            if word.is_ascii() { part.folded.eq_ignore_ascii_case(word) } else { part.folded == fold(word) }
-        };
-        self.parts.iter().find(is_equal).is_some_and(|part| has_capital || !part.needs_capital)
+        let hash = if word.is_ascii() { hash(word) } else { hash(&fold(word)) };
+        let found = self.parts.binary_search_by_key(&hash, |part| part.hash);
+        found.is_ok_and(|at| has_capital || !self.parts[at].needs_capital)
     }
 }
 
@@ -120,5 +123,5 @@ fn push(text: &str, start: usize, end: usize, out: &mut Vec<Name>) {
         last.end = end;
         return;
     }
-    out.push(Name { start, end, score: 0.7, rule: "name-again" });
+    out.push(Name::person(start, end, 0.7, "name-again"));
 }
