@@ -71,13 +71,15 @@ impl Region {
                 let rest_behind = |prefix: &String| digits.strip_prefix(prefix.as_bytes());
                 prefixes.iter().filter_map(rest_behind).any(|rest| self.has(rest))
             }
-            Prefix::Pattern(_, _, firsts) if firsts >> (digits[0] - b'0') & 1 == 0 => false,
-            Prefix::Pattern(pattern, rule, _) => {
+            Prefix::Pattern(pattern, rule, firsts) => {
+                if digits.first().is_none_or(|digit| firsts >> (digit - b'0') & 1 == 0) {
+                    return false;
+                }
                 let Ok(digits) = std::str::from_utf8(digits) else { return false };
                 let replaced = pattern.replace(digits, rule.as_str());
                 let is_stripped = replaced.len() < digits.len() && self.has(replaced.as_bytes());
                 is_stripped
-                    || pattern.find(digits).is_some_and(|found| self.has(digits[found.end()..].as_bytes()))
+                    || pattern.find(digits).is_some_and(|found| self.has(&digits.as_bytes()[found.end()..]))
             }
         }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Sink<'t> {
 impl<'t> Sink<'t> {
     /// For the findings of `text`.
     pub(crate) fn new(text: &'t str, wanted: &'t [Option<Phrases>]) -> Self {
-        Self { text, wanted, words: WordsBefore::default(), findings: Vec::with_capacity(FINDINGS) }
+        Self { text, wanted, words: WordsBefore::default(), findings: Vec::new() }
     }
 
     /// Whether findings of `entity` are wanted.
@@ -63,9 +63,6 @@ impl<'t> Sink<'t> {
             .any(|finding| finding.start <= at && at < finding.end)
     }
 }
-
-/// Room made at once: a short text has no more.
-const FINDINGS: usize = 16;
 
 /// How many of the last findings can still reach over a place: a place yields a few.
 const RECENT: usize = 24;

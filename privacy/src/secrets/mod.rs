@@ -74,10 +74,14 @@ impl Secrets {
     pub(crate) fn find(&self, text: &str, out: &mut Vec<Finding>) {
         let mut found = Vec::new();
         // Up to where each shape has looked, so that a keyword said again and again is not looked around each time.
-        let mut seen = vec![0; self.shapes.len()];
+        let mut seen = Vec::new();
         self.keywords.find(text, |index, start, end| match self.rules[index] {
-            Rule::Shape(index) if end + shapes::BEHIND_BYTES <= seen[index] => {}
-            Rule::Shape(index) => seen[index] = self.ask_shape(index, text, start, end, &mut found),
+            Rule::Shape(index) => {
+                seen.resize(self.shapes.len(), 0);
+                if end + shapes::BEHIND_BYTES > seen[index] {
+                    seen[index] = self.ask_shape(index, text, start, end, &mut found);
+                }
+            }
             rule => ask(rule, text, start, end, &mut found),
         });
         if found.is_empty() {
