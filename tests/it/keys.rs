@@ -6,246 +6,11 @@ use std::path::Path;
 
 use rtune_trainer::config::KEYS;
 
-use crate::workplace::{CONFIG, Workplace, rows};
+mod changes;
 
-/// A key, what it is set to, and what must be set for it to have its place (on both sides of the comparison).
-const CHANGES: &[(&str, &str, &[&str])] = &[
-    ("model.base", "other", &[]),
-    ("model.revision", "main", &[]),
-    ("model.device", "gpu", &[]),
-    ("quantization.kind", "none", &[]),
-    ("quantization.double", "false", &[]),
-    ("lora.rank", "2", &[]),
-    ("lora.alpha", "3", &[]),
-    ("lora.targets", "[\"q_proj\"]", &[]),
-    ("lora.scaling", "rank-stabilized", &[]),
-    ("lora.rank-pattern", "{ q_proj = 2 }", &[]),
-    ("lora.alpha-pattern", "{ q_proj = 2 }", &[]),
-    ("lora.from", "adapter", &[]),
-    ("data.train", "[\"train.jsonl\", \"more.jsonl\"]", &[]),
-    ("data.golden", "golden.jsonl", &[]),
-    ("data.validation", "0.5", &[]),
-    ("data.template", "template.jinja", &[]),
-    ("data.template-date", "2026-01-31", &["data.template=dated.jinja"]),
-    ("data.max-tokens", "40", &[]),
-    ("data.over-long", "drop", &["data.max-tokens=82"]),
-    ("data.train-on", "last", &["data.train=turns.jsonl"]),
-    ("data.shuffle", "false", &[]),
-    ("data.bad-rows", "drop", &["data.train=bad.jsonl"]),
-    ("data.normalise.steps", "[\"html\"]", &["data.train=noisy.jsonl"]),
-    (
-        "data.normalise.parts",
-        "{ html = [\"answer\"] }",
-        &["data.train=noisy.jsonl", "data.normalise.steps=[\"html\"]"],
-    ),
-    (
-        "data.normalise.contractions",
-        "contract",
-        &["data.train=noisy.jsonl", "data.normalise.steps=[\"contractions\"]"],
-    ),
-    (
-        "data.normalise.quoted-replies.every-quote",
-        "true",
-        &["data.train=noisy.jsonl", "data.normalise.steps=[\"quoted-replies\"]"],
-    ),
-    (
-        "data.normalise.boilerplate.min-share",
-        "0.9",
-        &[
-            "data.train=noisy.jsonl",
-            "data.normalise.steps=[\"boilerplate\"]",
-            "data.normalise.boilerplate.max-share=1",
-        ],
-    ),
-    (
-        "data.normalise.boilerplate.max-share",
-        "1",
-        &["data.train=noisy.jsonl", "data.normalise.steps=[\"boilerplate\"]"],
-    ),
-    (
-        "data.normalise.boilerplate.min-rows",
-        "500",
-        &[
-            "data.train=noisy.jsonl",
-            "data.normalise.steps=[\"boilerplate\"]",
-            "data.normalise.boilerplate.max-share=1",
-        ],
-    ),
-    (
-        "data.normalise.boilerplate.leading-lines",
-        "true",
-        &[
-            "data.train=noisy.jsonl",
-            "data.normalise.steps=[\"boilerplate\"]",
-            "data.normalise.boilerplate.max-share=1",
-        ],
-    ),
-    (
-        "data.normalise.terminology.file",
-        "terms.csv",
-        &[
-            "data.train=noisy.jsonl",
-            "data.normalise.steps=[\"terminology\"]",
-            "data.normalise.terminology.file=other.csv",
-        ],
-    ),
-    (
-        "data.normalise.spelling.dictionary",
-        "words.txt",
-        &[
-            "data.train=noisy.jsonl",
-            "data.normalise.steps=[\"spelling\"]",
-            "data.normalise.spelling.dictionary=other.txt",
-            "data.normalise.spelling.min-rows=1000",
-        ],
-    ),
-    (
-        "data.normalise.spelling.min-rows",
-        "1000",
-        &[
-            "data.train=noisy.jsonl",
-            "data.normalise.steps=[\"spelling\"]",
-            "data.normalise.spelling.dictionary=words.txt",
-        ],
-    ),
-    ("data.privacy.mode", "tag", &["data.train=personal.jsonl"]),
-    ("data.privacy.names", "off", &["data.train=personal.jsonl"]),
-    ("data.privacy.entities", "[\"IBAN_CODE\"]", &["data.train=personal.jsonl"]),
-    ("data.privacy.threshold", "1", &["data.train=personal.jsonl"]),
-    ("data.privacy.allow", "[\"jo.berg@mail.com\"]", &["data.train=personal.jsonl"]),
-    (
-        "data.privacy.context",
-        "{ US_BANK_NUMBER = [\"zzpayout\"] }",
-        &["data.train=personal.jsonl", "data.privacy.entities=[\"US_BANK_NUMBER\"]"],
-    ),
-    ("data.privacy.phone-regions", "[\"KR\"]", &["data.train=personal.jsonl"]),
-    (
-        "data.privacy.scope",
-        "set",
-        &["data.train=personal.jsonl", "data.privacy.mode=surrogate", "data.privacy.salt-file=salt.txt"],
-    ),
-    (
-        "data.privacy.salt-file",
-        "salt.txt",
-        &["data.train=personal.jsonl", "data.privacy.mode=hash", "data.privacy.salt-file=pepper.txt"],
-    ),
-    ("data.filters.empty-answer", "true", &["data.train=blank.jsonl"]),
-    ("data.filters.min-prompt-characters", "9", &[]),
-    ("data.filters.max-prompt-characters", "5", &[]),
-    ("data.filters.min-answer-characters", "2", &[]),
-    ("data.filters.max-answer-characters", "1", &[]),
-    ("data.filters.mojibake", "1", &["data.train=noisy.jsonl"]),
-    ("data.filters.symbols.max-symbols", "0.1", &["data.train=noisy.jsonl"]),
-    ("data.filters.symbols.max-digits", "0.05", &["data.train=noisy.jsonl"]),
-    (
-        "data.filters.repetition.max-duplicate-lines",
-        "1",
-        &[
-            "data.train=repeated.jsonl",
-            "data.filters.repetition={max-top-words=1,max-duplicate-words=1,max-run=1}",
-        ],
-    ),
-    (
-        "data.filters.repetition.max-top-words",
-        "0.9",
-        &[
-            "data.train=repeated.jsonl",
-            "data.filters.repetition={max-run=1,max-duplicate-words=1,max-duplicate-lines=1}",
-        ],
-    ),
-    (
-        "data.filters.repetition.max-duplicate-words",
-        "1",
-        &[
-            "data.train=repeated.jsonl",
-            "data.filters.repetition={max-run=1,max-top-words=1,max-duplicate-lines=1}",
-        ],
-    ),
-    (
-        "data.filters.repetition.max-run",
-        "1.0",
-        &[
-            "data.train=repeated.jsonl",
-            "data.filters.repetition={max-top-words=1,max-duplicate-words=1,max-duplicate-lines=1}",
-        ],
-    ),
-    ("data.filters.languages.allowed", "[\"de\"]", &["data.train=noisy.jsonl"]),
-    (
-        "data.filters.languages.min-letters",
-        "100000",
-        &["data.train=noisy.jsonl", "data.filters.languages={allowed=[\"de\"]}"],
-    ),
-    (
-        "data.filters.languages.min-confidence",
-        "1.0",
-        &["data.train=noisy.jsonl", "data.filters.languages={allowed=[\"de\"]}"],
-    ),
-    ("data.filters.copied-answer", "0.9", &["data.train=copied.jsonl"]),
-    ("data.filters.refusals.phrases", "[\"blue\"]", &["data.train=noisy.jsonl", "data.filters.refusals={}"]),
-    ("data.filters.refusals.file", "answers.txt", &["data.train=noisy.jsonl", "data.filters.refusals={}"]),
-    ("data.filters.toxicity.built-in", "false", &["data.train=slur.jsonl", "data.filters.toxicity={}"]),
-    ("data.filters.toxicity.file", "phrases.txt", &["data.train=noisy.jsonl", "data.filters.toxicity={}"]),
-    (
-        "data.filters.toxicity.min-words",
-        "100",
-        &["data.train=noisy.jsonl", "data.filters.toxicity={file=\"phrases.txt\"}"],
-    ),
-    (
-        "data.filters.toxicity.prompts",
-        "false",
-        &["data.train=noisy.jsonl", "data.filters.toxicity={file=\"phrases.txt\"}"],
-    ),
-    ("data.filters.max-perplexity.above", "2", &[]),
-    ("data.filters.max-perplexity.percentile", "50", &[]),
-    ("data.clean.duplicates", "keep", &["data.train=twice.jsonl"]),
-    ("data.clean.near-duplicates", "0.6", &["data.train=near.jsonl"]),
-    (
-        "data.clean.near-duplicates-keep",
-        "longest",
-        &["data.train=near.jsonl", "data.clean.near-duplicates=0.6"],
-    ),
-    ("data.labels.max-share", "0.6", &["data.train=labels.jsonl"]),
-    ("data.labels.max-rows-per-label", "5", &["data.train=labels.jsonl"]),
-    ("data.leaks.check", "false", &["data.golden=leaked.jsonl"]),
-    (
-        "data.leaks.similarity",
-        "1.0",
-        &["data.golden=alike.jsonl", "data.train=near.jsonl", "data.validation=0"],
-    ),
-    ("data.leaks.accept", "100", &["data.golden=leaked.jsonl"]),
-    ("train.epochs", "2", &[]),
-    ("train.steps", "3", &[]),
-    ("train.rows-per-step", "3", &[]),
-    ("train.tokens-per-step", "120", &[]),
-    ("train.micro-batch-tokens", "90", &[]),
-    ("train.learning-rate", "0.02", &[]),
-    ("train.schedule", "constant", &[]),
-    ("train.min-learning-rate-ratio", "0.5", &["train.schedule=cosine"]),
-    ("train.warmup", "2", &[]),
-    ("train.weight-decay", "0.1", &[]),
-    ("train.beta1", "0.5", &[]),
-    ("train.beta2", "0.5", &[]),
-    ("train.epsilon", "0.1", &[]),
-    ("train.max-grad-norm", "0.01", &[]),
-    ("train.seed", "1", &[]),
-    (
-        "train.save-activations",
-        "input-only",
-        &[
-            "train.save-activations=all",
-            "data.train=long.jsonl",
-            "data.validation=0",
-            "data.max-tokens=8000",
-            "lora.rank=64",
-        ],
-    ),
-    ("checkpoint.every", "1", &[]),
-    ("checkpoint.keep", "1", &[]),
-    ("eval.every", "1", &[]),
-    ("eval.samples", "1", &[]),
-    ("eval.sample-tokens", "1", &["eval.samples=1"]),
-    ("output.dir", "elsewhere", &[]),
-];
+use changes::CHANGES;
+
+use crate::workplace::{CONFIG, Workplace, rows};
 
 /// Memory that two equal runs may differ by.
 const MEMORY_NOISE_BYTES: u64 = 4 << 20;
@@ -291,7 +56,7 @@ fn write_noise(place: &Workplace) {
     place.write("bad.jsonl", format!("{good}{{not json\n"));
     let shared = "please answer the question in one short line today";
     let noisy: String = (0..12)
-        .map(|number| row(&format!("{shared}\nI don't <b>know</b> teh color {number} of 12345678 #### ???? !!!!\n> quoted words\n{shared} again"), "blue <i>x</i>"))
+        .map(|number| row(&format!("{shared}\nI don't <b>know</b> qeustion color {number} of 12345678 #### ???? !!!!\n> quoted words\n{shared} again"), "blue <i>x</i>"))
         .collect();
     let english = "The weather in the north was cold and the people of the village stayed at home for most of the long winter.";
     let broken = row(&format!("{english} cafÃ© \u{fffd}"), "yes");
@@ -299,8 +64,8 @@ fn write_noise(place: &Workplace) {
     place.write("terms.csv", "color,colour\n");
     place.write("other.csv", "colour,color\n");
     let words = [
-        "please", "answer", "in", "one", "short", "line", "today", "know", "the", "of", "color", "again",
-        "blue", "quoted", "words",
+        "question", "please", "answer", "in", "one", "short", "line", "today", "know", "the", "of", "color",
+        "again", "blue", "quoted", "words",
     ];
     place.write("words.txt", words.join("\n"));
     place.write("other.txt", "unrelated\n");

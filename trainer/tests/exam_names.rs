@@ -2,6 +2,8 @@
 //! points; a span is found if at least 80% of it is covered by findings of any entity. RTUNE_EXAM_NAMES names the file,
 //! RTUNE_EXAM_NER a folder with a token classifier for the second half.
 
+#![expect(clippy::print_stdout, reason = "a table of figures is what this test is for")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -44,9 +44,9 @@ impl Read for Raw {
 }
 
 enum Packing {
-    Plain(BufReader<Raw>),
-    Gzip(BufReader<MultiGzDecoder<BufReader<Raw>>>),
-    Zstd(BufReader<Decoder<'static, BufReader<Raw>>>),
+    Plain(Box<BufReader<Raw>>),
+    Gzip(Box<BufReader<MultiGzDecoder<BufReader<Raw>>>>),
+    Zstd(Box<BufReader<Decoder<'static, BufReader<Raw>>>>),
 }
 
 /// The unpacked bytes of a file.
@@ -89,18 +89,18 @@ impl Bytes {
         let first = plain.fill_buf().map_err(fail)?;
         let skippable = first.len() > 3 && first[0] & 0xf0 == 0x50 && first[1..].starts_with(ZSTD_SKIPPABLE);
         let packing = if first.starts_with(GZIP) {
-            Packing::Gzip(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(plain)))
+            Packing::Gzip(Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(plain))))
         } else if first.starts_with(ZSTD) || skippable {
             let mut decoder = Decoder::with_buffer(plain).map_err(fail)?;
             decoder.window_log_max(WINDOW_LOG_MAX).map_err(fail)?;
-            Packing::Zstd(BufReader::with_capacity(BUFFER_BYTES, decoder))
+            Packing::Zstd(Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder)))
         } else {
             let name = path.to_string_lossy().to_ascii_lowercase();
             if name.ends_with(".gz") || name.ends_with(".zst") {
                 let what = if first.is_empty() { "it is empty" } else { "its first bytes are no archive's" };
                 return Err(fail(io::Error::new(io::ErrorKind::InvalidData, what)));
             }
-            Packing::Plain(plain)
+            Packing::Plain(Box::new(plain))
         };
         let mut bytes = Self { packing, used_bytes: 0, most_ratio, free_bytes };
         let first = bytes.fill_buf().map_err(fail)?;

@@ -6,6 +6,7 @@
 mod elsewhere;
 mod format;
 mod meanings;
+mod meanings_data;
 mod names;
 mod problem;
 mod read;
