@@ -1,3 +1,8 @@
+#![expect(
+    clippy::print_stdout,
+    reason = "how large the difference is, and what is skipped, is for a person to see"
+)]
+
 use std::path::{Path, PathBuf};
 
 use super::*;

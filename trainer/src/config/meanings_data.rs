@@ -49,34 +49,28 @@ pub(super) const DATA: &[Meaning] = &[
         "each step's usual parts",
         "Where a step works (`system`, `input`, `answer`), in place of where it usually does: `{ html = [\"answer\"] }`.",
     ),
-    unset(
+    key(
         "data.normalise.contractions",
-        "`expand`",
         "With the step `contractions`: `expand` makes \"do not\" of \"don't\", `contract` the other way.",
     ),
-    unset(
+    key(
         "data.normalise.quoted-replies.every-quote",
-        "`false`",
         "With the step `quoted-replies`: every line that begins with `>` goes, not only quotations of earlier mails.",
     ),
-    unset(
+    key(
         "data.normalise.boilerplate.min-share",
-        "`0.05`",
         "With the step `boilerplate`: a line that stands in at least this share of the rows goes.",
     ),
-    unset(
+    key(
         "data.normalise.boilerplate.max-share",
-        "`0.5`",
         "With the step `boilerplate`: a line that stands in more than this share of the rows is the set's own template, and stays.",
     ),
-    unset(
+    key(
         "data.normalise.boilerplate.min-rows",
-        "`10`",
         "With the step `boilerplate`: a line that stands in fewer rows stays.",
     ),
-    unset(
+    key(
         "data.normalise.boilerplate.leading-lines",
-        "`false`",
         "With the step `boilerplate`: the shared lines that a text begins with go as well; an instruction usually stands there.",
     ),
     unset(
@@ -89,9 +83,8 @@ pub(super) const DATA: &[Meaning] = &[
         "no dictionary",
         "With the step `spelling`: a Hunspell dictionary (words.dic, with words.aff beside it), or a list with a word a line.",
     ),
-    unset(
+    key(
         "data.normalise.spelling.min-rows",
-        "`5`",
         "With the step `spelling`: a word that stands in at least so many rows is one of the set's own.",
     ),
     key(
