@@ -12,7 +12,7 @@ use rtune_privacy::{Entity, ScanOptions, Scanner};
 use serde_json::Value;
 
 /// A round of the quick ones goes over the text so often, so that a timer's grain and a first touch do not count.
-const QUICK_PASSES: usize = 16;
+const QUICK_PASSES: usize = 4;
 
 /// Byte spans of a text.
 type Spans = Vec<(usize, usize)>;
@@ -64,7 +64,9 @@ fn rows(path: &std::path::Path) -> Result<Vec<Row>> {
 fn peers() -> Result<Vec<Peer>> {
     let of = |options: ScanOptions| -> Result<Box<dyn Fn(&str) -> Spans>> {
         let scanner = Scanner::new(&options)?;
-        Ok(Box::new(move |text: &str| scanner.scan(text).iter().map(|finding| (finding.start, finding.end)).collect()))
+        Ok(Box::new(move |text: &str| {
+            scanner.scan(text).iter().map(|finding| (finding.start, finding.end)).collect()
+        }))
     };
     let rules = ScanOptions { names: false, ..ScanOptions::default() };
     let all = ScanOptions { entities: Entity::ALL.to_vec(), ..rules.clone() };
@@ -80,7 +82,7 @@ fn peers() -> Result<Vec<Peer>> {
     Ok(vec![
         Peer { name: "rtune, default", passes: QUICK_PASSES, find: of(rules)? },
         Peer { name: "rtune, all", passes: QUICK_PASSES, find: of(all)? },
-        Peer { name: "datafog-core", passes: 4, find: Box::new(datafog) },
+        Peer { name: "datafog-core", passes: QUICK_PASSES, find: Box::new(datafog) },
         Peer { name: "redact-core", passes: 1, find: Box::new(redact) },
     ])
 }
