@@ -74,10 +74,9 @@ impl Encoder {
                     Window { text: number, ids: vec![self.first_id], words: Vec::new(), tokens: Vec::new() };
                 window.ids.extend_from_slice(&ids[from..to]);
                 window.ids.push(self.last_id);
-                for at in from..to {
-                    let span = (start + offsets[at].0, start + offsets[at].1);
-                    let goes_on = at > from && !is_first(at);
-                    window.push(text, span, at - from, goes_on);
+                for (token, offset) in offsets[from..to].iter().enumerate() {
+                    let goes_on = token > 0 && !is_first(from + token);
+                    window.push(text, (start + offset.0, start + offset.1), token, goes_on);
                 }
                 out.push(window);
             }

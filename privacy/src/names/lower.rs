@@ -147,10 +147,10 @@ fn introduced(gazetteer: &Gazetteer, text: &str, start: usize) -> Option<Name> {
 fn lines(text: &str) -> impl Iterator<Item = (usize, usize)> {
     let mut start = 0;
     let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain(std::iter::once(text.len()));
-    ends.filter_map(move |end| {
+    ends.map(move |end| {
         let line = (start, end);
         start = end + 1;
-        Some(line)
+        line
     })
 }
 
