@@ -14,6 +14,7 @@ mod release;
 mod release_bad_input;
 mod release_peers;
 mod resume;
+mod scan;
 mod talk;
 mod tidy;
 mod tools;

@@ -19,6 +19,7 @@
 
 mod adapter;
 pub mod checkpoint;
+mod coherence;
 pub mod config;
 pub mod device;
 pub mod dist;

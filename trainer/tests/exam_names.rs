@@ -2,8 +2,11 @@
 //! points; a span is found if at least 80% of it is covered by findings of any entity. RTUNE_EXAM_NAMES names the file,
 //! RTUNE_EXAM_NER a folder with a token classifier for the second half.
 
+#![expect(clippy::print_stdout, reason = "a table of figures is what this test is for")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rtune_privacy::{
     Entity, Finding, Mode, NameFinder, Names, Replacement, ScanOptions, Scanner, Scope, Scrubber, code_points,
@@ -142,7 +145,7 @@ fn print(layers: &[(&str, &Score)]) {
     }
 }
 
-fn scrubber(finder: Option<Box<dyn NameFinder>>) -> Scrubber {
+fn scrubber(finder: Option<Arc<dyn NameFinder>>) -> Scrubber {
     let scanner = Scanner::new(&ScanOptions::default()).expect("a scanner");
     let replacement = Replacement { mode: Mode::Tag, scope: Scope::Record, salt: None };
     Scrubber::new(&replacement, scanner, finder).expect("a scrubber")
@@ -168,7 +171,7 @@ fn exam_names() {
         let model = NameModel::open(Path::new(&folder)).expect("a token classifier");
         println!("model: {}", model.identity());
         let alone = Score::new(&rows, &model.find(&texts).expect("findings"));
-        let both = joined(&rows, &scrubber(Some(Box::new(model))));
+        let both = joined(&rows, &scrubber(Some(Arc::new(model))));
         failures.extend(both.failures("rules and model", WITH_MODEL, MOST_OUTSIDE_WITH_MODEL));
         print(&[
             ("scanner", &scanned),

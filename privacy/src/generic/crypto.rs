@@ -48,13 +48,16 @@ fn is_base58(word: &str) -> bool {
     }
     let Ok(bytes) = bs58::decode(word).into_vec() else { return false };
     let Some((payload, check)) = bytes.split_at_checked(BASE58_BYTES) else { return false };
-    BASE58_VERSIONS.contains(&payload[0]) && Sha256::digest(Sha256::digest(payload)).starts_with(check) && check.len() == 4
+    BASE58_VERSIONS.contains(&payload[0])
+        && Sha256::digest(Sha256::digest(payload)).starts_with(check)
+        && check.len() == 4
 }
 
 fn is_segwit(word: &str) -> bool {
     let Some(one) = word.rfind('1') else { return false };
     let prefix = &word[..one];
-    SEGWIT_PREFIXES.iter().any(|known| prefix.eq_ignore_ascii_case(known)) && bech32::segwit::decode(word).is_ok()
+    SEGWIT_PREFIXES.iter().any(|known| prefix.eq_ignore_ascii_case(known))
+        && bech32::segwit::decode(word).is_ok()
 }
 
 /// The score of an Ethereum address, by the mixed case of EIP-55; none where that is wrong.

@@ -59,7 +59,9 @@ fn numeric(bytes: &[u8], start: usize) -> Option<Date> {
         false => None,
     };
     let (score, end) = match third {
-        Some((third, end)) => (three(separator, [size, second_end - second_at, end - at - 1], [first, second, third])?, end),
+        Some((third, end)) => {
+            (three(separator, [size, second_end - second_at, end - at - 1], [first, second, third])?, end)
+        }
         None if separator == b'/' && size <= 2 => (two(first, second_end - second_at, second)?, at),
         None => return None,
     };
@@ -100,7 +102,9 @@ fn two(month: u32, second_size: usize, second: u32) -> Option<f32> {
 fn day_and_month(text: &str, start: usize) -> Option<Date> {
     let bytes = text.as_bytes();
     let (day, mut at) = number(bytes, start, 2)?;
-    let ordinal = bytes.get(at..at + 2).filter(|end| matches!(end.to_ascii_lowercase().as_slice(), b"st" | b"nd" | b"rd" | b"th"));
+    let ordinal = bytes
+        .get(at..at + 2)
+        .filter(|end| matches!(end.to_ascii_lowercase().as_slice(), b"st" | b"nd" | b"rd" | b"th"));
     at += if ordinal.is_some() { 2 } else { usize::from(matches!(bytes.get(at), Some(b'.'))) };
     at += usize::from(matches!(bytes.get(at), Some(b' ' | b'-' | b'/')));
     at = behind_of(bytes, at);
@@ -124,7 +128,9 @@ fn month_first(text: &str, start: usize) -> Option<Date> {
     if !(1..=31).contains(&day) {
         return None;
     }
-    let ordinal = bytes.get(end..end + 2).filter(|end| matches!(end.to_ascii_lowercase().as_slice(), b"st" | b"nd" | b"rd" | b"th"));
+    let ordinal = bytes
+        .get(end..end + 2)
+        .filter(|end| matches!(end.to_ascii_lowercase().as_slice(), b"st" | b"nd" | b"rd" | b"th"));
     end += if ordinal.is_some() { 2 } else { 0 };
     Some(with_year(bytes, end, SCORE_FULL).unwrap_or(Date { end, score: SCORE_DAY }))
 }
@@ -159,11 +165,16 @@ fn with_time(bytes: &[u8], end: usize) -> usize {
     if !matches!(bytes.get(end), Some(b'T' | b't' | b' ')) {
         return end;
     }
-    let pair = |at: usize, most: u32| number(bytes, at, 2).filter(|(value, end)| *value <= most && end - at == 2);
+    let pair =
+        |at: usize, most: u32| number(bytes, at, 2).filter(|(value, end)| *value <= most && end - at == 2);
     let Some((_, hour_end)) = pair(end + 1, 24) else { return end };
-    let Some((_, minute_end)) = pair(hour_end + 1, 59).filter(|_| bytes[hour_end] == b':') else { return end };
+    let Some((_, minute_end)) = pair(hour_end + 1, 59).filter(|_| bytes[hour_end] == b':') else {
+        return end;
+    };
     let mut at = minute_end;
-    if bytes.get(at) == Some(&b':') && let Some((_, second_end)) = pair(at + 1, 60) {
+    if bytes.get(at) == Some(&b':')
+        && let Some((_, second_end)) = pair(at + 1, 60)
+    {
         at = second_end;
         let digits = digits_at(bytes, at + 1, 9);
         if matches!(bytes.get(at), Some(b'.' | b',')) && digits > 0 {
@@ -182,11 +193,13 @@ fn basic_time(bytes: &[u8], at: usize) -> Option<usize> {
 fn with_zone(bytes: &[u8], at: usize) -> usize {
     match bytes.get(at) {
         Some(b'Z' | b'z') => at + 1,
-        Some(b'+' | b'-') => match (digits_at(bytes, at + 1, 5), bytes.get(at + 3), digits_at(bytes, at + 4, 3)) {
-            (4, ..) => at + 5,
-            (2, Some(b':'), 2) => at + 6,
-            _ => at,
-        },
+        Some(b'+' | b'-') => {
+            match (digits_at(bytes, at + 1, 5), bytes.get(at + 3), digits_at(bytes, at + 4, 3)) {
+                (4, ..) => at + 5,
+                (2, Some(b':'), 2) => at + 6,
+                _ => at,
+            }
+        }
         _ => at,
     }
 }
@@ -258,7 +271,9 @@ mod tests {
 
     #[test]
     fn what_is_no_day_is_no_date() {
-        for text in ["2026-99-99", "29.02.2023", "1/2/3/4", "13/40", "1.2.3", "0-0-2020", "32/01/2020", "May 40"] {
+        for text in
+            ["2026-99-99", "29.02.2023", "1/2/3/4", "13/40", "1.2.3", "0-0-2020", "32/01/2020", "May 40"]
+        {
             let bytes = text.as_bytes();
             let is_date = match bytes[0].is_ascii_digit() {
                 true => numeric(bytes, 0).or_else(|| day_and_month(text, 0)).is_some(),

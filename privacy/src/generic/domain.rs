@@ -6,7 +6,9 @@ pub(crate) const LONGEST_BYTES: usize = 253;
 /// Whether `name` is a registered name under a public suffix, or below one: `a.example.co.uk`, but neither `co.uk` nor
 /// `host.invalid`. A name whose owner gives out names below it (`co.com`, `github.io`) is registered itself.
 pub(crate) fn is_public(name: &str) -> bool {
-    if name.len() > LONGEST_BYTES || name.split('.').any(|label| label.starts_with('-') || label.ends_with('-')) {
+    if name.len() > LONGEST_BYTES
+        || name.split('.').any(|label| label.starts_with('-') || label.ends_with('-'))
+    {
         return false;
     }
     let lower;
@@ -17,7 +19,8 @@ pub(crate) fn is_public(name: &str) -> bool {
         }
         false => name,
     };
-    addr::parse_domain_name(name).is_ok_and(|name| name.has_known_suffix() && (name.root().is_some() || name.is_private()))
+    addr::parse_domain_name(name)
+        .is_ok_and(|name| name.has_known_suffix() && (name.root().is_some() || name.is_private()))
 }
 
 /// The end of the name that starts at byte `at`: letters of any script, digits, hyphens and dots, without a dot or hyphen at
@@ -47,10 +50,22 @@ mod tests {
 
     #[test]
     fn public_names_have_a_known_suffix_and_more() {
-        for name in ["a.com", "A.Example.CO.UK", "xn--d1acufc.xn--p1ai", "bücher.de", "co.com", "президент.рф"] {
+        for name in
+            ["a.com", "A.Example.CO.UK", "xn--d1acufc.xn--p1ai", "bücher.de", "co.com", "президент.рф"]
+        {
             assert!(is_public(name), "{name}");
         }
-        for name in ["com", "co.uk", "host.invalid", "host.local", "a.test", "x.example", "microsoft", "a..com", "-a.com"] {
+        for name in [
+            "com",
+            "co.uk",
+            "host.invalid",
+            "host.local",
+            "a.test",
+            "x.example",
+            "microsoft",
+            "a..com",
+            "-a.com",
+        ] {
             assert!(!is_public(name), "{name}");
         }
     }

@@ -21,8 +21,13 @@ pub(crate) fn find(sink: &mut Sink<'_>, start: usize) {
     let is_upper = bytes[start].is_ascii_uppercase();
     // The number as ISO 7064 reads it, without the first four characters, modulo 97.
     let mut rest = 0;
-    while count < LONGEST && let Some(byte) = bytes.get(at) {
-        if matches!(byte, b' ' | b'-') && count >= 4 && bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric) {
+    while count < LONGEST
+        && let Some(byte) = bytes.get(at)
+    {
+        if matches!(byte, b' ' | b'-')
+            && count >= 4
+            && bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric)
+        {
             at += 1;
             continue;
         }

@@ -44,7 +44,9 @@ pub(crate) fn find_v6(sink: &mut Sink<'_>, start: usize) {
     if start > 0 && matches!(bytes[start - 1], b':' | b'.') {
         return;
     }
-    let is_part = |byte: &u8| CLASSES[usize::from(*byte)] & (class::DIGIT | class::HEX_LETTER) != 0 || matches!(byte, b':' | b'.');
+    let is_part = |byte: &u8| {
+        CLASSES[usize::from(*byte)] & (class::DIGIT | class::HEX_LETTER) != 0 || matches!(byte, b':' | b'.')
+    };
     let length = bytes[start..].iter().take(LONGEST_V6_BYTES + 1).take_while(|byte| is_part(byte)).count();
     let run = &text[start..start + length];
     let trimmed = run.trim_end_matches('.');

@@ -1,9 +1,7 @@
-//! Words that announce personal data: kinds of streets, "address:", "zip", "user:", "password:". One automaton finds them all.
-
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
-use crate::scanner::ScanError;
-use crate::scanner::text;
+//! Words that announce personal data: kinds of streets, "address:", "zip", "user:", "password:".
+//!
+//! The pass asks for every word of a text: two small tables of bits, by how a word starts and ends, let one in fifty through to be
+//! compared.
 
 /// What a word announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,61 +28,98 @@ pub(crate) enum Keyword {
     Password,
 }
 
-use Keyword::{Address, Password, Postal, StreetBefore, StreetBehind, StreetBehindShort, StreetEnding, StreetEndingWeak, Unit, User};
+use Keyword::{
+    Address, Password, Postal, StreetBefore, StreetBehind, StreetBehindShort, StreetEnding, StreetEndingWeak,
+    Unit, User,
+};
 
-/// The words, in lower case, by what they announce. Those that start with a space stand behind other words, as short ones that are
-/// met all over the text must; the leftmost of two that overlap is found, so a word beside a shorter one has its space too.
-const WORDS: [(Keyword, &[&str]); 10] = [
+/// Whole words, in lower case, by what they announce.
+const WORDS: [(Keyword, &[&str]); 8] = [
     (
         StreetBehind,
         &[
-            " street", " avenue", " boulevard", " lane", " drive", " road", " court", " terrace", " crescent", " highway",
-            " parkway", " square", " circle", " gardens", " turnpike", " place", " trail", " alley", " mews", " grove", " close",
-            " utca",
+            "street",
+            "avenue",
+            "boulevard",
+            "lane",
+            "drive",
+            "road",
+            "court",
+            "terrace",
+            "crescent",
+            "highway",
+            "parkway",
+            "square",
+            "circle",
+            "gardens",
+            "turnpike",
+            "place",
+            "trail",
+            "alley",
+            "mews",
+            "grove",
+            "close",
+            "utca",
         ],
     ),
-    (StreetBehindShort, &[" st", " rd", " ave", " blvd", " ln", " dr", " ct", " pl", " sq", " hwy", " pkwy", " ter", " cir"]),
+    (
+        StreetBehindShort,
+        &["st", "rd", "ave", "blvd", "ln", "dr", "ct", "pl", "sq", "hwy", "pkwy", "ter", "cir"],
+    ),
     (
         StreetBefore,
         &[
-            "rua ", "calle ", "via ", "rue ", "avenida ", "av. ", "avenue ", "boulevard ", "plaza ", "piazza ", "corso ",
-            "viale ", "largo ", "praça ", "travessa ", "estrada ", "ulica ", "ul. ", "chemin ", "impasse ", "allée ", "quai ",
-            "carrer ", "paseo ", "camino ", "passeig ", "vicolo ", "strada ", "jalan ", "jl. ", "rúa ",
+            "rua", "calle", "via", "rue", "avenida", "av", "plaza", "piazza", "corso", "viale", "largo",
+            "praça", "travessa", "estrada", "ulica", "ul", "chemin", "impasse", "allée", "quai", "carrer",
+            "paseo", "camino", "passeig", "vicolo", "strada", "jalan", "jl", "rúa",
         ],
     ),
+    (Unit, &["box", "postfach", "apartado", "apt", "suite", "unit"]),
+    (Address, &["dirección", "indirizzo", "endereço", "adres", "osoite", "lives", "wohnhaft"]),
+    (Postal, &["postal", "postleitzahl", "postnummer", "postal_code", "zip_code", "zip", "cap"]),
+    (User, &["user", "user_name", "login", "userid", "user_id", "benutzername", "usuario"]),
+    (Password, &["pass", "passwort", "passcode", "passphrase", "contraseña", "passe"]),
+];
+
+/// Ends of words, in lower case: names of streets are written as one word, and names of fields are joined.
+const ENDINGS: [(Keyword, &[&str]); 6] = [
     (
         StreetEnding,
         &[
-            "straße", "strasse", "str.", "gasse", "platz", "allee", "straat", "laan", "plein", "gracht", "gatan", "vägen",
-            "gränd", "veien", "vegen", "gaten", "stræde", "katu", "kuja", "polku", " platz", " allee", " str.", " straße",
-            " strasse", " straat",
+            "straße", "strasse", "str", "gasse", "platz", "allee", "straat", "laan", "plein", "gracht",
+            "gatan", "vägen", "gränd", "veien", "vegen", "gaten", "stræde", "katu", "kuja", "polku",
         ],
     ),
-    (StreetEndingWeak, &["weg ", "tie ", "vej ", "gade ", "gata ", "gate ", "vei ", "damm ", "ufer ", "dijk ", "kade "]),
-    (Unit, &["p.o. box", "po box", "p.o.box", "postfach", "apartado", "boîte postale", " apt", " suite", " unit"]),
-    (Address, &["address", "adresse", "dirección", "indirizzo", "endereço", "adres", "osoite", "lives at", "wohnhaft"]),
-    (
-        Postal,
-        &[
-            "zip", "zipcode", "postcode", "postal code", "postleitzahl", "plz", " plz", "code postal", "código postal",
-            "postnummer", "postal_code", "zip_code",
-        ],
-    ),
-    (User, &["username", "user name", "user_name", "login", "userid", "user id", "user:", "user=", "benutzername", "usuario"]),
-    (
-        Password,
-        &["password", "passwd", "passwort", "passcode", "passphrase", "pwd", "pass:", "pass=", "contraseña", "mot de passe"],
-    ),
+    (StreetEndingWeak, &["weg", "tie", "vej", "gade", "gata", "gate", "vei", "damm", "ufer", "dijk", "kade"]),
+    (Address, &["address", "adresse"]),
+    (Postal, &["zipcode", "postcode", "plz"]),
+    (User, &["username"]),
+    (Password, &["password", "passwd", "pwd"]),
 ];
 
-/// Finds the words.
+/// Bits of a table.
+const BITS: usize = 4096;
+
+/// The words and endings that are wanted.
 #[derive(Debug)]
 pub(crate) struct Keywords {
-    automaton: AhoCorasick,
-    kinds: Vec<Keyword>,
+    /// In order of their places.
+    words: Vec<Word>,
+    /// The longer first.
+    endings: Vec<Word>,
+    word_bits: Box<[u64; BITS / 64]>,
+    ending_bits: Box<[u64; BITS / 64]>,
 }
 
-/// A word found: what it announces and where it stands, without the spaces it was sought with.
+/// A word or an ending, and its place in its table.
+#[derive(Debug)]
+struct Word {
+    place: usize,
+    word: &'static [u8],
+    keyword: Keyword,
+}
+
+/// A word found: what it announces and where it stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
     pub(crate) keyword: Keyword,
@@ -94,40 +129,135 @@ pub(crate) struct Found {
 
 impl Keywords {
     /// Of those words that `is_wanted`.
-    pub(crate) fn new(is_wanted: impl Fn(Keyword) -> bool) -> Result<Option<Self>, ScanError> {
-        let wanted = WORDS.iter().filter(|(keyword, _)| is_wanted(*keyword));
-        let (words, kinds): (Vec<&str>, Vec<Keyword>) =
-            wanted.flat_map(|(keyword, words)| words.iter().map(|word| (*word, *keyword))).unzip();
-        if words.is_empty() {
-            return Ok(None);
-        }
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::LeftmostLongest)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(&words)
-            .map_err(|source| ScanError::Forms { reason: source.to_string() })?;
-        Ok(Some(Self { automaton, kinds }))
+    pub(crate) fn new(is_wanted: impl Fn(Keyword) -> bool) -> Option<Self> {
+        let flat = |of: &[(Keyword, &'static [&'static str])], place: fn(&[u8]) -> usize| -> Vec<Word> {
+            let wanted = of.iter().filter(|(keyword, _)| is_wanted(*keyword));
+            let all =
+                wanted.flat_map(|(keyword, words)| words.iter().map(|word| (word.as_bytes(), *keyword)));
+            all.map(|(word, keyword)| Word { place: place(word), word, keyword }).collect()
+        };
+        let mut words = flat(&WORDS, word_place);
+        words.sort_by_key(|word| word.place);
+        let mut endings = flat(&ENDINGS, tail_place);
+        // The longest of two endings of one word decides.
+        endings.sort_by_key(|ending| std::cmp::Reverse(ending.word.len()));
+        let bits = |words: &[Word]| {
+            let mut bits = Box::new([0; BITS / 64]);
+            words.iter().for_each(|word| bits[word.place / 64] |= 1 << (word.place % 64));
+            bits
+        };
+        let (word_bits, ending_bits) = (bits(&words), bits(&endings));
+        (!words.is_empty()).then_some(Self { words, endings, word_bits, ending_bits })
     }
 
-    /// The words of `text`, in order.
-    pub(crate) fn find(&self, text: &str, mut each: impl FnMut(Found)) {
-        let bytes = text.as_bytes();
-        for found in self.automaton.find_iter(text) {
-            let keyword = self.kinds[found.pattern().as_usize()];
-            let start = found.start() + usize::from(bytes[found.start()] == b' ');
-            let end = found.end() - usize::from(bytes[found.end() - 1] == b' ');
-            // Endings end words; the others are words, but that `user_password` and `billingAddress` are heard.
-            let is_ending = matches!(keyword, StreetEnding | StreetEndingWeak);
-            let is_name = matches!(keyword, Address | Password | User | Postal);
-            let is_word = is_ending || is_name || text::is_free_before(text, start);
-            if is_word && (text::is_free_after(text, end) || is_name && bytes.get(end) == Some(&b'_') || !ends_in_letter(bytes, end)) {
-                each(Found { keyword, start, end });
-            }
+    /// What the word at `start..end` of `bytes` announces.
+    #[inline]
+    pub(crate) fn at(&self, bytes: &[u8], start: usize, end: usize) -> Option<Found> {
+        let word = &bytes[start..end];
+        let has = |bits: &[u64; BITS / 64], place: usize| bits[place / 64] >> (place % 64) & 1 == 1;
+        let (word_place, tail_place) = (word_place(word), tail_place(word));
+        if !has(&self.word_bits, word_place) && !has(&self.ending_bits, tail_place) {
+            return None;
+        }
+        self.compare(bytes, start, end, word_place, tail_place)
+    }
+
+    #[inline(never)]
+    fn compare(
+        &self,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+        word_place: usize,
+        tail_place: usize,
+    ) -> Option<Found> {
+        let word = &bytes[start..end];
+        let first = self.words.partition_point(|other| other.place < word_place);
+        let mut of_place = self.words[first..].iter().take_while(|other| other.place == word_place);
+        let is_ending =
+            |ending: &&Word| ending.place == tail_place && ends_with_ignoring_case(word, ending.word);
+        let known = of_place
+            .find(|other| word.eq_ignore_ascii_case(other.word))
+            .or_else(|| self.endings.iter().find(is_ending))?;
+        let found = Found { keyword: known.keyword, start, end };
+        found.stands_right(bytes, known.word).then_some(found)
+    }
+}
+
+impl Found {
+    /// Whether what stands beside the word, known as `known`, fits: some words say little without.
+    fn stands_right(&self, bytes: &[u8], known: &[u8]) -> bool {
+        let before = &bytes[..self.start];
+        let behind = &bytes[self.end..];
+        let is_before =
+            |words: &[&str]| words.iter().any(|word| ends_with_ignoring_case(before, word.as_bytes()));
+        let is_behind = |marks: &[u8]| behind.first().is_some_and(|byte| marks.contains(byte));
+        match (self.keyword, known) {
+            (StreetBehind | StreetBehindShort, _) => before.last() == Some(&b' '),
+            (StreetBefore, b"av" | b"ul" | b"jl") => behind.starts_with(b". "),
+            (StreetBefore, _) => is_behind(b" "),
+            (StreetEnding, b"str") => is_behind(b"."),
+            (StreetEndingWeak, _) => self.end - self.start > known.len() && is_behind(b" "),
+            (Unit, b"box") => is_before(&["po ", "p.o. ", "p.o.", "p. o. ", "post office "]),
+            (Unit, b"apt" | b"suite" | b"unit") => is_behind(b" .#"),
+            (Address, b"lives") => behind.starts_with(b" at"),
+            (Postal, b"cap") => is_behind(b": "),
+            (User, b"user") => is_behind(b":=") || behind.starts_with(b" name") || behind.starts_with(b" id"),
+            (Password, b"pass") => is_behind(b":="),
+            (Password, b"passe") => is_before(&["mot de "]),
+            _ => true,
         }
     }
 }
 
-fn ends_in_letter(bytes: &[u8], end: usize) -> bool {
-    bytes[end - 1].is_ascii_alphanumeric()
+fn ends_with_ignoring_case(bytes: &[u8], end: &[u8]) -> bool {
+    bytes.len() >= end.len() && bytes[bytes.len() - end.len()..].eq_ignore_ascii_case(end)
+}
+
+/// A word's place in its table: by its length, its first two bytes and its last, of whatever case.
+#[inline]
+fn word_place(word: &[u8]) -> usize {
+    let ([first, second, ..], [.., last]) = (word, word) else { return 0 };
+    mixed([*first, *second, *last], word.len() as u8)
+}
+
+/// An ending's place in its table: by its last three bytes, of whatever case.
+#[inline]
+fn tail_place(word: &[u8]) -> usize {
+    let [.., first, second, last] = word else { return 0 };
+    mixed([*first, *second, *last], 0)
+}
+
+/// One of [`BITS`] places, by Fibonacci hashing: the highest bits of a product with a number far from any pattern.
+#[inline]
+fn mixed([first, second, last]: [u8; 3], length: u8) -> usize {
+    let low = u32::from_le_bytes([first | 0x20, second | 0x20, last | 0x20, length]);
+    (low.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BITS.ilog2())) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Option<Keyword> {
+        let keywords = Keywords::new(|_| true).expect("keywords");
+        let start = text.find('>').map_or(0, |at| at + 1);
+        let length =
+            text[start..].find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len() - start);
+        keywords.at(text.as_bytes(), start, start + length).map(|found| found.keyword)
+    }
+
+    #[test]
+    fn words_and_endings_are_heard_where_they_fit() {
+        assert_eq!(at("Hauptstraße 5"), Some(StreetEnding));
+        assert_eq!(at("HAUPTSTRASSE"), Some(StreetEnding));
+        assert_eq!(at("Hauptstr. 5"), Some(StreetEnding));
+        assert_eq!(at("Rua do"), Some(StreetBefore));
+        assert_eq!(at("billingAddress"), Some(Address));
+        assert_eq!(at("user_password="), Some(Password));
+        assert_eq!(at("user: x"), Some(User));
+        for text in ["user said", "Hauptstr", "rue.", "pass the", "weg", "x"] {
+            assert_eq!(at(text), None, "{text}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ mod regions;
 pub(crate) mod url;
 
 use crate::entity::Entity;
-use crate::generic::keywords::{Keyword, Keywords};
+use crate::generic::keywords::{Found, Keyword, Keywords};
 use crate::generic::phone::Phones;
 use crate::scanner::ScanError;
 use crate::scanner::context::Phrases;
@@ -57,7 +57,7 @@ impl Generic {
             Keyword::Password => wants(Entity::Password),
             Keyword::Postal => wants(Entity::PostalCode),
             _ => wants(Entity::StreetAddress),
-        })?;
+        });
         Ok(Self {
             email: wants(Entity::EmailAddress),
             url: wants(Entity::Url),
@@ -105,7 +105,9 @@ impl Generic {
         let bytes = sink.text.as_bytes();
         let is_hex = seen & (class::UNDERSCORE | class::WIDE) == 0
             && (seen & class::LETTER == 0
-                || seen & class::HEX_LETTER != 0 && end - start <= 4 && bytes[start..end].iter().all(u8::is_ascii_hexdigit));
+                || seen & class::HEX_LETTER != 0
+                    && end - start <= 4
+                    && bytes[start..end].iter().all(u8::is_ascii_hexdigit));
         if let Some(separator) = bytes.get(end).copied().filter(|_| is_hex) {
             if self.ip && separator == b':' && end - start <= 4 {
                 ip::find_v6(sink, start);
@@ -130,9 +132,14 @@ impl Generic {
         }
     }
 
-    /// At a word of letters with a digit near behind it.
-    pub(crate) fn at_letters(&self, sink: &mut Sink<'_>, start: usize) {
-        if self.date {
+    /// At a word of letters `start..end` with a digit near.
+    pub(crate) fn at_letters(&self, sink: &mut Sink<'_>, start: usize, end: usize) {
+        // ` 5`, `. 5`, `-2021`, ` de 2021`.
+        let behind = sink.text.as_bytes()[end..].iter().take(5);
+        if self.date
+            && (3..=months::LONGEST_BYTES).contains(&(end - start))
+            && behind.copied().any(|byte| byte.is_ascii_digit())
+        {
             date::find(sink, start, &self.birth);
         }
     }
@@ -140,8 +147,11 @@ impl Generic {
     /// At a word `start..end` with a dot behind it; returns where the dotted name ends.
     pub(crate) fn at_dotted(&self, sink: &mut Sink<'_>, start: usize, end: usize) -> usize {
         let bytes = sink.text.as_bytes();
-        let goes_on = bytes.get(end + 1).is_some_and(|byte| CLASSES[usize::from(*byte)] & (class::LETTER | class::DIGIT | class::WIDE) != 0);
-        let is_inner = start > 0 && matches!(bytes[start - 1], b'.' | b'@' | b'-' | b'/' | b'_' | b'%' | b'+');
+        let goes_on = bytes.get(end + 1).is_some_and(|byte| {
+            CLASSES[usize::from(*byte)] & (class::LETTER | class::DIGIT | class::WIDE) != 0
+        });
+        let is_inner =
+            start > 0 && matches!(bytes[start - 1], b'.' | b'@' | b'-' | b'/' | b'_' | b'%' | b'+');
         match self.url && goes_on && !is_inner {
             true => url::find_bare(sink, start),
             false => end,
@@ -155,7 +165,8 @@ impl Generic {
             b'@' if self.email => email::find(sink, at),
             b':' if self.url && bytes[at..].starts_with(b"://") => url::find_with_scheme(sink, at),
             b':' if self.ip && bytes.get(at + 1) == Some(&b':') => {
-                let is_inner = at > 0 && CLASSES[usize::from(bytes[at - 1])] & (class::WORD | class::WIDE) != 0;
+                let is_inner =
+                    at > 0 && CLASSES[usize::from(bytes[at - 1])] & (class::WORD | class::WIDE) != 0;
                 if !is_inner {
                     ip::find_v6(sink, at);
                 }
@@ -164,12 +175,15 @@ impl Generic {
         }
     }
 
-    /// What words announce, anywhere in the text.
-    pub(crate) fn by_keywords(&self, sink: &mut Sink<'_>) {
-        let Some(keywords) = &self.keywords else { return };
-        keywords.find(sink.text, |found| {
-            address::find(sink, found);
-            credential::find(sink, found);
-        });
+    /// At a word that is no number: what it announces, if anything.
+    #[inline]
+    pub(crate) fn announced(&self, bytes: &[u8], start: usize, end: usize) -> Option<Found> {
+        self.keywords.as_ref()?.at(bytes, start, end)
+    }
+
+    /// What a word announces.
+    pub(crate) fn at_keyword(&self, sink: &mut Sink<'_>, found: Found) {
+        address::find(sink, found);
+        credential::find(sink, found);
     }
 }

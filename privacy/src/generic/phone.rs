@@ -10,9 +10,6 @@ use crate::scanner::context::Phrases;
 use crate::scanner::sink::Sink;
 use crate::scanner::text::{self, digits_at};
 
-/// The regions whose numbers are known without a calling code, unless the user names others.
-pub(crate) const REGIONS: [&str; 8] = ["US", "GB", "DE", "FR", "IL", "IN", "CA", "BR"];
-
 /// Digits of a number: the longest with its calling code (ITU E.164), and with what is dialled before it.
 const MOST_DIGITS: usize = 15;
 const MOST_DIALLED: usize = 18;
@@ -42,14 +39,21 @@ const MOST_EXTENSION_DIGITS: usize = 7;
 /// The finder of numbers.
 #[derive(Debug)]
 pub(crate) struct Phones {
+    /// The usual regions and those that the user named, and how many of the first there are.
     regions: Vec<Arc<Region>>,
+    usual: usize,
     cues: Phrases,
 }
 
 impl Phones {
     /// For numbers of `regions`, and those that stand behind one of `cues`.
     pub(crate) fn new(regions: &[String], cues: Phrases) -> Result<Self, ScanError> {
-        let ids = || REGIONS.iter().map(|id| (*id).to_owned()).chain(regions.iter().map(|id| id.to_ascii_uppercase()));
+        let ids = || {
+            regions::USUAL
+                .iter()
+                .map(|id| (*id).to_owned())
+                .chain(regions.iter().map(|id| id.to_ascii_uppercase()))
+        };
         let mut known: Vec<String> = Vec::new();
         let mut found = Vec::new();
         for id in ids() {
@@ -58,18 +62,21 @@ impl Phones {
                 known.push(id);
             }
         }
-        Ok(Self { regions: found, cues })
+        Ok(Self { regions: found, usual: regions::USUAL.len(), cues })
     }
 
     /// Looks for a number at `start`, where a digit, `+` or `(` stands.
     pub(crate) fn find(&self, sink: &mut Sink<'_>, start: usize) {
         let text = sink.text;
         let bytes = text.as_bytes();
-        if start > 0 && matches!(bytes[start - 1], b'-' | b'.' | b'/' | b'+' | b'$' | b'#') && !is_dash_of_text(bytes, start) {
+        if start > 0
+            && matches!(bytes[start - 1], b'-' | b'.' | b'/' | b'+' | b'$' | b'#')
+            && !is_dash_of_text(bytes, start)
+        {
             return;
         }
-        let has_plus = bytes[start] == b'+';
-        let first = start + bytes[start..].iter().take(3).take_while(|byte| matches!(byte, b'+' | b'(' | b' ')).count();
+        let first = start
+            + bytes[start..].iter().take(3).take_while(|byte| matches!(byte, b'+' | b'(' | b' ')).count();
         let groups = Groups::read(bytes, first, |at| gap(text, at));
         let total = (1..=groups.count()).rev().find(|count| groups.digits(*count).len() <= MOST_DIALLED);
         let Some(most) = total.filter(|most| groups.digits(*most).len() >= LEAST_DIGITS) else { return };
@@ -78,10 +85,12 @@ impl Phones {
         }
         for count in (1..=most).rev() {
             let end = groups.end(count - 1);
-            if groups.digits(count).len() < LEAST_DIGITS || !may_end(text, start, end) {
+            // The last two digits behind one mark are hundredths.
+            let is_decimal = count == 2 && groups.size(1) < 3;
+            if groups.digits(count).len() < LEAST_DIGITS || is_decimal || !may_end(text, start, end) {
                 continue;
             }
-            if let Some(score) = self.score(&groups, count, has_plus) {
+            if let Some(score) = self.score(&groups, count, bytes[start]) {
                 let score = if is_cued_behind(text, end) { score.max(SCORE_TRUNK) } else { score };
                 return sink.add(start, with_extension(text, end), Entity::PhoneNumber, score, "phone");
             }
@@ -111,10 +120,10 @@ impl Phones {
         }
     }
 
-    /// How sure the first `count` groups are a number; none if no region has given it out.
-    fn score(&self, groups: &Groups, count: usize, has_plus: bool) -> Option<f32> {
+    /// How sure the first `count` groups, written behind `first` or with it, are a number; none if no region has given it out.
+    fn score(&self, groups: &Groups, count: usize, first: u8) -> Option<f32> {
         let digits = groups.digits(count);
-        if has_plus {
+        if first == b'+' {
             return regions::is_international(digits).then_some(SCORE_INTERNATIONAL);
         }
         // Dialled from Europe and from America.
@@ -125,20 +134,16 @@ impl Phones {
             }
         }
         let sizes = || (0..count).map(|index| groups.size(index));
-        if self.regions.iter().any(|region| region.has(digits)) {
-            let is_american = sizes().eq([3, 3, 4]);
+        let is_american = sizes().eq([3, 3, 4]) || sizes().eq([1, 3, 3, 4]) && digits[0] == b'1';
+        let has =
+            regions::is_usual(digits) || self.regions[self.usual..].iter().any(|region| region.has(digits));
+        if has || self.regions.iter().any(|region| region.has_with_prefix(digits)) {
             return Some(match count {
                 _ if is_american => SCORE_AMERICAN,
-                1 if digits.len() == 10 => SCORE_DIGITS,
+                _ if first == b'(' => SCORE_TRUNK,
+                1 if !has || digits.len() == 10 => SCORE_DIGITS,
                 1 => SCORE_BARE,
-                _ => SCORE_GROUPED,
-            });
-        }
-        if self.regions.iter().any(|region| region.has_with_prefix(digits)) {
-            let is_american = sizes().eq([1, 3, 3, 4]) || sizes().eq([3, 3, 4]);
-            return Some(match count {
-                _ if is_american => SCORE_AMERICAN,
-                1 => SCORE_DIGITS,
+                _ if has => SCORE_GROUPED,
                 _ => SCORE_TRUNK,
             });
         }
@@ -166,9 +171,7 @@ fn gap(text: &str, at: usize) -> usize {
 
 /// Whether the mark before `start` parts words, as in `tel.-415-555-0132` or `a/0123`: what stands before it is no digit.
 fn is_dash_of_text(bytes: &[u8], start: usize) -> bool {
-    start > 1
-        && matches!(bytes[start - 1], b'-' | b'.' | b'/')
-        && !bytes[start - 2].is_ascii_alphanumeric()
+    start > 1 && matches!(bytes[start - 1], b'-' | b'.' | b'/') && !bytes[start - 2].is_ascii_alphanumeric()
 }
 
 /// Whether a number that starts at `start` may end at `end`: its brackets are closed, and nothing is joined to it.
@@ -195,13 +198,16 @@ fn is_date_or_quad(bytes: &[u8], groups: &Groups) -> bool {
     }
     let value = |index: usize| {
         let before = if index == 0 { 0 } else { groups.digits(index).len() };
-        groups.digits(index + 1)[before..].iter().fold(0_u64, |sum, digit| sum.wrapping_mul(10) + u64::from(digit - b'0'))
+        groups.digits(index + 1)[before..]
+            .iter()
+            .fold(0_u64, |sum, digit| sum.wrapping_mul(10) + u64::from(digit - b'0'))
     };
     let is_joined = |index: usize| groups.start(index + 1) - groups.end(index) == 1;
     let [a, b, c] = [0, 1, 2].map(|index| (groups.size(index), value(index)));
     let is_day = |(size, value): (usize, u64)| size <= 2 && (1..=31).contains(&value);
     let is_year = |(size, value): (usize, u64)| size == 4 && (1900..=2099).contains(&value);
-    let is_date = is_joined(0) && is_joined(1) && is_day(b) && (is_year(a) && is_day(c) || is_day(a) && is_year(c));
+    let is_date =
+        is_joined(0) && is_joined(1) && is_day(b) && (is_year(a) && is_day(c) || is_day(a) && is_year(c));
     let is_octet = |index: usize| groups.size(index) <= 3 && value(index) <= 255;
     let is_dotted = |index: usize| is_joined(index) && bytes[groups.end(index)] == b'.';
     is_date || count == 4 && (0..4).all(is_octet) && (0..3).all(is_dotted)
@@ -236,7 +242,8 @@ fn extension(text: &str, end: usize) -> Option<usize> {
     let at = end + space + word.len();
     let at = at + usize::from(bytes.get(at) == Some(&b' ') && word.len() > 1);
     let digits = digits_at(bytes, at, MOST_EXTENSION_DIGITS + 1);
-    let is_extension = (1..=MOST_EXTENSION_DIGITS).contains(&digits) && text::is_free_after(text, at + digits);
+    let is_extension =
+        (1..=MOST_EXTENSION_DIGITS).contains(&digits) && text::is_free_after(text, at + digits);
     is_extension.then_some(at + digits)
 }
 

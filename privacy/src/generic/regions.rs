@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use phonenumber::Metadata;
 use phonenumber::metadata::DATABASE;
 use regex::Regex;
-use regex_automata::dfa::{Automaton, dense, StartKind};
+use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::util::{start, syntax};
 use regex_automata::{Anchored, MatchKind};
 
@@ -32,51 +32,54 @@ pub(crate) struct Region {
 #[derive(Debug)]
 enum Prefix {
     None,
-    /// Digits, `0` mostly.
-    Plain(String),
-    /// A pattern, and what is put in its place: a carrier's code may come with it.
-    Pattern(Regex, String),
+    /// Digits, `0` mostly, one of several.
+    Plain(Vec<String>),
+    /// A pattern, what is put in its place (a carrier's code may come with it), and the digits it starts with as bits.
+    Pattern(Regex, String, u16),
 }
 
 impl Region {
     fn new(metadata: &Metadata) -> Self {
         let pattern = metadata.national_prefix_for_parsing().and_then(|pattern| {
+            let is_plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            if pattern.as_str().split('|').all(is_plain) {
+                return Some(Prefix::Plain(pattern.as_str().split('|').map(str::to_owned).collect()));
+            }
             let pattern = format!("(?x)^(?:{})", pattern.as_str());
             let rule = metadata.national_prefix_transform_rule().unwrap_or_default();
-            Some(Prefix::Pattern(Regex::new(&pattern).ok()?, rule.to_owned()))
+            let firsts = first_digits(&automaton(&[&pattern])?);
+            Some(Prefix::Pattern(Regex::new(&pattern).ok()?, rule.to_owned(), firsts))
         });
-        let plain = || metadata.national_prefix().map(|prefix| Prefix::Plain(prefix.to_owned()));
+        let plain = || metadata.national_prefix().map(|prefix| Prefix::Plain(vec![prefix.to_owned()]));
         Self {
             code: metadata.country_code().to_string(),
-            numbers: automaton(metadata),
+            numbers: automaton(&patterns(metadata)),
             prefix: pattern.or_else(plain).unwrap_or(Prefix::None),
         }
     }
 
     /// Whether `digits`, without calling code and prefix, is a number of this region.
     pub(crate) fn has(&self, digits: &[u8]) -> bool {
-        let Some(numbers) = &self.numbers else { return false };
-        let config = start::Config::new().anchored(Anchored::Yes);
-        let Ok(mut state) = numbers.start_state(&config) else { return false };
-        for digit in digits {
-            state = numbers.next_state(state, *digit);
-            if numbers.is_dead_state(state) {
-                return false;
-            }
-        }
-        numbers.is_match_state(numbers.next_eoi_state(state))
+        self.numbers.as_ref().is_some_and(|numbers| accepts(numbers, digits))
     }
 
     /// Whether `digits` is a number as it is dialled within the country, prefix included.
     pub(crate) fn has_with_prefix(&self, digits: &[u8]) -> bool {
         match &self.prefix {
             Prefix::None => false,
-            Prefix::Plain(prefix) => digits.strip_prefix(prefix.as_bytes()).is_some_and(|rest| self.has(rest)),
-            Prefix::Pattern(pattern, rule) => {
+            Prefix::Plain(prefixes) => {
+                let rest_behind = |prefix: &String| digits.strip_prefix(prefix.as_bytes());
+                prefixes.iter().filter_map(rest_behind).any(|rest| self.has(rest))
+            }
+            Prefix::Pattern(pattern, rule, firsts) => {
+                if digits.first().is_none_or(|digit| firsts >> (digit - b'0') & 1 == 0) {
+                    return false;
+                }
                 let Ok(digits) = std::str::from_utf8(digits) else { return false };
                 let replaced = pattern.replace(digits, rule.as_str());
                 let is_stripped = replaced.len() < digits.len() && self.has(replaced.as_bytes());
-                is_stripped || pattern.find(digits).is_some_and(|found| self.has(digits[found.end()..].as_bytes()))
+                is_stripped
+                    || pattern.find(digits).is_some_and(|found| self.has(&digits.as_bytes()[found.end()..]))
             }
         }
     }
@@ -87,8 +90,8 @@ impl Region {
     }
 }
 
-/// One automaton of all kinds of numbers of a region, anchored at both ends by how it is walked.
-fn automaton(metadata: &Metadata) -> Option<dense::DFA<Vec<u32>>> {
+/// The patterns of all kinds of numbers of a region.
+fn patterns(metadata: &Metadata) -> Vec<String> {
     let kinds = metadata.descriptors();
     let kinds = [
         kinds.fixed_line(),
@@ -102,19 +105,38 @@ fn automaton(metadata: &Metadata) -> Option<dense::DFA<Vec<u32>>> {
         kinds.uan(),
         kinds.voicemail(),
     ];
-    let patterns: Vec<String> =
-        kinds.into_iter().flatten().map(|kind| format!("(?x:{})", kind.national_number().as_str())).collect();
-    let built = dense::Builder::new()
-        .configure(
-            dense::Config::new()
-                .match_kind(MatchKind::All)
-                .start_kind(StartKind::Anchored)
-                .dfa_size_limit(Some(AUTOMATON_BYTES))
-                .determinize_size_limit(Some(AUTOMATON_BYTES)),
-        )
-        .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .build_many(&patterns);
-    built.ok()
+    kinds.into_iter().flatten().map(|kind| format!("(?x:{})", kind.national_number().as_str())).collect()
+}
+
+/// One automaton of `patterns`, which match from where it is started.
+fn automaton(patterns: &[impl AsRef<str>]) -> Option<dense::DFA<Vec<u32>>> {
+    let config = dense::Config::new()
+        .match_kind(MatchKind::All)
+        .start_kind(StartKind::Anchored)
+        .dfa_size_limit(Some(AUTOMATON_BYTES))
+        .determinize_size_limit(Some(AUTOMATON_BYTES));
+    let syntax = syntax::Config::new().unicode(false).utf8(false);
+    dense::Builder::new().configure(config).syntax(syntax).build_many(patterns).ok()
+}
+
+/// Whether `automaton` matches all of `digits`.
+fn accepts(automaton: &dense::DFA<Vec<u32>>, digits: &[u8]) -> bool {
+    let config = start::Config::new().anchored(Anchored::Yes);
+    let Ok(mut state) = automaton.start_state(&config) else { return false };
+    for digit in digits {
+        state = automaton.next_state(state, *digit);
+        if automaton.is_dead_state(state) {
+            return false;
+        }
+    }
+    automaton.is_match_state(automaton.next_eoi_state(state))
+}
+
+/// The digits that a match of `automaton` can start with, as bits.
+fn first_digits(automaton: &dense::DFA<Vec<u32>>) -> u16 {
+    let Ok(start) = automaton.start_state(&start::Config::new().anchored(Anchored::Yes)) else { return 0 };
+    let can_start = |digit: &u8| !automaton.is_dead_state(automaton.next_state(start, *digit));
+    (b'0'..=b'9').filter(can_start).map(|digit| 1 << (digit - b'0')).sum()
 }
 
 /// All regions, each built at its first use.
@@ -134,14 +156,31 @@ pub(crate) fn by_id(id: &str) -> Option<Arc<Region>> {
     Some(Arc::clone(place.get_or_init(|| Arc::new(Region::new(metadata)))))
 }
 
+/// The regions whose numbers are known without a calling code, unless the user names more.
+pub(crate) const USUAL: [&str; 8] = ["US", "GB", "DE", "FR", "IL", "IN", "CA", "BR"];
+
+/// One automaton for all of [`USUAL`].
+static USUAL_NUMBERS: LazyLock<Option<dense::DFA<Vec<u32>>>> = LazyLock::new(|| {
+    let known = USUAL.iter().filter_map(|id| DATABASE.by_id(*id));
+    automaton(&known.flat_map(patterns).collect::<Vec<String>>())
+});
+
+/// Whether `digits`, without calling code and prefix, is a number of one of [`USUAL`].
+pub(crate) fn is_usual(digits: &[u8]) -> bool {
+    USUAL_NUMBERS.as_ref().is_some_and(|numbers| accepts(numbers, digits))
+}
+
 /// Whether `digits`, calling code first, is a number of any region.
 pub(crate) fn is_international(digits: &[u8]) -> bool {
-    let code_of = |length: usize| digits.get(..length).and_then(|code| std::str::from_utf8(code).ok()?.parse::<u16>().ok());
+    let code_of = |length: usize| {
+        digits.get(..length).and_then(|code| std::str::from_utf8(code).ok()?.parse::<u16>().ok())
+    };
     (1..=LONGEST_CODE).any(|length| {
         let Some(code) = code_of(length).filter(|_| digits[0] != b'0') else { return false };
         let ids = DATABASE.region(&code).unwrap_or_default();
         // `+44 (0)20 7946 0958`: the prefix of calls within the country is written, too.
-        let has = |region: Arc<Region>| region.has(&digits[length..]) || region.has_with_prefix(&digits[length..]);
+        let has =
+            |region: Arc<Region>| region.has(&digits[length..]) || region.has_with_prefix(&digits[length..]);
         ids.into_iter().any(|id| by_id(id).is_some_and(has))
     })
 }
@@ -152,18 +191,37 @@ mod tests {
 
     #[test]
     fn verdicts_are_those_of_the_crate() {
-        let numbers = ["4155550132", "2079460958", "5551234567", "3012345678", "11984565666", "97625400", "0", "123456789012"];
+        let numbers = [
+            "4155550132",
+            "2079460958",
+            "5551234567",
+            "3012345678",
+            "11984565666",
+            "97625400",
+            "0",
+            "123456789012",
+        ];
         for id in ["US", "GB", "DE", "FR", "IL", "IN", "BR"] {
             let region = by_id(id).expect("a region");
             for number in numbers {
                 let country = id.parse().expect("a country");
                 let theirs = phonenumber::parse(Some(country), format!("+{}{number}", region.code));
-                let theirs = theirs.is_ok_and(|theirs| phonenumber::is_valid(&theirs) && theirs.country().id() == Some(country));
+                let theirs = theirs.is_ok_and(|theirs| {
+                    phonenumber::is_valid(&theirs) && theirs.country().id() == Some(country)
+                });
                 let ours = region.has(number.as_bytes()) || region.has_with_prefix(number.as_bytes());
                 assert!(!theirs || ours, "{id} {number}: theirs {theirs}, ours {ours}");
             }
         }
-        assert!(is_international(b"14155550132") && is_international(b"914155550132") && !is_international(b"15551234567"));
+        assert!(
+            is_international(b"14155550132")
+                && is_international(b"914155550132")
+                && !is_international(b"15551234567")
+        );
         assert!(by_id("XX").is_none());
+        for number in numbers {
+            let by_one = USUAL.iter().filter_map(|id| by_id(id)).any(|region| region.has(number.as_bytes()));
+            assert_eq!(is_usual(number.as_bytes()), by_one, "{number}");
+        }
     }
 }

@@ -31,7 +31,8 @@ pub(crate) fn find_with_scheme(sink: &mut Sink<'_>, at: usize) {
     }
     let authority = at + "://".len();
     let end = end_of_address(text, authority);
-    let host_from = match text[authority..end].split(['/', '?', '#']).next().and_then(|part| part.rfind('@')) {
+    let host_from = match text[authority..end].split(['/', '?', '#']).next().and_then(|part| part.rfind('@'))
+    {
         Some(user) => authority + user + 1,
         None => authority,
     };
@@ -48,8 +49,11 @@ pub(crate) fn find_bare(sink: &mut Sink<'_>, start: usize) -> usize {
     let name = &text[start..name_end];
     let follows = text.as_bytes().get(name_end);
     let last = name.rsplit('.').next().unwrap_or_default();
-    let is_name = last.len() >= 2 && last.bytes().all(|byte| byte >= 0x80 || byte.is_ascii_alphabetic() || byte == b'-');
-    if !is_name || matches!(follows, Some(b'@' | b'_' | b'(')) {
+    let is_name = last.len() >= 2
+        && last.bytes().all(|byte| byte >= 0x80 || byte.is_ascii_alphabetic() || byte == b'-');
+    // "The end.Next time": a word that starts a sentence is no suffix.
+    let is_sentence = last.starts_with(char::is_uppercase) && name.starts_with(char::is_lowercase);
+    if !is_name || is_sentence || matches!(follows, Some(b'@' | b'_' | b'(')) {
         return name_end;
     }
     let is_www = name.get(..4).is_some_and(|first| first.eq_ignore_ascii_case("www."));
@@ -66,7 +70,13 @@ pub(crate) fn find_bare(sink: &mut Sink<'_>, start: usize) -> usize {
         _ => (name_end, SCORE_BARE),
     };
     let end = end.max(name_end);
-    let score = if is_www { SCORE_WWW } else if is_plain { SCORE_PLAIN } else { score };
+    let score = if is_www {
+        SCORE_WWW
+    } else if is_plain {
+        SCORE_PLAIN
+    } else {
+        score
+    };
     sink.add(start, end, Entity::Url, score, "url-bare");
     end
 }
@@ -86,13 +96,19 @@ fn is_host(text: &str, from: usize, end: usize) -> bool {
 /// The end of the address that starts at `from`: up to white space, quotes or angle brackets, without the punctuation of the
 /// sentence, and with a closing bracket only if it was opened.
 fn end_of_address(text: &str, from: usize) -> usize {
-    let is_end = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '`' | '{' | '}' | '|' | '\\' | '^');
+    let is_end = |c: char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(c, '"' | '<' | '>' | '`' | '{' | '}' | '|' | '\\' | '^')
+    };
     let rest = &text[from..];
     let stop = rest.char_indices().find(|(offset, c)| *offset >= LONGEST_BYTES || is_end(*c));
     let mut address = &rest[..stop.map_or(rest.len(), |(offset, _)| offset)];
     while let Some(last) = address.chars().next_back() {
         let is_surplus = match last {
-            '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '*' | '_' | '’' | '”' | '»' | '…' | '。' | '，' => true,
+            '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '*' | '_' | '’' | '”' | '»' | '…' | '。' | '，' => {
+                true
+            }
             ')' => address.matches(')').count() > address.matches('(').count(),
             ']' => address.matches(']').count() > address.matches('[').count(),
             _ => false,

@@ -1,6 +1,6 @@
 //! Italy.
 
-use super::checksums::{all_equal, base_36, digits, luhn, proof, signs, verdict};
+use super::checksums::{all_equal, base_36, digits, luhn, number, proof, signs, verdict};
 use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
@@ -91,8 +91,9 @@ fn fiscal_code(text: &str) -> Check {
     proof(sum % 26 == even_value(code[15]))
 }
 
-/// Luhn; no company has 0000000.
+/// Number of the company, not 0000000; office (001 to 100 by province, 120, 121, 888, 999); Luhn.
 fn vat_code(text: &str) -> Check {
     let Some(code) = digits::<11>(text) else { return Check::Invalid };
-    verdict(luhn(&code) && !all_equal(&code[..7]))
+    let office = matches!(number(&code[7..10]), 1..=100 | 120 | 121 | 888 | 999);
+    verdict(luhn(&code) && office && !all_equal(&code[..7]))
 }

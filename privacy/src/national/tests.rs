@@ -1,6 +1,7 @@
 //! The forms against cases made from the definitions, by a matcher too plain to be wrong: every form at every position.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
 
@@ -10,15 +11,25 @@ use crate::entity::Entity;
 use crate::form::Form;
 
 mod elsewhere;
+mod engine;
 mod europe;
-mod exam;
 
-/// The spans of `entity` in `text`, in bytes: leftmost matches of each form from every position, with word boundaries, without
-/// what lies inside a longer span of the same entity.
+/// The spans of `entity` in `text`, in bytes, without what lies inside a longer one.
 pub(super) fn spans(entity: Entity, text: &str) -> Vec<(usize, usize)> {
+    let found = all_spans(entity, text);
+    let longest = |&(start, end): &(usize, usize)| {
+        !found.iter().any(|&(other_start, other_end)| {
+            (other_start, other_end) != (start, end) && other_start <= start && end <= other_end
+        })
+    };
+    found.iter().filter(|span| longest(span)).copied().collect()
+}
+
+/// Leftmost matches of each form from every position, with word boundaries.
+pub(super) fn all_spans(entity: Entity, text: &str) -> BTreeSet<(usize, usize)> {
     let mut found = BTreeSet::new();
     for form in forms().filter(|form| form.entity == entity) {
-        let regex = compiled(form);
+        let (regex, _) = expressions(form);
         let mut from = 0;
         while let Some(span) = text.get(from..).and_then(|_| regex.find_at(text, from)) {
             from = span.start() + text[span.start()..].chars().next().map_or(1, char::len_utf8);
@@ -28,16 +39,28 @@ pub(super) fn spans(entity: Entity, text: &str) -> Vec<(usize, usize)> {
             }
         }
     }
-    let longest = |&(start, end): &(usize, usize)| {
-        !found.iter().any(|&(other_start, other_end)| {
-            (other_start, other_end) != (start, end) && other_start <= start && end <= other_end
-        })
-    };
-    found.iter().filter(|span| longest(span)).copied().collect()
+    found
 }
 
-fn compiled(form: &Form) -> Regex {
-    RegexBuilder::new(form.pattern).case_insensitive(true).build().expect("a pattern of the crate")
+/// Whether some form is the whole of `text[start..end]`, and words end there.
+pub(super) fn is_whole(entity: Entity, text: &str, start: usize, end: usize) -> bool {
+    let span = &text[start..end];
+    let is = |form: &Form| {
+        let valid = form.check.is_none_or(|check| check(span) != Check::Invalid);
+        valid && expressions(form).1.is_match(span)
+    };
+    bounded(text, start, end) && forms().filter(|form| form.entity == entity).any(is)
+}
+
+/// The expression of a form, and the same over all of a text.
+fn expressions(form: &Form) -> &'static (Regex, Regex) {
+    static BUILT: OnceLock<HashMap<&'static str, (Regex, Regex)>> = OnceLock::new();
+    let build = |pattern: &str| {
+        RegexBuilder::new(pattern).case_insensitive(true).build().expect("a pattern of the crate")
+    };
+    let both =
+        |form: &'static Form| (form.rule, (build(form.pattern), build(&format!("^(?:{})$", form.pattern))));
+    &BUILT.get_or_init(|| forms().map(both).collect())[form.rule]
 }
 
 fn bounded(text: &str, start: usize, end: usize) -> bool {
@@ -92,7 +115,7 @@ pub(super) fn one_check_sign(entity: Entity, text: &str) {
 fn every_form_compiles_and_asks_for_words_in_small_letters() {
     let mut rules = BTreeSet::new();
     for form in forms() {
-        compiled(form);
+        expressions(form);
         assert!(rules.insert(form.rule), "two rules {}", form.rule);
         assert!((0.0..=1.0).contains(&form.score) && form.score > 0.0, "{}", form.rule);
         assert!(form.context.iter().all(|word| *word == word.to_lowercase()), "{}", form.rule);

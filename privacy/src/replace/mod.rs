@@ -184,7 +184,9 @@ impl Replacer {
                 };
                 let values = texts.iter().zip(findings).flat_map(|(text, findings)| {
                     let spans = findings.iter().map(|finding| (finding.entity, finding.start..finding.end));
-                    spans.filter_map(|(entity, span)| Some((entity, text.get(span)?)))
+                    spans.filter_map(|(entity, span)| {
+                        Some((entity, text.get(span.clone())?, &text[..span.start]))
+                    })
                 });
                 Writer::Surrogate(Box::new(StandIns::new(key, through_set, values)))
             }

@@ -1,16 +1,18 @@
 //! Finding and replacing joined: a record's texts in, clean ones out.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use memchr::memmem;
 
 use super::{Mode, Replacement, ReplacementError, Replacer, Scrubbed, placeholder};
 use crate::entity::Entity;
 use crate::finding::Finding;
 use crate::names::{NameFinder, NameFinderError, Names};
+use crate::scanner::Scanner;
 use crate::scanner::conflicts::{settle, settle_each_entity};
 use crate::scanner::text::is_free;
-use crate::scanner::Scanner;
 
 /// What is replaced can make what stood beside it look like a name or a number. So many rounds at most are looked again, with
 /// rules only, until nothing is found.
@@ -24,7 +26,7 @@ pub struct Scrubber {
     replacer: Replacer,
     scanner: Scanner,
     names: Option<Names>,
-    finder: Option<Box<dyn NameFinder>>,
+    finder: Option<Arc<dyn NameFinder>>,
 }
 
 impl Scrubber {
@@ -36,7 +38,7 @@ impl Scrubber {
     pub fn new(
         replacement: &Replacement,
         scanner: Scanner,
-        finder: Option<Box<dyn NameFinder>>,
+        finder: Option<Arc<dyn NameFinder>>,
     ) -> Result<Self, ReplacementError> {
         let by_rules = scanner.options().names && scanner.wants(Entity::Person);
         let names = by_rules.then(Names::new);
@@ -156,29 +158,67 @@ fn repeated(texts: &[String], mut findings: Vec<Vec<Finding>>) -> Vec<Vec<Findin
     });
     let told = |(value, finding): &(&str, Finding)| {
         let long = value.chars().nth(REPEATED_CHARACTERS - 1).is_some();
-        long && !matches!(finding.entity, Entity::DateTime | Entity::Location | Entity::Organization | Entity::PostalCode)
+        long && !matches!(
+            finding.entity,
+            Entity::DateTime | Entity::Location | Entity::Organization | Entity::PostalCode
+        )
     };
     let mut seen = BTreeSet::new();
     let values: Vec<(&str, Finding)> = values.filter(told).filter(|(value, _)| seen.insert(*value)).collect();
-    let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(values.iter().map(|(value, _)| value));
-    let Ok(automaton) = automaton else { return findings };
     if values.is_empty() {
         return findings;
     }
+    let Some(finder) = Values::new(values.iter().map(|(value, _)| *value).collect()) else { return findings };
     for (text, findings) in texts.iter().zip(&mut findings) {
-        let again = automaton.find_iter(text).filter(|hit| is_free(text, hit.start(), hit.end())).map(|hit| {
-            let (_, first) = values[hit.pattern().as_usize()];
-            Finding { start: hit.start(), end: hit.end(), ..first }
+        let mut again = Vec::new();
+        finder.find(text, |value, start, end| {
+            if is_free(text, start, end) {
+                again.push(Finding { start, end, ..values[value].1 });
+            }
         });
-        let again: Vec<Finding> = without_placeholders(text, again.collect());
+        let again: Vec<Finding> = without_placeholders(text, again);
         let before = findings.len();
         let free = |hit: &Finding| {
             let at = findings[..before].partition_point(|finding| finding.end <= hit.start);
             findings.get(at).is_none_or(|finding| finding.start >= hit.end)
         };
         let fresh: Vec<Finding> = again.into_iter().filter(free).collect();
-        findings.extend(fresh);
-        findings.sort_by_key(|finding| finding.start);
+        if !fresh.is_empty() {
+            findings.extend(fresh);
+            *findings = settle(std::mem::take(findings));
+        }
     }
     findings
+}
+
+/// Looks for several values at once.
+enum Values<'a> {
+    /// Few: each by itself, which takes no building.
+    Few(Vec<memmem::Finder<'a>>),
+    Many(AhoCorasick),
+}
+
+impl<'a> Values<'a> {
+    /// Building an automaton takes as long as some ten looks through a record.
+    const FEW: usize = 12;
+
+    fn new(values: Vec<&'a str>) -> Option<Self> {
+        if values.len() <= Self::FEW {
+            return Some(Self::Few(values.iter().map(|value| memmem::Finder::new(*value)).collect()));
+        }
+        AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&values).ok().map(Self::Many)
+    }
+
+    /// Calls `found` with the number of the value, its start and its end.
+    fn find(&self, text: &str, mut found: impl FnMut(usize, usize, usize)) {
+        match self {
+            Self::Few(finders) => finders.iter().enumerate().for_each(|(value, finder)| {
+                let length = finder.needle().len();
+                finder.find_iter(text.as_bytes()).for_each(|start| found(value, start, start + length));
+            }),
+            Self::Many(automaton) => automaton
+                .find_iter(text)
+                .for_each(|hit| found(hit.pattern().as_usize(), hit.start(), hit.end())),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Words that stand before a match and say what it is.
 
-use crate::scanner::text;
+use crate::scanner::text::{self, class};
 
 /// How many words before a match are looked at: as many as Presidio takes.
 const WORDS: usize = 5;
@@ -21,24 +21,47 @@ pub(crate) fn raised(score: f32) -> f32 {
     (score + RAISE).clamp(LEAST_RAISED, 1.0)
 }
 
-/// Phrases, each as its words in lower case.
+/// A word of a phrase, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Meant {
+    word: Vec<u8>,
+    /// Whether it is of a script without spaces, and may stand in the middle of a longer run.
+    is_within: bool,
+}
+
+/// Phrases, each as its words.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Phrases {
-    phrases: Vec<Vec<String>>,
+    phrases: Vec<Vec<Meant>>,
+    /// How the first words start, as bits and each: most words are done with after a look at these.
+    firsts: [u64; 4],
+    first_of_each: Vec<u8>,
+    has_wide: bool,
 }
 
 impl Phrases {
     /// Of phrases as people write them.
     pub(crate) fn new<'t>(phrases: impl IntoIterator<Item = &'t str>) -> Self {
-        let words = |phrase: &str| -> Vec<String> {
-            let parts = phrase.split(|c: char| !c.is_alphanumeric());
-            parts.filter(|part| !part.is_empty()).map(str::to_lowercase).collect()
+        let meant = |word: &str| {
+            let word = word.to_lowercase();
+            Meant { is_within: word.chars().any(text::has_no_spaces), word: word.into_bytes() }
         };
-        let mut phrases: Vec<Vec<String>> = phrases.into_iter().map(words).collect();
+        let words = |phrase: &str| -> Vec<Meant> {
+            let parts = phrase.split(|c: char| !c.is_alphanumeric());
+            parts.filter(|part| !part.is_empty()).map(meant).collect()
+        };
+        let mut phrases: Vec<Vec<Meant>> = phrases.into_iter().map(words).collect();
         phrases.retain(|phrase| !phrase.is_empty());
         phrases.sort();
         phrases.dedup();
-        Self { phrases }
+        let mut firsts = [0; 4];
+        for phrase in &phrases {
+            let place = usize::from(first_place(&phrase[0].word));
+            firsts[place / 64] |= 1 << (place % 64);
+        }
+        let first_of_each = phrases.iter().map(|phrase| first_place(&phrase[0].word)).collect();
+        let has_wide = phrases.iter().any(|phrase| phrase[0].is_within);
+        Self { phrases, firsts, first_of_each, has_wide }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -50,11 +73,19 @@ impl Phrases {
 #[derive(Debug, Default)]
 pub(crate) struct WordsBefore {
     place: Option<usize>,
+    /// The nearest first.
+    words: Vec<Word>,
+    /// Words with letters outside ASCII, in lower case.
     lower: String,
-    ends: Vec<(usize, usize)>,
-    /// Bit `b & 63` of each word's first byte `b`: most phrases start with none of them.
-    firsts: u64,
     has_wide: bool,
+}
+
+/// A word: where it stands in the text or, with letters outside ASCII, in lower case in a buffer.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    start: usize,
+    end: usize,
+    is_wide: bool,
 }
 
 impl WordsBefore {
@@ -66,59 +97,99 @@ impl WordsBefore {
         if self.place != Some(at) {
             self.read(text, at);
         }
-        phrases.phrases.iter().any(|phrase| self.holds(phrase))
+        // A word of a script without spaces may stand in the middle of a longer run, whatever that starts with.
+        let looks_within = phrases.has_wide && self.has_wide;
+        (0..self.words.len()).any(|index| {
+            let place = first_place(self.bytes(text, index));
+            let bit = usize::from(place);
+            let may_start = looks_within || phrases.firsts[bit / 64] >> (bit % 64) & 1 == 1;
+            let mut each = phrases.phrases.iter().zip(&phrases.first_of_each);
+            may_start
+                && each.any(|(phrase, first)| {
+                    (*first == place || looks_within) && self.holds(text, phrase, index)
+                })
+        })
     }
 
     fn read(&mut self, text: &str, at: usize) {
         self.place = Some(at);
         self.lower.clear();
-        self.ends.clear();
-        (self.firsts, self.has_wide) = (0, false);
-        let mut from = at.saturating_sub(REACH_BYTES);
-        while !text.is_char_boundary(from) {
-            from += 1;
-        }
-        let window = &text[from..at];
-        let mut start = None;
-        for c in window.chars().chain(std::iter::once(' ')) {
-            if c.is_alphanumeric() {
-                start.get_or_insert(self.lower.len());
-                self.has_wide |= !c.is_ascii();
-                match c.is_ascii() {
-                    true => self.lower.push(c.to_ascii_lowercase()),
-                    false => self.lower.extend(c.to_lowercase()),
-                }
-            } else if let Some(start) = start.take() {
-                self.ends.push((start, self.lower.len()));
+        self.words.clear();
+        self.has_wide = false;
+        let bytes = text.as_bytes();
+        let stop = at.saturating_sub(REACH_BYTES);
+        let before = &bytes[stop..at];
+        let mut end = before.len();
+        while self.words.len() < WORDS {
+            end -= before[..end].iter().rev().take_while(|byte| is_gap(**byte)).count();
+            let mut classes = 0;
+            let mut start = end;
+            while let Some(byte) = before[..start].last().filter(|byte| !is_gap(**byte)) {
+                classes |= text::CLASSES[usize::from(*byte)];
+                start -= 1;
             }
-        }
-        let surplus = self.ends.len().saturating_sub(WORDS);
-        self.ends.drain(..surplus);
-        for &(start, _) in &self.ends {
-            self.firsts |= 1 << (self.lower.as_bytes()[start] & 63);
+            if start == end {
+                break;
+            }
+            if classes & class::WIDE == 0 {
+                self.words.push(Word { start: stop + start, end: stop + end, is_wide: false });
+            } else {
+                self.push_wide(text, stop + start, stop + end);
+            }
+            end = start;
         }
     }
 
-    fn holds(&self, phrase: &[String]) -> bool {
-        let first = phrase[0].as_bytes()[0];
-        // A word of a script without spaces may stand in the middle of a longer run.
-        if self.firsts >> (first & 63) & 1 == 0 && !(self.has_wide && !first.is_ascii()) {
-            return false;
+    /// Notes the words of a run that has characters outside ASCII, punctuation perhaps.
+    fn push_wide(&mut self, text: &str, start: usize, end: usize) {
+        self.has_wide = true;
+        let run = &text[text.ceil_char_boundary(start)..end];
+        for word in run.rsplit(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+            let start = self.lower.len();
+            self.lower.extend(word.chars().flat_map(char::to_lowercase));
+            self.words.push(Word { start, end: self.lower.len(), is_wide: true });
         }
-        let fits = |words: &[(usize, usize)]| {
-            words.iter().zip(phrase).all(|(&(start, end), meant)| is_meant(&self.lower[start..end], meant))
-        };
-        self.ends.windows(phrase.len()).any(fits)
+    }
+
+    fn bytes<'t>(&'t self, text: &'t str, index: usize) -> &'t [u8] {
+        let Word { start, end, is_wide } = self.words[index];
+        let of = if is_wide { self.lower.as_bytes() } else { text.as_bytes() };
+        &of[start..end]
+    }
+
+    /// Whether `phrase` stands with its first word at `index`, the others being nearer.
+    fn holds(&self, text: &str, phrase: &[Meant], index: usize) -> bool {
+        let Some(last) = (index + 1).checked_sub(phrase.len()) else { return false };
+        let mut words = (last..=index).rev().map(|index| self.bytes(text, index));
+        phrase.iter().all(|meant| words.next().is_some_and(|word| is_meant(word, meant)))
     }
 }
 
+/// A place that stands for how a word that is not empty starts: by its first two bytes, of whatever case.
+fn first_place(word: &[u8]) -> u8 {
+    let low = |byte: u8| (byte | 0x20).wrapping_mul(7);
+    let second = word.get(1).copied().unwrap_or_default();
+    low(word[0]).wrapping_add((second | 0x20).wrapping_mul(31))
+}
+
+/// Whether a byte stands between words.
+fn is_gap(byte: u8) -> bool {
+    text::CLASSES[usize::from(byte)] & (class::LETTER | class::DIGIT | class::WIDE) == 0
+}
+
 /// Whether `word` is the context word `meant`, or a form of it.
-fn is_meant(word: &str, meant: &str) -> bool {
-    match word.strip_prefix(meant) {
-        Some("" | "s" | "es") => true,
-        Some(_) if meant.len() >= LEAST_STEM_BYTES => true,
-        _ => meant.chars().any(text::has_no_spaces) && word.contains(meant),
+fn is_meant(word: &[u8], meant: &Meant) -> bool {
+    let Meant { word: whole, is_within } = meant;
+    if let Some((start, rest)) = word.split_at_checked(whole.len())
+        && start.eq_ignore_ascii_case(whole)
+    {
+        return rest.is_empty() || whole.len() >= LEAST_STEM_BYTES || ends_a_plural(rest);
     }
+    *is_within && word.windows(whole.len()).any(|part| part == whole)
+}
+
+fn ends_a_plural(rest: &[u8]) -> bool {
+    rest.eq_ignore_ascii_case(b"s") || rest.eq_ignore_ascii_case(b"es")
 }
 
 #[cfg(test)]

@@ -1,7 +1,12 @@
 //! The engine that matches many [`Form`]s at once.
 //!
+//! A form has a digit among its first sixteen bytes ([`text::NEAR_BYTES`]): an Italian fiscal code has it at byte 6, a code behind a
+//! country's name a little later. A word without a digit so near starts no form, which spares most words.
+//!
 //! One lazy automaton over all patterns is walked byte by byte from each place where a form can start; it says which patterns
 //! match and where each of them ends last. Neighbours and checksums are looked at in code.
+
+use std::collections::HashSet;
 
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson;
@@ -16,10 +21,6 @@ use crate::scanner::context::Phrases;
 use crate::scanner::sink::Sink;
 use crate::scanner::text;
 
-/// How far behind its first byte a form has its first digit, at most: an Italian fiscal code has it at byte 6, a code in brackets
-/// or behind a country's name a little later. A word without a digit so near starts no form, which spares nine words in ten.
-pub(crate) const DIGIT_WITHIN_BYTES: usize = 12;
-
 /// What the lazily built states may take, in bytes a thread. It is emptied when full; the forms' states take a tenth of it.
 const CACHE_BYTES: usize = 16 << 20;
 
@@ -32,6 +33,7 @@ type MakeCache = Box<dyn Fn() -> Cache + Send + Sync + std::panic::UnwindSafe + 
 pub(crate) struct Forms {
     forms: Vec<(&'static Form, Phrases)>,
     automaton: DFA,
+    starts: Starts,
     caches: Pool<Cache, MakeCache>,
 }
 
@@ -66,9 +68,11 @@ impl Forms {
             .syntax(syntax::Config::new().case_insensitive(true).unicode(false).utf8(false))
             .build_many(&patterns)
             .map_err(|source| ScanError::Forms { reason: source.to_string() })?;
+        let mut cache = automaton.create_cache();
+        let starts = Starts::of(&automaton, &mut cache);
         let shared = automaton.clone();
         let make: MakeCache = Box::new(move || shared.create_cache());
-        Ok(Some(Self { forms, automaton, caches: Pool::new(make) }))
+        Ok(Some(Self { forms, automaton, starts, caches: Pool::new(make) }))
     }
 
     /// Ready for one text.
@@ -80,6 +84,9 @@ impl Forms {
 impl Walk<'_> {
     /// The forms that start at byte `start`, where no word character stands before.
     pub(crate) fn at(&mut self, text: &str, start: usize, sink: &mut Sink<'_>) {
+        if !self.forms.starts.can_start(&text.as_bytes()[start..]) {
+            return;
+        }
         self.ends.clear();
         // The cache is far larger than all states; were it ever given up, this place has no findings by forms.
         if self.run(text, start).is_none() {
@@ -128,5 +135,57 @@ impl Walk<'_> {
             }
         }
         Some(())
+    }
+}
+
+/// Letters at the start of a form that are told apart: no form has more before its first other sign.
+const MOST_LETTERS: usize = 12;
+
+/// States after so many letters are too many to be followed: whatever comes behind is let through.
+const MOST_STATES: usize = 4096;
+
+/// By how many letters a form can start with, the bytes that can follow them, as bits: most words of a text, letters and then a
+/// space, start none.
+struct Starts {
+    follow: [[u64; 4]; MOST_LETTERS + 1],
+}
+
+impl Starts {
+    fn of(automaton: &DFA, cache: &mut Cache) -> Self {
+        Self::follow(automaton, cache).unwrap_or(Self { follow: [[u64::MAX; 4]; MOST_LETTERS + 1] })
+    }
+
+    fn follow(automaton: &DFA, cache: &mut Cache) -> Option<Self> {
+        let mut starts = Self { follow: [[0; 4]; MOST_LETTERS + 1] };
+        let input = Input::new(b"").anchored(Anchored::Yes);
+        let mut states = HashSet::from([automaton.start_state_forward(cache, &input).ok()?]);
+        for follow in &mut starts.follow {
+            let mut next_states = HashSet::new();
+            for state in states {
+                for byte in 0..=u8::MAX {
+                    let next = automaton.next_state(cache, state, byte).ok()?;
+                    if next.is_dead() || next.is_quit() {
+                        continue;
+                    }
+                    follow[usize::from(byte / 64)] |= 1 << (byte % 64);
+                    if byte.is_ascii_lowercase() {
+                        next_states.insert(next);
+                    }
+                }
+            }
+            if next_states.len() > MOST_STATES {
+                return None;
+            }
+            states = next_states;
+        }
+        Some(starts)
+    }
+
+    /// Whether a form can start with `rest`.
+    #[inline]
+    fn can_start(&self, rest: &[u8]) -> bool {
+        let letters = rest.iter().take(MOST_LETTERS).take_while(|byte| byte.is_ascii_alphabetic()).count();
+        rest.get(letters)
+            .is_some_and(|byte| self.follow[letters][usize::from(byte / 64)] >> (byte % 64) & 1 == 1)
     }
 }

@@ -134,7 +134,8 @@ impl Scanner {
             wanted[*entity as usize] = Some(phrases(*entity));
         }
         let forms = national::forms().filter(|form| entities.contains(&form.entity));
-        let forms = forms.map(|form| (form, Phrases::new(form.context.iter().copied().chain(own(form.entity)))));
+        let forms =
+            forms.map(|form| (form, Phrases::new(form.context.iter().copied().chain(own(form.entity)))));
         Ok(Self {
             wanted,
             allow: options.allow.iter().map(|text| text.trim().to_lowercase()).collect(),

@@ -1,14 +1,14 @@
 //! The one pass over the bytes of a text: it finds the places worth a look and calls the matchers there.
 
 use crate::generic::Generic;
-use crate::scanner::forms::{DIGIT_WITHIN_BYTES, Forms, Walk};
+use crate::scanner::forms::{Forms, Walk};
 use crate::scanner::sink::Sink;
 use crate::scanner::text::{self, CLASSES, class};
 
 /// Goes over the text of `sink`.
 pub(crate) fn run(sink: &mut Sink<'_>, generic: &Generic, forms: Option<&Forms>) {
     let bytes = sink.text.as_bytes();
-    let mut pass = Pass { walk: forms.map(Forms::walk), next_digit: 0, name_end: 0 };
+    let mut pass = Pass { walk: forms.map(Forms::walk), name_end: 0 };
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let classes = CLASSES[usize::from(*byte)];
@@ -16,20 +16,17 @@ pub(crate) fn run(sink: &mut Sink<'_>, generic: &Generic, forms: Option<&Forms>)
             at = pass.word(sink, generic, at);
             continue;
         }
-        match byte {
-            b'@' | b':' => generic.at_mark(sink, at),
-            b'+' | b'(' => pass.opening(sink, generic, at),
-            _ => {}
+        if classes & class::MARK != 0 {
+            generic.at_mark(sink, at);
+        } else if classes & class::OPENING != 0 {
+            pass.opening(sink, generic, at);
         }
         at += 1;
     }
-    generic.by_keywords(sink);
 }
 
 struct Pass<'f> {
     walk: Option<Walk<'f>>,
-    /// The first digit at or behind the place last asked for.
-    next_digit: usize,
     /// The end of the dotted name last looked at.
     name_end: usize,
 }
@@ -45,14 +42,19 @@ impl Pass<'_> {
         let is_number = bytes[start].is_ascii_digit();
         if is_number {
             generic.at_number(sink, start, end);
+        } else if let Some(found) = generic.announced(bytes, start, end) {
+            generic.at_keyword(sink, found);
         }
-        generic.at_word(sink, start, end, seen);
-        if bytes.get(end) == Some(&b'.') && start >= self.name_end {
+        let follows = bytes.get(end).copied();
+        if seen & class::DIGIT != 0 || matches!(follows, Some(b':' | b'-' | b'.')) {
+            generic.at_word(sink, start, end, seen);
+        }
+        if follows == Some(b'.') && start >= self.name_end {
             self.name_end = generic.at_dotted(sink, start, end);
         }
-        if is_number || self.digit_near(bytes, start) {
-            if !is_number && seen & class::DIGIT == 0 {
-                generic.at_letters(sink, start);
+        if is_number || text::has_digit_near(bytes, start) {
+            if seen & class::DIGIT == 0 {
+                generic.at_letters(sink, start, end);
             }
             if let Some(walk) = &mut self.walk {
                 walk.at(sink.text, start, sink);
@@ -73,18 +75,6 @@ impl Pass<'_> {
                 walk.at(sink.text, at, sink);
             }
         }
-    }
-
-    /// Whether a digit stands so near behind `start` that a form can start there.
-    fn digit_near(&mut self, bytes: &[u8], start: usize) -> bool {
-        if self.next_digit < start {
-            self.next_digit = start;
-        }
-        let stop = bytes.len().min(start + DIGIT_WITHIN_BYTES);
-        while self.next_digit < stop && !bytes[self.next_digit].is_ascii_digit() {
-            self.next_digit += 1;
-        }
-        self.next_digit < stop
     }
 }
 

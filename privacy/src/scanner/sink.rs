@@ -58,7 +58,9 @@ impl<'t> Sink<'t> {
     /// Whether a finding of `entity` was put that reaches beyond byte `at`.
     pub(crate) fn covers(&self, entity: Entity, at: usize) -> bool {
         let recent = self.findings.iter().rev().take(RECENT);
-        recent.filter(|finding| finding.entity == entity).any(|finding| finding.start <= at && at < finding.end)
+        recent
+            .filter(|finding| finding.entity == entity)
+            .any(|finding| finding.start <= at && at < finding.end)
     }
 }
 

@@ -37,7 +37,8 @@ fn what_is_allowed_is_not_found() {
 fn own_words_raise_a_score() {
     let text = "Rückrufbitte an 030 90182000000";
     let plain = ScanOptions { threshold: 0.6, ..ScanOptions::default() };
-    let own = ScanOptions { context: vec![(Entity::PhoneNumber, "Rückrufbitte".to_owned())], ..plain.clone() };
+    let own =
+        ScanOptions { context: vec![(Entity::PhoneNumber, "Rückrufbitte".to_owned())], ..plain.clone() };
     assert_eq!(found(&scanner(plain), text), []);
     assert_eq!(found(&scanner(own), text).len(), 1);
 }
@@ -52,8 +53,26 @@ fn options_that_cannot_be_followed_are_refused() {
 
 #[test]
 fn any_text_is_gone_over_and_spans_are_characters() {
-    let scanner = scanner(ScanOptions { entities: Entity::ALL.to_vec(), threshold: 0.0, ..ScanOptions::default() });
-    let pieces = ["é", "4111 1111 1111 1111", "@", "::", "a.b.co", "://", "“", "号", "+1 (", "\0", "0x", "1/2/2020", "ß5", "\n", "ZIP ", "Rua "];
+    let scanner =
+        scanner(ScanOptions { entities: Entity::ALL.to_vec(), threshold: 0.0, ..ScanOptions::default() });
+    let pieces = [
+        "é",
+        "4111 1111 1111 1111",
+        "@",
+        "::",
+        "a.b.co",
+        "://",
+        "“",
+        "号",
+        "+1 (",
+        "\0",
+        "0x",
+        "1/2/2020",
+        "ß5",
+        "\n",
+        "ZIP ",
+        "Rua ",
+    ];
     let all = || pieces.iter();
     for text in all().flat_map(|a| all().flat_map(move |b| all().map(move |c| [*a, *b, *c, *a].concat()))) {
         for finding in scanner.scan_all(&text) {

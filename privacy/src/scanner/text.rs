@@ -12,6 +12,10 @@ pub(crate) mod class {
     pub(crate) const HEX_LETTER: u8 = 8;
     /// The first byte, or a later one, of a character outside ASCII.
     pub(crate) const WIDE: u8 = 16;
+    /// `@` and `:`, around which addresses stand.
+    pub(crate) const MARK: u8 = 32;
+    /// `+` and `(`, which numbers of telephones start with.
+    pub(crate) const OPENING: u8 = 64;
     /// What a word is made of, in ASCII.
     pub(crate) const WORD: u8 = DIGIT | LETTER | UNDERSCORE;
 }
@@ -32,6 +36,10 @@ pub(crate) const CLASSES: [u8; 256] = {
             classes[byte] = class::UNDERSCORE;
         } else if value >= 0x80 {
             classes[byte] = class::WIDE;
+        } else if value == b'@' || value == b':' {
+            classes[byte] = class::MARK;
+        } else if value == b'+' || value == b'(' {
+            classes[byte] = class::OPENING;
         }
         byte += 1;
     }
@@ -92,6 +100,22 @@ pub(crate) fn is_free(text: &str, start: usize, end: usize) -> bool {
     is_free_before(text, start) && is_free_after(text, end)
 }
 
+/// Bytes that [`has_digit_near`] looks at.
+pub(crate) const NEAR_BYTES: usize = size_of::<u128>();
+
+/// Whether an ASCII digit stands among the [`NEAR_BYTES`] bytes from `at` on, all looked at in one step.
+#[inline]
+pub(crate) fn has_digit_near(bytes: &[u8], at: usize) -> bool {
+    const EACH: u128 = u128::MAX / 0xff;
+    let Some(chunk) = bytes[at..].first_chunk::<NEAR_BYTES>() else {
+        return bytes[at..].iter().any(u8::is_ascii_digit);
+    };
+    // A digit differs from `0` by less than ten: subtracting ten borrows then, and only then, from the highest bit of its byte or
+    // from that of a byte behind a digit, which does no harm.
+    let difference = u128::from_le_bytes(*chunk) ^ (EACH * u128::from(b'0'));
+    difference.wrapping_sub(EACH * 10) & !difference & (EACH * 0x80) != 0
+}
+
 /// How many ASCII digits stand from `at` on, `most` at most.
 pub(crate) fn digits_at(bytes: &[u8], at: usize, most: usize) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();
@@ -101,6 +125,19 @@ pub(crate) fn digits_at(bytes: &[u8], at: usize, most: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits_are_seen_wherever_they_stand_near() {
+        for byte in 0..=u8::MAX {
+            for place in 0..NEAR_BYTES + 1 {
+                let mut bytes = [b'/'; NEAR_BYTES + 1];
+                bytes[place] = byte;
+                let is_near = byte.is_ascii_digit() && place < NEAR_BYTES;
+                assert_eq!(has_digit_near(&bytes, 0), is_near, "{byte} at {place}");
+                assert_eq!(has_digit_near(&bytes, 3), byte.is_ascii_digit() && place >= 3);
+            }
+        }
+    }
 
     #[test]
     fn a_span_is_free_between_other_than_words() {

@@ -1,10 +1,11 @@
 //! Keys, tokens, private keys and passwords.
 //!
-//! One automaton looks for every prefix and keyword at once; a rule is asked only where its own stands. What it takes for a
-//! key must be random enough (Shannon's entropy by alphabet and length) and no placeholder.
+//! One look at each three bytes says whether a prefix or keyword can start there; a rule is asked only where its own stands. What
+//! it takes for a key must be random enough (Shannon's entropy by alphabet and length) and no placeholder.
 
 mod blocks;
 mod entropy;
+mod keywords;
 mod named;
 mod shapes;
 mod tokens;
@@ -14,10 +15,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
 use crate::entity::Entity;
 use crate::finding::Finding;
+use crate::secrets::keywords::Keywords;
 
 /// How sure a rule is, by what it goes by.
 const BY_PREFIX: f32 = 0.95;
@@ -39,8 +39,7 @@ enum Rule {
 /// Finds secrets in texts.
 #[derive(Debug)]
 pub(crate) struct Secrets {
-    /// None if it could not be built, which a test sees to that it can: its limits are of the crate, not of any input.
-    keywords: Option<AhoCorasick>,
+    keywords: Keywords,
     rules: Vec<Rule>,
     shapes: Vec<shapes::Built>,
 }
@@ -50,7 +49,7 @@ impl Secrets {
     pub(crate) const ENTITIES: [Entity; 5] =
         [Entity::ApiKey, Entity::PrivateKey, Entity::JsonWebToken, Entity::CredentialUri, Entity::Password];
 
-    /// Builds the automaton and the expressions: some milliseconds, once.
+    /// Builds the tables and the expressions: some milliseconds, once.
     pub(crate) fn new() -> Self {
         let shapes = shapes::Built::all();
         let mut called: Vec<(&'static str, Rule)> = vec![
@@ -67,30 +66,26 @@ impl Secrets {
         }
         called.extend(named::KEY_NAMES.iter().map(|&keyword| (keyword, Rule::KeyName)));
         called.extend(named::PASSWORD_NAMES.iter().map(|&keyword| (keyword, Rule::PasswordName)));
-        let keywords = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(called.iter().map(|(keyword, _)| keyword))
-            .ok();
+        let keywords = Keywords::new(called.iter().map(|(keyword, _)| *keyword));
         Self { keywords, rules: called.into_iter().map(|(_, rule)| rule).collect(), shapes }
     }
 
     /// Adds the secrets of `text` to `out`, in the order they stand; of two that overlap the surer or longer one.
     pub(crate) fn find(&self, text: &str, out: &mut Vec<Finding>) {
         let mut found = Vec::new();
-        if let Some(keywords) = &self.keywords {
-            // Up to where each shape has looked, so that a keyword said again and again is not looked around each time.
-            let mut seen = vec![0; self.shapes.len()];
-            for hit in keywords.find_overlapping_iter(text) {
-                match self.rules[hit.pattern().as_usize()] {
-                    Rule::Shape(index) if hit.end() + shapes::BEHIND_BYTES <= seen[index] => {}
-                    Rule::Shape(index) => {
-                        seen[index] = self.ask_shape(index, text, hit.start(), hit.end(), &mut found)
-                    }
-                    rule => ask(rule, text, hit.start(), hit.end(), &mut found),
+        // Up to where each shape has looked, so that a keyword said again and again is not looked around each time.
+        let mut seen = Vec::new();
+        self.keywords.find(text, |index, start, end| match self.rules[index] {
+            Rule::Shape(index) => {
+                seen.resize(self.shapes.len(), 0);
+                if end + shapes::BEHIND_BYTES > seen[index] {
+                    seen[index] = self.ask_shape(index, text, start, end, &mut found);
                 }
             }
+            rule => ask(rule, text, start, end, &mut found),
+        });
+        if found.is_empty() {
+            return;
         }
         out.extend(disjoint(found));
     }

@@ -71,13 +71,19 @@ pub(super) fn email(persons: &mut Persons, key: &Key, text: &str, attempt: u32) 
     Some(format!("{renamed}@{domain}"))
 }
 
-/// Runs of letters, of digits and of others.
+/// Runs of letters, of digits and of others; a capital behind a small letter begins another.
 fn runs(text: &str) -> impl Iterator<Item = &str> {
     let kind = |c: char| (c.is_alphabetic(), c.is_ascii_digit());
     let mut rest = text;
     std::iter::from_fn(move || {
         let first = rest.chars().next()?;
-        let end = rest.find(|c| kind(c) != kind(first)).unwrap_or(rest.len());
+        let mut before = first;
+        let ends = |(_, c): &(usize, char)| {
+            let turns = before.is_lowercase() && c.is_uppercase();
+            before = *c;
+            turns || kind(*c) != kind(first)
+        };
+        let end = rest.char_indices().find(ends).map_or(rest.len(), |(at, _)| at);
         let (run, behind) = rest.split_at(end);
         rest = behind;
         Some(run)
@@ -99,7 +105,7 @@ fn local_word(persons: &mut Persons, key: &Key, position: Role, word: &str, atte
             };
             let first = persons.word(key, Role::Given, &halves.0);
             let second = persons.word(key, Role::Family, &halves.1);
-            return in_case(word, &ascii(&format!("{first}{second}").to_lowercase()));
+            return in_case(word, &ascii(&format!("{first}{}", second.to_lowercase())));
         }
     }
     // Another attempt is another word, unless it is a name of the record.
@@ -108,7 +114,7 @@ fn local_word(persons: &mut Persons, key: &Key, position: Role, word: &str, atte
     } else {
         word.to_owned()
     };
-    in_case(word, &ascii(&persons.word(key, position, &asked).to_lowercase()))
+    in_case(word, &ascii(&persons.word(key, position, &asked)))
 }
 
 fn is_part(persons: &Persons, folded: &str) -> bool {

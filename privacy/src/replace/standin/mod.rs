@@ -31,18 +31,18 @@ pub(super) struct StandIns {
 }
 
 impl StandIns {
-    /// For a record with these values. Through a set a stand-in follows from its value and the key alone, so that two values may,
+    /// For a record with these values, each with the text before it. Through a set a stand-in follows from its value and the key alone, so that two values may,
     /// seldom, share one; within a record none do.
     pub(super) fn new<'a>(
         key: Key,
         through_set: bool,
-        values: impl Iterator<Item = (Entity, &'a str)> + Clone,
+        values: impl Iterator<Item = (Entity, &'a str, &'a str)> + Clone,
     ) -> Self {
         let mut persons = Persons::new(through_set);
-        let names = values.clone().filter(|(entity, _)| *entity == Entity::Person);
-        names.for_each(|(_, name)| persons.learn(name));
+        let names = values.clone().filter(|(entity, ..)| *entity == Entity::Person);
+        names.for_each(|(_, name, before)| persons.learn(name, before));
         let shift_days = date::shift_days(&key);
-        let originals = values.map(|(_, value)| canonical(value)).collect();
+        let originals = values.map(|(_, value, _)| canonical(value)).collect();
         Self {
             key,
             through_set,
@@ -112,6 +112,11 @@ impl StandIns {
             _ => number::identifier(key, entity, value, text, attempt),
         })
     }
+}
+
+#[cfg(test)]
+pub(super) fn is_of_a_woman(name: &str) -> bool {
+    words::WOMEN.contains(&name)
 }
 
 /// What makes two texts one value: small letters and digits, whatever stands between; all of it where there are none.

@@ -38,6 +38,8 @@ pub(super) struct Persons {
     stand_ins: HashMap<(Role, String), String>,
     /// Stand-ins given out, and words that are names of the record: none of them is a stand-in for another word.
     taken: HashSet<String>,
+    /// Given names behind a title that says which list they are of.
+    lists: HashMap<String, &'static [&'static str]>,
     /// Through a set each word is drawn by itself: what others were given must not count.
     through_set: bool,
 }
@@ -47,8 +49,8 @@ impl Persons {
         Self { through_set, ..Self::default() }
     }
 
-    /// Learns from a name found in the record which of its words is given and which the family's.
-    pub(super) fn learn(&mut self, name: &str) {
+    /// Learns from a name found in the record, and from the title before it, which of its words is given and which the family's.
+    pub(super) fn learn(&mut self, name: &str, before: &str) {
         let words: Vec<String> = words(name).filter(|word| !is_kept(word)).map(fold).collect();
         let turned = name.contains(',');
         self.taken.extend(words.iter().cloned());
@@ -56,6 +58,11 @@ impl Persons {
             return;
         }
         let family = if turned { 0 } else { words.len() - 1 };
+        let titles = self::words(tail(before)).last().into_iter().chain(self::words(name));
+        let list = titles.filter_map(list_of_title).next().filter(|_| !self.through_set && !turned);
+        if let Some(list) = list {
+            self.lists.entry(words[0].clone()).or_insert(list);
+        }
         for (place, word) in words.into_iter().enumerate() {
             let role = if place == family { Role::Family } else { Role::Given };
             self.roles.entry(word).or_insert(role);
@@ -94,25 +101,27 @@ impl Persons {
     }
 
     fn initial(&mut self, key: &Key, role: Role, folded: &str) -> String {
-        let mut full: Vec<String> =
-            self.roles.keys().filter(|word| word.starts_with(folded) && *word != folded).cloned().collect();
-        full.sort();
-        let drawn = match full.iter().find(|word| self.roles.get(*word) == Some(&role)) {
-            Some(word) => self.stand_in(key, role, &word.clone()),
+        let begins =
+            |word: &String| word.starts_with(folded) && word != folded && self.roles.get(word) == Some(&role);
+        let drawn = match self.known().into_iter().find(begins) {
+            Some(word) => self.stand_in(key, role, &word),
             None => self.stand_in(key, role, folded),
         };
         drawn.chars().take(1).collect()
     }
 
     fn stand_in(&mut self, key: &Key, role: Role, folded: &str) -> String {
-        /// More tries than it takes for as many names as a list has.
-        const TRIES: u32 = 200;
+        /// More tries than it takes to find the last free name of a list.
+        const TRIES: u32 = 400;
+        /// Where more names are taken than the lists have, a name that is free is not looked for long.
+        const FEW_TRIES: u32 = 8;
         if let Some(known) = self.stand_ins.get(&(role, folded.to_owned())) {
             return known.clone();
         }
         let mut drawn = String::new();
-        for attempt in 0..TRIES {
-            drawn = draw(key, role, folded, attempt);
+        let all_taken = self.taken.len() > 2 * (WOMEN.len() + MEN.len() + SURNAMES.len());
+        for attempt in 0..if all_taken { FEW_TRIES } else { TRIES } {
+            drawn = draw(key, role, folded, self.lists.get(folded).copied(), attempt);
             let taken = !self.through_set && self.taken.contains(&fold(&drawn));
             if fold(&drawn) != folded && !taken {
                 break;
@@ -128,8 +137,14 @@ impl Persons {
         self.roles.contains_key(folded)
     }
 
-    /// The words of the record's names, the longest first.
+    /// The words of the record's names, the longest first; none where there are so many that a word would begin or end with one by
+    /// chance, and looking would take long.
     pub(super) fn known(&self) -> Vec<String> {
+        /// More names than a conversation has.
+        const MOST: usize = 100;
+        if self.roles.len() > MOST {
+            return Vec::new();
+        }
         let mut known: Vec<String> = self.roles.keys().cloned().collect();
         known.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
         known
@@ -137,15 +152,16 @@ impl Persons {
 }
 
 /// A name from the list that the word is of, as far as it is on one.
-fn draw(key: &Key, role: Role, folded: &str, attempt: u32) -> String {
-    let among = |list: &[&str]| list.iter().any(|name| fold(name) == folded);
+fn draw(key: &Key, role: Role, folded: &str, list: Option<&[&str]>, attempt: u32) -> String {
+    let among = |list: &[&str]| list.iter().any(|name| name.eq_ignore_ascii_case(folded));
     let mut draw = key.draw(if role == Role::Given { "given name" } else { "family name" }, folded, attempt);
-    let list = match role {
-        Role::Family => SURNAMES,
-        Role::Given if among(WOMEN) => WOMEN,
-        Role::Given if among(MEN) => MEN,
-        Role::Given if folded.ends_with('a') => WOMEN,
-        Role::Given => [WOMEN, MEN][draw.below(2)],
+    let list = match (role, list) {
+        (Role::Family, _) => SURNAMES,
+        (Role::Given, Some(list)) => list,
+        _ if among(WOMEN) => WOMEN,
+        _ if among(MEN) => MEN,
+        _ if folded.ends_with('a') => WOMEN,
+        _ => [WOMEN, MEN][draw.below(2)],
     };
     draw.pick(list).to_owned()
 }
@@ -192,6 +208,17 @@ fn is_kept(word: &str) -> bool {
 
 fn is_title(word: &str) -> bool {
     TITLES.contains(&word.to_lowercase().as_str())
+}
+
+/// The names that go with a title, if it says so.
+fn list_of_title(word: &str) -> Option<&'static [&'static str]> {
+    match word.to_lowercase().as_str() {
+        "mr" | "sir" | "herr" | "herrn" | "monsieur" | "señor" | "signor" => Some(MEN),
+        "mrs" | "ms" | "miss" | "madam" | "frau" | "madame" | "mme" | "mlle" | "señora" | "signora" => {
+            Some(WOMEN)
+        }
+        _ => None,
+    }
 }
 
 /// The last bytes before a name, where its title stands.

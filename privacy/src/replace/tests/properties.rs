@@ -111,3 +111,36 @@ fn placeholders_are_not_replaced_again() {
         }
     }
 }
+
+#[test]
+fn time_grows_with_the_length_of_a_record() {
+    // Twenty thousand persons with their addresses in one record; what is quadratic takes minutes.
+    let mut text = String::new();
+    let mut findings = Vec::new();
+    let mut add = |text: &mut String, entity: Entity, value: &str| {
+        findings.push(Finding {
+            start: text.len(),
+            end: text.len() + value.len(),
+            entity,
+            score: 1.0,
+            rule: "test",
+        });
+        text.push_str(value);
+        text.push(' ');
+    };
+    let letters = |number: usize| -> String {
+        (0..4).map(|place| char::from(b'a' + (number / 26_usize.pow(place) % 26) as u8)).collect()
+    };
+    for number in 0..20_000 {
+        let name = letters(number);
+        add(&mut text, Entity::Person, &format!("A{name} B{name}"));
+        add(&mut text, Entity::EmailAddress, &format!("a{name}@x.de"));
+        add(&mut text, Entity::Person, &format!("{}.", &name[..1]));
+    }
+    for mode in MODES {
+        let start = std::time::Instant::now();
+        let mut texts = [text.clone()];
+        replacer(mode, Scope::Record).replace(&mut texts, std::slice::from_ref(&findings));
+        assert!(start.elapsed().as_secs() < 60, "{mode:?}: {:?}", start.elapsed());
+    }
+}

@@ -1,5 +1,7 @@
 //! Finding and replacing together.
 
+use std::sync::Arc;
+
 use super::SALT;
 use crate::entity::Entity;
 use crate::finding::Finding;
@@ -7,7 +9,7 @@ use crate::names::{NameFinder, NameFinderError};
 use crate::replace::{Mode, Replacement, Scope, Scrubber};
 use crate::scanner::{ScanOptions, Scanner};
 
-fn scrubber(mode: Mode, finder: Option<Box<dyn NameFinder>>) -> Scrubber {
+fn scrubber(mode: Mode, finder: Option<Arc<dyn NameFinder>>) -> Scrubber {
     let scanner = Scanner::new(&ScanOptions::default()).expect("a scanner");
     let replacement = Replacement { mode, scope: Scope::Record, salt: Some(SALT.to_owned()) };
     Scrubber::new(&replacement, scanner, finder).expect("a scrubber")
@@ -28,7 +30,16 @@ fn record() -> Vec<String> {
 }
 
 const PERSONAL: &[&str] = &[
-    "Martina", "Lindqvist", "4111", "nordmail", "123 456 78", "81.2.69.142", "DE89", "0532 0130", "Tr0ub4dor", "RtY7uQw9",
+    "Martina",
+    "Lindqvist",
+    "4111",
+    "nordmail",
+    "123 456 78",
+    "81.2.69.142",
+    "DE89",
+    "0532 0130",
+    "Tr0ub4dor",
+    "RtY7uQw9",
 ];
 
 #[test]
@@ -62,7 +73,8 @@ fn a_second_scrub_finds_nothing_new() {
     let mut rows: Vec<Vec<String>> = vec![record()];
     if let Some(path) = std::env::var_os("RTUNE_EXAM_NAMES") {
         let text = std::fs::read_to_string(path).expect("the exam is readable");
-        let rows_of = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a row"));
+        let rows_of =
+            text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a row"));
         rows.extend(rows_of.filter_map(|row| Some(vec![row["text"].as_str()?.to_owned()])));
     }
     for mode in [Mode::Tag, Mode::Numbered, Mode::Hash] {
@@ -103,7 +115,7 @@ fn a_finder_of_names_is_asked_once_for_a_batch_and_its_names_are_repeated() {
         Vec::new(),
         vec!["nobody".to_owned()],
     ];
-    let scrubber = scrubber(Mode::Numbered, Some(Box::new(Knows("xylo Quendu"))));
+    let scrubber = scrubber(Mode::Numbered, Some(Arc::new(Knows("xylo Quendu"))));
     let scrubbed = scrubber.scrub_batch(&mut rows).expect("the finder works");
     assert_eq!(rows[0], ["[NAME_1] came", "we saw [NAME_1] and [NAME_1] again"]);
     assert_eq!(scrubbed.iter().map(|scrubbed| scrubbed.replaced).collect::<Vec<usize>>(), [3, 0, 0]);
@@ -129,7 +141,7 @@ impl NameFinder for Fails {
 fn a_finder_that_fails_leaves_the_texts() {
     for fails in [true, false] {
         let mut texts = record();
-        assert!(scrubber(Mode::Tag, Some(Box::new(Fails(fails)))).scrub(&mut texts).is_err());
+        assert!(scrubber(Mode::Tag, Some(Arc::new(Fails(fails)))).scrub(&mut texts).is_err());
         assert_eq!(texts, record());
     }
 }
@@ -143,7 +155,7 @@ fn what_is_allowed_or_not_asked_for_stays() {
     };
     let scanner = Scanner::new(&options).expect("a scanner");
     let replacement = Replacement { mode: Mode::Tag, scope: Scope::Record, salt: None };
-    let scrubber = Scrubber::new(&replacement, scanner, Some(Box::new(Knows("Anna")))).expect("a scrubber");
+    let scrubber = Scrubber::new(&replacement, scanner, Some(Arc::new(Knows("Anna")))).expect("a scrubber");
     let mut texts = ["Anna, Support@firma.de, anna@firma.de".to_owned()];
     scrubber.scrub(&mut texts).expect("the finder works");
     assert_eq!(texts[0], "Anna, Support@firma.de, <EMAIL_ADDRESS>");

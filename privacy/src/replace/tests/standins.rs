@@ -49,6 +49,30 @@ fn one_person_stays_one() {
 }
 
 #[test]
+fn a_title_says_which_names_will_do() {
+    for title in ["Mr.", "Mrs.", "Herr", "Frau"] {
+        let made: Vec<String> = ["Aro", "Belo", "Ciro", "Dalo", "Ero"]
+            .iter()
+            .map(|name| {
+                replaced(Mode::Surrogate, &[&format!("{title} ⟦{name} Xu⟧")], &[Entity::Person]).remove(0)
+            })
+            .collect();
+        let of_women = made.iter().filter(|made| {
+            let given = made.split(' ').nth(1).expect("a name");
+            crate::replace::standin::is_of_a_woman(given)
+        });
+        assert_eq!(of_women.count(), if title == "Mrs." || title == "Frau" { 5 } else { 0 }, "{made:?}");
+    }
+}
+
+#[test]
+fn capitals_within_a_local_part_begin_a_name() {
+    let made = one(Entity::EmailAddress, "BulatDenisov@teleworm.us");
+    let local = made.split('@').next().expect("a local part");
+    assert_eq!(local.chars().filter(|c| c.is_uppercase()).count(), 2, "{made}");
+}
+
+#[test]
 fn two_persons_stay_two_and_none_is_the_other() {
     let names =
         ["Anna", "Clara", "Emma", "Julia", "Laura", "Lena", "Lisa", "Maria", "Sarah", "Sofia", "Nora", "Eva"];
