@@ -40,7 +40,8 @@ fn rows() -> Vec<Row> {
     let row = |line: &str| {
         let value: Value = serde_json::from_str(line).expect("a row");
         let place = |span: &Value, at: usize| span[at].as_u64().expect("a place") as usize;
-        let span = |span: &Value| (place(span, 0), place(span, 1), span[2].as_str().expect("an entity").to_owned());
+        let span =
+            |span: &Value| (place(span, 0), place(span, 1), span[2].as_str().expect("an entity").to_owned());
         let text = value["text"].as_str().expect("a text").to_owned();
         Row { text, spans: value["spans"].as_array().expect("spans").iter().map(span).collect() }
     };
@@ -114,7 +115,10 @@ impl Score {
             }
         }
         if self.outside_percent() > most_outside {
-            failures.push(format!("{layer}: {:.1}% outside names, allowed {most_outside}%", self.outside_percent()));
+            failures.push(format!(
+                "{layer}: {:.1}% outside names, allowed {most_outside}%",
+                self.outside_percent()
+            ));
         }
         failures
     }
@@ -130,7 +134,8 @@ fn print(layers: &[(&str, &Score)]) {
             .collect();
         println!("{entity:<18}{all:>6}{cells}");
     }
-    let cells = layers.iter().map(|(_, score)| format!("{:>9}{:>6.1}%", score.outside, score.outside_percent()));
+    let cells =
+        layers.iter().map(|(_, score)| format!("{:>9}{:>6.1}%", score.outside, score.outside_percent()));
     println!("{:<18}{:>6}{}", "outside names", "", cells.collect::<String>());
     for (name, score) in layers {
         println!("characters of names by rule, {name}: {:?}", score.by_rule);

@@ -36,6 +36,8 @@ pub(super) struct Context {
     goes_on: bool,
     /// `Smith & Sons`, `Smith, Inc`.
     pub(super) is_part_of_firm: bool,
+    /// `and Sons`, `, Inc` follow, which no person's name has.
+    is_followed_by_form: bool,
     /// Other capitalised words stand beside it.
     pub(super) is_in_title: bool,
     /// The word before could have made a pair with it, and did not.
@@ -75,6 +77,9 @@ impl Context {
             is_done_by_person: cues::is_done_by_person(text, end),
             is_part_of_firm: FIRM_BEHIND.iter().any(|behind| rest.starts_with(behind))
                 || text[..start].ends_with(" & "),
+            is_followed_by_form: FIRM_BEHIND
+                .iter()
+                .any(|behind| *behind != " & " && rest.starts_with(behind)),
             is_in_title: false,
             is_rest_of_pair: false,
             heads_block: heads_block(text, start, end),
@@ -82,14 +87,18 @@ impl Context {
         }
     }
 
+    /// Whether what stands around says that the words are a place or a firm's.
+    pub(super) fn is_in_place(&self, name: &[Word]) -> bool {
+        let is_firm = self.is_part_of_firm && (self.is_followed_by_form || name[0].role() != Role::Given);
+        self.has_number || self.is_in_address || is_firm || (self.has_house_number && !is_sure(name))
+    }
+
     /// How many of the words are a name, how surely and by which rule.
     pub(super) fn verdict(&self, name: &[Word]) -> Option<(usize, f32, &'static str)> {
         if let Some(found) = self.by_cue(name) {
             return Some(found);
         }
-        let is_sure =
-            name.len() > 1 && name[0].role() == Role::Given && name[name.len() - 1].is_like_surname();
-        if self.has_number || self.is_in_address || (self.has_house_number && !is_sure) {
+        if self.has_number || self.is_in_address || (self.has_house_number && !is_sure(name)) {
             return None;
         }
         if name.len() > 1 { self.by_pair(name) } else { self.by_itself(&name[0]) }
@@ -201,4 +210,9 @@ impl Context {
         };
         (is_alone && is_name).then_some((1, 0.55, "name-alone"))
     }
+}
+
+/// A given name with a surname: surely a person.
+fn is_sure(name: &[Word]) -> bool {
+    name.len() > 1 && name[0].role() == Role::Given && name[name.len() - 1].is_like_surname()
 }

@@ -12,6 +12,9 @@ use crate::entity::Entity;
 /// A name of more words is a list without commas.
 const MAX_NAME_WORDS: usize = 4;
 
+/// Words of a run that are looked at beside a model's name.
+const RUN_WORDS: usize = 8;
+
 /// A name that was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Name {
@@ -64,6 +67,67 @@ impl<'g> Judge<'g> {
             self.judge_run(text, is_answer, out);
             from = to;
         }
+    }
+
+    /// Whether nothing speaks against a model's name of the words from `from` to `to`: no firm, road or place, no part of an
+    /// address. What stands behind a cue is a name whatever speaks against it.
+    /// A single word in no list is one only where the model `is_sure`.
+    pub(super) fn may_be_person(
+        &mut self,
+        text: &str,
+        words: &[Capital],
+        (from, to): (usize, usize),
+        is_sure: bool,
+    ) -> bool {
+        let (mut first, mut last) = (from, to);
+        while first > 0 && joins(text, &words[first - 1], &words[first]) && from - first < RUN_WORDS {
+            first -= 1;
+        }
+        while last < words.len() && joins(text, &words[last - 1], &words[last]) && last - to < RUN_WORDS {
+            last += 1;
+        }
+        self.words.clear();
+        let looked_up = |&capital: &Capital| Word::new(text, capital, self.gazetteer.flags(capital.of(text)));
+        self.words.extend(words[first..last].iter().map(looked_up));
+        let (at, end) = (from - first, to - first);
+        let cue = self.cue(text, at, None);
+        if matches!(
+            cue,
+            Cue::Honorific | Cue::Introduction | Cue::Field | Cue::Greeting | Cue::SignOff | Cue::Person
+        ) {
+            return true;
+        }
+        let has_number = is_number_before(text, self.words[0].capital.start);
+        // `Hania` of `Hania Bazid, 43 73313`: what follows the whole name speaks.
+        let name = &self.words[at..end.max(self.extent(at, cue))];
+        let context = Context::new(text, name, cue, false, has_number, at > 0);
+        let is_place =
+            self.words[at..end].iter().all(|word| word.flags.is_place() && word.flags.is_no_name());
+        let is_doubtful = is_place
+            || end - at == 1
+                && !is_sure
+                && !self.words[at].flags.is_given()
+                && !self.words[at].flags.is_surname();
+        !(is_doubtful
+            || self.is_no_person(at, end, has_number)
+            || context.is_in_place(name)
+            || self.is_partner(text, words, from, to))
+    }
+
+    /// Whether a single surname stands in a firm's list of partners: `Davis, Reynolds and Williamson`.
+    fn is_partner(&self, text: &str, words: &[Capital], from: usize, to: usize) -> bool {
+        let is_list = |at: usize| {
+            let Some([one, two, three]) = words.get(at..at + 3) else { return false };
+            let flags = [one, two, three].map(|word| self.gazetteer.flags(word.of(text)));
+            let is_mostly = flags.iter().filter(|flags| flags.is_mostly_surname()).count() >= 2;
+            let is_cued = matches!(
+                cues::before(text, one.start),
+                Cue::Field | Cue::Honorific | Cue::Introduction | Cue::Person
+            );
+            let gaps = (&text[one.whole_end..two.start], &text[two.whole_end..three.start]);
+            gaps == (", ", " and ") && flags.iter().all(|flags| flags.is_surname()) && is_mostly && !is_cued
+        };
+        to - from == 1 && (from.saturating_sub(2)..=from).any(is_list)
     }
 
     fn judge_run(&self, text: &str, is_answer: bool, out: &mut Vec<Name>) {

@@ -1,6 +1,7 @@
 //! Names of persons: by rules, and who else finds them.
 
 mod capitals;
+mod confirm;
 mod context;
 mod cue_words;
 mod cues;
@@ -84,6 +85,14 @@ impl Names {
             }
         }
         found.into_iter().map(findings).collect()
+    }
+}
+
+impl Names {
+    /// Holds the persons that a model found in `text` against the rules. Each is cut at line breaks and to the words that can
+    /// belong to a name, and dropped where it is a firm, a road, a place or no more than a word. Other findings stay.
+    pub fn confirm(&self, text: &str, findings: &mut Vec<Finding>) {
+        confirm::confirm(&self.gazetteer, text, findings);
     }
 }
 

@@ -140,6 +140,42 @@ fn what_is_known_is_left_alone() {
 }
 
 #[test]
+fn names_of_a_model_are_cut_or_dropped() {
+    let confirmed = |text: &str, span: &str| -> Vec<String> {
+        let start = text.find(span).expect("there");
+        let (entity, end) = (Entity::Person, start + span.len());
+        let mut findings = vec![Finding { start, end, entity, score: 0.9, rule: "model" }];
+        Names::new().confirm(text, &mut findings);
+        findings.iter().map(|one| text[one.start..one.end].to_owned()).collect()
+    };
+    for (text, span, expected) in [
+        ("Mr. Leiva flew home", "Leiva flew", "Leiva"),
+        ("met Ludwig van Gijn there", "Ludwig van Gijn there", "Ludwig van Gijn"),
+        ("by bertram jørgensen", "bertram jørgensen", "bertram jørgensen"),
+        ("Lea Petersen ג€“ sadly", "Lea Petersen ג€", "Lea Petersen"),
+        ("ask 山田 please", "山田", "山田"),
+        ("Dear Xavanti Brool,", "Xavanti Brool", "Xavanti Brool"),
+    ] {
+        assert_eq!(confirmed(text, span), [expected], "{text}");
+    }
+    assert_eq!(confirmed("Idris Brool\nOnvia", "Idris Brool\nOnvia"), ["Idris Brool"]);
+    assert_eq!(confirmed("Idris Brool\nMonika", "Idris Brool\nMonika"), ["Idris Brool", "Monika"]);
+    for (text, span) in [
+        ("by helicopter", "helicopter"),
+        ("Rand Corporation", "Rand"),
+        ("at Jones, Mitchell and Williams as", "Mitchell"),
+        ("on USNS Bergman", "Bergman"),
+        ("Hania Bazid, CA 93713", "Hania"),
+        ("56539 Rua Cyro Schmutzer 12", "Cyro Schmutzer"),
+        ("Thomas and Sons is a firm", "Thomas"),
+        ("glad that Sweden moves", "Sweden"),
+    ] {
+        let found = confirmed(text, span);
+        assert!(found.is_empty(), "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn spans_are_sound_on_any_text() {
     let long = "Ann".repeat(100_000);
     let texts = [
