@@ -1,4 +1,4 @@
-//! Where keywords stand in a text.
+//! Where keywords stand in a text, all of them sought at once.
 //!
 //! An automaton over all of them takes a step for every byte that waits for memory. A table of bits that is asked with the three
 //! bytes at every second place does not: a keyword starts there, or one byte before. It lets one place in fifty through to be compared.
@@ -6,8 +6,13 @@
 /// What a keyword is told apart by, in bytes.
 const HEAD_BYTES: usize = 3;
 
-/// Every so many places are looked at; a keyword's bytes from each offset below that are in the table.
+/// Every so many places are looked at.
 const STEP: usize = 2;
+
+/// Where the three bytes are taken from, as offsets into a keyword, one for each way that places can fall; a keyword of two bytes is
+/// told apart better by what stands before it than by its second byte alone.
+const OFFSETS: [isize; STEP] = [0, 1];
+const OFFSETS_OF_SHORT: [isize; STEP] = [0, -1];
 
 /// Bits of a byte that a place in the table is made of; the case of a letter is in none of them.
 const BITS_EACH: usize = 5;
@@ -16,18 +21,18 @@ const PLACES: usize = 1 << (HEAD_BYTES * BITS_EACH);
 
 /// Keywords, matched without regard to the case of ASCII letters.
 #[derive(Debug)]
-pub(super) struct Keywords {
+pub(crate) struct Heads {
     keywords: Vec<&'static str>,
     bits: Box<[u64]>,
     /// By place, which of `groups` stand there; the first is empty.
     group_of: Box<[u16]>,
-    /// Keywords, and which of their bytes stands at the place.
-    groups: Vec<Vec<(usize, usize)>>,
+    /// Heads, and which of their bytes stands at the place.
+    groups: Vec<Vec<(usize, isize)>>,
 }
 
-impl Keywords {
+impl Heads {
     /// In the order given, which numbers them.
-    pub(super) fn new(keywords: impl IntoIterator<Item = &'static str>) -> Self {
+    pub(crate) fn new(keywords: impl IntoIterator<Item = &'static str>) -> Self {
         let mut made = Self {
             keywords: keywords.into_iter().collect(),
             bits: vec![0; PLACES / 64].into(),
@@ -35,17 +40,19 @@ impl Keywords {
             groups: vec![Vec::new()],
         };
         for index in 0..made.keywords.len() {
-            for offset in 0..STEP {
+            let is_short = made.keywords[index].len() < HEAD_BYTES;
+            for offset in if is_short { OFFSETS_OF_SHORT } else { OFFSETS } {
                 made.put(index, offset);
             }
         }
         made
     }
 
-    /// Notes a keyword at the places of its bytes from `offset` on; whatever stands behind a short one fits.
-    fn put(&mut self, index: usize, offset: usize) {
-        let bytes = &self.keywords[index].as_bytes()[offset..];
-        let fits = |at: usize, byte: u8| bytes.get(at).is_none_or(|known| known % BYTES_EACH == byte);
+    /// Notes a keyword at the places of its bytes from `offset` on; whatever stands beside it fits.
+    fn put(&mut self, index: usize, offset: isize) {
+        let bytes = self.keywords[index].as_bytes();
+        let known = |at: usize| at.checked_add_signed(offset).and_then(|at| bytes.get(at));
+        let fits = |at: usize, byte: u8| known(at).is_none_or(|known| known % BYTES_EACH == byte);
         let fitting = |at: usize| (0..BYTES_EACH).filter(|byte| fits(at, *byte)).collect::<Vec<u8>>();
         let heads = [fitting(0), fitting(1), fitting(2)];
         let count: usize = heads.iter().map(Vec::len).product();
@@ -64,7 +71,7 @@ impl Keywords {
     }
 
     /// Calls `each` with the number of a keyword, its start and its end, in order of starts but for neighbours.
-    pub(super) fn find(&self, text: &str, mut each: impl FnMut(usize, usize, usize)) {
+    pub(crate) fn find(&self, text: &str, mut each: impl FnMut(usize, usize, usize)) {
         let Ok(bits) = <&[u64; PLACES / 64]>::try_from(&*self.bits) else { return };
         let bytes = text.as_bytes();
         for (index, head) in bytes.windows(HEAD_BYTES).step_by(STEP).enumerate() {
@@ -85,7 +92,7 @@ impl Keywords {
     fn compare(&self, bytes: &[u8], at: usize, place: usize, each: &mut impl FnMut(usize, usize, usize)) {
         for &(index, offset) in &self.groups[usize::from(self.group_of[place])] {
             let keyword = self.keywords[index].as_bytes();
-            let Some(start) = at.checked_sub(offset) else { continue };
+            let Some(start) = at.checked_add_signed(-offset) else { continue };
             let found = bytes.get(start..start + keyword.len());
             if found.is_some_and(|found| found.eq_ignore_ascii_case(keyword)) {
                 each(index, start, start + keyword.len());
@@ -106,7 +113,7 @@ mod tests {
     #[test]
     fn every_keyword_is_found_wherever_it_stands() {
         let words = ["api_key", "Q~", "eyJ", "-----BEGIN ", "key", "密码"];
-        let keywords = Keywords::new(words);
+        let keywords = Heads::new(words);
         let text = "API_KEY q~ eyj -----begin 密码 keyq~";
         for before in ["", "x", "xy"] {
             let text = format!("{before}{text}");
