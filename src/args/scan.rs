@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
+use rtune_data::NamesBy;
 use rtune_privacy::{DEFAULT_THRESHOLD, Entity};
 
 #[derive(Debug, clap::Args)]
@@ -17,8 +17,9 @@ pub(crate) struct ScanArgs {
     /// The least score of a finding, from 0 to 1
     #[arg(long, value_name = "SCORE", default_value_t = DEFAULT_THRESHOLD)]
     pub(crate) threshold: f32,
-    /// How names are found
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = NamesBy::Rules)]
+    /// How names are found: `off`, `rules` (what stands around them, and lists of names), or rules and a model: an alias such as
+    /// `rampart`, a hub repository or a folder with a token classifier
+    #[arg(long, value_name = "HOW", default_value = "rules", value_parser = parse_names)]
     pub(crate) names: NamesBy,
     /// A text that is no finding, such as a support address; may be repeated
     #[arg(long, value_name = "TEXT")]
@@ -34,18 +35,14 @@ pub(crate) struct ScanArgs {
     pub(crate) json: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum NamesBy {
-    /// Not at all
-    Off,
-    /// By what stands around them, and lists of names
-    Rules,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entities {
     All,
     One(Entity),
+}
+
+fn parse_names(name: &str) -> Result<NamesBy, std::convert::Infallible> {
+    Ok(NamesBy::from(name.to_owned()))
 }
 
 fn parse_entity(name: &str) -> Result<Entities, String> {

@@ -6,15 +6,21 @@ use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
 use anyhow::Context;
+use rayon::prelude::*;
+use rtune_data::NamesBy;
 use rtune_privacy::{Entity, Mode, Replacement, ScanOptions, Scanner, Scope, Scrubber, code_points};
 use serde_json::{Value, json};
 
-use crate::args::scan::{Entities, NamesBy, ScanArgs};
+use crate::args::scan::{Entities, ScanArgs};
+use crate::commands::opened::name_finder;
 use crate::failure::{BadInput, DONE};
 use crate::reporter::say;
 
 /// A text is looked at in blocks of whole lines of about this size, in bytes, so that a file of any size can be.
 const BLOCK_BYTES: usize = 1 << 20;
+
+/// Rows that one thread takes at a time; a model is asked about all of their texts at once.
+const ROWS_AT_ONCE: usize = 64;
 
 /// The longest line, in bytes: what is longer is no text of a person's, and no row that is trained on.
 const LONGEST_LINE_BYTES: usize = 64 << 20;
@@ -50,12 +56,16 @@ fn scrubber(args: &ScanArgs) -> anyhow::Result<Scrubber> {
         threshold: args.threshold,
         allow: args.allow.clone(),
         phone_regions: args.regions.clone(),
-        names: args.names == NamesBy::Rules,
+        names: args.names != NamesBy::Off,
         ..ScanOptions::default()
     };
     let scanner = Scanner::new(&options).map_err(|error| BadInput::new(error.to_string()))?;
     let unused = Replacement { mode: Mode::Tag, scope: Scope::Record, salt: None };
-    Scrubber::new(&unused, scanner, None).map_err(|error| BadInput::new(error.to_string()).into())
+    let finder = match &args.names {
+        NamesBy::Off | NamesBy::Rules => None,
+        NamesBy::Model(model) => Some(name_finder(model)?),
+    };
+    Scrubber::new(&unused, scanner, finder).map_err(|error| BadInput::new(error.to_string()).into())
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {
@@ -73,6 +83,13 @@ fn open(path: &Path) -> anyhow::Result<File> {
     }
 }
 
+/// The strings of a row, with their places as JSON pointers.
+struct Row {
+    line: usize,
+    fields: Vec<String>,
+    texts: Vec<String>,
+}
+
 struct Scan<'a> {
     args: &'a ScanArgs,
     scrubber: Scrubber,
@@ -85,30 +102,48 @@ impl Scan<'_> {
     /// Every string of every row; places are counted in code points of the string.
     fn rows(&mut self, reader: &mut dyn BufRead) -> anyhow::Result<()> {
         let mut number = 0;
-        while let Some(line) = self.line(reader, number + 1)? {
-            number += 1;
-            if line.trim().is_empty() {
-                continue;
+        loop {
+            let mut rows = Vec::new();
+            let mut bytes = 0;
+            while bytes < BLOCK_BYTES
+                && let Some(line) = self.line(reader, number + 1)?
+            {
+                number += 1;
+                bytes += line.len();
+                if !line.trim().is_empty() {
+                    rows.push(self.row(&line, number)?);
+                }
             }
-            let row: Value = serde_json::from_str(&line).map_err(|error| {
-                let place = format!("{}:{number}:{}", self.args.file.display(), error.column());
-                BadInput::new(format!("{place}: invalid JSON"))
-                    .with_hint("a .jsonl file has one JSON value a line")
-            })?;
-            let mut strings = Vec::new();
-            collect(&row, &mut String::new(), &mut strings);
-            let (fields, texts): (Vec<String>, Vec<String>) = strings.into_iter().unzip();
-            self.texts += texts.len();
-            let found = self.scrubber.find(&texts)?;
-            for ((field, text), findings) in fields.iter().zip(&texts).zip(found) {
-                for finding in findings {
-                    let (start, end) = code_points(text, &finding);
-                    let span = &text[finding.start..finding.end];
-                    self.show(number, Some(field), (start, end), &finding, span);
+            if bytes == 0 {
+                return Ok(());
+            }
+            let found = rows.par_chunks(ROWS_AT_ONCE).map(|rows| {
+                let texts: Vec<&[String]> = rows.iter().map(|row| row.texts.as_slice()).collect();
+                self.scrubber.find_batch(&texts)
+            });
+            let found: Vec<_> = found.collect::<Result<_, _>>()?;
+            for (row, of_texts) in rows.iter().zip(found.into_iter().flatten()) {
+                self.texts += row.texts.len();
+                for ((field, text), findings) in row.fields.iter().zip(&row.texts).zip(of_texts) {
+                    for finding in findings {
+                        let span = &text[finding.start..finding.end];
+                        self.show(row.line, Some(field), code_points(text, &finding), &finding, span);
+                    }
                 }
             }
         }
-        Ok(())
+    }
+
+    fn row(&self, line: &str, number: usize) -> anyhow::Result<Row> {
+        let row: Value = serde_json::from_str(line).map_err(|error| {
+            let place = format!("{}:{number}:{}", self.args.file.display(), error.column());
+            BadInput::new(format!("{place}: invalid JSON"))
+                .with_hint("a .jsonl file has one JSON value a line")
+        })?;
+        let mut strings = Vec::new();
+        collect(&row, &mut String::new(), &mut strings);
+        let (fields, texts) = strings.into_iter().unzip();
+        Ok(Row { line: number, fields, texts })
     }
 
     /// Lines of a text; places are counted in code points of the whole text.

@@ -74,6 +74,7 @@ fn what_cannot_be_scanned_is_bad_input() {
         (&["scan", "bad.jsonl", "--threshold", "2"], "the threshold is 2"),
         (&["scan", "bad.jsonl", "--entity", "NOSE"], "unknown entity `NOSE`"),
         (&["scan", "bad.jsonl", "--region", "QQ"], "region `QQ`"),
+        (&["scan", "bad.jsonl", "--names", "./model"], "`model_type`"),
     ] {
         let ran = place.rtune(arguments);
         ran.fails(2, &[message]);

@@ -75,9 +75,18 @@ impl Scrubber {
     /// # Errors
     /// [`NameFinderError`] where the finder of names fails.
     pub fn find(&self, texts: &[String]) -> Result<Vec<Vec<Finding>>, NameFinderError> {
-        let all: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let found = self.ask_finder(&all)?;
-        Ok(self.join(texts, found))
+        Ok(self.find_batch(&[texts])?.pop().unwrap_or_default())
+    }
+
+    /// The same for several records; the finder of names sees the texts of all of them at once.
+    ///
+    /// # Errors
+    /// [`NameFinderError`] where the finder of names fails.
+    pub fn find_batch(&self, records: &[&[String]]) -> Result<Vec<Vec<Vec<Finding>>>, NameFinderError> {
+        let all: Vec<&str> = records.iter().copied().flatten().map(String::as_str).collect();
+        let mut found = self.ask_finder(&all)?.into_iter();
+        let joined = records.iter().map(|texts| self.join(texts, found.by_ref().take(texts.len()).collect()));
+        Ok(joined.collect())
     }
 
     /// One list for each text, empty without a finder.
