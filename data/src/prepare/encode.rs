@@ -53,6 +53,8 @@ struct Set {
     tokens: Counts,
     supervised: Counts,
     shortest_dropped_tokens: Option<usize>,
+    /// Rows that were to be encoded.
+    rows_seen: usize,
 }
 
 impl<'a> Encoding<'a> {
@@ -90,7 +92,7 @@ impl<'a> Encoding<'a> {
         }
         let record = &task.record;
         let problem = |kind| RowProblem { origin: record.origin.clone(), kind };
-        self.set(task.side).report.rows += 1;
+        self.set(task.side).rows_seen += 1;
         let rows = match rows {
             Ok(rows) => rows,
             Err(kind) => {
@@ -131,6 +133,7 @@ impl<'a> Encoding<'a> {
                 }
             }
         }
+        self.set(task.side).report.rows += usize::from(kept > 0);
         Ok(outcome)
     }
 
@@ -190,11 +193,11 @@ impl<'a> Encoding<'a> {
     pub(super) fn finish(self) -> Result<(SetReport, SetReport, OverLongReport), DataError> {
         self.problems.into_result(())?;
         let max_tokens = self.options.max_tokens;
-        let (rows, shortest) = (self.train.report.rows, self.train.shortest_dropped_tokens);
+        let (rows, shortest) = (self.train.rows_seen, self.train.shortest_dropped_tokens);
         if let (0, Some(shortest_tokens)) = (self.train.report.examples, shortest) {
             return Err(DataError::AllTooLong { rows, max_tokens, shortest_tokens });
         }
-        let (rows, shortest) = (self.validation.report.rows, self.validation.shortest_dropped_tokens);
+        let (rows, shortest) = (self.validation.rows_seen, self.validation.shortest_dropped_tokens);
         if let (0, Some(shortest_tokens)) = (self.validation.report.examples, shortest) {
             return Err(DataError::AllValidationTooLong { rows, max_tokens, shortest_tokens });
         }

@@ -8,6 +8,8 @@ use crate::options::TrainOn;
 use crate::options::{CleanOptions, Duplicates, OverLong};
 use crate::testing::{Files, PLAIN, template, tokenizer};
 
+mod accounts;
+
 fn row(instruction: &str, output: &str) -> String {
     serde_json::json!({"instruction": instruction, "output": output}).to_string()
 }

@@ -129,7 +129,7 @@ pub struct LeakReport {
 /// One set of examples.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SetReport {
-    /// Rows that belong to it.
+    /// Rows that it has examples of.
     pub rows: usize,
     /// Examples made of them.
     pub examples: usize,
