@@ -194,7 +194,7 @@ impl Intake<'_> {
                     Err(problem) => intake.problems.push(problem),
                 }
             }
-            for washed in intake.wash.batch(records)? {
+            for washed in intake.wash.batch(records, &|_, _| false)? {
                 let origin = &washed.record.origin;
                 let file = number(&mut names, 0, &origin.file);
                 let mut entry = Entry::new(file, origin.line);
@@ -241,7 +241,8 @@ impl Intake<'_> {
             bad.push(row.as_ref().err().cloned());
             records.extend(row);
         }
-        let mut washed = self.wash.batch(records)?.into_iter();
+        let stages = &self.taken.stages;
+        let mut washed = self.wash.batch(records, &|stage, what| stages.wants(stage, what))?.into_iter();
         for (mut entry, problem) in entries.into_iter().zip(bad) {
             self.taken.stages.enter();
             match problem {

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rayon::prelude::*;
-use rtune_privacy::{Entity, Finding, Mode, Replacement, ScanOptions, Scanner, Scope, Scrubbed, Scrubber};
+use rtune_privacy::{
+    Entity, Finding, Mode, NameFinderError, Replacement, ScanOptions, Scanner, Scope, Scrubbed, Scrubber,
+};
 
 use super::Tools;
-use super::mask::masked;
+use super::mask::Mask;
 use crate::clean::normalise::{Changes, Collected, Collector, Normaliser, Part};
 use crate::clean::quality::Filters;
 use crate::error::DataError;
@@ -30,9 +32,11 @@ pub(super) struct Wash {
     scrubber: Option<Scrubber>,
     mode: PrivacyMode,
     filters: Filters,
-    /// What hides personal data in examples, whatever becomes of the rows.
-    scanner: Scanner,
+    mask: Mask,
 }
+
+/// Whether another example of what a stage does is to be shown.
+type Wanted<'a> = &'a (dyn Fn(Stage, &str) -> bool + Sync);
 
 /// A row, and what was done to it.
 pub(super) struct Washed {
@@ -58,31 +62,36 @@ impl Wash {
             true => learn(options, sets)?,
             false => Collected::default(),
         };
-        let scanner = Scanner::new(&ScanOptions::default()).map_err(|error| privacy(&error, None))?;
+        let scanner = Scanner::new(&ScanOptions { names: true, ..ScanOptions::default() });
+        let scanner = scanner.map_err(|error| privacy(&error, None))?;
         Ok(Self {
             normaliser: Normaliser::new(&options.normalise, collected)?,
             scrubber: scrubber(&options.privacy, tools)?,
             mode: options.privacy.mode,
             filters: Filters::new(&options.filters)?,
-            scanner,
+            mask: Mask::new(scanner).map_err(|error| privacy(&error, None))?,
         })
     }
 
     /// Washes rows on all threads; their order stays.
-    pub(super) fn batch(&self, records: Vec<Record>) -> Result<Vec<Washed>, DataError> {
-        let mut washed: Vec<Washed> = records.into_par_iter().map(|record| self.normalise(record)).collect();
+    pub(super) fn batch(&self, records: Vec<Record>, wanted: Wanted<'_>) -> Result<Vec<Washed>, DataError> {
+        let found = |error| privacy(&error, None);
+        let washed = records.into_par_iter().map(|record| self.normalise(record, wanted));
+        let mut washed: Vec<Washed> = washed.collect::<Result<_, _>>().map_err(found)?;
         self.scrub(&mut washed)?;
-        washed.par_iter_mut().for_each(|row| self.judge(row));
+        washed.par_iter_mut().try_for_each(|row| self.judge(row, wanted)).map_err(found)?;
         Ok(washed)
     }
 
-    fn normalise(&self, mut record: Record) -> Washed {
+    fn normalise(&self, mut record: Record, wanted: Wanted<'_>) -> Result<Washed, NameFinderError> {
         let mut changes = Changes::new();
+        let mut texts: Vec<String> = Vec::new();
         for message in &mut record.messages {
-            if let Cow::Owned(text) = self.normaliser.apply(Part::of(message), &message.content, &mut changes)
-            {
-                message.content = text;
-            }
+            let changed = self.normaliser.apply(Part::of(message), &message.content, &mut changes);
+            texts.push(match changed {
+                Cow::Owned(text) => std::mem::replace(&mut message.content, text),
+                Cow::Borrowed(_) => String::new(),
+            });
         }
         let mut row = Washed {
             record,
@@ -92,19 +101,23 @@ impl Wash {
             rules: Vec::new(),
             dropped: None,
         };
-        for (step, made) in changes.steps {
-            row.changed.push((Stage::Normalise, step.name()));
-            for example in made.examples.into_iter().take(1) {
-                let shown = Shown {
-                    what: step.name().to_owned(),
-                    place: String::new(),
-                    before: masked(&self.scanner, &example.before),
-                    after: Some(masked(&self.scanner, &example.after)),
-                };
-                row.shown.push((Stage::Normalise, shown));
-            }
+        row.changed.extend(changes.steps.keys().map(|step| (Stage::Normalise, step.name())));
+        let shown = changes.steps.into_iter().filter_map(|(step, made)| {
+            let example = made.examples.into_iter().next()?;
+            wanted(Stage::Normalise, step.name()).then_some((step, example))
+        });
+        let shown: Vec<_> = shown.collect();
+        if shown.is_empty() {
+            return Ok(row);
         }
-        row
+        // What is personal may show itself before the change only, or after it.
+        texts.extend(row.record.messages.iter().map(|message| message.content.clone()));
+        let hidden = self.mask.hidden(&texts, self.scrubber.as_ref())?;
+        row.shown.extend(shown.into_iter().map(|(step, example)| {
+            let (before, after) = (hidden.masked(&example.before), Some(hidden.masked(&example.after)));
+            (Stage::Normalise, Shown { what: step.name().to_owned(), place: String::new(), before, after })
+        }));
+        Ok(row)
     }
 
     fn scrub(&self, washed: &mut [Washed]) -> Result<(), DataError> {
@@ -134,19 +147,21 @@ impl Wash {
         Ok(())
     }
 
-    fn judge(&self, row: &mut Washed) {
+    fn judge(&self, row: &mut Washed, wanted: Wanted<'_>) -> Result<(), NameFinderError> {
         let verdicts = self.filters.all(&row.record);
         row.rules = verdicts.iter().map(|verdict| verdict.rule.name()).collect();
         if let (None, Some(first)) = (&row.dropped, verdicts.into_iter().next()) {
-            let shown = Shown {
-                what: first.rule.name().to_owned(),
-                place: String::new(),
-                before: masked(&self.scanner, row.record.answer().unwrap_or_default()),
-                after: None,
-            };
-            row.shown.push((Stage::Filters, shown));
+            if wanted(Stage::Filters, first.rule.name()) {
+                let texts: Vec<String> =
+                    row.record.messages.iter().map(|message| message.content.clone()).collect();
+                let hidden = self.mask.hidden(&texts, self.scrubber.as_ref())?;
+                let before = hidden.masked(row.record.answer().unwrap_or_default());
+                let what = first.rule.name().to_owned();
+                row.shown.push((Stage::Filters, Shown { what, place: String::new(), before, after: None }));
+            }
             row.dropped = Some((Stage::Filters, first.rule.name().to_owned(), first.detail));
         }
+        Ok(())
     }
 }
 
