@@ -58,15 +58,23 @@ fn level<T: DeserializeOwned>(
             continue;
         }
         let value = json(node);
-        let alone =
-            inside.iter().rev().fold(Map::from_iter([(key.clone(), value.clone())]), |inner, group| {
-                Map::from_iter([((*group).to_owned(), Json::Object(inner))])
-            });
-        match serde_json::from_value::<T>(Json::Object(alone)) {
+        let read_alone = |value: Json| {
+            let own = Map::from_iter([(key.clone(), value)]);
+            let alone = inside
+                .iter()
+                .rev()
+                .fold(own, |inner, group| Map::from_iter([((*group).to_owned(), Json::Object(inner))]));
+            serde_json::from_value::<T>(Json::Object(alone))
+        };
+        match read_alone(value.clone()) {
             Ok(_) => {
                 read.insert(key.clone(), value);
             }
             Err(error) => {
+                // Which words there are is said of a wrong word only.
+                let is_of_words = error.to_string().ends_with("expected string or map");
+                let of_words = is_of_words.then(|| read_alone(Json::from("")).err()).flatten();
+                let error = of_words.unwrap_or(error);
                 let hint = match &node.value {
                     Value::String(text) => names::value_hint(&full, text),
                     _ => None,
