@@ -150,6 +150,5 @@ fn every_row_is_accounted_for() {
         let rows_out = report.stages.last().expect("stages").rows_out;
         assert_eq!((left, report.train.rows + report.validation.rows), (rows_out, rows_out), "draw {draw}");
     }
-    println!("{prepared_sets} of {DRAWS} sets; {} reasons: {reasons:?}", reasons.len());
     assert!(prepared_sets > DRAWS / 2 && reasons.len() >= 12, "{prepared_sets} sets, {reasons:?}");
 }
