@@ -95,6 +95,14 @@ pub enum ModelError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A network that the library behind it did not compute.
+    #[error("{}: computing failed: {problem}", path.display())]
+    Compute {
+        /// The model's folder.
+        path: PathBuf,
+        /// The library's words.
+        problem: String,
+    },
 }
 
 impl ModelError {

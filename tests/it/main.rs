@@ -15,6 +15,7 @@ mod release;
 mod release_bad_input;
 mod release_peers;
 mod resume;
+mod scan;
 mod talk;
 mod tidy;
 mod tools;
