@@ -7,13 +7,9 @@ use rtune_kernels::arena::Arena;
 use rtune_models::{Quantization, SavePolicy};
 use rtune_trainer::loss;
 
-use crate::reference::{Case, cases, join, logits};
+use crate::reference::{Case, join, logits, opened};
 
 const NF4: Quantization = Quantization::Nf4 { double: true };
-
-fn all(quantization: Quantization) -> impl Iterator<Item = Case> {
-    cases().0.into_iter().map(move |path| Case::open(&path, quantization))
-}
 
 fn gradients(case: &Case, rows: &[PackedRow], policy: SavePolicy) -> (f64, Vec<f32>) {
     let arena = Arena::new();
@@ -30,7 +26,7 @@ fn gradients(case: &Case, rows: &[PackedRow], policy: SavePolicy) -> (f64, Vec<f
 /// The loss is summed in f64 and the model runs in f64, so that differences of 1e-5 leave ten digits.
 #[test]
 fn gradients_agree_with_finite_differences_on_the_quantised_base() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let row = case.packed();
         let arena = Arena::<f64>::new();
         let mut parameters: Vec<f64> = case.parameters.flat().iter().map(|&v| f64::from(v)).collect();
@@ -59,7 +55,7 @@ fn gradients_agree_with_finite_differences_on_the_quantised_base() {
 
 #[test]
 fn every_adapter_tensor_receives_a_gradient() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let (_, gradients) = gradients(&case, &case.rows(), SavePolicy::All);
         assert!(!case.parameters.entries().is_empty());
         for entry in case.parameters.entries() {
@@ -71,7 +67,7 @@ fn every_adapter_tensor_receives_a_gradient() {
 
 #[test]
 fn a_perturbed_document_leaves_its_neighbours_logits_as_they_are() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let [first, second]: [PackedRow; 2] = case.rows().try_into().expect("two rows");
         let row = join(&[first.clone(), second.clone(), first.clone()]);
         let mut perturbed = row.clone();
@@ -91,7 +87,7 @@ fn a_perturbed_document_leaves_its_neighbours_logits_as_they_are() {
 
 #[test]
 fn save_policies_give_the_same_bits() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let rows = [case.packed()];
         let all = gradients(&case, &rows, SavePolicy::All);
         assert!(all == gradients(&case, &rows, SavePolicy::InputOnly), "{}", case.name);
@@ -100,7 +96,7 @@ fn save_policies_give_the_same_bits() {
 
 #[test]
 fn micro_batches_give_what_one_large_batch_gives() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let (one_loss, one) = gradients(&case, &[case.packed()], SavePolicy::All);
         let (two_loss, two) = gradients(&case, &case.rows(), SavePolicy::All);
         assert!((one_loss - two_loss).abs() < 1e-6, "{}: {one_loss} {two_loss}", case.name);
@@ -115,7 +111,7 @@ fn micro_batches_give_what_one_large_batch_gives() {
 
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let rows = [case.packed()];
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
@@ -128,7 +124,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
 
 #[test]
 fn the_steady_state_allocates_no_buffers() {
-    let case = all(NF4).next().expect("a case");
+    let case = opened(NF4).next().expect("a case");
     let (arena, row) = (Arena::new(), case.packed());
     let mut gradients = vec![0.0; case.parameters.flat().len()];
     let mut step = || {
@@ -145,7 +141,7 @@ fn the_steady_state_allocates_no_buffers() {
 
 #[test]
 fn f32_and_f64_agree() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let row = case.packed();
         let wide: Vec<f64> = case.parameters.flat().iter().map(|&v| f64::from(v)).collect();
         let (narrow, wide) = (case.logits(&row), logits(&case.decoder, &wide, &row));

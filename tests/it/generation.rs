@@ -5,13 +5,9 @@ use rtune_models::Quantization;
 use rtune_models::decoder::Fresh;
 use rtune_models::generate::{Answer, End, Go, Limits, Request, Sampler, Sampling, generate};
 
-use crate::reference::{Case, cases, document, logits};
+use crate::reference::{Case, document, logits, opened};
 
 const NF4: Quantization = Quantization::Nf4 { double: true };
-
-fn all() -> impl Iterator<Item = Case> {
-    cases().0.into_iter().map(|path| Case::open(&path, NF4))
-}
 
 fn limits(batch_documents: usize) -> Limits {
     Limits { stop_tokens: vec![], max_new_tokens: 12, max_positions: 64, batch_documents, batch_tokens: 20 }
@@ -41,7 +37,7 @@ fn tokens(answers: &[Answer]) -> Vec<Vec<u32>> {
 /// to be compared with the row up to its end.
 #[test]
 fn passes_over_new_tokens_give_the_logits_of_the_row_so_far() {
-    for case in all() {
+    for case in opened(NF4) {
         let row = &case.rows()[0];
         let vocabulary = case.decoder.spec().vocabulary;
         let arena = Arena::new();
@@ -78,7 +74,7 @@ fn passes_over_new_tokens_give_the_logits_of_the_row_so_far() {
 
 #[test]
 fn greedy_answers_are_those_of_whole_rows_in_any_batch() {
-    for case in all() {
+    for case in opened(NF4) {
         let prompts = prompts(&case);
         let mut want = Vec::new();
         for prompt in &prompts {
@@ -102,7 +98,7 @@ fn greedy_answers_are_those_of_whole_rows_in_any_batch() {
 
 #[test]
 fn an_answer_ends_with_a_stop_token_at_its_limit_or_at_the_models() {
-    let case = all().next().expect("a case");
+    let case = opened(NF4).next().expect("a case");
     let prompts = prompts(&case);
     let free = tokens(&answers(&case, &prompts, &limits(5), &Sampling::GREEDY));
     let stopping = Limits { stop_tokens: vec![free[0][3]], ..limits(5) };
@@ -116,7 +112,7 @@ fn an_answer_ends_with_a_stop_token_at_its_limit_or_at_the_models() {
 
 #[test]
 fn a_conversation_goes_on_where_it_was() {
-    let case = all().next().expect("a case");
+    let case = opened(NF4).next().expect("a case");
     let prompt = prompts(&case)[2].clone();
     let first = answers(&case, std::slice::from_ref(&prompt), &limits(1), &Sampling::GREEDY).remove(0);
     let mut longer = prompt;
@@ -134,7 +130,7 @@ fn a_conversation_goes_on_where_it_was() {
 
 #[test]
 fn without_parameters_the_base_answers_alone_and_unpacking_changes_no_bit() {
-    for mut case in all() {
+    for mut case in opened(NF4) {
         let row = case.rows()[0].clone();
         let zeros = vec![0.0; case.parameters.flat().len()];
         assert_eq!(logits::<f32>(&case.decoder, &[], &row), logits(&case.decoder, &zeros, &row));
@@ -146,7 +142,7 @@ fn without_parameters_the_base_answers_alone_and_unpacking_changes_no_bit() {
 
 #[test]
 fn a_caller_who_has_enough_gets_what_there_is() {
-    let case = all().next().expect("a case");
+    let case = opened(NF4).next().expect("a case");
     let request =
         |prompt: Vec<u32>| Request { prompt, sampler: Sampler::new(&Sampling::GREEDY, 0), document: None };
     let requests = prompts(&case).into_iter().map(request);

@@ -79,7 +79,7 @@ fn yarn_stands_in_either_place() {
 fn phi3_reads_longrope_by_each_of_its_names() {
     let lists = |kind: &str| {
         json!({"rope_theta": 10000.0, "max_position_embeddings": 131_072, "original_max_position_embeddings": 4096,
-            "rope_scaling": {"type": kind, "short_factor": [1.0; 8], "long_factor": [2.0; 8]}})
+            "rope_scaling": {"type": kind, "short_factor": vec![1.0; 8], "long_factor": vec![2.0; 8]}})
     };
     let rope = valid("phi3", lists("longrope")).rope;
     for old in ["su", "yarn"] {
@@ -96,7 +96,7 @@ fn phi3_reads_longrope_by_each_of_its_names() {
     assert!(refused("phi3", short).contains("expected 8 numbers, one for each pair, found 2"));
     // Phi-4-mini: three quarters of a head, and lists of that length.
     let partial = json!({"partial_rotary_factor": 0.75, "rope_scaling":
-        {"type": "longrope", "short_factor": [1.0; 6], "long_factor": [1.0; 6]}});
+        {"type": "longrope", "short_factor": vec![1.0; 6], "long_factor": vec![1.0; 6]}});
     assert_eq!(DecoderSpec::new(&valid("phi3", partial)).ropes[0].frequencies.len(), 6);
 }
 
@@ -200,11 +200,11 @@ fn what_changes_the_mathematics_of_another_family_is_refused_by_name() {
         ("llama", "num_local_experts", json!(8)),
         ("llama", "no_rope_layers", json!([1, 1, 1, 0])),
         ("llama", "partial_rotary_factor", json!(0.5)),
-        ("llama", "layer_types", json!(["sliding_attention"; 4])),
+        ("llama", "layer_types", json!(vec!["sliding_attention"; 4])),
         ("mistral", "use_sliding_window", json!(true)),
         ("qwen2", "qk_layernorm", json!(true)),
         ("olmo2", "clip_qkv", json!(8.0)),
-        ("qwen3", "layer_types", json!(["linear_attention"; 4])),
+        ("qwen3", "layer_types", json!(vec!["linear_attention"; 4])),
         ("gpt_neox", "hidden_act", json!("relu")),
         ("phi3", "rope_scaling", json!({"type": "dynamic", "factor": 2.0})),
         ("qwen2", "rope_scaling", json!({"type": "default", "mrope_section": [2, 3, 3]})),
