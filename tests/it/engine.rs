@@ -23,7 +23,11 @@ fn gradients(case: &Case, rows: &[PackedRow], policy: SavePolicy) -> (f64, Vec<f
     (total.mean_nats(), gradients)
 }
 
-/// The loss is summed in f64 and the model runs in f64, so that differences of 1e-5 leave ten digits.
+/// Of a parameter, between two losses. Losses of 100 nats are known to 1e-14 of that, so that slopes of 1e-3, as flat
+/// models have them, keep seven digits.
+const STEP: f64 = 1e-4;
+
+/// The loss is summed in f64 and the model runs in f64.
 #[test]
 fn gradients_agree_with_finite_differences_on_the_quantised_base() {
     for case in opened(NF4) {
@@ -33,9 +37,8 @@ fn gradients_agree_with_finite_differences_on_the_quantised_base() {
         let mut gradients = vec![0.0; parameters.len()];
         loss::accumulate(&case.decoder, &parameters, &row, 1.0, SavePolicy::All, &mut gradients, &arena);
         // DoRA's lengths are constants to A and B, as in PEFT, but not to differences; its magnitudes stand for it here.
-        let dora = |name: &str| name.ends_with(MAGNITUDE_SUFFIX);
-        let has_dora = case.parameters.entries().iter().any(|entry| dora(&entry.name));
-        for entry in case.parameters.entries().iter().filter(|entry| !has_dora || dora(&entry.name)) {
+        let wanted = |name: &str| !case.has_dora() || name.ends_with(MAGNITUDE_SUFFIX);
+        for entry in case.parameters.entries().iter().filter(|entry| wanted(&entry.name)) {
             let tensor = &gradients[entry.range.clone()];
             let largest = tensor.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
             for at in [0, tensor.len() / 2, tensor.len() - 1].map(|i| entry.range.start + i) {
@@ -44,7 +47,7 @@ fn gradients_agree_with_finite_differences_on_the_quantised_base() {
                     parameters[at] = old + offset;
                     loss::evaluate(&case.decoder, &parameters, &row, &arena).nats
                 };
-                let slope = (at_offset(1e-5) - at_offset(-1e-5)) / 2e-5;
+                let slope = (at_offset(STEP) - at_offset(-STEP)) / (2.0 * STEP);
                 parameters[at] = old;
                 let error = (slope - gradients[at]).abs() / largest;
                 assert!(error < 1e-6, "{}: {}: {slope} {} ({error:e})", case.name, entry.name, gradients[at]);
@@ -77,11 +80,19 @@ fn a_perturbed_document_leaves_its_neighbours_logits_as_they_are() {
             *token = (*token + 7) % vocabulary as u32;
         }
         let (before, after) = (case.logits(&row), case.logits(&perturbed));
-        assert_eq!(before[..start * vocabulary], after[..start * vocabulary], "{}", case.name);
-        assert_eq!(before[end * vocabulary..], after[end * vocabulary..], "{}", case.name);
-        assert_ne!(before[start * vocabulary..end * vocabulary], after[start * vocabulary..end * vocabulary]);
+        let (start, end) = (start * vocabulary, end * vocabulary);
+        // How many tokens an expert is given decides how products with its weights are cut, and so the last bits.
+        let experts = case.decoder.spec().names.experts.is_some();
+        let largest = before.iter().fold(0.0_f32, |m, l| m.max(l.abs()));
+        let same = |a: &[f32], b: &[f32]| {
+            let near = a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-6 * largest);
+            if experts { near } else { a == b }
+        };
+        assert!(same(&before[..start], &after[..start]), "{}", case.name);
+        assert!(same(&before[end..], &after[end..]), "{}", case.name);
+        assert!(!same(&before[start..end], &after[start..end]), "{}", case.name);
         // And a document gives the same wherever it stands in a row.
-        assert_eq!(before[..start * vocabulary], before[end * vocabulary..], "{}", case.name);
+        assert!(same(&before[..start], &before[end..]), "{}", case.name);
     }
 }
 

@@ -53,7 +53,8 @@ fn every_family_is_trained_merged_and_asked() {
         let input_only = bytes_of(&place.path("other/checkpoints/step-000004"));
         assert_eq!(whole[file], input_only[file], "{name}: save policies change a bit");
 
-        place.rtune(&["merge", "run", "out", "--dtype", "float32"]).succeeds();
+        let golden = ["--golden", "train.jsonl"];
+        place.rtune(&[&["merge", "run", "out", "--dtype", "float32"], &golden[..]].concat()).succeeds();
         let run = opened(&place, "run");
         let with_adapter = logits_of(&run.decoder, &run.parameters);
         assert!(furthest(&with_adapter, &logits_of(&run.decoder, &[])) > 1e-6, "{name}: nothing learned");

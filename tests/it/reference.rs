@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rtune_adapters::lora::MAGNITUDE_SUFFIX;
 use rtune_adapters::{LoraConfig, Parameters, Scaling, Targets, peft};
 use rtune_data::{PackedRow, Segment};
 use rtune_kernels::arena::Arena;
@@ -83,6 +84,11 @@ impl Case {
         }
         self.name += " with adapted experts";
         self
+    }
+
+    /// Whether its adapters are DoRA's.
+    pub(crate) fn has_dora(&self) -> bool {
+        self.parameters.entries().iter().any(|entry| entry.name.ends_with(MAGNITUDE_SUFFIX))
     }
 
     fn tensor(&self, name: &str) -> (Vec<usize>, Vec<u8>) {

@@ -12,7 +12,7 @@ use crate::families::{Family, LayerWindows};
 /// `SmolLM3Config`'s default: every fourth layer is without rope.
 const NO_ROPE_INTERVAL: usize = 4;
 
-/// What is particular to each of `count` layers.
+/// What is particular to each of `count` layers; nothing if nothing is.
 pub(super) fn read(
     fields: &Fields,
     family: &Family,
@@ -23,7 +23,11 @@ pub(super) fn read(
     let windows = windows(fields, family, &without_rope)?;
     let with_experts = if experts { layers_with_experts(fields, count)? } else { vec![false; count] };
     let layers = windows.into_iter().zip(without_rope).zip(with_experts);
-    Ok(layers.map(|((window, without_rope), experts)| Layer { window, without_rope, experts }).collect())
+    let layers: Vec<Layer> =
+        layers.map(|((window, without_rope), experts)| Layer { window, without_rope, experts }).collect();
+    // Equal models are equal values, however their files say it.
+    let plain = layers.iter().all(|layer| *layer == Layer::default());
+    Ok(if plain { Vec::new() } else { layers })
 }
 
 /// `no_rope_layers` has a 1 for each layer with rope and a 0 for each without.
