@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod engine;
+mod families;
 mod generation;
 mod generation_peers;
 mod gguf;
