@@ -45,7 +45,9 @@ pub use options::{
     PrivacyOptions, PrivacyScope, TrainOn, Validation,
 };
 pub use pack::{PackedRow, Segment, pack};
-pub use prepare::{Account, Accounts, Prepared, Side, Tools, prepare, prepare_with_accounts};
+pub use prepare::{
+    Account, Accounts, Outline, Prepared, Side, Tools, outline, prepare, prepare_with_accounts,
+};
 pub use problem::{ProblemKind, RowProblem};
 pub use record::{Content, Form, Message, Origin, Record};
 pub use report::{

@@ -5,11 +5,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use rtune_data::{Account, Accounts, Side};
+use rtune_data::{Account, Accounts, DataReport, Side};
 use rtune_release::NewFolder;
 use rtune_trainer::config::Config;
 use rtune_trainer::files::FileError;
-use rtune_trainer::inputs::Inputs;
+use rtune_trainer::inputs::outline;
 use serde_json::Value;
 
 use super::opened::preparation;
@@ -34,8 +34,8 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<u8> {
     let preparation = preparation(&config)?;
     let base = resolve_base(&config)?;
     if args.dry_run {
-        let inputs = Inputs::prepare(&config, &base, &preparation, None)?;
-        show(args, &inputs)?;
+        let (report, _) = outline(&config, &base, &preparation, None)?;
+        show(args, &report)?;
         return Ok(DONE);
     }
     let fresh = beside(&out);
@@ -44,17 +44,16 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<u8> {
     }
     let folder = NewFolder::begin(&fresh)?;
     let mut files = Files::create(folder.path())?;
-    let inputs = Inputs::prepare(&config, &base, &preparation, Some(&mut files))?;
-    for note in inputs.preparation.iter().flat_map(|used| &used.notes) {
+    let (report, used) = outline(&config, &base, &preparation, Some(&mut files))?;
+    for note in used.iter().flat_map(|used| &used.notes) {
         complain(&format!("note: {note}"));
     }
     files.finish()?;
-    let report = &inputs.prepared.report;
-    folder.write(REPORT, &serde_json::to_vec_pretty(report)?)?;
+    folder.write(REPORT, &serde_json::to_vec_pretty(&report)?)?;
     folder.write(PAGE, report.page().as_bytes())?;
     folder.finish()?;
     put_in_place(&fresh, &out)?;
-    show(args, &inputs)?;
+    show(args, &report)?;
     if !args.json {
         say(&format!("report: {}", out.join(PAGE).display()));
         say(&next::after_check(&args.config, &args.overrides));
@@ -62,12 +61,12 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-fn show(args: &PrepareArgs, inputs: &Inputs) -> anyhow::Result<()> {
+fn show(args: &PrepareArgs, report: &DataReport) -> anyhow::Result<()> {
     if args.json {
-        say(&serde_json::to_string_pretty(&inputs.prepared.report)?);
+        say(&serde_json::to_string_pretty(report)?);
         return Ok(());
     }
-    for line in data_summary::lines(&inputs.prepared.report) {
+    for line in data_summary::lines(report) {
         say(&line);
     }
     Ok(())

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rtune_data::{
-    Accounts, CacheUse, ChatTemplate, Perplexity, PreparationCache, PrepareOptions, Prepared, SpecialTokens,
-    Tools, prepare_with_accounts,
+    Accounts, CacheUse, ChatTemplate, DataError, DataReport, Perplexity, PreparationCache, PrepareOptions,
+    Prepared, SpecialTokens, Tools, prepare_with_accounts,
 };
 use rtune_models::BaseModel;
 use rtune_privacy::NameFinder;
@@ -54,34 +54,15 @@ impl Inputs {
         preparation: &Preparation,
         accounts: Option<&mut dyn Accounts>,
     ) -> Result<Self, TrainerError> {
-        let base = rtune_models::open(base_path)?;
-        let template = template(&config.data, &base, base_path)?;
-        let options = options(&config.data);
-        let perplexity = match options.filters.max_perplexity {
-            Some(_) => Some(BasePerplexity::open(config, &base, &template)?),
-            None => None,
-        };
-        let tools = Tools {
-            names: preparation.names.as_ref(),
-            perplexity: perplexity.as_ref().map(|perplexity| perplexity as &dyn Perplexity),
-            ..Tools::new(&template, &base.tokenizer)
-        };
-        let (prepared, used) = match &preparation.cache {
-            Some(cache) => {
-                let (prepared, used) = cache.prepare(&options, &tools, accounts)?;
-                (prepared, Some(used))
-            }
-            None => (prepare_with_accounts(&options, &tools, accounts)?, None),
-        };
+        let (base, template) = base_and_template(config, base_path)?;
+        let (prepared, used) =
+            with_tools(config, &base, &template, preparation, |options, tools| match &preparation.cache {
+                Some(cache) => cache.prepare(options, tools, accounts).map(|(rows, used)| (rows, Some(used))),
+                None => Ok((prepare_with_accounts(options, tools, accounts)?, None)),
+            })?;
         let largest = prepared.train.iter().chain(&prepared.validation).flat_map(|row| &row.tokens).max();
-        match largest {
-            Some(token) if *token as usize >= base.config.vocab_size => Err(TrainerError::NoSuchToken {
-                base: base_path.to_owned(),
-                token: *token,
-                vocabulary: base.config.vocab_size,
-            }),
-            _ => Ok(Self { base_path: base_path.to_owned(), template, prepared, preparation: used, base }),
-        }
+        refuse_unknown(largest.copied(), &base, base_path)?;
+        Ok(Self { base_path: base_path.to_owned(), template, prepared, preparation: used, base })
     }
 
     /// The bytes of data-report.json.
@@ -96,6 +77,65 @@ impl Inputs {
     pub fn longest_tokens(&self) -> usize {
         let rows = self.prepared.train.iter().chain(&self.prepared.validation);
         rows.map(|row| row.tokens.len()).max().unwrap_or(0)
+    }
+}
+
+/// Prepares the rows of `config.data` as [`Inputs::prepare`] does, for their account alone: the examples stay on disk.
+///
+/// # Errors
+/// Those of [`Inputs::prepare`].
+pub fn outline(
+    config: &Config,
+    base_path: &Path,
+    preparation: &Preparation,
+    accounts: Option<&mut dyn Accounts>,
+) -> Result<(DataReport, Option<CacheUse>), TrainerError> {
+    let (base, template) = base_and_template(config, base_path)?;
+    let (outline, used) =
+        with_tools(config, &base, &template, preparation, |options, tools| match &preparation.cache {
+            Some(cache) => cache.outline(options, tools, accounts).map(|(rows, used)| (rows, Some(used))),
+            None => Ok((rtune_data::outline(options, tools, accounts)?, None)),
+        })?;
+    refuse_unknown(outline.largest_token, &base, base_path)?;
+    Ok((outline.report, used))
+}
+
+fn base_and_template(config: &Config, base_path: &Path) -> Result<(BaseModel, ChatTemplate), TrainerError> {
+    let base = rtune_models::open(base_path)?;
+    let template = template(&config.data, &base, base_path)?;
+    Ok((base, template))
+}
+
+/// Calls `prepare` with what the rows of `config` are prepared by.
+fn with_tools<T>(
+    config: &Config,
+    base: &BaseModel,
+    template: &ChatTemplate,
+    preparation: &Preparation,
+    prepare: impl FnOnce(&PrepareOptions, &Tools<'_>) -> Result<T, DataError>,
+) -> Result<T, TrainerError> {
+    let options = options(&config.data);
+    let perplexity = match options.filters.max_perplexity {
+        Some(_) => Some(BasePerplexity::open(config, base, template)?),
+        None => None,
+    };
+    let tools = Tools {
+        names: preparation.names.as_ref(),
+        perplexity: perplexity.as_ref().map(|perplexity| perplexity as &dyn Perplexity),
+        ..Tools::new(template, &base.tokenizer)
+    };
+    Ok(prepare(&options, &tools)?)
+}
+
+/// A token beyond the model's vocabulary has no embedding.
+fn refuse_unknown(largest: Option<u32>, base: &BaseModel, base_path: &Path) -> Result<(), TrainerError> {
+    match largest {
+        Some(token) if token as usize >= base.config.vocab_size => Err(TrainerError::NoSuchToken {
+            base: base_path.to_owned(),
+            token,
+            vocabulary: base.config.vocab_size,
+        }),
+        _ => Ok(()),
     }
 }
 

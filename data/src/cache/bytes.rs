@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::key::Key;
-use crate::prepare::{Prepared, Side};
+use crate::prepare::{Outline, Prepared, Side};
 use crate::record::Origin;
 use crate::report::DataReport;
 use crate::tokenize::Example;
@@ -104,8 +104,50 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// The rows of a file, or what is wrong with it.
-pub(crate) fn read(mut file: impl Read + Seek, key: &Key) -> Result<Prepared, String> {
+/// What is made of a file of prepared rows.
+pub(crate) trait FromRows: Sized {
+    /// The rows of a file, or what is wrong with it.
+    fn read(file: impl Read + Seek, key: &Key) -> Result<Self, String>;
+
+    /// The account that stands in it.
+    fn report(&self) -> &DataReport;
+}
+
+impl FromRows for Prepared {
+    fn read(file: impl Read + Seek, key: &Key) -> Result<Self, String> {
+        let (mut train, mut validation) = (Vec::new(), Vec::new());
+        let report = for_each(file, key, &mut |side, example| match side {
+            Side::Train => train.push(example),
+            Side::Validation => validation.push(example),
+        })?;
+        Ok(Self { train, validation, report, files: key.files.clone() })
+    }
+
+    fn report(&self) -> &DataReport {
+        &self.report
+    }
+}
+
+impl FromRows for Outline {
+    fn read(file: impl Read + Seek, key: &Key) -> Result<Self, String> {
+        let mut largest_token = None;
+        let report = for_each(file, key, &mut |_, example| {
+            largest_token = largest_token.max(example.tokens.into_iter().max());
+        })?;
+        Ok(Self { report, largest_token })
+    }
+
+    fn report(&self) -> &DataReport {
+        &self.report
+    }
+}
+
+/// Gives `each` the rows of a file, one at a time; returns the report, or what is wrong with the file.
+fn for_each(
+    mut file: impl Read + Seek,
+    key: &Key,
+    each: &mut dyn FnMut(Side, Example),
+) -> Result<DataReport, String> {
     let (damaged, failed) = (|| "it is damaged".to_owned(), |error: io::Error| error.to_string());
     let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
     file.rewind().map_err(failed)?;
@@ -125,7 +167,7 @@ pub(crate) fn read(mut file: impl Read + Seek, key: &Key) -> Result<Prepared, St
     if rest.take(key.hash.len()).as_deref() != Some(key.hash.as_slice()) {
         return Err("it holds the rows of another key".to_owned());
     }
-    rest.prepared(key).ok_or_else(damaged)
+    rest.rows(key, each).ok_or_else(damaged)
 }
 
 struct Cursor<R>(R);
@@ -148,21 +190,20 @@ impl<R: Read> Cursor<R> {
         Some(u32::from_le_bytes(self.array()?) as usize)
     }
 
-    fn prepared(&mut self, key: &Key) -> Option<Prepared> {
+    fn rows(&mut self, key: &Key, each: &mut dyn FnMut(Side, Example)) -> Option<DataReport> {
         let names: Vec<Arc<Path>> = key.files.iter().map(|(path, _)| path.as_path().into()).collect();
-        let (mut train, mut validation) = (Vec::new(), Vec::new());
         loop {
             match self.array()? {
                 [END] => break,
-                [TRAIN] => train.push(self.row(&names)?),
-                [VALIDATION] => validation.push(self.row(&names)?),
+                [TRAIN] => each(Side::Train, self.row(&names)?),
+                [VALIDATION] => each(Side::Validation, self.row(&names)?),
                 _ => return None,
             }
         }
         let length = usize::try_from(u64::from_le_bytes(self.array()?)).ok()?;
-        let report: DataReport = serde_json::from_slice(&self.take(length)?).ok()?;
+        let report = serde_json::from_slice(&self.take(length)?).ok()?;
         let at_end = self.take(1).is_none();
-        at_end.then_some(Prepared { train, validation, report, files: key.files.clone() })
+        at_end.then_some(report)
     }
 
     fn row(&mut self, names: &[Arc<Path>]) -> Option<Example> {

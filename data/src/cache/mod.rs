@@ -15,10 +15,10 @@ use std::time::SystemTime;
 
 use crate::error::DataError;
 use crate::options::PrepareOptions;
-use crate::prepare::{Accounts, Prepared, Tools, prepare_rows};
+use crate::prepare::{Accounts, Outline, Prepared, Tools, prepare_rows};
 use crate::spill::SpillError;
 
-pub(crate) use bytes::{Writer, read as read_rows};
+pub(crate) use bytes::{FromRows, Writer};
 pub(crate) use key::Key;
 
 pub use key::PREPARATION_FORMAT;
@@ -62,6 +62,28 @@ impl PreparationCache {
         tools: &Tools<'_>,
         accounts: Option<&mut dyn Accounts>,
     ) -> Result<(Prepared, CacheUse), DataError> {
+        self.of_rows(options, tools, accounts)
+    }
+
+    /// The same without the examples, which then stand on disk only.
+    ///
+    /// # Errors
+    /// Those of [`Self::prepare`].
+    pub fn outline(
+        &self,
+        options: &PrepareOptions,
+        tools: &Tools<'_>,
+        accounts: Option<&mut dyn Accounts>,
+    ) -> Result<(Outline, CacheUse), DataError> {
+        self.of_rows(options, tools, accounts)
+    }
+
+    fn of_rows<T: FromRows>(
+        &self,
+        options: &PrepareOptions,
+        tools: &Tools<'_>,
+        accounts: Option<&mut dyn Accounts>,
+    ) -> Result<(T, CacheUse), DataError> {
         let mut used = CacheUse { key: String::new(), hit: false, notes: Vec::new() };
         let key = Key::of(options, tools)?;
         used.key = key.name();
@@ -81,10 +103,10 @@ impl PreparationCache {
         }
         let mut rows = prepare_rows(&key, options, tools, accounts)?;
         // A file that changed between the two readings would stand under the key of its old bytes.
-        let prepared = bytes::read(&mut rows, &key).map_err(|problem| {
+        let prepared = T::read(&mut rows, &key).map_err(|problem| {
             DataError::from(SpillError::new(&self.folder, "read", io::Error::other(problem)))
         })?;
-        if prepared.files_read() == key.files
+        if prepared.report().files_read() == key.files
             && let Err(error) = self.keep(&path, &mut rows)
         {
             used.notes.push(format!("the preparation cache `{}` cannot be written: {error}", path.display()));
@@ -168,10 +190,10 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 }
 
 /// The rows of a file; `None` without a file, and what is wrong with one that is no good.
-fn read(path: &Path, key: &Key) -> Result<Option<Prepared>, String> {
+fn read<T: FromRows>(path: &Path, key: &Key) -> Result<Option<T>, String> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
-        Ok(file) => bytes::read(file, key).map(Some),
+        Ok(file) => T::read(file, key).map(Some),
     }
 }

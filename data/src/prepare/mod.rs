@@ -30,7 +30,7 @@ use std::sync::Arc;
 use tempfile::{SpooledTempFile, spooled_tempfile_in};
 use tokenizers::Tokenizer;
 
-use crate::cache::{Key, Writer, read_rows};
+use crate::cache::{FromRows, Key, Writer};
 use crate::clean::quality::Perplexity;
 use crate::error::DataError;
 use crate::options::{PrepareOptions, Validation};
@@ -67,11 +67,13 @@ pub struct Prepared {
     pub files: Vec<(PathBuf, String)>,
 }
 
-impl Prepared {
-    /// Every file as it was when its rows were read, with BLAKE3 of its bytes in hex.
-    pub(crate) fn files_read(&self) -> Vec<(PathBuf, String)> {
-        self.report.files.iter().map(|file| (PathBuf::from(&file.path), file.blake3.clone())).collect()
-    }
+/// What there is to say of prepared rows without having them.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// The account.
+    pub report: DataReport,
+    /// The largest id of a token; none where there are no rows.
+    pub largest_token: Option<u32>,
 }
 
 /// What rows are prepared with, beside the options.
@@ -116,11 +118,31 @@ pub fn prepare_with_accounts(
     tools: &Tools<'_>,
     accounts: Option<&mut dyn Accounts>,
 ) -> Result<Prepared, DataError> {
+    of_rows(options, tools, accounts)
+}
+
+/// [`prepare_with_accounts`] without the examples: what stands in memory is a few bytes a row.
+///
+/// # Errors
+/// Those of [`prepare_with_accounts`].
+pub fn outline(
+    options: &PrepareOptions,
+    tools: &Tools<'_>,
+    accounts: Option<&mut dyn Accounts>,
+) -> Result<Outline, DataError> {
+    of_rows(options, tools, accounts)
+}
+
+fn of_rows<T: FromRows>(
+    options: &PrepareOptions,
+    tools: &Tools<'_>,
+    accounts: Option<&mut dyn Accounts>,
+) -> Result<T, DataError> {
     let key = Key::of(options, tools)?;
     let file = prepare_rows(&key, options, tools, accounts)?;
     let place = tools.folder.map_or_else(std::env::temp_dir, Path::to_owned);
     let failed = |problem| SpillError::new(&place, "read", std::io::Error::other(problem)).into();
-    read_rows(file, &key).map_err(failed)
+    T::read(file, &key).map_err(failed)
 }
 
 /// The rows of `key` in a temporary file, or in memory where they are few.

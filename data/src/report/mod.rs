@@ -5,7 +5,7 @@ mod page;
 mod stages;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -183,6 +183,11 @@ impl DataReport {
     /// Rows of training and validation files that were read.
     pub fn rows_in(&self) -> usize {
         self.stages.first().map_or(0, |stage| stage.rows_in)
+    }
+
+    /// Every file as it was when its rows were read, with BLAKE3 of its bytes in hex.
+    pub(crate) fn files_read(&self) -> Vec<(PathBuf, String)> {
+        self.files.iter().map(|file| (PathBuf::from(&file.path), file.blake3.clone())).collect()
     }
 
     /// Rows that were left out, with their reasons, over all stages.
