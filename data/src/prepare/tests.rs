@@ -71,6 +71,19 @@ fn rows_become_examples_and_a_report() {
 }
 
 #[test]
+fn an_outline_is_the_same_account() {
+    let files = Files::new();
+    let path = files.write("a.jsonl", lines(&[("a", "b"), ("c", "d"), ("a", "b")]));
+    let options = train(&[&path]);
+    let prepared = run(&options).expect("it can be used");
+    let outlined =
+        outline(&options, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used");
+    assert_eq!(outlined.report, prepared.report);
+    let tokens = prepared.train.iter().flat_map(|example| &example.tokens).copied();
+    assert_eq!(outlined.largest_token, tokens.max());
+}
+
+#[test]
 fn duplicates_may_stay() {
     let files = Files::new();
     let path = files.write("a.jsonl", lines(&[("a", "b"), ("a", "b")]));
