@@ -24,12 +24,26 @@ pub struct Weight {
 enum Storage {
     F32(Vec<f32>),
     Bf16(Vec<bf16>),
-    Nf4 { codes: Vec<u8>, magnitudes: Magnitudes },
+    Nf4(Nf4),
 }
 
-#[derive(Clone, Debug)]
-enum Magnitudes {
+/// The numbers of a matrix in NF4.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nf4 {
+    /// Two elements a byte, row-major, the first in the high half.
+    pub codes: Vec<u8>,
+    /// One magnitude a block.
+    pub magnitudes: Magnitudes,
+    /// Elements of a block, one of [`nf4::BLOCKS`].
+    pub block: usize,
+}
+
+/// The magnitudes of the blocks of an NF4 matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Magnitudes {
+    /// As they are.
     Plain(Vec<f32>),
+    /// Quantised themselves.
     Nested(Nested),
 }
 
@@ -72,7 +86,34 @@ impl Weight {
         } else {
             Magnitudes::Plain(absmax)
         };
-        Self { rows, columns, storage: Storage::Nf4 { codes, magnitudes } }
+        Self { rows, columns, storage: Storage::Nf4(Nf4 { codes, magnitudes, block: nf4::BLOCK }) }
+    }
+
+    /// A matrix that was quantised elsewhere: codes and magnitudes are used as they are.
+    ///
+    /// # Panics
+    /// If there are not as many codes and magnitudes as the shape needs, or the block is none of [`nf4::BLOCKS`].
+    #[must_use]
+    pub fn from_nf4(rows: usize, columns: usize, values: Nf4) -> Self {
+        let count = rows * columns;
+        assert!(nf4::BLOCKS.contains(&values.block), "weight: blocks of {}", values.block);
+        assert_eq!(values.codes.len(), count.div_ceil(2), "weight: codes");
+        assert_eq!(values.magnitudes.view().blocks(), count.div_ceil(values.block), "weight: magnitudes");
+        if let Magnitudes::Nested(nested) = &values.magnitudes {
+            assert!(nested.block > 0, "weight: nested blocks");
+            let nested_blocks = nested.codes.len().div_ceil(nested.block);
+            assert_eq!(nested.absmax.len(), nested_blocks, "weight: nested magnitudes");
+        }
+        Self { rows, columns, storage: Storage::Nf4(values) }
+    }
+
+    /// Codes and magnitudes, where the matrix is kept in NF4.
+    #[must_use]
+    pub fn nf4(&self) -> Option<&Nf4> {
+        match &self.storage {
+            Storage::Nf4(values) => Some(values),
+            _ => None,
+        }
     }
 
     /// Output features of a linear layer, or tokens of an embedding.
@@ -93,8 +134,10 @@ impl Weight {
         match &self.storage {
             Storage::F32(values) => values.len() * 4,
             Storage::Bf16(values) => values.len() * 2,
-            Storage::Nf4 { codes, magnitudes: Magnitudes::Plain(absmax) } => codes.len() + absmax.len() * 4,
-            Storage::Nf4 { codes, magnitudes: Magnitudes::Nested(nested) } => {
+            Storage::Nf4(Nf4 { codes, magnitudes: Magnitudes::Plain(absmax), .. }) => {
+                codes.len() + absmax.len() * 4
+            }
+            Storage::Nf4(Nf4 { codes, magnitudes: Magnitudes::Nested(nested), .. }) => {
                 codes.len() + nested.codes.len() + (nested.absmax.len() + nested.map.len() + 1) * 4
             }
         }
@@ -188,7 +231,9 @@ impl Weight {
                     *out = R::of_f32(value.to_f32());
                 }
             }
-            Storage::Nf4 { codes, magnitudes } => nf4::dequantize(codes, magnitudes.view(), first, out),
+            Storage::Nf4(Nf4 { codes, magnitudes, block }) => {
+                nf4::dequantize(codes, magnitudes.view(), *block, first, out);
+            }
         }
     }
 }

@@ -22,5 +22,5 @@ pub use error::ModelError;
 pub use families::{BlockSpec, DecoderSpec, Names};
 pub use layout::{TensorRole, TensorSpec};
 pub use open::{BaseModel, open};
-pub use source::{GgufFile, HostTensor, Precision, SafetensorsFolder, WeightSource};
+pub use source::{GgufFile, HostTensor, Precision, SafetensorsFolder, WeightSource, open_weights};
 pub use tokenizer::SpecialTokenStrings;

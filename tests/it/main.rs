@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module a subject.
 
 mod bad_input;
+mod bases;
 mod engine;
 mod generation;
 mod generation_peers;

@@ -2,15 +2,17 @@
 
 use super::NESTED_BLOCK;
 
-/// The block magnitudes of one tensor in eight bits: `map[code] * absmax[block / 256] + offset`.
+/// The magnitudes of one tensor's blocks in eight bits: `map[codes[i]] * absmax[i / block] + offset`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Nested {
     /// One index into `map` for each block.
     pub codes: Vec<u8>,
     /// The 256 values of the signed dynamic map.
     pub map: Box<[f32; 256]>,
-    /// One magnitude for [`NESTED_BLOCK`] codes.
+    /// One magnitude for `block` codes.
     pub absmax: Vec<f32>,
+    /// How many codes share a magnitude.
+    pub block: usize,
     /// The mean of all magnitudes.
     pub offset: f32,
 }
@@ -20,7 +22,7 @@ impl Nested {
     #[inline]
     #[must_use]
     pub fn value(&self, block: usize) -> f32 {
-        self.map[usize::from(self.codes[block])] * self.absmax[block / NESTED_BLOCK] + self.offset
+        self.map[usize::from(self.codes[block])] * self.absmax[block / self.block] + self.offset
     }
 }
 
@@ -39,7 +41,7 @@ pub fn quantize_absmax(absmax: &[f32]) -> Nested {
         let reciprocal = if largest == 0.0 { 0.0 } else { 1.0 / largest };
         codes.extend(block.iter().map(|v| if largest == 0.0 { 0 } else { nearest(&map, v * reciprocal) }));
     }
-    Nested { codes, map, absmax: nested_absmax, offset }
+    Nested { codes, map, absmax: nested_absmax, block: NESTED_BLOCK, offset }
 }
 
 /// Steps of the table by which bitsandbytes' CPU kernel looks codes up.

@@ -58,11 +58,6 @@ fn refuse_other_computations(fields: &Fields) -> Result<(), ModelError> {
     {
         return Err(fields.unsupported("pretraining_tp", value.to_string(), "1"));
     }
-    if let Some(quantization) = fields.nested("quantization_config")? {
-        let method = quantization.string("quant_method")?.unwrap_or_else(|| "unnamed".to_owned());
-        let supported = "none: rtune quantises an f32, f16 or bf16 base itself, and reads quantised GGUF";
-        return Err(fields.unsupported("quantization_config", format!("\"{method}\""), supported));
-    }
     match fields.get("architectures") {
         Some(Value::Array(names)) if !names.iter().any(|name| name == "LlamaForCausalLM") => {
             let found = super::json::excerpt(&Value::Array(names.clone()));

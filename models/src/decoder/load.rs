@@ -10,6 +10,7 @@ use crate::families::BlockSpec;
 use crate::{DecoderSpec, HostTensor, ModelConfig, ModelError, WeightSource};
 
 /// How the linears of the blocks are kept in memory. Embedding, head and norms are never quantised, as in transformers.
+/// Those that the checkpoint has in NF4 are kept so whatever this says: quantising them again would change them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantization {
     /// As the checkpoint has them: bfloat16 stays, everything else becomes float32.
@@ -99,10 +100,14 @@ impl Loader<'_> {
         columns: usize,
         bias: bool,
     ) -> Result<Linear, ModelError> {
-        let tensor = self.tensor(&format!("{name}.weight"), &[rows, columns])?;
-        let weight = match self.quantization {
-            Quantization::None => dense(rows, columns, tensor),
-            Quantization::Nf4 { double } => Weight::quantized(rows, columns, &tensor.into_f32(), double),
+        let weight_name = format!("{name}.weight");
+        let weight = match (self.nf4(&weight_name, &[rows, columns])?, self.quantization) {
+            (Some(weight), _) => weight,
+            (None, Quantization::None) => self.dense(&name, rows, columns)?,
+            (None, Quantization::Nf4 { double }) => {
+                let values = self.tensor(&weight_name, &[rows, columns])?.into_f32();
+                Weight::quantized(rows, columns, &values, double)
+            }
         };
         let bias = if bias { Some(self.vector(&format!("{name}.bias"), rows)?) } else { None };
         Ok(Linear::new(name, weight, bias))
@@ -117,21 +122,42 @@ impl Loader<'_> {
         Ok(self.tensor(name, &[len])?.into_f32())
     }
 
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<HostTensor, ModelError> {
-        let found = self.weights.shape(name);
-        if let Some(found) = found.filter(|f| f != shape) {
-            let problem = format!("expected shape {shape:?} as the configuration says, found {found:?}");
-            return Err(ModelError::tensor(self.weights.path(), name, problem));
+    /// A matrix that the checkpoint has in NF4.
+    fn nf4(&mut self, name: &str, shape: &[usize]) -> Result<Option<Weight>, ModelError> {
+        if !self.weights.is_nf4(name) {
+            return Ok(None);
         }
+        self.check_shape(name, shape)?;
+        let weight = self.weights.read_nf4(name)?;
+        self.used(name);
+        Ok(weight)
+    }
+
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<HostTensor, ModelError> {
+        self.check_shape(name, shape)?;
         let tensor = self.weights.read(name)?;
         if let Some(place) = first_not_finite(&tensor) {
             let problem = format!("element {place} is not a finite number");
             return Err(ModelError::tensor(self.weights.path(), name, problem));
         }
+        self.used(name);
+        Ok(tensor)
+    }
+
+    fn check_shape(&self, name: &str, shape: &[usize]) -> Result<(), ModelError> {
+        match self.weights.shape(name).filter(|found| found != shape) {
+            None => Ok(()),
+            Some(found) => {
+                let problem = format!("expected shape {shape:?} as the configuration says, found {found:?}");
+                Err(ModelError::tensor(self.weights.path(), name, problem))
+            }
+        }
+    }
+
+    fn used(&mut self, name: &str) {
         self.unused.remove(name);
         self.read += 1;
         (self.progress)(self.read, self.total);
-        Ok(tensor)
     }
 }
 
