@@ -8,9 +8,11 @@
 //! | [`parameters`] | every trainable tensor as a named slice of one flat vector |
 //! | [`peft`] | adapter folders as the Python library PEFT reads and writes them |
 //! | [`merge`] | the weight with its adapter added |
+//! | [`candle`] | the same linears as modules for models built on candle |
 //!
 //! This crate knows no model family: linears carry the names that the checkpoint gives them.
 
+pub mod candle;
 mod error;
 pub mod linear;
 pub mod lora;

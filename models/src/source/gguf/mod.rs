@@ -5,6 +5,7 @@ mod cursor;
 mod header;
 mod metadata;
 mod names;
+mod packed;
 mod types;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use super::{HostTensor, Precision, WeightSource};
 use crate::{ModelConfig, ModelError};
 use header::Entry;
 use names::Interleaved;
+use packed::Packed;
 use types::ElementType;
 
 /// Elements dequantised at a time: 16 MB of `f32`, so that a tensor needs little more memory than its result.
@@ -125,7 +127,7 @@ impl WeightSource for GgufFile {
             ElementType::F32 => Precision::F32,
             ElementType::F16 => Precision::F16,
             ElementType::Bf16 => Precision::Bf16,
-            ElementType::Quantized(_) => Precision::Other,
+            ElementType::Quantized(_) | ElementType::Packed(_) => Precision::Other,
         })
     }
 
@@ -151,6 +153,7 @@ fn read_entry(path: &Path, file_name: &str, entry: &Entry) -> Result<HostTensor,
         ElementType::F16 => read_elements(path, file_name, start, count).map(HostTensor::F16),
         ElementType::Bf16 => read_elements(path, file_name, start, count).map(HostTensor::Bf16),
         ElementType::Quantized(blocks) => dequantize(path, file_name, entry, blocks).map(HostTensor::F32),
+        ElementType::Packed(blocks) => unpack(path, file_name, entry, blocks).map(HostTensor::F32),
     }
 }
 
@@ -173,6 +176,20 @@ fn dequantize(
         let chunk = chunk.dequantize(&Device::Cpu).and_then(|chunk| chunk.to_vec1::<f32>()).map_err(fault)?;
         values.extend_from_slice(&chunk);
         start_bytes += (count / blocks.block_size() * blocks.type_size()) as u64;
+    }
+    Ok(values)
+}
+
+/// The same for the types that candle does not know.
+fn unpack(path: &Path, file_name: &str, entry: &Entry, blocks: Packed) -> Result<Vec<f32>, ModelError> {
+    let mut values = Vec::with_capacity(entry.element_count);
+    let mut start_bytes = entry.start_bytes;
+    while values.len() < entry.element_count {
+        let count = CHUNK_ELEMENTS.min(entry.element_count - values.len());
+        let size_bytes = count / blocks.block_elements() * blocks.block_bytes();
+        let bytes: Vec<u8> = read_elements(path, file_name, start_bytes, size_bytes)?;
+        blocks.dequantize(&bytes, &mut values);
+        start_bytes += size_bytes as u64;
     }
     Ok(values)
 }

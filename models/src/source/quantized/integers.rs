@@ -94,6 +94,10 @@ impl Integers {
     }
 
     fn with_scales(mut self, raw: &SafetensorsFolder, base: &str) -> Result<Self, ModelError> {
+        if self.inputs == 0 || self.outputs == 0 {
+            let problem = format!("{} inputs and {} outputs", self.inputs, self.outputs);
+            return Err(ModelError::tensor(raw.path(), &format!("{base}{PACKED}"), problem));
+        }
         let scales = format!("{base}.scales");
         let zeros = format!("{base}.qzeros");
         let shape = shape_of(raw, &scales, 2)?;

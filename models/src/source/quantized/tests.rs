@@ -226,6 +226,11 @@ fn packed_numbers_that_contradict_themselves_are_named() {
         (order(2), gptq(json!({})), "input 0 is of group 2, and there are 2"),
         (order(u32::MAX), gptq(json!({})), "input 0 is of group -1"),
         (order(0), gptq(json!({"bits": 8})), "expected 8 bits each"),
+        (
+            part("a.qweight", words("a.qweight", &[0, 8], &[])),
+            gptq(json!({"group_size": -1})),
+            "0 inputs and 8 outputs",
+        ),
         (tensors.clone(), gptq(json!({"dynamic": {"+:.*": {"bits": 8}}})), "`dynamic`"),
         (part("a.qweight", words("a.qweight", &[32], &[0; 32])), gptq(json!({})), "expected 2 dimensions"),
         (
@@ -272,4 +277,32 @@ fn the_settings_of_autogptq_stand_in_a_file_of_their_own() {
     let (weights, files) = open_weights(folder.path()).expect("valid");
     assert_eq!(weights.shape("a.weight"), Some(vec![8, 32]));
     assert!(files.iter().any(|file| Path::new(file) == path));
+}
+
+/// Every byte of the header changed in four ways, and the file cut at every place: numbers or an error, and no panic.
+#[test]
+fn altered_files_are_read_or_refused() {
+    let nf4 = (nf4_tensors().1, bitsandbytes());
+    for (tensors, settings) in [nf4, (gptq_tensors(), gptq(json!({})))] {
+        let folder = folder(&tensors, settings);
+        let path = folder.path().join("model.safetensors");
+        let whole = std::fs::read(&path).expect("read");
+        let header = 8 + usize::from(u16::from_le_bytes([whole[0], whole[1]]));
+        let try_with = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).expect("written");
+            let Ok((weights, _)) = open_weights(folder.path()) else { return 0 };
+            let names = weights.names();
+            names.iter().filter(|name| weights.read(name).is_ok()).count()
+        };
+        let all = try_with(&whole);
+        assert_eq!(all, 2);
+        for place in 0..header {
+            for change in [0x01_u8, 0x80, 0x0f, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[place] ^= change;
+                assert!(try_with(&bytes) <= tensors.len());
+            }
+        }
+        assert!((0..whole.len()).step_by(3).all(|end| try_with(&whole[..end]) == 0));
+    }
 }
