@@ -1,5 +1,6 @@
 //! The command line: flags say where, the configuration says how.
 
+pub(crate) mod scan;
 pub(crate) mod talk;
 pub(crate) mod tools;
 
@@ -22,6 +23,8 @@ pub(crate) enum Verb {
     Train(TrainArgs),
     /// Compute every hash of a run again, and name the first that differs
     Verify(VerifyArgs),
+    /// Clean the data, and write the rows and a report of every row kept, changed or dropped
+    Prepare(tools::PrepareArgs),
     /// Show what would be trained on: sample rows with their trained tokens marked, lengths, counts
     Check(CheckArgs),
     /// Download a base model ahead of training
@@ -38,6 +41,8 @@ pub(crate) enum Verb {
     Eval(talk::EvalArgs),
     /// Score answers against references: exact match, chrF, BLEU
     Score(tools::ScoreArgs),
+    /// Show where personal data stands in a file; changes nothing
+    Scan(scan::ScanArgs),
     /// Write a configuration and golden rows for data of your own
     Init(tools::InitArgs),
     /// Explain the configuration's keys, or one of them

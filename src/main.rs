@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let done = match &args.verb {
         Verb::Train(args) => commands::train::run(args),
         Verb::Verify(args) => commands::verify::run(args),
+        Verb::Prepare(args) => commands::prepare::run(args),
         Verb::Check(args) => commands::check::run(args),
         Verb::Pull(args) => commands::pull::run(args),
         Verb::Merge(args) => commands::merge::run(args),
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Verb::Chat(args) => commands::chat::run(args),
         Verb::Eval(args) => commands::eval::run(args),
         Verb::Score(args) => commands::score::run(args),
+        Verb::Scan(args) => commands::scan::run(args),
         Verb::Init(args) => commands::init::run(args),
         Verb::Keys(args) => commands::keys::run(args),
         Verb::Doctor(args) => commands::doctor::run(args),

@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::clean::CleanError;
 use crate::problem::RowProblem;
+use crate::spill::SpillError;
 use crate::template::TemplateError;
 
 /// The most problems one error shows; a reader fixes the kind, not the hundredth row of it.
@@ -24,9 +26,57 @@ pub enum DataError {
     /// A file that cannot be read.
     #[error("{}: cannot be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    /// A filter asks for the base's perplexity, and nobody can say it.
+    #[error("`data.filters.max-perplexity` needs the base, and none is at hand")]
+    NoPerplexity,
+    /// The options name a model that finds names, and none is at hand.
+    #[error("`data.privacy.names` names `{model}`, and no model is at hand")]
+    NoNameFinder { model: String },
+    /// Personal data cannot be looked for or replaced as the options say.
+    #[error("`data.privacy`: {reason}")]
+    Privacy { reason: String, hint: Option<&'static str> },
+    /// What became of a row could not be written down.
+    #[error("the rows cannot be written")]
+    Account { source: io::Error },
+    /// What is neither a file nor a folder.
+    #[error("{}: expected a file, found {found}", path.display())]
+    NotAFile { path: PathBuf, found: &'static str },
     /// A folder without data.
-    #[error("{}: the folder has no *.jsonl file", path.display())]
+    #[error("{}: the folder has no data file", path.display())]
     EmptyFolder { path: PathBuf },
+    /// A pattern of names that no file has.
+    #[error("{pattern}: no file has a name like this")]
+    NoMatch { pattern: String },
+    /// A pattern that is none.
+    #[error("{pattern}: not a pattern of names: {reason}")]
+    Pattern { pattern: String, reason: String },
+    /// An archive that ends too early or is damaged.
+    #[error("{}: the archive {}", path.display(), archive_fault(.source))]
+    Archive { path: PathBuf, source: io::Error },
+    /// An archive that expands beyond all measure.
+    #[error("{}: the archive expands to more than {ratio} times its size", path.display())]
+    Bomb { path: PathBuf, ratio: u64 },
+    /// Text that is not UTF-8 from its first bytes.
+    #[error("{}: the file is UTF-16, expected UTF-8", path.display())]
+    Utf16 { path: PathBuf },
+    /// A file that lacks what its format needs.
+    #[error("{}: {reason}", path.display())]
+    Format { path: PathBuf, reason: String },
+    /// A format that this program was built without.
+    #[error("{}: this rtune was built without Parquet", path.display())]
+    NoParquet { path: PathBuf },
+    /// A source of mail or tickets in which nobody would answer.
+    #[error("{}: nobody in it answers: the source names no `agents`", path.display())]
+    NoAgents { path: PathBuf },
+    /// A mapping of a field that no form has.
+    #[error("`fields` maps `{field}`, which is no field of a row")]
+    UnknownField { field: String },
+    /// A format that is not known.
+    #[error("unknown format `{found}`")]
+    UnknownFormat { found: String },
+    /// A weight that is none.
+    #[error("{}: the weight of a source must be more than 0 and finite, found {weight}", path.display())]
+    Weight { path: PathBuf, weight: f64 },
     /// A file without rows.
     #[error("{}: the file has no rows", path.display())]
     Empty { path: PathBuf },
@@ -38,6 +88,9 @@ pub enum DataError {
         "all {rows} training rows are longer than {max_tokens} tokens; the shortest has {shortest_tokens}"
     )]
     AllTooLong { rows: usize, max_tokens: usize, shortest_tokens: usize },
+    /// Nothing is left to train on.
+    #[error("no training row is left; dropped: {reasons}")]
+    NothingLeft { reasons: String },
     /// All validation rows were dropped.
     #[error(
         "all {rows} validation rows are longer than {max_tokens} tokens; the shortest has {shortest_tokens}"
@@ -49,9 +102,21 @@ pub enum DataError {
     /// A split with an empty side.
     #[error("of {rows} rows, a validation share of {fraction} leaves none for {side}")]
     EmptySplit { rows: usize, fraction: f64, side: &'static str },
+    /// A temporary file of a comparison.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
+    /// A similarity that is none, or at which everything is near.
+    #[error("a similarity must lie between {least} and 1, found {similarity}")]
+    Similarity { similarity: f64, least: f64 },
+    /// More rows than are told apart.
+    #[error("more than {most} rows")]
+    TooManyRows { most: usize },
     /// The template does not parse or failed outside any row.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// The settings of a step or rule, or a file they name, cannot be used.
+    #[error(transparent)]
+    Clean(#[from] CleanError),
     /// The tokenizer failed outside any row.
     #[error("the tokenizer failed: {reason}")]
     Tokenizer { reason: String },
@@ -65,15 +130,43 @@ impl DataError {
             Self::Empty { .. } => {
                 "a row is one JSON object a line, with `instruction` and `output` or with `messages`"
             }
+            Self::EmptyFolder { .. } => {
+                "data files end in .jsonl, .json, .csv, .tsv, .mbox or .parquet, with .gz or .zst behind; texts (.txt) are read where the source's `format` is \"text\""
+            }
+            Self::NoMatch { .. } => "patterns are relative to the working directory; ** stands for folders",
+            Self::Archive { .. } => "copy or download it again, or unpack it to see how far it goes",
+            Self::Bomb { .. } => "unpack it yourself if it is what you think",
+            Self::Utf16 { .. } => "save the file as UTF-8 (`iconv -f UTF-16 -t UTF-8` converts)",
+            Self::NoParquet { .. } => {
+                "build it with `cargo build --release --features parquet`, or write the rows as JSONL"
+            }
+            Self::NoAgents { .. } => {
+                "`agents` lists your own addresses or domains: what they wrote are the answers"
+            }
+            Self::UnknownField { .. } => return Some(format!("known: {}", crate::input::known_fields())),
+            Self::UnknownFormat { .. } => return Some(format!("known: {}", crate::input::Format::known())),
             Self::Rows(problems) => return problems.hint(),
             Self::AllTooLong { .. } | Self::AllValidationTooLong { .. } => {
                 "raise `data.max-tokens`, or set `data.over-long` to \"truncate-prompt\""
             }
+            Self::Privacy { hint, .. } => (*hint)?,
+            Self::NothingLeft { .. } => "look at the thresholds of the stages named",
             Self::EmptySplit { .. } => "choose another share, or name validation files",
+            Self::Spill(_) => {
+                "comparing rows wants room on disk for a few times the data: name another folder for temporary files"
+            }
             Self::Template(error) => return error.hint(),
+            Self::Clean(error) => error.hint()?,
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+fn archive_fault(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "is cut short",
+        _ => "is damaged",
     }
 }
 
@@ -96,6 +189,11 @@ impl ProblemList {
             self.shown.push(problem);
         }
         self.total += 1;
+    }
+
+    /// There are `total` problems, of which only the first were pushed.
+    pub(crate) fn and_more(&mut self, total: usize) {
+        self.total = self.total.max(total);
     }
 
     /// The value, or the problems if there are any.

@@ -1,11 +1,11 @@
 //! Golden rows: what a model is examined on.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
 use crate::error::DataError;
-use crate::read::read_file;
+use crate::input::{Source, read_sources};
 use crate::record::Record;
 
 /// A row of any training form, with what an evaluation adds to it.
@@ -20,16 +20,24 @@ pub struct GoldenRow {
 /// The rows of a golden file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GoldenFile {
+    /// The file, as it was named.
+    pub path: PathBuf,
     /// Its rows, in order.
     pub rows: Vec<GoldenRow>,
     /// BLAKE3 of its bytes, in hex.
     pub hash: String,
 }
 
-/// Reads a golden file with the parser, the checks and the messages of training files.
-pub fn read_golden(path: &Path) -> Result<GoldenFile, DataError> {
-    let file = read_file(path)?;
-    let rows =
-        file.rows.into_iter().zip(file.extra).map(|(record, extra)| GoldenRow { record, extra }).collect();
-    Ok(GoldenFile { rows, hash: file.hash })
+/// Reads the golden files of a source with the readers, the checks and the messages of training files.
+///
+/// # Errors
+/// Those of [`read_sources`].
+pub fn read_golden(source: &Source) -> Result<Vec<GoldenFile>, DataError> {
+    let files = read_sources(std::slice::from_ref(source))?;
+    let golden = files.into_iter().map(|file| {
+        let rows = file.rows.into_iter().zip(file.extra);
+        let rows = rows.map(|(record, extra)| GoldenRow { record, extra }).collect();
+        GoldenFile { path: file.path, rows, hash: file.hash }
+    });
+    Ok(golden.collect())
 }

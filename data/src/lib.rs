@@ -1,24 +1,25 @@
-//! From JSONL to packed rows of token ids: reading, exact duplicates, leaks, splits, chat templates, the loss mask,
+//! From files to packed rows of token ids: reading, exact duplicates, leaks, splits, chat templates, the loss mask,
 //! and the one source of randomness.
 //!
 //! This crate names no tensor, no device, no network and no clock. The way of a row:
-//! JSONL line -> [`Record`] -> [`clean`] -> [`ChatTemplate`] -> [`Example`] (tokens and loss mask) -> [`PackedRow`].
+//! file -> [`Reader`] -> [`Record`] -> [`clean`] -> [`ChatTemplate`] -> [`Example`] (tokens and loss mask) -> [`PackedRow`].
 //! [`prepare`] (or [`PreparationCache::prepare`], which remembers) goes the whole way up to examples; [`steps_of_epoch`] and [`pack`] do the rest inside the training loop.
 
 mod cache;
 pub mod clean;
 mod error;
 mod golden;
+mod input;
 mod leak;
 mod marked;
+mod near;
 mod options;
 mod pack;
-mod parse;
 mod prepare;
 mod problem;
-mod read;
 mod record;
 mod report;
+mod spill;
 mod split;
 mod steps;
 mod stream;
@@ -28,17 +29,30 @@ mod testing;
 mod tokenize;
 
 pub use cache::{CacheUse, MOST_FILES, PREPARATION_FORMAT, PreparationCache};
+pub use clean::CleanError;
+pub use clean::normalise::NormaliseOptions;
+pub use clean::quality::{FilterOptions, LabelCapOptions, Perplexity};
 pub use error::{DataError, ProblemList};
 pub use golden::{GoldenFile, GoldenRow, read_golden};
-pub use leak::{Leak, conflicts, leaks};
+pub use input::{
+    DataFile, Format, ReadFile, Reader, Row, Source, expand, read_file, read_files, read_sources,
+};
+pub use leak::{Leak, LeakFinder, LeakKind, LeakOptions, LeakPair, LeakedSet, Leaks, conflicts, leaks};
 pub use marked::{Piece, marked, pieces};
-pub use options::{Duplicates, OverLong, PrepareOptions, TrainOn, Validation};
+pub use near::{Cluster, Clusters, Keep, NearFinder, NearOptions, Pair};
+pub use options::{
+    BadRows, CleanOptions, Duplicates, LeakPolicy, NamesBy, OverLong, PrepareOptions, PrivacyMode,
+    PrivacyOptions, PrivacyScope, TrainOn, Validation,
+};
 pub use pack::{PackedRow, Segment, pack};
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Account, Accounts, Prepared, Side, Tools, prepare, prepare_with_accounts};
 pub use problem::{ProblemKind, RowProblem};
-pub use read::{DataFile, expand, read_file, read_files};
-pub use record::{Message, Origin, Record};
-pub use report::{DataReport, FileReport, OverLongReport, OverLongRow, SetReport, Statistics};
+pub use record::{Content, Form, Message, Origin, Record};
+pub use report::{
+    Bar, DataReport, DuplicateReport, FileReport, LeakReport, OverLongReport, OverLongRow, PairReport,
+    PrivacyReport, SetReport, Shown, StageReport, Statistics,
+};
+pub use spill::{Scratch, SpillError};
 pub use split::held_out;
 pub use steps::{StepSize, steps_of_epoch};
 pub use stream::{shuffle, stream, uniform_below};

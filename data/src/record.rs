@@ -4,10 +4,21 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
 
-/// The roles a message may have; every chat template knows these three.
-pub(crate) const ROLES: [&str; 3] = ["system", "user", "assistant"];
+/// The roles a message may have. `tool` is the result of a call; `developer` is `system` to templates that do not know it.
+pub(crate) const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
+
+/// The role of the one message of a text that is trained as it stands, without a template.
+pub(crate) const TEXT_ROLE: &str = "text";
+
+/// The names under which a message may have its reasoning; templates read the first.
+pub(crate) const REASONING_FIELDS: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+
+/// The field of a message with the calls it makes.
+pub(crate) const TOOL_CALLS: &str = "tool_calls";
 
 /// The file and the line a row was read from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,53 +35,144 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One turn of a conversation. Templates see exactly these fields.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How the content of a message was written: templates ask whether it is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Content {
+    /// A text.
+    #[default]
+    Text,
+    /// `null`, beside calls of tools.
+    Null,
+    /// Not at all, beside calls of tools.
+    Absent,
+}
+
+/// One turn of a conversation. Templates see its role, its content and the fields of `extra`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Message {
-    /// `system`, `user` or `assistant`.
+    /// `system`, `developer`, `user`, `assistant` or `tool`; `text` where the row is a text and no conversation.
     pub role: String,
     /// The text of the turn.
     pub content: String,
+    /// How the content was written; whatever it says, a content that is not empty is a text.
+    pub written: Content,
+    /// What else templates see, as it was given: `tool_calls`, `tool_call_id`, `name`, `reasoning_content` and the like.
+    pub extra: Map<String, Value>,
+    /// Whether it is trained, if it is an answer; templates do not see it.
+    pub trained: bool,
 }
 
 impl Message {
     /// A message of this role and content.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { role: role.into(), content: content.into() }
+        Self {
+            role: role.into(),
+            content: content.into(),
+            written: Content::Text,
+            extra: Map::new(),
+            trained: true,
+        }
     }
 
     /// Whether this is a turn that a model answers with.
     pub fn is_answer(&self) -> bool {
-        self.role == "assistant"
+        self.role == "assistant" || self.role == TEXT_ROLE
+    }
+
+    /// Whether this is a turn that says how to answer: `system` or `developer`.
+    pub fn is_instruction(&self) -> bool {
+        self.role == "system" || self.role == "developer"
+    }
+
+    /// Whether it calls tools.
+    pub fn calls_tools(&self) -> bool {
+        self.extra.contains_key(TOOL_CALLS)
+    }
+
+    /// What it says was thought before the answer.
+    pub fn reasoning(&self) -> Option<&Value> {
+        REASONING_FIELDS.iter().find_map(|field| self.extra.get(*field))
+    }
+
+    /// The content as templates see it: `Some(None)` is none, `None` is not there.
+    pub(crate) fn seen_content(&self) -> Option<Option<&str>> {
+        match self.written {
+            Content::Null if self.content.is_empty() => Some(None),
+            Content::Absent if self.content.is_empty() => None,
+            _ => Some(Some(&self.content)),
+        }
     }
 }
 
-/// A row as read: a conversation that holds at least one answer.
+/// Role, content and the other fields, flat.
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        fields.serialize_entry("role", &self.role)?;
+        if let Some(content) = self.seen_content() {
+            fields.serialize_entry("content", &content)?;
+        }
+        for (name, value) in &self.extra {
+            fields.serialize_entry(name, value)?;
+        }
+        fields.end()
+    }
+}
+
+/// What a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Turns, rendered by a chat template; its answers are trained.
+    Conversation,
+    /// One text, trained whole and without a template.
+    Text,
+}
+
+/// A row as read: a conversation that holds at least one answer, or a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The user's `id`, or the content hash in hex.
     pub id: String,
     /// Where the row stands.
     pub origin: Origin,
-    /// The turns. A row of instruction, input and output is one user message and one answer.
+    /// The turns. A row of instruction, input and output is one user message and one answer; a text is one message of
+    /// the role `text`.
     pub messages: Vec<Message>,
+    /// The tools that may be called, as templates see them; mostly none.
+    pub tools: Vec<Value>,
 }
 
 impl Record {
-    /// A record; without an explicit id its content hash is its id.
+    /// A record without tools; without an explicit id its content hash is its id.
     pub fn new(id: Option<String>, origin: Origin, messages: Vec<Message>) -> Self {
-        let id = id.unwrap_or_else(|| hex(&content_hash(&messages)));
-        Self { id, origin, messages }
+        Self::with_tools(id, origin, messages, Vec::new())
     }
 
-    /// BLAKE3, cut to 128 bits, of the whole conversation; the id and the origin have no part in it.
+    /// A record; without an explicit id its content hash is its id.
+    pub fn with_tools(id: Option<String>, origin: Origin, messages: Vec<Message>, tools: Vec<Value>) -> Self {
+        let id = id.unwrap_or_else(|| hex(&content_hash(&messages, &tools)));
+        Self { id, origin, messages, tools }
+    }
+
+    /// What the row is.
+    pub fn form(&self) -> Form {
+        match self.messages.as_slice() {
+            [only] if only.role == TEXT_ROLE => Form::Text,
+            _ => Form::Conversation,
+        }
+    }
+
+    /// BLAKE3, cut to 128 bits, of the whole conversation and its tools; the id and the origin have no part in it.
     pub fn content_hash(&self) -> [u8; 16] {
-        content_hash(&self.messages)
+        content_hash(&self.messages, &self.tools)
     }
 
-    /// The hash of everything before the last answer.
+    /// The hash of everything before the last answer. A text has nothing before it: it asks what it says.
     pub fn prompt_hash(&self) -> [u8; 16] {
-        content_hash(self.prompt())
+        match self.form() {
+            Form::Text => self.content_hash(),
+            Form::Conversation => content_hash(self.prompt(), &self.tools),
+        }
     }
 
     /// The turns before the last answer: what a model is shown when this row is asked of it.
@@ -83,19 +185,120 @@ impl Record {
         self.last_answer().map(|index| self.messages[index].content.as_str())
     }
 
+    /// What the user says, turn by turn; all of a text.
+    pub fn users_text(&self) -> String {
+        self.joined(|message| message.role == "user" || message.role == TEXT_ROLE)
+    }
+
+    /// Every turn but those that say how to answer.
+    pub fn whole_text(&self) -> String {
+        self.joined(|message| !message.is_instruction())
+    }
+
+    fn joined(&self, wanted: impl Fn(&Message) -> bool) -> String {
+        let turns = self.messages.iter().filter(|message| wanted(message));
+        turns.map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n")
+    }
+
     fn last_answer(&self) -> Option<usize> {
         self.messages.iter().rposition(Message::is_answer)
     }
+
+    /// Every text of the row that somebody wrote or said: contents, reasoning, names, what tools are called with and what
+    /// they answered; in order. What ties calls to answers (ids, kinds, names of functions) and the tools are not among
+    /// them.
+    pub fn texts_mut(&mut self) -> Vec<&mut String> {
+        let mut texts = Vec::new();
+        for message in &mut self.messages {
+            texts.push(&mut message.content);
+            for (name, value) in message.extra.iter_mut().filter(|(name, _)| *name != "tool_call_id") {
+                said_in(value, name == TOOL_CALLS, &mut texts);
+            }
+        }
+        texts
+    }
+
+    /// The row as a line of JSONL that reads as the same row: `text`, or `messages` with `tools`.
+    pub fn to_json(&self) -> Value {
+        let mut row = Map::new();
+        if self.id != hex(&self.content_hash()) {
+            row.insert("id".to_owned(), Value::from(self.id.as_str()));
+        }
+        if self.form() == Form::Text {
+            row.insert("text".to_owned(), Value::from(self.answer().unwrap_or_default()));
+            return Value::Object(row);
+        }
+        row.insert("messages".to_owned(), self.messages.iter().map(as_written).collect());
+        if !self.tools.is_empty() {
+            row.insert("tools".to_owned(), Value::Array(self.tools.clone()));
+        }
+        Value::Object(row)
+    }
 }
 
-/// Lengths stand before the texts, so that no two conversations run into the same bytes.
-fn content_hash(messages: &[Message]) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    for message in messages {
-        for text in [&message.role, &message.content] {
-            hasher.update(&(text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
+fn said_in<'a>(value: &'a mut Value, is_call: bool, texts: &mut Vec<&'a mut String>) {
+    match value {
+        Value::String(text) => texts.push(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| said_in(item, is_call, texts)),
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                match name.as_str() {
+                    "id" | "type" | "name" if is_call => {}
+                    // What stands in the arguments is the user's, whatever it is called.
+                    "arguments" => said_in(field, false, texts),
+                    _ => said_in(field, is_call, texts),
+                }
+            }
         }
+        _ => {}
+    }
+}
+
+fn as_written(message: &Message) -> Value {
+    let mut fields = Map::new();
+    fields.insert("role".to_owned(), Value::from(message.role.as_str()));
+    if let Some(content) = message.seen_content() {
+        fields.insert("content".to_owned(), content.map_or(Value::Null, Value::from));
+    }
+    fields.extend(message.extra.clone());
+    if !message.trained {
+        fields.insert("train".to_owned(), Value::Bool(false));
+    }
+    Value::Object(fields)
+}
+
+/// What stands where a length would: no text is as long. It keeps what few rows have apart from the texts that all have,
+/// whose hashes are those of a time when there was nothing else.
+const NO_LENGTH: u64 = u64::MAX;
+
+/// Lengths stand before the texts, so that no two conversations run into the same bytes.
+fn content_hash(messages: &[Message], tools: &[Value]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    let add = |hasher: &mut blake3::Hasher, text: &str| {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    for message in messages {
+        add(&mut hasher, &message.role);
+        add(&mut hasher, &message.content);
+        let plain = (&Map::new(), Some(Some(message.content.as_str())), true);
+        if (&message.extra, message.seen_content(), message.trained) != plain {
+            hasher.update(&NO_LENGTH.to_le_bytes());
+            let content = message.seen_content().map(|content| content.is_some());
+            hasher.update(&[
+                u8::from(message.trained),
+                u8::from(content.is_some()),
+                u8::from(content == Some(true)),
+            ]);
+            for (name, value) in &message.extra {
+                add(&mut hasher, name);
+                add(&mut hasher, &value.to_string());
+            }
+        }
+    }
+    if !tools.is_empty() {
+        hasher.update(&NO_LENGTH.to_le_bytes());
+        tools.iter().for_each(|tool| add(&mut hasher, &tool.to_string()));
     }
     let mut hash = [0; 16];
     hasher.finalize_xof().fill(&mut hash);
@@ -127,9 +330,59 @@ mod tests {
 
     #[test]
     fn texts_cannot_flow_into_each_other() {
-        let one = content_hash(&[Message::new("user", "ab"), Message::new("assistant", "c")]);
-        let other = content_hash(&[Message::new("user", "a"), Message::new("assistant", "bc")]);
-        assert_ne!(one, other);
+        let hash = |one: &str, other: &str| {
+            content_hash(&[Message::new("user", one), Message::new("assistant", other)], &[])
+        };
+        assert_ne!(hash("ab", "c"), hash("a", "bc"));
+    }
+
+    #[test]
+    fn everything_a_template_sees_is_in_the_hash_and_plain_rows_keep_theirs() {
+        let plain = vec![Message::new("user", "a"), Message::new("assistant", "")];
+        let record = |messages: &[Message], tools: &[Value]| {
+            Record::with_tools(None, origin(1), messages.to_vec(), tools.to_vec())
+        };
+        // The hash of rows that were read before there were tools.
+        assert_eq!(record(&plain, &[]).id, "70a321a0c63a32cb251a5963a64ba7eb");
+        let changes: [fn(&mut Message); 6] = [
+            |message| message.trained = false,
+            |message| message.written = Content::Null,
+            |message| message.written = Content::Absent,
+            |message| drop(message.extra.insert("name".into(), "x".into())),
+            |message| drop(message.extra.insert("namex".into(), "".into())),
+            |message| message.role = TEXT_ROLE.into(),
+        ];
+        let mut ids = vec![record(&plain, &[]).id, record(&plain, &[Value::from(1)]).id];
+        for change in changes {
+            let mut messages = plain.clone();
+            change(&mut messages[1]);
+            ids.push(record(&messages, &[]).id);
+        }
+        let distinct: std::collections::BTreeSet<&String> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+    }
+
+    #[test]
+    fn what_was_said_is_found_and_what_ties_it_together_is_not() {
+        let mut call = Message::new("assistant", "a");
+        let calls = serde_json::json!([{"id": "1", "type": "function",
+            "function": {"name": "f", "arguments": {"name": "Ann", "more": ["b", 1], "id": "c"}}}]);
+        call.extra = [("tool_calls", calls), ("tool_call_id", "2".into()), ("thinking", "d".into())]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .collect();
+        let mut record = Record::new(None, origin(1), vec![Message::new("user", "q"), call]);
+        let found: Vec<String> = record.texts_mut().into_iter().map(|text| text.clone()).collect();
+        assert_eq!(found, ["q", "a", "Ann", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_text_is_one_answer_that_nobody_asked_for() {
+        let text = |text: &str| Record::new(None, origin(1), vec![Message::new(TEXT_ROLE, text)]);
+        let record = text("a");
+        assert_eq!((record.form(), record.prompt().len(), record.answer()), (Form::Text, 0, Some("a")));
+        assert_ne!(record.prompt_hash(), text("b").prompt_hash());
+        assert_eq!(record.to_json()["text"], "a");
     }
 
     #[test]

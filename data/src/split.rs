@@ -10,13 +10,17 @@ const CONTEXT: &str = "rtune validation split, format 1";
 /// Depends on nothing but the row's own content and the fraction: rows added later move no other row, duplicates fall
 /// on one side, and the set of a smaller fraction lies inside that of a larger one.
 pub fn held_out(record: &Record, fraction: f64) -> bool {
+    place_of(record) < fraction
+}
+
+/// The place of a row among all, from 0 to below 1, by its content alone.
+pub(crate) fn place_of(record: &Record) -> f64 {
     let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
     hasher.update(&record.content_hash());
     let mut bytes = [0; 8];
     hasher.finalize_xof().fill(&mut bytes);
     // The upper 53 bits are a number in [0, 1) that f64 holds exactly.
-    let place = (u64::from_le_bytes(bytes) >> 11) as f64 / (1u64 << 53) as f64;
-    place < fraction
+    (u64::from_le_bytes(bytes) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer};
 
+use crate::input::{Reader, Source};
 use crate::record::{Message, Origin, Record};
 use crate::template::{ChatTemplate, SpecialTokens};
 
@@ -51,6 +52,21 @@ pub(crate) fn record(messages: Vec<Message>) -> Record {
     Record::new(None, Origin { file: Path::new("rows.jsonl").into(), line: 1 }, messages)
 }
 
+/// A record on one line: roles by their first letters, answers that are not trained with a minus, then tools.
+pub(crate) fn talk_of(record: &Record) -> String {
+    let turns = record.messages.iter().map(|message| {
+        let sign = if message.trained { "" } else { "-" };
+        let extra = if message.extra.is_empty() {
+            String::new()
+        } else {
+            serde_json::Value::Object(message.extra.clone()).to_string()
+        };
+        format!("{sign}{}:{}{extra}", &message.role[..1], message.content.replace('\n', "|"))
+    });
+    let tools = record.tools.iter().map(|tool| format!("tool:{tool}"));
+    turns.chain(tools).collect::<Vec<_>>().join(" / ")
+}
+
 /// A folder of files, gone with it.
 pub(crate) struct Files(TempDir);
 
@@ -70,6 +86,34 @@ impl Files {
     /// The path of a file there may be.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+
+    /// What a reader says of a source: a line a row, then a line a file or the error.
+    pub(crate) fn told(&self, source: &Source) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut reader = match Reader::open(std::slice::from_ref(source)) {
+            Ok(reader) => reader,
+            Err(error) => return vec![format!("error {}", self.without_folder(error))],
+        };
+        loop {
+            match reader.next() {
+                Ok(None) => break,
+                Ok(Some(row)) => lines.push(match row.record {
+                    Ok((record, _)) => self.without_folder(format!("{} {}", record.origin, talk_of(&record))),
+                    Err(problem) => self.without_folder(problem),
+                }),
+                Err(error) => {
+                    lines.push(format!("error {}", self.without_folder(error)));
+                    break;
+                }
+            }
+        }
+        for file in reader.files() {
+            let unread: Vec<String> =
+                file.unread_fields.iter().map(|(name, count)| format!(" {name}={count}")).collect();
+            lines.push(format!("{} rows, {} problems{}", file.rows, file.problems, unread.concat()));
+        }
+        lines
     }
 
     /// A text with the folder's own path left out.

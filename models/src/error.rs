@@ -95,6 +95,14 @@ pub enum ModelError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A network that the library behind it did not compute.
+    #[error("{}: computing failed: {problem}", path.display())]
+    Compute {
+        /// The model's folder.
+        path: PathBuf,
+        /// The library's words.
+        problem: String,
+    },
 }
 
 impl ModelError {
@@ -110,6 +118,9 @@ impl ModelError {
             Self::Unsupported { supported, .. } => {
                 Some(format!("choose a base model with one of: {supported}"))
             }
+            Self::Tokenizer { .. } => Some(
+                "take the tokenizer from where the weights came from: every file of a base is of one model".to_owned(),
+            ),
             _ => None,
         }
     }

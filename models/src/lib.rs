@@ -3,7 +3,8 @@
 //! [`open`] reads a folder in the hub's layout or a `.gguf` file into a [`BaseModel`]: the typed
 //! configuration, the tokenizer, the chat template and a [`WeightSource`] that hands out one tensor
 //! at a time. [`Decoder::load`] makes of it a decoder with a frozen base, beside whose linears adapters can
-//! be put; it runs forward and backward over packed rows. [`generate`] answers prompts with it.
+//! be put; it runs forward and backward over packed rows. [`generate`] answers prompts with it. [`tagger`] is the
+//! other kind of model: it says of each word of a text what it is.
 
 pub mod config;
 pub mod decoder;
@@ -14,6 +15,7 @@ pub mod hub;
 mod layout;
 mod open;
 mod source;
+pub mod tagger;
 mod tokenizer;
 
 pub use config::{ModelConfig, Rope, RopeScaling};

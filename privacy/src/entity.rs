@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 macro_rules! entities {
     ($($variant:ident = $name:literal,)*) => {
         /// A kind of personal data or secret. The names are those that Presidio gives them, where it has them.
@@ -137,5 +140,18 @@ impl FromStr for Entity {
     fn from_str(name: &str) -> Result<Self, UnknownEntity> {
         let found = Self::ALL.iter().find(|entity| entity.name().eq_ignore_ascii_case(name));
         found.copied().ok_or_else(|| UnknownEntity { name: name.to_owned() })
+    }
+}
+
+impl Serialize for Entity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Entity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(D::Error::custom)
     }
 }

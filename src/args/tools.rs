@@ -36,6 +36,24 @@ pub(crate) enum Metric {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct PrepareArgs {
+    /// The configuration, a TOML file
+    pub(crate) config: PathBuf,
+    /// Override a key of the configuration, for example data.privacy.mode=tag; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    /// The folder to write; by default prepared/NAME, by the name of the run folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
+    /// Count only, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write the data report as JSON, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct InitArgs {
     /// The data, JSONL; may be repeated
     #[arg(long, value_name = "FILE")]

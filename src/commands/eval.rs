@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use comfy_table::presets;
 use comfy_table::{CellAlignment, Table};
+use rtune_data::Source;
 use rtune_models::generate::Sampling;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::golden::{Case, GoldenReport, Side, Summary, examine};
@@ -22,8 +23,8 @@ const SHOWN_ID: usize = 32;
 
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
     let (subject, model) = opened::open(&args.subject)?;
-    let golden =
-        if args.golden.is_empty() { subject.config.data.golden.clone() } else { args.golden.clone() };
+    let named: Vec<Source> = args.golden.iter().map(Source::new).collect();
+    let golden = if named.is_empty() { subject.config.data.golden.clone() } else { named };
     if golden.is_empty() {
         return Err(TrainerError::NoGolden { subject: subject.name() }.into());
     }
@@ -81,10 +82,10 @@ fn batch(model: &Opened) -> usize {
 }
 
 /// Where the report goes: beside the other evaluations of a run, and where the user wants it.
-fn places(subject: &Subject, golden: &[PathBuf], out: Option<&Path>) -> Vec<PathBuf> {
+fn places(subject: &Subject, golden: &[Source], out: Option<&Path>) -> Vec<PathBuf> {
     let stems: Vec<String> = golden
         .iter()
-        .map(|path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned())
+        .map(|source| source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned())
         .collect();
     let in_run =
         subject.run.as_ref().map(|run| run.join("eval").join(format!("golden-{}.json", stems.join("-"))));

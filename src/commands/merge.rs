@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::bail;
-use rtune_data::{Encoder, TrainOn, read_files};
+use rtune_data::{Encoder, Source, TrainOn, read_sources};
 use rtune_models::{Decoder, Quantization};
 use rtune_release::{
     Agreement, Dtype, Measured, MergeReport, Model, NewFolder, Probe, VerifiedAdapter, Written, divergence,
@@ -13,6 +13,7 @@ use rtune_trainer::error::TrainerError;
 use rtune_trainer::inputs::Inputs;
 
 use crate::args::MergeArgs;
+use crate::commands::opened::preparation;
 use crate::commands::released::{Fetch, Released, layout, onto, onto_words};
 use crate::failure::{BadInput, DONE};
 use crate::reporter::{counted, say};
@@ -99,7 +100,8 @@ fn measure(
 /// Rows to measure on, and where they come from: `--golden`, else the run's golden rows, else its held-out ones.
 fn probes(args: &MergeArgs, released: &Released) -> anyhow::Result<(Vec<Probe>, BTreeMap<String, String>)> {
     let data = &released.subject.config.data;
-    let golden = if args.golden.is_empty() { &data.golden } else { &args.golden };
+    let named: Vec<Source> = args.golden.iter().map(Source::new).collect();
+    let golden = if named.is_empty() { &data.golden } else { &named };
     let mut sources = BTreeMap::new();
     let all = if golden.is_empty() {
         sources.insert("validation".to_owned(), "the run's held-out rows".to_owned());
@@ -110,9 +112,9 @@ fn probes(args: &MergeArgs, released: &Released) -> anyhow::Result<(Vec<Probe>, 
         };
         let encoder = Encoder::new(template, &released.base.tokenizer).map_err(TrainerError::from)?;
         let mut all = Vec::new();
-        for file in read_files(golden).map_err(TrainerError::from)? {
+        for file in read_sources(golden).map_err(TrainerError::from)? {
             for record in &file.rows {
-                let encoded = match encoder.encode(&record.messages, TrainOn::All) {
+                let encoded = match encoder.encode_record(record, TrainOn::All, data.max_tokens) {
                     Ok(encoded) => encoded,
                     Err(problem) => bail!(BadInput::new(format!("{}: {problem}", record.origin))),
                 };
@@ -141,7 +143,7 @@ fn held_out(released: &Released) -> anyhow::Result<Vec<Probe>> {
     if config.data.validation == rtune_data::Validation::None {
         return Ok(Vec::new());
     }
-    let inputs = Inputs::prepare(config, &released.base_path)?;
+    let inputs = Inputs::prepare(config, &released.base_path, &preparation(config)?, None)?;
     let rows = inputs.prepared.validation;
     Ok(rows.into_iter().map(|row| Probe { tokens: row.tokens, answers: row.supervised }).collect())
 }

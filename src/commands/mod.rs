@@ -3,6 +3,7 @@
 pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod completions;
+mod data_summary;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod export;
@@ -12,8 +13,10 @@ pub(crate) mod keys;
 pub(crate) mod merge;
 mod next;
 mod opened;
+pub(crate) mod prepare;
 pub(crate) mod pull;
 mod released;
+pub(crate) mod scan;
 pub(crate) mod score;
 pub(crate) mod train;
 pub(crate) mod verify;

@@ -1,12 +1,21 @@
 //! What the verbs that answer share: opening what they were pointed at, and how answers are made.
 
+use std::sync::Arc;
+
+use rtune_data::{NamesBy, PreparationCache, PrivacyMode};
 use rtune_models::generate::Sampling;
+use rtune_models::hub::{self, HubOptions};
+use rtune_privacy::NameFinder;
+use rtune_trainer::NameModel;
+use rtune_trainer::config::Config;
+use rtune_trainer::error::TrainerError;
+use rtune_trainer::inputs::Preparation;
 use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::Settings;
 
 use crate::args::talk::{SamplingArgs, SubjectArgs};
 use crate::commands::resolve_base;
-use crate::reporter::Work;
+use crate::reporter::{Transfer, Work};
 
 /// Answers under way at once where a person waits for one.
 const ONE: usize = 1;
@@ -20,6 +29,25 @@ pub(crate) fn open(args: &SubjectArgs) -> anyhow::Result<(Subject, Opened)> {
     opened.unpack_for_answers();
     work.finish();
     Ok((subject, opened))
+}
+
+/// What rows of `config` are prepared with: the cache, and the model that finds names where one is asked for.
+pub(crate) fn preparation(config: &Config) -> anyhow::Result<Preparation> {
+    let options = HubOptions::from_env();
+    let privacy = &config.data.privacy;
+    let names = match (&privacy.names, privacy.mode) {
+        (_, PrivacyMode::Off) | (NamesBy::Off | NamesBy::Rules, _) => None,
+        (NamesBy::Model(model), _) => Some(name_finder(model)?),
+    };
+    Ok(Preparation { names, cache: Some(PreparationCache::new(options.rtune_cache.join("prepared"))) })
+}
+
+/// The model that finds names, downloaded first if need be.
+pub(crate) fn name_finder(model: &str) -> anyhow::Result<Arc<dyn NameFinder>> {
+    let mut transfer = Transfer::new();
+    let folder = hub::resolve(model, None, &HubOptions::from_env(), &mut |progress| transfer.show(progress));
+    transfer.finish();
+    Ok(Arc::new(NameModel::open(&folder?).map_err(TrainerError::from)?))
 }
 
 /// The flags as the speaker takes them.

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use rtune_data::PreparationCache;
-use rtune_models::hub::HubOptions;
 use rtune_trainer::checkpoint::State;
 use rtune_trainer::config::Config;
 use rtune_trainer::dist::Alone;
@@ -19,6 +17,7 @@ use rtune_trainer::run::{Outcome, RunOptions, check_folder, train};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::TrainArgs;
+use crate::commands::opened::preparation;
 use crate::commands::{next, resolve_base};
 use crate::failure::{BY_SIGNAL, DONE};
 use crate::reporter::{Reporter, complain, say};
@@ -27,8 +26,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
     let config = Config::load(&args.config, &args.overrides)?;
     check_folder(&config.output.dir, args.resume)?;
     let base = resolve_base(&config)?;
-    let cache = PreparationCache::new(HubOptions::from_env().rtune_cache.join("prepared"));
-    let inputs = Inputs::prepare_with(&config, &base, &cache)?;
+    let inputs = Inputs::prepare(&config, &base, &preparation(&config)?, None)?;
     for note in inputs.preparation.iter().flat_map(|used| &used.notes) {
         complain(&format!("note: {note}"));
     }

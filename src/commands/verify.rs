@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use rtune_models::hub::{self, HubOptions};
 use rtune_trainer::checkpoint::Checkpoint;
 use rtune_trainer::error::TrainerError;
+use rtune_trainer::inputs::Preparation;
 use rtune_trainer::rows::{TrainedRow, trained_rows};
 use rtune_trainer::verify::{Verification, Verified};
 
 use crate::args::VerifyArgs;
+use crate::commands::opened;
 use crate::commands::train::program;
 use crate::failure::DONE;
 use crate::reporter::{complain, say};
@@ -29,7 +31,9 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
     let verification = Verification::open(&run, &mut tell)?;
     verification.program(&program()?, &mut tell);
     let base = base_of(&verification)?;
-    let inputs = verification.inputs(&base, &mut tell)?;
+    // Kept rows are not what is verified.
+    let preparation = Preparation { cache: None, ..opened::preparation(&verification.config)? };
+    let inputs = verification.inputs(&base, &preparation, &mut tell)?;
     if args.rows {
         let checkpoint = Checkpoint::open(&checkpoint)?;
         let rows = trained_rows(&inputs.prepared.train, &verification.config, &checkpoint.state);

@@ -86,7 +86,10 @@ fn rows_that_cannot_be_used() {
     refused(
         &place,
         &leak,
-        &["golden.jsonl:1: this row is held out, but equals the training row train.jsonl:4", "hint: "],
+        &[
+            "golden.jsonl:1: this row is held out, and the training row train.jsonl:4 gives it away (exact, similarity 1.00)",
+            "hint: ",
+        ],
     );
 }
 

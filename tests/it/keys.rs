@@ -6,65 +6,11 @@ use std::path::Path;
 
 use rtune_trainer::config::KEYS;
 
-use crate::workplace::{CONFIG, Workplace, rows};
+mod changes;
 
-/// A key, what it is set to, and what must be set for it to have its place (on both sides of the comparison).
-const CHANGES: &[(&str, &str, &[&str])] = &[
-    ("model.base", "other", &[]),
-    ("model.revision", "main", &[]),
-    ("model.device", "gpu", &[]),
-    ("quantization.kind", "none", &[]),
-    ("quantization.double", "false", &[]),
-    ("lora.rank", "2", &[]),
-    ("lora.alpha", "3", &[]),
-    ("lora.targets", "[\"q_proj\"]", &[]),
-    ("lora.scaling", "rank-stabilized", &[]),
-    ("lora.rank-pattern", "{ q_proj = 2 }", &[]),
-    ("lora.alpha-pattern", "{ q_proj = 2 }", &[]),
-    ("lora.from", "adapter", &[]),
-    ("data.train", "[\"train.jsonl\", \"more.jsonl\"]", &[]),
-    ("data.golden", "golden.jsonl", &[]),
-    ("data.validation", "0.5", &[]),
-    ("data.template", "template.jinja", &[]),
-    ("data.template-date", "2026-01-31", &["data.template=dated.jinja"]),
-    ("data.max-tokens", "40", &[]),
-    ("data.over-long", "drop", &["data.max-tokens=82"]),
-    ("data.train-on", "last", &["data.train=turns.jsonl"]),
-    ("data.shuffle", "false", &[]),
-    ("data.clean.duplicates", "keep", &["data.train=twice.jsonl"]),
-    ("train.epochs", "2", &[]),
-    ("train.steps", "3", &[]),
-    ("train.rows-per-step", "3", &[]),
-    ("train.tokens-per-step", "120", &[]),
-    ("train.micro-batch-tokens", "90", &[]),
-    ("train.learning-rate", "0.02", &[]),
-    ("train.schedule", "constant", &[]),
-    ("train.min-learning-rate-ratio", "0.5", &["train.schedule=cosine"]),
-    ("train.warmup", "2", &[]),
-    ("train.weight-decay", "0.1", &[]),
-    ("train.beta1", "0.5", &[]),
-    ("train.beta2", "0.5", &[]),
-    ("train.epsilon", "0.1", &[]),
-    ("train.max-grad-norm", "0.01", &[]),
-    ("train.seed", "1", &[]),
-    (
-        "train.save-activations",
-        "input-only",
-        &[
-            "train.save-activations=all",
-            "data.train=long.jsonl",
-            "data.validation=0",
-            "data.max-tokens=8000",
-            "lora.rank=64",
-        ],
-    ),
-    ("checkpoint.every", "1", &[]),
-    ("checkpoint.keep", "1", &[]),
-    ("eval.every", "1", &[]),
-    ("eval.samples", "1", &[]),
-    ("eval.sample-tokens", "1", &["eval.samples=1"]),
-    ("output.dir", "elsewhere", &[]),
-];
+use changes::CHANGES;
+
+use crate::workplace::{CONFIG, Workplace, rows};
 
 /// Memory that two equal runs may differ by.
 const MEMORY_NOISE_BYTES: u64 = 4 << 20;
@@ -94,9 +40,71 @@ fn workplace() -> Workplace {
         format!("{{\"messages\": [{}]}}\n", turns.join(", "))
     };
     place.write("turns.jsonl", (0..24).map(conversation).collect::<String>());
+    write_noise(&place);
     let long = format!("{{\"instruction\": \"{}\", \"output\": \"x\"}}\n", "a ".repeat(3500));
     place.write("long.jsonl", long);
     place
+}
+
+/// Rows for the keys of normalising, privacy, filters, duplicates, labels and leaks: beside each good row one that the key
+/// is about.
+fn write_noise(place: &Workplace) {
+    let row = |instruction: &str, output: &str| {
+        format!("{}\n", serde_json::json!({"instruction": instruction, "output": output}))
+    };
+    let good = rows(0..12);
+    place.write("bad.jsonl", format!("{good}{{not json\n"));
+    let shared = "please answer the question in one short line today";
+    let noisy: String = (0..12)
+        .map(|number| row(&format!("{shared}\nI don't <b>know</b> qeustion color {number} of 12345678 #### ???? !!!!\n> quoted words\n{shared} again"), "blue <i>x</i>"))
+        .collect();
+    let english = "The weather in the north was cold and the people of the village stayed at home for most of the long winter.";
+    let broken = row(&format!("{english} cafÃ© \u{fffd}"), "yes");
+    place.write("noisy.jsonl", good.clone() + &noisy + &broken);
+    place.write("terms.csv", "color,colour\n");
+    place.write("other.csv", "colour,color\n");
+    let words = [
+        "question", "please", "answer", "in", "one", "short", "line", "today", "know", "the", "of", "color",
+        "again", "blue", "quoted", "words",
+    ];
+    place.write("words.txt", words.join("\n"));
+    place.write("other.txt", "unrelated\n");
+    place.write("phrases.txt", "know\n");
+    place.write("answers.txt", "blue\n");
+    let personal = "I am Anna Berg, jo.berg@mail.com, zzpayout 12345678, see 010-2345-6789";
+    place.write("personal.jsonl", good.clone() + &row(personal, "Dear Anna Berg, yes"));
+    place.write("salt.txt", "0123456789abcdef0123456789abcdef");
+    place.write("pepper.txt", "fedcba9876543210fedcba9876543210");
+    place.write("blank.jsonl", good.clone() + &row("say nothing", "\u{200b}"));
+    let again: String = (0..40).map(|number| format!("we are here {} ", number % 3)).collect();
+    let lines = "this line stands here again and again\n".repeat(8);
+    place.write(
+        "repeated.jsonl",
+        good.clone() + &row(&again, "x") + &row(&lines, "y") + &row(&"la ".repeat(60), "z"),
+    );
+    place.write(
+        "copied.jsonl",
+        good.clone() + &row("repeat after me: hello world", "repeat after me: hello world"),
+    );
+    let near = |end: &str| {
+        row(&format!("a question about the delivery of lamps to the north of the country {end}"), "x")
+    };
+    let lamp = |order: u32| row(&format!("where is my blue lamp, order {order}"), "x");
+    place.write("near.jsonl", good.clone() + &near("now") + &near("today, please") + &lamp(7));
+    let labels: String = (0..40)
+        .map(|number| {
+            row(
+                &format!("is message {number} {} spam", "x".repeat(number % 7)),
+                if number % 4 == 0 { "spam" } else { "ham" },
+            )
+        })
+        .collect();
+    place.write("labels.jsonl", labels);
+    place.write("leaked.jsonl", rows(0..2));
+    place.write("alike.jsonl", lamp(8));
+    // A word of the list, each letter moved by 13 as it stands there.
+    let word: String = "gbjryurnq".chars().map(|c| char::from((c as u8 - b'a' + 13) % 26 + b'a')).collect();
+    place.write("slur.jsonl", good + &row("say it", &format!("you {word}")));
 }
 
 /// What a run left: its exit code and every byte that the key could have changed.

@@ -99,7 +99,7 @@ fn compare_run(
         .rows
         .into_iter()
         .map(|record| {
-            let encoded = encoder.encode(&record.messages, TrainOn::Last).expect("encoded");
+            let encoded = encoder.encode_record(&record, TrainOn::Last, usize::MAX).expect("encoded");
             Row { tokens: encoded[0].tokens.clone(), record }
         })
         .collect();
@@ -163,7 +163,7 @@ fn peers_agree_on_a_run_of_one_s_own() {
     let config = Config::load(&run.join("config.toml"), &[]).expect("the run's configuration");
     let base =
         hub::resolve(&config.model.base, None, &HubOptions::from_env(), &mut |_| {}).expect("the base");
-    let data = config.data.golden.first().or(config.data.train.first()).expect("rows").clone();
+    let data = config.data.golden.first().or(config.data.train.first()).expect("rows").path.clone();
     let place = Workplace::new();
     let program = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_rtune")).args(arguments).output().expect("started");

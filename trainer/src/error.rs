@@ -173,6 +173,7 @@ impl TrainerError {
             Self::Adapter(rtune_adapters::AdapterError::Io { source, .. })
             | Self::Model(rtune_models::ModelError::Io { source, .. })
             | Self::Data(rtune_data::DataError::Unreadable { source, .. }) => !is_of_the_machine(source),
+            Self::Data(rtune_data::DataError::Spill(_) | rtune_data::DataError::Account { .. }) => false,
             Self::Data(_)
             | Self::Model(_)
             | Self::Adapter(_)

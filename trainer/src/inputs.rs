@@ -1,14 +1,17 @@
 //! What a run or a check reads before it computes anything: the base without its weights, the template, the rows.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rtune_data::{
-    CacheUse, ChatTemplate, DataError, PreparationCache, PrepareOptions, Prepared, SpecialTokens, prepare,
+    Accounts, CacheUse, ChatTemplate, Perplexity, PreparationCache, PrepareOptions, Prepared, SpecialTokens,
+    Tools, prepare_with_accounts,
 };
 use rtune_models::BaseModel;
-use tokenizers::Tokenizer;
+use rtune_privacy::NameFinder;
 
 use crate::checkpoint;
+use crate::coherence::BasePerplexity;
 use crate::config::{Config, DataSection};
 use crate::error::TrainerError;
 use crate::files::At;
@@ -16,9 +19,14 @@ use crate::files::At;
 /// What became of the rows, in the run folder.
 pub(crate) const REPORT_FILE: &str = "data-report.json";
 
-/// From options, a template and a tokenizer to rows.
-type Way<'a> =
-    &'a dyn Fn(&PrepareOptions, &ChatTemplate, &Tokenizer) -> Result<(Prepared, Option<CacheUse>), DataError>;
+/// What rows are prepared with, beside the configuration.
+#[derive(Default)]
+pub struct Preparation {
+    /// The model that finds names, where `data.privacy.names` names one.
+    pub names: Option<Arc<dyn NameFinder>>,
+    /// Where prepared rows are kept; none for preparing them anew.
+    pub cache: Option<PreparationCache>,
+}
 
 /// An opened base and prepared rows.
 pub struct Inputs {
@@ -35,36 +43,36 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Opens the base at `base_path` and prepares the rows of `config.data`.
+    /// Opens the base at `base_path` and prepares the rows of `config.data`, telling `accounts` of every row.
     ///
     /// # Errors
     /// Those of the base, the template and the rows; [`TrainerError::NoTemplate`] where neither the base nor the
     /// configuration has a template, [`TrainerError::NoSuchToken`] for a tokenizer that is larger than the model.
-    pub fn prepare(config: &Config, base_path: &Path) -> Result<Self, TrainerError> {
-        Self::prepare_by(config, base_path, &|options, template, tokenizer| {
-            Ok((prepare(options, template, tokenizer)?, None))
-        })
-    }
-
-    /// [`Inputs::prepare`] with rows from `cache`, where they are there.
-    ///
-    /// # Errors
-    /// As [`Inputs::prepare`].
-    pub fn prepare_with(
+    pub fn prepare(
         config: &Config,
         base_path: &Path,
-        cache: &PreparationCache,
+        preparation: &Preparation,
+        accounts: Option<&mut dyn Accounts>,
     ) -> Result<Self, TrainerError> {
-        Self::prepare_by(config, base_path, &|options, template, tokenizer| {
-            let (prepared, used) = cache.prepare(options, template, tokenizer)?;
-            Ok((prepared, Some(used)))
-        })
-    }
-
-    fn prepare_by(config: &Config, base_path: &Path, way: Way<'_>) -> Result<Self, TrainerError> {
         let base = rtune_models::open(base_path)?;
         let template = template(&config.data, &base, base_path)?;
-        let (prepared, preparation) = way(&options(&config.data), &template, &base.tokenizer)?;
+        let options = options(&config.data);
+        let perplexity = match options.filters.max_perplexity {
+            Some(_) => Some(BasePerplexity::open(config, &base, &template)?),
+            None => None,
+        };
+        let tools = Tools {
+            names: preparation.names.as_ref(),
+            perplexity: perplexity.as_ref().map(|perplexity| perplexity as &dyn Perplexity),
+            ..Tools::new(&template, &base.tokenizer)
+        };
+        let (prepared, used) = match &preparation.cache {
+            Some(cache) => {
+                let (prepared, used) = cache.prepare(&options, &tools, accounts)?;
+                (prepared, Some(used))
+            }
+            None => (prepare_with_accounts(&options, &tools, accounts)?, None),
+        };
         let largest = prepared.train.iter().chain(&prepared.validation).flat_map(|row| &row.tokens).max();
         match largest {
             Some(token) if *token as usize >= base.config.vocab_size => Err(TrainerError::NoSuchToken {
@@ -72,7 +80,7 @@ impl Inputs {
                 token: *token,
                 vocabulary: base.config.vocab_size,
             }),
-            _ => Ok(Self { base, base_path: base_path.to_owned(), template, prepared, preparation }),
+            _ => Ok(Self { base_path: base_path.to_owned(), template, prepared, preparation: used, base }),
         }
     }
 
@@ -118,9 +126,15 @@ fn options(data: &DataSection) -> PrepareOptions {
         train: data.train.clone(),
         validation: data.validation.clone(),
         golden: data.golden.clone(),
+        bad_rows: data.bad_rows,
+        normalise: data.normalise.clone(),
+        privacy: data.privacy.clone(),
+        filters: data.filters.clone(),
+        clean: data.clean.clone(),
+        labels: data.labels.clone(),
+        leaks: data.leaks.clone(),
         max_tokens: data.max_tokens,
         over_long: data.over_long,
         train_on: data.train_on,
-        duplicates: data.duplicates,
     }
 }

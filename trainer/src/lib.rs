@@ -15,9 +15,11 @@
 //! | [`spikes`], [`useless`] | losses that jump, adapters that do nothing |
 //! | [`subject`] | a run, a checkpoint, an adapter or a base, opened to be used |
 //! | [`talk`] | conversations in, texts out |
+//! | [`NameModel`] | a token classifier that finds names for the scrubber |
 
 mod adapter;
 pub mod checkpoint;
+mod coherence;
 pub mod config;
 pub mod device;
 pub mod dist;
@@ -31,6 +33,7 @@ pub mod lock;
 pub mod loss;
 pub mod manifest;
 pub mod metrics;
+mod name_model;
 pub mod optimizer;
 pub mod plan;
 pub mod rows;
@@ -41,3 +44,5 @@ pub mod subject;
 pub mod talk;
 pub mod useless;
 pub mod verify;
+
+pub use name_model::NameModel;

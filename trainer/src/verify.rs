@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rtune_data::Validation;
+use rtune_data::{Source, Validation};
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::config::{Config, LoraSection};
 use crate::error::TrainerError;
 use crate::evaluate::perplexity::EVALUATIONS;
 use crate::files;
-use crate::inputs::{Inputs, REPORT_FILE};
+use crate::inputs::{Inputs, Preparation, REPORT_FILE};
 use crate::manifest::{self, Manifest, Program};
 use crate::run::CONFIG_FILE;
 
@@ -81,7 +81,12 @@ impl Verification {
     ///
     /// # Errors
     /// [`TrainerError::Differs`] for the first that is another; those of [`Inputs::prepare`] for what is not there.
-    pub fn inputs(&self, base: &Path, tell: Tell<'_>) -> Result<Inputs, TrainerError> {
+    pub fn inputs(
+        &self,
+        base: &Path,
+        preparation: &Preparation,
+        tell: Tell<'_>,
+    ) -> Result<Inputs, TrainerError> {
         // Before the rows are prepared: a base or a file that changed is named, and not what follows from it.
         let opened = rtune_models::open(base)?;
         same_files("base", &self.manifest.base, &opened.files, tell)?;
@@ -98,7 +103,7 @@ impl Verification {
                 }
             }
         }
-        let inputs = Inputs::prepare(&self.config, base)?;
+        let inputs = Inputs::prepare(&self.config, base, preparation, None)?;
         same("tokenizer", &self.manifest.tokenizer, &manifest::hash_of_tokenizer(&inputs)?, tell)?;
         let template = match &self.config.data.template {
             Some(path) => format!("chat template: `{}`", path.display()),
@@ -164,24 +169,35 @@ impl Verification {
     /// The data files in the order of a preparation; the first that is not there is the error.
     fn data_files(&self) -> Result<Vec<PathBuf>, TrainerError> {
         let data = &self.config.data;
-        let mut paths = data.train.clone();
-        if let Validation::Files(files) = &data.validation {
-            paths.extend_from_slice(files);
+        let validation: &[Source] = match &data.validation {
+            Validation::Files(sources) => sources,
+            _ => &[],
+        };
+        let mut files = Vec::new();
+        for source in data.train.iter().chain(validation).chain(&data.golden) {
+            files.extend(source.files()?);
         }
-        paths.extend_from_slice(&data.golden);
-        Ok(rtune_data::expand(&paths)?)
+        Ok(files)
     }
 }
 
 /// The paths of a configuration as they lead to files from here: as written, else from where the run was started.
 fn located(mut config: Config, working_directory: &Path) -> Config {
     let find = |path: &mut PathBuf| *path = locate(path, working_directory);
-    config.data.train.iter_mut().for_each(find);
-    config.data.golden.iter_mut().for_each(find);
-    config.data.template.iter_mut().for_each(find);
-    if let Validation::Files(files) = &mut config.data.validation {
-        files.iter_mut().for_each(find);
+    let data = &mut config.data;
+    data.train.iter_mut().chain(&mut data.golden).for_each(|source| find(&mut source.path));
+    if let Validation::Files(sources) = &mut data.validation {
+        sources.iter_mut().for_each(|source| find(&mut source.path));
     }
+    let beside = [
+        &mut data.template,
+        &mut data.normalise.terminology.file,
+        &mut data.normalise.spelling.dictionary,
+        &mut data.privacy.salt_file,
+    ];
+    beside.into_iter().flatten().for_each(find);
+    data.filters.refusals.iter_mut().flat_map(|refusals| &mut refusals.file).for_each(find);
+    data.filters.toxicity.iter_mut().flat_map(|toxicity| &mut toxicity.file).for_each(find);
     if let LoraSection::From(folder) = &mut config.lora {
         find(folder);
     }

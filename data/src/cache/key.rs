@@ -5,55 +5,80 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tokenizers::Tokenizer;
 
+use crate::error::DataError;
+use crate::input::{Format, Source};
 use crate::options::{PrepareOptions, Validation};
-use crate::read::expand;
+use crate::prepare::Tools;
 use crate::record::hex;
-use crate::template::ChatTemplate;
 
 /// The version of all code between the bytes of a file and the tokens of a row. It goes up with every change to what
 /// the same input becomes; a test holds it against the rows themselves.
-pub const PREPARATION_FORMAT: u32 = 1;
+pub const PREPARATION_FORMAT: u32 = 2;
 
 /// Keeps this hash apart from every other use of the same bytes.
 const CONTEXT: &str = "rtune preparation cache, format 1";
 
 /// The hash, and the files it was made of.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Key {
-    pub(super) hash: [u8; 32],
+pub(crate) struct Key {
+    pub(crate) hash: [u8; 32],
     /// Every file in the order of reading, with BLAKE3 of its bytes in hex.
-    pub(super) files: Vec<(PathBuf, String)>,
+    pub(crate) files: Vec<(PathBuf, String)>,
 }
 
 impl Key {
-    /// The key of a preparation; `None` if a file cannot be read or the tokenizer cannot be written down.
-    pub(super) fn of(
-        options: &PrepareOptions,
-        template: &ChatTemplate,
-        tokenizer: &Tokenizer,
-    ) -> Option<Self> {
+    /// The key of a preparation.
+    ///
+    /// # Errors
+    /// A file that is not there or cannot be read.
+    pub(crate) fn of(options: &PrepareOptions, tools: &Tools<'_>) -> Result<Self, DataError> {
         // Every field by name: one that is added and not hashed does not compile.
-        let PrepareOptions { train, validation, golden, max_tokens, over_long, train_on, duplicates } =
-            options;
+        let PrepareOptions {
+            train,
+            validation,
+            golden,
+            bad_rows,
+            normalise,
+            privacy,
+            filters,
+            clean,
+            labels,
+            leaks,
+            max_tokens,
+            over_long,
+            train_on,
+        } = options;
+        let Tools { template, tokenizer, names, perplexity, folder: _ } = tools;
         let mut parts = Parts(blake3::Hasher::new_derive_key(CONTEXT));
         parts.add(&PREPARATION_FORMAT.to_le_bytes());
-        parts.add(tokenizer.to_string(false).ok()?.as_bytes());
+        let tokenizer = tokenizer.to_string(false);
+        parts.add(tokenizer.map_err(|error| DataError::Tokenizer { reason: error.to_string() })?.as_bytes());
         template.parts().iter().for_each(|part| parts.add(part.as_bytes()));
+        parts.add(names.map_or("", |names| names.identity()).as_bytes());
+        parts.add(perplexity.map_or("", |perplexity| perplexity.identity()).as_bytes());
         let mut files = Vec::new();
-        parts.files("train", train, &mut files)?;
+        parts.sources("train", train, &mut files)?;
         match validation {
             Validation::None => parts.add(b"none"),
             Validation::Fraction(fraction) => parts.add(&fraction.to_bits().to_le_bytes()),
-            Validation::Files(paths) => parts.files("validation", paths, &mut files)?,
+            Validation::Files(sources) => parts.sources("validation", sources, &mut files)?,
         }
-        parts.files("golden", golden, &mut files)?;
+        parts.sources("golden", golden, &mut files)?;
         parts.add(&(*max_tokens as u64).to_le_bytes());
-        parts.name(over_long)?;
-        parts.name(train_on)?;
-        parts.name(duplicates)?;
-        Some(Self { hash: *parts.0.finalize().as_bytes(), files })
+        parts.options(bad_rows);
+        parts.options(normalise);
+        parts.options(privacy);
+        parts.options(filters);
+        parts.options(clean);
+        parts.options(labels);
+        parts.options(leaks);
+        parts.options(over_long);
+        parts.options(train_on);
+        for path in options.side_files() {
+            parts.add(hash_of(path)?.as_bytes());
+        }
+        Ok(Self { hash: *parts.0.finalize().as_bytes(), files })
     }
 
     /// The hash in hex.
@@ -71,30 +96,43 @@ impl Parts {
         self.0.update(bytes);
     }
 
-    fn name(&mut self, choice: &impl Serialize) -> Option<()> {
-        self.add(serde_json::to_string(choice).ok()?.as_bytes());
-        Some(())
+    fn options(&mut self, options: &impl Serialize) {
+        // Options are names and numbers: there is nothing in them that JSON cannot say.
+        self.add(&serde_json::to_vec(options).unwrap_or_default());
     }
 
     /// Names and bytes: the report and the origins of the rows hold the names.
-    fn files(&mut self, role: &str, paths: &[PathBuf], files: &mut Vec<(PathBuf, String)>) -> Option<()> {
-        let paths = expand(paths).ok()?;
+    fn sources(
+        &mut self,
+        role: &str,
+        sources: &[Source],
+        files: &mut Vec<(PathBuf, String)>,
+    ) -> Result<(), DataError> {
         self.add(role.as_bytes());
-        self.add(&(paths.len() as u64).to_le_bytes());
-        for path in paths {
-            let hash = hash_of(&path).ok()?;
-            self.add(path.as_os_str().as_encoded_bytes());
-            self.add(hash.as_bytes());
-            // The report has names as text, and `Prepared` takes them from there.
-            let shown = PathBuf::from(path.to_string_lossy().into_owned());
-            files.push((shown, hash.to_hex().to_string()));
+        self.add(&(sources.len() as u64).to_le_bytes());
+        for source in sources {
+            let Source { path: _, format, fields, weight, licence, agents } = source;
+            self.options(&(format.map(Format::name), fields, weight, licence, agents));
+            for path in source.files()? {
+                let hash = hash_of(&path)?;
+                self.add(path.as_os_str().as_encoded_bytes());
+                self.add(hash.as_bytes());
+                // The report has names as text.
+                let shown = PathBuf::from(path.to_string_lossy().into_owned());
+                files.push((shown, hash.to_hex().to_string()));
+            }
         }
-        Some(())
+        Ok(())
     }
 }
 
-fn hash_of(path: &Path) -> io::Result<blake3::Hash> {
+fn hash_of(path: &Path) -> Result<blake3::Hash, DataError> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ())).map_err(
+        |source| match source.kind() {
+            io::ErrorKind::NotFound => DataError::Missing { path: path.to_owned() },
+            _ => DataError::Unreadable { path: path.to_owned(), source },
+        },
+    )?;
     Ok(hasher.finalize())
 }

@@ -9,17 +9,17 @@ mod key;
 mod tests;
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use tokenizers::Tokenizer;
-
 use crate::error::DataError;
 use crate::options::PrepareOptions;
-use crate::prepare::{Prepared, prepare};
-use crate::template::ChatTemplate;
-use key::Key;
+use crate::prepare::{Accounts, Prepared, Tools, prepare_rows};
+use crate::spill::SpillError;
+
+pub(crate) use bytes::{Writer, read as read_rows};
+pub(crate) use key::Key;
 
 pub use key::PREPARATION_FORMAT;
 
@@ -51,58 +51,65 @@ impl PreparationCache {
         Self { folder: folder.into() }
     }
 
-    /// [`prepare`], or the same rows and report from an earlier time.
+    /// [`prepare`](crate::prepare), or the same rows and report from an earlier time. With `accounts` the rows are always
+    /// prepared, for what became of each is not kept.
     ///
     /// # Errors
-    /// Those of [`prepare`]. A cache that cannot be read or written is no error, but a note.
+    /// Those of [`prepare_with_accounts`](crate::prepare_with_accounts). A cache that cannot be read or written is no error, but a note.
     pub fn prepare(
         &self,
         options: &PrepareOptions,
-        template: &ChatTemplate,
-        tokenizer: &Tokenizer,
+        tools: &Tools<'_>,
+        accounts: Option<&mut dyn Accounts>,
     ) -> Result<(Prepared, CacheUse), DataError> {
         let mut used = CacheUse { key: String::new(), hit: false, notes: Vec::new() };
-        let Some(key) = Key::of(options, template, tokenizer) else {
-            // What cannot be read has its own message there.
-            return Ok((prepare(options, template, tokenizer)?, used));
-        };
+        let key = Key::of(options, tools)?;
         used.key = key.name();
         let path = self.folder.join(format!("{}.{EXTENSION}", key.name()));
-        match read(&path, &key) {
-            Ok(Some(prepared)) => {
-                used.hit = true;
-                return Ok((prepared, used));
+        if accounts.is_none() {
+            match read(&path, &key) {
+                Ok(Some(prepared)) => {
+                    used.hit = true;
+                    return Ok((prepared, used));
+                }
+                Ok(None) => {}
+                Err(problem) => used.notes.push(format!(
+                    "the preparation cache `{}` is not used: {problem}; the rows are prepared anew",
+                    path.display()
+                )),
             }
-            Ok(None) => {}
-            Err(problem) => used.notes.push(format!(
-                "the preparation cache `{}` is not used: {problem}; the rows are prepared anew",
-                path.display()
-            )),
         }
-        let prepared = prepare(options, template, tokenizer)?;
+        let mut rows = prepare_rows(&key, options, tools, accounts)?;
         // A file that changed between the two readings would stand under the key of its old bytes.
-        let unchanged = prepared.files == key.files;
-        if unchanged && let Err(error) = self.keep(&path, &bytes::encode(&prepared, &key)) {
+        let prepared = bytes::read(&mut rows, &key).map_err(|problem| {
+            DataError::from(SpillError::new(&self.folder, "read", io::Error::other(problem)))
+        })?;
+        if prepared.files_read() == key.files
+            && let Err(error) = self.keep(&path, &mut rows)
+        {
             used.notes.push(format!("the preparation cache `{}` cannot be written: {error}", path.display()));
         }
         Ok((prepared, used))
     }
 
-    /// Writes beside, syncs, renames; then the oldest go.
-    fn keep(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    /// Copies prepared rows beside their place, syncs, renames; then the oldest go.
+    fn keep(&self, path: &Path, rows: &mut (impl Read + Seek)) -> io::Result<()> {
+        let beside = self.begin(path)?;
+        rows.rewind()?;
+        io::copy(rows, &mut &beside.file)?;
+        beside.put_in_place(path)?;
+        self.prune()
+    }
+
+    /// Begins a file beside its place.
+    fn begin(&self, path: &Path) -> io::Result<Beside> {
         fs::create_dir_all(&self.folder)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let beside = self.folder.join(format!(".{name}.{}.partial", std::process::id()));
-        let file = File::create(&beside)?;
+        let file = File::options().create(true).truncate(true).read(true).write(true).open(&beside)?;
         // The lock tells the one who is pruning that somebody is at work here.
-        let written = file.lock().and_then(|()| (&file).write_all(bytes)).and_then(|()| file.sync_all());
-        if let Err(error) = written.and_then(|()| fs::rename(&beside, path)) {
-            // The part that was written is of no use; the error of writing it is the one to tell.
-            let _ = fs::remove_file(&beside);
-            return Err(error);
-        }
-        File::open(&self.folder)?.sync_all()?;
-        self.prune()
+        file.lock()?;
+        Ok(Beside { path: beside, file, done: false })
     }
 
     /// Removes all but the newest [`MOST_FILES`], and what was begun by a process that is no more.
@@ -127,6 +134,31 @@ impl PreparationCache {
     }
 }
 
+/// A file that is being written beside its place; gone with this, unless it was put there.
+struct Beside {
+    path: PathBuf,
+    file: File,
+    done: bool,
+}
+
+impl Beside {
+    fn put_in_place(mut self, path: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.path, path)?;
+        self.done = true;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if !self.done {
+            // The part that was written is of no use; the error of writing it is the one to tell.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// A file that is not there needs no removing.
 fn gone(removed: io::Result<()>) -> io::Result<()> {
     match removed {
@@ -137,9 +169,9 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 
 /// The rows of a file; `None` without a file, and what is wrong with one that is no good.
 fn read(path: &Path, key: &Key) -> Result<Option<Prepared>, String> {
-    match fs::read(path) {
+    match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
-        Ok(bytes) => bytes::decode(&bytes, key).map(Some),
+        Ok(file) => bytes::read(file, key).map(Some),
     }
 }

@@ -1,9 +1,14 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::options::{Duplicates, OverLong, TrainOn, Validation};
+use crate::clean::normalise::Step;
+use crate::input::Source;
+use crate::options::{BadRows, Duplicates, OverLong, PrivacyMode, TrainOn, Validation};
+use crate::prepare::prepare;
+use crate::template::ChatTemplate;
 use crate::template::SpecialTokens;
 use crate::testing::{CHATML, Files, PLAIN, template, tokenizer};
+use tokenizers::Tokenizer;
 
 fn row(instruction: &str, output: &str) -> String {
     format!("{}\n", serde_json::json!({"instruction": instruction, "output": output}))
@@ -16,9 +21,12 @@ fn rows(numbers: std::ops::Range<u32>) -> String {
 /// Files of every role and options that name them.
 fn options(files: &Files) -> PrepareOptions {
     PrepareOptions {
-        train: vec![files.write("a.jsonl", rows(0..20)), files.write("b.jsonl", rows(20..30))],
-        validation: Validation::Files(vec![files.write("v.jsonl", rows(30..34))]),
-        golden: vec![files.write("g.jsonl", rows(40..42))],
+        train: vec![
+            Source::new(files.write("a.jsonl", rows(0..20))),
+            Source::new(files.write("b.jsonl", rows(20..30))),
+        ],
+        validation: Validation::Files(vec![Source::new(files.write("v.jsonl", rows(30..34)))]),
+        golden: vec![Source::new(files.write("g.jsonl", rows(40..42)))],
         ..PrepareOptions::default()
     }
 }
@@ -41,11 +49,11 @@ fn what_is_read_back_is_what_was_prepared() {
     let cache = PreparationCache::new(files.path("cache"));
     let mut options = options(&files);
     let ask = |options: &PrepareOptions| {
-        cache.prepare(options, &template(CHATML), &tokenizer()).expect("it can be used")
+        cache.prepare(options, &Tools::new(&template(CHATML), &tokenizer()), None).expect("it can be used")
     };
     for validation in [options.validation.clone(), Validation::None, Validation::Fraction(0.3)] {
         options.validation = validation;
-        let plain = prepare(&options, &template(CHATML), &tokenizer()).expect("it can be used");
+        let plain = prepare(&options, &Tools::new(&template(CHATML), &tokenizer())).expect("it can be used");
         let (first, used) = ask(&options);
         assert!(!used.hit && used.notes.is_empty(), "{used:?}");
         assert_equal(&first, &plain);
@@ -66,7 +74,7 @@ fn everything_that_decides_the_rows_is_in_the_key() {
         ChatTemplate::new(source, special.clone(), date).expect("it parses")
     };
     let key = |options: &PrepareOptions, template: &ChatTemplate, tokenizer: &Tokenizer| {
-        Key::of(options, template, tokenizer).expect("the files are there").name()
+        Key::of(options, &Tools::new(template, tokenizer)).expect("the files are there").name()
     };
     let of = |options: &PrepareOptions| key(options, &template(PLAIN), &tokenizer());
     assert_eq!(of(&plain), of(&plain.clone()));
@@ -86,7 +94,16 @@ fn everything_that_decides_the_rows_is_in_the_key() {
     keys.push(changed(&|options| options.over_long = OverLong::Drop));
     keys.push(changed(&|options| options.over_long = OverLong::TruncatePrompt));
     keys.push(changed(&|options| options.train_on = TrainOn::Last));
-    keys.push(changed(&|options| options.duplicates = Duplicates::Keep));
+    keys.push(changed(&|options| options.clean.duplicates = Duplicates::Keep));
+    keys.push(changed(&|options| options.clean.near_duplicates = Some(0.8)));
+    keys.push(changed(&|options| options.bad_rows = BadRows::Drop));
+    keys.push(changed(&|options| options.privacy.mode = PrivacyMode::Tag));
+    keys.push(changed(&|options| options.normalise.steps = [Step::Html].into()));
+    keys.push(changed(&|options| options.filters.empty_answer = true));
+    keys.push(changed(&|options| options.labels.max_rows_per_label = Some(3)));
+    keys.push(changed(&|options| options.leaks.accept = 3));
+    keys.push(changed(&|options| options.train[0].weight = 2.0));
+    keys.push(changed(&|options| options.train[0].licence = Some("CC0-1.0".to_owned())));
     keys.push(key(&plain, &template(CHATML), &tokenizer()));
     keys.push(key(&plain, &built(PLAIN, &special, Some("2026-01-31")), &tokenizer()));
     keys.push(key(&plain, &built(PLAIN, &special, Some("2026-02-01")), &tokenizer()));
@@ -123,13 +140,16 @@ fn a_file_that_is_no_good_is_named_and_made_again() {
     let files = Files::new();
     let cache = PreparationCache::new(files.path("cache"));
     let options = options(&files);
-    let ask = || cache.prepare(&options, &template(PLAIN), &tokenizer()).expect("it can be used");
+    let ask = || {
+        cache.prepare(&options, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used")
+    };
     let (plain, used) = ask();
     let path = path_of(&files, &used.key);
     let whole = std::fs::read(&path).expect("kept");
     let mut other = options.clone();
     other.max_tokens = 99;
-    let (_, other) = cache.prepare(&other, &template(PLAIN), &tokenizer()).expect("it can be used");
+    let (_, other) =
+        cache.prepare(&other, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used");
     let foreign = std::fs::read(path_of(&files, &other.key)).expect("kept");
     let mut flipped: Vec<Vec<u8>> = (0..whole.len()).step_by(97).map(|_| whole.clone()).collect();
     flipped.iter_mut().enumerate().for_each(|(index, bytes)| bytes[index * 97] ^= 1);
@@ -165,7 +185,8 @@ fn a_cache_that_cannot_be_written_is_a_note() {
     let options = options(&files);
     files.write("cache", "a file, not a folder");
     let cache = PreparationCache::new(files.path("cache"));
-    let (_, used) = cache.prepare(&options, &template(PLAIN), &tokenizer()).expect("it can be used");
+    let (_, used) =
+        cache.prepare(&options, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used");
     assert!(!used.hit && used.notes.iter().any(|note| note.contains("cannot be written")), "{used:?}");
 }
 
@@ -179,7 +200,11 @@ fn the_oldest_go_and_so_does_what_was_begun() {
     let mut newest = String::new();
     for max_tokens in 0..MOST_FILES + 3 {
         options.max_tokens = 1000 + max_tokens;
-        newest = cache.prepare(&options, &template(PLAIN), &tokenizer()).expect("it can be used").1.key;
+        newest = cache
+            .prepare(&options, &Tools::new(&template(PLAIN), &tokenizer()), None)
+            .expect("it can be used")
+            .1
+            .key;
     }
     let left = std::fs::read_dir(files.path("cache")).expect("there").count();
     assert_eq!(left, MOST_FILES);
@@ -197,11 +222,11 @@ fn the_format_goes_up_when_rows_change() {
     let talk = format!("{}\n", serde_json::json!({"id": "talk", "messages": turns}));
     let text = rows(0..12) + &rows(3..5) + &long + &talk;
     let mut options = options(&files);
-    options.train = vec![files.write("pinned.jsonl", text)];
+    options.train = vec![Source::new(files.write("pinned.jsonl", text))];
     options.validation = Validation::Fraction(0.25);
     options.over_long = OverLong::TruncatePrompt;
     options.max_tokens = 150;
-    let prepared = prepare(&options, &template(CHATML), &tokenizer()).expect("it can be used");
+    let prepared = prepare(&options, &Tools::new(&template(CHATML), &tokenizer())).expect("it can be used");
     let mut hasher = blake3::Hasher::new();
     for rows in [&prepared.train, &prepared.validation] {
         hasher.update(&(rows.len() as u64).to_le_bytes());
@@ -212,5 +237,5 @@ fn the_format_goes_up_when_rows_change() {
         }
     }
     let pinned = (PREPARATION_FORMAT, hasher.finalize().to_hex().to_string());
-    assert_eq!(pinned, (1, PINNED.to_owned()));
+    assert_eq!(pinned, (2, PINNED.to_owned()));
 }

@@ -28,6 +28,12 @@ pub enum TemplateError {
         /// What failed.
         reason: String,
     },
+    /// The template prints without end.
+    #[error("the chat template prints more than {mebibytes} MiB")]
+    TooLong {
+        /// The most it may print.
+        mebibytes: usize,
+    },
     /// A text holds the characters that mark answers.
     #[error("the text holds one of the characters U+E000 and U+E001, which mark answers in this template")]
     Marks,

@@ -7,8 +7,10 @@ mod date;
 mod error;
 mod generation;
 mod json;
+mod seen;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 
 use minijinja::syntax::SyntaxConfig;
@@ -20,8 +22,16 @@ pub use date::Date;
 pub use error::TemplateError;
 pub(crate) use generation::{CONTENT_MARKS, take_marked};
 
-use crate::record::Message;
+use crate::record::{Message, REASONING_FIELDS, TOOL_CALLS};
 use error::Raised;
+use seen::{Seen, with_reasoning};
+
+/// Steps of one rendering: a conversation of a thousand turns takes some hundred thousand, and a template that never
+/// ends is stopped within seconds.
+const MOST_STEPS: u64 = 20_000_000;
+
+/// Bytes of one rendering: several times the longest row that is read.
+const MOST_BYTES: usize = 256 << 20;
 
 /// The name of the template in the environment.
 const NAME: &str = "chat";
@@ -76,9 +86,12 @@ impl ChatTemplate {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| TemplateError::syntax(&error))?);
+        environment.set_fuel(Some(MOST_STEPS));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_unknown_method_callback(unknown_method_callback);
         environment.add_filter("tojson", json::tojson);
+        // None is not iterable in Python.
+        environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
         environment.add_function("raise_exception", raise_exception);
         environment.add_function(generation::FUNCTION, generation::mark);
         if let Some(date) = date {
@@ -124,26 +137,63 @@ impl ChatTemplate {
         self.marks_answers
     }
 
+    /// A field of the conversation that the template never mentions, so that it would be lost without a word.
+    pub(crate) fn not_shown(
+        &self,
+        messages: &[Message],
+        tools: &[serde_json::Value],
+    ) -> Option<&'static str> {
+        let mentions = |name: &str| self.source.contains(name);
+        if !tools.is_empty() && !mentions("tools") {
+            return Some("tools");
+        }
+        if messages.iter().any(Message::calls_tools) && !mentions(TOOL_CALLS) {
+            return Some(TOOL_CALLS);
+        }
+        let reasons = |message: &Message| message.reasoning().is_some();
+        let shows = REASONING_FIELDS.into_iter().any(mentions);
+        (messages.iter().any(reasons) && !shows).then_some(REASONING_FIELDS[0])
+    }
+
     /// Renders a conversation; with `add_generation_prompt` it ends where the next answer begins.
     ///
     /// # Errors
     /// [`TemplateError::Raised`] if the template refuses the conversation, [`TemplateError::Failed`] if it fails, and
     /// [`TemplateError::Marks`] if the template marks answers and a text holds a mark.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, TemplateError> {
-        Ok(self.render_with_answers(messages, add_generation_prompt)?.0)
+        self.render_conversation(messages, &[], add_generation_prompt)
+    }
+
+    /// Renders a conversation and the tools that may be called in it.
+    ///
+    /// Messages reach the template as transformers passes them: `reasoning_content` is filled from its older names. A
+    /// developer is the system to templates that do not know the role.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`].
+    pub fn render_conversation(
+        &self,
+        messages: &[Message],
+        tools: &[serde_json::Value],
+        add_generation_prompt: bool,
+    ) -> Result<String, TemplateError> {
+        Ok(self.render_with_answers(messages, tools, add_generation_prompt)?.0)
     }
 
     /// Renders a conversation, and says in bytes where its `{% generation %}` blocks stand.
     pub(crate) fn render_with_answers(
         &self,
         messages: &[Message],
+        tools: &[serde_json::Value],
         add_generation_prompt: bool,
     ) -> Result<(String, Vec<Range<usize>>), TemplateError> {
-        let marked = |message: &Message| message.content.contains(generation::ANSWER_MARKS);
-        if self.marks_answers && messages.iter().any(marked) {
+        if self.marks_answers && holds_any(messages, tools, generation::ANSWER_MARKS) {
             return Err(TemplateError::Marks);
         }
-        let text = self.render_values(Value::from(Serde(messages)), add_generation_prompt, None)?;
+        let seen = Seen { messages, knows_developer: self.source.contains("developer") };
+        let given = (!tools.is_empty()).then(|| Value::from(Serde(tools)));
+        let tools = given.map(|tools| ("tools".to_owned(), tools));
+        let text = self.render_values(Value::from(Serde(&seen)), add_generation_prompt, tools)?;
         if !self.marks_answers {
             return Ok((text, Vec::new()));
         }
@@ -160,8 +210,9 @@ impl ChatTemplate {
         add_generation_prompt: bool,
         variables: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<String, TemplateError> {
-        let text =
-            self.render_values(Value::from(Serde(messages)), add_generation_prompt, Some(variables))?;
+        let messages = with_reasoning(messages);
+        let variables = variables.iter().map(|(name, value)| (name.clone(), Value::from(Serde(value))));
+        let text = self.render_values(Value::from(Serde(&messages)), add_generation_prompt, variables)?;
         if !self.marks_answers {
             return Ok(text);
         }
@@ -172,21 +223,59 @@ impl ChatTemplate {
         &self,
         messages: Value,
         add_generation_prompt: bool,
-        variables: Option<&serde_json::Map<String, serde_json::Value>>,
+        variables: impl IntoIterator<Item = (String, Value)>,
     ) -> Result<String, TemplateError> {
         // transformers defines `tools` and `documents` in every call, as None where there are none.
         let mut context: BTreeMap<String, Value> =
             ["tools", "documents"].into_iter().map(|name| (name.to_owned(), Value::from(()))).collect();
         context.extend(self.special.named().map(|(name, token)| (name.to_owned(), Value::from(token))));
         context.extend(self.variables.iter().map(|(name, value)| (name.clone(), value.clone())));
-        for (name, value) in variables.into_iter().flatten() {
-            context.insert(name.clone(), Value::from(Serde(value)));
-        }
+        context.extend(variables);
         context.insert("messages".to_owned(), messages);
         context.insert("add_generation_prompt".to_owned(), Value::from(add_generation_prompt));
         let template = self.environment.get_template(NAME).map_err(|error| TemplateError::syntax(&error))?;
-        template.render(Value::from(context)).map_err(|error| TemplateError::rendering(&error))
+        let mut text = Bounded::default();
+        let rendered = template.render_captured_to(Value::from(context), &mut text).map(drop);
+        if text.is_full {
+            return Err(TemplateError::TooLong { mebibytes: MOST_BYTES >> 20 });
+        }
+        rendered.map_err(|error| TemplateError::rendering(&error))?;
+        // Only whole texts are written, so that the bytes are one.
+        Ok(String::from_utf8_lossy(&text.bytes).into_owned())
     }
+}
+
+/// What a template prints, up to [`MOST_BYTES`].
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > MOST_BYTES {
+            self.is_full = true;
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether any text that a template could print holds one of two characters.
+pub(crate) fn holds_any(messages: &[Message], tools: &[serde_json::Value], marks: [char; 2]) -> bool {
+    // Written as JSON, for these characters are written as themselves there.
+    let inside = |value: &serde_json::Value| value.to_string().contains(marks);
+    let held = |message: &Message| {
+        let mut fields = message.extra.iter();
+        message.content.contains(marks) || fields.any(|(name, value)| name.contains(marks) || inside(value))
+    };
+    messages.iter().any(held) || tools.iter().any(inside)
 }
 
 fn raise_exception(message: Rest<Value>) -> Result<String, minijinja::Error> {
@@ -197,3 +286,6 @@ fn raise_exception(message: Rest<Value>) -> Result<String, minijinja::Error> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod tool_tests;

@@ -190,7 +190,7 @@ fn answers_are_where_the_template_says() {
     let messages = [talk(), talk()].concat();
     let template = plain(source);
     assert!(template.marks_answers());
-    let (text, answers) = template.render_with_answers(&messages, false).expect("it renders");
+    let (text, answers) = template.render_with_answers(&messages, &[], false).expect("it renders");
     assert_eq!(text, "ü:a\nA:b</s>\nü:a\nA:b</s>\n");
     let texts: Vec<&str> = answers.into_iter().map(|range| &text[range]).collect();
     assert_eq!(texts, ["b</s>\n", "b</s>\n"]);

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use tokenizers::{PaddingParams, PostProcessorWrapper, Tokenizer, TruncationParams};
 
-use super::spans::{self, Rendered};
+use super::spans::{self, Rendered, Talk};
 use crate::error::DataError;
 use crate::options::TrainOn;
 use crate::problem::ProblemKind;
-use crate::record::Message;
+use crate::record::{Form, Message, Record};
 use crate::template::ChatTemplate;
 
 /// A tokenized conversation of `T` tokens.
@@ -34,12 +34,14 @@ pub struct Encoded {
 /// A template and a tokenizer, ready to turn conversations into tokens.
 pub struct Encoder<'a> {
     template: &'a ChatTemplate,
-    tokenizer: Tokenizer,
-    special_ids: HashSet<u32>,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) special_ids: HashSet<u32>,
     /// The texts of special tokens: what can end a turn.
     ends: Vec<String>,
     /// The token every row must begin with, if the tokenizer puts one there by itself.
-    bos: Option<u32>,
+    pub(super) bos: Option<u32>,
+    /// The token behind a text that is trained as it stands.
+    pub(super) eos: Option<u32>,
 }
 
 impl<'a> Encoder<'a> {
@@ -53,6 +55,7 @@ impl<'a> Encoder<'a> {
         let alone = bare.encode("", true).map_err(fail)?;
         bare.with_post_processor(None::<PostProcessorWrapper>);
         let named = template.special().bos.as_deref().and_then(|bos| bare.token_to_id(bos));
+        let eos = template.special().eos.as_deref().and_then(|eos| bare.token_to_id(eos));
         let bos = named.filter(|bos| alone.get_ids().first() == Some(bos));
         let mut special_ids = HashSet::new();
         let mut ends: Vec<String> =
@@ -65,12 +68,28 @@ impl<'a> Encoder<'a> {
         }
         ends.sort_unstable();
         ends.dedup();
-        Ok(Self { template, tokenizer: bare, special_ids, ends, bos })
+        Ok(Self { template, tokenizer: bare, special_ids, ends, bos, eos })
     }
 
     /// The tokens a model is asked with: the conversation and the beginning of the next answer, as in training.
     pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, ProblemKind> {
-        let text = self.template.render(messages, true)?;
+        self.prompt_of(Talk { messages, tools: &[] })
+    }
+
+    /// The tokens a model is asked for the last answer of a row with.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode_record`]; [`ProblemKind::NothingAsked`] for a text.
+    pub fn record_prompt(&self, record: &Record) -> Result<Vec<u32>, ProblemKind> {
+        if record.form() == Form::Text {
+            return Err(ProblemKind::NothingAsked);
+        }
+        self.prompt_of(Talk { messages: record.prompt(), tools: &record.tools })
+    }
+
+    fn prompt_of(&self, talk: Talk<'_>) -> Result<Vec<u32>, ProblemKind> {
+        self.refuse_not_shown(talk)?;
+        let text = self.template.render_conversation(talk.messages, talk.tools, true)?;
         let encoding = self.tokenizer.encode(text, false).map_err(refused)?;
         let mut tokens = encoding.get_ids().to_vec();
         if let Some(bos) = self.missing_bos(&tokens) {
@@ -79,19 +98,49 @@ impl<'a> Encoder<'a> {
         Ok(tokens)
     }
 
-    /// The conversation as rows to train on: one, or one for each trained answer where the template rewrites history.
-    ///
-    /// Trained are the answers with the end-of-turn token, which is the first special token behind an answer. A token
-    /// that begins in the prompt belongs to the prompt. Rows end with their last trained token: the line break that many
-    /// templates put behind the end-of-turn token is left out there. If the tokenizer puts a BOS token before every
-    /// text and the template does not, it is put there once.
+    /// A row as examples: a conversation as [`Encoder::encode`] has it, a text as [`Encoder::encode_whole`].
     ///
     /// # Errors
-    /// [`ProblemKind::Template`], [`ProblemKind::PromptNotKept`], [`ProblemKind::Tokenizer`] and
-    /// [`ProblemKind::NothingSupervised`].
+    /// Those of the two, and [`ProblemKind::NotShown`] for tools, calls or reasoning that the template never mentions.
+    pub fn encode_record(
+        &self,
+        record: &Record,
+        train_on: TrainOn,
+        max_tokens: usize,
+    ) -> Result<Vec<Encoded>, ProblemKind> {
+        match record.form() {
+            Form::Text => self.encode_whole(record.answer().unwrap_or_default(), max_tokens),
+            Form::Conversation => {
+                self.encode_talk(Talk { messages: &record.messages, tools: &record.tools }, train_on)
+            }
+        }
+    }
+
+    /// The conversation as rows to train on: one, or one for each trained answer where the template rewrites history.
+    ///
+    /// Trained are the answers with the end-of-turn token, which is the first special token behind an answer, or the last
+    /// one of an answer that calls tools. A token that begins in the prompt belongs to the prompt. Rows end with their
+    /// last trained token: the line break that many templates put behind the end-of-turn token is left out there. If the
+    /// tokenizer puts a BOS token before every text and the template does not, it is put there once.
+    ///
+    /// # Errors
+    /// [`ProblemKind::Template`], [`ProblemKind::PromptNotKept`], [`ProblemKind::Tokenizer`],
+    /// [`ProblemKind::NotShown`], [`ProblemKind::UntrainedNotPlaced`] and [`ProblemKind::NothingSupervised`].
     pub fn encode(&self, messages: &[Message], train_on: TrainOn) -> Result<Vec<Encoded>, ProblemKind> {
-        let texts = spans::render(self.template, &self.ends, messages, train_on)?;
-        texts.iter().map(|rendered| self.encode_text(rendered, messages)).collect()
+        self.encode_talk(Talk { messages, tools: &[] }, train_on)
+    }
+
+    fn encode_talk(&self, talk: Talk<'_>, train_on: TrainOn) -> Result<Vec<Encoded>, ProblemKind> {
+        self.refuse_not_shown(talk)?;
+        let texts = spans::render(self.template, &self.ends, talk, train_on)?;
+        texts.iter().map(|rendered| self.encode_text(rendered, talk.messages)).collect()
+    }
+
+    fn refuse_not_shown(&self, talk: Talk<'_>) -> Result<(), ProblemKind> {
+        match self.template.not_shown(talk.messages, talk.tools) {
+            Some(field) => Err(ProblemKind::NotShown { field }),
+            None => Ok(()),
+        }
     }
 
     fn encode_text(&self, rendered: &Rendered, messages: &[Message]) -> Result<Encoded, ProblemKind> {
@@ -118,7 +167,7 @@ impl<'a> Encoder<'a> {
             }
             let trained = rendered.trained.get(span).is_some_and(|range| range.start <= start);
             let inside = contents.get(message).is_some_and(|range| range.start <= start && end <= range.end);
-            let prompt = inside && !trained && messages[message].role != "system";
+            let prompt = inside && !trained && !messages[message].is_instruction();
             row.special_in_text |= inside && self.special_ids.contains(&id);
             row.tokens.push(id);
             row.supervised.push(trained && !row.supervised.is_empty());
@@ -129,11 +178,11 @@ impl<'a> Encoder<'a> {
         if row.supervised.contains(&true) { Ok(row) } else { Err(ProblemKind::NothingSupervised) }
     }
 
-    fn missing_bos(&self, tokens: &[u32]) -> Option<u32> {
+    pub(super) fn missing_bos(&self, tokens: &[u32]) -> Option<u32> {
         self.bos.filter(|bos| tokens.first() != Some(bos))
     }
 }
 
-fn refused(error: tokenizers::Error) -> ProblemKind {
+pub(super) fn refused(error: tokenizers::Error) -> ProblemKind {
     ProblemKind::Tokenizer { reason: error.to_string() }
 }

@@ -3,6 +3,7 @@
 mod encode;
 mod shorten;
 mod spans;
+mod whole;
 
 pub use encode::{Encoded, Encoder};
 
@@ -30,3 +31,6 @@ impl Example {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod tool_tests;

@@ -9,7 +9,24 @@ use std::ops::Range;
 use crate::options::TrainOn;
 use crate::problem::ProblemKind;
 use crate::record::Message;
-use crate::template::{CONTENT_MARKS, ChatTemplate, TemplateError, take_marked};
+use crate::template::{CONTENT_MARKS, ChatTemplate, TemplateError, holds_any, take_marked};
+
+/// What a template renders of a row.
+#[derive(Clone, Copy)]
+pub(super) struct Talk<'a> {
+    pub(super) messages: &'a [Message],
+    pub(super) tools: &'a [serde_json::Value],
+}
+
+impl Talk<'_> {
+    fn upto(self, end: usize) -> Self {
+        Self { messages: &self.messages[..end], ..self }
+    }
+
+    fn render(self, template: &ChatTemplate, add_generation_prompt: bool) -> Result<String, TemplateError> {
+        template.render_conversation(self.messages, self.tools, add_generation_prompt)
+    }
+}
 
 /// One text to tokenize.
 pub(super) struct Rendered {
@@ -33,24 +50,25 @@ const SHOWN_CHARACTERS: usize = 40;
 pub(super) fn render(
     template: &ChatTemplate,
     ends: &[String],
-    messages: &[Message],
+    talk: Talk<'_>,
     train_on: TrainOn,
 ) -> Result<Vec<Rendered>, ProblemKind> {
-    let last = messages.iter().rposition(Message::is_answer).ok_or(ProblemKind::NothingSupervised)?;
-    let messages = &messages[..=last];
+    let is_target = |message: &Message| message.is_answer() && message.trained;
+    let last = talk.messages.iter().rposition(is_target).ok_or(ProblemKind::NothingSupervised)?;
+    let talk = talk.upto(last + 1);
     if template.marks_answers() {
-        return Ok(vec![by_generation_blocks(template, ends, messages, train_on)?]);
+        return Ok(vec![by_generation_blocks(template, ends, talk, train_on)?]);
     }
-    let whole = Located::render(template, messages)?;
+    let whole = Located::render(template, talk)?;
     let targets = (0..=last).filter(|&index| match train_on {
-        TrainOn::All => messages[index].is_answer(),
+        TrainOn::All => is_target(&talk.messages[index]),
         TrainOn::Last => index == last,
     });
     let mut answers = Vec::new();
     for index in targets {
         let located =
-            if index == last { None } else { Some(Located::render(template, &messages[..=index])?) };
-        let span = answer_span(template, ends, &messages[..=index], located.as_ref().unwrap_or(&whole))?;
+            if index == last { None } else { Some(Located::render(template, talk.upto(index + 1))?) };
+        let span = answer_span(template, ends, talk.upto(index + 1), located.as_ref().unwrap_or(&whole))?;
         answers.push((span, located));
     }
     let kept = |(span, located): &(Span, Option<Located>)| match located {
@@ -81,9 +99,9 @@ struct Located {
 }
 
 impl Located {
-    fn render(template: &ChatTemplate, messages: &[Message]) -> Result<Self, ProblemKind> {
-        let text = template.render(messages, false)?;
-        let contents = locate(template, messages, &text);
+    fn render(template: &ChatTemplate, talk: Talk<'_>) -> Result<Self, ProblemKind> {
+        let text = talk.render(template, false)?;
+        let contents = locate(template, talk, &text);
         Ok(Self { text, contents })
     }
 
@@ -97,38 +115,56 @@ impl Located {
 }
 
 /// Renders once more with a mark on either side of each content, inside its outer whitespace, and believes the places
-/// only if the text without the marks is what it was.
-fn locate(template: &ChatTemplate, messages: &[Message], text: &str) -> Option<Vec<Range<usize>>> {
-    if messages.iter().any(|message| message.content.contains(CONTENT_MARKS)) {
+/// only if the text without the marks is what it was. A message without a content has an empty place.
+fn locate(template: &ChatTemplate, talk: Talk<'_>, text: &str) -> Option<Vec<Range<usize>>> {
+    if holds_any(talk.messages, talk.tools, CONTENT_MARKS) {
         return None;
     }
     let [start, end] = CONTENT_MARKS;
-    let marked: Vec<Message> = messages
+    let mut marked = talk.messages.to_vec();
+    for message in marked.iter_mut().filter(|message| has_content(message)) {
+        let core = message.content.trim();
+        let before = message.content.len() - message.content.trim_start().len();
+        let (head, tail) = (&message.content[..before], &message.content[before + core.len()..]);
+        message.content = format!("{head}{start}{core}{end}{tail}");
+    }
+    let rendered = Talk { messages: &marked, ..talk }.render(template, false).ok()?;
+    let (clean, found) = take_marked(&rendered, CONTENT_MARKS)?;
+    let with_content = || talk.messages.iter().filter(|message| has_content(message));
+    if clean != text || found.len() != with_content().count() {
+        return None;
+    }
+    if !found
         .iter()
-        .map(|message| {
-            let core = message.content.trim();
-            let before = message.content.len() - message.content.trim_start().len();
-            let (head, tail) = (&message.content[..before], &message.content[before + core.len()..]);
-            Message::new(&message.role, format!("{head}{start}{core}{end}{tail}"))
-        })
-        .collect();
-    let (clean, places) = take_marked(&template.render(&marked, false).ok()?, CONTENT_MARKS)?;
-    let same = clean == text && places.len() == messages.len();
-    let in_order =
-        || places.iter().zip(messages).all(|(place, message)| text[place.clone()] == *message.content.trim());
-    (same && in_order()).then_some(places)
+        .zip(with_content())
+        .all(|(place, message)| text[place.clone()] == *message.content.trim())
+    {
+        return None;
+    }
+    let mut found = found.into_iter();
+    let mut previous_end = 0;
+    let place = |message: &Message| {
+        let place = if has_content(message) { found.next()? } else { previous_end..previous_end };
+        previous_end = place.end;
+        Some(place)
+    };
+    talk.messages.iter().map(place).collect()
 }
 
-/// The last message of `messages`, an answer, in its rendering.
+fn has_content(message: &Message) -> bool {
+    message.seen_content().flatten().is_some()
+}
+
+/// The last message of `talk`, an answer, in its rendering.
 fn answer_span(
     template: &ChatTemplate,
     ends: &[String],
-    messages: &[Message],
+    talk: Talk<'_>,
     located: &Located,
 ) -> Result<Span, ProblemKind> {
-    let index = messages.len() - 1;
-    let prompt = &messages[..index];
-    let asked = template.render(prompt, true)?;
+    let index = talk.messages.len() - 1;
+    let prompt = talk.upto(index);
+    let asked = prompt.render(template, true)?;
     let text = &located.text;
     if !text.starts_with(&asked) {
         return Err(prompt_not_kept(index, &asked, text));
@@ -137,13 +173,16 @@ fn answer_span(
     let content = content.filter(|content| content.start >= asked.len());
     let mut start = asked.len();
     // A template that knows no generation prompt leaves the header of the answer to the model's turn: it is scaffolding
-    // all the same. Whitespace stays with the answer, because the answer's first token holds it.
-    if let Some(content) = &content {
+    // all the same, unless there is reasoning in it. Whitespace stays with the answer, because its first token holds it.
+    let reasons = talk.messages[index].reasoning().is_some();
+    if let Some(content) = content.as_ref().filter(|_| !reasons) {
         let scaffold = !text[start..content.start].trim().is_empty();
-        if scaffold && template.render(prompt, false).is_ok_and(|plain| plain == asked) {
+        if scaffold && prompt.render(template, false).is_ok_and(|plain| plain == asked) {
             start = content.start;
         }
     }
+    // Calls stand behind the content, between special tokens of their own: the turn ends with the last.
+    let content = content.filter(|_| !talk.messages[index].calls_tools());
     let (end, ended) = match content {
         Some(content) => match first_end(text, content.end, ends) {
             Some(end) => (end, true),
@@ -187,10 +226,10 @@ fn prompt_not_kept(index: usize, asked: &str, answered: &str) -> ProblemKind {
 fn by_generation_blocks(
     template: &ChatTemplate,
     ends: &[String],
-    messages: &[Message],
+    talk: Talk<'_>,
     train_on: TrainOn,
 ) -> Result<Rendered, ProblemKind> {
-    let (text, blocks) = template.render_with_answers(messages, false)?;
+    let (text, blocks) = template.render_with_answers(talk.messages, talk.tools, false)?;
     let mut spans: Vec<Span> = Vec::new();
     for block in blocks.into_iter().filter(|block| !text[block.clone()].trim().is_empty()) {
         let trimmed = block.start + text[block.clone()].trim_end().len();
@@ -200,10 +239,18 @@ fn by_generation_blocks(
         let end = inside.or_else(|| Some(block.end + following()?));
         spans.push(Span { range: block.start..end.unwrap_or(trimmed), ended: end.is_some() });
     }
+    let answers = || talk.messages.iter().filter(|message| message.is_answer());
+    if !answers().all(|message| message.trained) {
+        if spans.len() != answers().count() {
+            return Err(ProblemKind::UntrainedNotPlaced);
+        }
+        let mut trained = answers().map(|message| message.trained);
+        spans.retain(|_| trained.next().unwrap_or(true));
+    }
     if train_on == TrainOn::Last {
         spans = spans.pop().into_iter().collect();
     }
-    let contents = locate(template, messages, &text);
+    let contents = locate(template, talk, &text);
     Ok(Located { text, contents }.cut(spans))
 }
 

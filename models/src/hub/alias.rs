@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::bundle::BUNDLES;
 use super::cache::RepositoryCache;
 use super::download::{Client, RemoteFile};
 use super::files::verify;
@@ -158,10 +159,13 @@ const MAX_DISTANCE: usize = 4;
 /// Aliases that are written nearly like `base`, or that begin with it.
 pub(super) fn near(base: &str) -> Vec<&'static str> {
     let base = base.to_ascii_lowercase();
-    let is_near = |alias: &&'static Alias| {
-        distance(&base, alias.name) <= MAX_DISTANCE || (base.len() >= 4 && alias.name.starts_with(&base))
+    let names = ALIASES.iter().map(|alias| alias.name).chain(BUNDLES.iter().map(|bundle| bundle.name));
+    // A short name has more neighbours than meanings.
+    let most = |name: &str| MAX_DISTANCE.min(name.len() / 3);
+    let is_near = |name: &&'static str| {
+        distance(&base, name) <= most(name) || (base.len() >= 4 && name.starts_with(&base))
     };
-    ALIASES.iter().filter(is_near).map(|alias| alias.name).collect()
+    names.filter(is_near).collect()
 }
 
 /// Levenshtein's distance of two words.

@@ -30,7 +30,7 @@ pub(super) fn sha256(mut reader: impl Read) -> std::io::Result<(String, u64)> {
 }
 
 /// Bytes in lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

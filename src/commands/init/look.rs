@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use rtune_data::{Record, read_files, shuffle, stream};
+use rtune_data::{Format, Record, read_files, shuffle, stream};
 use rtune_models::hub::{self, HubError, HubOptions};
 use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
-use rtune_trainer::inputs::Inputs;
+use rtune_trainer::inputs::{Inputs, Preparation};
+use serde_json::{Map, Value};
 
 /// One golden row for so many others,
 const ROWS_PER_GOLDEN: usize = 20;
@@ -61,15 +62,18 @@ impl Look {
         };
         let mut seen = HashSet::new();
         for file in files {
-            let text = std::fs::read_to_string(&file.path)?;
+            // Lines of JSONL stay as they are; a row of another format is written as JSONL.
+            let is_jsonl = matches!(Format::of_name(&file.path), None | Some(Format::Jsonl));
+            let text =
+                if is_jsonl { std::fs::read_to_string(&file.path).ok() } else { None }.unwrap_or_default();
             let text: Vec<&str> = text.strip_prefix('\u{feff}').unwrap_or(&text).lines().collect();
-            for record in file.rows {
-                // The file may have been cut since it was read.
-                let line = usize::try_from(record.origin.line).ok().and_then(|line| text.get(line - 1));
-                let line = line.ok_or_else(|| anyhow::anyhow!("{} has changed", file.path.display()))?;
-                look.conversations += usize::from(has_messages(line));
+            for (record, extra) in file.rows.into_iter().zip(file.extra) {
+                let place = usize::try_from(record.origin.line).ok().and_then(|line| line.checked_sub(1));
+                let line = place.and_then(|place| text.get(place)).filter(|line| is_object(line));
+                let line = line.map_or_else(|| written(&record, extra), |line| (*line).to_owned());
+                look.conversations += usize::from(has_messages(&line));
                 look.duplicates += usize::from(!seen.insert(record.content_hash()));
-                look.lines.push((*line).to_owned());
+                look.lines.push(line);
                 look.records.push(record);
             }
         }
@@ -140,9 +144,24 @@ impl Look {
     }
 }
 
+fn is_object(line: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(line).is_ok()
+}
+
+/// A row and what stands beside it as a line of JSONL.
+fn written(record: &Record, extra: Map<String, Value>) -> String {
+    let mut row = record.to_json();
+    if let Some(fields) = row.as_object_mut() {
+        for (name, value) in extra {
+            fields.entry(name).or_insert(value);
+        }
+    }
+    row.to_string()
+}
+
 /// Whether a line that was read as a row has this form, and not the other.
 fn has_messages(line: &str) -> bool {
-    serde_json::from_str::<serde_json::Value>(line).is_ok_and(|row| row.get("messages").is_some())
+    serde_json::from_str::<Value>(line).is_ok_and(|row| row.get("messages").is_some())
 }
 
 fn characters(record: &Record) -> usize {
@@ -166,7 +185,8 @@ pub(super) fn token_lengths(data: &[PathBuf], base: &str) -> anyhow::Result<Opti
         super::text::quoted(base),
         paths.join(", ")
     );
-    let inputs = Inputs::prepare(&Config::parse("rtune init", &text, &[])?, &path)?;
+    let inputs =
+        Inputs::prepare(&Config::parse("rtune init", &text, &[])?, &path, &Preparation::default(), None)?;
     let rows = &inputs.prepared.train;
     let longest = rows.iter().max_by_key(|row| row.tokens.len());
     Ok(Some(Lengths {

@@ -1,5 +1,7 @@
 //! What every key is for, in a sentence or two. Types, ranges and defaults are not here: the readers know them.
 
+use super::meanings_data::DATA;
+
 /// A key's meaning.
 pub(super) struct Meaning {
     pub(super) key: &'static str,
@@ -9,18 +11,18 @@ pub(super) struct Meaning {
     pub(super) unset: &'static str,
 }
 
-const fn key(key: &'static str, text: &'static str) -> Meaning {
+pub(super) const fn key(key: &'static str, text: &'static str) -> Meaning {
     Meaning { key, text, unset: "" }
 }
 
 /// A key that can be left out without having a value then.
-const fn unset(key: &'static str, unset: &'static str, text: &'static str) -> Meaning {
+pub(super) const fn unset(key: &'static str, unset: &'static str, text: &'static str) -> Meaning {
     Meaning { key, text, unset }
 }
 
 /// What a key is for; empty for a key that is none.
 pub fn meaning(key: &str) -> &'static str {
-    MEANINGS.iter().find(|one| one.key == key).map_or("", |one| one.text)
+    meanings().find(|one| one.key == key).map_or("", |one| one.text)
 }
 
 /// What each section is about.
@@ -29,15 +31,37 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("quantization", "How the frozen base is held in memory."),
     ("lora", "The matrices that are trained beside the base."),
     ("data", "What is learnt and what is held back."),
-    ("data.clean", "What is taken out of the rows before they are used."),
+    ("data.normalise", "What is changed in the texts, each step on by name. Steps run in a fixed order."),
+    ("data.normalise.quoted-replies", "Settings of that step."),
+    ("data.normalise.boilerplate", "Settings of that step."),
+    ("data.normalise.terminology", "Settings of that step."),
+    ("data.normalise.spelling", "Settings of that step."),
+    ("data.privacy", "What becomes of personal data and secrets."),
+    (
+        "data.filters",
+        "Which rows are too poor. A filter is on where one of its keys stands; `symbols = {}` turns one on with its defaults.",
+    ),
+    ("data.filters.symbols", "Symbols and digits in place of words."),
+    ("data.filters.repetition", "The same again and again."),
+    ("data.filters.languages", "Other languages."),
+    ("data.filters.refusals", "Refusals, and \"as a language model\"."),
+    ("data.filters.toxicity", "Words of a list."),
+    ("data.filters.max-perplexity", "Rows that the base finds incoherent."),
+    ("data.clean", "What becomes of rows that equal or resemble others."),
+    ("data.labels", "How many rows of one label stay, in sets where the answers are labels."),
+    ("data.leaks", "What becomes of rows on both sides of the examination."),
     ("train", "The steps."),
     ("checkpoint", "What is saved, and how often."),
     ("eval", "When the held-out rows are looked at."),
     ("output", "Where the run is written."),
 ];
 
-/// In the order of the configuration.
-pub(super) const MEANINGS: &[Meaning] = &[
+/// Every key's meaning, in the order of the configuration.
+pub(super) fn meanings() -> impl Iterator<Item = &'static Meaning> {
+    BEFORE_DATA.iter().chain(DATA).chain(AFTER_DATA)
+}
+
+const BEFORE_DATA: &[Meaning] = &[
     unset(
         "model.base",
         "",
@@ -79,41 +103,9 @@ pub(super) const MEANINGS: &[Meaning] = &[
         "fresh matrices",
         "Start from an adapter that rtune or PEFT wrote, which also says rank, scale and targets: a folder such as `runs/last-quarter/best`.",
     ),
-    unset(
-        "data.train",
-        "",
-        "JSONL files, or folders of them: `{\"instruction\", \"input\", \"output\"}` or `{\"messages\": [...]}` a line.",
-    ),
-    unset(
-        "data.golden",
-        "no golden rows",
-        "Files of rows that judge the model later. A training row that equals one of them is an error.",
-    ),
-    key(
-        "data.validation",
-        "What the loss is measured on: a part of the training rows, chosen by the hash of their content, or files. 0.0 is no validation.",
-    ),
-    unset(
-        "data.template",
-        "the base's own template",
-        "A chat template (Jinja) in place of the one that comes with the base.",
-    ),
-    unset(
-        "data.template-date",
-        "such a template has a date of its own",
-        "The date that a template prints if it prints one (Llama 3.1's does).",
-    ),
-    key("data.max-tokens", "Longest row, in tokens."),
-    key(
-        "data.over-long",
-        "What happens to a longer row: `error` names them all, `drop` leaves them out and counts them, `truncate-prompt` cuts the front of the prompt. An answer is never cut.",
-    ),
-    key("data.train-on", "Which answers of a conversation are learnt: every one or the last."),
-    key("data.shuffle", "Give every epoch an order of its own; `false` keeps the order of the file."),
-    key(
-        "data.clean.duplicates",
-        "Exact duplicates are removed, but for the first, or kept; they are counted either way.",
-    ),
+];
+
+const AFTER_DATA: &[Meaning] = &[
     key("train.epochs", "Length of the run, in times through the rows."),
     unset(
         "train.steps",

@@ -6,14 +6,17 @@
 mod elsewhere;
 mod format;
 mod meanings;
+mod meanings_data;
 mod names;
 mod problem;
 mod read;
+mod read_data;
 mod reader;
 mod reference;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod typed;
 mod write;
 
 use std::collections::BTreeMap;
@@ -25,7 +28,10 @@ pub use names::KEYS;
 pub use problem::{ConfigError, Problem, Problems};
 pub use reference::{default, describe, hint, reference};
 pub use rtune_adapters::{LoraConfig, Scaling, Targets};
-pub use rtune_data::{Duplicates, OverLong, StepSize, TrainOn, Validation};
+pub use rtune_data::{
+    BadRows, CleanOptions, Duplicates, FilterOptions, LabelCapOptions, LeakPolicy, NormaliseOptions,
+    OverLong, PrivacyOptions, Source, StepSize, TrainOn, Validation,
+};
 
 /// A checked configuration in which every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,10 +98,10 @@ pub enum LoraSection {
 /// What is learnt and what is held back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataSection {
-    /// JSONL files.
-    pub train: Vec<PathBuf>,
-    /// Files whose rows must not be among the training rows.
-    pub golden: Vec<PathBuf>,
+    /// Training rows.
+    pub train: Vec<Source>,
+    /// Rows that must not be among the training rows.
+    pub golden: Vec<Source>,
     /// What the loss is measured on.
     pub validation: Validation,
     /// A chat template in place of the base's own.
@@ -110,8 +116,20 @@ pub struct DataSection {
     pub train_on: TrainOn,
     /// Whether each epoch has an order of its own.
     pub shuffle: bool,
-    /// Whether exact duplicates are removed.
-    pub duplicates: Duplicates,
+    /// What becomes of rows that cannot be read.
+    pub bad_rows: BadRows,
+    /// `[data.normalise]`
+    pub normalise: NormaliseOptions,
+    /// `[data.privacy]`
+    pub privacy: PrivacyOptions,
+    /// `[data.filters]`
+    pub filters: FilterOptions,
+    /// `[data.clean]`
+    pub clean: CleanOptions,
+    /// `[data.labels]`
+    pub labels: LabelCapOptions,
+    /// `[data.leaks]`
+    pub leaks: LeakPolicy,
 }
 
 /// The steps.

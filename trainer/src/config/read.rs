@@ -1,15 +1,14 @@
 //! From the tree to the checked values: one function a section.
 
 use super::problem::Problem;
-use super::reader::{Section, as_number};
+use super::reader::Section;
 use super::tree::{Table, Value};
 use super::*;
-use rtune_data::Date;
 
 /// Widest LoRA pair.
 const MOST_RANK: u64 = rtune_adapters::lora::MAX_RANK as u64;
 /// Longest row: positions of the longest published context, 10 million tokens, fit below.
-const MOST_TOKENS: u64 = 1 << 24;
+pub(super) const MOST_TOKENS: u64 = 1 << 24;
 /// The batches of every epoch are counted before the first step.
 const MOST_EPOCHS: u64 = 100_000;
 /// Steps and rows beyond this are typing errors; 2^40 steps of a millisecond are 35 years.
@@ -22,8 +21,6 @@ const MOST_SAMPLES: u64 = 100;
 const MOST_SEED: u64 = i64::MAX as u64;
 
 const DEFAULT_RANK: usize = 16;
-const DEFAULT_MAX_TOKENS: usize = 2048;
-const DEFAULT_VALIDATION: f64 = 0.1;
 const DEFAULT_EPOCHS: u64 = 3;
 const DEFAULT_ROWS_PER_STEP: usize = 16;
 /// A packed row of 2,048 tokens keeps the products large enough and the activations of small models below 3 GB.
@@ -55,17 +52,13 @@ pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Resul
     let model = model(file, Section::new("model", model_table, &mut problems));
     let quantization = quantization(Section::new("quantization", quantization_table, &mut problems));
     let lora = lora(Section::new("lora", lora_table, &mut problems));
-    let mut data_section = Section::new("data", data_table, &mut problems);
-    let clean = data_section.table("clean");
-    let data = data(file, data_section);
-    let duplicates = duplicates(Section::new("data.clean", clean, &mut problems));
+    let data = read_data::data(file, data_table, &mut problems);
     let train = train(Section::new("train", train_table, &mut problems));
     let checkpoint = checkpoint(Section::new("checkpoint", checkpoint_table, &mut problems));
     let eval = eval(Section::new("eval", eval_table, &mut problems));
     let output = output(file, Section::new("output", output_table, &mut problems));
     match (model, data, output) {
-        (Some(model), Some(mut data), Some(output)) if problems.is_empty() => {
-            data.duplicates = duplicates;
+        (Some(model), Some(data), Some(output)) if problems.is_empty() => {
             Ok(Config { model, quantization, lora, data, train, checkpoint, eval, output })
         }
         _ => Err(problems),
@@ -131,68 +124,6 @@ fn targets(section: &mut Section<'_, '_>) -> Targets {
         _ => section.expected("targets", node, EXPECTED),
     };
     names.map_or(Targets::AllLinear, Targets::Names)
-}
-
-fn data(file: &str, mut section: Section<'_, '_>) -> Option<DataSection> {
-    let train = section.paths("train");
-    if !section.has("train") {
-        section.missing(file, "train", "for example `train = \"data/train.jsonl\"` in `[data]`");
-    }
-    let golden = section.paths("golden").unwrap_or_default();
-    let validation = validation(&mut section);
-    let template = section.string("template").map(PathBuf::from);
-    let template_date = template_date(&mut section);
-    let max_tokens = section.integer("max-tokens", 2, MOST_TOKENS).map_or(DEFAULT_MAX_TOKENS, |n| n as usize);
-    let over_long =
-        [("error", OverLong::Error), ("drop", OverLong::Drop), ("truncate-prompt", OverLong::TruncatePrompt)];
-    let over_long = section.choice("over-long", &over_long).unwrap_or(OverLong::Error);
-    let train_on = section.choice("train-on", &[("all", TrainOn::All), ("last", TrainOn::Last)]);
-    let train_on = train_on.unwrap_or(TrainOn::All);
-    let shuffle = section.boolean("shuffle").unwrap_or(true);
-    section.finish();
-    let duplicates = Duplicates::Remove;
-    let train = train?;
-    Some(DataSection {
-        train,
-        golden,
-        validation,
-        template,
-        template_date,
-        max_tokens,
-        over_long,
-        train_on,
-        shuffle,
-        duplicates,
-    })
-}
-
-fn template_date(section: &mut Section<'_, '_>) -> Option<String> {
-    let node = section.any("template-date")?;
-    let text = match &node.value {
-        Value::String(text) | Value::Other(text) => {
-            Some(text).filter(|text| text.parse::<Date>().is_ok()).cloned()
-        }
-        _ => None,
-    };
-    text.or_else(|| section.expected("template-date", node, "a date such as 2026-01-31"))
-}
-
-fn validation(section: &mut Section<'_, '_>) -> Validation {
-    const EXPECTED: &str = "a fraction from 0 (none) to below 1, or a path, or a list of paths";
-    let Some(node) = section.any("validation") else { return Validation::Fraction(DEFAULT_VALIDATION) };
-    match as_number(&node.value) {
-        Some(0.0) => Validation::None,
-        Some(part) if part > 0.0 && part < 1.0 => Validation::Fraction(part),
-        Some(_) => section.expected("validation", node, EXPECTED).unwrap_or(Validation::None),
-        None => section.paths_of("validation", node, EXPECTED).map_or(Validation::None, Validation::Files),
-    }
-}
-
-fn duplicates(mut section: Section<'_, '_>) -> Duplicates {
-    let choices = [("remove", Duplicates::Remove), ("keep", Duplicates::Keep)];
-    let duplicates = section.choice("duplicates", &choices).unwrap_or(Duplicates::Remove);
-    section.finish();
-    duplicates
 }
 
 fn train(mut section: Section<'_, '_>) -> TrainSection {

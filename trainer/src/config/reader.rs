@@ -1,6 +1,6 @@
 //! A typed reader over one table: takes keys out, and collects what is wrong with them.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use super::names;
 use super::problem::Problem;
@@ -80,25 +80,9 @@ impl<'a, 'p> Section<'a, 'p> {
         self.expected(key, node, &one_of(choices))
     }
 
-    /// One path, or a list of at least one.
-    pub(super) fn paths(&mut self, key: &'static str) -> Option<Vec<PathBuf>> {
-        let node = self.take(key)?;
-        self.paths_of(key, node, "a path or a list of paths")
-    }
-
     /// The node under `key`, for a key that takes values of several types.
     pub(super) fn any(&mut self, key: &'static str) -> Option<&'a Node> {
         self.take(key)
-    }
-
-    /// Reads `node` as one path or a list of paths.
-    pub(super) fn paths_of(&mut self, key: &str, node: &Node, expected: &str) -> Option<Vec<PathBuf>> {
-        let names = match &node.value {
-            Value::String(text) if !text.is_empty() => vec![text.clone()],
-            Value::Array(_) => self.strings_of(key, node, expected)?,
-            _ => return self.expected(key, node, expected),
-        };
-        Some(names.into_iter().map(PathBuf::from).collect())
     }
 
     /// Reads `node` as a list of strings with at least one entry.
@@ -141,6 +125,31 @@ impl<'a, 'p> Section<'a, 'p> {
             }
         }
         numbers
+    }
+
+    /// A reader of a table inside a list of this section.
+    pub(super) fn inside<'b>(&'b mut self, path: &'static str, table: &'b Table) -> Section<'b, 'b> {
+        Section::new(path, Some(table), self.problems)
+    }
+
+    /// A list of at least one text.
+    pub(super) fn strings(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let node = self.take(key)?;
+        self.strings_of(key, node, "a list of strings")
+    }
+
+    /// A table from names to texts.
+    pub(super) fn texts(&mut self, key: &'static str) -> BTreeMap<String, String> {
+        let mut texts = BTreeMap::new();
+        for (name, (_, node)) in self.table(key).into_iter().flatten() {
+            match &node.value {
+                Value::String(text) if !text.is_empty() => {
+                    texts.insert(name.clone(), text.clone());
+                }
+                _ => self.report_expected(&format!("{key}.{name}"), node, "a string", None),
+            }
+        }
+        texts
     }
 
     /// Where `key` is written, if it is.

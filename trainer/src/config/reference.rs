@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::elsewhere::KEYS_ELSEWHERE;
-use super::meanings::{MEANINGS, Meaning, SECTIONS};
+use super::meanings::{Meaning, SECTIONS, meanings};
 use super::tree::Value;
 use super::{Config, ConfigError, KEYS, names};
 
@@ -56,7 +56,7 @@ pub fn hint(name: &str) -> Option<String> {
 }
 
 fn entry(key: &str, defaults: &BTreeMap<String, String>) -> String {
-    let found = MEANINGS.iter().find(|one| one.key == key);
+    let found = meanings().find(|one| one.key == key);
     let &Meaning { text, unset, .. } = found.unwrap_or(&Meaning { key: "", text: "", unset: "" });
     let default = match (REQUIRED.contains(&key), defaults.get(key)) {
         (true, _) => "none, the key must be there".to_owned(),
@@ -96,6 +96,8 @@ fn expected(key: &str) -> String {
             let inner = ask(format!("{key}={{ name = [] }}")).unwrap_or_default();
             format!("a table from names to values, each {inner}")
         }
+        // A list is what such a key takes.
+        nothing if nothing.is_empty() => ask(format!("{key}=true")).unwrap_or_default(),
         other => other,
     }
 }
@@ -130,9 +132,9 @@ mod tests {
 
     #[test]
     fn every_key_has_a_meaning_in_the_order_of_the_keys() {
-        let meant: Vec<&str> = MEANINGS.iter().map(|one| one.key).collect();
+        let meant: Vec<&str> = meanings().map(|one| one.key).collect();
         assert_eq!(meant, KEYS);
-        assert!(MEANINGS.iter().all(|one| one.text.ends_with('.')));
+        assert!(meanings().all(|one| one.text.ends_with('.')));
     }
 
     #[test]
@@ -142,7 +144,7 @@ mod tests {
         for key in KEYS {
             assert!(!expected(key).is_empty(), "{key} does not say what it expects");
             let has_value = defaults.contains_key(*key);
-            let unset = MEANINGS.iter().find(|one| one.key == *key).map_or("", |one| one.unset);
+            let unset = meanings().find(|one| one.key == *key).map_or("", |one| one.unset);
             assert_eq!(
                 has_value && !REQUIRED.contains(key),
                 unset.is_empty() && !REQUIRED.contains(key),

@@ -50,7 +50,7 @@ fn all_problems_are_reported_at_once_with_their_places() {
         \n  c.toml:6:9: `lora.alpha`: expected a number above 0, found the integer -1\
         \n  c.toml:5:1: unknown key `lora.rnak`\
         \n    hint: did you mean `rank`?\
-        \n  c.toml:12:9: `data.train`: expected a path or a list of paths, found an empty list\
+        \n  c.toml:12:9: `data.train`: expected a path, a table with a `path`, or a list of them, found an empty list\
         \n  c.toml:9:1: `train.steps` contradicts `train.epochs`\
         \n    hint: a run is so many epochs or so many steps: leave out one\
         \n  c.toml:10:12: `train.schedule`: expected \"linear\" or \"cosine\" or \"constant\", found the string \"cosin\"\

@@ -25,8 +25,18 @@ impl Document {
         self.line(key, i64::try_from(value).unwrap_or(i64::MAX));
     }
 
-    fn paths(&mut self, key: &str, paths: &[PathBuf]) {
-        self.line(key, paths.iter().map(|path| path.display().to_string()).collect::<Vec<String>>());
+    fn sources(&mut self, key: &str, sources: &[Source]) {
+        self.line(key, sources.iter().map(source).collect::<Vec<Value>>());
+    }
+
+    fn typed<T: serde::Serialize + Default>(&mut self, section: &str, options: &T) {
+        let lines = typed::lines(section, options);
+        if !lines.is_empty() {
+            self.section(section);
+        }
+        for (key, value) in lines {
+            self.line(&key, value);
+        }
     }
 }
 
@@ -104,14 +114,14 @@ fn lora(out: &mut Document, lora: &LoraSection) {
 
 fn data(out: &mut Document, data: &DataSection) {
     out.section("data");
-    out.paths("train", &data.train);
+    out.sources("train", &data.train);
     if !data.golden.is_empty() {
-        out.paths("golden", &data.golden);
+        out.sources("golden", &data.golden);
     }
     match &data.validation {
         Validation::None => out.line("validation", 0.0),
         Validation::Fraction(part) => out.line("validation", *part),
-        Validation::Files(files) => out.paths("validation", files),
+        Validation::Files(files) => out.sources("validation", files),
     }
     if let Some(template) = &data.template {
         out.line("template", template.display().to_string());
@@ -136,14 +146,45 @@ fn data(out: &mut Document, data: &DataSection) {
         },
     );
     out.line("shuffle", data.shuffle);
-    out.section("data.clean");
     out.line(
-        "duplicates",
-        match data.duplicates {
-            Duplicates::Remove => "remove",
-            Duplicates::Keep => "keep",
+        "bad-rows",
+        match data.bad_rows {
+            BadRows::Error => "error",
+            BadRows::Drop => "drop",
         },
     );
+    out.typed("data.normalise", &data.normalise);
+    out.typed("data.privacy", &data.privacy);
+    out.typed("data.filters", &data.filters);
+    out.typed("data.clean", &data.clean);
+    out.typed("data.labels", &data.labels);
+    out.typed("data.leaks", &data.leaks);
+}
+
+/// A path where there is nothing else to say, else a table.
+fn source(source: &Source) -> Value {
+    let Source { path, format, fields, weight, licence, agents } = source;
+    let path = Value::String(path.display().to_string());
+    let mut table = toml::Table::from_iter([("path".to_owned(), path.clone())]);
+    if let Some(format) = format {
+        table.insert("format".to_owned(), format.name().into());
+    }
+    if !fields.is_empty() {
+        table.insert(
+            "fields".to_owned(),
+            toml::Table::from_iter(fields.iter().map(|(k, v)| (k.clone(), v.clone().into()))).into(),
+        );
+    }
+    if *weight != 1.0 {
+        table.insert("weight".to_owned(), (*weight).into());
+    }
+    if let Some(licence) = licence {
+        table.insert("licence".to_owned(), licence.clone().into());
+    }
+    if !agents.is_empty() {
+        table.insert("agents".to_owned(), agents.clone().into());
+    }
+    if table.len() == 1 { path } else { table.into() }
 }
 
 fn train(out: &mut Document, train: &TrainSection) {

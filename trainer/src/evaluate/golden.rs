@@ -1,8 +1,6 @@
 //! A golden set: what the base and the tuned model answer, case by case, beside what was expected.
 
-use std::path::PathBuf;
-
-use rtune_data::{Example, Message, Record, RowProblem, TrainOn, read_golden};
+use rtune_data::{Example, Message, Record, RowProblem, Source, TrainOn, read_golden};
 use rtune_models::generate::{End, Go};
 use serde::Serialize;
 use serde_json::Value;
@@ -105,20 +103,19 @@ pub struct Progress {
     pub total: usize,
 }
 
-/// Asks the base, and the tuned model if there is an adapter, every row of `files`, and compares.
+/// Asks the base, and the tuned model if there is an adapter, every row of `sources`, and compares.
 ///
 /// # Errors
 /// Those of the files, the template and the model; a row that is too long for the model is named.
 pub fn examine(
     speaker: &Speaker<'_>,
-    files: &[PathBuf],
+    sources: &[Source],
     settings: &Settings,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<GoldenReport, TrainerError> {
     let (mut hashes, mut asked) = (Vec::new(), Vec::new());
-    for path in files {
-        let file = read_golden(path)?;
-        hashes.push((path.display().to_string(), file.hash));
+    for file in sources.iter().map(read_golden).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+        hashes.push((file.path.display().to_string(), file.hash));
         for row in file.rows {
             asked.push(ask(speaker, row.record, row.extra.get("references"))?);
         }
@@ -156,10 +153,9 @@ fn ask(speaker: &Speaker<'_>, record: Record, references: Option<&Value>) -> Res
         rtune_data::DataError::from(RowProblem { origin: record.origin.clone(), kind }).into()
     };
     let encoder = speaker.encoder()?;
-    let prompt = encoder.prompt(record.prompt()).map_err(problem)?;
-    let upto = record.prompt().len() + 1;
-    let rows = encoder.encode(&record.messages[..upto], TrainOn::Last).map_err(problem)?;
+    let prompt = encoder.record_prompt(&record).map_err(problem)?;
     let most = speaker.opened().base.config.max_position_embeddings;
+    let rows = encoder.encode_record(&record, TrainOn::Last, most).map_err(problem)?;
     let row = rows.into_iter().last().ok_or(rtune_data::ProblemKind::NothingSupervised).map_err(problem)?;
     if row.tokens.len() > most {
         let kind = rtune_data::ProblemKind::TooLong { tokens: row.tokens.len(), max_tokens: most };

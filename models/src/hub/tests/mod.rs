@@ -1,3 +1,4 @@
+mod bundles;
 mod places;
 mod server;
 

@@ -1,0 +1,168 @@
+//! Parquet: columns put together to rows, row by row.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use parquet::errors::ParquetError;
+use parquet::file::serialized_reader::SerializedFileReader;
+use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row};
+use serde_json::{Map, Number, Value};
+
+use super::bytes::{Bytes, fault};
+use super::{Found, Rows};
+use crate::error::DataError;
+use crate::problem::ProblemKind;
+
+/// The rows of a Parquet file.
+pub(super) struct ParquetRows {
+    path: Arc<Path>,
+    bytes: Bytes,
+    rows: RowIter<'static>,
+    number: u64,
+}
+
+impl ParquetRows {
+    /// Reads what the file says of itself.
+    ///
+    /// # Errors
+    /// [`DataError::Format`] for a packed file, whose end cannot be reached first, and for one that is no Parquet.
+    pub(super) fn new(path: Arc<Path>, bytes: Bytes) -> Result<Self, DataError> {
+        if !bytes.is_plain() {
+            let reason = "a Parquet file packs itself: unpack it once more".to_owned();
+            return Err(DataError::Format { path: path.to_path_buf(), reason });
+        }
+        let file = File::open(&path).map_err(|error| fault(&path, error))?;
+        let reader = SerializedFileReader::new(file).map_err(|error| wrong(&path, &error))?;
+        let rows = RowIter::from_file_into(Box::new(reader));
+        Ok(Self { path, bytes, rows, number: 0 })
+    }
+}
+
+fn wrong(path: &Path, error: &ParquetError) -> DataError {
+    DataError::Format { path: path.to_owned(), reason: error.to_string() }
+}
+
+impl Rows for ParquetRows {
+    fn next(&mut self) -> Result<Option<Found>, DataError> {
+        let Some(row) = self.rows.next() else { return Ok(None) };
+        let row = row.map_err(|error| wrong(&self.path, &error))?;
+        self.number += 1;
+        Ok(Some(Found { line: self.number, row: object(row) }))
+    }
+
+    fn hash(self: Box<Self>) -> Result<String, DataError> {
+        self.bytes.hash().map_err(|error| fault(&self.path, error))
+    }
+}
+
+fn object(row: Row) -> Result<Map<String, Value>, ProblemKind> {
+    row.into_columns().into_iter().map(|(name, field)| Ok((name, value(field)?))).collect()
+}
+
+/// A cell as JSON. Times and decimals, which no training row has, are written as the library writes them.
+fn value(field: Field) -> Result<Value, ProblemKind> {
+    Ok(match field {
+        Field::Null => Value::Null,
+        Field::Bool(value) => Value::from(value),
+        Field::Byte(value) => Value::from(value),
+        Field::Short(value) => Value::from(value),
+        Field::Int(value) => Value::from(value),
+        Field::Long(value) => Value::from(value),
+        Field::UByte(value) => Value::from(value),
+        Field::UShort(value) => Value::from(value),
+        Field::UInt(value) => Value::from(value),
+        Field::ULong(value) => Value::from(value),
+        Field::Float(value) => number(f64::from(value)),
+        Field::Double(value) => number(value),
+        Field::Str(text) => Value::from(text),
+        Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
+            Ok(text) => Value::from(text),
+            Err(error) => return Err(ProblemKind::InvalidUtf8 { column: error.valid_up_to() + 1 }),
+        },
+        Field::Group(row) => Value::Object(object(row)?),
+        Field::ListInternal(list) => {
+            list.elements().iter().map(|element| value(element.clone())).collect::<Result<_, _>>()?
+        }
+        Field::MapInternal(map) => {
+            let entry = |(key, element): &(Field, Field)| -> Result<(String, Value), ProblemKind> {
+                let key = match key {
+                    Field::Str(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                Ok((key, value(element.clone())?))
+            };
+            Value::Object(map.entries().iter().map(entry).collect::<Result<_, _>>()?)
+        }
+        other => Value::from(other.to_string()),
+    })
+}
+
+fn number(value: f64) -> Value {
+    Number::from_f64(value).map_or(Value::Null, Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::data_type::ByteArrayType;
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use crate::input::{Reader, Source};
+    use crate::testing::Files;
+
+    /// A file of two columns of texts, some of the second left out.
+    fn written(files: &Files, answers: &[Option<&str>]) -> std::path::PathBuf {
+        let schema = "message row { required binary instruction (UTF8); optional binary output (UTF8); }";
+        let schema = std::sync::Arc::new(parse_message_type(schema).expect("a schema"));
+        let path = files.path("rows.parquet");
+        let file = std::fs::File::create(&path).expect("a file");
+        let properties = std::sync::Arc::new(WriterProperties::builder().build());
+        let mut writer = SerializedFileWriter::new(file, schema, properties).expect("a writer");
+        let mut group = writer.next_row_group().expect("a group");
+        let asked: Vec<_> =
+            (0..answers.len()).map(|index| format!("say {index}").into_bytes().into()).collect();
+        let given: Vec<_> =
+            answers.iter().flatten().map(|answer| answer.as_bytes().to_vec().into()).collect();
+        let levels: Vec<i16> = answers.iter().map(|answer| i16::from(answer.is_some())).collect();
+        for (values, levels) in [(&asked, None), (&given, Some(levels.as_slice()))] {
+            let mut column = group.next_column().expect("read").expect("a column");
+            column.typed::<ByteArrayType>().write_batch(values, levels, None).expect("written");
+            column.close().expect("closed");
+        }
+        group.close().expect("closed");
+        writer.close().expect("closed");
+        path
+    }
+
+    #[test]
+    fn columns_become_rows() {
+        let files = Files::new();
+        let path = written(&files, &[Some("a"), None, Some("c")]);
+        let mut reader = Reader::open(&[Source::new(&path)]).expect("opened");
+        let mut found = Vec::new();
+        while let Some(row) = reader.next().expect("read") {
+            found.push(match row.record {
+                Ok((record, _)) => format!("{} {:?}", record.origin.line, record.answer()),
+                Err(problem) => files.without_folder(&problem),
+            });
+        }
+        assert_eq!(found, ["1 Some(\"a\")", "rows.parquet:2: no answer: `output` is empty", "3 Some(\"c\")"]);
+        let bytes = std::fs::read(&path).expect("read");
+        assert_eq!(reader.files()[0].hash, blake3::hash(&bytes).to_hex().as_str());
+    }
+
+    #[test]
+    fn what_is_no_parquet_is_an_error() {
+        let files = Files::new();
+        let whole = std::fs::read(written(&files, &[Some("a")])).expect("read");
+        for bytes in [&b"PAR1"[..], b"", b"{}", &whole[..whole.len() / 2]] {
+            let path = files.write("bad.parquet", bytes);
+            let mut reader = Reader::open(&[Source::new(&path)]).expect("opened");
+            let message = files.without_folder(reader.next().expect_err("no Parquet"));
+            assert!(message.starts_with("bad.parquet: "), "{message}");
+        }
+    }
+}

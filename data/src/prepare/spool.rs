@@ -1,0 +1,153 @@
+//! Rows on their way, on disk: what is read once is gone through several times without standing in memory.
+
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tempfile::{SpooledTempFile, spooled_tempfile_in};
+
+use super::IN_MEMORY_BYTES;
+use crate::error::DataError;
+use crate::record::{Content, Message, Origin, Record};
+use crate::spill::SpillError;
+
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// Why a row goes no further, and at which stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Dropped {
+    pub(super) stage: String,
+    pub(super) reason: String,
+    /// Figures and names of rules; never the text itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) detail: String,
+}
+
+/// A row as read, and what became of it so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// Number of the file in the order of reading.
+    pub(super) file: usize,
+    /// Number of the source among the sources of its role.
+    pub(super) source: usize,
+    pub(super) line: u64,
+    /// Whether it comes from a validation file.
+    pub(super) held_out: bool,
+    /// The id; empty for a row that could not be read.
+    pub(super) id: String,
+    /// The stages that changed it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) changed: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) dropped: Option<Dropped>,
+    /// The row; none if it was dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) body: Option<Body>,
+}
+
+impl Entry {
+    /// A row of this file and line, of which nothing else is known.
+    pub(super) fn new(file: usize, line: u64) -> Self {
+        Self {
+            file,
+            source: 0,
+            line,
+            held_out: false,
+            id: String::new(),
+            changed: Vec::new(),
+            dropped: None,
+            body: None,
+        }
+    }
+}
+
+/// A row without its id and place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Body {
+    turns: Vec<Turn>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Value>,
+}
+
+/// A message with all its fields apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Turn {
+    role: String,
+    content: String,
+    #[serde(default)]
+    written: Content,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    extra: Map<String, Value>,
+    trained: bool,
+}
+
+impl Body {
+    pub(super) fn of(record: Record) -> Self {
+        let turn = |message: Message| {
+            let Message { role, content, written, extra, trained } = message;
+            Turn { role, content, written, extra, trained }
+        };
+        Self { turns: record.messages.into_iter().map(turn).collect(), tools: record.tools }
+    }
+
+    pub(super) fn record(self, id: String, origin: Origin) -> Record {
+        let message = |turn: Turn| {
+            let Turn { role, content, written, extra, trained } = turn;
+            Message { role, content, written, extra, trained }
+        };
+        Record::with_tools(Some(id), origin, self.turns.into_iter().map(message).collect(), self.tools)
+    }
+}
+
+/// A file of entries, gone when it is dropped.
+pub(super) struct Spool {
+    file: BufWriter<SpooledTempFile>,
+    folder: PathBuf,
+    rows: usize,
+}
+
+impl Spool {
+    /// An empty one in `folder`.
+    pub(super) fn new(folder: &Path) -> Result<Self, DataError> {
+        let file = spooled_tempfile_in(IN_MEMORY_BYTES, folder);
+        Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), folder: folder.to_owned(), rows: 0 })
+    }
+
+    pub(super) fn push(&mut self, entry: &Entry) -> Result<(), DataError> {
+        let written = serde_json::to_writer(&mut self.file, entry).map_err(io::Error::from);
+        written.and_then(|()| self.file.write_all(b"\n")).map_err(|source| self.spill(source))?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Goes through all entries, in the order they came.
+    pub(super) fn for_each(
+        &mut self,
+        mut each: impl FnMut(usize, Entry) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let folder = self.folder.clone();
+        let spill = |source| DataError::from(SpillError::new(&folder, "use", source));
+        self.file.flush().and_then(|()| self.file.get_mut().rewind()).map_err(spill)?;
+        let mut reader = BufReader::with_capacity(BUFFER_BYTES, self.file.get_mut());
+        let mut line = Vec::new();
+        for row in 0..self.rows {
+            line.clear();
+            reader.read_until(b'\n', &mut line).map_err(spill)?;
+            let entry = serde_json::from_slice(&line).map_err(|error| spill(io::Error::from(error)))?;
+            each(row, entry)?;
+        }
+        // What comes next is written behind the last.
+        self.file.get_mut().seek(SeekFrom::End(0)).map_err(spill)?;
+        Ok(())
+    }
+
+    fn spill(&self, source: io::Error) -> DataError {
+        SpillError::new(&self.folder, "use", source).into()
+    }
+}

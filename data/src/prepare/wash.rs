@@ -1,0 +1,229 @@
+//! What is done to each row on its own: normalised, scrubbed, judged.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+use rtune_privacy::{Entity, Finding, Mode, Replacement, ScanOptions, Scanner, Scope, Scrubbed, Scrubber};
+
+use super::Tools;
+use super::mask::masked;
+use crate::clean::normalise::{Changes, Collected, Collector, Normaliser, Part};
+use crate::clean::quality::Filters;
+use crate::error::DataError;
+use crate::input::{Reader, Source};
+use crate::options::{NamesBy, PrepareOptions, PrivacyMode, PrivacyOptions, PrivacyScope};
+use crate::record::Record;
+use crate::report::{Shown, Stage};
+
+/// Rows that one thread scrubs at a time: a model of names takes them as one batch.
+const SCRUBBED_ROWS: usize = 64;
+
+/// What to do where a salt is missing or too short.
+const SALT_HINT: &str = "put 16 random bytes or more into a file (`openssl rand -hex 16`), keep it secret, and name it in `data.privacy.salt-file`";
+
+/// Everything that works on one row at a time.
+pub(super) struct Wash {
+    normaliser: Normaliser,
+    /// None where nothing is looked for.
+    scrubber: Option<Scrubber>,
+    mode: PrivacyMode,
+    filters: Filters,
+    /// What hides personal data in examples, whatever becomes of the rows.
+    scanner: Scanner,
+}
+
+/// A row, and what was done to it.
+pub(super) struct Washed {
+    pub(super) record: Record,
+    /// The steps that changed it.
+    pub(super) changed: Vec<(Stage, &'static str)>,
+    /// Examples without their places.
+    pub(super) shown: Vec<(Stage, Shown)>,
+    pub(super) findings: BTreeMap<Entity, usize>,
+    /// The filters that would drop it, each alone.
+    pub(super) rules: Vec<&'static str>,
+    pub(super) dropped: Option<(Stage, String, String)>,
+}
+
+impl Wash {
+    /// Reads what the options name; `sets` are gone through once where a step learns from all rows first.
+    pub(super) fn new(
+        options: &PrepareOptions,
+        tools: &Tools<'_>,
+        sets: &[&[Source]],
+    ) -> Result<Self, DataError> {
+        let collected = match options.normalise.needs_first_pass() {
+            true => learn(options, sets)?,
+            false => Collected::default(),
+        };
+        let scanner = Scanner::new(&ScanOptions::default()).map_err(|error| privacy(&error, None))?;
+        Ok(Self {
+            normaliser: Normaliser::new(&options.normalise, collected)?,
+            scrubber: scrubber(&options.privacy, tools)?,
+            mode: options.privacy.mode,
+            filters: Filters::new(&options.filters)?,
+            scanner,
+        })
+    }
+
+    /// Washes rows on all threads; their order stays.
+    pub(super) fn batch(&self, records: Vec<Record>) -> Result<Vec<Washed>, DataError> {
+        let mut washed: Vec<Washed> = records.into_par_iter().map(|record| self.normalise(record)).collect();
+        self.scrub(&mut washed)?;
+        washed.par_iter_mut().for_each(|row| self.judge(row));
+        Ok(washed)
+    }
+
+    fn normalise(&self, mut record: Record) -> Washed {
+        let mut changes = Changes::new();
+        for message in &mut record.messages {
+            if let Cow::Owned(text) = self.normaliser.apply(Part::of(message), &message.content, &mut changes)
+            {
+                message.content = text;
+            }
+        }
+        let mut row = Washed {
+            record,
+            changed: Vec::new(),
+            shown: Vec::new(),
+            findings: BTreeMap::new(),
+            rules: Vec::new(),
+            dropped: None,
+        };
+        for (step, made) in changes.steps {
+            row.changed.push((Stage::Normalise, step.name()));
+            for example in made.examples.into_iter().take(1) {
+                let shown = Shown {
+                    what: step.name().to_owned(),
+                    place: String::new(),
+                    before: masked(&self.scanner, &example.before),
+                    after: Some(masked(&self.scanner, &example.after)),
+                };
+                row.shown.push((Stage::Normalise, shown));
+            }
+        }
+        row
+    }
+
+    fn scrub(&self, washed: &mut [Washed]) -> Result<(), DataError> {
+        let Some(scrubber) = &self.scrubber else { return Ok(()) };
+        let report = self.mode == PrivacyMode::Report;
+        let take = |row: &mut Washed| row.record.texts_mut().into_iter().map(std::mem::take).collect();
+        let mut taken: Vec<Vec<String>> = washed.iter_mut().map(take).collect();
+        let scrubbed: Result<Vec<Vec<Scrubbed>>, _> = taken
+            .par_chunks_mut(SCRUBBED_ROWS)
+            .map(|rows| match report {
+                true => rows.iter().map(|texts| scrubber.find(texts).map(counted)).collect(),
+                false => scrubber.scrub_batch(rows),
+            })
+            .collect();
+        let scrubbed = scrubbed.map_err(|error| privacy(&error, None))?.into_iter().flatten();
+        for ((row, texts), scrubbed) in washed.iter_mut().zip(taken).zip(scrubbed) {
+            row.record.texts_mut().into_iter().zip(texts).for_each(|(place, text)| *place = text);
+            if scrubbed.replaced > 0 {
+                row.changed.push((Stage::Privacy, self.mode.name()));
+            }
+            if scrubbed.drop {
+                let kinds: Vec<&str> = scrubbed.counts.keys().map(|entity| entity.name()).collect();
+                row.dropped = Some((Stage::Privacy, "personal-data".to_owned(), kinds.join(", ")));
+            }
+            row.findings = scrubbed.counts;
+        }
+        Ok(())
+    }
+
+    fn judge(&self, row: &mut Washed) {
+        let verdicts = self.filters.all(&row.record);
+        row.rules = verdicts.iter().map(|verdict| verdict.rule.name()).collect();
+        if let (None, Some(first)) = (&row.dropped, verdicts.into_iter().next()) {
+            let shown = Shown {
+                what: first.rule.name().to_owned(),
+                place: String::new(),
+                before: masked(&self.scanner, row.record.answer().unwrap_or_default()),
+                after: None,
+            };
+            row.shown.push((Stage::Filters, shown));
+            row.dropped = Some((Stage::Filters, first.rule.name().to_owned(), first.detail));
+        }
+    }
+}
+
+/// Findings as they are counted where nothing is replaced.
+fn counted(findings: Vec<Vec<Finding>>) -> Scrubbed {
+    let mut scrubbed = Scrubbed::default();
+    for finding in findings.iter().flatten() {
+        *scrubbed.counts.entry(finding.entity).or_default() += 1;
+    }
+    scrubbed
+}
+
+/// The first pass of the steps that learn from all rows.
+fn learn(options: &PrepareOptions, sets: &[&[Source]]) -> Result<Collected, DataError> {
+    let mut collector = Collector::new(&options.normalise)?;
+    for sources in sets.iter().filter(|sources| !sources.is_empty()) {
+        let mut reader = Reader::open(sources)?;
+        while let Some(row) = reader.next()? {
+            if let Ok((record, _)) = row.record {
+                let texts =
+                    record.messages.iter().map(|message| (Part::of(message), message.content.as_str()));
+                collector.push(texts);
+            }
+        }
+    }
+    Ok(collector.finish())
+}
+
+/// What finds and replaces personal data; none where nothing is looked for.
+fn scrubber(options: &PrivacyOptions, tools: &Tools<'_>) -> Result<Option<Scrubber>, DataError> {
+    let mode = match options.mode {
+        PrivacyMode::Off => return Ok(None),
+        // Nothing is replaced: the findings are counted.
+        PrivacyMode::Report | PrivacyMode::Tag => Mode::Tag,
+        PrivacyMode::Numbered => Mode::Numbered,
+        PrivacyMode::Surrogate => Mode::Surrogate,
+        PrivacyMode::Hash => Mode::Hash,
+        PrivacyMode::Mask => Mode::Mask,
+        PrivacyMode::DropRow => Mode::DropRow,
+    };
+    let scope = match options.scope {
+        PrivacyScope::Record => Scope::Record,
+        PrivacyScope::Set => Scope::Set,
+    };
+    let salt = options.salt_file.as_deref().map(read_salt).transpose()?;
+    let scanner = Scanner::new(&scan_options(options)).map_err(|error| privacy(&error, None))?;
+    let finder = match (&options.names, tools.names) {
+        (NamesBy::Model(model), None) => return Err(DataError::NoNameFinder { model: model.clone() }),
+        (NamesBy::Model(_), Some(finder)) => Some(finder.clone()),
+        _ => None,
+    };
+    let replacement = Replacement { mode, scope, salt };
+    let scrubber = Scrubber::new(&replacement, scanner, finder);
+    Ok(Some(scrubber.map_err(|error| privacy(&error, Some(SALT_HINT)))?))
+}
+
+fn scan_options(options: &PrivacyOptions) -> ScanOptions {
+    let plain = ScanOptions::default();
+    let context = options.context.iter();
+    ScanOptions {
+        entities: options.entities.clone(),
+        threshold: options.threshold.map_or(plain.threshold, |threshold| threshold as f32),
+        allow: options.allow.clone(),
+        context: context
+            .flat_map(|(entity, words)| words.iter().map(|word| (*entity, word.clone())))
+            .collect(),
+        phone_regions: options.phone_regions.clone(),
+        names: options.names != NamesBy::Off,
+    }
+}
+
+fn read_salt(path: &Path) -> Result<String, DataError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|source| DataError::Unreadable { path: path.to_owned(), source })?;
+    Ok(text.trim().to_owned())
+}
+
+fn privacy(error: &dyn std::error::Error, hint: Option<&'static str>) -> DataError {
+    DataError::Privacy { reason: error.to_string(), hint }
+}

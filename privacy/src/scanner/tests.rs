@@ -1,0 +1,82 @@
+//! The scanner as a whole.
+
+use super::*;
+
+fn scanner(options: ScanOptions) -> Scanner {
+    Scanner::new(&options).expect("a scanner")
+}
+
+fn found<'t>(scanner: &Scanner, text: &'t str) -> Vec<(Entity, &'t str)> {
+    scanner.scan(text).iter().map(|finding| (finding.entity, &text[finding.start..finding.end])).collect()
+}
+
+#[test]
+fn a_record_of_many_entities() {
+    let text = "Anna, anna.berg@firma.de, +49 30 901820, card 4242 4242 4242 4242 exp 12/27, IBAN DE89 3704 0044 0532 0130 00 \
+                bitte; from 10.1.2.3 (aa:bb:cc:dd:ee:ff).";
+    assert_eq!(
+        found(&scanner(ScanOptions::default()), text),
+        [
+            (Entity::EmailAddress, "anna.berg@firma.de"),
+            (Entity::PhoneNumber, "+49 30 901820"),
+            (Entity::CreditCard, "4242 4242 4242 4242"),
+            (Entity::IbanCode, "DE89 3704 0044 0532 0130 00"),
+            (Entity::IpAddress, "10.1.2.3"),
+            (Entity::MacAddress, "aa:bb:cc:dd:ee:ff"),
+        ]
+    );
+}
+
+#[test]
+fn what_is_allowed_is_not_found() {
+    let options = ScanOptions { allow: vec!["Help@Firma.de".to_owned()], ..ScanOptions::default() };
+    assert_eq!(found(&scanner(options), "help@firma.de a@firma.de"), [(Entity::EmailAddress, "a@firma.de")]);
+}
+
+#[test]
+fn own_words_raise_a_score() {
+    let text = "Rückrufbitte an 030 90182000000";
+    let plain = ScanOptions { threshold: 0.6, ..ScanOptions::default() };
+    let own =
+        ScanOptions { context: vec![(Entity::PhoneNumber, "Rückrufbitte".to_owned())], ..plain.clone() };
+    assert_eq!(found(&scanner(plain), text), []);
+    assert_eq!(found(&scanner(own), text).len(), 1);
+}
+
+#[test]
+fn options_that_cannot_be_followed_are_refused() {
+    let threshold = ScanOptions { threshold: 1.5, ..ScanOptions::default() };
+    assert!(matches!(Scanner::new(&threshold), Err(ScanError::Threshold { .. })));
+    let region = ScanOptions { phone_regions: vec!["ZZ".to_owned()], ..ScanOptions::default() };
+    assert!(matches!(Scanner::new(&region), Err(ScanError::Region { .. })));
+}
+
+#[test]
+fn any_text_is_gone_over_and_spans_are_characters() {
+    let scanner =
+        scanner(ScanOptions { entities: Entity::ALL.to_vec(), threshold: 0.0, ..ScanOptions::default() });
+    let pieces = [
+        "é",
+        "4111 1111 1111 1111",
+        "@",
+        "::",
+        "a.b.co",
+        "://",
+        "“",
+        "号",
+        "+1 (",
+        "\0",
+        "0x",
+        "1/2/2020",
+        "ß5",
+        "\n",
+        "ZIP ",
+        "Rua ",
+    ];
+    let all = || pieces.iter();
+    for text in all().flat_map(|a| all().flat_map(move |b| all().map(move |c| [*a, *b, *c, *a].concat()))) {
+        for finding in scanner.scan_all(&text) {
+            assert!(!text[finding.start..finding.end].is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! `rtune scan`: where personal data stands in a file. It changes nothing.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::Path;
+
+use anyhow::Context;
+use rtune_privacy::{Entity, Mode, Replacement, ScanOptions, Scanner, Scope, Scrubber, code_points};
+use serde_json::{Value, json};
+
+use crate::args::scan::{Entities, NamesBy, ScanArgs};
+use crate::failure::{BadInput, DONE};
+use crate::reporter::say;
+
+/// A text is looked at in blocks of whole lines of about this size, in bytes, so that a file of any size can be.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// The longest line, in bytes: what is longer is no text of a person's, and no row that is trained on.
+const LONGEST_LINE_BYTES: usize = 64 << 20;
+
+pub(crate) fn run(args: &ScanArgs) -> anyhow::Result<u8> {
+    let scrubber = scrubber(args)?;
+    let mut scan = Scan { args, scrubber, counts: BTreeMap::new(), texts: 0 };
+    let is_rows =
+        args.file.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson");
+    if args.file == Path::new("-") {
+        scan.text(&mut std::io::stdin().lock())?;
+    } else {
+        let mut reader = BufReader::new(open(&args.file)?);
+        if is_rows { scan.rows(&mut reader)? } else { scan.text(&mut reader)? }
+    }
+    if !args.json {
+        scan.summarise();
+    }
+    Ok(DONE)
+}
+
+fn scrubber(args: &ScanArgs) -> anyhow::Result<Scrubber> {
+    let entities = if args.entities.contains(&Entities::All) {
+        Entity::ALL.to_vec()
+    } else {
+        args.entities
+            .iter()
+            .filter_map(|entity| if let Entities::One(one) = entity { Some(*one) } else { None })
+            .collect()
+    };
+    let options = ScanOptions {
+        entities,
+        threshold: args.threshold,
+        allow: args.allow.clone(),
+        phone_regions: args.regions.clone(),
+        names: args.names == NamesBy::Rules,
+        ..ScanOptions::default()
+    };
+    let scanner = Scanner::new(&options).map_err(|error| BadInput::new(error.to_string()))?;
+    let unused = Replacement { mode: Mode::Tag, scope: Scope::Record, salt: None };
+    Scrubber::new(&unused, scanner, None).map_err(|error| BadInput::new(error.to_string()).into())
+}
+
+fn open(path: &Path) -> anyhow::Result<File> {
+    match File::open(path) {
+        Ok(file) if file.metadata().is_ok_and(|metadata| metadata.is_dir()) => {
+            let hint = "name one file; a shell's pattern or a loop goes over many";
+            Err(BadInput::new(format!("{}: a folder", path.display())).with_hint(hint).into())
+        }
+        Ok(file) => Ok(file),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let hint = "paths are relative to the working directory";
+            Err(BadInput::new(format!("{}: no such file", path.display())).with_hint(hint).into())
+        }
+        Err(error) => Err(error).with_context(|| format!("{}: cannot be read", path.display())),
+    }
+}
+
+struct Scan<'a> {
+    args: &'a ScanArgs,
+    scrubber: Scrubber,
+    counts: BTreeMap<Entity, usize>,
+    /// Strings of rows, or lines of a text, that were looked at.
+    texts: usize,
+}
+
+impl Scan<'_> {
+    /// Every string of every row; places are counted in code points of the string.
+    fn rows(&mut self, reader: &mut dyn BufRead) -> anyhow::Result<()> {
+        let mut number = 0;
+        while let Some(line) = self.line(reader, number + 1)? {
+            number += 1;
+            if line.trim().is_empty() {
+                continue;
+            }
+            let row: Value = serde_json::from_str(&line).map_err(|error| {
+                let place = format!("{}:{number}:{}", self.args.file.display(), error.column());
+                BadInput::new(format!("{place}: invalid JSON"))
+                    .with_hint("a .jsonl file has one JSON value a line")
+            })?;
+            let mut strings = Vec::new();
+            collect(&row, &mut String::new(), &mut strings);
+            let (fields, texts): (Vec<String>, Vec<String>) = strings.into_iter().unzip();
+            self.texts += texts.len();
+            let found = self.scrubber.find(&texts)?;
+            for ((field, text), findings) in fields.iter().zip(&texts).zip(found) {
+                for finding in findings {
+                    let (start, end) = code_points(text, &finding);
+                    let span = &text[finding.start..finding.end];
+                    self.show(number, Some(field), (start, end), &finding, span);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lines of a text; places are counted in code points of the whole text.
+    fn text(&mut self, reader: &mut dyn BufRead) -> anyhow::Result<()> {
+        let mut lines_before = 0;
+        let mut characters_before = 0;
+        loop {
+            let mut block = String::new();
+            let mut lines = 0;
+            while block.len() < BLOCK_BYTES
+                && let Some(line) = self.line(reader, lines_before + lines + 1)?
+            {
+                block.push_str(&line);
+                lines += 1;
+            }
+            if lines == 0 {
+                return Ok(());
+            }
+            let found = self.scrubber.find(std::slice::from_ref(&block))?;
+            // Places are counted on from the last finding: a block may hold thousands.
+            let (mut at, mut characters, mut line) = (0, characters_before, lines_before + 1);
+            for finding in found.into_iter().flatten() {
+                let skipped = &block[at..finding.start];
+                characters += skipped.chars().count();
+                line += skipped.bytes().filter(|byte| *byte == b'\n').count();
+                at = finding.start;
+                let span = &block[finding.start..finding.end];
+                self.show(line, None, (characters, characters + span.chars().count()), &finding, span);
+            }
+            characters_before = characters + block[at..].chars().count();
+            lines_before += lines;
+            self.texts += lines;
+        }
+    }
+
+    /// The next line with its end, if there is one.
+    fn line(&self, reader: &mut dyn BufRead, number: usize) -> anyhow::Result<Option<String>> {
+        let place = || format!("{}:{number}", self.args.file.display());
+        let mut bytes = Vec::new();
+        let mut limited = std::io::Read::take(reader, LONGEST_LINE_BYTES as u64 + 1);
+        limited.read_until(b'\n', &mut bytes).with_context(|| format!("{}: cannot be read", place()))?;
+        if bytes.len() > LONGEST_LINE_BYTES {
+            let problem = format!("{}: the line is longer than {} MiB", place(), LONGEST_LINE_BYTES >> 20);
+            return Err(BadInput::new(problem).into());
+        }
+        match String::from_utf8(bytes) {
+            Ok(line) => Ok(Some(line).filter(|line| !line.is_empty())),
+            Err(error) => {
+                let column = error.utf8_error().valid_up_to() + 1;
+                let problem =
+                    format!("{}:{column}: invalid UTF-8: the byte here starts no character", place());
+                Err(BadInput::new(problem).with_hint("convert the file to UTF-8").into())
+            }
+        }
+    }
+
+    fn show(
+        &mut self,
+        line: usize,
+        field: Option<&str>,
+        (start, end): (usize, usize),
+        finding: &rtune_privacy::Finding,
+        span: &str,
+    ) {
+        *self.counts.entry(finding.entity).or_default() += 1;
+        let score = (f64::from(finding.score) * 100.0).round() / 100.0;
+        if self.args.json {
+            let mut object = json!({"line": line, "start": start, "end": end, "entity": finding.entity.name(),
+                "score": score, "rule": finding.rule});
+            if let Some(field) = field {
+                object["field"] = field.into();
+            }
+            if self.args.show {
+                object["text"] = span.into();
+            }
+            say(&object.to_string());
+            return;
+        }
+        let field = field.map(|field| format!(" {field}")).unwrap_or_default();
+        let shown = if self.args.show { format!("  {}", span.escape_debug()) } else { String::new() };
+        say(&format!(
+            "{line}{field} {start}..{end}  {}  {score:.2}  {}{shown}",
+            finding.entity, finding.rule
+        ));
+    }
+
+    fn summarise(&self) {
+        let kinds: Vec<String> =
+            self.counts.iter().map(|(entity, count)| format!("{entity} {count}")).collect();
+        let total: usize = self.counts.values().sum();
+        let unit = if total == 1 { "finding" } else { "findings" };
+        let list = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+        say(&format!("{total} {unit} in {} texts{list}", self.texts));
+    }
+}
+
+/// The strings of `value` with their places as JSON pointers (RFC 6901).
+fn collect(value: &Value, pointer: &mut String, strings: &mut Vec<(String, String)>) {
+    let length = pointer.len();
+    match value {
+        Value::String(text) => strings.push((pointer.clone(), text.clone())),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                pointer.push_str(&format!("/{index}"));
+                collect(item, pointer, strings);
+                pointer.truncate(length);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                pointer.push('/');
+                pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                collect(field, pointer, strings);
+                pointer.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
