@@ -87,7 +87,7 @@ def convert(folder):
     if hparams["model_type"] == "falcon" and not hparams["new_decoder_architecture"]: hparams["num_kv_heads"] = 1
     if hparams["model_type"] == "phi3": rope.setdefault("original_max_position_embeddings", SIZES["max_position_embeddings"])
     model_class = get_model_class(get_model_architecture(hparams, ModelType.TEXT))
-    if model_class.set_vocab is TextModel.set_vocab: model_class.set_vocab = TextModel._set_vocab_sentencepiece
+    model_class.set_vocab = TextModel._set_vocab_sentencepiece
     model_class(folder, gguf.LlamaFileType.ALL_F32, folder / "model.gguf", hparams=hparams).write()
 
 
