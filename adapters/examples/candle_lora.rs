@@ -5,7 +5,6 @@
 //! The model is a multi-layer perceptron that has learned one function; it is then frozen, its linears are quantised, and
 //! adapters of rank 4 teach it another. Candle's optimiser sees the two small matrices of each layer and nothing else.
 
-#![expect(clippy::disallowed_methods, reason = "this is a model on candle's own autograd")]
 #![expect(clippy::print_stdout, reason = "the losses are what this example shows")]
 
 use candle_core::{DType, Device, Module, Result, Tensor, Var};

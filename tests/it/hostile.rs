@@ -125,7 +125,13 @@ fn a_tokenizer_of_another_model() {
     tokenizer["model"]["vocab"]["zz"] = json!(256);
     tokenizer["model"]["vocab"]["yy"] = json!(257);
     place.write("model/tokenizer.json", tokenizer.to_string());
-    refused(&place, &["error: `model`: the tokenizer gives token ", "hint: tokenizer.json and config.json are of two models"]);
+    refused(
+        &place,
+        &[
+            "error: `model`: the tokenizer gives token ",
+            "hint: tokenizer.json and config.json are of two models",
+        ],
+    );
     place.write("model/tokenizer.json", before);
     // An end that the tokenizer does not have.
     change(&place, "model/config.json", &json!({"eos_token_id": 128_009, "vocab_size": 258}));
@@ -137,7 +143,9 @@ fn a_tokenizer_of_another_model() {
 #[test]
 fn a_tokenizer_that_is_none() {
     let place = Workplace::new();
-    for text in ["{}", "[]", "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 4294967296}, \"merges\": []}}"] {
+    for text in
+        ["{}", "[]", "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 4294967296}, \"merges\": []}}"]
+    {
         place.write("model/tokenizer.json", text);
         refused(&place, &["error: model/tokenizer.json: tokenizer: "]);
     }
@@ -146,7 +154,8 @@ fn a_tokenizer_that_is_none() {
 #[test]
 fn a_template_without_end() {
     let place = Workplace::new();
-    let endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% set x = 1 %}{% endfor %}{% endfor %}";
+    let endless =
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% set x = 1 %}{% endfor %}{% endfor %}";
     change(&place, "model/tokenizer_config.json", &json!({"chat_template": endless}));
     refused(&place, &["error: ", "template", "fuel"]);
     place.write("endless.jinja", "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}");
