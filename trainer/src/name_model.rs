@@ -4,11 +4,13 @@ use std::path::Path;
 
 use rtune_models::ModelError;
 use rtune_models::tagger::{Tag, Tagger};
-use rtune_privacy::{Entity, Finding, NameFinder, NameFinderError};
+use rtune_privacy::{Entity, Finding, NameFinder, NameFinderError, Names};
 
 /// A model that finds names, as the scrubber wants it.
 pub struct NameModel {
     tagger: Tagger,
+    /// Rules that a model's persons are held against: it takes firms and roads that are called after somebody for persons.
+    names: Names,
 }
 
 impl NameModel {
@@ -17,14 +19,19 @@ impl NameModel {
     /// # Errors
     /// [`ModelError`] as of [`Tagger::open`].
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
-        Ok(Self { tagger: Tagger::open(folder)? })
+        Ok(Self { tagger: Tagger::open(folder)?, names: Names::new() })
     }
 }
 
 impl NameFinder for NameModel {
     fn find(&self, texts: &[&str]) -> Result<Vec<Vec<Finding>>, NameFinderError> {
         let tags = self.tagger.tag(texts).map_err(|error| NameFinderError { reason: error.to_string() })?;
-        Ok(texts.iter().zip(&tags).map(|(text, tags)| findings(text, tags)).collect())
+        let found = texts.iter().zip(&tags).map(|(text, tags)| {
+            let mut findings = findings(text, tags);
+            self.names.confirm(text, &mut findings);
+            findings
+        });
+        Ok(found.collect())
     }
 
     fn identity(&self) -> &str {
@@ -83,52 +90,87 @@ fn kind(label: &str) -> Option<Kind> {
     })
 }
 
+/// What a model says of numbers counts less than what rules say, which know their forms and checksums.
+const NUMBER_WEIGHT: f32 = 0.6;
+/// A number of fewer digits is none that a person is known by.
+const LEAST_DIGITS: usize = 4;
+
 /// Neighbouring tags that become one finding.
 struct Group {
     start: usize,
     end: usize,
     kind: Kind,
     has_road: bool,
+    has_town: bool,
+    has_code: bool,
     scores: Vec<f32>,
 }
 
-/// Tags to findings: names side by side are one person; a road with what stands beside it, but for white space and
-/// commas, is one address; a town or code on its own is that.
+impl Group {
+    fn add(&mut self, end: usize, kind: Kind, score: f32) {
+        self.end = end;
+        self.has_road |= kind == Kind::Road;
+        self.has_town |= kind == Kind::Town;
+        self.has_code |= kind == Kind::Code;
+        self.scores.push(score);
+    }
+}
+
+/// Tags to findings: names side by side are one person; a road with what stands beside it is one address, and so is a
+/// town with its postal code; a town or a code on its own is that.
 fn findings(text: &str, tags: &[Tag]) -> Vec<Finding> {
     let mut groups: Vec<Group> = Vec::new();
     for tag in tags {
         let Some(kind) = kind(&tag.label) else { continue };
-        let (start, end) =
-            if kind == Kind::Name { whole_word(text, tag.start, tag.end) } else { (tag.start, tag.end) };
-        let has_road = kind == Kind::Road;
-        if let Some(last) = groups
-            .last_mut()
-            .filter(|last| start >= last.end && belong(&text[last.end..start], last.kind, kind))
-        {
-            last.end = end;
-            last.has_road |= has_road;
-            last.scores.push(tag.score);
-            continue;
-        }
-        let start = groups.last().map_or(start, |last| start.max(last.end));
-        if start < end {
-            groups.push(Group { start, end, kind, has_road, scores: vec![tag.score] });
+        let (start, end) = match kind {
+            Kind::Name => whole_word(text, tag.start, tag.end),
+            Kind::Road => (with_unit(text, tag.start), with_number(text, tag.end)),
+            _ => (tag.start, tag.end),
+        };
+        let last_end = groups.last().map_or(0, |last| last.end);
+        let (start, end) = (start.max(last_end), end.max(last_end));
+        let joins = groups.last().is_some_and(|last| belong(&text[last.end..start], last.kind, kind));
+        match groups.last_mut().filter(|_| joins) {
+            Some(last) => last.add(end, kind, tag.score),
+            None if start < end => {
+                let mut group = Group {
+                    start,
+                    end,
+                    kind,
+                    has_road: false,
+                    has_town: false,
+                    has_code: false,
+                    scores: Vec::new(),
+                };
+                group.add(end, kind, tag.score);
+                groups.push(group);
+            }
+            None => {}
         }
     }
-    groups.into_iter().map(finding).collect()
+    groups.into_iter().filter_map(|group| finding(text, &group)).collect()
 }
 
-fn finding(group: Group) -> Finding {
-    let Group { start, end, kind, has_road, scores } = group;
-    let (entity, rule) = match kind {
-        Kind::Name => (Entity::Person, "model-name"),
-        _ if has_road => (Entity::StreetAddress, "model-address"),
-        Kind::Road | Kind::Town => (Entity::Location, "model-place"),
-        Kind::Code => (Entity::PostalCode, "model-postal-code"),
-        Kind::Whole(entity) => (entity, "model-other"),
+fn finding(text: &str, group: &Group) -> Option<Finding> {
+    let &Group { start, end, kind, has_road, has_town, has_code, .. } = group;
+    let (entity, rule, weight) = match kind {
+        Kind::Name => (Entity::Person, "model-name", 1.0),
+        _ if has_road || (has_town && has_code) => (Entity::StreetAddress, "model-address", 1.0),
+        Kind::Road | Kind::Town => (Entity::Location, "model-place", 1.0),
+        Kind::Code => (Entity::PostalCode, "model-postal-code", 1.0),
+        Kind::Whole(Entity::Organization) => (Entity::Organization, "model-organisation", 1.0),
+        Kind::Whole(entity) => {
+            let is_number =
+                !matches!(entity, Entity::Username | Entity::Password | Entity::Url | Entity::EmailAddress);
+            let digits = text[start..end].chars().filter(char::is_ascii_digit).count();
+            if is_number && digits < LEAST_DIGITS {
+                return None;
+            }
+            (entity, "model-other", NUMBER_WEIGHT)
+        }
     };
-    let score = scores.iter().sum::<f32>() / scores.len() as f32;
-    Finding { start, end, entity, score, rule }
+    let score = weight * group.scores.iter().sum::<f32>() / group.scores.len() as f32;
+    Some(Finding { start, end, entity, score, rule })
 }
 
 /// Whether two tags are parts of one thing, by what lies between them.
@@ -136,10 +178,70 @@ fn belong(gap: &str, left: Kind, right: Kind) -> bool {
     let is_place = |kind: Kind| matches!(kind, Kind::Road | Kind::Town | Kind::Code);
     match (left, right) {
         (Kind::Name, Kind::Name) => is_within_name(gap),
-        _ if is_place(left) && is_place(right) => gap.chars().all(|sign| sign.is_whitespace() || sign == ','),
+        _ if is_place(left) && is_place(right) => is_within_address(gap),
         _ => false,
     }
 }
+
+/// Words of an address that say what the number behind them is.
+const UNITS: &[&str] = &[
+    "apartment",
+    "apt",
+    "box",
+    "building",
+    "flat",
+    "floor",
+    "no",
+    "nr",
+    "p.o",
+    "po",
+    "postbox",
+    "postfach",
+    "room",
+    "suite",
+    "unit",
+];
+
+fn is_unit(word: &str) -> bool {
+    UNITS.contains(&word.trim_end_matches(['.', ',', '#']).to_ascii_lowercase().as_str())
+}
+
+/// White space and commas, with words such as `Apt.` or the two letters of a state between them.
+fn is_within_address(gap: &str) -> bool {
+    let is_state = |word: &str| word.len() == 2 && word.bytes().all(|letter| letter.is_ascii_uppercase());
+    let mut words =
+        gap.split(|sign: char| sign.is_whitespace() || sign == ',').filter(|word| !word.is_empty());
+    words.all(|word| matches!(word, "." | "#") || is_unit(word) || is_state(word))
+}
+
+/// The start of a part of an address with the words before it that say what it is: `Suite 12`, `P.O. Box 3`.
+fn with_unit(text: &str, start: usize) -> usize {
+    let mut start = start;
+    loop {
+        let before = text[..start].trim_end_matches(' ');
+        let word_start = before
+            .rfind(|sign: char| sign.is_whitespace() || sign == ',')
+            .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
+        let word = &before[word_start..];
+        if before.len() == start || !is_unit(word) {
+            return start;
+        }
+        start = word_start;
+    }
+}
+
+/// The end of a road with the house number behind it.
+fn with_number(text: &str, end: usize) -> usize {
+    let Some(rest) = text[end..].strip_prefix(' ') else { return end };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let is_number = (1..=MAX_HOUSE_DIGITS).contains(&digits)
+        && !rest[digits..]
+            .starts_with(|next: char| next.is_alphanumeric() || matches!(next, '-' | '.' | '/' | ':'));
+    if is_number { end + 1 + digits } else { end }
+}
+
+/// Digits of the longest house number.
+const MAX_HOUSE_DIGITS: usize = 5;
 
 /// Nothing, a space, a hyphen, or an initial between spaces; a line break ends a name.
 fn is_within_name(gap: &str) -> bool {
@@ -227,6 +329,21 @@ mod tests {
         let apart = [("Springfield, Illinois", Entity::Location), ("62701", Entity::PostalCode)];
         assert_found("[Springfield], [Illinois] code [62701]", &["CITY", "STATE", "ZIP"], &apart);
         assert_found(
+            "[12 Elm Road] Suite [4], [Gander], NL [A1V 1W1]",
+            &["STREET_NAME", "SECONDARY_ADDRESS", "CITY", "ZIP_CODE"],
+            &[("12 Elm Road Suite 4, Gander, NL A1V 1W1", Entity::StreetAddress)],
+        );
+        assert_found(
+            "at [Elm Road] 12, Apt. [4]!",
+            &["STREET", "SECADDRESS"],
+            &[("Elm Road 12, Apt. 4", Entity::StreetAddress)],
+        );
+        assert_found(
+            "[Denmark] [35018]",
+            &["STATE", "ZIP_CODE"],
+            &[("Denmark 35018", Entity::StreetAddress)],
+        );
+        assert_found(
             "[Springfield] and [Main Street]",
             &["CITY", "STREET"],
             &[("Springfield", Entity::Location), ("Main Street", Entity::StreetAddress)],
@@ -236,6 +353,10 @@ mod tests {
     #[test]
     fn other_labels_are_what_they_say_or_nothing() {
         let expected = [("555 0199", Entity::PhoneNumber), ("Acme", Entity::Organization)];
-        assert_found("[555 0199] [Acme] [tall]", &["TELEPHONENUM", "ORG", "HEIGHT"], &expected);
+        assert_found(
+            "[555 0199] [Acme] [tall] [.]",
+            &["TELEPHONENUM", "ORG", "HEIGHT", "PASSPORT"],
+            &expected,
+        );
     }
 }

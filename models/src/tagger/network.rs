@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::{Linear, VarBuilder, linear};
 use candle_transformers::models::bert::BertModel;
+use rayon::ThreadPoolBuilder;
 
 use super::config::TaggerConfig;
 use crate::ModelError;
@@ -40,29 +42,43 @@ impl Network {
         Ok(Self { path: path.to_owned(), bert, classifier, labels })
     }
 
-    /// For each sequence of ids a row of logits for each id. Sequences of like length are computed together.
+    /// For each sequence of ids a row of logits for each id. Sequences of like length are computed together, a batch on one
+    /// processor: splitting each of a small network's products over all of them takes longer than it saves, many times over
+    /// where other programs run.
     pub(super) fn logits(&self, sequences: &[&[u32]]) -> Result<Vec<Vec<f32>>, ModelError> {
         let mut order: Vec<usize> = (0..sequences.len()).collect();
         order.sort_by_key(|&at| (sequences[at].len(), at));
-        let mut logits = vec![Vec::new(); sequences.len()];
-        let mut rest = order.as_slice();
-        while !rest.is_empty() {
-            let mut count = 1;
-            while count < rest.len() && (count + 1) * sequences[rest[count]].len() <= BATCH_TOKENS {
-                count += 1;
+        let batches = batches(&order, sequences);
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(batches.len());
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<Vec<(usize, Vec<f32>)>, ModelError> {
+            let pool = ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| self.fault(&error))?;
+            let mut computed = Vec::new();
+            while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let rows: Vec<&[u32]> = batch.iter().map(|&at| sequences[at]).collect();
+                let logits = pool.install(|| self.batch(&rows)).map_err(|error| self.fault(&error))?;
+                computed.extend(batch.iter().copied().zip(logits));
             }
-            let (batch, later) = rest.split_at(count);
-            let rows: Vec<&[u32]> = batch.iter().map(|&at| sequences[at]).collect();
-            let computed = self.batch(&rows).map_err(|error| ModelError::Compute {
-                path: self.path.clone(),
-                problem: error.to_string(),
-            })?;
-            for (&at, row) in batch.iter().zip(computed) {
+            Ok(computed)
+        };
+        let mut logits = vec![Vec::new(); sequences.len()];
+        let parts: Vec<_> = std::thread::scope(|scope| {
+            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            handles
+                .into_iter()
+                .map(|handle| handle.join().unwrap_or_else(|_| Err(self.fault(&"a thread panicked"))))
+                .collect()
+        });
+        for part in parts {
+            for (at, row) in part? {
                 logits[at] = row;
             }
-            rest = later;
         }
         Ok(logits)
+    }
+
+    fn fault(&self, problem: &dyn std::fmt::Display) -> ModelError {
+        ModelError::Compute { path: self.path.clone(), problem: problem.to_string() }
     }
 
     /// Pads to the longest row; what is padded is masked in attention and left out of the result.
@@ -84,4 +100,20 @@ impl Network {
         };
         Ok(rows.iter().enumerate().map(row).collect())
     }
+}
+
+/// Cuts sequences, in the order of their lengths, into batches of at most [`BATCH_TOKENS`].
+fn batches<'o>(order: &'o [usize], sequences: &[&[u32]]) -> Vec<&'o [usize]> {
+    let mut batches = Vec::new();
+    let mut rest = order;
+    while !rest.is_empty() {
+        let mut count = 1;
+        while count < rest.len() && (count + 1) * sequences[rest[count]].len() <= BATCH_TOKENS {
+            count += 1;
+        }
+        let (batch, later) = rest.split_at(count);
+        batches.push(batch);
+        rest = later;
+    }
+    batches
 }

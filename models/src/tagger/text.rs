@@ -75,9 +75,8 @@ impl Encoder {
                 window.ids.extend_from_slice(&ids[from..to]);
                 window.ids.push(self.last_id);
                 for (token, offset) in offsets[from..to].iter().enumerate() {
-                    let span = (start + offset.0, start + offset.1);
                     let goes_on = token > 0 && !is_first(from + token);
-                    window.push(text, span, token, goes_on);
+                    window.push(text, (start + offset.0, start + offset.1), token, goes_on);
                 }
                 out.push(window);
             }

@@ -23,6 +23,10 @@ const SMALL: [&str; 26] = [
     "las", "von", "der", "den", "van", "the", "of", "y", "e", "im",
 ];
 
+/// Short words for streets, behind their names.
+const SHORT: [&str; 13] =
+    ["st", "rd", "ave", "blvd", "ln", "dr", "ct", "pl", "sq", "hwy", "pkwy", "ter", "cir"];
+
 /// Points of the compass behind a street, the longer first.
 const COMPASS: [&str; 8] = ["NW", "NE", "SW", "SE", "N", "S", "E", "W"];
 
@@ -37,14 +41,35 @@ const OTHER_ADDRESSES: [&str; 12] =
 pub(crate) fn find(sink: &mut Sink<'_>, found: Found) {
     match found.keyword {
         Keyword::StreetBehind => behind(sink, found, SCORE),
-        Keyword::StreetBehindShort => behind(sink, found, SCORE_CUED),
         Keyword::StreetBefore => before(sink, found),
         Keyword::StreetEnding => ending(sink, found, SCORE),
         Keyword::StreetEndingWeak => ending(sink, found, SCORE_WEAK),
         Keyword::Unit => unit(sink, found),
         Keyword::Address => announced(sink, found),
         Keyword::Postal => postal(sink, found),
-        Keyword::User | Keyword::Password => {}
+        Keyword::StreetBehindShort | Keyword::User | Keyword::Password => {}
+    }
+}
+
+/// Looks behind the number of a house for a street with a short word: `12 Elm St.`, `5 N Main Ave`.
+pub(crate) fn behind_number(sink: &mut Sink<'_>, end: usize) {
+    let text = sink.text;
+    let is_name =
+        text.as_bytes().get(end + 1).is_some_and(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let mut at = end;
+    for _ in 0..=MOST_WORDS {
+        let Some(word_end) = word_behind(text, at).filter(|_| is_name) else { return };
+        let word = &text[at + 1..word_end];
+        let plain = word.trim_end_matches('.');
+        if SHORT.iter().any(|short| plain.eq_ignore_ascii_case(short)) && at > end {
+            let start = at + 1;
+            let found = Found { keyword: Keyword::StreetBehindShort, start, end: start + plain.len() };
+            return behind(sink, found, SCORE_CUED);
+        }
+        if !is_name_word(word) {
+            return;
+        }
+        at = word_end;
     }
 }
 
@@ -118,8 +143,7 @@ fn ending(sink: &mut Sink<'_>, found: Found, score: f32) {
         .map(char::len_utf8);
     let start = found.start - part.sum::<usize>();
     let is_capital = text[start..].starts_with(char::is_uppercase);
-    let dot = usize::from(text.as_bytes().get(found.end) == Some(&b'.'));
-    let Some(end) = house_at(text, found.end + dot).filter(|_| is_capital) else { return };
+    let Some(end) = house_at(text, found.end).filter(|_| is_capital) else { return };
     let start = match word_before(text, start) {
         Some(word) if is_whole_word(text, found) && text[word..].starts_with(char::is_uppercase) => word,
         _ => start,

@@ -1,14 +1,13 @@
 //! Words that announce personal data: kinds of streets, "address:", "zip", "user:", "password:".
-//!
-//! The pass asks for every word of a text: two small tables of bits, by how a word starts and ends, let one in fifty through to be
-//! compared.
+
+use crate::scanner::text::{self, CLASSES, class};
 
 /// What a word announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keyword {
     /// Stands behind the name of a street: `Baker Street`.
     StreetBehind,
-    /// Short for one: `Baker St`.
+    /// Short for one: `Baker St`. Looked for behind numbers only.
     StreetBehindShort,
     /// Stands before the name of a street: `Rua do Arenque`.
     StreetBefore,
@@ -29,12 +28,11 @@ pub(crate) enum Keyword {
 }
 
 use Keyword::{
-    Address, Password, Postal, StreetBefore, StreetBehind, StreetBehindShort, StreetEnding, StreetEndingWeak,
-    Unit, User,
+    Address, Password, Postal, StreetBefore, StreetBehind, StreetEnding, StreetEndingWeak, Unit, User,
 };
 
 /// Whole words, in lower case, by what they announce.
-const WORDS: [(Keyword, &[&str]); 8] = [
+const WORDS: [(Keyword, &[&str]); 7] = [
     (
         StreetBehind,
         &[
@@ -63,15 +61,11 @@ const WORDS: [(Keyword, &[&str]); 8] = [
         ],
     ),
     (
-        StreetBehindShort,
-        &["st", "rd", "ave", "blvd", "ln", "dr", "ct", "pl", "sq", "hwy", "pkwy", "ter", "cir"],
-    ),
-    (
         StreetBefore,
         &[
-            "rua", "calle", "via", "rue", "avenida", "av", "plaza", "piazza", "corso", "viale", "largo",
-            "praça", "travessa", "estrada", "ulica", "ul", "chemin", "impasse", "allée", "quai", "carrer",
-            "paseo", "camino", "passeig", "vicolo", "strada", "jalan", "jl", "rúa",
+            "rua", "calle", "via", "rue", "avenida", "av.", "plaza", "piazza", "corso", "viale", "largo",
+            "praça", "travessa", "estrada", "ulica", "ul.", "chemin", "impasse", "allée", "quai", "carrer",
+            "paseo", "camino", "passeig", "vicolo", "strada", "jalan", "jl.", "rúa",
         ],
     ),
     (Unit, &["box", "postfach", "apartado", "apt", "suite", "unit"]),
@@ -86,7 +80,7 @@ const ENDINGS: [(Keyword, &[&str]); 6] = [
     (
         StreetEnding,
         &[
-            "straße", "strasse", "str", "gasse", "platz", "allee", "straat", "laan", "plein", "gracht",
+            "straße", "strasse", "str.", "gasse", "platz", "allee", "straat", "laan", "plein", "gracht",
             "gatan", "vägen", "gränd", "veien", "vegen", "gaten", "stræde", "katu", "kuja", "polku",
         ],
     ),
@@ -97,28 +91,6 @@ const ENDINGS: [(Keyword, &[&str]); 6] = [
     (Password, &["password", "passwd", "pwd"]),
 ];
 
-/// Bits of a table.
-const BITS: usize = 4096;
-
-/// The words and endings that are wanted.
-#[derive(Debug)]
-pub(crate) struct Keywords {
-    /// In order of their places.
-    words: Vec<Word>,
-    /// The longer first.
-    endings: Vec<Word>,
-    word_bits: Box<[u64; BITS / 64]>,
-    ending_bits: Box<[u64; BITS / 64]>,
-}
-
-/// A word or an ending, and its place in its table.
-#[derive(Debug)]
-struct Word {
-    place: usize,
-    word: &'static [u8],
-    keyword: Keyword,
-}
-
 /// A word found: what it announces and where it stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
@@ -127,84 +99,74 @@ pub(crate) struct Found {
     pub(crate) end: usize,
 }
 
-impl Keywords {
-    /// Of those words that `is_wanted`.
-    pub(crate) fn new(is_wanted: impl Fn(Keyword) -> bool) -> Option<Self> {
-        let flat = |of: &[(Keyword, &'static [&'static str])], place: fn(&[u8]) -> usize| -> Vec<Word> {
-            let wanted = of.iter().filter(|(keyword, _)| is_wanted(*keyword));
-            let all =
-                wanted.flat_map(|(keyword, words)| words.iter().map(|word| (word.as_bytes(), *keyword)));
-            all.map(|(word, keyword)| Word { place: place(word), word, keyword }).collect()
-        };
-        let mut words = flat(&WORDS, word_place);
-        words.sort_by_key(|word| word.place);
-        let mut endings = flat(&ENDINGS, tail_place);
-        // The longest of two endings of one word decides.
-        endings.sort_by_key(|ending| std::cmp::Reverse(ending.word.len()));
-        let bits = |words: &[Word]| {
-            let mut bits = Box::new([0; BITS / 64]);
-            words.iter().for_each(|word| bits[word.place / 64] |= 1 << (word.place % 64));
-            bits
-        };
-        let (word_bits, ending_bits) = (bits(&words), bits(&endings));
-        (!words.is_empty()).then_some(Self { words, endings, word_bits, ending_bits })
-    }
-
-    /// What the word at `start..end` of `bytes` announces.
-    #[inline]
-    pub(crate) fn at(&self, bytes: &[u8], start: usize, end: usize) -> Option<Found> {
-        let word = &bytes[start..end];
-        let has = |bits: &[u64; BITS / 64], place: usize| bits[place / 64] >> (place % 64) & 1 == 1;
-        let (word_place, tail_place) = (word_place(word), tail_place(word));
-        if !has(&self.word_bits, word_place) && !has(&self.ending_bits, tail_place) {
-            return None;
-        }
-        self.compare(bytes, start, end, word_place, tail_place)
-    }
-
-    #[inline(never)]
-    fn compare(
-        &self,
-        bytes: &[u8],
-        start: usize,
-        end: usize,
-        word_place: usize,
-        tail_place: usize,
-    ) -> Option<Found> {
-        let word = &bytes[start..end];
-        let first = self.words.partition_point(|other| other.place < word_place);
-        let mut of_place = self.words[first..].iter().take_while(|other| other.place == word_place);
-        let is_ending =
-            |ending: &&Word| ending.place == tail_place && ends_with_ignoring_case(word, ending.word);
-        let known = of_place
-            .find(|other| word.eq_ignore_ascii_case(other.word))
-            .or_else(|| self.endings.iter().find(is_ending))?;
-        let found = Found { keyword: known.keyword, start, end };
-        found.stands_right(bytes, known.word).then_some(found)
-    }
+/// A word that is sought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sought {
+    keyword: Keyword,
+    /// As it is written in the lists above.
+    pub(crate) word: &'static str,
+    is_ending: bool,
 }
 
-impl Found {
-    /// Whether what stands beside the word, known as `known`, fits: some words say little without.
-    fn stands_right(&self, bytes: &[u8], known: &[u8]) -> bool {
-        let before = &bytes[..self.start];
-        let behind = &bytes[self.end..];
+/// The words that `is_wanted`.
+pub(crate) fn sought(is_wanted: impl Fn(Keyword) -> bool) -> Vec<Sought> {
+    let whole = WORDS.iter().map(|(keyword, words)| (*keyword, *words, false));
+    let endings = ENDINGS.iter().map(|(keyword, words)| (*keyword, *words, true));
+    let wanted = whole.chain(endings).filter(|(keyword, ..)| is_wanted(*keyword));
+    wanted
+        .flat_map(|(keyword, words, is_ending)| {
+            words.iter().map(move |word| Sought { keyword, word, is_ending })
+        })
+        .collect()
+}
+
+impl Sought {
+    /// What it announces where it stands at `start..end` of `text`, if what stands beside it lets it.
+    pub(crate) fn at(&self, text: &str, start: usize, end: usize) -> Option<Found> {
+        let bytes = text.as_bytes();
+        let is_joined = |at: Option<usize>| {
+            let byte = at.and_then(|at| bytes.get(at));
+            byte.is_some_and(|byte| CLASSES[usize::from(*byte)] & (class::WORD | class::WIDE) != 0)
+        };
+        // Fields are called `user_password` and `zip_code_2`.
+        let is_field = matches!(self.keyword, Address | Password | User | Postal);
+        let ends_in_letter = CLASSES[usize::from(bytes[end - 1])] & class::WORD != 0;
+        let is_field_before = is_field && start > 0 && bytes[start - 1] == b'_';
+        if !self.is_ending
+            && is_joined(start.checked_sub(1))
+            && !is_field_before
+            && !text::is_free_before(text, start)
+        {
+            return None;
+        }
+        if ends_in_letter && !text::is_free_after(text, end) && !(is_field && bytes[end] == b'_') {
+            return None;
+        }
+        let found = Found { keyword: self.keyword, start, end };
+        self.stands_right(bytes, found).then_some(found)
+    }
+
+    /// Some words say little without what stands beside them.
+    fn stands_right(&self, bytes: &[u8], found: Found) -> bool {
+        let before = &bytes[..found.start];
+        let behind = &bytes[found.end..];
         let is_before =
             |words: &[&str]| words.iter().any(|word| ends_with_ignoring_case(before, word.as_bytes()));
         let is_behind = |marks: &[u8]| behind.first().is_some_and(|byte| marks.contains(byte));
-        match (self.keyword, known) {
-            (StreetBehind | StreetBehindShort, _) => before.last() == Some(&b' '),
-            (StreetBefore, b"av" | b"ul" | b"jl") => behind.starts_with(b". "),
+        match (self.keyword, self.word) {
+            (StreetBehind, _) => before.last() == Some(&b' '),
             (StreetBefore, _) => is_behind(b" "),
-            (StreetEnding, b"str") => is_behind(b"."),
-            (StreetEndingWeak, _) => self.end - self.start > known.len() && is_behind(b" "),
-            (Unit, b"box") => is_before(&["po ", "p.o. ", "p.o.", "p. o. ", "post office "]),
-            (Unit, b"apt" | b"suite" | b"unit") => is_behind(b" .#"),
-            (Address, b"lives") => behind.starts_with(b" at"),
-            (Postal, b"cap") => is_behind(b": "),
-            (User, b"user") => is_behind(b":=") || behind.starts_with(b" name") || behind.starts_with(b" id"),
-            (Password, b"pass") => is_behind(b":="),
-            (Password, b"passe") => is_before(&["mot de "]),
+            (StreetEndingWeak, _) => {
+                is_behind(b" ")
+                    && before.last().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
+            }
+            (Unit, "box") => is_before(&["po ", "p.o. ", "p.o.", "p. o. ", "post office "]),
+            (Unit, "apt" | "suite" | "unit") => is_behind(b" .#"),
+            (Address, "lives") => behind.starts_with(b" at"),
+            (Postal, "cap") => is_behind(b": "),
+            (User, "user") => is_behind(b":=") || behind.starts_with(b" name") || behind.starts_with(b" id"),
+            (Password, "pass") => is_behind(b":="),
+            (Password, "passe") => is_before(&["mot de "]),
             _ => true,
         }
     }
@@ -214,50 +176,33 @@ fn ends_with_ignoring_case(bytes: &[u8], end: &[u8]) -> bool {
     bytes.len() >= end.len() && bytes[bytes.len() - end.len()..].eq_ignore_ascii_case(end)
 }
 
-/// A word's place in its table: by its length, its first two bytes and its last, of whatever case.
-#[inline]
-fn word_place(word: &[u8]) -> usize {
-    let ([first, second, ..], [.., last]) = (word, word) else { return 0 };
-    mixed([*first, *second, *last], word.len() as u8)
-}
-
-/// An ending's place in its table: by its last three bytes, of whatever case.
-#[inline]
-fn tail_place(word: &[u8]) -> usize {
-    let [.., first, second, last] = word else { return 0 };
-    mixed([*first, *second, *last], 0)
-}
-
-/// One of [`BITS`] places, by Fibonacci hashing: the highest bits of a product with a number far from any pattern.
-#[inline]
-fn mixed([first, second, last]: [u8; 3], length: u8) -> usize {
-    let low = u32::from_le_bytes([first | 0x20, second | 0x20, last | 0x20, length]);
-    (low.wrapping_mul(0x9e37_79b1) >> (u32::BITS - BITS.ilog2())) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scanner::heads::Heads;
 
-    fn at(text: &str) -> Option<Keyword> {
-        let keywords = Keywords::new(|_| true).expect("keywords");
-        let start = text.find('>').map_or(0, |at| at + 1);
-        let length =
-            text[start..].find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len() - start);
-        keywords.at(text.as_bytes(), start, start + length).map(|found| found.keyword)
+    fn in_text(text: &str) -> Vec<Keyword> {
+        let sought = sought(|_| true);
+        let mut found = Vec::new();
+        Heads::new(sought.iter().map(|sought| sought.word)).find(text, |index, start, end| {
+            found.extend(sought[index].at(text, start, end).map(|found| found.keyword))
+        });
+        found
     }
 
     #[test]
     fn words_and_endings_are_heard_where_they_fit() {
-        assert_eq!(at("Hauptstraße 5"), Some(StreetEnding));
-        assert_eq!(at("HAUPTSTRASSE"), Some(StreetEnding));
-        assert_eq!(at("Hauptstr. 5"), Some(StreetEnding));
-        assert_eq!(at("Rua do"), Some(StreetBefore));
-        assert_eq!(at("billingAddress"), Some(Address));
-        assert_eq!(at("user_password="), Some(Password));
-        assert_eq!(at("user: x"), Some(User));
-        for text in ["user said", "Hauptstr", "rue.", "pass the", "weg", "x"] {
-            assert_eq!(at(text), None, "{text}");
+        assert_eq!(in_text("Hauptstraße 5"), [StreetEnding]);
+        assert_eq!(in_text("HAUPTSTRASSE 5"), [StreetEnding]);
+        assert_eq!(in_text("Hauptstr. 5"), [StreetEnding]);
+        assert_eq!(in_text("Puruntie 82"), [StreetEndingWeak]);
+        assert_eq!(in_text("Rua do"), [StreetBefore]);
+        assert_eq!(in_text("Elm Street"), [StreetBehind]);
+        assert_eq!(in_text("billingAddress"), [Address]);
+        assert_eq!(in_text("user_password="), [Password]);
+        assert_eq!(in_text("user: x"), [User]);
+        for text in ["user said", "Hauptstr", "rue.", "pass the", "weg ", "x", "", "true "] {
+            assert_eq!(in_text(text), [], "{text}");
         }
     }
 }

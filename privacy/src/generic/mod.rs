@@ -18,7 +18,7 @@ mod regions;
 pub(crate) mod url;
 
 use crate::entity::Entity;
-use crate::generic::keywords::{Found, Keyword, Keywords};
+use crate::generic::keywords::{Keyword, Sought};
 use crate::generic::phone::Phones;
 use crate::scanner::ScanError;
 use crate::scanner::context::Phrases;
@@ -36,9 +36,10 @@ pub(crate) struct Generic {
     card: bool,
     crypto: bool,
     date: bool,
+    street: bool,
     birth: Phrases,
     phones: Option<Phones>,
-    keywords: Option<Keywords>,
+    keywords: Vec<Sought>,
 }
 
 impl Generic {
@@ -52,7 +53,7 @@ impl Generic {
             true => Some(Phones::new(phone_regions, phone_cues)?),
             false => None,
         };
-        let keywords = Keywords::new(|keyword| match keyword {
+        let keywords = keywords::sought(|keyword| match keyword {
             Keyword::User => wants(Entity::Username),
             Keyword::Password => wants(Entity::Password),
             Keyword::Postal => wants(Entity::PostalCode),
@@ -67,6 +68,7 @@ impl Generic {
             card: wants(Entity::CreditCard),
             crypto: wants(Entity::Crypto),
             date: wants(Entity::DateTime) || wants(Entity::DateOfBirth),
+            street: wants(Entity::StreetAddress),
             birth: Phrases::new(cues::BIRTH),
             phones,
             keywords,
@@ -84,11 +86,18 @@ impl Generic {
         if self.date && (end - start <= 4 || bytes.get(start + 8).is_some_and(|byte| *byte == b'T')) {
             date::find(sink, start, &self.birth);
         }
+        // Most numbers stand alone and are short: they are parts of no longer number.
+        let is_long = end - start >= 6 || bytes[end..].iter().take(3).any(u8::is_ascii_digit);
         let is_inner = start > 0 && bytes[start - 1] == b'-';
-        if self.card && !is_inner && end - start >= 3 {
+        if self.card && !is_inner && is_long && end - start >= 3 {
             card::find(sink, start);
         }
-        self.at_phone(sink, start);
+        if is_long {
+            self.at_phone(sink, start);
+        }
+        if self.street && end - start <= 6 && follows == Some(b' ') {
+            address::behind_number(sink, end);
+        }
     }
 
     /// At a digit, a `+` or a bracket that a telephone's number can start with.
@@ -175,15 +184,21 @@ impl Generic {
         }
     }
 
-    /// At a word that is no number: what it announces, if anything.
-    #[inline]
-    pub(crate) fn announced(&self, bytes: &[u8], start: usize, end: usize) -> Option<Found> {
-        self.keywords.as_ref()?.at(bytes, start, end)
+    /// Words that announce, numbered in this order; [`Self::at_keyword`] is to be told where they stand.
+    pub(crate) fn keywords(&self) -> impl Iterator<Item = &'static str> {
+        self.keywords.iter().map(|sought| sought.word)
     }
 
-    /// What a word announces.
-    pub(crate) fn at_keyword(&self, sink: &mut Sink<'_>, found: Found) {
-        address::find(sink, found);
-        credential::find(sink, found);
+    /// What keyword `index` at `start..end` announces.
+    pub(crate) fn at_keyword(&self, sink: &mut Sink<'_>, index: usize, start: usize, end: usize) {
+        if let Some(found) = self.keywords[index].at(sink.text, start, end) {
+            address::find(sink, found);
+            credential::find(sink, found);
+        }
+    }
+
+    /// Whether names of hosts without a scheme are looked for.
+    pub(crate) fn wants_names(&self) -> bool {
+        self.url
     }
 }

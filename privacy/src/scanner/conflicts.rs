@@ -6,19 +6,24 @@ use crate::finding::Finding;
 
 /// Of findings of one entity that share a byte the surer one stays, then the longer, then the earlier; in order of place.
 pub(crate) fn settle_each_entity(mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.sort_unstable_by(|a, b| a.entity.cmp(&b.entity).then_with(|| by_place(a, b)));
+    // Stable, as that is quick on what is nearly in order.
+    findings.sort_by(by_place);
     let mut settled = Vec::with_capacity(findings.len());
-    for of_one_entity in findings.chunk_by_mut(|a, b| a.entity == b.entity) {
-        keep_surest(of_one_entity, &mut settled);
-    }
-    settled.sort_unstable_by(by_place);
+    each_heap(&mut findings, |heap| {
+        let before = settled.len();
+        heap.sort_unstable_by(|a, b| a.entity.cmp(&b.entity).then_with(|| by_place(a, b)));
+        for of_one_entity in heap.chunk_by_mut(|a, b| a.entity == b.entity) {
+            keep_surest(of_one_entity, &mut settled);
+        }
+        settled[before..].sort_unstable_by(by_place);
+    });
     settled
 }
 
 /// Findings that share no byte: of equal spans the surer stands, one that lies within another goes, of others that overlap the
 /// surer stands, then the longer, then the earlier; in order of place.
 pub(crate) fn settle(mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.sort_unstable_by(by_place);
+    findings.sort_by(by_place);
     let mut outer: Vec<Finding> = Vec::with_capacity(findings.len());
     for finding in findings {
         // By place the longer of two that start together comes first: only the last one kept can reach furthest.
@@ -31,8 +36,8 @@ pub(crate) fn settle(mut findings: Vec<Finding>) -> Vec<Finding> {
     settled
 }
 
-/// Of each heap of `findings`, which are in order of place, the surest that share no byte.
-fn keep_surest(findings: &mut [Finding], settled: &mut Vec<Finding>) {
+/// Calls `each` with the findings that hang together by shared bytes, `findings` being in order of place.
+fn each_heap(findings: &mut [Finding], mut each: impl FnMut(&mut [Finding])) {
     let mut rest = findings;
     while let Some(first) = rest.first() {
         let mut reach = first.end;
@@ -43,9 +48,16 @@ fn keep_surest(findings: &mut [Finding], settled: &mut Vec<Finding>) {
         }
         let (heap, others) = rest.split_at_mut(size);
         rest = others;
+        each(heap);
+    }
+}
+
+/// Of each heap of `findings`, which are in order of place, the surest that share no byte.
+fn keep_surest(findings: &mut [Finding], settled: &mut Vec<Finding>) {
+    each_heap(findings, |heap| {
         if let [alone] = heap {
             settled.push(*alone);
-            continue;
+            return;
         }
         heap.sort_unstable_by(|a, b| {
             let by_score = b.score.total_cmp(&a.score).then_with(|| b.len().cmp(&a.len()));
@@ -58,7 +70,7 @@ fn keep_surest(findings: &mut [Finding], settled: &mut Vec<Finding>) {
                 settled.insert(at, *finding);
             }
         }
-    }
+    });
 }
 
 /// By start, the longer first, then the surer, then by entity and rule: a total order, so that results never depend on how the

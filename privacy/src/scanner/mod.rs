@@ -6,6 +6,7 @@
 pub(crate) mod conflicts;
 pub(crate) mod context;
 mod forms;
+pub(crate) mod heads;
 mod pass;
 pub(crate) mod sink;
 pub(crate) mod text;
@@ -18,6 +19,7 @@ use crate::generic::{Generic, cues};
 use crate::national;
 use crate::scanner::context::Phrases;
 use crate::scanner::forms::Forms;
+use crate::scanner::heads::Heads;
 use crate::scanner::sink::Sink;
 use crate::secrets::Secrets;
 
@@ -109,6 +111,8 @@ pub struct Scanner {
     forms: Option<Forms>,
     generic: Generic,
     secrets: Option<Secrets>,
+    /// The keywords of `generic`, then those of `secrets`.
+    heads: Heads,
 }
 
 impl Scanner {
@@ -136,16 +140,20 @@ impl Scanner {
         let forms = national::forms().filter(|form| entities.contains(&form.entity));
         let forms =
             forms.map(|form| (form, Phrases::new(form.context.iter().copied().chain(own(form.entity)))));
+        let generic = Generic::new(
+            |entity| entities.contains(&entity),
+            &options.phone_regions,
+            phrases(Entity::PhoneNumber),
+        )?;
+        let secrets = Secrets::ENTITIES.iter().any(|entity| entities.contains(entity)).then(Secrets::new);
+        let of_secrets = secrets.iter().flat_map(Secrets::keywords);
         Ok(Self {
+            heads: Heads::new(generic.keywords().chain(of_secrets)),
             wanted,
             allow: options.allow.iter().map(|text| text.trim().to_lowercase()).collect(),
             forms: Forms::new(forms.collect())?,
-            generic: Generic::new(
-                |entity| entities.contains(&entity),
-                &options.phone_regions,
-                phrases(Entity::PhoneNumber),
-            )?,
-            secrets: Secrets::ENTITIES.iter().any(|entity| entities.contains(entity)).then(Secrets::new),
+            generic,
+            secrets,
             options: options.clone(),
         })
     }
@@ -176,11 +184,15 @@ impl Scanner {
     fn find(&self, text: &str) -> Vec<Finding> {
         let mut sink = Sink::new(text, &self.wanted);
         pass::run(&mut sink, &self.generic, self.forms.as_ref());
+        let mut hunt = self.secrets.as_ref().map(Secrets::hunt);
+        let own = self.generic.keywords().count();
+        self.heads.find(text, |index, start, end| match (index.checked_sub(own), &mut hunt) {
+            (Some(index), Some(hunt)) => hunt.at(index, text, start, end),
+            _ => self.generic.at_keyword(&mut sink, index, start, end),
+        });
         let mut findings = sink.findings;
-        if let Some(secrets) = &self.secrets {
-            let mut found = Vec::new();
-            secrets.find(text, &mut found);
-            findings.extend(found.into_iter().filter(|finding| self.wants(finding.entity)));
+        if let Some(hunt) = hunt {
+            findings.extend(hunt.done().into_iter().filter(|finding| self.wants(finding.entity)));
         }
         findings
     }

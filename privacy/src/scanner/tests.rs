@@ -78,5 +78,35 @@ fn any_text_is_gone_over_and_spans_are_characters() {
         for finding in scanner.scan_all(&text) {
             assert!(!text[finding.start..finding.end].is_empty(), "{text}");
         }
+        assert_eq!(by_triggers(&scanner, &text), by_every_place(&scanner, &text), "{text}");
     }
+}
+
+/// What the pass finds from digits and marks, and what it finds from every byte of the text.
+fn by_triggers(scanner: &Scanner, text: &str) -> Vec<Finding> {
+    let mut sink = Sink::new(text, &scanner.wanted);
+    pass::run(&mut sink, &scanner.generic, scanner.forms.as_ref());
+    conflicts::settle_each_entity(sink.findings)
+}
+
+fn by_every_place(scanner: &Scanner, text: &str) -> Vec<Finding> {
+    let mut sink = Sink::new(text, &scanner.wanted);
+    let next = |bytes: &[u8], at: usize| (at < bytes.len()).then_some(at);
+    pass::run_from(&mut sink, &scanner.generic, scanner.forms.as_ref(), next);
+    conflicts::settle_each_entity(sink.findings)
+}
+
+#[test]
+fn digits_and_marks_lead_to_all_that_every_byte_leads_to() {
+    let scanner =
+        scanner(ScanOptions { entities: Entity::ALL.to_vec(), threshold: 0.0, ..ScanOptions::default() });
+    for file in ["pii.jsonl", "datafog.jsonl", "synth.jsonl"] {
+        let path = format!("{}/../tests/fixtures/exams/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).expect("a fixture");
+        assert!(!text.is_empty());
+        assert_eq!(by_triggers(&scanner, &text), by_every_place(&scanner, &text), "{file}");
+    }
+    let text = "AA-BB-CC-DD-EE-FF STA AB-123E May the 5th, Frankfurt HRB Nr. 12345: St. 5 September 2021 A:B::C fe80::1 \
+                +49 (0)30 901820, (030) 901820 MHB-AB 12 x@y.de 서울 12-34-567890-12 RSSMRA85T10A562S";
+    assert_eq!(by_triggers(&scanner, text), by_every_place(&scanner, text));
 }

@@ -100,20 +100,48 @@ pub(crate) fn is_free(text: &str, start: usize, end: usize) -> bool {
     is_free_before(text, start) && is_free_after(text, end)
 }
 
-/// Bytes that [`has_digit_near`] looks at.
+/// Bytes that are looked at in one step.
 pub(crate) const NEAR_BYTES: usize = size_of::<u128>();
 
-/// Whether an ASCII digit stands among the [`NEAR_BYTES`] bytes from `at` on, all looked at in one step.
+/// One of each byte of a chunk.
+const EACH: u128 = u128::MAX / 0xff;
+
+/// The highest bit of each byte of `chunk` below `limit`, at most 128: subtracting the limit borrows then from that bit. A byte
+/// behind such a one may have its bit set too; the first one set is right.
+const fn below(chunk: u128, limit: u8) -> u128 {
+    chunk.wrapping_sub(EACH * limit as u128) & !chunk & (EACH * 0x80)
+}
+
+/// Whether an ASCII digit stands among the [`NEAR_BYTES`] bytes from `at` on.
 #[inline]
 pub(crate) fn has_digit_near(bytes: &[u8], at: usize) -> bool {
-    const EACH: u128 = u128::MAX / 0xff;
-    let Some(chunk) = bytes[at..].first_chunk::<NEAR_BYTES>() else {
-        return bytes[at..].iter().any(u8::is_ascii_digit);
+    match bytes[at..].first_chunk::<NEAR_BYTES>() {
+        Some(chunk) => below(u128::from_le_bytes(*chunk) ^ (EACH * b'0' as u128), 10) != 0,
+        None => bytes[at..].iter().any(u8::is_ascii_digit),
+    }
+}
+
+/// The first place from `at` on where something may stand: a digit, `:`, `@` or `-`, or with `is_dot_one` a dot.
+#[inline]
+pub(crate) fn next_trigger(bytes: &[u8], mut at: usize, is_dot_one: bool) -> Option<usize> {
+    let equals = |chunk: u128, byte: u8| below(chunk ^ (EACH * u128::from(byte)), 1);
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<NEAR_BYTES>) {
+        let chunk = u128::from_le_bytes(*chunk);
+        // The colon stands behind the nine.
+        let digit_or_colon = below(chunk ^ (EACH * u128::from(b'0')), 11);
+        let mut found = digit_or_colon | equals(chunk, b'@') | equals(chunk, b'-');
+        if is_dot_one {
+            found |= equals(chunk, b'.');
+        }
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += NEAR_BYTES;
+    }
+    let is_trigger = |byte: &u8| {
+        byte.is_ascii_digit() || matches!(byte, b':' | b'@' | b'-') || is_dot_one && *byte == b'.'
     };
-    // A digit differs from `0` by less than ten: subtracting ten borrows then, and only then, from the highest bit of its byte or
-    // from that of a byte behind a digit, which does no harm.
-    let difference = u128::from_le_bytes(*chunk) ^ (EACH * u128::from(b'0'));
-    difference.wrapping_sub(EACH * 10) & !difference & (EACH * 0x80) != 0
+    bytes.get(at..)?.iter().position(is_trigger).map(|offset| at + offset)
 }
 
 /// How many ASCII digits stand from `at` on, `most` at most.
@@ -135,6 +163,10 @@ mod tests {
                 let is_near = byte.is_ascii_digit() && place < NEAR_BYTES;
                 assert_eq!(has_digit_near(&bytes, 0), is_near, "{byte} at {place}");
                 assert_eq!(has_digit_near(&bytes, 3), byte.is_ascii_digit() && place >= 3);
+                let is_trigger = byte.is_ascii_digit() || b":@-.".contains(&byte);
+                assert_eq!(next_trigger(&bytes, 0, true), is_trigger.then_some(place), "{byte} at {place}");
+                let is_trigger = is_trigger && byte != b'.' && place >= 2;
+                assert_eq!(next_trigger(&bytes, 2, false), is_trigger.then_some(place), "{byte} at {place}");
             }
         }
     }

@@ -1,11 +1,9 @@
 //! Keys, tokens, private keys and passwords.
 //!
-//! One look at each three bytes says whether a prefix or keyword can start there; a rule is asked only where its own stands. What
-//! it takes for a key must be random enough (Shannon's entropy by alphabet and length) and no placeholder.
+//! The scanner looks for every prefix and keyword at once; a rule is asked only where its own stands. What it takes for a key must be random enough (Shannon's entropy by alphabet and length) and no placeholder.
 
 mod blocks;
 mod entropy;
-mod keywords;
 mod named;
 mod shapes;
 mod tokens;
@@ -17,7 +15,6 @@ use std::collections::BTreeMap;
 
 use crate::entity::Entity;
 use crate::finding::Finding;
-use crate::secrets::keywords::Keywords;
 
 /// How sure a rule is, by what it goes by.
 const BY_PREFIX: f32 = 0.95;
@@ -39,8 +36,7 @@ enum Rule {
 /// Finds secrets in texts.
 #[derive(Debug)]
 pub(crate) struct Secrets {
-    keywords: Keywords,
-    rules: Vec<Rule>,
+    called: Vec<(&'static str, Rule)>,
     shapes: Vec<shapes::Built>,
 }
 
@@ -49,10 +45,10 @@ impl Secrets {
     pub(crate) const ENTITIES: [Entity; 5] =
         [Entity::ApiKey, Entity::PrivateKey, Entity::JsonWebToken, Entity::CredentialUri, Entity::Password];
 
-    /// Builds the tables and the expressions: some milliseconds, once.
+    /// Builds the expressions: some milliseconds, once.
     pub(crate) fn new() -> Self {
         let shapes = shapes::Built::all();
-        let mut called: Vec<(&'static str, Rule)> = vec![
+        let mut called = vec![
             (blocks::PEM_KEYWORD, Rule::PrivateKey),
             (blocks::TOKEN_KEYWORD, Rule::WebToken),
             (blocks::ADDRESS_KEYWORD, Rule::Address),
@@ -66,28 +62,17 @@ impl Secrets {
         }
         called.extend(named::KEY_NAMES.iter().map(|&keyword| (keyword, Rule::KeyName)));
         called.extend(named::PASSWORD_NAMES.iter().map(|&keyword| (keyword, Rule::PasswordName)));
-        let keywords = Keywords::new(called.iter().map(|(keyword, _)| *keyword));
-        Self { keywords, rules: called.into_iter().map(|(_, rule)| rule).collect(), shapes }
+        Self { called, shapes }
     }
 
-    /// Adds the secrets of `text` to `out`, in the order they stand; of two that overlap the surer or longer one.
-    pub(crate) fn find(&self, text: &str, out: &mut Vec<Finding>) {
-        let mut found = Vec::new();
-        // Up to where each shape has looked, so that a keyword said again and again is not looked around each time.
-        let mut seen = Vec::new();
-        self.keywords.find(text, |index, start, end| match self.rules[index] {
-            Rule::Shape(index) => {
-                seen.resize(self.shapes.len(), 0);
-                if end + shapes::BEHIND_BYTES > seen[index] {
-                    seen[index] = self.ask_shape(index, text, start, end, &mut found);
-                }
-            }
-            rule => ask(rule, text, start, end, &mut found),
-        });
-        if found.is_empty() {
-            return;
-        }
-        out.extend(disjoint(found));
+    /// Prefixes and keywords, numbered in this order; [`Hunt::at`] is to be told where they stand.
+    pub(crate) fn keywords(&self) -> impl Iterator<Item = &'static str> {
+        self.called.iter().map(|(keyword, _)| *keyword)
+    }
+
+    /// Ready for one text.
+    pub(crate) fn hunt(&self) -> Hunt<'_> {
+        Hunt { secrets: self, seen: Vec::new(), found: Vec::new() }
     }
 
     /// Looks around a keyword; up to which byte.
@@ -104,6 +89,34 @@ impl Secrets {
         built.find(text, start, end, |start, end| {
             found.push(Finding { start, end, entity, score: BY_SHAPE, rule });
         })
+    }
+}
+
+/// The secrets of one text.
+pub(crate) struct Hunt<'s> {
+    secrets: &'s Secrets,
+    /// Up to where each shape has looked, so that a keyword said again and again is not looked around each time.
+    seen: Vec<usize>,
+    found: Vec<Finding>,
+}
+
+impl Hunt<'_> {
+    /// Looks around keyword `index` at bytes `start..end` of `text`.
+    pub(crate) fn at(&mut self, index: usize, text: &str, start: usize, end: usize) {
+        match self.secrets.called[index].1 {
+            Rule::Shape(index) => {
+                self.seen.resize(self.secrets.shapes.len(), 0);
+                if end + shapes::BEHIND_BYTES > self.seen[index] {
+                    self.seen[index] = self.secrets.ask_shape(index, text, start, end, &mut self.found);
+                }
+            }
+            rule => ask(rule, text, start, end, &mut self.found),
+        }
+    }
+
+    /// What was found, in order of place; of two that overlap the surer or longer one.
+    pub(crate) fn done(self) -> Vec<Finding> {
+        if self.found.is_empty() { self.found } else { disjoint(self.found) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! rtune's rules for personal data beside datafog-core and redact-core: megabytes a second on one core, and how many labelled
-//! spans each finds. The time is that of the thread, so that a busy machine counts less. `pii_speed FILE [ROUNDS]`, FILE being JSONL rows of `text` and `spans` [start, end, entity] in code points.
+//! spans each finds. The time is that of the thread, so that a busy machine counts less.
+//! `pii_speed FILE [ROUNDS [PEER]]`, FILE being JSONL rows of `text` and `spans` [start, end, entity] in code points; PEER is a
+//! part of the names of those that are to run.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -11,15 +13,17 @@ use redact_core::AnalyzerEngine;
 use rtune_privacy::{Entity, ScanOptions, Scanner};
 use serde_json::Value;
 
-/// A round of the quick ones goes over the text so often, so that a timer's grain and a first touch do not count.
-const QUICK_PASSES: usize = 16;
+/// A round goes over so many bytes, in whole passes, so that a timer's grain and a first touch do not count; the slow one does less.
+const QUICK_BYTES: usize = 4_000_000;
+const SLOW_BYTES: usize = 40_000;
 
 /// Byte spans of a text.
 type Spans = Vec<(usize, usize)>;
 
 struct Peer {
     name: &'static str,
-    passes: usize,
+    /// To go over in a round.
+    bytes: usize,
     find: Box<dyn Fn(&str) -> Spans>,
 }
 
@@ -33,7 +37,9 @@ fn main() -> Result<()> {
     let path = PathBuf::from(arguments.next().context("expected a file of rows")?);
     let rounds = arguments.next().and_then(|rounds| rounds.to_str()?.parse().ok()).unwrap_or(7);
     let rows = rows(&path)?;
-    let peers = peers()?;
+    let wanted = arguments.next().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let mut peers = peers()?;
+    peers.retain(|peer| peer.name.contains(&wanted));
     let joined: String = rows.iter().map(|row| format!("{}\n", row.text)).collect();
     println!("{} rows, {} bytes; {rounds} rounds, one thread", rows.len(), joined.len());
     speed(&peers, &rows, &joined, rounds);
@@ -64,7 +70,9 @@ fn rows(path: &std::path::Path) -> Result<Vec<Row>> {
 fn peers() -> Result<Vec<Peer>> {
     let of = |options: ScanOptions| -> Result<Box<dyn Fn(&str) -> Spans>> {
         let scanner = Scanner::new(&options)?;
-        Ok(Box::new(move |text: &str| scanner.scan(text).iter().map(|finding| (finding.start, finding.end)).collect()))
+        Ok(Box::new(move |text: &str| {
+            scanner.scan(text).iter().map(|finding| (finding.start, finding.end)).collect()
+        }))
     };
     let rules = ScanOptions { names: false, ..ScanOptions::default() };
     let all = ScanOptions { entities: Entity::ALL.to_vec(), ..rules.clone() };
@@ -78,10 +86,10 @@ fn peers() -> Result<Vec<Peer>> {
         found.iter().map(|result| (result.start, result.end)).collect()
     };
     Ok(vec![
-        Peer { name: "rtune, default", passes: QUICK_PASSES, find: of(rules)? },
-        Peer { name: "rtune, all", passes: QUICK_PASSES, find: of(all)? },
-        Peer { name: "datafog-core", passes: 4, find: Box::new(datafog) },
-        Peer { name: "redact-core", passes: 1, find: Box::new(redact) },
+        Peer { name: "rtune, default", bytes: QUICK_BYTES, find: of(rules)? },
+        Peer { name: "rtune, all", bytes: QUICK_BYTES, find: of(all)? },
+        Peer { name: "datafog-core", bytes: QUICK_BYTES, find: Box::new(datafog) },
+        Peer { name: "redact-core", bytes: SLOW_BYTES, find: Box::new(redact) },
     ])
 }
 
@@ -90,18 +98,19 @@ fn speed(peers: &[Peer], rows: &[Row], joined: &str, rounds: usize) {
     let mut by_row = vec![Vec::new(); peers.len()];
     for round in 0..=rounds {
         for (index, peer) in peers.iter().enumerate() {
+            let passes = peer.bytes.div_ceil(joined.len());
             let start = ThreadTime::now();
-            for _ in 0..peer.passes {
+            for _ in 0..passes {
                 black_box((peer.find)(black_box(joined)));
             }
-            let one = (joined.len() * peer.passes) as f64 / start.elapsed().as_secs_f64() / 1e6;
+            let one = (joined.len() * passes) as f64 / start.elapsed().as_secs_f64() / 1e6;
             let start = ThreadTime::now();
-            for _ in 0..peer.passes {
+            for _ in 0..passes {
                 for row in rows {
                     black_box((peer.find)(black_box(&row.text)));
                 }
             }
-            let each = (joined.len() * peer.passes) as f64 / start.elapsed().as_secs_f64() / 1e6;
+            let each = (joined.len() * passes) as f64 / start.elapsed().as_secs_f64() / 1e6;
             // The first round compiles what is compiled late.
             if round > 0 {
                 as_one[index].push(one);
