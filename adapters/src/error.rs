@@ -81,7 +81,8 @@ impl AdapterError {
                 Some(format!("the model has {}; or use targets = \"all-linear\"", available.join(", ")))
             }
             Self::Key { .. } => Some(
-                "plain LoRA is read: ranks, alphas, their patterns, and rank-stabilized scaling".to_owned(),
+                "LoRA and DoRA are read: ranks, alphas, their patterns, and rank-stabilized scaling"
+                    .to_owned(),
             ),
             Self::Pickle { .. } => Some(
                 "load it with peft and save it with `save_pretrained(DIR, safe_serialization=True)`"

@@ -5,6 +5,7 @@
 //! | [`weight`] | frozen matrices: NF4, bfloat16 or float32 in memory, unpacked in panels while they are multiplied |
 //! | [`linear`] | a linear layer: frozen weight, frozen bias, and LoRA beside it; forward and backward |
 //! | [`lora`] | which linears are adapted, with which rank and scale |
+//! | [`dora`] | lengths of rows that are trained too |
 //! | [`parameters`] | every trainable tensor as a named slice of one flat vector |
 //! | [`peft`] | adapter folders as the Python library PEFT reads and writes them |
 //! | [`merge`] | the weight with its adapter added |
@@ -13,6 +14,7 @@
 //! This crate knows no model family: linears carry the names that the checkpoint gives them.
 
 pub mod candle;
+pub mod dora;
 mod error;
 pub mod linear;
 pub mod lora;

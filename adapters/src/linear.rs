@@ -3,12 +3,13 @@
 //! Legend: T tokens, I input features, O output features, R rank.
 
 use rtune_kernels::arena::{Arena, Buffer};
+use rtune_kernels::columns;
 use rtune_kernels::elementwise;
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
 use rtune_kernels::real::Real;
 
-use crate::Weight;
 use crate::lora::Lora;
+use crate::{Weight, dora};
 
 /// `y = x Wᵀ + b + scale · (x Aᵀ) Bᵀ`.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub struct Linear {
     name: String,
     weight: Weight,
     bias: Option<Vec<f32>>,
+    only_by_name: bool,
     /// The adapter, if there is one.
     pub lora: Option<Lora>,
 }
@@ -37,7 +39,19 @@ impl Linear {
     #[must_use]
     pub fn new(name: String, weight: Weight, bias: Option<Vec<f32>>) -> Self {
         assert!(bias.as_ref().is_none_or(|b| b.len() == weight.rows()), "linear: bias");
-        Self { name, weight, bias, lora: None }
+        Self { name, weight, bias, only_by_name: false, lora: None }
+    }
+
+    /// The same layer, which is adapted only where it is asked for by its name: one of many experts.
+    #[must_use]
+    pub fn only_by_name(self) -> Self {
+        Self { only_by_name: true, ..self }
+    }
+
+    /// Whether it is left out where all linears are to be adapted.
+    #[must_use]
+    pub fn is_only_by_name(&self) -> bool {
+        self.only_by_name
     }
 
     /// The name in the checkpoint, without `.weight`.
@@ -105,15 +119,50 @@ impl Linear {
         let tokens = x_ti.len() / inputs;
         let x = Mat::new(x_ti, tokens, inputs);
         let beta = self.begin(y_to, into, arena);
+        let lora = self.lora.as_ref().filter(|_| !parameters.is_empty());
+        let project = |lora: &Lora| {
+            let mut p_tr = arena.take(tokens * lora.rank);
+            let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
+            multiply(MatMut::new(&mut p_tr, tokens, lora.rank), R::zero(), R::one(), x, a.t());
+            p_tr
+        };
+        if let Some((lora, magnitude)) = lora.and_then(|lora| lora.magnitude.as_ref().map(|m| (lora, m))) {
+            let p_tr = project(lora);
+            let mut u_to = self.plain(parameters, lora, x_ti, &p_tr, arena);
+            let lengths = dora::lengths(self, lora, magnitude, parameters, arena);
+            columns::scale_columns(&mut u_to, &lengths.ratios_o);
+            if beta == R::zero() {
+                y_to.copy_from_slice(&u_to);
+            } else {
+                elementwise::add(&u_to, y_to);
+            }
+            return Some(p_tr);
+        }
         self.weight.project(x_ti, y_to, beta, arena);
-        let lora = self.lora.as_ref().filter(|_| !parameters.is_empty())?;
-        let mut p_tr = arena.take(tokens * lora.rank);
-        let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
+        let lora = lora?;
+        let p_tr = project(lora);
         let b = Mat::new(&parameters[lora.b.clone()], outputs, lora.rank);
-        multiply(MatMut::new(&mut p_tr, tokens, lora.rank), R::zero(), R::one(), x, a.t());
         let p = Mat::new(&p_tr, tokens, lora.rank);
         multiply(MatMut::new(y_to, tokens, outputs), R::one(), R::of(lora.scale), p, b.t());
         Some(p_tr)
+    }
+
+    /// `x Wᵀ + scale · p Bᵀ`, `[T, O]`: what DoRA's lengths are put on.
+    fn plain<R: Real>(
+        &self,
+        parameters: &[R],
+        lora: &Lora,
+        x_ti: &[R],
+        p_tr: &[R],
+        arena: &Arena<R>,
+    ) -> Buffer<R> {
+        let (tokens, outputs) = (x_ti.len() / self.in_features(), self.out_features());
+        let mut u_to = arena.take(tokens * outputs);
+        self.weight.project(x_ti, &mut u_to, R::zero(), arena);
+        let b = Mat::new(&parameters[lora.b.clone()], outputs, lora.rank);
+        let p = Mat::new(p_tr, tokens, lora.rank);
+        multiply(MatMut::new(&mut u_to, tokens, outputs), R::one(), R::of(lora.scale), p, b.t());
+        u_to
     }
 
     /// Puts the bias into the output and says whether the output is a summand then.
@@ -138,12 +187,40 @@ impl Linear {
     /// unless nothing below is trained.
     ///
     /// `x_ti`: the input of [`Self::forward`]; `p_tr`: what it gave; `dy_to`: `[T, O]`. With `q = dy B`:
-    /// `dx = dy W + scale · q A`, `dA += scale · qᵀ x`, `dB += scale · dyᵀ p`.
+    /// `dx = dy W + scale · q A`, `dA += scale · qᵀ x`, `dB += scale · dyᵀ p`. DoRA's magnitudes get theirs, and the others
+    /// come behind its lengths.
     ///
     /// # Panics
     /// If the lengths do not fit, or there is an adapter and no `p_tr`.
     #[expect(clippy::too_many_arguments, reason = "what a backward pass reads, and the two places it writes")]
     pub fn backward<R: Real>(
+        &self,
+        parameters: &[R],
+        x_ti: &[R],
+        p_tr: Option<&[R]>,
+        dy_to: &[R],
+        gradients: &mut [R],
+        dx_ti: Option<(&mut [R], Into)>,
+        arena: &Arena<R>,
+    ) {
+        let magnitude = self.lora.as_ref().and_then(|lora| lora.magnitude.as_ref().map(|m| (lora, m)));
+        if let Some((lora, magnitude)) = magnitude {
+            let p_tr = p_tr.unwrap_or_else(|| panic!("{}: the forward pass gave a projection", self.name));
+            // The lengths in the denominator are constants, as in PEFT.
+            let lengths = dora::lengths(self, lora, magnitude, parameters, arena);
+            let u_to = self.plain(parameters, lora, x_ti, p_tr, arena);
+            let d_magnitude = &mut gradients[magnitude.range.clone()];
+            columns::add_dots(dy_to, &u_to, &lengths.inverse_o, d_magnitude);
+            let mut du_to = u_to;
+            du_to.copy_from_slice(dy_to);
+            columns::scale_columns(&mut du_to, &lengths.ratios_o);
+            return self.backward_plain(parameters, x_ti, Some(p_tr), &du_to, gradients, dx_ti, arena);
+        }
+        self.backward_plain(parameters, x_ti, p_tr, dy_to, gradients, dx_ti, arena);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as `backward`")]
+    fn backward_plain<R: Real>(
         &self,
         parameters: &[R],
         x_ti: &[R],

@@ -5,10 +5,14 @@ use std::ops::Range;
 use regex::Regex;
 use rtune_kernels::real::Real;
 
-use crate::{AdapterError, Linear, Parameters};
+use crate::merge::dense;
+use crate::{AdapterError, Linear, Parameters, Weight};
 
 /// Largest rank. Above the width of the largest models' narrow side an adapter is no smaller than the weight.
 pub const MAX_RANK: usize = 4096;
+
+/// Behind the name of a linear: DoRA's magnitudes, as PEFT writes them.
+pub const MAGNITUDE_SUFFIX: &str = ".lora_magnitude_vector";
 
 /// How an adapter's output is scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +26,7 @@ pub enum Scaling {
 /// Which linears of the blocks are adapted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Targets {
-    /// All of them.
+    /// All of them, except those of experts.
     AllLinear,
     /// Those whose name is, or ends with a dot and, one of these.
     Names(Vec<String>),
@@ -43,6 +47,8 @@ pub struct LoraConfig {
     pub rank_pattern: Vec<(String, usize)>,
     /// Alphas of linears whose name matches, likewise.
     pub alpha_pattern: Vec<(String, f64)>,
+    /// Whether the rows of the sum have a length that is trained (DoRA, arXiv 2402.09353).
+    pub dora: bool,
 }
 
 impl LoraConfig {
@@ -70,10 +76,10 @@ impl LoraConfig {
         Ok((rank, alpha / divisor))
     }
 
-    fn wants(&self, name: &str) -> bool {
+    fn wants(&self, linear: &Linear) -> bool {
         match &self.targets {
-            Targets::AllLinear => true,
-            Targets::Names(targets) => targets.iter().any(|t| is_called(name, t)),
+            Targets::AllLinear => !linear.is_only_by_name(),
+            Targets::Names(targets) => targets.iter().any(|t| is_called(linear.name(), t)),
         }
     }
 }
@@ -124,10 +130,27 @@ pub struct Lora {
     pub rank: usize,
     /// Factor on `B A x`.
     pub scale: f64,
+    /// What DoRA has besides.
+    pub magnitude: Option<Magnitude>,
 }
 
-/// Puts adapters beside the wanted `linears` and gives their parameters, all zero, `A` before `B` in the order of the
-/// linears.
+/// The lengths that DoRA gives to the rows of a weight and its adapter.
+#[derive(Clone, Debug)]
+pub struct Magnitude {
+    /// Their place in the flat vector, `[out]`.
+    pub range: Range<usize>,
+    /// The squared lengths of the rows of the frozen weight.
+    pub weight_squares: Vec<f64>,
+}
+
+/// The squared lengths of a weight's rows.
+fn row_squares(weight: &Weight) -> Vec<f64> {
+    let values = dense(weight);
+    values.chunks(weight.columns()).map(|row| row.iter().map(|&v| f64::from(v).powi(2)).sum()).collect()
+}
+
+/// Puts adapters beside the wanted `linears` and gives their parameters, `A` before `B` in the order of the linears, all
+/// zero; behind them DoRA's magnitudes, which begin as the lengths of the weight's rows.
 ///
 /// # Errors
 /// If a target names no linear, no linear is wanted, or [`LoraConfig::of`] fails.
@@ -140,14 +163,22 @@ pub fn attach<'a, R: Real>(
     for linear in linears {
         names.push(linear.name().to_owned());
         linear.lora = None;
-        if !config.wants(linear.name()) {
+        if !config.wants(linear) {
             continue;
         }
         let (rank, scale) = config.of(linear.name())?;
         let (inputs, outputs) = (linear.in_features(), linear.out_features());
         let a = parameters.push(format!("{}.lora_A.weight", linear.name()), vec![rank, inputs]);
         let b = parameters.push(format!("{}.lora_B.weight", linear.name()), vec![outputs, rank]);
-        linear.lora = Some(Lora { a, b, rank, scale });
+        let magnitude = config.dora.then(|| {
+            let weight_squares = row_squares(linear.weight());
+            let range = parameters.push(format!("{}{MAGNITUDE_SUFFIX}", linear.name()), vec![outputs]);
+            for (place, &square) in parameters.flat_mut()[range.clone()].iter_mut().zip(&weight_squares) {
+                *place = R::of(square.sqrt());
+            }
+            Magnitude { range, weight_squares }
+        });
+        linear.lora = Some(Lora { a, b, rank, scale, magnitude });
     }
     check_targets(config, &names)?;
     Ok(parameters)
@@ -173,7 +204,6 @@ fn check_targets(config: &LoraConfig, names: &[String]) -> Result<(), AdapterErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Weight;
 
     fn config() -> LoraConfig {
         LoraConfig {
@@ -183,6 +213,7 @@ mod tests {
             targets: Targets::AllLinear,
             rank_pattern: vec![("q_proj".into(), 2), (r"layers\.1\.mlp.*".into(), 7)],
             alpha_pattern: vec![("v_proj".into(), 3.0)],
+            dora: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use rtune_kernels::arena::Arena;
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
 
-use crate::{Linear, Weight};
+use crate::{Linear, Weight, dora};
 
 /// `scale · B A` in `f32`, `[O, I]` row-major: what the adapter of a linear adds to its weight; `None` without one.
 ///
@@ -32,7 +32,8 @@ pub fn dense(weight: &Weight) -> Vec<f32> {
     values
 }
 
-/// [`dense`] plus [`delta`], each element one sum in `f32`. A linear without an adapter gives its weight.
+/// [`dense`] plus [`delta`], each element one sum in `f32`; with DoRA its rows have the trained lengths. A linear without
+/// an adapter gives its weight.
 ///
 /// # Panics
 /// If `parameters` is shorter than the adapter's places.
@@ -41,6 +42,9 @@ pub fn merged(linear: &Linear, parameters: &[f32]) -> Weight {
     let mut merged = dense(linear.weight());
     if let Some(delta) = delta(linear, parameters) {
         merged.iter_mut().zip(&delta).for_each(|(out, delta)| *out += delta);
+    }
+    if let Some(magnitude) = linear.lora.as_ref().and_then(|lora| lora.magnitude.as_ref()) {
+        dora::rescale(&mut merged, &parameters[magnitude.range.clone()]);
     }
     Weight::from_f32(linear.out_features(), linear.in_features(), merged)
 }

@@ -10,21 +10,24 @@
 //! | [`arena`] | pooled buffers; nothing is allocated in the steady state |
 //! | [`gemm`] | products of matrix views, through the crate `gemm` |
 //! | [`nf4`] | bitsandbytes' NF4 with double quantisation |
-//! | [`norm`], [`rope`], [`swiglu`], [`attention`], [`cross_entropy`] | forward and backward |
+//! | [`norm`], [`layer_norm`], [`rope`], [`activation`], [`attention`], [`route`], [`cross_entropy`] | forward and backward |
 //! | [`adamw`] | the optimiser's arithmetic |
 //!
 //! This is the only crate of the workspace with `unsafe` code.
 
+pub mod activation;
 pub mod adamw;
 pub mod arena;
 pub mod attention;
+pub mod columns;
 pub mod cross_entropy;
 pub mod elementwise;
 pub mod gemm;
+pub mod layer_norm;
 pub mod nf4;
 pub mod norm;
 pub mod real;
 pub mod rope;
+pub mod route;
 mod share;
 mod simd;
-pub mod swiglu;

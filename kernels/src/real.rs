@@ -27,6 +27,10 @@ pub trait Real:
     fn wide(self) -> f64;
     /// `e^x` as straight-line code that compilers turn into vectors; within 2 ulp of the true value for `f32`.
     fn exp_vector(self) -> Self;
+    /// The hyperbolic tangent as straight-line code; within 4 ulp of the true value for `f32`.
+    fn tanh_vector(self) -> Self;
+    /// The error function as straight-line code; within 3e-7 of the true value for `f32`.
+    fn erf_vector(self) -> Self;
     /// The slice itself where this type is `f32`, else nothing: lets dense `f32` weights be used without a copy.
     fn view_f32(slice: &[f32]) -> Option<&[Self]>;
 }
@@ -70,6 +74,40 @@ impl Real for f32 {
         let scale = f32::from_bits(((n as i32 + 127) as u32) << 23);
         if tiny { 0.0 } else { y * scale }
     }
+    /// A polynomial near zero, where the quotient of exponentials cancels (Cephes, `tanhf`).
+    #[inline(always)]
+    fn tanh_vector(self) -> Self {
+        const NEAR: f32 = 0.625;
+        let z = self * self;
+        let mut p = -5.704_988_7e-3;
+        p = p * z + 2.063_908_9e-2;
+        p = p * z - 5.373_971_6e-2;
+        p = p * z + 1.333_144_2e-1;
+        p = p * z - 3.333_328_2e-1;
+        let near = p * z * self + self;
+        let far = 1.0 - 2.0 / ((2.0 * self.abs()).exp_vector() + 1.0);
+        if self.abs() < NEAR { near } else { far.copysign(self) }
+    }
+    /// A polynomial up to 1 (Cephes, `erff`); beyond, Abramowitz and Stegun, 7.1.26.
+    #[inline(always)]
+    fn erf_vector(self) -> Self {
+        let z = self * self;
+        let mut near = 7.853_861_4e-5;
+        near = near * z - 8.010_193_6e-4;
+        near = near * z + 5.188_327_6e-3;
+        near = near * z - 2.685_381_2e-2;
+        near = near * z + 1.128_358_5e-1;
+        near = near * z - 3.761_262_6e-1;
+        near = near * z + 1.128_379_2;
+        let t = 1.0 / (1.0 + 0.327_591_1 * self.abs());
+        let mut p = 1.061_405_4;
+        p = p * t - 1.453_152_1;
+        p = p * t + 1.421_413_8;
+        p = p * t - 0.284_496_74;
+        p = p * t + 0.254_829_6;
+        let far = 1.0 - p * t * (-z).exp_vector();
+        if self.abs() < 1.0 { near * self } else { far.copysign(self) }
+    }
     #[inline(always)]
     fn view_f32(slice: &[f32]) -> Option<&[Self]> {
         Some(slice)
@@ -94,6 +132,14 @@ impl Real for f64 {
         self.exp()
     }
     #[inline(always)]
+    fn tanh_vector(self) -> Self {
+        self.tanh()
+    }
+    #[inline(always)]
+    fn erf_vector(self) -> Self {
+        libm::erf(self)
+    }
+    #[inline(always)]
     fn view_f32(_: &[f32]) -> Option<&[Self]> {
         None
     }
@@ -116,5 +162,21 @@ mod tests {
         assert_eq!(f32::NEG_INFINITY.exp_vector(), 0.0);
         assert!(f32::NAN.exp_vector().is_nan());
         assert!(100.0_f32.exp_vector() > 2e38);
+    }
+
+    #[test]
+    fn tanh_and_erf_are_as_near_as_they_say() {
+        let (mut worst_tanh, mut worst_erf) = (0.0_f64, 0.0_f64);
+        for i in -400_000..400_000 {
+            let x = i as f32 * 3e-5;
+            let truth = f64::from(x).tanh();
+            let ulp = f64::from((truth as f32).abs().max(f32::MIN_POSITIVE)) * f64::from(f32::EPSILON);
+            worst_tanh = worst_tanh.max((f64::from(x.tanh_vector()) - truth).abs() / ulp);
+            worst_erf = worst_erf.max((f64::from(x.erf_vector()) - libm::erf(f64::from(x))).abs());
+        }
+        assert!(worst_tanh <= 4.0 && worst_erf <= 3e-7, "{worst_tanh} ulp, {worst_erf}");
+        assert_eq!((100.0_f32.tanh_vector(), (-100.0_f32).tanh_vector()), (1.0, -1.0));
+        assert_eq!((9.0_f32.erf_vector(), (-9.0_f32).erf_vector()), (1.0, -1.0));
+        assert!(f32::NAN.tanh_vector().is_nan() && f32::NAN.erf_vector().is_nan());
     }
 }

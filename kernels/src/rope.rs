@@ -39,20 +39,38 @@ impl<R: Real> Table<R> {
         Self { cos, sin, pairs: frequencies.len() }
     }
 
+    /// The rows of this table, then those of `other`: position `p` of the other is place `self.positions() + p`.
+    ///
+    /// # Panics
+    /// If the two turn another number of pairs.
+    #[must_use]
+    pub fn followed_by(mut self, other: &Self) -> Self {
+        assert_eq!(self.pairs, other.pairs, "rope: pairs");
+        self.cos.extend_from_slice(&other.cos);
+        self.sin.extend_from_slice(&other.sin);
+        self
+    }
+
     /// How many positions the table holds.
     #[must_use]
     pub fn positions(&self) -> usize {
         self.cos.len().checked_div(self.pairs).unwrap_or(0)
     }
 
-    /// Turns `x_the`, `[T, H, E]`, in place; element pairs `(i, i + E/2)` of every head by the angle of `positions_t[t]`.
+    /// Turns `x_the`, `[T, H, E]`, in place; element pairs `(i, i + pairs)` of every head by the angle of
+    /// `positions_t[t]`. Elements behind the pairs stay as they are.
     ///
     /// # Panics
-    /// If a position is beyond the table, or the lengths do not fit.
+    /// If a position is beyond the table, a head is narrower than its pairs, or the lengths do not fit.
     pub fn turn(&self, x_the: &mut [R], positions_t: &[u32], heads: usize, turn: Turn) {
-        let (pairs, head_width) = (self.pairs, 2 * self.pairs);
-        let row = heads * head_width;
-        assert_eq!(x_the.len(), positions_t.len() * row, "rope: lengths");
+        let pairs = self.pairs;
+        let row = x_the.len().checked_div(positions_t.len()).unwrap_or(0);
+        let head_width = row.checked_div(heads).unwrap_or(0);
+        assert_eq!(x_the.len(), positions_t.len() * heads * head_width, "rope: lengths");
+        if x_the.is_empty() {
+            return;
+        }
+        assert!(head_width >= 2 * pairs, "rope: head width");
         let sign = if turn == Turn::Forth { R::one() } else { -R::one() };
         x_the.par_chunks_mut(ROWS_PER_TASK * row).zip(positions_t.par_chunks(ROWS_PER_TASK)).for_each(
             |(rows, positions)| {
@@ -60,7 +78,7 @@ impl<R: Real> Table<R> {
                     let at = position as usize * pairs;
                     let (cos, sin) = (&self.cos[at..at + pairs], &self.sin[at..at + pairs]);
                     for x_e in x_he.chunks_exact_mut(head_width) {
-                        let (low, high) = x_e.split_at_mut(pairs);
+                        let (low, high) = x_e[..2 * pairs].split_at_mut(pairs);
                         for (((a, b), &c), &s) in low.iter_mut().zip(high).zip(cos).zip(sin) {
                             let (x0, x1, s) = (*a, *b, s * sign);
                             *a = x0 * c - x1 * s;
@@ -89,5 +107,21 @@ mod tests {
         assert!((x[0] - (start[0] * 3f64.cos() - start[3] * 3f64.sin())).abs() < 1e-12);
         table.turn(&mut x, &[3, 49], 2, Turn::Back);
         assert!(x.iter().zip(&start).all(|(a, b)| (a - b).abs() < 1e-12));
+    }
+
+    #[test]
+    fn what_is_behind_the_pairs_stays_and_a_second_table_follows_the_first() {
+        let (short, long) = (Table::<f64>::new(9, &[1.0, 0.1], 1.0), Table::new(9, &[0.5, 0.05], 1.5));
+        let both = short.clone().followed_by(&long);
+        let start: Vec<f64> = (0..2 * 2 * 7).map(|i| (i as f64 * 0.7).sin()).collect();
+        let (mut by_both, mut by_each) = (start.clone(), start.clone());
+        both.turn(&mut by_both, &[3, 9 + 4], 2, Turn::Forth);
+        short.turn(&mut by_each[..14], &[3], 2, Turn::Forth);
+        long.turn(&mut by_each[14..], &[4], 2, Turn::Forth);
+        assert_eq!(by_both, by_each);
+        for (x, y) in start.chunks(7).zip(by_both.chunks(7)) {
+            assert_eq!(x[4..], y[4..]);
+            assert_ne!(x[..4], y[..4]);
+        }
     }
 }

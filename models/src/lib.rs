@@ -9,7 +9,7 @@
 pub mod config;
 pub mod decoder;
 mod error;
-mod families;
+pub mod families;
 pub mod generate;
 pub mod hub;
 mod layout;
@@ -18,10 +18,10 @@ mod source;
 pub mod tagger;
 mod tokenizer;
 
-pub use config::{ModelConfig, Rope, RopeScaling};
+pub use config::{Differences, ExpertsConfig, Layer, ModelConfig, Rope, RopeScaling};
 pub use decoder::{Decoder, Quantization, RowView, SavePolicy};
 pub use error::ModelError;
-pub use families::{BlockSpec, DecoderSpec, Names};
+pub use families::{BlockSpec, DecoderSpec, FAMILIES, Family, Names};
 pub use layout::{TensorRole, TensorSpec};
 pub use open::{BaseModel, open};
 pub use source::{GgufFile, HostTensor, Precision, SafetensorsFolder, WeightSource, open_weights};

@@ -91,7 +91,7 @@ pub fn divergence(
 }
 
 fn compare(first: Model<'_>, second: Model<'_>, probe: &Probe, arena: &Arena<f32>, sums: [&mut Sums; 2]) {
-    let (width, vocabulary) = (first.decoder.spec().block.width, first.decoder.spec().vocabulary);
+    let (width, vocabulary) = (first.decoder.spec().width, first.decoder.spec().vocabulary);
     let [one, other] = [first, second].map(|model| hidden(model, probe, arena));
     let chunk = first.decoder.head_chunk_rows();
     let mut target = 1;

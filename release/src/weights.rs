@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use rtune_adapters::lora::MAGNITUDE_SUFFIX;
 use rtune_adapters::merge::{delta, dense};
 use rtune_adapters::peft::{self, PeftAdapter};
-use rtune_adapters::{AdapterError, Linear, LoraConfig, Targets, Weight, lora};
+use rtune_adapters::{AdapterError, Linear, LoraConfig, Targets, Weight, dora, lora};
 use rtune_models::{BaseModel, DecoderSpec, ModelError, Quantization, TensorRole, TensorSpec};
 use serde::Serialize;
 
@@ -134,6 +135,9 @@ impl<'a> Computer<'a> {
         for (value, added) in values.iter_mut().zip(added.iter().flatten()) {
             *value += added;
         }
+        if let Some(lengths) = adapter.tensors.get(&format!("{name}{MAGNITUDE_SUFFIX}")) {
+            dora::rescale(&mut values, &lengths.values);
+        }
         Ok(values)
     }
 
@@ -189,7 +193,9 @@ fn added(
     let [Some(a), Some(b)] = halves else { return Ok(None) };
     let placeholder = Weight::from_f32(rows, columns, vec![0.0; rows * columns]);
     let mut linear = Linear::new(name.to_owned(), placeholder, None);
-    let config = LoraConfig { targets: Targets::Names(vec![name.to_owned()]), ..adapter.config.clone() };
+    // Lengths of rows are put on afterwards, when the sum is there.
+    let targets = Targets::Names(vec![name.to_owned()]);
+    let config = LoraConfig { targets, dora: false, ..adapter.config.clone() };
     let mut parameters = lora::attach::<f32>([&mut linear], &config)?;
     let places: Vec<_> = parameters.entries().iter().map(|entry| entry.range.clone()).collect();
     for (place, half) in places.into_iter().zip([a, b]) {
@@ -215,11 +221,9 @@ pub(crate) fn check_adapter(
             let tensor = format!("base_model.model.{name}");
             ReleaseError::from(AdapterError::Tensor { path: path.clone(), tensor, problem })
         };
-        let Some((linear, is_a)) = name
-            .strip_suffix(".lora_A.weight")
-            .map(|linear| (linear, true))
-            .or_else(|| name.strip_suffix(".lora_B.weight").map(|linear| (linear, false)))
-        else {
+        let kinds = [".lora_A.weight", ".lora_B.weight", MAGNITUDE_SUFFIX].into_iter();
+        let found = kinds.enumerate().find_map(|(kind, end)| Some((name.strip_suffix(end)?, kind)));
+        let Some((linear, kind)) = found else {
             return Err(wrong("expected `lora_A` or `lora_B`".to_owned()));
         };
         let place = tensors.iter().find(|t| t.role == TensorRole::BlockLinear && linear_name(t) == linear);
@@ -227,11 +231,15 @@ pub(crate) fn check_adapter(
             return Err(wrong("in the file, but the model has no place for it".to_owned()));
         };
         let (rank, _) = adapter.config.of(linear)?;
-        let expected = if is_a { vec![rank, place.shape[1]] } else { vec![place.shape[0], rank] };
+        let expected = match kind {
+            0 => vec![rank, place.shape[1]],
+            1 => vec![place.shape[0], rank],
+            _ => vec![place.shape[0]],
+        };
         if tensor.shape != expected {
             return Err(wrong(format!("expected shape {expected:?}, found {:?}", tensor.shape)));
         }
-        if !is_a && tensor.values.iter().all(|value| *value == 0.0) {
+        if kind == 1 && tensor.values.iter().all(|value| *value == 0.0) {
             return Err(ReleaseError::Untrained { path, tensor: name.clone() });
         }
     }

@@ -1,18 +1,15 @@
 //! What the engine must hold whatever the model: gradients by finite differences, segments that do not see each other,
 //! and results that do not depend on save policies, micro-batches or threads.
 
+use rtune_adapters::lora::MAGNITUDE_SUFFIX;
 use rtune_data::PackedRow;
 use rtune_kernels::arena::Arena;
 use rtune_models::{Quantization, SavePolicy};
 use rtune_trainer::loss;
 
-use crate::reference::{Case, cases, join, logits};
+use crate::reference::{Case, join, logits, opened};
 
 const NF4: Quantization = Quantization::Nf4 { double: true };
-
-fn all(quantization: Quantization) -> impl Iterator<Item = Case> {
-    cases().0.into_iter().map(move |path| Case::open(&path, quantization))
-}
 
 fn gradients(case: &Case, rows: &[PackedRow], policy: SavePolicy) -> (f64, Vec<f32>) {
     let arena = Arena::new();
@@ -26,16 +23,22 @@ fn gradients(case: &Case, rows: &[PackedRow], policy: SavePolicy) -> (f64, Vec<f
     (total.mean_nats(), gradients)
 }
 
-/// The loss is summed in f64 and the model runs in f64, so that differences of 1e-5 leave ten digits.
+/// Of a parameter, between two losses. Losses of 100 nats are known to 1e-14 of that, so that slopes of 1e-3, as flat
+/// models have them, keep seven digits.
+const STEP: f64 = 1e-4;
+
+/// The loss is summed in f64 and the model runs in f64.
 #[test]
 fn gradients_agree_with_finite_differences_on_the_quantised_base() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let row = case.packed();
         let arena = Arena::<f64>::new();
         let mut parameters: Vec<f64> = case.parameters.flat().iter().map(|&v| f64::from(v)).collect();
         let mut gradients = vec![0.0; parameters.len()];
         loss::accumulate(&case.decoder, &parameters, &row, 1.0, SavePolicy::All, &mut gradients, &arena);
-        for entry in case.parameters.entries() {
+        // DoRA's lengths are constants to A and B, as in PEFT, but not to differences; its magnitudes stand for it here.
+        let wanted = |name: &str| !case.has_dora() || name.ends_with(MAGNITUDE_SUFFIX);
+        for entry in case.parameters.entries().iter().filter(|entry| wanted(&entry.name)) {
             let tensor = &gradients[entry.range.clone()];
             let largest = tensor.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
             for at in [0, tensor.len() / 2, tensor.len() - 1].map(|i| entry.range.start + i) {
@@ -44,7 +47,7 @@ fn gradients_agree_with_finite_differences_on_the_quantised_base() {
                     parameters[at] = old + offset;
                     loss::evaluate(&case.decoder, &parameters, &row, &arena).nats
                 };
-                let slope = (at_offset(1e-5) - at_offset(-1e-5)) / 2e-5;
+                let slope = (at_offset(STEP) - at_offset(-STEP)) / (2.0 * STEP);
                 parameters[at] = old;
                 let error = (slope - gradients[at]).abs() / largest;
                 assert!(error < 1e-6, "{}: {}: {slope} {} ({error:e})", case.name, entry.name, gradients[at]);
@@ -55,7 +58,7 @@ fn gradients_agree_with_finite_differences_on_the_quantised_base() {
 
 #[test]
 fn every_adapter_tensor_receives_a_gradient() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let (_, gradients) = gradients(&case, &case.rows(), SavePolicy::All);
         assert!(!case.parameters.entries().is_empty());
         for entry in case.parameters.entries() {
@@ -67,27 +70,35 @@ fn every_adapter_tensor_receives_a_gradient() {
 
 #[test]
 fn a_perturbed_document_leaves_its_neighbours_logits_as_they_are() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let [first, second]: [PackedRow; 2] = case.rows().try_into().expect("two rows");
         let row = join(&[first.clone(), second.clone(), first.clone()]);
         let mut perturbed = row.clone();
         let (start, end) = (first.tokens.len(), first.tokens.len() + second.tokens.len());
+        let vocabulary = case.decoder.spec().vocabulary;
         for token in &mut perturbed.tokens[start..end] {
-            *token = (*token + 7) % 199;
+            *token = (*token + 7) % vocabulary as u32;
         }
         let (before, after) = (case.logits(&row), case.logits(&perturbed));
-        let vocabulary = case.decoder.spec().vocabulary;
-        assert_eq!(before[..start * vocabulary], after[..start * vocabulary], "{}", case.name);
-        assert_eq!(before[end * vocabulary..], after[end * vocabulary..], "{}", case.name);
-        assert_ne!(before[start * vocabulary..end * vocabulary], after[start * vocabulary..end * vocabulary]);
+        let (start, end) = (start * vocabulary, end * vocabulary);
+        // How many tokens an expert is given decides how products with its weights are cut, and so the last bits.
+        let experts = case.decoder.spec().names.experts.is_some();
+        let largest = before.iter().fold(0.0_f32, |m, l| m.max(l.abs()));
+        let same = |a: &[f32], b: &[f32]| {
+            let near = a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-6 * largest);
+            if experts { near } else { a == b }
+        };
+        assert!(same(&before[..start], &after[..start]), "{}", case.name);
+        assert!(same(&before[end..], &after[end..]), "{}", case.name);
+        assert!(!same(&before[start..end], &after[start..end]), "{}", case.name);
         // And a document gives the same wherever it stands in a row.
-        assert_eq!(before[..start * vocabulary], before[end * vocabulary..], "{}", case.name);
+        assert!(same(&before[..start], &before[end..]), "{}", case.name);
     }
 }
 
 #[test]
 fn save_policies_give_the_same_bits() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let rows = [case.packed()];
         let all = gradients(&case, &rows, SavePolicy::All);
         assert!(all == gradients(&case, &rows, SavePolicy::InputOnly), "{}", case.name);
@@ -96,7 +107,7 @@ fn save_policies_give_the_same_bits() {
 
 #[test]
 fn micro_batches_give_what_one_large_batch_gives() {
-    for case in all(NF4) {
+    for case in opened(NF4) {
         let (one_loss, one) = gradients(&case, &[case.packed()], SavePolicy::All);
         let (two_loss, two) = gradients(&case, &case.rows(), SavePolicy::All);
         assert!((one_loss - two_loss).abs() < 1e-6, "{}: {one_loss} {two_loss}", case.name);
@@ -111,19 +122,20 @@ fn micro_batches_give_what_one_large_batch_gives() {
 
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
-    let case = all(NF4).next().expect("a case");
-    let rows = [case.packed()];
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-        pool.install(|| gradients(&case, &rows, SavePolicy::All))
-    };
-    let one = run(1);
-    assert!([2, 3, 7].into_iter().all(|threads| run(threads) == one));
+    for case in opened(NF4) {
+        let rows = [case.packed()];
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            pool.install(|| gradients(&case, &rows, SavePolicy::All))
+        };
+        let one = run(1);
+        assert!([2, 3, 7].into_iter().all(|threads| run(threads) == one), "{}", case.name);
+    }
 }
 
 #[test]
 fn the_steady_state_allocates_no_buffers() {
-    let case = all(NF4).next().expect("a case");
+    let case = opened(NF4).next().expect("a case");
     let (arena, row) = (Arena::new(), case.packed());
     let mut gradients = vec![0.0; case.parameters.flat().len()];
     let mut step = || {
@@ -140,10 +152,12 @@ fn the_steady_state_allocates_no_buffers() {
 
 #[test]
 fn f32_and_f64_agree() {
-    let case = all(NF4).next().expect("a case");
-    let row = case.packed();
-    let wide: Vec<f64> = case.parameters.flat().iter().map(|&v| f64::from(v)).collect();
-    let (narrow, wide) = (case.logits(&row), logits(&case.decoder, &wide, &row));
-    let largest = wide.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
-    assert!(narrow.iter().zip(&wide).all(|(&a, b)| (f64::from(a) - b).abs() < 1e-5 * largest));
+    for case in opened(NF4) {
+        let row = case.packed();
+        let wide: Vec<f64> = case.parameters.flat().iter().map(|&v| f64::from(v)).collect();
+        let (narrow, wide) = (case.logits(&row), logits(&case.decoder, &wide, &row));
+        let largest = wide.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        let near = narrow.iter().zip(&wide).all(|(&a, b)| (f64::from(a) - b).abs() < 1e-5 * largest);
+        assert!(near, "{}", case.name);
+    }
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bases;
 mod engine;
+mod families;
 mod generation;
 mod generation_peers;
 mod gguf;

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rtune_adapters::{Parameters, peft};
+use rtune_adapters::lora::MAGNITUDE_SUFFIX;
+use rtune_adapters::{LoraConfig, Parameters, Scaling, Targets, peft};
 use rtune_data::{PackedRow, Segment};
 use rtune_kernels::arena::Arena;
 use rtune_kernels::real::Real;
@@ -35,6 +36,16 @@ pub(crate) fn cases() -> (Vec<PathBuf>, Vec<String>) {
     (ours, others.iter().map(name).collect())
 }
 
+/// All cases, and those of families with experts a second time with adapters beside the experts alone.
+pub(crate) fn opened(quantization: Quantization) -> impl Iterator<Item = Case> {
+    cases().0.into_iter().flat_map(move |path| {
+        let case = Case::open(&path, quantization);
+        let experts = case.decoder.spec().names.experts;
+        let adapted = experts.map(|names| Case::open(&path, quantization).adapted(&names.linears));
+        [Some(case), adapted].into_iter().flatten()
+    })
+}
+
 /// Whether the family and the adapter are among those that are computed; what is refused is refused by name.
 fn is_supported(case: &Path) -> bool {
     ModelConfig::from_file(&case.join("config.json")).is_ok() && peft::read(&case.join("adapter")).is_ok()
@@ -58,6 +69,33 @@ impl Case {
     pub(crate) fn names(&self) -> Vec<String> {
         let file = SafeTensors::deserialize(&self.expected).expect("safetensors");
         file.names().into_iter().map(str::to_owned).collect()
+    }
+
+    /// Other adapters in place of the case's: beside the linears called `targets`, no element of them zero.
+    fn adapted(mut self, targets: &[&str]) -> Self {
+        let config = LoraConfig {
+            rank: 2,
+            alpha: 4.0,
+            scaling: Scaling::Standard,
+            targets: Targets::Names(targets.iter().map(|&target| target.to_owned()).collect()),
+            rank_pattern: vec![],
+            alpha_pattern: vec![],
+            dora: false,
+        };
+        for linear in self.decoder.linears_mut() {
+            linear.lora = None;
+        }
+        self.parameters = self.decoder.attach_lora(&config).expect("adapters");
+        for (index, value) in self.parameters.flat_mut().iter_mut().enumerate() {
+            *value = 0.1 * (index as f32 + 0.5).sin();
+        }
+        self.name += " with adapted experts";
+        self
+    }
+
+    /// Whether its adapters are DoRA's.
+    pub(crate) fn has_dora(&self) -> bool {
+        self.parameters.entries().iter().any(|entry| entry.name.ends_with(MAGNITUDE_SUFFIX))
     }
 
     fn tensor(&self, name: &str) -> (Vec<usize>, Vec<u8>) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use rtune_data::stream;
+use rtune_models::{DecoderSpec, ModelConfig};
 use safetensors::tensor::{Dtype, TensorView};
 
 const TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + \
@@ -151,20 +152,28 @@ pub(crate) fn rows(numbers: std::ops::Range<u32>) -> String {
 
 /// A Llama with random weights, a byte-level tokenizer and a chat template, in the hub's layout.
 pub(crate) fn write_model(folder: &Path, sizes: Sizes) {
-    fs::create_dir_all(folder).expect("made");
     let Sizes { hidden, layers } = sizes;
     let config = serde_json::json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
         "hidden_size": hidden, "intermediate_size": 2 * hidden, "num_hidden_layers": layers,
         "num_attention_heads": hidden / HEAD_DIM, "num_key_value_heads": KV_HEADS, "head_dim": HEAD_DIM,
-        "vocab_size": VOCABULARY, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 8192,
-        "tie_word_embeddings": true, "bos_token_id": 256, "eos_token_id": 257});
+        "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 8192, "tie_word_embeddings": true});
+    write_base(folder, config);
+}
+
+/// [`write_model`] for any configuration, which is given the tokenizer's sizes.
+pub(crate) fn write_base(folder: &Path, mut config: serde_json::Value) {
+    fs::create_dir_all(folder).expect("made");
+    for (key, value) in [("vocab_size", VOCABULARY), ("bos_token_id", 256), ("eos_token_id", 257)] {
+        config[key] = value.into();
+    }
     fs::write(folder.join("config.json"), config.to_string()).expect("written");
     fs::write(folder.join("tokenizer.json"), tokenizer().to_string()).expect("written");
     let settings = serde_json::json!({"chat_template": TEMPLATE, "eos_token": "<|im_end|>", "bos_token": "<|im_start|>",
         "tokenizer_class": "PreTrainedTokenizerFast"});
     fs::write(folder.join("tokenizer_config.json"), settings.to_string()).expect("written");
-    fs::write(folder.join("model.safetensors"), weights(sizes)).expect("written");
+    let config = ModelConfig::from_file(&folder.join("config.json")).expect("a configuration");
+    fs::write(folder.join("model.safetensors"), weights(&DecoderSpec::new(&config))).expect("written");
 }
 
 fn tokenizer() -> serde_json::Value {
@@ -202,30 +211,11 @@ fn byte_letters() -> Vec<char> {
     (0..256).map(|byte| char::from_u32(letter(byte)).expect("a letter")).collect()
 }
 
-fn weights(sizes: Sizes) -> Vec<u8> {
-    let Sizes { hidden, layers } = sizes;
-    let (kv, inner) = (KV_HEADS * HEAD_DIM, 2 * hidden);
-    let mut shapes = vec![
-        ("model.embed_tokens.weight".to_owned(), vec![VOCABULARY, hidden]),
-        ("model.norm.weight".to_owned(), vec![hidden]),
-    ];
-    for layer in 0..layers {
-        let linears = [
-            ("self_attn.q_proj", vec![hidden, hidden]),
-            ("self_attn.k_proj", vec![kv, hidden]),
-            ("self_attn.v_proj", vec![kv, hidden]),
-            ("self_attn.o_proj", vec![hidden, hidden]),
-            ("mlp.gate_proj", vec![inner, hidden]),
-            ("mlp.up_proj", vec![inner, hidden]),
-            ("mlp.down_proj", vec![hidden, inner]),
-            ("input_layernorm", vec![hidden]),
-            ("post_attention_layernorm", vec![hidden]),
-        ];
-        shapes.extend(linears.map(|(name, shape)| (format!("model.layers.{layer}.{name}.weight"), shape)));
-    }
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = shapes
+fn weights(spec: &DecoderSpec) -> Vec<u8> {
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = spec
+        .tensors()
         .into_iter()
-        .map(|(name, shape)| (name.clone(), shape.clone(), random_bytes(&name, &shape)))
+        .map(|tensor| (tensor.name.clone(), tensor.shape.clone(), random_bytes(&tensor.name, &tensor.shape)))
         .collect();
     let views = tensors.iter().map(|(name, shape, bytes)| {
         (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a tensor"))

@@ -83,6 +83,7 @@ fn main() {
         targets: Targets::AllLinear,
         rank_pattern: vec![],
         alpha_pattern: vec![],
+        dora: false,
     };
     let mut parameters: Parameters<f32> = decoder.attach_lora(&config).expect("adapters");
     let mut index = 0_u32;

@@ -91,7 +91,7 @@ fn evaluate_chunks<R: Real>(
     let (rows, targets) = targets(row);
     let forward = decoder.forward(parameters, &view, SavePolicy::Nothing, arena);
     let head = decoder.head_rows(&forward.output, rows, arena);
-    let (width, vocabulary) = (decoder.spec().block.width, decoder.spec().vocabulary);
+    let (width, vocabulary) = (decoder.spec().width, decoder.spec().vocabulary);
     let chunk = decoder.head_chunk_rows();
     let chunks = head.normed_nd.chunks(chunk * width).zip(targets.chunks(chunk));
     let losses = chunks.map(|(normed_cd, targets)| {
@@ -122,7 +122,7 @@ pub fn accumulate<R: Real>(
     let (rows, targets) = targets(row);
     let forward = decoder.forward(parameters, &view, policy, arena);
     let head = decoder.head_rows(&forward.output, rows, arena);
-    let (width, vocabulary) = (decoder.spec().block.width, decoder.spec().vocabulary);
+    let (width, vocabulary) = (decoder.spec().width, decoder.spec().vocabulary);
     let mut d_normed_nd = arena.take(head.normed_nd.len());
     let mut total = LossSum::default();
     let chunk = decoder.head_chunk_rows();
@@ -131,9 +131,10 @@ pub fn accumulate<R: Real>(
         let mut logits_cv = arena.take(targets.len() * vocabulary);
         decoder.logits(normed_cd, &mut logits_cv, arena);
         let mut losses = vec![RowLoss::default(); targets.len()];
+        let slopes_cv = decoder.logit_slopes(&logits_cv, arena);
         cross_entropy::evaluate_and_differentiate(&mut logits_cv, targets, scale, &mut losses);
         total += LossSum::of(&losses);
-        decoder.logits_backward(&logits_cv, d_normed_cd, arena);
+        decoder.logits_backward(&mut logits_cv, slopes_cv.as_deref(), d_normed_cd, arena);
     }
     let d_output_td = decoder.head_backward(&head, &d_normed_nd, row.tokens.len(), arena);
     drop((head, d_normed_nd));

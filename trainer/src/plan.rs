@@ -1,6 +1,6 @@
 //! From the configuration as written to the one that is run: what "auto" means on this machine.
 
-use rtune_models::{ModelConfig, SavePolicy};
+use rtune_models::{DecoderSpec, ModelConfig, SavePolicy};
 
 use crate::config::{Config, Device, LoraSection, SaveActivations};
 use crate::metrics::available_memory_bytes;
@@ -46,12 +46,9 @@ fn rank(config: &Config) -> usize {
     }
 }
 
-/// Bytes of what all blocks keep of a row of `tokens` tokens: input, query, key, value, attention's output, residual,
-/// gate, up, and `x A^T` of the seven linears, in f32.
+/// Bytes of what all blocks keep of a row of `tokens` tokens, in f32.
 fn activation_bytes(base: &ModelConfig, rank: usize, tokens: usize) -> u64 {
-    let heads = (2 * base.num_attention_heads + 2 * base.num_key_value_heads) * base.head_dim;
-    let floats = 2 * base.hidden_size + heads + 2 * base.intermediate_size + 7 * rank;
-    (floats * size_of::<f32>() * base.num_hidden_layers) as u64 * tokens as u64
+    (DecoderSpec::new(base).kept_elements(rank) * size_of::<f32>()) as u64 * tokens as u64
 }
 
 #[cfg(test)]

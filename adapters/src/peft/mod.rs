@@ -10,6 +10,7 @@ use std::path::Path;
 
 use rtune_kernels::real::Real;
 
+use crate::lora::MAGNITUDE_SUFFIX;
 use crate::{AdapterError, LoraConfig, Parameters, Targets};
 
 mod settings;
@@ -109,14 +110,33 @@ pub fn is_inert<R: Real>(parameters: &Parameters<R>) -> bool {
     of_b.all(|entry| parameters.flat()[entry.range.clone()].iter().all(|value| value.is_zero()))
 }
 
+/// The tensors of one linear.
+#[derive(Default)]
+struct Parts {
+    /// Of both halves.
+    ranks: [Option<usize>; 2],
+    /// Whether there are DoRA's magnitudes.
+    magnitude: bool,
+}
+
 /// Checks that tensors, named without the prefix, are pairs of the ranks that `config` says; gives the names of the
 /// adapted linears, or what is wrong.
 fn check_pairs<'a>(
     shapes: impl IntoIterator<Item = (&'a str, &'a [usize])>,
     config: &LoraConfig,
 ) -> Result<BTreeSet<&'a str>, String> {
-    let mut pairs: BTreeMap<&str, [Option<usize>; 2]> = BTreeMap::new();
+    let mut pairs: BTreeMap<&str, Parts> = BTreeMap::new();
     for (name, shape) in shapes {
+        if shape.contains(&0) {
+            return Err(format!("tensor `{name}`: expected elements, found shape {shape:?}"));
+        }
+        if let Some(module) = name.strip_suffix(MAGNITUDE_SUFFIX) {
+            if shape.len() != 1 {
+                return Err(format!("tensor `{name}`: expected one dimension, found shape {shape:?}"));
+            }
+            pairs.entry(module).or_default().magnitude = true;
+            continue;
+        }
         let (module, half) = if let Some(module) = name.strip_suffix(A_SUFFIX) {
             (module, 0)
         } else if let Some(module) = name.strip_suffix(B_SUFFIX) {
@@ -129,19 +149,16 @@ fn check_pairs<'a>(
         let &[rows, columns] = shape else {
             return Err(format!("tensor `{name}`: expected two dimensions, found shape {shape:?}"));
         };
-        if rows == 0 || columns == 0 {
-            return Err(format!("tensor `{name}`: expected elements, found shape {shape:?}"));
-        }
-        pairs.entry(module).or_default()[half] = Some(if half == 0 { rows } else { columns });
+        pairs.entry(module).or_default().ranks[half] = Some(if half == 0 { rows } else { columns });
     }
     if pairs.is_empty() {
         return Err("expected tensors of an adapter, found none".to_owned());
     }
-    for (module, ranks) in &pairs {
+    for (module, parts) in &pairs {
         let (expected, _scale) = config.of(module).map_err(|error| error.to_string())?;
-        for (suffix, rank) in [A_SUFFIX, B_SUFFIX].into_iter().zip(ranks) {
+        for (suffix, rank) in [A_SUFFIX, B_SUFFIX].into_iter().zip(parts.ranks) {
             match rank {
-                Some(rank) if *rank == expected => {}
+                Some(rank) if rank == expected => {}
                 Some(rank) => {
                     return Err(format!(
                         "tensor `{module}{suffix}`: expected rank {expected} as configured, found {rank}"
@@ -151,6 +168,10 @@ fn check_pairs<'a>(
                     return Err(format!("tensor `{module}{suffix}`: missing, but its other half is there"));
                 }
             }
+        }
+        if parts.magnitude != config.dora {
+            let found = if parts.magnitude { "there, though `use_dora` is false" } else { "missing" };
+            return Err(format!("tensor `{module}{MAGNITUDE_SUFFIX}`: {found}"));
         }
     }
     Ok(pairs.into_keys().collect())

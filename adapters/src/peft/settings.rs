@@ -56,6 +56,7 @@ pub(super) fn read(path: &Path) -> Result<(LoraConfig, Option<String>), AdapterE
         targets: Targets::Names(Vec::new()),
         rank_pattern: settings.pattern("rank_pattern", Settings::rank)?,
         alpha_pattern: settings.pattern("alpha_pattern", Settings::alpha)?,
+        dora: settings.flag("use_dora")?,
     };
     Ok((config, settings.base_model()?))
 }
@@ -96,6 +97,7 @@ impl Settings<'_> {
                 "peft_type"
                 | "r"
                 | "lora_alpha"
+                | "use_dora"
                 | "use_rslora"
                 | "rank_pattern"
                 | "alpha_pattern"

@@ -109,7 +109,7 @@ fn settings(config: &LoraConfig, targets: &[String], base_model: &str) -> Value 
         "task_type": "CAUSAL_LM",
         "trainable_token_indices": null,
         "use_bdlora": null,
-        "use_dora": false,
+        "use_dora": config.dora,
         "use_qalora": false,
         "use_rslora": config.scaling == Scaling::RankStabilized,
         "velora_config": null,

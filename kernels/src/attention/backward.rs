@@ -1,7 +1,10 @@
 //! The backward pass: scores are formed again from the saved logarithms, nothing of size L × L is kept.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
+use super::forward::cap_row;
 use super::{QUERY_TILE, Shape};
 use crate::arena::Arena;
 use crate::gemm::{Mat, MatMut, multiply_here, multiply_shared};
@@ -66,7 +69,8 @@ pub fn backward<R: Real>(
         let (mut scores, mut d_scores) = (arena.take(scratch), arena.take(scratch));
         for head in kv_head * shape.group()..(kv_head + 1) * shape.group() {
             for first in (start..end).step_by(QUERY_TILE) {
-                let tile = Tile { start, first, last: (first + QUERY_TILE).min(end), head, kv_head };
+                let (low, last) = (shape.first_seen(start, first), (first + QUERY_TILE).min(end));
+                let tile = Tile { start, low, first, last, head, kv_head };
                 // SAFETY: the tile's queries, and its segment's keys in `kv_head`, belong to this task alone.
                 unsafe { tile.run(shape, &inputs, &dq, &dk, &dv, &mut scores, &mut d_scores) };
             }
@@ -74,9 +78,10 @@ pub fn backward<R: Real>(
     });
 }
 
-/// Query rows `first..last` of one head, in a segment that begins at `start`.
+/// Query rows `first..last` of one head, in a segment that begins at `start`, of which they see `low` and what follows.
 struct Tile {
     start: usize,
+    low: usize,
     first: usize,
     last: usize,
     head: usize,
@@ -85,7 +90,7 @@ struct Tile {
 
 impl Tile {
     /// # Safety
-    /// Rows `first..last` of `head` in `dq`, and rows `start..last` of `kv_head` in `dk` and `dv`, must be the caller's alone.
+    /// Rows `first..last` of `head` in `dq`, and rows `low..last` of `kv_head` in `dk` and `dv`, must be the caller's alone.
     #[expect(clippy::too_many_arguments, reason = "three outputs and two scratch buffers of one tile")]
     unsafe fn run<R: Real>(
         &self,
@@ -98,9 +103,9 @@ impl Tile {
         d_scores: &mut [R],
     ) {
         let (width, q_row, kv_row) = (shape.head_width, shape.query_row(), shape.kv_row());
-        let (rows, keys) = (self.last - self.first, self.last - self.start);
+        let (rows, keys) = (self.last - self.first, self.last - self.low);
         let q_at = self.first * q_row + self.head * width;
-        let kv_at = self.start * kv_row + self.kv_head * width;
+        let kv_at = self.low * kv_row + self.kv_head * width;
         let q = Mat::strided(&inputs.q[q_at..], rows, width, q_row);
         let d_o = Mat::strided(&inputs.d_o[q_at..], rows, width, q_row);
         let k = Mat::strided(&inputs.k[kv_at..], keys, width, kv_row);
@@ -111,18 +116,19 @@ impl Tile {
             let token = self.first + row;
             let at = token * q_row + self.head * width;
             let line = row * keys..(row + 1) * keys;
+            let seen = shape.first_seen(self.start, token) - self.low..token + 1 - self.low;
             simd::dispatch(
                 #[inline(always)]
                 || {
                     let delta =
                         simd::sum2(&inputs.d_o[at..at + width], &inputs.o[at..at + width], |a, b| a * b);
                     score_gradient_row(
+                        shape,
                         &mut scores[line.clone()],
                         &mut d_scores[line],
-                        token - self.start + 1,
+                        seen,
                         inputs.log_sum_exp[token * shape.heads + self.head],
                         delta,
-                        R::of(shape.scale),
                     );
                 },
             );
@@ -137,20 +143,34 @@ impl Tile {
     }
 }
 
-/// Turns scores into probabilities and the gradient of the probabilities into that of `q kᵀ`, zero behind `visible`.
+/// Turns scores into probabilities and the gradient of the probabilities into that of `q kᵀ`, zero outside `seen`.
 #[inline(always)]
 fn score_gradient_row<R: Real>(
+    shape: &Shape<'_>,
     scores_l: &mut [R],
     d_scores_l: &mut [R],
-    visible: usize,
+    seen: Range<usize>,
     log_sum_exp: R,
     delta: R,
-    scale: R,
 ) {
-    for (s, d) in scores_l[..visible].iter_mut().zip(&mut d_scores_l[..visible]) {
-        *s = (*s - log_sum_exp).exp_vector();
-        *d = *s * (*d - delta) * scale;
+    let scale = R::of(shape.scale);
+    let (scores, d_scores) = (&mut scores_l[seen.clone()], &mut d_scores_l[seen.clone()]);
+    if let Some(cap) = shape.softcap {
+        let cap = R::of(cap);
+        cap_row(scores, cap);
+        for (s, d) in scores.iter_mut().zip(d_scores) {
+            let slope = R::one() - (*s / cap) * (*s / cap);
+            *s = (*s - log_sum_exp).exp_vector();
+            *d = *s * (*d - delta) * slope * scale;
+        }
+    } else {
+        for (s, d) in scores.iter_mut().zip(d_scores) {
+            *s = (*s - log_sum_exp).exp_vector();
+            *d = *s * (*d - delta) * scale;
+        }
     }
-    scores_l[visible..].fill(R::zero());
-    d_scores_l[visible..].fill(R::zero());
+    for line in [scores_l, d_scores_l] {
+        line[..seen.start].fill(R::zero());
+        line[seen.end..].fill(R::zero());
+    }
 }

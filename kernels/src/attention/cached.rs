@@ -20,7 +20,7 @@ pub struct Past<'a, R> {
 }
 
 /// `o = softmax(mask(q kᵀ · scale)) v`, where the queries of document `i` are the tokens `bounds[i]..bounds[i + 1]`, the
-/// last of those whose keys and values `pasts[i]` holds; each sees everything up to itself.
+/// last of those whose keys and values `pasts[i]` holds; each sees itself and what came before, within the window.
 ///
 /// `q_the`, `o_the`: `[T, H, E]`.
 ///
@@ -67,42 +67,45 @@ impl<R: Real> Document<'_, R> {
         if self.new == 1 {
             // One token: the heads of the group are the rows of one small product.
             let at = self.first * self.shape.query_row() + kv_head * group * width;
-            return self.tile(kv_head, at, group, width, |_| self.length, q_the, o, arena);
+            return self.tile(kv_head, at, group, width, |_| self.length - 1, q_the, o, arena);
         }
         for head in kv_head * group..(kv_head + 1) * group {
             for start in (0..self.new).step_by(QUERY_TILE) {
                 let rows = QUERY_TILE.min(self.new - start);
                 let at = (self.first + start) * self.shape.query_row() + head * width;
-                let seen = |row| self.length - self.new + start + row + 1;
-                self.tile(kv_head, at, rows, self.shape.query_row(), seen, q_the, o, arena);
+                let token = |row| self.length - self.new + start + row;
+                self.tile(kv_head, at, rows, self.shape.query_row(), token, q_the, o, arena);
             }
         }
     }
 
-    /// `rows` query rows, `stride` elements apart from `at` on; row `r` sees the first `seen(r)` keys.
-    #[expect(clippy::too_many_arguments, reason = "where the rows stand, what they see, and the buffers")]
+    /// `rows` query rows, `stride` elements apart from `at` on; row `r` is token `token(r)` of the document.
+    #[expect(clippy::too_many_arguments, reason = "where the rows stand, which they are, and the buffers")]
     fn tile(
         &self,
         kv_head: usize,
         at: usize,
         rows: usize,
         stride: usize,
-        seen: impl Fn(usize) -> usize,
+        token: impl Fn(usize) -> usize,
         q_the: &[R],
         o: &Shared<'_, R>,
         arena: &Arena<R>,
     ) {
         let (width, kv_row) = (self.shape.head_width, self.shape.kv_row());
-        let keys = seen(rows - 1);
+        let low = self.shape.first_seen(0, token(0));
+        let keys = token(rows - 1) + 1 - low;
+        let kv_at = low * kv_row + kv_head * width;
         let mut scores = arena.take(rows * keys);
         let q = Mat::strided(&q_the[at..], rows, width, stride);
-        let k = Mat::strided(&self.past.keys_lke[kv_head * width..], keys, width, kv_row);
-        let v = Mat::strided(&self.past.values_lke[kv_head * width..], keys, width, kv_row);
+        let k = Mat::strided(&self.past.keys_lke[kv_at..], keys, width, kv_row);
+        let v = Mat::strided(&self.past.values_lke[kv_at..], keys, width, kv_row);
         multiply_here(MatMut::new(&mut scores, rows, keys), R::zero(), R::of(self.shape.scale), q, k.t());
         for (row, scores_l) in scores.chunks_exact_mut(keys).enumerate() {
+            let seen = self.shape.first_seen(0, token(row)) - low..token(row) + 1 - low;
             simd::dispatch(
                 #[inline(always)]
-                || softmax_row(scores_l, seen(row)),
+                || softmax_row(scores_l, seen, self.shape.softcap),
             );
         }
         // SAFETY: these rows of these heads belong to one task alone, and to one tile of it.

@@ -1,5 +1,7 @@
 //! The forward pass.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::{QUERY_TILE, Shape};
@@ -29,22 +31,25 @@ pub fn forward<R: Real>(
     let (o, log_sum_exp) = (Shared::new(o_the), Shared::new(log_sum_exp_th));
     let (width, q_row, kv_row) = (shape.head_width, shape.query_row(), shape.kv_row());
     shape.tasks(shape.heads).into_par_iter().for_each(|(start, end, head)| {
-        let kv_at = start * kv_row + head / shape.group() * width;
         let mut scores = arena.take(QUERY_TILE.min(end - start) * (end - start));
         for first in (start..end).step_by(QUERY_TILE) {
             let last = (first + QUERY_TILE).min(end);
-            let (rows, keys) = (last - first, last - start);
+            let low = shape.first_seen(start, first);
+            let (rows, keys) = (last - first, last - low);
+            let kv_at = low * kv_row + head / shape.group() * width;
             let q = Mat::strided(&q_the[first * q_row + head * width..], rows, width, q_row);
             let k = Mat::strided(&k_tke[kv_at..], keys, width, kv_row);
             let v = Mat::strided(&v_tke[kv_at..], keys, width, kv_row);
             multiply_here(MatMut::new(&mut scores, rows, keys), R::zero(), R::of(shape.scale), q, k.t());
             for (row, scores_l) in scores.chunks_exact_mut(keys).take(rows).enumerate() {
+                let token = first + row;
+                let seen = shape.first_seen(start, token) - low..token + 1 - low;
                 let sum = simd::dispatch(
                     #[inline(always)]
-                    || softmax_row(scores_l, first - start + row + 1),
+                    || softmax_row(scores_l, seen, shape.softcap),
                 );
                 // SAFETY: (token, head) is reached by this task alone: a task owns its segment's tokens in its head.
-                let place = unsafe { log_sum_exp.slice_mut((first + row) * shape.heads + head, 1) };
+                let place = unsafe { log_sum_exp.slice_mut(token * shape.heads + head, 1) };
                 place[0] = sum;
             }
             // SAFETY: the rows first..last of column block `head` belong to this task alone.
@@ -63,10 +68,14 @@ pub fn forward<R: Real>(
     });
 }
 
-/// Softmax over the first `visible` scores, zero behind them; gives the logarithm of the sum of exponentials.
+/// Softmax over the scores in `seen`, capped before, zero outside; gives the logarithm of the sum of exponentials.
 #[inline(always)]
-pub(super) fn softmax_row<R: Real>(scores_l: &mut [R], visible: usize) -> R {
-    let (seen, unseen) = scores_l.split_at_mut(visible);
+pub(super) fn softmax_row<R: Real>(scores_l: &mut [R], seen: Range<usize>, softcap: Option<f64>) -> R {
+    let (before, rest) = scores_l.split_at_mut(seen.start);
+    let (seen, behind) = rest.split_at_mut(seen.len());
+    if let Some(cap) = softcap {
+        cap_row(seen, R::of(cap));
+    }
     let max = simd::max(seen);
     for s in seen.iter_mut() {
         *s = (*s - max).exp_vector();
@@ -76,6 +85,15 @@ pub(super) fn softmax_row<R: Real>(scores_l: &mut [R], visible: usize) -> R {
     for s in seen.iter_mut() {
         *s *= factor;
     }
-    unseen.fill(R::zero());
+    before.fill(R::zero());
+    behind.fill(R::zero());
     max + sum.ln()
+}
+
+/// `s = cap * tanh(s / cap)`.
+#[inline(always)]
+pub(super) fn cap_row<R: Real>(scores: &mut [R], cap: R) {
+    for s in scores {
+        *s = cap * (*s / cap).tanh_vector();
+    }
 }

@@ -30,9 +30,18 @@ pub struct Shape<'a> {
     pub scale: f64,
     /// Cumulative bounds of the segments: first 0, last T. A token sees its own segment up to itself.
     pub bounds: &'a [usize],
+    /// The most tokens that one sees, itself among them; `None` for all.
+    pub window: Option<usize>,
+    /// Scores `s` become `cap * tanh(s / cap)` before the softmax.
+    pub softcap: Option<f64>,
 }
 
 impl Shape<'_> {
+    /// The first token that `token` sees in a segment that begins at `start`.
+    fn first_seen(&self, start: usize, token: usize) -> usize {
+        self.window.map_or(start, |window| start.max((token + 1).saturating_sub(window)))
+    }
+
     fn tokens(&self) -> usize {
         self.bounds.last().copied().unwrap_or(0)
     }
@@ -52,6 +61,7 @@ impl Shape<'_> {
 
     fn check(&self, q: usize, k: usize, v: usize, o: usize, log_sum_exp: usize) {
         assert!(self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads), "attention: heads");
+        assert!(self.window != Some(0), "attention: a window of nothing");
         assert!(self.bounds.first() == Some(&0) && self.bounds.is_sorted(), "attention: bounds");
         let tokens = self.tokens();
         assert!(

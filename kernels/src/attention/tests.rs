@@ -10,7 +10,23 @@ fn numbers(count: usize, salt: usize) -> Vec<f64> {
 }
 
 fn shape(bounds: &[usize]) -> Shape<'_> {
-    Shape { heads: HEADS, kv_heads: KV_HEADS, head_width: WIDTH, scale: 0.4, bounds }
+    Shape {
+        heads: HEADS,
+        kv_heads: KV_HEADS,
+        head_width: WIDTH,
+        scale: 0.4,
+        bounds,
+        window: None,
+        softcap: None,
+    }
+}
+
+/// Everything, a window within a tile, one over several, capped scores, and both.
+const KINDS: [(Option<usize>, Option<f64>); 5] =
+    [(None, None), (Some(8), None), (Some(70), None), (None, Some(0.6)), (Some(1), Some(0.8))];
+
+fn shape_of(bounds: &[usize], (window, softcap): (Option<usize>, Option<f64>)) -> Shape<'_> {
+    Shape { window, softcap, ..shape(bounds) }
 }
 
 /// Attention by its definition, one query at a time.
@@ -22,15 +38,17 @@ fn naive(shape: &Shape<'_>, q: &[f64], k: &[f64], v: &[f64]) -> Vec<f64> {
                 let kv = head / (HEADS / KV_HEADS);
                 let key = |s: usize, e: usize| (s * KV_HEADS + kv) * WIDTH + e;
                 let query = |e: usize| (t * HEADS + head) * WIDTH + e;
-                let weights: Vec<f64> = (window[0]..=t)
+                let first = window[0].max(shape.window.map_or(0, |w| (t + 1).saturating_sub(w)));
+                let weights: Vec<f64> = (first..=t)
                     .map(|s| {
-                        ((0..WIDTH).map(|e| q[query(e)] * k[key(s, e)]).sum::<f64>() * shape.scale).exp()
+                        let z = (0..WIDTH).map(|e| q[query(e)] * k[key(s, e)]).sum::<f64>() * shape.scale;
+                        shape.softcap.map_or(z, |cap| cap * (z / cap).tanh()).exp()
                     })
                     .collect();
                 let total: f64 = weights.iter().sum();
                 for e in 0..WIDTH {
                     o[query(e)] =
-                        weights.iter().enumerate().map(|(i, w)| w / total * v[key(window[0] + i, e)]).sum();
+                        weights.iter().enumerate().map(|(i, w)| w / total * v[key(first + i, e)]).sum();
                 }
             }
         }
@@ -51,9 +69,12 @@ impl Case {
     }
 
     fn forward(&self, bounds: &[usize]) -> (Vec<f64>, Vec<f64>) {
-        let tokens = *bounds.last().expect("bounds");
-        let (mut o, mut lse) = (vec![f64::NAN; self.q.len()], vec![f64::NAN; tokens * HEADS]);
-        forward(&shape(bounds), &self.q, &self.k, &self.v, &mut o, &mut lse, &Arena::new());
+        self.forward_of(&shape(bounds))
+    }
+
+    fn forward_of(&self, shape: &Shape<'_>) -> (Vec<f64>, Vec<f64>) {
+        let (mut o, mut lse) = (vec![f64::NAN; self.q.len()], vec![f64::NAN; shape.tokens() * HEADS]);
+        forward(shape, &self.q, &self.k, &self.v, &mut o, &mut lse, &Arena::new());
         (o, lse)
     }
 }
@@ -62,34 +83,40 @@ impl Case {
 fn forward_agrees_with_the_definition_at_odd_lengths() {
     for bounds in [&[0, 1][..], &[0, 63, 64, 128], &[0, 65], &[0, 5, 5, 132, 133], &[0, 127, 256]] {
         let case = Case::new(*bounds.last().expect("bounds"));
-        let (o, _) = case.forward(bounds);
-        let want = naive(&shape(bounds), &case.q, &case.k, &case.v);
-        assert!(o.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-12), "bounds {bounds:?}");
+        for kind in KINDS {
+            let shape = shape_of(bounds, kind);
+            let (o, _) = case.forward_of(&shape);
+            let want = naive(&shape, &case.q, &case.k, &case.v);
+            assert!(o.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-12), "bounds {bounds:?} {kind:?}");
+        }
     }
 }
 
 #[test]
 fn backward_agrees_with_finite_differences() {
-    let bounds = [0, 3, 70, 71];
-    let mut case = Case::new(71);
-    let d_o = numbers(case.q.len(), 4);
-    let (o, lse) = case.forward(&bounds);
-    let (mut dq, mut dk, mut dv) =
-        (vec![f64::NAN; case.q.len()], vec![f64::NAN; case.k.len()], vec![f64::NAN; case.k.len()]);
-    let out = Gradients { dq_the: &mut dq, dk_tke: &mut dk, dv_tke: &mut dv };
-    backward(&shape(&bounds), &case.q, &case.k, &case.v, &o, &lse, &d_o, out, &Arena::new());
-    let loss = |case: &Case| case.forward(&bounds).0.iter().zip(&d_o).map(|(a, b)| a * b).sum::<f64>();
-    let pick: [fn(&mut Case) -> &mut Vec<f64>; 3] = [|c| &mut c.q, |c| &mut c.k, |c| &mut c.v];
-    for (which, gradient) in pick.iter().zip([&dq, &dk, &dv]) {
-        for i in (0..gradient.len()).step_by(7) {
-            let old = which(&mut case)[i];
-            which(&mut case)[i] = old + 1e-4;
-            let up = loss(&case);
-            which(&mut case)[i] = old - 1e-4;
-            let slope = (up - loss(&case)) / 2e-4;
-            which(&mut case)[i] = old;
-            // At a smaller step the rounding of the loss, not the gradient, makes the difference.
-            assert!((slope - gradient[i]).abs() < 1e-8, "{slope} {}", gradient[i]);
+    let bounds = [0, 3, 90, 91];
+    for kind in KINDS {
+        let shape = shape_of(&bounds, kind);
+        let mut case = Case::new(91);
+        let d_o = numbers(case.q.len(), 4);
+        let (o, lse) = case.forward_of(&shape);
+        let (mut dq, mut dk, mut dv) =
+            (vec![f64::NAN; case.q.len()], vec![f64::NAN; case.k.len()], vec![f64::NAN; case.k.len()]);
+        let out = Gradients { dq_the: &mut dq, dk_tke: &mut dk, dv_tke: &mut dv };
+        backward(&shape, &case.q, &case.k, &case.v, &o, &lse, &d_o, out, &Arena::new());
+        let loss = |case: &Case| case.forward_of(&shape).0.iter().zip(&d_o).map(|(a, b)| a * b).sum::<f64>();
+        let pick: [fn(&mut Case) -> &mut Vec<f64>; 3] = [|c| &mut c.q, |c| &mut c.k, |c| &mut c.v];
+        for (which, gradient) in pick.iter().zip([&dq, &dk, &dv]) {
+            for i in (0..gradient.len()).step_by(11) {
+                let old = which(&mut case)[i];
+                which(&mut case)[i] = old + 1e-4;
+                let up = loss(&case);
+                which(&mut case)[i] = old - 1e-4;
+                let slope = (up - loss(&case)) / 2e-4;
+                which(&mut case)[i] = old;
+                // At a smaller step the rounding of the loss, not the gradient, makes the difference.
+                assert!((slope - gradient[i]).abs() < 2e-8, "{kind:?}: {slope} {}", gradient[i]);
+            }
         }
     }
 }
@@ -112,7 +139,13 @@ fn a_segment_does_not_see_its_neighbour() {
 fn new_tokens_see_what_the_whole_document_would_have_shown_them() {
     let bounds = [0, 5, 5 + 133, 5 + 133 + 1];
     let case = Case::new(139);
-    let (want, _) = case.forward(&bounds);
+    for kind in KINDS {
+        new_tokens_see(&case, &bounds, kind);
+    }
+}
+
+fn new_tokens_see(case: &Case, bounds: &[usize], kind: (Option<usize>, Option<f64>)) {
+    let (want, _) = case.forward_of(&shape_of(bounds, kind));
     let (q_row, kv_row) = (HEADS * WIDTH, KV_HEADS * WIDTH);
     // The first document gives its last token, the second its last 70, the third its only one.
     let firsts = [4, 5 + 63, 138];
@@ -131,6 +164,6 @@ fn new_tokens_see_what_the_whole_document_would_have_shown_them() {
         })
         .collect();
     let mut o = vec![f64::NAN; q.len()];
-    cached(&shape(&new_bounds), &pasts, &q, &mut o, &Arena::new());
+    cached(&shape_of(&new_bounds, kind), &pasts, &q, &mut o, &Arena::new());
     assert!(o.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12));
 }

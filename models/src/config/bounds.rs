@@ -9,6 +9,8 @@ pub(crate) const MAX_LAYERS: usize = 4096;
 pub(crate) const MAX_HEADS: usize = 4096;
 /// Widest head. The widest in use has 512.
 pub(crate) const MAX_HEAD_DIM: usize = 4096;
+/// Most experts of a layer. The largest in use has 512.
+pub(crate) const MAX_EXPERTS: usize = 4096;
 /// Most tokens. The largest vocabulary in use has 262,208; ids are `u32`.
 pub(crate) const MAX_VOCABULARY: usize = 1 << 24;
 /// Largest epsilon of a norm: above 1 the norm would measure the epsilon.

@@ -88,6 +88,32 @@ impl Fields {
         self.object.get(key).filter(|value| !value.is_null())
     }
 
+    /// Whether the key does not stand there at all: in a few places null means something else.
+    pub(crate) fn is_absent(&self, key: &str) -> bool {
+        !self.object.contains_key(key)
+    }
+
+    /// The keys in the order of the file.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.object.keys().map(String::as_str)
+    }
+
+    /// Writes a key, or overwrites it.
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
+        self.object.insert(key.to_owned(), value);
+    }
+
+    /// Moves what stands under older names to the newer ones, unless something stands there.
+    pub(crate) fn rename(&mut self, names: &[(&str, &str)]) {
+        for (old, new) in names {
+            if self.get(new).is_none()
+                && let Some(value) = self.object.remove(*old)
+            {
+                self.set(new, value);
+            }
+        }
+    }
+
     /// The object under a key, if there is one.
     pub(crate) fn nested(&self, key: &str) -> Result<Option<Self>, ModelError> {
         match self.get(key) {

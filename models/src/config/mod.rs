@@ -1,34 +1,39 @@
 //! The configuration of a base model: Hugging Face's `config.json`, typed and bounded.
 
 pub(crate) mod bounds;
+mod differences;
+mod falcon;
 mod json;
-mod llama;
+mod keys;
+mod layers;
+mod refuse;
 mod rope;
 mod write;
 
 use std::path::Path;
 
+pub use differences::{Differences, ExpertsConfig, Layer};
 pub use rope::{Rope, RopeScaling};
 
 pub(crate) use json::{Fields, excerpt, read_json, read_text};
 
-use crate::ModelError;
-
-/// Model types that the decoder computes.
-pub const SUPPORTED_MODEL_TYPES: &[&str] = &["llama"];
+use crate::families::{self, Family};
+use crate::{FAMILIES, ModelError};
 
 /// Everything about a decoder that changes its mathematics. Sizes are counts of elements.
 ///
-/// The fields have the names of transformers' `LlamaConfig`, whose defaults hold where a key is absent.
-/// Every value was checked when it was read: sizes are positive and bounded, `num_attention_heads` is a multiple
-/// of `num_key_value_heads`, `head_dim` is even.
+/// The fields have the names of transformers' `LlamaConfig`; where a key is absent, the default of the family's own
+/// configuration class holds. Every value was checked when it was read: sizes are positive and bounded,
+/// `num_attention_heads` is a multiple of `num_key_value_heads`, rope turns pairs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// The family, one of [`SUPPORTED_MODEL_TYPES`].
+    /// The family.
+    pub family: &'static Family,
+    /// What the file calls the family.
     pub model_type: String,
     /// Width of the residual stream.
     pub hidden_size: usize,
-    /// Width inside the gated MLP.
+    /// Width inside the MLP.
     pub intermediate_size: usize,
     /// Number of decoder blocks.
     pub num_hidden_layers: usize,
@@ -36,20 +41,22 @@ pub struct ModelConfig {
     pub num_attention_heads: usize,
     /// Number of key and value heads; divides `num_attention_heads`.
     pub num_key_value_heads: usize,
-    /// Width of one head, even.
+    /// Width of one head.
     pub head_dim: usize,
     /// Rows of the embedding and of the head.
     pub vocab_size: usize,
-    /// What is added to the mean square before its root.
+    /// What is added to the mean square of a norm before its root.
     pub rms_norm_eps: f64,
     /// Whether the head is the embedding.
     pub tie_word_embeddings: bool,
-    /// Whether q, k, v and o projections have a bias.
+    /// Whether query, key and value projections have a bias, and the output's where `differences` do not say otherwise.
     pub attention_bias: bool,
-    /// Whether gate, up and down projections have a bias.
+    /// Whether the projections of the MLP have a bias.
     pub mlp_bias: bool,
     /// Rotary position embedding.
     pub rope: Rope,
+    /// What a Llama does not have.
+    pub differences: Differences,
     /// Longest sequence that the base was trained on, in tokens.
     pub max_position_embeddings: usize,
     /// Token that starts a sequence.
@@ -68,19 +75,19 @@ impl ModelConfig {
     /// [`crate::open_weights`]'s to read.
     pub fn from_file(path: &Path) -> Result<Self, ModelError> {
         let fields = Fields::new(path, read_json(path, "the model's configuration")?)?;
-        Self::from_fields(&fields)
+        Self::from_fields(fields)
     }
 
-    fn from_fields(fields: &Fields) -> Result<Self, ModelError> {
+    /// Reads the keys of a `config.json`, from wherever they come.
+    pub(crate) fn from_fields(mut fields: Fields) -> Result<Self, ModelError> {
         let model_type = fields.required_string("model_type")?;
-        match model_type.as_str() {
-            "llama" => llama::read(fields, model_type),
-            _ => Err(fields.unsupported(
-                "model_type",
-                format!("\"{model_type}\""),
-                &SUPPORTED_MODEL_TYPES.join(", "),
-            )),
-        }
+        let Some(family) = families::of_model_type(&model_type) else {
+            let known: Vec<&str> = FAMILIES.iter().map(|family| family.model_types[0]).collect();
+            return Err(fields.unsupported("model_type", format!("\"{model_type}\""), &known.join(", ")));
+        };
+        fields.rename(family.keys.renamed);
+        let family = falcon::plain_keys(&mut fields, family, &model_type)?;
+        keys::read(&fields, family, model_type)
     }
 }
 

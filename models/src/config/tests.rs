@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use super::{Fields, ModelConfig, RopeScaling};
 use crate::ModelError;
 
+mod families;
+
 fn read(value: Value) -> Result<ModelConfig, ModelError> {
-    ModelConfig::from_fields(&Fields::new(Path::new("config.json"), value)?)
+    ModelConfig::from_fields(Fields::new(Path::new("config.json"), value)?)
 }
 
 fn base() -> Value {
@@ -73,7 +75,7 @@ fn refuses_by_name_what_is_not_computed() {
         ("hidden_act", json!("gelu"), "\"gelu\""),
         ("pretraining_tp", json!(2), "`pretraining_tp` is 2"),
         ("architectures", json!(["LlamaForSequenceClassification"]), "LlamaForSequenceClassification"),
-        ("rope_scaling", json!({"type": "yarn", "factor": 4.0}), "\"yarn\""),
+        ("rope_scaling", json!({"type": "dynamic", "factor": 4.0}), "\"dynamic\""),
         ("rope_parameters", json!({"rope_type": "default", "partial_rotary_factor": 0.5}), "0.5"),
     ] {
         let text = message(with(key, value));

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{ModelConfig, Rope, RopeScaling};
+use crate::families::LLAMA;
 
 /// Llama 3.1's `low_freq_factor` and `high_freq_factor`: Meta and everyone since has used these. The divisors in a GGUF
 /// file determine the two and the context only up to a common factor, so one of the three has to be known.
@@ -17,10 +18,13 @@ impl ModelConfig {
     /// The keys of a `config.json` in the manner of transformers 4, which 5 reads too. `dtype` is one of transformers'
     /// names, as in `bfloat16`.
     ///
-    /// `None` where rope's divisors, which a GGUF file may carry, are not those of a Llama 3 scaling: transformers has
+    /// `None` for a family other than Llama, and where rope's divisors, which a GGUF file may carry, are not those of a Llama 3 scaling: transformers has
     /// no key for others.
     #[must_use]
     pub fn to_json(&self, dtype: &str) -> Option<Value> {
+        if self.family != &LLAMA || self.rope.fraction != 1.0 {
+            return None;
+        }
         let mut keys = Map::new();
         let mut set = |key: &str, value: Value| keys.insert(key.to_owned(), value);
         set("architectures", json!(["LlamaForCausalLM"]));
@@ -73,6 +77,8 @@ fn scaling(rope: &Rope, head_dim: usize) -> Option<Value> {
             "factor": factor, "high_freq_factor": high_freq_factor, "low_freq_factor": low_freq_factor,
             "original_max_position_embeddings": original_max_position_embeddings, "rope_type": "llama3",
         })),
+        // No Llama in a GGUF file has them, and only those come without a configuration.
+        RopeScaling::Yarn { .. } | RopeScaling::LongRope { .. } => None,
         RopeScaling::Divisors(divisors) => {
             let (factor, context) = llama3_of(divisors, rope.theta, head_dim)?;
             Some(json!({

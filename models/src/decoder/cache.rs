@@ -1,9 +1,10 @@
 //! Decoding: the keys and values of what came before, and a pass over new tokens alone.
 
 use rtune_kernels::arena::{Arena, Buffer};
+use rtune_kernels::elementwise;
 use rtune_kernels::real::Real;
-use rtune_kernels::rope;
 
+use super::ropes::Ropes;
 use super::{Context, Decoder, RowView};
 
 /// Keys and values of one document in one block, `[L, K, E]` each, keys after rope.
@@ -17,7 +18,10 @@ pub(super) struct BlockCache<R> {
 #[derive(Clone, Debug)]
 pub struct KvCache<R> {
     blocks: Vec<BlockCache<R>>,
-    tokens: usize,
+    /// The tokens whose keys and values are held.
+    tokens: Vec<u32>,
+    /// Whether the keys were turned as those of a long document.
+    long: bool,
     /// Elements of one token's keys in one block.
     kv_row: usize,
 }
@@ -26,15 +30,15 @@ impl<R: Real> KvCache<R> {
     /// Tokens whose keys and values are held.
     #[must_use]
     pub fn tokens(&self) -> usize {
-        self.tokens
+        self.tokens.len()
     }
 
     /// Forgets everything behind the first `tokens` tokens.
     pub fn truncate(&mut self, tokens: usize) {
-        self.tokens = self.tokens.min(tokens);
+        self.tokens.truncate(tokens);
         for block in &mut self.blocks {
-            block.keys_lke.truncate(self.tokens * self.kv_row);
-            block.values_lke.truncate(self.tokens * self.kv_row);
+            block.keys_lke.truncate(self.tokens.len() * self.kv_row);
+            block.values_lke.truncate(self.tokens.len() * self.kv_row);
         }
     }
 }
@@ -50,7 +54,7 @@ pub struct Fresh<'a, R> {
 
 /// Cosines and sines of every position that a decoder may be asked for, computed once.
 #[derive(Clone, Debug)]
-pub struct Positions<R>(rope::Table<R>);
+pub struct Positions<R>(Ropes<R>);
 
 impl<R: Real> Positions<R> {
     /// How many positions there are.
@@ -71,13 +75,13 @@ impl Decoder {
     #[must_use]
     pub fn empty_cache<R: Real>(&self) -> KvCache<R> {
         let blocks = self.blocks.iter().map(|_| BlockCache::default()).collect();
-        KvCache { blocks, tokens: 0, kv_row: self.spec.block.kv_heads * self.spec.block.head_width }
+        KvCache { blocks, tokens: Vec::new(), long: false, kv_row: self.spec.kv_row() }
     }
 
     /// The angles of positions `0..count`.
     #[must_use]
     pub fn positions<R: Real>(&self, count: usize) -> Positions<R> {
-        Positions(rope::Table::new(count, &self.spec.rope_frequencies, 1.0))
+        Positions(Ropes::new(&self.spec, count))
     }
 
     /// Runs the blocks over the new tokens of several documents: prompts that begin and answers that go on, in one
@@ -96,22 +100,51 @@ impl Decoder {
         arena: &Arena<R>,
     ) -> Buffer<R> {
         let (mut tokens, mut places, mut bounds) = (Vec::new(), Vec::new(), vec![0]);
+        // Rows that are asked for: all, unless a document begins anew.
+        let (mut asked, mut anew) = (Vec::new(), false);
         for document in &mut documents {
-            let before = document.cache.tokens;
-            document.cache.tokens += document.tokens.len();
-            assert_eq!(document.cache.blocks.len(), self.blocks.len(), "cache: of another decoder");
-            assert!(document.cache.tokens <= positions.len(), "cache: longer than there are positions");
-            tokens.extend_from_slice(document.tokens);
-            places.extend((before..document.cache.tokens).map(|position| position as u32));
+            let cache = &mut *document.cache;
+            assert_eq!(cache.blocks.len(), self.blocks.len(), "cache: of another decoder");
+            let before = self.prepare(cache, document.tokens);
+            let length = cache.tokens.len();
+            assert!(length <= positions.len(), "cache: longer than there are positions");
+            anew |= length - before != document.tokens.len();
+            tokens.extend_from_slice(&cache.tokens[before..]);
+            places.extend((before..length).map(|position| position as u32));
             bounds.push(tokens.len());
+            asked.extend(tokens.len() - document.tokens.len()..tokens.len());
         }
         let row = RowView { tokens: &tokens, positions: &places, bounds: &bounds };
-        let context = Context { parameters, row, rope: &positions.0, arena };
+        let context = Context { parameters, row, turns: positions.0.turns(&places, &bounds), arena };
         let mut x_td = self.embed(&tokens, arena);
         for (index, block) in self.blocks.iter().enumerate() {
             let caches = documents.iter_mut().map(|document| &mut document.cache.blocks[index]).collect();
             x_td = block.forward_cached(&context, &x_td, caches);
         }
-        x_td
+        if !anew {
+            return x_td;
+        }
+        let mut asked_td = arena.take(asked.len() * self.spec.width);
+        elementwise::gather_rows(&x_td, &asked, self.spec.width, &mut asked_td);
+        asked_td
+    }
+
+    /// Adds new tokens to those of a cache, whose keys and values are kept as far as they stay right; gives how many. A
+    /// document that becomes long is turned otherwise from its first token on, and computed anew, as transformers does.
+    fn prepare<R: Real>(&self, cache: &mut KvCache<R>, tokens: &[u32]) -> usize {
+        let mut before = cache.tokens.len();
+        let length = before + tokens.len();
+        let mut bounds = self.spec.ropes.iter().filter_map(|rope| rope.long.as_ref());
+        let long = bounds.any(|(longest_short, _)| length > *longest_short);
+        if long != cache.long {
+            before = 0;
+            for block in &mut cache.blocks {
+                block.keys_lke.clear();
+                block.values_lke.clear();
+            }
+        }
+        cache.long = long;
+        cache.tokens.extend_from_slice(tokens);
+        before
     }
 }

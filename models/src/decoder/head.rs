@@ -2,10 +2,11 @@
 
 use rtune_adapters::Weight;
 use rtune_kernels::arena::{Arena, Buffer};
+use rtune_kernels::elementwise;
 use rtune_kernels::real::Real;
-use rtune_kernels::{elementwise, norm};
 
 use super::Decoder;
+use super::norm::Normed;
 
 /// Logits that a caller should hold at a time: 64 MiB of `f32`. Whole-batch logits would be the largest buffer of all.
 pub const HEAD_CHUNK_ELEMENTS: usize = 1 << 24;
@@ -16,7 +17,7 @@ pub struct HeadRows<R: Real> {
     /// The rows of the packed row, `[N]`.
     rows: Vec<usize>,
     x_nd: Buffer<R>,
-    inverse_rms_n: Buffer<R>,
+    moments: Buffer<R>,
     /// The input of the head, `[N, D]`.
     pub normed_nd: Buffer<R>,
 }
@@ -28,13 +29,11 @@ impl Decoder {
     /// If a row is beyond `output_td`.
     #[must_use]
     pub fn head_rows<R: Real>(&self, output_td: &[R], rows: Vec<usize>, arena: &Arena<R>) -> HeadRows<R> {
-        let width = self.spec.block.width;
+        let width = self.spec.width;
         let mut x_nd = arena.take(rows.len() * width);
         elementwise::gather_rows(output_td, &rows, width, &mut x_nd);
-        let (mut normed_nd, mut inverse_rms_n) = (arena.take(x_nd.len()), arena.take(rows.len()));
-        let epsilon = self.spec.block.norm_epsilon;
-        norm::forward(&x_nd, &self.final_norm, epsilon, &mut normed_nd, &mut inverse_rms_n);
-        HeadRows { rows, x_nd, inverse_rms_n, normed_nd }
+        let Normed { y_td: normed_nd, moments } = self.final_norm.forward(&x_nd, arena);
+        HeadRows { rows, x_nd, moments, normed_nd }
     }
 
     /// How many rows [`Self::logits`] should be asked for at a time.
@@ -43,19 +42,48 @@ impl Decoder {
         (HEAD_CHUNK_ELEMENTS / self.spec.vocabulary).max(1)
     }
 
-    /// `logits_nv = normed_nd · headᵀ`.
+    /// `logits_nv = normed_nd · headᵀ`, divided and capped where the family does so.
     ///
     /// # Panics
     /// If the lengths do not fit.
     pub fn logits<R: Real>(&self, normed_nd: &[R], logits_nv: &mut [R], arena: &Arena<R>) {
         self.head_weight().project(normed_nd, logits_nv, R::zero(), arena);
+        if self.spec.logit_divisor != 1.0 {
+            elementwise::scale(logits_nv, 1.0 / self.spec.logit_divisor);
+        }
+        if let Some(cap) = self.spec.logit_cap {
+            elementwise::cap(logits_nv, cap);
+        }
     }
 
-    /// `d_normed_nd = d_logits_nv · head`; the head is frozen and has no gradient.
+    /// What [`Self::logits_backward`] wants of the logits, which their gradient may then overwrite: the slope of the cap,
+    /// `[N, V]`, where there is one.
+    #[must_use]
+    pub fn logit_slopes<R: Real>(&self, logits_nv: &[R], arena: &Arena<R>) -> Option<Buffer<R>> {
+        let cap = self.spec.logit_cap?;
+        let mut slopes_nv = arena.take(logits_nv.len());
+        elementwise::cap_slope(logits_nv, cap, &mut slopes_nv);
+        Some(slopes_nv)
+    }
+
+    /// `d_normed_nd = d_logits_nv · head`, through cap and divisor; the head is frozen and has no gradient.
+    /// `d_logits_nv` becomes the gradient of the product.
     ///
     /// # Panics
     /// If the lengths do not fit.
-    pub fn logits_backward<R: Real>(&self, d_logits_nv: &[R], d_normed_nd: &mut [R], arena: &Arena<R>) {
+    pub fn logits_backward<R: Real>(
+        &self,
+        d_logits_nv: &mut [R],
+        slopes_nv: Option<&[R]>,
+        d_normed_nd: &mut [R],
+        arena: &Arena<R>,
+    ) {
+        if let Some(slopes_nv) = slopes_nv {
+            elementwise::multiply_by(d_logits_nv, slopes_nv);
+        }
+        if self.spec.logit_divisor != 1.0 {
+            elementwise::scale(d_logits_nv, 1.0 / self.spec.logit_divisor);
+        }
         self.head_weight().project_back(d_logits_nv, d_normed_nd, R::zero(), arena);
     }
 
@@ -71,9 +99,8 @@ impl Decoder {
         tokens: usize,
         arena: &Arena<R>,
     ) -> Buffer<R> {
-        let width = self.spec.block.width;
-        let mut dx_nd = arena.zeros(d_normed_nd.len());
-        norm::backward_add(&head.x_nd, &self.final_norm, &head.inverse_rms_n, d_normed_nd, &mut dx_nd);
+        let width = self.spec.width;
+        let dx_nd = self.final_norm.backward(&head.x_nd, &head.moments, d_normed_nd, arena);
         let mut d_output_td = arena.zeros(tokens * width);
         elementwise::scatter_rows(&dx_nd, &head.rows, width, &mut d_output_td);
         d_output_td

@@ -5,12 +5,18 @@ use std::collections::BTreeSet;
 use rtune_adapters::{Linear, Weight};
 
 use super::Decoder;
-use super::block::Block;
-use crate::families::BlockSpec;
+use super::block::attention::Attention;
+use super::block::experts::Experts;
+use super::block::mlp::Mlp;
+use super::block::{Block, MlpKind, Norms};
+use super::norm::Norm;
+use crate::families::{AttentionSpec, BlockSpec, MlpShape, NormKind, QueryKeyNorm};
+use crate::layout::LinearPart;
 use crate::{DecoderSpec, HostTensor, ModelConfig, ModelError, WeightSource};
 
-/// How the linears of the blocks are kept in memory. Embedding, head and norms are never quantised, as in transformers.
-/// Those that the checkpoint has in NF4 are kept so whatever this says: quantising them again would change them.
+/// How the linears of the blocks are kept in memory. Embedding, head, routers and norms are never quantised, as in
+/// transformers. Those that the checkpoint has in NF4 are kept so whatever this says: quantising them again would change
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantization {
     /// As the checkpoint has them: bfloat16 stays, everything else becomes float32.
@@ -41,12 +47,12 @@ impl Decoder {
             Loader { weights, quantization, unused: unused(&spec, weights), progress, read: 0, total: 0 };
         loader.total = loader.unused.len();
         let names = spec.names;
-        let embedding = loader.dense(names.embedding, spec.vocabulary, spec.block.width)?;
-        let blocks = (0..spec.blocks).map(|i| loader.block(&spec, i)).collect::<Result<_, _>>()?;
-        let final_norm = loader.vector(&format!("{}.weight", names.final_norm), spec.block.width)?;
+        let embedding = loader.dense(names.embedding, spec.vocabulary, spec.width)?;
+        let blocks = (0..spec.blocks.len()).map(|i| loader.block(&spec, i)).collect::<Result<_, _>>()?;
+        let final_norm = loader.norm(&spec, names.final_norm.to_owned(), spec.width)?;
         let head = match spec.tied_head {
             true => None,
-            false => Some(loader.dense(names.head, spec.vocabulary, spec.block.width)?),
+            false => Some(loader.dense(names.head, spec.vocabulary, spec.width)?),
         };
         if let Some(name) = loader.unused.first() {
             let problem =
@@ -73,24 +79,77 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn block(&mut self, spec: &DecoderSpec, index: usize) -> Result<Block, ModelError> {
-        let (names, block) = (spec.names, spec.block);
-        let BlockSpec { width, heads, kv_heads, head_width, mlp_width, attention_bias, mlp_bias, .. } = block;
-        let (q_row, kv_row) = (heads * head_width, kv_heads * head_width);
-        let name = |part: &str| format!("{}.{index}.{part}", names.blocks);
-        let [query, key, value, output] = names.attention.map(name);
-        let [gate, up, down] = names.mlp.map(name);
+        let (names, block) = (&spec.names, spec.blocks[index]);
+        let prefix = format!("{}.{index}", names.blocks);
+        let mut norm = |part: Option<&str>| {
+            part.map(|part| self.norm(spec, format!("{prefix}.{part}"), block.width)).transpose()
+        };
+        let norms = Norms {
+            attention: norm(names.attention_norm)?,
+            attention_out: norm(names.attention_out_norm)?,
+            mlp: norm(names.mlp_norm)?,
+            mlp_out: norm(names.mlp_out_norm)?,
+        };
+        let AttentionSpec { query_key_norm, heads, kv_heads, head_width, .. } = block.attention;
+        let [query, key] = names.query_key_norm.map(|part| format!("{prefix}.{part}"));
+        let query_key_norms = match query_key_norm {
+            QueryKeyNorm::None => None,
+            QueryKeyNorm::Head => Some([head_width; 2]),
+            QueryKeyNorm::Whole => Some([heads * head_width, kv_heads * head_width]),
+        };
+        let query_key_norms = match query_key_norms {
+            None => None,
+            Some([q_row, k_row]) => Some([self.norm(spec, query, q_row)?, self.norm(spec, key, k_row)?]),
+        };
+        let mut linears = self.linears(block.attention_parts(names), &prefix)?;
+        let output = linears.split_off(linears.len() - 1).remove(0);
+        let attention =
+            Attention { spec: block.attention, projections: linears, output, norms: query_key_norms };
         Ok(Block {
-            spec: block,
-            attention_norm: self.vector(&name(&format!("{}.weight", names.attention_norm)), width)?,
-            query: self.linear(query, q_row, width, attention_bias)?,
-            key: self.linear(key, kv_row, width, attention_bias)?,
-            value: self.linear(value, kv_row, width, attention_bias)?,
-            output: self.linear(output, width, q_row, attention_bias)?,
-            mlp_norm: self.vector(&name(&format!("{}.weight", names.mlp_norm)), width)?,
-            gate: self.linear(gate, mlp_width, width, mlp_bias)?,
-            up: self.linear(up, mlp_width, width, mlp_bias)?,
-            down: self.linear(down, width, mlp_width, mlp_bias)?,
+            norms,
+            parallel: block.parallel,
+            residual_scale: block.residual_scale,
+            attention,
+            mlp: self.mlp(spec, &block, &prefix)?,
         })
+    }
+
+    fn mlp(&mut self, spec: &DecoderSpec, block: &BlockSpec, prefix: &str) -> Result<MlpKind, ModelError> {
+        let of = |mut linears: Vec<Linear>| {
+            let down = linears.split_off(linears.len() - 1).remove(0);
+            let gated = block.mlp.shape != MlpShape::Plain;
+            Mlp { activation: block.mlp.activation, gated, inputs: linears, down }
+        };
+        let Some((names, experts)) = spec.names.experts.zip(block.mlp.experts) else {
+            return Ok(MlpKind::One(of(self.linears(block.mlp_parts(&spec.names), prefix)?)));
+        };
+        let router = format!("{prefix}.{}", names.router);
+        let router = self.dense(&router, experts.choice.experts, block.width)?;
+        let mlps = (0..experts.choice.experts).map(|expert| {
+            let linears = self.linears(block.expert_parts(&names, expert), prefix)?;
+            Ok(of(linears.into_iter().map(Linear::only_by_name).collect()))
+        });
+        let experts_of = mlps.collect::<Result<_, ModelError>>()?;
+        Ok(MlpKind::Several(Experts { choice: experts.choice, router, experts: experts_of }))
+    }
+
+    fn linears(&mut self, parts: Vec<LinearPart>, prefix: &str) -> Result<Vec<Linear>, ModelError> {
+        let load = |LinearPart { name, rows, columns, bias }: LinearPart| {
+            self.linear(format!("{prefix}.{name}"), rows, columns, bias)
+        };
+        parts.into_iter().map(load).collect()
+    }
+
+    fn norm(&mut self, spec: &DecoderSpec, name: String, width: usize) -> Result<Norm, ModelError> {
+        let mut weight = self.vector(&format!("{name}.weight"), width)?;
+        if spec.norm == NormKind::RmsPlusOne {
+            weight.iter_mut().for_each(|weight| *weight += 1.0);
+        }
+        let bias = match spec.norm {
+            NormKind::Layer => Some(self.vector(&format!("{name}.bias"), width)?),
+            NormKind::Rms | NormKind::RmsPlusOne => None,
+        };
+        Ok(Norm { weight, bias, epsilon: spec.norm_epsilon })
     }
 
     fn linear(
@@ -155,8 +214,8 @@ impl Loader<'_> {
     }
 
     fn used(&mut self, name: &str) {
-        self.unused.remove(name);
-        self.read += 1;
+        // Two norms may share their weights; then they are read twice.
+        self.read += usize::from(self.unused.remove(name));
         (self.progress)(self.read, self.total);
     }
 }

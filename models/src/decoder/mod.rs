@@ -9,14 +9,18 @@ mod block;
 mod cache;
 mod head;
 mod load;
+mod norm;
+mod ropes;
 
 use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Weight, lora};
 use rtune_kernels::arena::{Arena, Buffer};
+use rtune_kernels::elementwise;
 use rtune_kernels::real::Real;
-use rtune_kernels::rope;
 
 use crate::DecoderSpec;
 use block::{Block, BlockSaved, Context};
+use norm::Norm;
+use ropes::Ropes;
 
 pub use cache::{Fresh, KvCache, Positions};
 pub use head::{HEAD_CHUNK_ELEMENTS, HeadRows};
@@ -28,7 +32,7 @@ pub struct Decoder {
     spec: DecoderSpec,
     embedding: Weight,
     blocks: Vec<Block>,
-    final_norm: Vec<f32>,
+    final_norm: Norm,
     /// `None` where the head is the embedding.
     head: Option<Weight>,
 }
@@ -61,7 +65,7 @@ pub struct Forward<R: Real> {
     /// The output of the last block, before the final norm, `[T, D]`.
     pub output: Buffer<R>,
     saved: Vec<BlockSaved<R>>,
-    rope: rope::Table<R>,
+    ropes: Ropes<R>,
 }
 
 impl Decoder {
@@ -84,20 +88,27 @@ impl Decoder {
     /// Frozen numbers of the base; a tied head counts once.
     #[must_use]
     pub fn parameter_count(&self) -> usize {
-        let dense = |w: &Weight| w.rows() * w.columns();
-        let norms = self.final_norm.len() + self.blocks.iter().map(Block::norm_count).sum::<usize>();
+        let dense: usize = self.dense_weights().map(|w| w.rows() * w.columns()).sum();
         let linears: usize = self.linears().map(Linear::frozen_count).sum();
-        dense(&self.embedding) + self.head.as_ref().map_or(0, dense) + norms + linears
+        dense + self.norm_count() + linears
     }
 
     /// Bytes of the frozen numbers in memory.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let norms = self.final_norm.len() + self.blocks.iter().map(Block::norm_count).sum::<usize>();
-        self.embedding.size_bytes()
-            + self.head.as_ref().map_or(0, Weight::size_bytes)
-            + norms * size_of::<f32>()
+        self.dense_weights().map(Weight::size_bytes).sum::<usize>()
+            + self.norm_count() * size_of::<f32>()
             + self.linears().map(Linear::size_bytes).sum::<usize>()
+    }
+
+    /// Matrices that are never quantised: embedding, head, routers.
+    fn dense_weights(&self) -> impl Iterator<Item = &Weight> {
+        let routers = self.blocks.iter().filter_map(Block::router);
+        std::iter::once(&self.embedding).chain(&self.head).chain(routers)
+    }
+
+    fn norm_count(&self) -> usize {
+        self.final_norm.count() + self.blocks.iter().map(Block::norm_count).sum::<usize>()
     }
 
     /// Bytes of [`Self::unpack`]'s copy of all matrices.
@@ -114,6 +125,9 @@ impl Decoder {
         }
         self.embedding = self.embedding.unpacked();
         self.head = self.head.as_ref().map(Weight::unpacked);
+        for router in self.blocks.iter_mut().filter_map(Block::router_mut) {
+            *router = router.unpacked();
+        }
     }
 
     /// Puts adapters beside the linears that `config` wants; their parameters are all zero.
@@ -140,8 +154,10 @@ impl Decoder {
     ) -> Forward<R> {
         assert!(row.positions.len() == row.tokens.len(), "row: one position a token");
         assert_eq!(row.bounds.last(), Some(&row.tokens.len()), "row: bounds");
-        let rope = self.rope(row);
-        let context = Context { parameters, row: *row, rope: &rope, arena };
+        let longest = row.positions.iter().max().map_or(0, |&p| p as usize + 1);
+        let ropes = Ropes::new(&self.spec, longest);
+        let turns = ropes.turns(row.positions, row.bounds);
+        let context = Context { parameters, row: *row, turns, arena };
         let mut x_td = self.embed(row.tokens, arena);
         let mut saved = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
@@ -153,7 +169,7 @@ impl Decoder {
             }
             x_td = y_td;
         }
-        Forward { output: x_td, saved, rope }
+        Forward { output: x_td, saved, ropes }
     }
 
     /// Adds the gradients of all adapters to `gradients`, laid out as `parameters`; blocks below the lowest adapter
@@ -176,7 +192,8 @@ impl Decoder {
         assert_eq!(gradients.len(), parameters.len(), "backward: gradients");
         let Some(lowest) = self.blocks.iter().position(Block::is_trained) else { return };
         drop(forward.output);
-        let context = Context { parameters, row: *row, rope: &forward.rope, arena };
+        let turns = forward.ropes.turns(row.positions, row.bounds);
+        let context = Context { parameters, row: *row, turns, arena };
         let mut dy_td = d_output_td;
         let walked = self.blocks.iter().zip(forward.saved).enumerate().skip(lowest).rev();
         for (index, (block, saved)) in walked {
@@ -188,16 +205,14 @@ impl Decoder {
         }
     }
 
-    fn rope<R: Real>(&self, row: &RowView<'_>) -> rope::Table<R> {
-        let positions = row.positions.iter().max().map_or(0, |&p| p as usize + 1);
-        rope::Table::new(positions, &self.spec.rope_frequencies, 1.0)
-    }
-
     fn embed<R: Real>(&self, tokens: &[u32], arena: &Arena<R>) -> Buffer<R> {
-        let width = self.spec.block.width;
+        let width = self.spec.width;
         let mut x_td = arena.take(tokens.len() * width);
         for (x_d, &token) in x_td.chunks_exact_mut(width).zip(tokens) {
             self.embedding.row(token as usize, x_d);
+        }
+        if self.spec.embedding_scale != 1.0 {
+            elementwise::scale(&mut x_td, self.spec.embedding_scale);
         }
         x_td
     }

@@ -256,7 +256,7 @@ impl Batch<'_> {
         let output = self.decoder.forward_cached(self.parameters, documents, &self.positions, self.arena);
         let head = self.decoder.head_rows(&output, last_rows, self.arena);
         drop(output);
-        let (width, vocabulary) = (self.decoder.spec().block.width, self.decoder.spec().vocabulary);
+        let (width, vocabulary) = (self.decoder.spec().width, self.decoder.spec().vocabulary);
         let chunk = self.decoder.head_chunk_rows();
         let mut going = Vec::with_capacity(self.running.len());
         let mut asked = std::mem::take(&mut self.running).into_iter();

@@ -112,7 +112,7 @@ fn lora(mut section: Section<'_, '_>) -> LoraSection {
     }
     let rank_pattern = ranks.into_iter().map(|(name, rank)| (name, rank as usize)).collect();
     let alpha = alpha.unwrap_or(2.0 * rank as f64);
-    LoraSection::New(LoraConfig { rank, alpha, targets, scaling, rank_pattern, alpha_pattern })
+    LoraSection::New(LoraConfig { rank, alpha, targets, scaling, rank_pattern, alpha_pattern, dora: false })
 }
 
 fn targets(section: &mut Section<'_, '_>) -> Targets {

@@ -106,7 +106,7 @@ impl<'a> Asking<'a> {
     fn row_losses(&self, output_td: &[f32], rows: Vec<usize>, targets: &[u32]) -> Vec<RowLoss> {
         let (decoder, arena) = (&self.speaker.opened().decoder, self.speaker.arena());
         let head = decoder.head_rows(output_td, rows, arena);
-        let (width, vocabulary) = (decoder.spec().block.width, decoder.spec().vocabulary);
+        let (width, vocabulary) = (decoder.spec().width, decoder.spec().vocabulary);
         let chunk = decoder.head_chunk_rows();
         let mut losses = vec![RowLoss::default(); targets.len()];
         let chunks = head.normed_nd.chunks(chunk * width).zip(targets.chunks(chunk));

@@ -6,10 +6,12 @@ use super::header::{Entry, Header};
 use super::metadata::{Metadata, Value};
 use super::read_entry;
 use super::types::ElementType;
+use crate::config::Differences;
 use crate::config::bounds::{
     MAX_EPSILON, MAX_FACTOR, MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_POSITIONS, MAX_THETA, MAX_VOCABULARY,
     MAX_WIDTH,
 };
+use crate::families::LLAMA;
 use crate::{ModelConfig, ModelError, Rope, RopeScaling};
 
 /// Divisors of the rope frequencies, which is how llama.cpp keeps Llama 3's rope scaling.
@@ -51,6 +53,8 @@ pub(super) fn read(path: &Path, header: &Header) -> Result<ModelConfig, ModelErr
     let head_dim = head_dim(metadata, hidden_size, num_attention_heads)?;
     let vocab_size = vocabulary(path, header)?;
     Ok(ModelConfig {
+        family: &LLAMA,
+        differences: Differences::default(),
         model_type: "llama".to_owned(),
         hidden_size,
         intermediate_size: metadata.required_size("llama.feed_forward_length", MAX_WIDTH)?,
@@ -183,7 +187,7 @@ fn rope(path: &Path, header: &Header, head_dim: usize) -> Result<Rope, ModelErro
             return Err(metadata.unsupported("llama.rope.scaling.factor", found, "one of the two"));
         }
     };
-    Ok(Rope { theta, scaling })
+    Ok(Rope { theta, fraction: 1.0, scaling })
 }
 
 fn divisors(path: &Path, entry: &Entry, head_dim: usize) -> Result<Vec<f32>, ModelError> {

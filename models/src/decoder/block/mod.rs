@@ -1,0 +1,356 @@
+//! One block: forward, and backward by hand.
+
+pub(super) mod attention;
+pub(super) mod experts;
+pub(super) mod mlp;
+
+use rtune_adapters::linear::Into;
+use rtune_adapters::{Linear, Weight};
+use rtune_kernels::arena::{Arena, Buffer};
+use rtune_kernels::elementwise;
+use rtune_kernels::real::Real;
+
+use super::RowView;
+use super::cache::BlockCache;
+use super::norm::{Norm, Normed, Part};
+use super::ropes::Turns;
+use attention::{Attention, AttentionSaved};
+use experts::{Experts, ExpertsSaved};
+use mlp::{Mlp, MlpSaved};
+
+/// Weights of one block.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    pub(super) norms: Norms,
+    /// Whether the MLP reads what attention read.
+    pub(super) parallel: bool,
+    /// Factor on what is added to the residual.
+    pub(super) residual_scale: f64,
+    pub(super) attention: Attention,
+    pub(super) mlp: MlpKind,
+}
+
+/// Norms before and behind attention and MLP.
+#[derive(Clone, Debug)]
+pub(super) struct Norms {
+    pub(super) attention: Option<Norm>,
+    pub(super) attention_out: Option<Norm>,
+    pub(super) mlp: Option<Norm>,
+    pub(super) mlp_out: Option<Norm>,
+}
+
+/// One MLP, or several.
+#[derive(Clone, Debug)]
+pub(super) enum MlpKind {
+    One(Mlp),
+    Several(Experts),
+}
+
+/// What every block of a pass is given.
+pub(super) struct Context<'a, R: Real> {
+    pub(super) parameters: &'a [R],
+    pub(super) row: RowView<'a>,
+    pub(super) turns: Turns<'a, R>,
+    pub(super) arena: &'a Arena<R>,
+}
+
+/// What is kept of a block.
+#[derive(Debug)]
+pub(super) struct BlockSaved<R: Real> {
+    /// The input, `[T, D]`.
+    pub(super) x_td: Buffer<R>,
+    /// `None`: computed again in the backward pass.
+    pub(super) inner: Option<BlockInner<R>>,
+}
+
+/// What the backward pass of a block reads beside its input. What norms before a sub-layer give, and activations, are
+/// formed anew.
+#[derive(Debug)]
+pub(super) struct BlockInner<R: Real> {
+    attention_moments: Option<Buffer<R>>,
+    attention: AttentionSaved<R>,
+    attention_out: Option<Behind<R>>,
+    /// The residual behind attention; `None` where the MLP does not read it.
+    x1_td: Option<Buffer<R>>,
+    mlp_moments: Option<Buffer<R>>,
+    mlp: MlpKindSaved<R>,
+    mlp_out: Option<Behind<R>>,
+}
+
+#[derive(Debug)]
+enum MlpKindSaved<R: Real> {
+    One(MlpSaved<R>),
+    Several(ExpertsSaved<R>),
+}
+
+/// The input of a norm behind a sub-layer, and what it gave beside its output.
+#[derive(Debug)]
+struct Behind<R: Real> {
+    x_td: Buffer<R>,
+    moments: Buffer<R>,
+}
+
+impl MlpKind {
+    fn forward<R: Real>(
+        &self,
+        context: &Context<'_, R>,
+        n_td: &[R],
+        y_td: &mut [R],
+        into: Into,
+    ) -> MlpKindSaved<R> {
+        let Context { parameters, arena, .. } = context;
+        match self {
+            Self::One(mlp) => MlpKindSaved::One(mlp.forward(parameters, n_td, None, y_td, into, arena)),
+            Self::Several(experts) => {
+                MlpKindSaved::Several(experts.forward(parameters, n_td, y_td, into, arena))
+            }
+        }
+    }
+
+    fn backward<R: Real>(
+        &self,
+        context: &Context<'_, R>,
+        n_td: &[R],
+        saved: &MlpKindSaved<R>,
+        dy_td: &[R],
+        gradients: &mut [R],
+        wants_dn: bool,
+    ) -> Option<Buffer<R>> {
+        let Context { parameters, arena, .. } = context;
+        match (self, saved) {
+            (Self::One(mlp), MlpKindSaved::One(saved)) => {
+                mlp.backward(parameters, n_td, saved, dy_td, None, gradients, wants_dn, arena)
+            }
+            (Self::Several(experts), MlpKindSaved::Several(saved)) => {
+                experts.backward(parameters, n_td, saved, dy_td, gradients, wants_dn, arena)
+            }
+            _ => unreachable!("what is saved of a block is of its own kind"),
+        }
+    }
+}
+
+/// `x` behind the norm, if there is one, and what the norm gave beside that.
+fn before<'a, R: Real>(
+    norm: Option<&Norm>,
+    x_td: &'a [R],
+    arena: &Arena<R>,
+) -> (Part<'a, R>, Option<Buffer<R>>) {
+    match norm.map(|norm| norm.forward(x_td, arena)) {
+        Some(Normed { y_td, moments }) => (Part::Own(y_td), Some(moments)),
+        None => (Part::Lent(x_td), None),
+    }
+}
+
+/// What [`before`] gave, again.
+fn before_again<'a, R: Real>(
+    norm: Option<&Norm>,
+    x_td: &'a [R],
+    moments: Option<&[R]>,
+    arena: &Arena<R>,
+) -> Part<'a, R> {
+    match norm.zip(moments) {
+        Some((norm, moments)) => Part::Own(norm.recompute(x_td, moments, arena)),
+        None => Part::Lent(x_td),
+    }
+}
+
+/// Adds the gradient that `dn_td` makes of what [`before`] read.
+fn before_back<R: Real>(
+    norm: Option<&Norm>,
+    x_td: &[R],
+    moments: Option<&[R]>,
+    dn_td: &[R],
+    dr_td: &mut [R],
+) {
+    match norm.zip(moments) {
+        Some((norm, moments)) => norm.backward_add(x_td, moments, dn_td, dr_td),
+        None => elementwise::add(dn_td, dr_td),
+    }
+}
+
+impl Block {
+    /// The linears in order: attention, then the MLP.
+    pub(super) fn linears(&self) -> impl Iterator<Item = &Linear> {
+        let mlps = match &self.mlp {
+            MlpKind::One(mlp) => std::slice::from_ref(mlp),
+            MlpKind::Several(experts) => &experts.experts,
+        };
+        let attention = self.attention.projections.iter().chain([&self.attention.output]);
+        attention.chain(mlps.iter().flat_map(|mlp| mlp.inputs.iter().chain([&mlp.down])))
+    }
+
+    pub(super) fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        let mlps = match &mut self.mlp {
+            MlpKind::One(mlp) => std::slice::from_mut(mlp),
+            MlpKind::Several(experts) => &mut experts.experts,
+        };
+        let attention = self.attention.projections.iter_mut().chain([&mut self.attention.output]);
+        attention.chain(mlps.iter_mut().flat_map(|mlp| mlp.inputs.iter_mut().chain([&mut mlp.down])))
+    }
+
+    /// What chooses among experts.
+    pub(super) fn router(&self) -> Option<&Weight> {
+        match &self.mlp {
+            MlpKind::One(_) => None,
+            MlpKind::Several(experts) => Some(&experts.router),
+        }
+    }
+
+    pub(super) fn router_mut(&mut self) -> Option<&mut Weight> {
+        match &mut self.mlp {
+            MlpKind::One(_) => None,
+            MlpKind::Several(experts) => Some(&mut experts.router),
+        }
+    }
+
+    pub(super) fn is_trained(&self) -> bool {
+        self.linears().any(|l| l.lora.is_some())
+    }
+
+    /// Numbers of all norms.
+    pub(super) fn norm_count(&self) -> usize {
+        let Norms { attention, attention_out, mlp, mlp_out } = &self.norms;
+        let places = [attention, attention_out, mlp, mlp_out].into_iter().flatten();
+        places.chain(self.attention.norms.iter().flatten()).map(Norm::count).sum()
+    }
+
+    /// The block's output, `[T, D]`, and what its backward pass needs.
+    pub(super) fn forward<R: Real>(
+        &self,
+        context: &Context<'_, R>,
+        x_td: &[R],
+    ) -> (Buffer<R>, BlockInner<R>) {
+        let arena = context.arena;
+        let (n_td, attention_moments) = before(self.norms.attention.as_ref(), x_td, arena);
+        let mut x1_td = arena.copy_of(x_td);
+        let (attention, attention_out) =
+            self.add(self.norms.attention_out.as_ref(), &mut x1_td, arena, |y_td, into| {
+                self.attention.forward(context, &n_td, y_td, into)
+            });
+        drop(n_td);
+        let (y_td, x1_td, mlp_moments, (mlp, mlp_out)) = self.forward_mlp(context, x_td, x1_td);
+        let inner =
+            BlockInner { attention_moments, attention, attention_out, x1_td, mlp_moments, mlp, mlp_out };
+        (y_td, inner)
+    }
+
+    /// [`Self::forward`] of tokens that go on documents whose earlier keys and values are in `caches`; theirs are added.
+    /// Nothing is kept for a backward pass.
+    pub(super) fn forward_cached<R: Real>(
+        &self,
+        context: &Context<'_, R>,
+        x_td: &[R],
+        mut caches: Vec<&mut BlockCache<R>>,
+    ) -> Buffer<R> {
+        let arena = context.arena;
+        let (n_td, _) = before(self.norms.attention.as_ref(), x_td, arena);
+        let mut x1_td = arena.copy_of(x_td);
+        self.add(self.norms.attention_out.as_ref(), &mut x1_td, arena, |y_td, into| {
+            self.attention.forward_cached(context, &n_td, &mut caches, y_td, into);
+        });
+        drop(n_td);
+        self.forward_mlp(context, x_td, x1_td).0
+    }
+
+    /// The block's output, the residual behind attention if it is needed again, and what is saved of the MLP.
+    #[expect(clippy::type_complexity, reason = "four results of one half of the block")]
+    fn forward_mlp<R: Real>(
+        &self,
+        context: &Context<'_, R>,
+        x_td: &[R],
+        x1_td: Buffer<R>,
+    ) -> (Buffer<R>, Option<Buffer<R>>, Option<Buffer<R>>, (MlpKindSaved<R>, Option<Behind<R>>)) {
+        let arena = context.arena;
+        let source = if self.parallel { x_td } else { &x1_td };
+        let (n_td, moments) = before(self.norms.mlp.as_ref(), source, arena);
+        let mut y_td = arena.copy_of(&x1_td);
+        let saved = self.add(self.norms.mlp_out.as_ref(), &mut y_td, arena, |y_td, into| {
+            self.mlp.forward(context, &n_td, y_td, into)
+        });
+        drop(n_td);
+        (y_td, (!self.parallel).then_some(x1_td), moments, saved)
+    }
+
+    /// Runs a sub-layer and adds what it gives, normed and scaled, to the residual.
+    fn add<R: Real, S>(
+        &self,
+        norm: Option<&Norm>,
+        residual_td: &mut [R],
+        arena: &Arena<R>,
+        run: impl FnOnce(&mut [R], Into) -> S,
+    ) -> (S, Option<Behind<R>>) {
+        if norm.is_none() && self.residual_scale == 1.0 {
+            return (run(residual_td, Into::Add), None);
+        }
+        let mut x_td = arena.take(residual_td.len());
+        let saved = run(&mut x_td, Into::Overwrite);
+        let Some(norm) = norm else {
+            elementwise::add_scaled(&x_td, self.residual_scale, residual_td);
+            return (saved, None);
+        };
+        let Normed { y_td, moments } = norm.forward(&x_td, arena);
+        elementwise::add_scaled(&y_td, self.residual_scale, residual_td);
+        (saved, Some(Behind { x_td, moments }))
+    }
+
+    /// From the gradient of the residual to that of what a sub-layer gave.
+    fn add_back<'a, R: Real>(
+        &self,
+        norm: Option<&Norm>,
+        behind: Option<&Behind<R>>,
+        dr_td: &'a [R],
+        arena: &Arena<R>,
+    ) -> Part<'a, R> {
+        let mut part = Part::Lent(dr_td);
+        if self.residual_scale != 1.0 {
+            let mut scaled = arena.copy_of(dr_td);
+            elementwise::scale(&mut scaled, self.residual_scale);
+            part = Part::Own(scaled);
+        }
+        match norm.zip(behind) {
+            Some((norm, behind)) => Part::Own(norm.backward(&behind.x_td, &behind.moments, &part, arena)),
+            None => part,
+        }
+    }
+
+    /// From the gradient of the output that of the input, `[T, D]` (unspecified unless `wants_dx`), in the same
+    /// buffer: it carries the gradient of the residual all the way.
+    pub(super) fn backward<R: Real>(
+        &self,
+        context: &Context<'_, R>,
+        x_td: &[R],
+        inner: BlockInner<R>,
+        dy_td: Buffer<R>,
+        gradients: &mut [R],
+        wants_dx: bool,
+    ) -> Buffer<R> {
+        let arena = context.arena;
+        let Norms { attention, attention_out, mlp, mlp_out } = &self.norms;
+        let mut dr_td = dy_td;
+        // Both halves read the output's gradient where neither reads what the other gave.
+        let dy_td = self.parallel.then(|| arena.copy_of(&dr_td));
+
+        let d_mlp = self.add_back(mlp_out.as_ref(), inner.mlp_out.as_ref(), &dr_td, arena);
+        let source = inner.x1_td.as_deref().unwrap_or(x_td);
+        let moments = inner.mlp_moments.as_deref();
+        let n_td = before_again(mlp.as_ref(), source, moments, arena);
+        let wants_dn = wants_dx || !self.parallel;
+        let dn_td = self.mlp.backward(context, &n_td, &inner.mlp, &d_mlp, gradients, wants_dn);
+        drop((n_td, d_mlp));
+        if let Some(dn_td) = dn_td {
+            before_back(mlp.as_ref(), source, moments, &dn_td, &mut dr_td);
+        }
+
+        let from = dy_td.as_deref().unwrap_or(&dr_td);
+        let d_attention = self.add_back(attention_out.as_ref(), inner.attention_out.as_ref(), from, arena);
+        let moments = inner.attention_moments.as_deref();
+        let n_td = before_again(attention.as_ref(), x_td, moments, arena);
+        let dn_td =
+            self.attention.backward(context, &n_td, &inner.attention, &d_attention, gradients, wants_dx);
+        drop((n_td, d_attention));
+        if let Some(dn_td) = dn_td {
+            before_back(attention.as_ref(), x_td, moments, &dn_td, &mut dr_td);
+        }
+        dr_td
+    }
+}

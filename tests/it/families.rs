@@ -1,0 +1,68 @@
+//! Every family through the whole program: trained on packed rows, merged, read back and asked.
+
+use std::fs;
+use std::path::Path;
+
+use rtune_models::{FAMILIES, ModelConfig};
+use serde_json::Value;
+
+use crate::release::{furthest, logits_of, merged_in_memory, opened, read_back};
+use crate::training::bytes_of;
+use crate::workplace::{Workplace, write_base};
+
+/// A configuration of each family, by case.
+fn configurations() -> Vec<(String, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reference");
+    let mut found: Vec<(String, Value)> = Vec::new();
+    let mut seen = Vec::new();
+    let mut paths: Vec<_> =
+        fs::read_dir(folder).expect("cases").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    for path in paths.into_iter().filter(|path| path.is_dir()) {
+        let file = path.join("config.json");
+        let config = ModelConfig::from_file(&file).expect("a configuration");
+        let kind = (config.family.model_types[0], config.family.names.attention_norm);
+        if seen.contains(&kind) {
+            continue;
+        }
+        seen.push(kind);
+        let mut json: Value = serde_json::from_slice(&fs::read(&file).expect("there")).expect("JSON");
+        json["max_position_embeddings"] = 4096.into();
+        found.push((path.file_name().expect("a name").to_string_lossy().into_owned(), json));
+    }
+    assert!(seen.len() > FAMILIES.len(), "every family, and both kinds of Falcon: {seen:?}");
+    found
+}
+
+#[test]
+fn every_family_is_trained_merged_and_asked() {
+    for (name, config) in configurations() {
+        let place = Workplace::new();
+        fs::remove_dir_all(place.path("model")).expect("removed");
+        write_base(&place.path("model"), config);
+        place.train(&["train.steps=4", "data.validation=0"]).succeeds();
+        let whole = bytes_of(&place.path("run/checkpoints/step-000004"));
+        let other = [
+            "train.steps=4",
+            "data.validation=0",
+            "output.dir='other'",
+            "train.save-activations='input-only'",
+        ];
+        place.train(&other).succeeds();
+        let file = "adapter_model.safetensors";
+        let input_only = bytes_of(&place.path("other/checkpoints/step-000004"));
+        assert_eq!(whole[file], input_only[file], "{name}: save policies change a bit");
+
+        let golden = ["--golden", "train.jsonl"];
+        place.rtune(&[&["merge", "run", "out", "--dtype", "float32"], &golden[..]].concat()).succeeds();
+        let run = opened(&place, "run");
+        let with_adapter = logits_of(&run.decoder, &run.parameters);
+        assert!(furthest(&with_adapter, &logits_of(&run.decoder, &[])) > 1e-6, "{name}: nothing learned");
+        let in_memory = logits_of(&merged_in_memory(run), &[]);
+        let written = logits_of(&read_back(&place.path("out")).1, &[]);
+        assert_eq!(written, in_memory, "{name}: the merged folder is another model");
+        assert!(furthest(&written, &with_adapter) < 1e-4, "{name}: merging changed the model");
+
+        place.rtune(&["generate", "run", "Letter 3?\n\nIt is d.", "--max-new-tokens", "4"]).succeeds();
+    }
+}
