@@ -27,4 +27,4 @@ pub use error::AdapterError;
 pub use linear::Linear;
 pub use lora::{LoraConfig, Scaling, Targets};
 pub use parameters::{ParameterEntry, Parameters};
-pub use weight::Weight;
+pub use weight::{Quantizer, Weight};

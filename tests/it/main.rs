@@ -7,6 +7,7 @@ mod families;
 mod generation;
 mod generation_peers;
 mod gguf;
+mod gguf_families;
 mod hostile;
 mod init;
 mod keys;

@@ -124,6 +124,7 @@ fn outputs_and_gradients_are_those_of_the_engine() {
         targets: Targets::AllLinear,
         rank_pattern: Vec::new(),
         alpha_pattern: Vec::new(),
+        dora: false,
     };
     let mut parameters = attach::<f32>(&mut linear, &config).expect("an adapter");
     parameters.get_mut("q.lora_A.weight").expect("A").copy_from_slice(&narrow(&a));

@@ -13,7 +13,7 @@ mod tests;
 
 pub use dequantize::dequantize;
 pub use nested::{Nested, dynamic_map, quantize_absmax};
-pub use quantize::quantize;
+pub use quantize::{Number, quantize};
 
 /// Elements that share one magnitude, in what is quantised here.
 pub const BLOCK: usize = 64;

@@ -1,5 +1,7 @@
 //! Double quantisation: the magnitudes of the blocks in eight bits.
 
+use rayon::prelude::*;
+
 use super::NESTED_BLOCK;
 
 /// The magnitudes of one tensor's blocks in eight bits: `map[codes[i]] * absmax[i / block] + offset`.
@@ -31,16 +33,21 @@ impl Nested {
 pub fn quantize_absmax(absmax: &[f32]) -> Nested {
     let map = dynamic_map();
     let offset = torch_sum(absmax) / absmax.len().max(1) as f32;
-    let centred: Vec<f32> = absmax.iter().map(|v| v - offset).collect();
-    let mut codes = Vec::with_capacity(centred.len());
-    let mut nested_absmax = Vec::with_capacity(centred.len().div_ceil(NESTED_BLOCK));
-    for block in centred.chunks(NESTED_BLOCK) {
-        let largest = block.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-        nested_absmax.push(largest);
-        // All magnitudes equal: nothing to scale by, and the code does not matter since it is multiplied by zero.
-        let reciprocal = if largest == 0.0 { 0.0 } else { 1.0 / largest };
-        codes.extend(block.iter().map(|v| if largest == 0.0 { 0 } else { nearest(&map, v * reciprocal) }));
-    }
+    let mut codes = vec![0; absmax.len()];
+    let mut nested_absmax = vec![0.0; absmax.len().div_ceil(NESTED_BLOCK)];
+    (absmax.par_chunks(NESTED_BLOCK), codes.par_chunks_mut(NESTED_BLOCK), nested_absmax.par_iter_mut())
+        .into_par_iter()
+        .for_each(|(absmax, codes, largest)| {
+            *largest = absmax.iter().fold(0.0_f32, |largest, value| largest.max((value - offset).abs()));
+            // All magnitudes equal: nothing to scale by, and the code does not matter since it is multiplied by zero.
+            if *largest == 0.0 {
+                return;
+            }
+            let reciprocal = 1.0 / *largest;
+            for (code, value) in codes.iter_mut().zip(absmax) {
+                *code = nearest(&map, (value - offset) * reciprocal);
+            }
+        });
     Nested { codes, map, absmax: nested_absmax, block: NESTED_BLOCK, offset }
 }
 

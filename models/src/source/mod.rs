@@ -43,6 +43,14 @@ pub trait WeightSource: Send + Sync {
     /// read or has become shorter since it was opened.
     fn read(&self, name: &str) -> Result<HostTensor, ModelError>;
 
+    /// Reads one tensor piece by piece: `take` gets them in order, each but the last a multiple of 4096 elements long. Where
+    /// a checkpoint keeps a tensor so that pieces cannot be read, there is one piece, which is all of it.
+    ///
+    /// Errors as [`Self::read`], and what `take` returns.
+    fn read_pieces(&self, name: &str, take: &mut Take<'_>) -> Result<(), ModelError> {
+        take(self.read(name)?)
+    }
+
     /// Whether the checkpoint has a matrix in NF4, so that [`Self::read_nf4`] gives it.
     fn is_nf4(&self, _name: &str) -> bool {
         false
@@ -56,6 +64,9 @@ pub trait WeightSource: Send + Sync {
         Ok(None)
     }
 }
+
+/// What is done with a piece of a tensor.
+pub type Take<'a> = dyn FnMut(HostTensor) -> Result<(), ModelError> + 'a;
 
 /// What the elements of a tensor are in a checkpoint; of one that was quantised there, what they were or what its scales
 /// are.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16};
 
-use super::read::read_elements;
-use super::{HostTensor, Precision, WeightSource};
+use super::read::{read_elements, read_pieces};
+use super::{HostTensor, Precision, Take, WeightSource};
 use crate::ModelError;
 use header::{DataType, Entry};
 
@@ -185,13 +185,32 @@ impl WeightSource for SafetensorsFolder {
             DataType::F32 => read_elements::<f32>(path, name, start, count).map(HostTensor::F32),
             DataType::F16 => read_elements::<f16>(path, name, start, count).map(HostTensor::F16),
             DataType::Bf16 => read_elements::<bf16>(path, name, start, count).map(HostTensor::Bf16),
-            DataType::Other(other) => Err(ModelError::Unsupported {
-                path: path.clone(),
-                key: name.to_owned(),
-                found: other.clone(),
-                supported: "F32, F16, BF16".to_owned(),
-            }),
+            DataType::Other(other) => Err(not_read(path, name, other)),
         }
+    }
+
+    fn read_pieces(&self, name: &str, take: &mut Take<'_>) -> Result<(), ModelError> {
+        let Some((file, entry)) = self.tensors.get(name) else {
+            return Err(ModelError::MissingTensor { path: self.folder.clone(), tensor: name.to_owned() });
+        };
+        let (path, start, count) = (&self.files[*file], entry.start_bytes, entry.element_count);
+        match &entry.data_type {
+            DataType::F32 => read_pieces(path, name, start, count, &mut |piece| take(HostTensor::F32(piece))),
+            DataType::F16 => read_pieces(path, name, start, count, &mut |piece| take(HostTensor::F16(piece))),
+            DataType::Bf16 => {
+                read_pieces(path, name, start, count, &mut |piece| take(HostTensor::Bf16(piece)))
+            }
+            DataType::Other(other) => Err(not_read(path, name, other)),
+        }
+    }
+}
+
+fn not_read(path: &Path, name: &str, found: &str) -> ModelError {
+    ModelError::Unsupported {
+        path: path.to_owned(),
+        key: name.to_owned(),
+        found: found.to_owned(),
+        supported: "F32, F16, BF16".to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rtune_adapters::{Weight, merge};
 
 use super::safetensors::SafetensorsFolder;
-use super::{HostTensor, Precision, WeightSource};
+use super::{HostTensor, Precision, Take, WeightSource};
 use crate::ModelError;
 use bitsandbytes::{ByteRows, FP4_STATE, Nf4Tensor, ROW_SCALES, STATE};
 use integers::{Integers, PACKED};
@@ -170,6 +170,13 @@ impl WeightSource for QuantizedFolder {
             }
             Some(Packed::Bytes(base, rows)) => rows.read(&self.raw, base).map(HostTensor::F32),
             Some(Packed::Integers(base, numbers)) => numbers.read(&self.raw, base).map(HostTensor::F32),
+        }
+    }
+
+    fn read_pieces(&self, name: &str, take: &mut Take<'_>) -> Result<(), ModelError> {
+        match self.packed.get(name) {
+            None if self.shapes.contains_key(name) => self.raw.read_pieces(name, take),
+            _ => take(self.read(name)?),
         }
     }
 
