@@ -80,10 +80,10 @@ impl Real for f32 {
         const NEAR: f32 = 0.625;
         let z = self * self;
         let mut p = -5.704_988_7e-3;
-        p = p * z + 2.063_908_9e-2;
+        p = p * z + 2.063_909e-2;
         p = p * z - 5.373_971_6e-2;
         p = p * z + 1.333_144_2e-1;
-        p = p * z - 3.333_328_2e-1;
+        p = p * z - 3.333_328e-1;
         let near = p * z * self + self;
         let far = 1.0 - 2.0 / ((2.0 * self.abs()).exp_vector() + 1.0);
         if self.abs() < NEAR { near } else { far.copysign(self) }
@@ -98,7 +98,7 @@ impl Real for f32 {
         near = near * z - 2.685_381_2e-2;
         near = near * z + 1.128_358_5e-1;
         near = near * z - 3.761_262_6e-1;
-        near = near * z + 1.128_379_2;
+        near = near * z + std::f32::consts::FRAC_2_SQRT_PI;
         let t = 1.0 / (1.0 + 0.327_591_1 * self.abs());
         let mut p = 1.061_405_4;
         p = p * t - 1.453_152_1;

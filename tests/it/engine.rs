@@ -49,7 +49,9 @@ fn gradients_agree_with_finite_differences_on_the_quantised_base() {
                 };
                 let slope = (at_offset(STEP) - at_offset(-STEP)) / (2.0 * STEP);
                 parameters[at] = old;
-                let error = (slope - gradients[at]).abs() / largest;
+                // An expert that no token chose does nothing.
+                let error =
+                    if slope == gradients[at] { 0.0 } else { (slope - gradients[at]).abs() / largest };
                 assert!(error < 1e-6, "{}: {}: {slope} {} ({error:e})", case.name, entry.name, gradients[at]);
             }
         }
@@ -60,11 +62,17 @@ fn gradients_agree_with_finite_differences_on_the_quantised_base() {
 fn every_adapter_tensor_receives_a_gradient() {
     for case in opened(NF4) {
         let (_, gradients) = gradients(&case, &case.rows(), SavePolicy::All);
-        assert!(!case.parameters.entries().is_empty());
+        let mut idle = 0;
         for entry in case.parameters.entries() {
             let norm = gradients[entry.range.clone()].iter().map(|g| g * g).sum::<f32>().sqrt();
+            // No token of the row may have chosen an expert.
+            if norm == 0.0 && entry.name.contains("experts.") {
+                idle += 1;
+                continue;
+            }
             assert!(norm > 1e-6 && norm.is_finite(), "{}: {}: norm {norm}", case.name, entry.name);
         }
+        assert!(4 * idle < case.parameters.entries().len(), "{}: {idle} of its tensors idle", case.name);
     }
 }
 

@@ -165,7 +165,9 @@ fn check_pairs<'a>(
                     ));
                 }
                 None => {
-                    return Err(format!("tensor `{module}{suffix}`: missing, but its other half is there"));
+                    return Err(format!(
+                        "tensor `{module}{suffix}`: missing, but other tensors of its linear are there"
+                    ));
                 }
             }
         }

@@ -10,6 +10,7 @@ use super::*;
 
 const A: &str = "base_model.model.m.q_proj.lora_A.weight";
 const B: &str = "base_model.model.m.q_proj.lora_B.weight";
+const LENGTHS: &str = "base_model.model.m.q_proj.lora_magnitude_vector";
 
 /// Reads a folder with these bytes as weights and the settings of rank 4.
 fn with_weights(bytes: &[u8]) -> Result<PeftAdapter, AdapterError> {
@@ -115,7 +116,15 @@ fn tensors_that_are_no_pair_of_the_rank_are_refused_by_name() {
             vec![of_f32("base_model.model.m.q_proj.lora_A.default.weight", &[4, 3])],
             "expected a name that ends",
         ),
-        (vec![of_f32("base_model.model.m.q_proj.lora_magnitude_vector", &[4])], "expected a name that ends"),
+        (vec![of_f32(LENGTHS, &[4])], "tensor `m.q_proj.lora_A.weight`: missing"),
+        (
+            vec![of_f32(LENGTHS, &[4, 1])],
+            "lora_magnitude_vector`: expected one dimension, found shape [4, 1]",
+        ),
+        (
+            vec![of_f32(A, &[4, 3]), of_f32(B, &[2, 4]), of_f32(LENGTHS, &[2])],
+            "lora_magnitude_vector`: there, though `use_dora` is false",
+        ),
         (vec![], "expected tensors of an adapter, found none"),
         (vec![(A, Dtype::F64, &[4, 1], vec![0; 32])], "expected F32, F16 or BF16, found F64"),
         (vec![(A, Dtype::F16, &[1, 2], vec![0, 0, 0, 0x7c])], "element 1 is inf, not a finite number"),

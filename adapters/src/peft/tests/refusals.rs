@@ -20,7 +20,7 @@ fn with(changes: &[(&str, Value)]) -> Result<PeftAdapter, AdapterError> {
 #[test]
 fn settings_that_change_the_mathematics_are_refused_by_name() {
     for (key, value) in [
-        ("use_dora", json!(true)),
+        ("use_dora", json!("yes")),
         ("bias", json!("all")),
         ("bias", json!(null)),
         ("lora_bias", json!(true)),
@@ -66,6 +66,12 @@ fn settings_that_change_the_mathematics_are_refused_by_name() {
         assert_eq!((named.as_str(), found), (key, &value.to_string()), "{error}");
         assert!(!expected.is_empty() && error.hint().is_some());
     }
+}
+
+#[test]
+fn dora_without_its_lengths_is_refused() {
+    let text = with(&[("use_dora", json!(true))]).expect_err("refused").to_string();
+    assert!(text.contains(".lora_magnitude_vector`: missing"), "{text}");
 }
 
 #[test]
