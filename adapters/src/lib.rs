@@ -9,9 +9,11 @@
 //! | [`parameters`] | every trainable tensor as a named slice of one flat vector |
 //! | [`peft`] | adapter folders as the Python library PEFT reads and writes them |
 //! | [`merge`] | the weight with its adapter added |
+//! | [`candle`] | the same linears as modules for models built on candle |
 //!
 //! This crate knows no model family: linears carry the names that the checkpoint gives them.
 
+pub mod candle;
 pub mod dora;
 mod error;
 pub mod linear;
@@ -25,4 +27,4 @@ pub use error::AdapterError;
 pub use linear::Linear;
 pub use lora::{LoraConfig, Scaling, Targets};
 pub use parameters::{ParameterEntry, Parameters};
-pub use weight::Weight;
+pub use weight::{Quantizer, Weight};

@@ -24,12 +24,26 @@ pub struct Weight {
 enum Storage {
     F32(Vec<f32>),
     Bf16(Vec<bf16>),
-    Nf4 { codes: Vec<u8>, magnitudes: Magnitudes },
+    Nf4(Nf4),
 }
 
-#[derive(Clone, Debug)]
-enum Magnitudes {
+/// The numbers of a matrix in NF4.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nf4 {
+    /// Two elements a byte, row-major, the first in the high half.
+    pub codes: Vec<u8>,
+    /// One magnitude a block.
+    pub magnitudes: Magnitudes,
+    /// Elements of a block, one of [`nf4::BLOCKS`].
+    pub block: usize,
+}
+
+/// The magnitudes of the blocks of an NF4 matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Magnitudes {
+    /// As they are.
     Plain(Vec<f32>),
+    /// Quantised themselves.
     Nested(Nested),
 }
 
@@ -64,15 +78,36 @@ impl Weight {
     #[must_use]
     pub fn quantized(rows: usize, columns: usize, values: &[f32], double: bool) -> Self {
         assert_eq!(values.len(), rows * columns, "weight: length");
-        let mut codes = vec![0; values.len().div_ceil(2)];
-        let mut absmax = vec![0.0; values.len().div_ceil(nf4::BLOCK)];
-        nf4::quantize(values, &mut codes, &mut absmax);
-        let magnitudes = if double {
-            Magnitudes::Nested(nf4::quantize_absmax(&absmax))
-        } else {
-            Magnitudes::Plain(absmax)
-        };
-        Self { rows, columns, storage: Storage::Nf4 { codes, magnitudes } }
+        let mut quantizer = Quantizer::new(rows, columns);
+        quantizer.push(values);
+        quantizer.finish(double)
+    }
+
+    /// A matrix that was quantised elsewhere: codes and magnitudes are used as they are.
+    ///
+    /// # Panics
+    /// If there are not as many codes and magnitudes as the shape needs, or the block is none of [`nf4::BLOCKS`].
+    #[must_use]
+    pub fn from_nf4(rows: usize, columns: usize, values: Nf4) -> Self {
+        let count = rows * columns;
+        assert!(nf4::BLOCKS.contains(&values.block), "weight: blocks of {}", values.block);
+        assert_eq!(values.codes.len(), count.div_ceil(2), "weight: codes");
+        assert_eq!(values.magnitudes.view().blocks(), count.div_ceil(values.block), "weight: magnitudes");
+        if let Magnitudes::Nested(nested) = &values.magnitudes {
+            assert!(nested.block > 0, "weight: nested blocks");
+            let nested_blocks = nested.codes.len().div_ceil(nested.block);
+            assert_eq!(nested.absmax.len(), nested_blocks, "weight: nested magnitudes");
+        }
+        Self { rows, columns, storage: Storage::Nf4(values) }
+    }
+
+    /// Codes and magnitudes, where the matrix is kept in NF4.
+    #[must_use]
+    pub fn nf4(&self) -> Option<&Nf4> {
+        match &self.storage {
+            Storage::Nf4(values) => Some(values),
+            _ => None,
+        }
     }
 
     /// Output features of a linear layer, or tokens of an embedding.
@@ -93,8 +128,10 @@ impl Weight {
         match &self.storage {
             Storage::F32(values) => values.len() * 4,
             Storage::Bf16(values) => values.len() * 2,
-            Storage::Nf4 { codes, magnitudes: Magnitudes::Plain(absmax) } => codes.len() + absmax.len() * 4,
-            Storage::Nf4 { codes, magnitudes: Magnitudes::Nested(nested) } => {
+            Storage::Nf4(Nf4 { codes, magnitudes: Magnitudes::Plain(absmax), .. }) => {
+                codes.len() + absmax.len() * 4
+            }
+            Storage::Nf4(Nf4 { codes, magnitudes: Magnitudes::Nested(nested), .. }) => {
                 codes.len() + nested.codes.len() + (nested.absmax.len() + nested.map.len() + 1) * 4
             }
         }
@@ -188,8 +225,58 @@ impl Weight {
                     *out = R::of_f32(value.to_f32());
                 }
             }
-            Storage::Nf4 { codes, magnitudes } => nf4::dequantize(codes, magnitudes.view(), first, out),
+            Storage::Nf4(Nf4 { codes, magnitudes, block }) => {
+                nf4::dequantize(codes, magnitudes.view(), *block, first, out);
+            }
         }
+    }
+}
+
+/// Quantises a matrix to NF4 in blocks of 64 while its elements come in, so that they need not be in memory together.
+#[derive(Debug)]
+pub struct Quantizer {
+    rows: usize,
+    columns: usize,
+    codes: Vec<u8>,
+    absmax: Vec<f32>,
+    /// Elements that came in.
+    count: usize,
+}
+
+impl Quantizer {
+    /// For a matrix of this shape.
+    #[must_use]
+    pub fn new(rows: usize, columns: usize) -> Self {
+        let count = rows * columns;
+        let (codes, absmax) = (vec![0; count.div_ceil(2)], vec![0.0; count.div_ceil(nf4::BLOCK)]);
+        Self { rows, columns, codes, absmax, count: 0 }
+    }
+
+    /// The next elements, row-major. Codes and magnitudes are the same to the bit however the elements are cut.
+    ///
+    /// # Panics
+    /// If there are more than the shape has, or the ones before were not a multiple of 64.
+    pub fn push<N: nf4::Number>(&mut self, values: &[N]) {
+        let (start, end) = (self.count, self.count + values.len());
+        assert!(end <= self.rows * self.columns && start.is_multiple_of(nf4::BLOCK), "quantizer: elements");
+        let codes = &mut self.codes[start / 2..end.div_ceil(2)];
+        nf4::quantize(values, codes, &mut self.absmax[start / nf4::BLOCK..end.div_ceil(nf4::BLOCK)]);
+        self.count = end;
+    }
+
+    /// The matrix; `double` quantises the magnitudes too.
+    ///
+    /// # Panics
+    /// If elements are missing.
+    #[must_use]
+    pub fn finish(self, double: bool) -> Weight {
+        assert_eq!(self.count, self.rows * self.columns, "quantizer: elements");
+        let magnitudes = if double {
+            Magnitudes::Nested(nf4::quantize_absmax(&self.absmax))
+        } else {
+            Magnitudes::Plain(self.absmax)
+        };
+        Weight::from_nf4(self.rows, self.columns, Nf4 { codes: self.codes, magnitudes, block: nf4::BLOCK })
     }
 }
 
@@ -214,6 +301,8 @@ impl<R: Real> std::ops::Deref for Panel<'_, R> {
 
 #[cfg(test)]
 mod tests {
+    use half::f16;
+
     use super::*;
 
     #[test]
@@ -235,6 +324,27 @@ mod tests {
             assert_eq!(panel[columns..2 * columns], row[..]);
             let worst = row.iter().zip(&values[(last.start + 1) * columns..]).map(|(a, b)| (a - b).abs());
             assert!(worst.fold(0.0, f32::max) < 0.2);
+        }
+    }
+
+    #[test]
+    fn pieces_and_precisions_change_no_bit() {
+        let (rows, columns) = (70, 333);
+        let values: Vec<f32> =
+            (0..rows * columns).map(|i| ((i * 7919 % 997) as f32 - 498.0) / 256.0).collect();
+        let halves: Vec<bf16> = values.iter().map(|&value| bf16::from_f32(value)).collect();
+        let rounded: Vec<f32> = halves.iter().map(|value| value.to_f32()).collect();
+        for double in [false, true] {
+            let whole = Weight::quantized(rows, columns, &rounded, double);
+            for cut in [64, 4096, 23_296] {
+                let mut quantizer = Quantizer::new(rows, columns);
+                halves.chunks(cut).for_each(|piece| quantizer.push(piece));
+                assert_eq!(quantizer.finish(double).nf4(), whole.nf4(), "pieces of {cut}");
+            }
+            let halves: Vec<f16> = rounded.iter().map(|&value| f16::from_f32(value)).collect();
+            let mut quantizer = Quantizer::new(rows, columns);
+            quantizer.push(&halves);
+            assert_eq!(quantizer.finish(double).nf4(), whole.nf4());
         }
     }
 

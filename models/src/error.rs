@@ -118,6 +118,9 @@ impl ModelError {
             Self::Unsupported { supported, .. } => {
                 Some(format!("choose a base model with one of: {supported}"))
             }
+            Self::Tokenizer { .. } => Some(
+                "take the tokenizer from where the weights came from: every file of a base is of one model".to_owned(),
+            ),
             _ => None,
         }
     }

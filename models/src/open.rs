@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
 
 use crate::tokenizer::{self, SpecialTokenStrings, TokenizerParts};
-use crate::{GgufFile, ModelConfig, ModelError, SafetensorsFolder, WeightSource};
+use crate::{GgufFile, ModelConfig, ModelError, WeightSource, open_weights};
 
 /// A base model, opened: everything but its weights is in memory.
 pub struct BaseModel {
@@ -24,7 +24,8 @@ pub struct BaseModel {
 }
 
 /// Opens a folder in the hub's layout (`config.json`, `tokenizer.json`, `model.safetensors` or its index and
-/// shards, optional tokenizer settings and chat template), or a `.gguf` file.
+/// shards, optional tokenizer settings and chat template), or a `.gguf` file. The weights of a folder may be quantised by
+/// bitsandbytes, GPTQ or AWQ.
 ///
 /// Headers are checked against the files; no weight is read. Errors when a file is missing, damaged or
 /// contradicts another one, and when the model is not computed here; see [`ModelError`].
@@ -45,10 +46,25 @@ fn open_folder(folder: &Path) -> Result<BaseModel, ModelError> {
     let config_file = folder.join("config.json");
     let config = ModelConfig::from_file(&config_file)?;
     let (TokenizerParts { tokenizer, special, chat_template }, mut files) = tokenizer::from_folder(folder)?;
-    let weights = SafetensorsFolder::open(folder)?;
+    check_end(folder, &config, &tokenizer)?;
+    let (weights, weight_files) = open_weights(folder)?;
     files.insert(0, config_file);
-    files.extend(weights.files());
-    Ok(BaseModel { config, tokenizer, chat_template, special, weights: Box::new(weights), files })
+    files.extend(weight_files);
+    Ok(BaseModel { config, tokenizer, chat_template, special, weights, files })
+}
+
+/// Tokenizer and configuration are of one model, as far as that can be told: one of the tokens that end a sequence is in
+/// both. A tokenizer may be smaller than the embedding, whose size is often rounded up, or larger by tokens without a row.
+fn check_end(folder: &Path, config: &ModelConfig, tokenizer: &Tokenizer) -> Result<(), ModelError> {
+    let ends = &config.eos_token_ids;
+    if ends.is_empty() || ends.iter().any(|&id| tokenizer.id_to_token(id).is_some()) {
+        return Ok(());
+    }
+    let problem = format!(
+        "has {} tokens and not {ends:?}, `eos_token_id` of config.json: it is the tokenizer of another model",
+        tokenizer.get_vocab_size(true)
+    );
+    Err(ModelError::Tokenizer { path: folder.join("tokenizer.json"), problem })
 }
 
 fn open_gguf(path: &Path) -> Result<BaseModel, ModelError> {

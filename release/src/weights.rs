@@ -56,7 +56,7 @@ pub struct LinearFigures {
     pub name: String,
     /// Of `scale · B A`.
     pub delta_norm: f64,
-    /// Of the dequantised weight less the original; null where the base was not quantised.
+    /// Of the dequantised weight less the original; null where the base was not quantised, or came so.
     pub quantization_error_norm: Option<f64>,
     /// The second over the first: far above 1, the choice between the bases matters.
     pub ratio: Option<f64>,
@@ -114,6 +114,8 @@ impl<'a> Computer<'a> {
         let name = linear_name(tensor);
         let (rows, columns) = (tensor.shape[0], tensor.shape[1]);
         let quantized = match trained_on {
+            // A base that came in NF4 was read as what the adapter was trained beside.
+            _ if self.base.weights.is_nf4(&tensor.name) => None,
             Quantization::None => None,
             Quantization::Nf4 { double } => Some(dense(&Weight::quantized(rows, columns, &original, double))),
         };

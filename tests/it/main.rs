@@ -1,11 +1,14 @@
 //! The integration tests: one binary, a module a subject.
 
 mod bad_input;
+mod bases;
 mod engine;
 mod families;
 mod generation;
 mod generation_peers;
 mod gguf;
+mod gguf_families;
+mod hostile;
 mod init;
 mod keys;
 mod kills;

@@ -7,7 +7,7 @@ use rtune_adapters::{LoraConfig, Parameters, Scaling, Targets, peft};
 use rtune_data::{PackedRow, Segment};
 use rtune_kernels::arena::Arena;
 use rtune_kernels::real::Real;
-use rtune_models::{Decoder, ModelConfig, Quantization, RowView, SafetensorsFolder, SavePolicy};
+use rtune_models::{Decoder, ModelConfig, Quantization, RowView, SavePolicy, open_weights};
 use safetensors::SafeTensors;
 
 /// A case in memory.
@@ -54,14 +54,21 @@ fn is_supported(case: &Path) -> bool {
 impl Case {
     pub(crate) fn open(path: &Path, quantization: Quantization) -> Self {
         let config = ModelConfig::from_file(&path.join("config.json")).expect("config.json");
-        let weights = SafetensorsFolder::open(path).expect("weights");
-        let mut decoder = Decoder::load(&config, &weights, quantization, &mut |_, _| {}).expect("a decoder");
+        let (weights, _) = open_weights(path).expect("weights");
+        let mut decoder =
+            Decoder::load(&config, weights.as_ref(), quantization, &mut |_, _| {}).expect("a decoder");
         let adapter = peft::read(&path.join("adapter")).expect("an adapter");
         let mut parameters = decoder.attach_lora(&adapter.config).expect("adapters");
         adapter.load_into(&mut parameters, path).expect("the adapter's tensors");
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let expected = std::fs::read(path.join("expected.safetensors")).expect("expected.safetensors");
         Self { name, decoder, parameters, expected }
+    }
+
+    /// The tensors that the peers wrote.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let file = SafeTensors::deserialize(&self.expected).expect("safetensors");
+        file.names().into_iter().map(str::to_owned).collect()
     }
 
     /// Other adapters in place of the case's: beside the linears called `targets`, no element of them zero.

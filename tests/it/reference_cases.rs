@@ -32,7 +32,7 @@ fn reference_cases() {
         let errors = [
             ("logits", logits(&case), LOGITS),
             ("gradients", gradients(&case), GRADIENTS),
-            ("adamw", adamw_losses(&mut case), LOSSES),
+            ("adamw", adamw_losses(&mut case, 1e-2), LOSSES),
             ("packed", packed(&Case::open(path, Quantization::None)), LOGITS),
             ("merged", merged(Case::open(path, Quantization::None)), LOGITS),
         ];
@@ -51,7 +51,7 @@ fn reference_cases() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-fn worst(got: &[f32], want: &[f32]) -> f64 {
+pub(crate) fn worst(got: &[f32], want: &[f32]) -> f64 {
     assert_eq!(got.len(), want.len());
     let largest = want.iter().fold(0.0_f64, |m, &w| m.max(f64::from(w).abs()));
     let worst = got.iter().zip(want).map(|(&g, &w)| (f64::from(g) - f64::from(w)).abs());
@@ -104,7 +104,8 @@ fn gradients(case: &Case) -> f64 {
     errors.fold(0.0, |m, e| if e <= m { m } else { e })
 }
 
-fn adamw_losses(case: &mut Case) -> f64 {
+/// The largest difference of a loss from the case's, in nats, over as many steps as the case has.
+pub(crate) fn adamw_losses(case: &mut Case, learning_rate: f64) -> f64 {
     let count = case.parameters.flat().len();
     let (mut first, mut second) = (vec![0.0; count], vec![0.0; count]);
     let mut error = 0.0_f64;
@@ -115,7 +116,7 @@ fn adamw_losses(case: &mut Case) -> f64 {
         error = if difference <= error { error } else { difference };
         let gradient_factor = adamw::clip_factor(adamw::norm(&gradients), 1.0);
         let with = Update {
-            learning_rate: 1e-2,
+            learning_rate,
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8,

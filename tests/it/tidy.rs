@@ -9,7 +9,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     (".", &["adapters", "data", "models", "privacy", "release", "trainer"]),
     ("adapters", &["kernels"]),
     ("data", &["privacy"]),
-    ("fuzz", &["data", "privacy"]),
+    ("fuzz", &["data", "models", "privacy"]),
     ("kernels", &[]),
     ("models", &["adapters", "kernels"]),
     ("privacy", &[]),

@@ -1,6 +1,6 @@
 //! NF4 with double quantisation, bit for bit as bitsandbytes 0.50.2 computes it on the CPU.
 //!
-//! A weight `[N, K]` is cut into blocks of [`BLOCK`] consecutive row-major elements. A block keeps its largest
+//! A weight `[N, K]` is cut into blocks of consecutive row-major elements, [`BLOCK`] of them where it is quantised here. A block keeps its largest
 //! magnitude (`absmax`) and, for each element, the index of the nearest of 16 values in 4 bits, the first element of
 //! a pair in the high half of the byte. With double quantisation the magnitudes, less their mean, are kept in 8 bits
 //! by blocks of [`NESTED_BLOCK`] (Dettmers et al., arXiv 2305.14314).
@@ -13,12 +13,15 @@ mod tests;
 
 pub use dequantize::dequantize;
 pub use nested::{Nested, dynamic_map, quantize_absmax};
-pub use quantize::quantize;
+pub use quantize::{Number, quantize};
 
-/// Elements that share one magnitude.
+/// Elements that share one magnitude, in what is quantised here.
 pub const BLOCK: usize = 64;
 
-/// Magnitudes that share one magnitude of their own.
+/// The lengths of blocks that bitsandbytes can write.
+pub const BLOCKS: [usize; 8] = [32, 64, 128, 256, 512, 1024, 2048, 4096];
+
+/// Magnitudes that share one magnitude of their own, in what is quantised here.
 pub const NESTED_BLOCK: usize = 256;
 
 /// The 16 values of NF4: quantiles of the normal distribution, from minus one to one, with an exact zero.

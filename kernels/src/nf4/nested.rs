@@ -1,16 +1,20 @@
 //! Double quantisation: the magnitudes of the blocks in eight bits.
 
+use rayon::prelude::*;
+
 use super::NESTED_BLOCK;
 
-/// The block magnitudes of one tensor in eight bits: `map[code] * absmax[block / 256] + offset`.
+/// The magnitudes of one tensor's blocks in eight bits: `map[codes[i]] * absmax[i / block] + offset`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Nested {
     /// One index into `map` for each block.
     pub codes: Vec<u8>,
     /// The 256 values of the signed dynamic map.
     pub map: Box<[f32; 256]>,
-    /// One magnitude for [`NESTED_BLOCK`] codes.
+    /// One magnitude for `block` codes.
     pub absmax: Vec<f32>,
+    /// How many codes share a magnitude.
+    pub block: usize,
     /// The mean of all magnitudes.
     pub offset: f32,
 }
@@ -20,7 +24,7 @@ impl Nested {
     #[inline]
     #[must_use]
     pub fn value(&self, block: usize) -> f32 {
-        self.map[usize::from(self.codes[block])] * self.absmax[block / NESTED_BLOCK] + self.offset
+        self.map[usize::from(self.codes[block])] * self.absmax[block / self.block] + self.offset
     }
 }
 
@@ -29,17 +33,22 @@ impl Nested {
 pub fn quantize_absmax(absmax: &[f32]) -> Nested {
     let map = dynamic_map();
     let offset = torch_sum(absmax) / absmax.len().max(1) as f32;
-    let centred: Vec<f32> = absmax.iter().map(|v| v - offset).collect();
-    let mut codes = Vec::with_capacity(centred.len());
-    let mut nested_absmax = Vec::with_capacity(centred.len().div_ceil(NESTED_BLOCK));
-    for block in centred.chunks(NESTED_BLOCK) {
-        let largest = block.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-        nested_absmax.push(largest);
-        // All magnitudes equal: nothing to scale by, and the code does not matter since it is multiplied by zero.
-        let reciprocal = if largest == 0.0 { 0.0 } else { 1.0 / largest };
-        codes.extend(block.iter().map(|v| if largest == 0.0 { 0 } else { nearest(&map, v * reciprocal) }));
-    }
-    Nested { codes, map, absmax: nested_absmax, offset }
+    let mut codes = vec![0; absmax.len()];
+    let mut nested_absmax = vec![0.0; absmax.len().div_ceil(NESTED_BLOCK)];
+    (absmax.par_chunks(NESTED_BLOCK), codes.par_chunks_mut(NESTED_BLOCK), nested_absmax.par_iter_mut())
+        .into_par_iter()
+        .for_each(|(absmax, codes, largest)| {
+            *largest = absmax.iter().fold(0.0_f32, |largest, value| largest.max((value - offset).abs()));
+            // All magnitudes equal: nothing to scale by, and the code does not matter since it is multiplied by zero.
+            if *largest == 0.0 {
+                return;
+            }
+            let reciprocal = 1.0 / *largest;
+            for (code, value) in codes.iter_mut().zip(absmax) {
+                *code = nearest(&map, (value - offset) * reciprocal);
+            }
+        });
+    Nested { codes, map, absmax: nested_absmax, block: NESTED_BLOCK, offset }
 }
 
 /// Steps of the table by which bitsandbytes' CPU kernel looks codes up.

@@ -75,7 +75,7 @@ fn by_rows(codes: &[u8], absmax: Absmax<'_>, columns: usize, count: usize) -> Ve
 fn check_values(codes: &[u8], absmax: Absmax<'_>, columns: usize, half: bool, want: &[f32], what: &str) {
     let round = |v: &f32| if half { bf16::from_f32(*v).to_f32() } else { *v };
     let mut whole = vec![0.0_f32; want.len()];
-    dequantize(codes, absmax, 0, &mut whole);
+    dequantize(codes, absmax, BLOCK, 0, &mut whole);
     let flat: Vec<f32> = whole.iter().map(round).collect();
     if columns.is_multiple_of(BLOCK) || flat == want {
         same_bits(&flat, want, what);
@@ -85,10 +85,10 @@ fn check_values(codes: &[u8], absmax: Absmax<'_>, columns: usize, half: bool, wa
     }
     for (first, count) in [(1, 5), (63, 2), (64, 64), (130, 101)] {
         let mut part = vec![0.0_f32; count];
-        dequantize(codes, absmax, first, &mut part);
+        dequantize(codes, absmax, BLOCK, first, &mut part);
         assert_eq!(part, whole[first..first + count], "{what}: part at {first}");
         let mut wide = vec![0.0_f64; count];
-        dequantize(codes, absmax, first, &mut wide);
+        dequantize(codes, absmax, BLOCK, first, &mut wide);
         assert!(wide.iter().zip(&part).all(|(a, b)| *a == f64::from(*b)));
     }
 }
@@ -101,4 +101,31 @@ fn a_block_of_zeros_and_equal_magnitudes_come_back() {
     assert!(codes.iter().all(|&c| c == 0x77));
     let nested = quantize_absmax(&[0.5; 3]);
     assert!((0..3).all(|b| nested.value(b) == 0.5));
+}
+
+/// Every length of a block, from every place in it: an element is its code's value times its block's magnitude.
+#[test]
+fn blocks_of_other_lengths_are_read_from_any_place() {
+    let count: usize = 3 * 4096 + 77;
+    let codes: Vec<u8> = (0..count.div_ceil(2)).map(|i| (i * 37 % 256) as u8).collect();
+    for block in BLOCKS {
+        let absmax: Vec<f32> = (0..count.div_ceil(block)).map(|i| 0.5 + i as f32 * 0.125).collect();
+        let nested = Nested {
+            codes: (0..absmax.len()).map(|i| (i * 91 % 256) as u8).collect(),
+            map: dynamic_map(),
+            absmax: (0..absmax.len().div_ceil(128)).map(|i| 0.25 + i as f32).collect(),
+            block: 128,
+            offset: 0.75,
+        };
+        for absmax in [Absmax::Plain(&absmax), Absmax::Nested(&nested)] {
+            for first in [0, 1, 31, block - 1, block, 4097] {
+                let mut out = vec![0.0_f32; count - first];
+                dequantize(&codes, absmax, block, first, &mut out);
+                let value = |e: usize| CODE[usize::from(codes[e / 2] >> (4 - 4 * (e % 2)) & 15)];
+                let differing =
+                    (first..count).zip(&out).find(|&(e, &v)| v != value(e) * absmax.of(e / block));
+                assert_eq!(differing, None, "blocks of {block} from {first}");
+            }
+        }
+    }
 }

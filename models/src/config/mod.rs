@@ -71,7 +71,8 @@ impl ModelConfig {
     /// Reads a `config.json`, as transformers 4 or 5 writes it.
     ///
     /// Errors when the file is not there or not JSON, when a key has a value out of its bounds, and when it names
-    /// a family, an activation, a rope variant or a quantisation that is not computed here.
+    /// a family, an activation or a rope variant that is not computed here. How the weights are quantised is
+    /// [`crate::open_weights`]'s to read.
     pub fn from_file(path: &Path) -> Result<Self, ModelError> {
         let fields = Fields::new(path, read_json(path, "the model's configuration")?)?;
         Self::from_fields(fields)

@@ -89,11 +89,6 @@ pub(super) fn other_computations(fields: &Fields, family: &Family) -> Result<(),
             return Err(fields.unsupported(key, excerpt(value), &neutral.name()));
         }
     }
-    if let Some(quantization) = fields.nested("quantization_config")? {
-        let method = quantization.string("quant_method")?.unwrap_or_else(|| "unnamed".to_owned());
-        let supported = "none: rtune quantises an f32, f16 or bf16 base itself, and reads quantised GGUF";
-        return Err(fields.unsupported("quantization_config", format!("\"{method}\""), supported));
-    }
     match fields.get("architectures") {
         Some(Value::Array(names))
             if !names

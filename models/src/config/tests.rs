@@ -75,7 +75,6 @@ fn refuses_by_name_what_is_not_computed() {
         ("hidden_act", json!("gelu"), "\"gelu\""),
         ("pretraining_tp", json!(2), "`pretraining_tp` is 2"),
         ("architectures", json!(["LlamaForSequenceClassification"]), "LlamaForSequenceClassification"),
-        ("quantization_config", json!({"quant_method": "gptq"}), "\"gptq\""),
         ("rope_scaling", json!({"type": "dynamic", "factor": 4.0}), "\"dynamic\""),
         ("rope_parameters", json!({"rope_type": "default", "partial_rotary_factor": 0.5}), "0.5"),
     ] {

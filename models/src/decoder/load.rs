@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use rtune_adapters::{Linear, Weight};
+use rayon::prelude::*;
+use rtune_adapters::{Linear, Quantizer, Weight};
 
 use super::Decoder;
 use super::block::attention::Attention;
@@ -14,8 +15,9 @@ use crate::families::{AttentionSpec, BlockSpec, MlpShape, NormKind, QueryKeyNorm
 use crate::layout::LinearPart;
 use crate::{DecoderSpec, HostTensor, ModelConfig, ModelError, WeightSource};
 
-/// How the linears of the blocks are kept in memory. Embedding, head, routers and norms are never
-/// quantised, as in transformers.
+/// How the linears of the blocks are kept in memory. Embedding, head, routers and norms are never quantised, as in
+/// transformers. Those that the checkpoint has in NF4 are kept so whatever this says: quantising them again would change
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantization {
     /// As the checkpoint has them: bfloat16 stays, everything else becomes float32.
@@ -27,8 +29,12 @@ pub enum Quantization {
     },
 }
 
+/// Elements that one parallel task looks through.
+const CHECKED_TOGETHER: usize = 1 << 16;
+
 impl Decoder {
-    /// Reads a checkpoint, quantising while it goes: one tensor of it is in memory at a time.
+    /// Reads a checkpoint, quantising while it goes: beside the decoder, one tensor of it is in memory at most, and of
+    /// one that is quantised here a piece.
     ///
     /// `progress` is called with (tensors read, tensors in all).
     ///
@@ -158,10 +164,11 @@ impl Loader<'_> {
         columns: usize,
         bias: bool,
     ) -> Result<Linear, ModelError> {
-        let tensor = self.tensor(&format!("{name}.weight"), &[rows, columns])?;
-        let weight = match self.quantization {
-            Quantization::None => dense(rows, columns, tensor),
-            Quantization::Nf4 { double } => Weight::quantized(rows, columns, &tensor.into_f32(), double),
+        let weight_name = format!("{name}.weight");
+        let weight = match (self.nf4(&weight_name, &[rows, columns])?, self.quantization) {
+            (Some(weight), _) => weight,
+            (None, Quantization::None) => self.dense(&name, rows, columns)?,
+            (None, Quantization::Nf4 { double }) => self.quantized(&weight_name, [rows, columns], double)?,
         };
         let bias = if bias { Some(self.vector(&format!("{name}.bias"), rows)?) } else { None };
         Ok(Linear::new(name, weight, bias))
@@ -176,21 +183,63 @@ impl Loader<'_> {
         Ok(self.tensor(name, &[len])?.into_f32())
     }
 
+    /// A matrix that the checkpoint has in NF4.
+    fn nf4(&mut self, name: &str, shape: &[usize]) -> Result<Option<Weight>, ModelError> {
+        if !self.weights.is_nf4(name) {
+            return Ok(None);
+        }
+        self.check_shape(name, shape)?;
+        let weight = self.weights.read_nf4(name)?;
+        self.used(name);
+        Ok(weight)
+    }
+
+    /// A matrix that is quantised here, piece by piece.
+    fn quantized(
+        &mut self,
+        name: &str,
+        [rows, columns]: [usize; 2],
+        double: bool,
+    ) -> Result<Weight, ModelError> {
+        self.check_shape(name, &[rows, columns])?;
+        let (weights, mut done) = (self.weights, 0);
+        let mut quantizer = Quantizer::new(rows, columns);
+        weights.read_pieces(name, &mut |piece| {
+            check_finite(weights, name, &piece, done)?;
+            done += piece.len();
+            match piece {
+                HostTensor::F32(values) => quantizer.push(&values),
+                HostTensor::F16(values) => quantizer.push(&values),
+                HostTensor::Bf16(values) => quantizer.push(&values),
+            }
+            Ok(())
+        })?;
+        self.used(name);
+        Ok(quantizer.finish(double))
+    }
+
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<HostTensor, ModelError> {
-        let found = self.weights.shape(name);
-        if let Some(found) = found.filter(|f| f != shape) {
-            let problem = format!("expected shape {shape:?} as the configuration says, found {found:?}");
-            return Err(ModelError::tensor(self.weights.path(), name, problem));
-        }
+        self.check_shape(name, shape)?;
         let tensor = self.weights.read(name)?;
-        if let Some(place) = first_not_finite(&tensor) {
-            let problem = format!("element {place} is not a finite number");
-            return Err(ModelError::tensor(self.weights.path(), name, problem));
+        check_finite(self.weights, name, &tensor, 0)?;
+        self.used(name);
+        Ok(tensor)
+    }
+
+    fn check_shape(&self, name: &str, shape: &[usize]) -> Result<(), ModelError> {
+        match self.weights.shape(name).filter(|found| found != shape) {
+            None => Ok(()),
+            Some(found) => {
+                let problem = format!("expected shape {shape:?} as the configuration says, found {found:?}");
+                Err(ModelError::tensor(self.weights.path(), name, problem))
+            }
         }
+    }
+
+    fn used(&mut self, name: &str) {
         // Two norms may share their weights; then they are read twice.
         self.read += usize::from(self.unused.remove(name));
         (self.progress)(self.read, self.total);
-        Ok(tensor)
     }
 }
 
@@ -201,10 +250,33 @@ fn dense(rows: usize, columns: usize, tensor: HostTensor) -> Weight {
     }
 }
 
-fn first_not_finite(tensor: &HostTensor) -> Option<usize> {
-    match tensor {
-        HostTensor::F32(values) => values.iter().position(|v| !v.is_finite()),
-        HostTensor::F16(values) => values.iter().position(|v| !v.is_finite()),
-        HostTensor::Bf16(values) => values.iter().position(|v| !v.is_finite()),
+/// `before` elements of the tensor came before this piece.
+fn check_finite(
+    weights: &dyn WeightSource,
+    name: &str,
+    piece: &HostTensor,
+    before: usize,
+) -> Result<(), ModelError> {
+    let place = match piece {
+        HostTensor::F32(values) => first(values, |value| !value.is_finite()),
+        HostTensor::F16(values) => first(values, |value| !value.is_finite()),
+        HostTensor::Bf16(values) => first(values, |value| !value.is_finite()),
+    };
+    match place {
+        None => Ok(()),
+        Some(place) => {
+            let problem = format!("element {} is not a finite number", before + place);
+            Err(ModelError::tensor(weights.path(), name, problem))
+        }
     }
+}
+
+/// The first place where `wrong` holds, which is nowhere as a rule.
+fn first<T: Sync>(values: &[T], wrong: impl Fn(&T) -> bool + Sync) -> Option<usize> {
+    values.par_chunks(CHECKED_TOGETHER).enumerate().find_map_first(|(number, chunk)| {
+        // Without a way out of it the loop is one of vectors.
+        let any = chunk.iter().fold(false, |any, value| any | wrong(value));
+        let place = if any { chunk.iter().position(&wrong) } else { None };
+        place.map(|place| number * CHECKED_TOGETHER + place)
+    })
 }

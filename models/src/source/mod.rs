@@ -1,14 +1,17 @@
 //! Where weights come from: one tensor at a time, under the names that transformers gives them.
 
 pub(crate) mod gguf;
+mod quantized;
 mod read;
 mod safetensors;
 
 use std::path::Path;
 
 use half::{bf16, f16};
+use rtune_adapters::Weight;
 
 pub use self::gguf::GgufFile;
+pub use self::quantized::open_weights;
 pub use self::safetensors::SafetensorsFolder;
 
 use crate::ModelError;
@@ -39,9 +42,34 @@ pub trait WeightSource: Send + Sync {
     /// Errors when there is no such tensor, when its element type is not supported, and when the file cannot be
     /// read or has become shorter since it was opened.
     fn read(&self, name: &str) -> Result<HostTensor, ModelError>;
+
+    /// Reads one tensor piece by piece: `take` gets them in order, each but the last a multiple of 4096 elements long. Where
+    /// a checkpoint keeps a tensor so that pieces cannot be read, there is one piece, which is all of it.
+    ///
+    /// Errors as [`Self::read`], and what `take` returns.
+    fn read_pieces(&self, name: &str, take: &mut Take<'_>) -> Result<(), ModelError> {
+        take(self.read(name)?)
+    }
+
+    /// Whether the checkpoint has a matrix in NF4, so that [`Self::read_nf4`] gives it.
+    fn is_nf4(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// Reads a matrix with its codes and scales as they are, where the checkpoint has it in NF4, else `None`.
+    /// [`Self::read`] gives the same numbers in `f32`.
+    ///
+    /// Errors as [`Self::read`], and when a scale is not finite.
+    fn read_nf4(&self, _name: &str) -> Result<Option<Weight>, ModelError> {
+        Ok(None)
+    }
 }
 
-/// What the elements of a tensor are in a checkpoint.
+/// What is done with a piece of a tensor.
+pub type Take<'a> = dyn FnMut(HostTensor) -> Result<(), ModelError> + 'a;
+
+/// What the elements of a tensor are in a checkpoint; of one that was quantised there, what they were or what its scales
+/// are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit floats.

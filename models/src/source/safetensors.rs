@@ -6,10 +6,11 @@ mod index;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16};
 
-use super::read::read_elements;
-use super::{HostTensor, Precision, WeightSource};
+use super::read::{read_elements, read_pieces};
+use super::{HostTensor, Precision, Take, WeightSource};
 use crate::ModelError;
 use header::{DataType, Entry};
 
@@ -94,6 +95,63 @@ impl SafetensorsFolder {
         files.extend(self.index.clone());
         files
     }
+
+    /// What the header says of a tensor.
+    pub(super) fn entry(&self, name: &str) -> Option<&Entry> {
+        self.tensors.get(name).map(|(_, entry)| entry)
+    }
+
+    /// The file that holds a tensor, or the folder if none does; for messages.
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+        self.tensors.get(name).map_or(&self.folder, |(file, _)| &self.files[*file]).clone()
+    }
+
+    /// Fails unless a tensor is there with one of these types and this shape; a vector may have more dimensions of one.
+    pub(super) fn expect(&self, name: &str, types: &[&str], shape: &[usize]) -> Result<(), ModelError> {
+        let entry = self.required(name)?;
+        let found = entry.data_type.name();
+        let same = match shape {
+            [count] => {
+                entry.element_count == *count && entry.shape.iter().filter(|size| **size != 1).count() <= 1
+            }
+            _ => entry.shape == shape,
+        };
+        if types.contains(&found) && same {
+            return Ok(());
+        }
+        let types = types.join(" or ");
+        let problem = format!("expected the shape {shape:?} of {types}, found {:?} of {found}", entry.shape);
+        Err(ModelError::tensor(&self.path_of(name), name, problem))
+    }
+
+    /// Fails unless a tensor is there, of whatever type, with so many bytes.
+    pub(super) fn expect_bytes(&self, name: &str, count: usize) -> Result<(), ModelError> {
+        let found = self.required(name)?.size_bytes;
+        if found == count as u64 {
+            return Ok(());
+        }
+        let problem = format!("expected {count} bytes of packed numbers, found {found}");
+        Err(ModelError::tensor(&self.path_of(name), name, problem))
+    }
+
+    /// The bytes of a tensor of whatever type.
+    pub(super) fn read_bytes(&self, name: &str) -> Result<Vec<u8>, ModelError> {
+        let entry = self.required(name)?;
+        let count = usize::try_from(entry.size_bytes)
+            .map_err(|_| ModelError::tensor(&self.path_of(name), name, "too large for this machine"))?;
+        read_elements(&self.path_of(name), name, entry.start_bytes, count)
+    }
+
+    /// The elements of a tensor whose type is known to have the size of `T`.
+    pub(super) fn read_words<T: Pod + Zeroable>(&self, name: &str) -> Result<Vec<T>, ModelError> {
+        let entry = self.required(name)?;
+        read_elements(&self.path_of(name), name, entry.start_bytes, entry.element_count)
+    }
+
+    fn required(&self, name: &str) -> Result<&Entry, ModelError> {
+        self.entry(name)
+            .ok_or_else(|| ModelError::MissingTensor { path: self.folder.clone(), tensor: name.to_owned() })
+    }
 }
 
 impl WeightSource for SafetensorsFolder {
@@ -127,13 +185,32 @@ impl WeightSource for SafetensorsFolder {
             DataType::F32 => read_elements::<f32>(path, name, start, count).map(HostTensor::F32),
             DataType::F16 => read_elements::<f16>(path, name, start, count).map(HostTensor::F16),
             DataType::Bf16 => read_elements::<bf16>(path, name, start, count).map(HostTensor::Bf16),
-            DataType::Other(other) => Err(ModelError::Unsupported {
-                path: path.clone(),
-                key: name.to_owned(),
-                found: other.clone(),
-                supported: "F32, F16, BF16".to_owned(),
-            }),
+            DataType::Other(other) => Err(not_read(path, name, other)),
         }
+    }
+
+    fn read_pieces(&self, name: &str, take: &mut Take<'_>) -> Result<(), ModelError> {
+        let Some((file, entry)) = self.tensors.get(name) else {
+            return Err(ModelError::MissingTensor { path: self.folder.clone(), tensor: name.to_owned() });
+        };
+        let (path, start, count) = (&self.files[*file], entry.start_bytes, entry.element_count);
+        match &entry.data_type {
+            DataType::F32 => read_pieces(path, name, start, count, &mut |piece| take(HostTensor::F32(piece))),
+            DataType::F16 => read_pieces(path, name, start, count, &mut |piece| take(HostTensor::F16(piece))),
+            DataType::Bf16 => {
+                read_pieces(path, name, start, count, &mut |piece| take(HostTensor::Bf16(piece)))
+            }
+            DataType::Other(other) => Err(not_read(path, name, other)),
+        }
+    }
+}
+
+fn not_read(path: &Path, name: &str, found: &str) -> ModelError {
+    ModelError::Unsupported {
+        path: path.to_owned(),
+        key: name.to_owned(),
+        found: found.to_owned(),
+        supported: "F32, F16, BF16".to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::rules::{self, Rule};
-use super::{SpecialTokenStrings, TokenizerParts, from_json};
+use super::{SpecialTokenStrings, TokenizerParts, from_json, sentencepiece};
 use crate::ModelError;
 use crate::source::gguf::Metadata;
 
@@ -12,27 +12,23 @@ const TYPE_CONTROL: i128 = 3;
 /// `llama_token_type` of llama.h: a token that was added to the trained vocabulary.
 const TYPE_USER_DEFINED: i128 = 4;
 
+/// The kinds of vocabulary that are understood, for a message.
+const SUPPORTED_MODELS: &str =
+    "gpt2 (byte-level BPE), llama (SentencePiece); for this base take its folder with tokenizer.json instead";
+
 /// Rebuilds tokenizer, special tokens and chat template.
 ///
 /// Errors when there is no vocabulary, when its lists contradict each other, and when the model or the rule of
 /// the words is not known here; those are named.
 pub(crate) fn from_gguf(metadata: &Metadata) -> Result<TokenizerParts, ModelError> {
     let model_key = "tokenizer.ggml.model";
-    match metadata.string(model_key)? {
-        Some("gpt2") => {}
+    let rule = match metadata.string(model_key)? {
+        Some("gpt2") => Some(rule(metadata)?),
+        Some("llama") => None,
         Some(other) => {
-            let supported =
-                "gpt2 (byte-level BPE); for this base take its folder with tokenizer.json instead";
-            return Err(metadata.unsupported(model_key, format!("\"{other}\""), supported));
+            return Err(metadata.unsupported(model_key, format!("\"{other}\""), SUPPORTED_MODELS));
         }
-        None => return Err(metadata.missing(model_key, "\"gpt2\"")),
-    }
-    let rule_key = "tokenizer.ggml.pre";
-    let Some(rule_name) = metadata.string(rule_key)? else {
-        return Err(metadata.unsupported(rule_key, "not given", rules::SUPPORTED));
-    };
-    let Some(rule) = rules::by_name(rule_name) else {
-        return Err(metadata.unsupported(rule_key, format!("\"{rule_name}\""), rules::SUPPORTED));
+        None => return Err(metadata.missing(model_key, "\"gpt2\" or \"llama\"")),
     };
     let tokens_key = "tokenizer.ggml.tokens";
     let Some(tokens) = metadata.strings(tokens_key)? else {
@@ -40,27 +36,36 @@ pub(crate) fn from_gguf(metadata: &Metadata) -> Result<TokenizerParts, ModelErro
     };
     let special_id = |name: &str| metadata.token_id(&format!("tokenizer.ggml.{name}_token_id"), tokens.len());
     let text = |id: Option<u32>| id.map(|id| tokens[id as usize].to_owned());
-    let bos_id = special_id("bos")?;
+    let (bos_id, unknown_id) = (special_id("bos")?, special_id("unknown")?);
     let special = SpecialTokenStrings {
         bos: text(bos_id),
         eos: text(special_id("eos")?),
         pad: text(special_id("padding")?),
-        unk: text(special_id("unknown")?),
+        unk: text(unknown_id),
     };
-    let adds_bos = metadata.boolean("tokenizer.ggml.add_bos_token")?.unwrap_or(rule.adds_bos);
-    let first = bos_id.filter(|_| adds_bos).zip(special.bos.as_deref());
-    let json = tokenizer_json(metadata, &tokens, rule, first)?;
+    // A SentencePiece vocabulary begins a sequence with bos unless the file says otherwise, as in llama.cpp.
+    let adds_bos = metadata
+        .boolean("tokenizer.ggml.add_bos_token")?
+        .unwrap_or(rule.as_ref().is_none_or(|rule| rule.adds_bos));
+    let mut json = match rule {
+        Some(rule) => tokenizer_json(metadata, &tokens, rule)?,
+        None => sentencepiece::tokenizer_json(metadata, &tokens, unknown_id)?,
+    };
+    json["post_processor"] = post_processor(bos_id.filter(|_| adds_bos).zip(special.bos.as_deref()));
     let tokenizer = from_json(metadata.path(), &json.to_string())?;
     let chat_template = metadata.string("tokenizer.chat_template")?.map(str::to_owned);
     Ok(TokenizerParts { tokenizer, special, chat_template })
 }
 
-fn tokenizer_json(
-    metadata: &Metadata,
-    tokens: &[&str],
-    rule: Rule,
-    first: Option<(u32, &str)>,
-) -> Result<Value, ModelError> {
+fn rule(metadata: &Metadata) -> Result<Rule, ModelError> {
+    let key = "tokenizer.ggml.pre";
+    let Some(name) = metadata.string(key)? else {
+        return Err(metadata.unsupported(key, "not given", rules::SUPPORTED));
+    };
+    rules::by_name(name).ok_or_else(|| metadata.unsupported(key, format!("\"{name}\""), rules::SUPPORTED))
+}
+
+fn tokenizer_json(metadata: &Metadata, tokens: &[&str], rule: Rule) -> Result<Value, ModelError> {
     let mut vocabulary = Map::with_capacity(tokens.len());
     for (id, token) in tokens.iter().enumerate() {
         if let Some(before) = vocabulary.insert((*token).to_owned(), Value::from(id)) {
@@ -74,7 +79,7 @@ fn tokenizer_json(
         "added_tokens": added_tokens(metadata, tokens)?,
         "normalizer": rule.normalizer,
         "pre_tokenizer": rule.pre_tokenizer,
-        "post_processor": post_processor(first),
+        "post_processor": null,
         "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
         "model": {
             "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",

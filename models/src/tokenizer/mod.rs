@@ -3,6 +3,7 @@
 mod folder;
 mod gguf;
 mod rules;
+mod sentencepiece;
 
 pub(crate) use folder::from_folder;
 pub(crate) use gguf::from_gguf;

@@ -17,13 +17,17 @@ pub(super) struct Rule {
 }
 
 /// Names that are understood, for a message.
-pub(super) const SUPPORTED: &str =
-    "smollm, starcoder, llama-bpe, llama3, llama-v3, qwen2, deepseek-r1-qwen, gpt-2, default";
+pub(super) const SUPPORTED: &str = "smollm, starcoder, refact, llama-bpe, llama3, llama-v3, dbrx, smaug-bpe, qwen2, deepseek-r1-qwen, tekken, gpt-4o, \
+     falcon, olmo, gpt-2, default";
 
 /// Llama 3's words.
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// Qwen 2's words: digits one by one.
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Mistral's since Nemo: words end where capitals begin again, digits one by one.
+const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Phi-4-mini's, which is that of GPT-4o: words as in [`TEKKEN`], with what an apostrophe joins to them.
+const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// The rule with this name. `default` is GPT-2's, as it is in transformers' reader of GGUF.
 pub(super) fn by_name(name: &str) -> Option<Rule> {
@@ -35,7 +39,14 @@ pub(super) fn by_name(name: &str) -> Option<Rule> {
     };
     Some(match name {
         "gpt-2" | "default" => plain(byte_level(true)),
-        "smollm" | "starcoder" => plain(sequence(json!({"type": "Digits", "individual_digits": true}), true)),
+        "olmo" => Rule { normalizer: json!({"type": "NFC"}), ..plain(byte_level(true)) },
+        "falcon" => plain(falcon()),
+        "dbrx" | "smaug-bpe" => plain(sequence(split(LLAMA3), false)),
+        "gpt-4o" => plain(sequence(split(GPT4O), false)),
+        "tekken" => Rule { ignore_merges: true, adds_bos: true, ..plain(sequence(split(TEKKEN), false)) },
+        "smollm" | "starcoder" | "refact" => {
+            plain(sequence(json!({"type": "Digits", "individual_digits": true}), true))
+        }
         "llama-bpe" | "llama3" | "llama-v3" => {
             Rule { ignore_merges: true, adds_bos: true, ..plain(sequence(split(LLAMA3), false)) }
         }
@@ -53,6 +64,14 @@ fn byte_level(use_regex: bool) -> Value {
 
 fn sequence(first: Value, use_regex: bool) -> Value {
     json!({"type": "Sequence", "pretokenizers": [first, byte_level(use_regex)]})
+}
+
+/// Falcon's: punctuation, then GPT-2's words, then digits by three.
+fn falcon() -> Value {
+    json!({"type": "Sequence", "pretokenizers": [
+        {"type": "Punctuation", "behavior": "Contiguous"}, byte_level(true),
+        {"type": "Digits", "individual_digits": false}, split("[0-9][0-9][0-9]"),
+    ]})
 }
 
 fn split(regex: &str) -> Value {

@@ -118,11 +118,11 @@ fn special_tokens_template_and_round_trips() {
 fn vocabularies_that_cannot_be_are_named() {
     let text = |text: &str| Value::String(text.to_owned());
     for (key, value, expected) in [
-        ("tokenizer.ggml.model", text("llama"), "`tokenizer.ggml.model` is \"llama\""),
+        ("tokenizer.ggml.model", text("t5"), "`tokenizer.ggml.model` is \"t5\""),
         (
             "tokenizer.ggml.pre",
-            text("tekken"),
-            "`tokenizer.ggml.pre` is \"tekken\", which is not supported (supported: smollm",
+            text("deepseek-llm"),
+            "`tokenizer.ggml.pre` is \"deepseek-llm\", which is not supported (supported: smollm",
         ),
         ("tokenizer.ggml.tokens", text("x"), "an array of strings"),
         ("tokenizer.ggml.tokens", Value::Array(vec![text("a"), text("a")]), "token 1, `a`, is token 0 too"),

@@ -1,91 +1,60 @@
-//! The configuration that a GGUF file's metadata and tensors say.
+//! The configuration that a GGUF file's metadata and tensors say: what `config.json` would have said is gathered under its
+//! keys, which the family then reads as it reads them anywhere.
 
 use std::path::Path;
 
-use super::header::{Entry, Header};
-use super::metadata::{Metadata, Value};
-use super::read_entry;
-use super::types::ElementType;
-use crate::config::Differences;
-use crate::config::bounds::{
-    MAX_EPSILON, MAX_FACTOR, MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_POSITIONS, MAX_THETA, MAX_VOCABULARY,
-    MAX_WIDTH,
-};
-use crate::families::LLAMA;
-use crate::{ModelConfig, ModelError, Rope, RopeScaling};
+use serde_json::{Map, Value, json};
 
-/// Divisors of the rope frequencies, which is how llama.cpp keeps Llama 3's rope scaling.
-pub(super) const ROPE_FREQUENCIES: &str = "rope_freqs.weight";
+use super::architectures::{self, Architecture, Kind};
+use super::header::{Entry, Header};
+use super::metadata::{self, Metadata};
+use super::read_entry;
+use super::rope;
+use super::types::ElementType;
+use crate::config::Fields;
+use crate::config::bounds::{
+    MAX_EPSILON, MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH,
+};
+use crate::families::{self, Bias, Family, LayerWindows, NormKind, ProjectionNames};
+use crate::{ModelConfig, ModelError, RopeScaling};
 
 /// The embedding; its rows are the vocabulary.
 const EMBEDDING: &str = "token_embd.weight";
 
-/// `GGMLRoPEFreqBase`'s default in llama.cpp.
-const DEFAULT_THETA: f64 = 10_000.0;
-
-/// Keys that change what other models of the `llama` architecture compute (Granite, Mixtral and such).
-const REFUSED_KEYS: &[&str] = &[
-    "llama.expert_count",
-    "llama.expert_used_count",
-    "llama.attention.scale",
-    "llama.attention.clamp_kqv",
-    "llama.embedding_scale",
-    "llama.logit_scale",
-    "llama.residual_scale",
-];
-
-/// Reads the configuration of a Llama.
-pub(super) fn read(path: &Path, header: &Header) -> Result<ModelConfig, ModelError> {
-    let metadata = &header.metadata;
-    refuse_other_models(metadata)?;
-    let hidden_size = metadata.required_size("llama.embedding_length", MAX_WIDTH)?;
-    let num_attention_heads = metadata.required_size("llama.attention.head_count", MAX_HEADS)?;
-    let key_value_heads =
-        metadata.size("llama.attention.head_count_kv", MAX_HEADS)?.unwrap_or(num_attention_heads);
-    if !num_attention_heads.is_multiple_of(key_value_heads) {
-        let supported = format!("a divisor of the {num_attention_heads} query heads");
-        return Err(metadata.unsupported(
-            "llama.attention.head_count_kv",
-            key_value_heads.to_string(),
-            &supported,
-        ));
-    }
-    let head_dim = head_dim(metadata, hidden_size, num_attention_heads)?;
-    let vocab_size = vocabulary(path, header)?;
-    Ok(ModelConfig {
-        family: &LLAMA,
-        differences: Differences::default(),
-        model_type: "llama".to_owned(),
-        hidden_size,
-        intermediate_size: metadata.required_size("llama.feed_forward_length", MAX_WIDTH)?,
-        num_hidden_layers: metadata.required_size("llama.block_count", MAX_LAYERS)?,
-        num_attention_heads,
-        num_key_value_heads: key_value_heads,
-        head_dim,
-        vocab_size,
-        rms_norm_eps: metadata
-            .positive("llama.attention.layer_norm_rms_epsilon", MAX_EPSILON)?
-            .ok_or_else(|| metadata.missing("llama.attention.layer_norm_rms_epsilon", "a number above 0"))?,
-        tie_word_embeddings: !header.tensors.contains_key("output.weight"),
-        attention_bias: biases(path, header, &["attn_q", "attn_k", "attn_v", "attn_output"])?,
-        mlp_bias: biases(path, header, &["ffn_gate", "ffn_up", "ffn_down"])?,
-        rope: rope(path, header, head_dim)?,
-        max_position_embeddings: metadata.required_size("llama.context_length", MAX_POSITIONS)?,
-        bos_token_id: metadata.token_id("tokenizer.ggml.bos_token_id", vocab_size)?,
-        eos_token_ids: metadata.token_id("tokenizer.ggml.eos_token_id", vocab_size)?.into_iter().collect(),
-        pad_token_id: metadata.token_id("tokenizer.ggml.padding_token_id", vocab_size)?,
-    })
+/// Metadata and tensors of a file, with what is known of its architecture.
+pub(super) struct Said<'a> {
+    pub(super) path: &'a Path,
+    pub(super) header: &'a Header,
+    pub(super) architecture: &'static Architecture,
+    pub(super) family: &'static Family,
 }
 
-fn refuse_other_models(metadata: &Metadata) -> Result<(), ModelError> {
-    for (key, expected) in [("general.type", "model"), ("general.architecture", "llama")] {
-        match metadata.string(key)? {
-            Some(found) if found != expected => {
-                return Err(metadata.unsupported(key, format!("\"{found}\""), expected));
-            }
-            None if key == "general.architecture" => return Err(metadata.missing(key, "\"llama\"")),
-            _ => {}
-        }
+/// Reads the configuration, and says whether the rows of queries and keys are interleaved.
+pub(super) fn read(path: &Path, header: &Header) -> Result<(ModelConfig, bool), ModelError> {
+    let metadata = &header.metadata;
+    refuse_parts(metadata)?;
+    let architecture = architectures::of(metadata)?;
+    let Some(family) = families::of_model_type(architecture.model_type) else {
+        return Err(metadata.unsupported("general.architecture", architecture.name, "another family"));
+    };
+    let said = Said { path, header, architecture, family };
+    let mut keys = said.sizes()?;
+    said.own_keys(&mut keys)?;
+    said.biases(&mut keys)?;
+    said.layers(&mut keys)?;
+    let divisors = rope::read(&said, &mut keys)?;
+    let mut config = ModelConfig::from_fields(Fields::new(path, Value::Object(keys))?)?;
+    if let Some(divisors) = divisors {
+        config.rope.scaling = RopeScaling::Divisors(divisors);
+    }
+    Ok((config, architecture.interleaved))
+}
+
+fn refuse_parts(metadata: &Metadata) -> Result<(), ModelError> {
+    if let Some(kind) = metadata.string("general.type")?
+        && kind != "model"
+    {
+        return Err(metadata.unsupported("general.type", format!("\"{kind}\""), "model"));
     }
     if let Some(parts) = metadata.size("split.count", usize::from(u16::MAX))?
         && parts > 1
@@ -93,112 +62,238 @@ fn refuse_other_models(metadata: &Metadata) -> Result<(), ModelError> {
         let supported = "1: join the parts with llama.cpp's `llama-gguf-split --merge`";
         return Err(metadata.unsupported("split.count", parts.to_string(), supported));
     }
-    for key in REFUSED_KEYS {
-        if metadata.get(key).is_some_and(|value| *value != Value::Integer(0)) {
-            return Err(metadata.unsupported(key, "given", "a plain Llama, without this key"));
-        }
-    }
     Ok(())
 }
 
-fn head_dim(metadata: &Metadata, hidden_size: usize, heads: usize) -> Result<usize, ModelError> {
-    let key_length = metadata.size("llama.attention.key_length", MAX_HEAD_DIM)?;
-    let width = match key_length {
-        Some(width) => width,
-        None if hidden_size.is_multiple_of(heads) => hidden_size / heads,
-        None => {
-            let supported = format!("a divisor of the embedding's {hidden_size}");
-            return Err(metadata.unsupported("llama.attention.head_count", heads.to_string(), &supported));
-        }
-    };
-    for key in ["llama.attention.value_length", "llama.rope.dimension_count"] {
-        if let Some(found) = metadata.size(key, MAX_HEAD_DIM)?
-            && found != width
-        {
-            let supported = format!("{width}, the width of a head");
-            return Err(metadata.unsupported(key, found.to_string(), &supported));
-        }
+impl Said<'_> {
+    pub(super) fn metadata(&self) -> &Metadata {
+        &self.header.metadata
     }
-    if !width.is_multiple_of(2) || width > MAX_HEAD_DIM {
-        let supported = format!("even widths up to {MAX_HEAD_DIM}");
-        return Err(metadata.unsupported("llama.attention.key_length", width.to_string(), &supported));
-    }
-    Ok(width)
-}
 
-/// The vocabulary is as large as the embedding; the metadata may say so too.
-fn vocabulary(path: &Path, header: &Header) -> Result<usize, ModelError> {
-    let Some(embedding) = header.tensors.get(EMBEDDING) else {
-        return Err(ModelError::MissingTensor { path: path.to_owned(), tensor: EMBEDDING.to_owned() });
-    };
-    let rows = embedding.shape.first().copied().unwrap_or(0);
-    if rows == 0 || rows > MAX_VOCABULARY {
-        let problem = format!("expected 1 to {MAX_VOCABULARY} rows, found the shape {:?}", embedding.shape);
-        return Err(ModelError::tensor(path, EMBEDDING, problem));
+    pub(super) fn key(&self, suffix: &str) -> String {
+        self.architecture.key(suffix)
     }
-    match header.metadata.size("llama.vocab_size", MAX_VOCABULARY)? {
-        Some(said) if said != rows => {
-            let problem = format!("has {rows} rows, but `llama.vocab_size` is {said}");
-            Err(ModelError::tensor(path, EMBEDDING, problem))
-        }
-        _ => Ok(rows),
-    }
-}
 
-/// Whether these projections of the blocks have biases: all, or none.
-fn biases(path: &Path, header: &Header, projections: &[&str]) -> Result<bool, ModelError> {
-    let has = |projection: &&&str| header.tensors.contains_key(&format!("blk.0.{projection}.bias"));
-    match projections.iter().filter(has).count() {
-        0 => Ok(false),
-        count if count == projections.len() => Ok(true),
-        _ => {
+    pub(super) fn size(&self, suffix: &str, max: usize) -> Result<Option<usize>, ModelError> {
+        self.metadata().size(&self.key(suffix), max)
+    }
+
+    fn required(&self, suffix: &str, max: usize) -> Result<usize, ModelError> {
+        self.metadata().required_size(&self.key(suffix), max)
+    }
+
+    fn has(&self, tensor: &str) -> bool {
+        self.header.tensors.contains_key(tensor)
+    }
+
+    /// What every architecture says.
+    fn sizes(&self) -> Result<Map<String, Value>, ModelError> {
+        let metadata = self.metadata();
+        let heads = self.required("attention.head_count", MAX_HEADS)?;
+        let key_heads = self.key_heads(heads)?;
+        let vocabulary = self.vocabulary()?;
+        let epsilon = match self.family.norm {
+            NormKind::Layer => "attention.layer_norm_epsilon",
+            _ => "attention.layer_norm_rms_epsilon",
+        };
+        let epsilon = self.key(epsilon);
+        let epsilon = metadata
+            .positive(&epsilon, MAX_EPSILON)?
+            .ok_or_else(|| metadata.missing(&epsilon, "a number above 0"))?;
+        let keys = json!({
+            "model_type": self.architecture.model_type,
+            "hidden_size": self.required("embedding_length", MAX_WIDTH)?,
+            "intermediate_size": self.required("feed_forward_length", MAX_WIDTH)?,
+            "num_hidden_layers": self.required("block_count", MAX_LAYERS)?,
+            "num_attention_heads": heads,
+            "num_key_value_heads": key_heads,
+            "head_dim": self.head_dim()?,
+            "vocab_size": vocabulary,
+            "max_position_embeddings": self.required("context_length", MAX_POSITIONS)?,
+            "tie_word_embeddings": !self.has("output.weight"),
+            "bos_token_id": metadata.token_id("tokenizer.ggml.bos_token_id", vocabulary)?,
+            "eos_token_id": metadata.token_id("tokenizer.ggml.eos_token_id", vocabulary)?,
+            "pad_token_id": metadata.token_id("tokenizer.ggml.padding_token_id", vocabulary)?,
+            (self.family.keys.epsilon.0): epsilon,
+        });
+        match keys {
+            Value::Object(keys) => Ok(keys),
+            _ => Ok(Map::new()),
+        }
+    }
+
+    fn key_heads(&self, heads: usize) -> Result<usize, ModelError> {
+        let suffix = "attention.head_count_kv";
+        let found = self.size(suffix, MAX_HEADS)?.unwrap_or(heads);
+        if heads.is_multiple_of(found) {
+            return Ok(found);
+        }
+        let supported = format!("a divisor of the {heads} query heads");
+        Err(self.metadata().unsupported(&self.key(suffix), found.to_string(), &supported))
+    }
+
+    /// Width of a head: as the key says, or the width over the heads.
+    pub(super) fn head_dim(&self) -> Result<usize, ModelError> {
+        let (width, heads) = (
+            self.required("embedding_length", MAX_WIDTH)?,
+            self.required("attention.head_count", MAX_HEADS)?,
+        );
+        let found = match self.size("attention.key_length", MAX_HEAD_DIM)? {
+            Some(found) => found,
+            None if width.is_multiple_of(heads) && width / heads <= MAX_HEAD_DIM => width / heads,
+            None => {
+                let supported = format!("a divisor of the embedding's {width}, by {MAX_HEAD_DIM} at most");
+                let key = self.key("attention.head_count");
+                return Err(self.metadata().unsupported(&key, heads.to_string(), &supported));
+            }
+        };
+        let suffix = "attention.value_length";
+        match self.size(suffix, MAX_HEAD_DIM)? {
+            Some(values) if values != found => {
+                let supported = format!("{found}, the width of a head");
+                Err(self.metadata().unsupported(&self.key(suffix), values.to_string(), &supported))
+            }
+            _ => Ok(found),
+        }
+    }
+
+    /// The vocabulary is as large as the embedding; the metadata may say so too.
+    fn vocabulary(&self) -> Result<usize, ModelError> {
+        let Some(embedding) = self.header.tensors.get(EMBEDDING) else {
+            let (path, tensor) = (self.path.to_owned(), EMBEDDING.to_owned());
+            return Err(ModelError::MissingTensor { path, tensor });
+        };
+        let rows = embedding.shape.first().copied().unwrap_or(0);
+        if rows == 0 || rows > MAX_VOCABULARY {
             let problem =
-                format!("biases on some of {}, where a Llama has all or none", projections.join(", "));
-            Err(ModelError::damaged(path, problem))
+                format!("expected 1 to {MAX_VOCABULARY} rows, found the shape {:?}", embedding.shape);
+            return Err(ModelError::tensor(self.path, EMBEDDING, problem));
         }
+        match self.size("vocab_size", MAX_VOCABULARY)? {
+            Some(said) if said != rows => {
+                let problem = format!("has {rows} rows, but `{}` is {said}", self.key("vocab_size"));
+                Err(ModelError::tensor(self.path, EMBEDDING, problem))
+            }
+            _ => Ok(rows),
+        }
+    }
+
+    /// What the architecture says by keys of its own, or does not say since it is always so.
+    fn own_keys(&self, keys: &mut Map<String, Value>) -> Result<(), ModelError> {
+        let metadata = self.metadata();
+        for &(suffix, name, kind) in self.architecture.keys {
+            let key = self.key(suffix);
+            let is_zero = metadata.get(&key) == Some(&metadata::Value::Integer(0));
+            let value = match kind {
+                // A window of 0 is none, and null says so.
+                Kind::Size(_) if is_zero => Some(Value::Null),
+                Kind::Size(max) => metadata.size(&key, max)?.map(Value::from),
+                Kind::Number(max) => metadata.positive(&key, max)?.map(Value::from),
+                Kind::Switch => metadata.boolean(&key)?.map(Value::from),
+            };
+            keys.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        keys.extend(self.architecture.fixed.iter().map(|&(name, value)| (name.to_owned(), value.into())));
+        if self.family.keys.query_scalar {
+            let blocks = self.required("block_count", MAX_LAYERS)?;
+            let scalar = if self.architecture.scaled_by_width_at_blocks == Some(blocks) {
+                self.required("embedding_length", MAX_WIDTH)?
+                    / self.required("attention.head_count", MAX_HEADS)?
+            } else {
+                self.head_dim()?
+            };
+            keys.insert("query_pre_attn_scalar".to_owned(), scalar.into());
+        }
+        if self.family.model_types.contains(&"falcon") {
+            let norms = 1 + usize::from(self.has("blk.0.attn_norm_2.weight"));
+            keys.insert("num_ln_in_parallel_attn".to_owned(), norms.into());
+        }
+        Ok(())
+    }
+
+    /// Which projections of the blocks have biases: of those that share a key all, or none.
+    fn biases(&self, keys: &mut Map<String, Value>) -> Result<(), ModelError> {
+        let inputs: &[&str] = match self.family.names.projections {
+            ProjectionNames::Split(_) => &["attn_q", "attn_k", "attn_v"],
+            ProjectionNames::Fused(..) => &["attn_qkv"],
+        };
+        let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (bias, parts) in
+            self.family.keys.biases.into_iter().zip([inputs, &["attn_output"], self.mlp_parts()])
+        {
+            let Bias::Key(key, _) = bias else { continue };
+            match groups.iter_mut().find(|group| group.0 == key) {
+                Some(group) => group.1.extend(parts),
+                None => groups.push((key, parts.to_vec())),
+            }
+        }
+        for (key, parts) in groups {
+            let has = |part: &&&str| self.has(&format!("blk.0.{part}.bias"));
+            let count = parts.iter().filter(has).count();
+            if count != 0 && count != parts.len() {
+                let kind = self.architecture.model_type;
+                let problem =
+                    format!("biases on some of {}, where a {kind} has all or none", parts.join(", "));
+                return Err(ModelError::damaged(self.path, problem));
+            }
+            keys.insert(key.to_owned(), (count > 0).into());
+        }
+        Ok(())
+    }
+
+    fn mlp_parts(&self) -> &'static [&'static str] {
+        match self.family.names.mlp {
+            families::MlpNames::Gated(_) => &["ffn_gate", "ffn_up", "ffn_down"],
+            _ => &["ffn_up", "ffn_down"],
+        }
+    }
+
+    /// Which layers have a window, where the family leaves that to the file.
+    fn layers(&self, keys: &mut Map<String, Value>) -> Result<(), ModelError> {
+        let blocks = self.required("block_count", MAX_LAYERS)?;
+        if !matches!(self.family.keys.windows, LayerWindows::AllButEvery { .. }) {
+            return Ok(());
+        }
+        let key = self.key("attention.sliding_window_pattern");
+        match self.metadata().get(&key) {
+            None => {}
+            Some(metadata::Value::Array(values)) => {
+                let within = values.iter().take(blocks).map(|value| match value {
+                    metadata::Value::Boolean(within) => Some(*within),
+                    metadata::Value::Integer(within) => Some(*within != 0),
+                    _ => None,
+                });
+                let name = |within| if within { "sliding_attention" } else { "full_attention" };
+                let kinds: Option<Vec<&str>> = within.map(|within| within.map(name)).collect();
+                let kinds = kinds.filter(|kinds| kinds.len() == blocks);
+                let Some(kinds) = kinds else {
+                    return Err(self.metadata().missing(&key, &format!("{blocks} times true or false")));
+                };
+                keys.insert("layer_types".to_owned(), kinds.into());
+            }
+            Some(_) => {
+                let every = self.metadata().required_size(&key, MAX_LAYERS)?;
+                keys.insert("sliding_window_pattern".to_owned(), every.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers of a vector of `count` elements, all finite and above zero, where there is such a tensor.
+    pub(super) fn divisors(&self, tensor: &str, count: usize) -> Result<Option<Vec<f32>>, ModelError> {
+        self.header.tensors.get(tensor).map(|entry| divisors(self.path, tensor, entry, count)).transpose()
     }
 }
 
-fn rope(path: &Path, header: &Header, head_dim: usize) -> Result<Rope, ModelError> {
-    let metadata = &header.metadata;
-    let theta = metadata.positive("llama.rope.freq_base", MAX_THETA)?.unwrap_or(DEFAULT_THETA);
-    let divisors =
-        header.tensors.get(ROPE_FREQUENCIES).map(|entry| divisors(path, entry, head_dim)).transpose()?;
-    let factor = metadata.positive("llama.rope.scaling.factor", MAX_FACTOR)?;
-    let linear = match metadata.string("llama.rope.scaling.type")? {
-        None => metadata.positive("llama.rope.scale_linear", MAX_FACTOR)?,
-        Some("none") => None,
-        Some("linear") => factor,
-        Some(other) => {
-            let found = format!("\"{other}\"");
-            return Err(metadata.unsupported(
-                "llama.rope.scaling.type",
-                found,
-                "none, linear, rope_freqs.weight",
-            ));
-        }
-    };
-    let scaling = match (linear.filter(|factor| *factor != 1.0), divisors) {
-        (None, None) => RopeScaling::None,
-        (Some(factor), None) => RopeScaling::Linear { factor },
-        (None, Some(divisors)) => RopeScaling::Divisors(divisors),
-        (Some(_), Some(_)) => {
-            let found = "given beside rope_freqs.weight";
-            return Err(metadata.unsupported("llama.rope.scaling.factor", found, "one of the two"));
-        }
-    };
-    Ok(Rope { theta, fraction: 1.0, scaling })
-}
-
-fn divisors(path: &Path, entry: &Entry, head_dim: usize) -> Result<Vec<f32>, ModelError> {
-    if entry.shape != [head_dim / 2] || entry.element_type != ElementType::F32 {
+fn divisors(path: &Path, tensor: &str, entry: &Entry, count: usize) -> Result<Vec<f32>, ModelError> {
+    if entry.shape != [count] || entry.element_type != ElementType::F32 {
         let found = format!("the shape {:?} of {}", entry.shape, entry.element_type.name());
-        let problem = format!("expected the shape [{}] of F32, found {found}", head_dim / 2);
-        return Err(ModelError::tensor(path, ROPE_FREQUENCIES, problem));
+        let problem = format!("expected the shape [{count}] of F32, found {found}");
+        return Err(ModelError::tensor(path, tensor, problem));
     }
-    let values = read_entry(path, ROPE_FREQUENCIES, entry)?.into_f32();
+    let values = read_entry(path, tensor, entry)?.into_f32();
     match values.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
-        Some(value) => Err(ModelError::tensor(path, ROPE_FREQUENCIES, format!("divisor {value}"))),
+        Some(value) => Err(ModelError::tensor(path, tensor, format!("divisor {value}"))),
         None => Ok(values),
     }
 }

@@ -37,6 +37,27 @@ pub(super) struct Entry {
     pub(super) size_bytes: u64,
 }
 
+impl Entry {
+    /// The entries of the `count` matrices that stand behind one another in this tensor.
+    pub(super) fn split(&self, path: &Path, name: &str, count: usize) -> Result<Vec<Self>, ModelError> {
+        if self.shape.first() != Some(&count) || self.shape.len() < 2 || count == 0 {
+            let problem =
+                format!("expected {count} matrices, one an expert, found the shape {:?}", self.shape);
+            return Err(ModelError::tensor(path, name, problem));
+        }
+        // Rows are whole blocks, so that a matrix begins at a byte.
+        let size_bytes = self.size_bytes / count as u64;
+        let part = |number: usize| Self {
+            shape: self.shape[1..].to_vec(),
+            element_count: self.element_count / count,
+            start_bytes: self.start_bytes + number as u64 * size_bytes,
+            size_bytes,
+            ..*self
+        };
+        Ok((0..count).map(part).collect())
+    }
+}
+
 /// A checked header.
 #[derive(Debug)]
 pub(super) struct Header {

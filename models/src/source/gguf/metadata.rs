@@ -184,6 +184,15 @@ impl Metadata {
         })
     }
 
+    /// Numbers, whole or not, all finite.
+    pub(crate) fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>, ModelError> {
+        self.array(key, "an array of numbers", |value| match value {
+            Value::Float(number) if number.is_finite() => Some(*number),
+            Value::Integer(number) => Some(*number as f64),
+            _ => None,
+        })
+    }
+
     fn array<'a, T>(
         &'a self,
         key: &str,

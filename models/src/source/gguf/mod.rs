@@ -1,10 +1,13 @@
 //! GGUF: one file with configuration, tokenizer and weights.
 
+mod architectures;
 mod config;
 mod cursor;
 mod header;
 mod metadata;
 mod names;
+mod packed;
+mod rope;
 mod types;
 
 use std::collections::BTreeMap;
@@ -23,13 +26,14 @@ use super::read::read_elements;
 use super::{HostTensor, Precision, WeightSource};
 use crate::{ModelConfig, ModelError};
 use header::Entry;
-use names::Interleaved;
+use names::{Change, Parts, Place};
+use packed::Packed;
 use types::ElementType;
 
 /// Elements dequantised at a time: 16 MB of `f32`, so that a tensor needs little more memory than its result.
 const CHUNK_ELEMENTS: usize = 1 << 22;
 
-/// A `.gguf` file of the Llama family: what llama.cpp's converter changed is undone, names are transformers'.
+/// A `.gguf` file of a family that is computed here: what llama.cpp's converter changed is undone, names are transformers'.
 #[derive(Debug)]
 pub struct GgufFile {
     path: PathBuf,
@@ -44,30 +48,45 @@ struct Tensor {
     /// llama.cpp's name, for messages.
     file_name: String,
     entry: Entry,
-    /// Heads by which the rows are interleaved.
-    interleaved_heads: Option<usize>,
+    change: Change,
 }
 
 impl GgufFile {
-    /// Reads and checks the header; no weight is read, except the few numbers of `rope_freqs.weight`.
+    /// Reads and checks the header; no weight is read, except the few numbers that divide the frequencies of rope.
     ///
     /// Errors when the file is truncated, when the header contradicts the file or itself, and when it holds what is
-    /// not computed here: another architecture, experts, other rope variants, part of a split model.
+    /// not computed here: another architecture, other rope variants, part of a split model.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let header = header::read(path)?;
-        let config = config::read(path, &header)?;
+        let (config, interleaved) = config::read(path, &header)?;
+        let parts = Parts::new(config.family.names);
         let mut tensors = BTreeMap::new();
+        let mut insert = |name: String, tensor: Tensor| {
+            let file_name = tensor.file_name.clone();
+            match tensors.insert(name, tensor) {
+                None => Ok(()),
+                Some(_) => Err(ModelError::tensor(path, &file_name, "stands in the file under two names")),
+            }
+        };
         for (file_name, entry) in header.tensors {
-            if file_name == config::ROPE_FREQUENCIES {
+            if rope::TENSORS.contains(&file_name.as_str()) {
                 continue;
             }
-            let Some((name, interleaved)) = names::to_transformers(&file_name) else {
-                return Err(ModelError::tensor(path, &file_name, "is not part of a Llama"));
-            };
-            let interleaved_heads = interleaved_heads(path, &file_name, &entry, interleaved, &config)?;
-            let tensor = Tensor { file_name: file_name.clone(), entry, interleaved_heads };
-            if tensors.insert(name, tensor).is_some() {
-                return Err(ModelError::tensor(path, &file_name, "stands in the file under two names"));
+            match parts.place(&file_name, &config, interleaved) {
+                None => {
+                    let problem = format!("is no part of a {}", config.model_type);
+                    return Err(ModelError::tensor(path, &file_name, problem));
+                }
+                Some(Place::One(name, change)) => {
+                    check_rows(path, &file_name, &entry, change)?;
+                    insert(name, Tensor { file_name, entry, change })?;
+                }
+                Some(Place::Experts(names)) => {
+                    let entries = entry.split(path, &file_name, names.len())?;
+                    for (name, entry) in names.into_iter().zip(entries) {
+                        insert(name, Tensor { file_name: file_name.clone(), entry, change: Change::None })?;
+                    }
+                }
             }
         }
         Ok(Self { path: path.to_owned(), config, metadata: header.metadata, tensors })
@@ -84,24 +103,14 @@ impl GgufFile {
     }
 }
 
-fn interleaved_heads(
-    path: &Path,
-    file_name: &str,
-    entry: &Entry,
-    interleaved: Interleaved,
-    config: &ModelConfig,
-) -> Result<Option<usize>, ModelError> {
-    let heads = match interleaved {
-        Interleaved::No => return Ok(None),
-        Interleaved::Queries => config.num_attention_heads,
-        Interleaved::Keys => config.num_key_value_heads,
-    };
-    let expected = heads * config.head_dim;
+/// Rows are put in order by heads, of which there must be whole ones.
+fn check_rows(path: &Path, file_name: &str, entry: &Entry, change: Change) -> Result<(), ModelError> {
+    let step = change.rows_by();
     match entry.shape.first() {
-        Some(rows) if *rows == expected => Ok(Some(heads)),
+        _ if step == 1 => Ok(()),
+        Some(rows) if *rows > 0 && rows.is_multiple_of(step) => Ok(()),
         _ => {
-            let problem =
-                format!("expected {expected} rows (heads: {heads}), found the shape {:?}", entry.shape);
+            let problem = format!("expected a multiple of {step} rows, found the shape {:?}", entry.shape);
             Err(ModelError::tensor(path, file_name, problem))
         }
     }
@@ -125,21 +134,23 @@ impl WeightSource for GgufFile {
             ElementType::F32 => Precision::F32,
             ElementType::F16 => Precision::F16,
             ElementType::Bf16 => Precision::Bf16,
-            ElementType::Quantized(_) => Precision::Other,
+            ElementType::Quantized(_) | ElementType::Packed(_) => Precision::Other,
         })
     }
 
     fn read(&self, name: &str) -> Result<HostTensor, ModelError> {
-        let Some(tensor) = self.tensors.get(name) else {
+        let Some(Tensor { file_name, entry, change }) = self.tensors.get(name) else {
             return Err(ModelError::MissingTensor { path: self.path.clone(), tensor: name.to_owned() });
         };
-        let values = read_entry(&self.path, &tensor.file_name, &tensor.entry)?;
-        let Some(heads) = tensor.interleaved_heads else { return Ok(values) };
-        let rows = tensor.entry.shape[0];
+        let values = read_entry(&self.path, file_name, entry)?;
+        let rows = entry.shape.first().copied().unwrap_or(1);
         Ok(match values {
-            HostTensor::F32(values) => HostTensor::F32(names::undo_interleaving(&values, rows, heads)),
-            HostTensor::F16(values) => HostTensor::F16(names::undo_interleaving(&values, rows, heads)),
-            HostTensor::Bf16(values) => HostTensor::Bf16(names::undo_interleaving(&values, rows, heads)),
+            values if *change == Change::PlusOne => {
+                HostTensor::F32(values.into_f32().into_iter().map(|value| value - 1.0).collect())
+            }
+            HostTensor::F32(values) => HostTensor::F32(change.undo(values, rows)),
+            HostTensor::F16(values) => HostTensor::F16(change.undo(values, rows)),
+            HostTensor::Bf16(values) => HostTensor::Bf16(change.undo(values, rows)),
         })
     }
 }
@@ -151,6 +162,7 @@ fn read_entry(path: &Path, file_name: &str, entry: &Entry) -> Result<HostTensor,
         ElementType::F16 => read_elements(path, file_name, start, count).map(HostTensor::F16),
         ElementType::Bf16 => read_elements(path, file_name, start, count).map(HostTensor::Bf16),
         ElementType::Quantized(blocks) => dequantize(path, file_name, entry, blocks).map(HostTensor::F32),
+        ElementType::Packed(blocks) => unpack(path, file_name, entry, blocks).map(HostTensor::F32),
     }
 }
 
@@ -173,6 +185,20 @@ fn dequantize(
         let chunk = chunk.dequantize(&Device::Cpu).and_then(|chunk| chunk.to_vec1::<f32>()).map_err(fault)?;
         values.extend_from_slice(&chunk);
         start_bytes += (count / blocks.block_size() * blocks.type_size()) as u64;
+    }
+    Ok(values)
+}
+
+/// The same for the types that candle does not know.
+fn unpack(path: &Path, file_name: &str, entry: &Entry, blocks: Packed) -> Result<Vec<f32>, ModelError> {
+    let mut values = Vec::with_capacity(entry.element_count);
+    let mut start_bytes = entry.start_bytes;
+    while values.len() < entry.element_count {
+        let count = CHUNK_ELEMENTS.min(entry.element_count - values.len());
+        let size_bytes = count / blocks.block_elements() * blocks.block_bytes();
+        let bytes: Vec<u8> = read_elements(path, file_name, start_bytes, size_bytes)?;
+        blocks.dequantize(&bytes, &mut values);
+        start_bytes += size_bytes as u64;
     }
     Ok(values)
 }

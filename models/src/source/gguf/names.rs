@@ -1,68 +1,162 @@
-//! llama.cpp's tensor names and what it did to the tensors.
+//! llama.cpp's tensor names, and what its converter did to the tensors.
 
-/// Names outside the blocks: llama.cpp's, transformers'.
-const OUTER: &[(&str, &str)] =
-    &[("token_embd", "model.embed_tokens"), ("output_norm", "model.norm"), ("output", "lm_head")];
+use crate::ModelConfig;
+use crate::families::{Joint, MlpNames, Names, NormKind, ProjectionNames};
 
-/// Names inside a block: llama.cpp's after `blk.N.`, transformers' after `model.layers.N.`.
-const INNER: &[(&str, &str)] = &[
-    ("attn_norm", "input_layernorm"),
-    ("attn_q", "self_attn.q_proj"),
-    ("attn_k", "self_attn.k_proj"),
-    ("attn_v", "self_attn.v_proj"),
-    ("attn_output", "self_attn.o_proj"),
-    ("ffn_norm", "post_attention_layernorm"),
-    ("ffn_gate", "mlp.gate_proj"),
-    ("ffn_up", "mlp.up_proj"),
-    ("ffn_down", "mlp.down_proj"),
-];
-
-/// Rows that llama.cpp's converter interleaved (`LlamaModel.permute` in convert_hf_to_gguf.py), because its rope
-/// turns neighbours where transformers' turns halves.
+/// What has to be undone when a tensor is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Interleaved {
-    No,
-    /// By query heads.
-    Queries,
-    /// By key heads.
-    Keys,
+pub(super) enum Change {
+    /// Nothing.
+    None,
+    /// One was added, because llama.cpp multiplies by a norm's weight where the family multiplies by one more.
+    PlusOne,
+    /// Rows of so many heads were interleaved (`LlamaModel.permute` of the converter), because llama.cpp's rope turns
+    /// neighbours where transformers' turns halves.
+    Interleaved(usize),
+    /// All queries, all keys and all values follow one another, where the family has those of each key head together.
+    Separated {
+        /// Query heads.
+        heads: usize,
+        /// Key heads.
+        kv_heads: usize,
+    },
 }
 
-/// transformers' name of a tensor of a Llama, and whether its rows are interleaved; `None` for a tensor that is
-/// not part of one.
-pub(super) fn to_transformers(name: &str) -> Option<(String, Interleaved)> {
-    let (stem, kind) = name.rsplit_once('.')?;
-    if !matches!(kind, "weight" | "bias") {
-        return None;
-    }
-    if let Some((_, outer)) = OUTER.iter().find(|(from, _)| *from == stem) {
-        return Some((format!("{outer}.{kind}"), Interleaved::No));
-    }
-    let (number, inner) = stem.strip_prefix("blk.")?.split_once('.')?;
-    let number: usize = number.parse().ok()?;
-    let (_, to) = INNER.iter().find(|(from, _)| *from == inner)?;
-    let interleaved = match inner {
-        "attn_q" => Interleaved::Queries,
-        "attn_k" => Interleaved::Keys,
-        _ => Interleaved::No,
-    };
-    Some((format!("model.layers.{number}.{to}.{kind}"), interleaved))
+/// Where a tensor of a file belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Under this name of transformers.
+    One(String, Change),
+    /// A tensor for each expert in one, under these names.
+    Experts(Vec<String>),
 }
 
-/// Undoes the interleaving: row `2 j + s` of a head goes to row `s * half + j`, `half` being half a head.
-/// `values` are `rows` of equal length; `rows` is a multiple of `2 * heads`.
-pub(super) fn undo_interleaving<T: Copy>(values: &[T], rows: usize, heads: usize) -> Vec<T> {
-    let row_length = values.len() / rows;
-    let head_rows = rows / heads;
-    let half = head_rows / 2;
-    let mut result = Vec::with_capacity(values.len());
-    for head in 0..heads {
-        for side in 0..2 {
-            for pair in 0..half {
-                let row = head * head_rows + 2 * pair + side;
-                result.extend_from_slice(&values[row * row_length..(row + 1) * row_length]);
+/// What a family calls the parts of its blocks, and what llama.cpp does.
+pub(super) struct Parts {
+    names: Names,
+    /// llama.cpp's name, transformers'; both behind the number of the block.
+    inner: Vec<(&'static str, &'static str)>,
+}
+
+impl Parts {
+    pub(super) fn new(names: Names) -> Self {
+        let mut inner = vec![("attn_output", names.output), ("ffn_down", names.down)];
+        let norms = [
+            ("attn_norm", names.attention_norm),
+            ("post_attention_norm", names.attention_out_norm),
+            ("ffn_norm", names.mlp_norm),
+            ("post_ffw_norm", names.mlp_out_norm),
+        ];
+        inner.extend(norms.into_iter().filter_map(|(file, name)| Some((file, name?))));
+        // Falcon 40B: the MLP's norm has the name that elsewhere is attention's.
+        if names.attention_norm == Some("ln_attn") {
+            inner.retain(|(file, _)| *file != "attn_norm" && *file != "ffn_norm");
+            inner.extend([("attn_norm_2", "ln_attn"), ("attn_norm", "ln_mlp")]);
+        }
+        inner.extend(["attn_q_norm", "attn_k_norm"].into_iter().zip(names.query_key_norm));
+        match names.projections {
+            ProjectionNames::Split(split) => {
+                inner.extend(["attn_q", "attn_k", "attn_v"].into_iter().zip(split))
+            }
+            ProjectionNames::Fused(name, _) => inner.push(("attn_qkv", name)),
+        }
+        match names.mlp {
+            MlpNames::Gated(gated) => inner.extend(["ffn_gate", "ffn_up"].into_iter().zip(gated)),
+            MlpNames::FusedGated(name) | MlpNames::Plain(name) => inner.push(("ffn_up", name)),
+        }
+        inner.extend(names.experts.map(|experts| ("ffn_gate_inp", experts.router)));
+        Self { names, inner }
+    }
+
+    /// Where a tensor belongs; `None` for one that is no part of the family. `interleaved` as the architecture says.
+    pub(super) fn place(&self, name: &str, config: &ModelConfig, interleaved: bool) -> Option<Place> {
+        let (stem, kind) = name.rsplit_once('.')?;
+        if !matches!(kind, "weight" | "bias") {
+            return None;
+        }
+        let norm = if config.family.norm == NormKind::RmsPlusOne { Change::PlusOne } else { Change::None };
+        let outer = [
+            ("token_embd", self.names.embedding, Change::None),
+            ("output_norm", self.names.final_norm, norm),
+            ("output", self.names.head, Change::None),
+        ];
+        if let Some((_, outer, change)) = outer.into_iter().find(|(from, ..)| *from == stem) {
+            return Some(Place::One(format!("{outer}.{kind}"), change));
+        }
+        let (number, part) = stem.strip_prefix("blk.")?.split_once('.')?;
+        let number: usize = number.parse().ok()?;
+        let block = format!("{}.{number}", self.names.blocks);
+        if let Some(which) =
+            ["ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"].iter().position(|exps| *exps == part)
+        {
+            let (names, experts) = self.names.experts.zip(config.differences.experts)?;
+            let linear = names.linears[which];
+            let of = |expert| format!("{block}.{}.{expert}.{linear}.{kind}", names.experts);
+            return Some(Place::Experts((0..experts.choice.experts).map(of).collect()));
+        }
+        let (_, inner) = self.inner.iter().find(|(from, _)| *from == part)?;
+        let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads);
+        let change = match part {
+            "attn_q" if interleaved => Change::Interleaved(heads),
+            "attn_k" if interleaved => Change::Interleaved(kv_heads),
+            "attn_qkv" if self.by_key_heads() => Change::Separated { heads, kv_heads },
+            _ if part.ends_with("norm") => norm,
+            _ => Change::None,
+        };
+        Some(Place::One(format!("{block}.{inner}.{kind}"), change))
+    }
+
+    fn by_key_heads(&self) -> bool {
+        matches!(self.names.projections, ProjectionNames::Fused(_, Joint::KeyValueHeads))
+    }
+}
+
+impl Change {
+    /// How many rows a tensor must be a multiple of.
+    pub(super) fn rows_by(self) -> usize {
+        match self {
+            Self::None | Self::PlusOne => 1,
+            Self::Interleaved(heads) => 2 * heads,
+            Self::Separated { heads, kv_heads } => heads + 2 * kv_heads,
+        }
+    }
+
+    /// The row of the file that is row `row` of `rows` in the family.
+    fn source(self, row: usize, rows: usize) -> usize {
+        match self {
+            Self::None | Self::PlusOne => row,
+            Self::Interleaved(heads) => {
+                let width = rows / heads;
+                let (head, inner) = (row / width, row % width);
+                let half = width / 2;
+                head * width + 2 * (inner % half) + inner / half
+            }
+            Self::Separated { heads, kv_heads } => {
+                let width = rows / (heads + 2 * kv_heads);
+                let queries = heads / kv_heads;
+                let (group, inner) = (row / ((queries + 2) * width), row % ((queries + 2) * width));
+                let (head, within) = (inner / width, inner % width);
+                let head = match head.checked_sub(queries) {
+                    None => group * queries + head,
+                    Some(key_or_value) => heads + key_or_value * kv_heads + group,
+                };
+                head * width + within
             }
         }
     }
-    result
+
+    /// The rows in the family's order. `values` are `rows` rows of equal length, `rows` a multiple of
+    /// [`Self::rows_by`].
+    pub(super) fn undo<T: Copy>(self, values: Vec<T>, rows: usize) -> Vec<T> {
+        if self.rows_by() == 1 {
+            return values;
+        }
+        let length = values.len() / rows;
+        let mut result = Vec::with_capacity(values.len());
+        for row in 0..rows {
+            let from = self.source(row, rows) * length;
+            result.extend_from_slice(&values[from..from + length]);
+        }
+        result
+    }
 }

@@ -2,6 +2,8 @@
 
 use candle_core::quantized::GgmlDType;
 
+use super::packed::Packed;
+
 /// An element type that is read here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ElementType {
@@ -10,6 +12,8 @@ pub(super) enum ElementType {
     Bf16,
     /// Blocks that candle dequantises.
     Quantized(GgmlDType),
+    /// Blocks that are dequantised here.
+    Packed(Packed),
 }
 
 /// `enum ggml_type` of ggml.h: every number it gave out, by name; what is read here has a type.
@@ -32,10 +36,10 @@ const TYPES: &[(u32, &str, Option<ElementType>)] = &[
     (17, "IQ2_XS", None),
     (18, "IQ3_XXS", None),
     (19, "IQ1_S", None),
-    (20, "IQ4_NL", None),
+    (20, "IQ4_NL", Some(ElementType::Packed(Packed::Iq4Nl))),
     (21, "IQ3_S", None),
     (22, "IQ2_S", None),
-    (23, "IQ4_XS", None),
+    (23, "IQ4_XS", Some(ElementType::Packed(Packed::Iq4Xs))),
     (24, "I8", None),
     (25, "I16", None),
     (26, "I32", None),
@@ -45,7 +49,9 @@ const TYPES: &[(u32, &str, Option<ElementType>)] = &[
     (30, "BF16", Some(ElementType::Bf16)),
     (34, "TQ1_0", None),
     (35, "TQ2_0", None),
-    (39, "MXFP4", None),
+    (39, "MXFP4", Some(ElementType::Packed(Packed::Mxfp4))),
+    (40, "NVFP4", None),
+    (41, "Q1_0", None),
 ];
 
 impl ElementType {
@@ -72,6 +78,7 @@ impl ElementType {
     pub(super) fn block_elements(self) -> u64 {
         match self {
             Self::Quantized(blocks) => blocks.block_size() as u64,
+            Self::Packed(blocks) => blocks.block_elements() as u64,
             _ => 1,
         }
     }
@@ -82,6 +89,7 @@ impl ElementType {
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,
             Self::Quantized(blocks) => blocks.type_size() as u64,
+            Self::Packed(blocks) => blocks.block_bytes() as u64,
         }
     }
 }

@@ -25,7 +25,7 @@ const MAX_DIMENSIONS: usize = 8;
 
 /// Element type of a tensor, as far as rtune reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum DataType {
+pub(in super::super) enum DataType {
     F32,
     F16,
     Bf16,
@@ -33,14 +33,27 @@ pub(super) enum DataType {
     Other(String),
 }
 
+impl DataType {
+    /// As the format calls it.
+    pub(in super::super) fn name(&self) -> &str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+            Self::Other(name) => name,
+        }
+    }
+}
+
 /// Where a tensor stands in its file.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) data_type: DataType,
-    pub(super) shape: Vec<usize>,
-    pub(super) element_count: usize,
+pub(in super::super) struct Entry {
+    pub(in super::super) data_type: DataType,
+    pub(in super::super) shape: Vec<usize>,
+    pub(in super::super) element_count: usize,
     /// From the beginning of the file.
-    pub(super) start_bytes: u64,
+    pub(in super::super) start_bytes: u64,
+    pub(in super::super) size_bytes: u64,
 }
 
 /// Reads and checks the header of `path`.
@@ -185,6 +198,7 @@ fn check_entry(
         shape: info.shape,
         element_count,
         start_bytes: data_start + start,
+        size_bytes: end - start,
     };
     Ok((entry, (start, end)))
 }
