@@ -197,12 +197,26 @@ fn announced(sink: &mut Sink<'_>, found: Found) {
     let start = text.len() - value.len();
     let line = value.find(['\n', '\r', '"', ';', '|', '<']).unwrap_or(value.len());
     let address = value[..line].split(". ").next().unwrap_or_default().trim_end_matches([' ', '.', ',']);
-    let digits = address.bytes().filter(u8::is_ascii_digit).count();
-    let words = address.split([' ', ',']).filter(|word| word.starts_with(char::is_alphabetic)).count();
+    let mut words = address.split([' ', ',']);
+    let begins_with_house = words.clone().next().is_some_and(is_of_address);
+    let has_number = words.clone().any(is_of_address);
+    // "address is sent again for 5 euros" is none: places are called by names.
+    let has_name = words.any(|word| {
+        let mut letters = word.chars();
+        letters.next().is_some_and(|c| c.is_uppercase() || (begins_with_house && c.is_alphabetic()))
+    });
     let is_other = address.contains('@') || address.contains("://") || address.starts_with("0x");
-    if address.len() <= LONGEST_BYTES && digits > 0 && words > 0 && address.contains(' ') && !is_other {
+    if address.len() <= LONGEST_BYTES && has_number && has_name && address.contains(' ') && !is_other {
         sink.add(start, start + address.len(), Entity::StreetAddress, SCORE_CUED, "address");
     }
+}
+
+/// Whether a number stands in `word` that a house or a code can have: no price and no share.
+fn is_of_address(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    let has_fraction = bytes.windows(2).any(|two| two[0] == b'.' && two[1].is_ascii_digit());
+    let begins_well = word.starts_with(|c: char| c.is_alphanumeric() || c == '#');
+    begins_well && bytes.iter().any(u8::is_ascii_digit) && !has_fraction && !word.ends_with('%')
 }
 
 /// `ZIP 94105-1234`, `Postleitzahl: 10115`, `postcode is SW1A 1AA`.

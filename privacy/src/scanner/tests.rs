@@ -110,3 +110,18 @@ fn digits_and_marks_lead_to_all_that_every_byte_leads_to() {
                 +49 (0)30 901820, (030) 901820 MHB-AB 12 x@y.de 서울 12-34-567890-12 RSSMRA85T10A562S";
     assert_eq!(by_triggers(&scanner, text), by_every_place(&scanner, text));
 }
+
+#[test]
+fn an_announced_address_has_a_place_and_a_number() {
+    let scanner = scanner(ScanOptions::default());
+    for address in ["Rose Cottage, Ambridge, BO3 4TT", "12 baker way", "Flat #4, Hill House"] {
+        let text = format!("My address is {address}. Thanks.");
+        assert_eq!(found(&scanner, &text), [(Entity::StreetAddress, address)]);
+    }
+    for other in
+        ["sent again for €4.90", "sent again for 5 euros", "wrong in 20% of cases", "with Tom for 4.90"]
+    {
+        let text = format!("A parcel with a wrong address is {other}. Thanks.");
+        assert_eq!(found(&scanner, &text), [], "{text}");
+    }
+}
