@@ -6,6 +6,7 @@ use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::columns;
 use rtune_kernels::elementwise;
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
+use rtune_kernels::noise::Draw;
 use rtune_kernels::real::Real;
 
 use crate::lora::Lora;
@@ -20,6 +21,15 @@ pub struct Linear {
     only_by_name: bool,
     /// The adapter, if there is one.
     pub lora: Option<Lora>,
+}
+
+/// What a pass over the adapters is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a, R> {
+    /// The flat vector; empty for the frozen linears alone.
+    pub parameters: &'a [R],
+    /// A key for each token, `[T]`, that its draws follow from; without keys nothing is dropped.
+    pub keys_t: Option<&'a [u64]>,
 }
 
 /// Whether a result replaces what stands in the output or is added to it.
@@ -103,24 +113,25 @@ impl Linear {
     }
 
     /// `y_to` (`[T, O]`) from `x_ti` (`[T, I]`). Gives `x Aᵀ`, `[T, R]`, if there is an adapter: [`Self::backward`]
-    /// wants it. With empty `parameters` it is the frozen linear alone.
+    /// wants it.
     ///
     /// # Panics
     /// If the lengths do not fit.
     pub fn forward<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         x_ti: &[R],
         y_to: &mut [R],
         into: Into,
         arena: &Arena<R>,
     ) -> Option<Buffer<R>> {
         let (inputs, outputs) = (self.in_features(), self.out_features());
-        let tokens = x_ti.len() / inputs;
-        let x = Mat::new(x_ti, tokens, inputs);
+        let (tokens, parameters) = (x_ti.len() / inputs, pass.parameters);
         let beta = self.begin(y_to, into, arena);
         let lora = self.lora.as_ref().filter(|_| !parameters.is_empty());
         let project = |lora: &Lora| {
+            let dropped = dropped(lora, pass, x_ti, arena);
+            let x = Mat::new(dropped.as_deref().unwrap_or(x_ti), tokens, inputs);
             let mut p_tr = arena.take(tokens * lora.rank);
             let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
             multiply(MatMut::new(&mut p_tr, tokens, lora.rank), R::zero(), R::one(), x, a.t());
@@ -187,7 +198,8 @@ impl Linear {
     /// unless nothing below is trained.
     ///
     /// `x_ti`: the input of [`Self::forward`]; `p_tr`: what it gave; `dy_to`: `[T, O]`. With `q = dy B`:
-    /// `dx = dy W + scale · q A`, `dA += scale · qᵀ x`, `dB += scale · dyᵀ p`. DoRA's magnitudes get theirs, and the others
+    /// `dx = dy W + scale · q A`, `dA += scale · qᵀ x`, `dB += scale · dyᵀ p`, where what was dropped of `x` is dropped
+    /// again. DoRA's magnitudes get theirs, and the others
     /// come behind its lengths.
     ///
     /// # Panics
@@ -195,7 +207,7 @@ impl Linear {
     #[expect(clippy::too_many_arguments, reason = "what a backward pass reads, and the two places it writes")]
     pub fn backward<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         x_ti: &[R],
         p_tr: Option<&[R]>,
         dy_to: &[R],
@@ -207,22 +219,22 @@ impl Linear {
         if let Some((lora, magnitude)) = magnitude {
             let p_tr = p_tr.unwrap_or_else(|| panic!("{}: the forward pass gave a projection", self.name));
             // The lengths in the denominator are constants, as in PEFT.
-            let lengths = dora::lengths(self, lora, magnitude, parameters, arena);
-            let u_to = self.plain(parameters, lora, x_ti, p_tr, arena);
+            let lengths = dora::lengths(self, lora, magnitude, pass.parameters, arena);
+            let u_to = self.plain(pass.parameters, lora, x_ti, p_tr, arena);
             let d_magnitude = &mut gradients[magnitude.range.clone()];
             columns::add_dots(dy_to, &u_to, &lengths.inverse_o, d_magnitude);
             let mut du_to = u_to;
             du_to.copy_from_slice(dy_to);
             columns::scale_columns(&mut du_to, &lengths.ratios_o);
-            return self.backward_plain(parameters, x_ti, Some(p_tr), &du_to, gradients, dx_ti, arena);
+            return self.backward_plain(pass, x_ti, Some(p_tr), &du_to, gradients, dx_ti, arena);
         }
-        self.backward_plain(parameters, x_ti, p_tr, dy_to, gradients, dx_ti, arena);
+        self.backward_plain(pass, x_ti, p_tr, dy_to, gradients, dx_ti, arena);
     }
 
     #[expect(clippy::too_many_arguments, reason = "as `backward`")]
     fn backward_plain<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         x_ti: &[R],
         p_tr: Option<&[R]>,
         dy_to: &[R],
@@ -231,7 +243,7 @@ impl Linear {
         arena: &Arena<R>,
     ) {
         let (inputs, outputs) = (self.in_features(), self.out_features());
-        let tokens = dy_to.len() / outputs;
+        let (tokens, parameters) = (dy_to.len() / outputs, pass.parameters);
         let dy = Mat::new(dy_to, tokens, outputs);
         let q_tr = self.lora.as_ref().map(|lora| {
             let mut q_tr = arena.take(tokens * lora.rank);
@@ -242,7 +254,9 @@ impl Linear {
         if let (Some(lora), Some(q_tr)) = (&self.lora, &q_tr) {
             let p_tr = p_tr.unwrap_or_else(|| panic!("{}: the forward pass gave a projection", self.name));
             let (q, p) = (Mat::new(q_tr, tokens, lora.rank), Mat::new(p_tr, tokens, lora.rank));
-            let (x, scale) = (Mat::new(x_ti, tokens, inputs), R::of(lora.scale));
+            let dropped = dropped(lora, pass, x_ti, arena);
+            let x = Mat::new(dropped.as_deref().unwrap_or(x_ti), tokens, inputs);
+            let scale = R::of(lora.scale);
             let da = MatMut::new(&mut gradients[lora.a.clone()], lora.rank, inputs);
             multiply(da, R::one(), scale, q.t(), x);
             let db = MatMut::new(&mut gradients[lora.b.clone()], outputs, lora.rank);
@@ -253,8 +267,27 @@ impl Linear {
         self.weight.project_back(dy_to, dx_ti, beta, arena);
         if let (Some(lora), Some(q_tr)) = (&self.lora, &q_tr) {
             let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
-            let dx = MatMut::new(dx_ti, tokens, inputs);
-            multiply(dx, R::one(), R::of(lora.scale), Mat::new(q_tr, tokens, lora.rank), a);
+            let (q, scale) = (Mat::new(q_tr, tokens, lora.rank), R::of(lora.scale));
+            let Some(draw) = draws(lora, pass) else {
+                return multiply(MatMut::new(dx_ti, tokens, inputs), R::one(), scale, q, a);
+            };
+            let mut d_dropped_ti = arena.take(dx_ti.len());
+            multiply(MatMut::new(&mut d_dropped_ti, tokens, inputs), R::zero(), scale, q, a);
+            draw.drop_out_back(lora.dropout, &d_dropped_ti, dx_ti);
         }
     }
+}
+
+/// The draws of an adapter's dropout, where there is any.
+fn draws<'a, R>(lora: &Lora, pass: Pass<'a, R>) -> Option<Draw<'a>> {
+    let keys_t = pass.keys_t.filter(|_| lora.dropout > 0.0)?;
+    Some(Draw { keys_t, stream: lora.stream })
+}
+
+/// What `A` reads in the place of `x_ti`, `[T, I]`, where something is dropped of it.
+fn dropped<R: Real>(lora: &Lora, pass: Pass<'_, R>, x_ti: &[R], arena: &Arena<R>) -> Option<Buffer<R>> {
+    let draw = draws(lora, pass)?;
+    let mut dropped_ti = arena.take(x_ti.len());
+    draw.drop_out(lora.dropout, x_ti, &mut dropped_ti);
+    Some(dropped_ti)
 }

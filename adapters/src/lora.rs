@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use regex::Regex;
+use rtune_kernels::noise;
 use rtune_kernels::real::Real;
 
 use crate::merge::dense;
-use crate::{AdapterError, Linear, Parameters, Weight};
+use crate::targets::Chooser;
+use crate::{AdapterError, Linear, Parameters, Targets, Weight};
 
 /// Largest rank. Above the width of the largest models' narrow side an adapter is no smaller than the weight.
 pub const MAX_RANK: usize = 4096;
@@ -23,15 +25,6 @@ pub enum Scaling {
     RankStabilized,
 }
 
-/// Which linears of the blocks are adapted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Targets {
-    /// All of them, except those of experts.
-    AllLinear,
-    /// Those whose name is, or ends with a dot and, one of these.
-    Names(Vec<String>),
-}
-
 /// What PEFT calls `LoraConfig`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraConfig {
@@ -43,12 +36,16 @@ pub struct LoraConfig {
     pub scaling: Scaling,
     /// Which linears.
     pub targets: Targets,
+    /// The blocks whose linears are adapted, in order; `None` for all.
+    pub layers: Option<Vec<usize>>,
     /// Ranks of linears whose name matches, `(.*\.)?(pattern)$` as in PEFT; the first match counts.
     pub rank_pattern: Vec<(String, usize)>,
     /// Alphas of linears whose name matches, likewise.
     pub alpha_pattern: Vec<(String, f64)>,
     /// Whether the rows of the sum have a length that is trained (DoRA, arXiv 2402.09353).
     pub dora: bool,
+    /// Probability that an element of `A`'s input is left out while training.
+    pub dropout: f64,
 }
 
 impl LoraConfig {
@@ -75,17 +72,6 @@ impl LoraConfig {
         };
         Ok((rank, alpha / divisor))
     }
-
-    fn wants(&self, linear: &Linear) -> bool {
-        match &self.targets {
-            Targets::AllLinear => !linear.is_only_by_name(),
-            Targets::Names(targets) => targets.iter().any(|t| is_called(linear.name(), t)),
-        }
-    }
-}
-
-fn is_called(name: &str, target: &str) -> bool {
-    name.strip_suffix(target).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 fn find<T: Copy>(patterns: &[(String, T)], name: &str) -> Result<Option<T>, AdapterError> {
@@ -130,6 +116,10 @@ pub struct Lora {
     pub rank: usize,
     /// Factor on `B A x`.
     pub scale: f64,
+    /// Probability that an element of `A`'s input is left out while training.
+    pub dropout: f64,
+    /// What tells its draws from those of others.
+    pub stream: u64,
     /// What DoRA has besides.
     pub magnitude: Option<Magnitude>,
 }
@@ -153,17 +143,18 @@ fn row_squares(weight: &Weight) -> Vec<f64> {
 /// zero; behind them DoRA's magnitudes, which begin as the lengths of the weight's rows.
 ///
 /// # Errors
-/// If a target names no linear, no linear is wanted, or [`LoraConfig::of`] fails.
+/// If a target or a layer leads to no linear, no linear is wanted, or [`LoraConfig::of`] fails.
 pub fn attach<'a, R: Real>(
     linears: impl IntoIterator<Item = &'a mut Linear>,
     config: &LoraConfig,
 ) -> Result<Parameters<R>, AdapterError> {
     let mut parameters = Parameters::new();
-    let mut names = Vec::new();
+    let chooser = Chooser::new(config)?;
+    let (mut names, mut adapted) = (Vec::new(), 0);
     for linear in linears {
         names.push(linear.name().to_owned());
         linear.lora = None;
-        if !config.wants(linear) {
+        if !chooser.wants(linear) {
             continue;
         }
         let (rank, scale) = config.of(linear.name())?;
@@ -178,27 +169,12 @@ pub fn attach<'a, R: Real>(
             }
             Magnitude { range, weight_squares }
         });
-        linear.lora = Some(Lora { a, b, rank, scale, magnitude });
+        let stream = noise::stream_of(linear.name());
+        adapted += 1;
+        linear.lora = Some(Lora { a, b, rank, scale, dropout: config.dropout, stream, magnitude });
     }
-    check_targets(config, &names)?;
+    chooser.check(&names, adapted)?;
     Ok(parameters)
-}
-
-fn check_targets(config: &LoraConfig, names: &[String]) -> Result<(), AdapterError> {
-    let Targets::Names(targets) = &config.targets else { return Ok(()) };
-    let missing: Vec<String> =
-        targets.iter().filter(|t| !names.iter().any(|n| is_called(n, t))).cloned().collect();
-    if targets.is_empty() {
-        return Err(AdapterError::Config("no targets: an adapter on nothing would do nothing".to_owned()));
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let mut available: Vec<String> =
-        names.iter().filter_map(|n| n.rsplit('.').next()).map(str::to_owned).collect();
-    available.sort_unstable();
-    available.dedup();
-    Err(AdapterError::NoSuchTarget { targets: missing, available })
 }
 
 #[cfg(test)]
@@ -211,9 +187,11 @@ mod tests {
             alpha: 8.0,
             scaling: Scaling::Standard,
             targets: Targets::AllLinear,
+            layers: None,
             rank_pattern: vec![("q_proj".into(), 2), (r"layers\.1\.mlp.*".into(), 7)],
             alpha_pattern: vec![("v_proj".into(), 3.0)],
             dora: false,
+            dropout: 0.0,
         }
     }
 

@@ -121,7 +121,7 @@ fn compare(first: Model<'_>, second: Model<'_>, probe: &Probe, arena: &Arena<f32
 fn hidden(model: Model<'_>, probe: &Probe, arena: &Arena<f32>) -> rtune_models::decoder::HeadRows<f32> {
     let positions: Vec<u32> = (0..probe.tokens.len() as u32).collect();
     let bounds = [0, probe.tokens.len()];
-    let row = RowView { tokens: &probe.tokens, positions: &positions, bounds: &bounds };
+    let row = RowView { tokens: &probe.tokens, positions: &positions, bounds: &bounds, noise: None };
     let forward = model.decoder.forward(model.parameters, &row, SavePolicy::Nothing, arena);
     model.decoder.head_rows(&forward.output, (0..probe.tokens.len().saturating_sub(1)).collect(), arena)
 }

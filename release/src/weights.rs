@@ -193,7 +193,7 @@ fn added(
     let mut linear = Linear::new(name.to_owned(), placeholder, None);
     // Lengths of rows are put on afterwards, when the sum is there.
     let targets = Targets::Names(vec![name.to_owned()]);
-    let config = LoraConfig { targets, dora: false, ..adapter.config.clone() };
+    let config = LoraConfig { targets, layers: None, dora: false, ..adapter.config.clone() };
     let mut parameters = lora::attach::<f32>([&mut linear], &config)?;
     let places: Vec<_> = parameters.entries().iter().map(|entry| entry.range.clone()).collect();
     for (place, half) in places.into_iter().zip([a, b]) {
@@ -262,9 +262,15 @@ pub(crate) fn refuse_missing(
     else {
         return Ok(());
     };
+    if adapter.config.layers.is_none() && settings["layers_to_transform"].is_array() {
+        return Ok(());
+    }
     let is_target = |linear: &str| {
         let names = targets.iter().filter_map(serde_json::Value::as_str);
-        names.filter_map(|name| linear.strip_suffix(name)).any(|rest| rest.is_empty() || rest.ends_with('.'))
+        adapter.config.is_in_layers(linear)
+            && names
+                .filter_map(|name| linear.strip_suffix(name))
+                .any(|rest| rest.is_empty() || rest.ends_with('.'))
     };
     let tensors = spec.tensors();
     let linears = tensors.iter().filter(|t| t.role == TensorRole::BlockLinear).map(linear_name);

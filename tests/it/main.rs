@@ -9,6 +9,7 @@ mod gguf;
 mod init;
 mod keys;
 mod kills;
+mod noise;
 mod reference;
 mod reference_cases;
 mod release;

@@ -71,9 +71,11 @@ impl Case {
             alpha: 4.0,
             scaling: Scaling::Standard,
             targets: Targets::Names(targets.iter().map(|&target| target.to_owned()).collect()),
+            layers: None,
             rank_pattern: vec![],
             alpha_pattern: vec![],
             dora: false,
+            dropout: 0.0,
         };
         for linear in self.decoder.linears_mut() {
             linear.lora = None;
@@ -142,7 +144,7 @@ impl Case {
 pub(crate) fn logits<R: Real>(decoder: &Decoder, parameters: &[R], row: &PackedRow) -> Vec<R> {
     let arena = Arena::new();
     let bounds = rtune_trainer::loss::bounds(row);
-    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds };
+    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds, noise: None };
     let forward = decoder.forward(parameters, &view, SavePolicy::Nothing, &arena);
     let head = decoder.head_rows(&forward.output, (0..row.tokens.len()).collect(), &arena);
     let mut logits = vec![R::zero(); row.tokens.len() * decoder.spec().vocabulary];

@@ -81,9 +81,11 @@ fn main() {
         alpha: 2.0 * settings.rank as f64,
         scaling: Scaling::Standard,
         targets: Targets::AllLinear,
+        layers: None,
         rank_pattern: vec![],
         alpha_pattern: vec![],
         dora: false,
+        dropout: 0.0,
     };
     let mut parameters: Parameters<f32> = decoder.attach_lora(&config).expect("adapters");
     let mut index = 0_u32;
@@ -100,7 +102,8 @@ fn main() {
         let start = Instant::now();
         let mut gradients = vec![0.0; count];
         let flat = parameters.flat();
-        let sum = loss::accumulate(&decoder, flat, &row, scale, settings.policy, &mut gradients, &arena);
+        let sum =
+            loss::accumulate(&decoder, flat, &row, None, scale, settings.policy, &mut gradients, &arena);
         let with = Update {
             learning_rate: 2e-4,
             beta1: 0.9,

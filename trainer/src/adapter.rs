@@ -51,6 +51,9 @@ fn refuse_other_model(folder: &Path, shape: &LoraConfig, linears: &[&str]) -> Re
         return Err(wrong(name, "in the file, but the model has no place for it"));
     }
     let settings = read_value(&folder.join(peft::CONFIG_FILE))?;
+    if shape.layers.is_none() && !settings["layers_to_transform"].is_null() {
+        return Ok(());
+    }
     let wanted: Vec<&str> = match (&settings["target_modules"], &settings["exclude_modules"]) {
         (serde_json::Value::Array(names), serde_json::Value::Null) => {
             names.iter().filter_map(serde_json::Value::as_str).collect()
@@ -62,7 +65,7 @@ fn refuse_other_model(folder: &Path, shape: &LoraConfig, linears: &[&str]) -> Re
         let called = |name: &&str| {
             linear.strip_suffix(*name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         };
-        wanted.iter().any(called)
+        shape.is_in_layers(linear) && wanted.iter().any(called)
     };
     match linears.iter().find(|linear| is_wanted(linear) && !adapted.iter().any(|name| name == *linear)) {
         Some(name) => Err(wrong(name, "asked for by `target_modules`, not in the file")),

@@ -34,6 +34,7 @@ pub mod loss;
 pub mod manifest;
 pub mod metrics;
 mod name_model;
+pub mod noise;
 pub mod optimizer;
 pub mod plan;
 pub mod rows;

@@ -6,7 +6,7 @@ use rtune_data::PackedRow;
 use rtune_kernels::arena::Arena;
 use rtune_kernels::cross_entropy::{self, RowLoss};
 use rtune_kernels::real::Real;
-use rtune_models::{Decoder, RowView, SavePolicy};
+use rtune_models::{Decoder, RowNoise, RowView, SavePolicy};
 
 /// A sum over supervised tokens. Sums of several rows add up; a mean is taken once, over all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -87,7 +87,7 @@ fn evaluate_chunks<R: Real>(
     arena: &Arena<R>,
 ) -> Vec<Vec<RowLoss>> {
     let bounds = bounds(row);
-    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds };
+    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds, noise: None };
     let (rows, targets) = targets(row);
     let forward = decoder.forward(parameters, &view, SavePolicy::Nothing, arena);
     let head = decoder.head_rows(&forward.output, rows, arena);
@@ -107,18 +107,20 @@ fn evaluate_chunks<R: Real>(
 /// The loss of a packed row; adds the gradient of `scale` times its sum to `gradients`.
 ///
 /// `scale` is one over the supervised tokens of the whole step, so that a token counts the same in whatever
-/// micro-batch it stands.
+/// micro-batch it stands. `noise` is what training disturbs the pass with.
+#[expect(clippy::too_many_arguments, reason = "what a pass reads, and where the gradients go")]
 pub fn accumulate<R: Real>(
     decoder: &Decoder,
     parameters: &[R],
     row: &PackedRow,
+    noise: Option<RowNoise<'_>>,
     scale: f64,
     policy: SavePolicy,
     gradients: &mut [R],
     arena: &Arena<R>,
 ) -> LossSum {
     let bounds = bounds(row);
-    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds };
+    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds, noise };
     let (rows, targets) = targets(row);
     let forward = decoder.forward(parameters, &view, policy, arena);
     let head = decoder.head_rows(&forward.output, rows, arena);

@@ -1,5 +1,6 @@
 //! AdamW over the flat vector of trainable parameters. The arithmetic is [`rtune_kernels::adamw`]'s.
 
+use std::ops::Range;
 use std::path::Path;
 
 use rtune_kernels::adamw;
@@ -19,6 +20,8 @@ pub struct Optimizer {
     weight_decay: f64,
     /// 0 does not clip.
     max_grad_norm: f64,
+    /// Parts of the flat vector, in order, and the factors on their learning rates.
+    rates: Vec<(Range<usize>, f64)>,
 }
 
 impl Optimizer {
@@ -32,7 +35,21 @@ impl Optimizer {
             epsilon: train.epsilon,
             weight_decay: train.weight_decay,
             max_grad_norm: train.max_grad_norm,
+            rates: vec![(0..length, 1.0)],
         }
+    }
+
+    /// Gives the matrices B, and what is no matrix, `ratio` times the learning rate (LoRA+, arXiv 2402.12354, as PEFT has
+    /// it). The `slices` are all of the flat vector.
+    #[must_use]
+    pub fn with_ratio(mut self, ratio: f64, slices: &[NamedSlice]) -> Self {
+        if ratio == 1.0 {
+            return self;
+        }
+        let is_faster = |slice: &NamedSlice| slice.name.contains("lora_B") || slice.shape.len() == 1;
+        let rate = |slice: &NamedSlice| if is_faster(slice) { ratio } else { 1.0 };
+        self.rates = slices.iter().map(|slice| (slice.range.clone(), rate(slice))).collect();
+        self
     }
 
     /// One update of the parameters by the gradients of update `step` (from 1), which have the length `norm`.
@@ -49,8 +66,8 @@ impl Optimizer {
     ) {
         let gradient_factor =
             if self.max_grad_norm > 0.0 { adamw::clip_factor(norm, self.max_grad_norm) } else { 1.0 };
-        let with = adamw::Update {
-            learning_rate,
+        let with = |rate: f64| adamw::Update {
+            learning_rate: learning_rate * rate,
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
@@ -58,7 +75,15 @@ impl Optimizer {
             step,
             gradient_factor,
         };
-        adamw::update(parameters, gradients, &mut self.first, &mut self.second, &with);
+        assert!(
+            parameters.len() == self.first.len() && gradients.len() == self.first.len(),
+            "optimizer: lengths"
+        );
+        for (range, rate) in &self.rates {
+            let (first, second) = (&mut self.first[range.clone()], &mut self.second[range.clone()]);
+            let (parameters, gradients) = (&mut parameters[range.clone()], &gradients[range.clone()]);
+            adamw::update(parameters, gradients, first, second, &with(*rate));
+        }
     }
 
     /// Writes both moments to the checkpoint folder.
@@ -100,6 +125,30 @@ mod tests {
         let factor = 1.0 / (5.0 + 1e-6);
         assert!((clipped.first[0] - 0.3 * factor).abs() < 1e-6, "{:?}", clipped.first);
         assert!((free.first[0] - 0.3).abs() < 1e-6, "{:?}", free.first);
+    }
+
+    #[test]
+    fn b_has_a_learning_rate_of_its_own_and_all_else_stays_as_it_was() {
+        let slice = |name: &str, shape: &[usize], range| NamedSlice {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            range,
+        };
+        let slices = [
+            slice("l.lora_A.weight", &[1, 2], 0..2),
+            slice("l.lora_B.weight", &[2, 1], 2..4),
+            slice("l.lora_magnitude_vector", &[1], 4..5),
+        ];
+        let train = section("weight-decay = 0.1");
+        let updated = |ratio: f64, learning_rate: f64| {
+            let mut optimizer = Optimizer::new(&train, 5).with_ratio(ratio, &slices);
+            let mut parameters = [0.5, -0.25, 1.0, 2.0, 3.0];
+            optimizer.update(&mut parameters, &[0.1, -0.2, 0.3, 0.4, -0.5], 0.7, learning_rate, 1);
+            parameters
+        };
+        let (plain, fast, both) = (updated(1.0, 0.01), updated(1.0, 0.08), updated(8.0, 0.01));
+        assert_eq!(both[..2], plain[..2]);
+        assert_eq!(both[2..], fast[2..]);
     }
 
     #[test]

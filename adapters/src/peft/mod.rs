@@ -37,7 +37,7 @@ const B_SUFFIX: &str = ".lora_B.weight";
 #[derive(Clone, Debug, PartialEq)]
 pub struct PeftAdapter {
     /// Ranks and scales; `targets` are the full names of the linears that the weights' file adapts, sorted, whatever
-    /// `target_modules` says. Dropout is not among them: it only matters while training, which sets its own.
+    /// `target_modules` says.
     pub config: LoraConfig,
     /// By name without PEFT's prefix, as in `model.layers.0.self_attn.q_proj.lora_A.weight`.
     pub tensors: BTreeMap<String, AdapterTensor>,
@@ -61,6 +61,10 @@ pub fn read(dir: &Path) -> Result<PeftAdapter, AdapterError> {
     let tensors = tensors::read(&path)?;
     let shapes = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()));
     let modules = check_pairs(shapes, &config).map_err(|problem| AdapterError::File { path, problem })?;
+    // Without a pattern PEFT may take an expert's number for a block's; then the tensors alone say which linears it meant.
+    if modules.iter().any(|module| !config.is_in_layers(module)) {
+        config.layers = None;
+    }
     config.targets = Targets::Names(modules.into_iter().map(str::to_owned).collect());
     Ok(PeftAdapter { config, tensors, base_model })
 }

@@ -12,15 +12,15 @@ use crate::{AdapterError, LoraConfig, Scaling, Targets};
 /// Largest file, in bytes. A list of every linear of 128 experts in 60 layers takes less than 2 MB.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Keys whose value says nothing about what the adapter computes: where it came from, how training drew or
-/// regularised it, and which linears were wanted, which the weights' file tells better.
+/// Keys whose value says nothing about what the adapter computes: where it came from, how training drew
+/// it, and which linears were wanted, which the weights' file tells better.
 const HARMLESS: [&str; 12] = [
     "auto_mapping",
     "eva_config",
     "exclude_modules",
     "inference_mode",
     "loftq_config",
-    "lora_dropout",
+    "layers_pattern",
     "megatron_core",
     "peft_version",
     "qalora_group_size",
@@ -54,9 +54,11 @@ pub(super) fn read(path: &Path) -> Result<(LoraConfig, Option<String>), AdapterE
         alpha,
         scaling: if stabilized { Scaling::RankStabilized } else { Scaling::Standard },
         targets: Targets::Names(Vec::new()),
+        layers: settings.layers()?,
         rank_pattern: settings.pattern("rank_pattern", Settings::rank)?,
         alpha_pattern: settings.pattern("alpha_pattern", Settings::alpha)?,
         dora: settings.flag("use_dora")?,
+        dropout: settings.dropout()?,
     };
     Ok((config, settings.base_model()?))
 }
@@ -97,6 +99,8 @@ impl Settings<'_> {
                 "peft_type"
                 | "r"
                 | "lora_alpha"
+                | "lora_dropout"
+                | "layers_to_transform"
                 | "use_dora"
                 | "use_rslora"
                 | "rank_pattern"
@@ -130,6 +134,30 @@ impl Settings<'_> {
     fn alpha(&self, key: &str, value: &Value) -> Result<f64, AdapterError> {
         let alpha = value.as_f64().filter(|alpha| alpha.is_finite() && *alpha > 0.0);
         alpha.ok_or_else(|| self.refuse(key, "a number above 0", value))
+    }
+
+    /// Numbers of blocks; an empty list is none, as in PEFT.
+    fn layers(&self) -> Result<Option<Vec<usize>>, AdapterError> {
+        const KEY: &str = "layers_to_transform";
+        let number = |value: &Value| value.as_u64().and_then(|number| usize::try_from(number).ok());
+        let layers: Option<Vec<usize>> = match self.get(KEY) {
+            Value::Null => return Ok(None),
+            Value::Array(layers) => layers.iter().map(number).collect(),
+            layer => number(layer).map(|layer| vec![layer]),
+        };
+        let layers = layers.ok_or_else(|| self.refuse(KEY, "numbers of blocks, or null", self.get(KEY)))?;
+        Ok((!layers.is_empty()).then_some(layers))
+    }
+
+    fn dropout(&self) -> Result<f64, AdapterError> {
+        const KEY: &str = "lora_dropout";
+        match self.get(KEY) {
+            Value::Null => Ok(0.0),
+            value => value
+                .as_f64()
+                .filter(|dropout| (0.0..1.0).contains(dropout))
+                .ok_or_else(|| self.refuse(KEY, "a number from 0 to below 1", value)),
+        }
     }
 
     fn flag(&self, key: &str) -> Result<bool, AdapterError> {

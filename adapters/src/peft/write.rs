@@ -10,6 +10,7 @@ use safetensors::{Dtype, View};
 use serde_json::{Map, Value, json};
 
 use super::{CONFIG_FILE, PREFIX, WEIGHTS_FILE, check_pairs};
+use crate::targets::block_of;
 use crate::{AdapterError, LoraConfig, Parameters, Scaling};
 
 /// The version of PEFT whose files these are.
@@ -21,7 +22,7 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 /// appear under its name at once is the caller's part. Weights are F32. Equal input gives equal bytes.
 ///
 /// `linears` are the names of all linears of the blocks, adapted or not. Where all of those that share a last part
-/// with an adapted one are adapted, `target_modules` are the last parts (`q_proj`), else the full names.
+/// with an adapted one are adapted, of the blocks in question, `target_modules` are the last parts (`q_proj`), else the full names.
 ///
 /// # Errors
 /// If a file exists or cannot be written, a parameter is not half of a pair of the rank that `config` says, or an
@@ -35,9 +36,13 @@ pub fn write(
 ) -> Result<(), AdapterError> {
     let shapes = parameters.entries().iter().map(|entry| (entry.name.as_str(), entry.shape.as_slice()));
     let adapted = check_pairs(shapes, config).map_err(AdapterError::Config)?;
-    let mut text =
-        serde_json::to_string_pretty(&settings(config, &target_modules(&adapted, linears)?, base_model))
-            .map_err(|error| AdapterError::Config(error.to_string()))?;
+    let mut text = serde_json::to_string_pretty(&settings(
+        config,
+        &adapted,
+        &target_modules(config, &adapted, linears)?,
+        base_model,
+    ))
+    .map_err(|error| AdapterError::Config(error.to_string()))?;
     text.push('\n');
     store(&dir.join(CONFIG_FILE), text.as_bytes())?;
     let path = dir.join(WEIGHTS_FILE);
@@ -55,7 +60,11 @@ fn store(path: &Path, bytes: &[u8]) -> Result<(), AdapterError> {
     write().map_err(|source| AdapterError::Io { path: path.to_owned(), source })
 }
 
-fn target_modules(adapted: &BTreeSet<&str>, linears: &[&str]) -> Result<Vec<String>, AdapterError> {
+fn target_modules(
+    config: &LoraConfig,
+    adapted: &BTreeSet<&str>,
+    linears: &[&str],
+) -> Result<Vec<String>, AdapterError> {
     fn last(name: &str) -> &str {
         name.rsplit('.').next().unwrap_or(name)
     }
@@ -64,13 +73,17 @@ fn target_modules(adapted: &BTreeSet<&str>, linears: &[&str]) -> Result<Vec<Stri
         return Err(AdapterError::Config(format!("the model has no linear called `{name}`")));
     }
     let parts: BTreeSet<&str> = adapted.iter().map(|name| last(name)).collect();
-    let whole = linears.iter().all(|name| !parts.contains(last(name)) || adapted.contains(name));
+    let mut in_layers = linears.iter().filter(|name| config.is_in_layers(name));
+    let whole = in_layers.all(|name| !parts.contains(last(name)) || adapted.contains(name));
     let targets = if whole { &parts } else { adapted };
     Ok(targets.iter().map(|&name| name.to_owned()).collect())
 }
 
 /// Every key that PEFT writes, in its order; those that are off carry its defaults.
-fn settings(config: &LoraConfig, targets: &[String], base_model: &str) -> Value {
+fn settings(config: &LoraConfig, adapted: &BTreeSet<&str>, targets: &[String], base_model: &str) -> Value {
+    // The part before a block's number, lest PEFT take an expert's number for it.
+    let block = || adapted.iter().find_map(|name| block_of(name));
+    let blocks = config.layers.as_ref().and_then(|_| block()).map(|(before, _)| before);
     json!({
         "alora_invocation_tokens": null,
         "alpha_pattern": pattern(&config.alpha_pattern, number),
@@ -87,12 +100,12 @@ fn settings(config: &LoraConfig, targets: &[String], base_model: &str) -> Value 
         "init_lora_weights": true,
         "kasa_config": null,
         "layer_replication": null,
-        "layers_pattern": null,
-        "layers_to_transform": null,
+        "layers_pattern": blocks,
+        "layers_to_transform": config.layers,
         "loftq_config": {},
         "lora_alpha": number(config.alpha),
         "lora_bias": false,
-        "lora_dropout": 0.0,
+        "lora_dropout": config.dropout,
         "lora_ga_config": null,
         "megatron_config": null,
         "megatron_core": "megatron.core",

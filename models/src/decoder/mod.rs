@@ -15,6 +15,7 @@ mod ropes;
 use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Weight, lora};
 use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::elementwise;
+use rtune_kernels::noise::{Draw, stream_of};
 use rtune_kernels::real::Real;
 
 use crate::DecoderSpec;
@@ -46,6 +47,18 @@ pub struct RowView<'a> {
     pub positions: &'a [u32],
     /// Cumulative bounds of the documents: first 0, last T.
     pub bounds: &'a [usize],
+    /// What training disturbs the pass with; `None` everywhere else.
+    pub noise: Option<RowNoise<'a>>,
+}
+
+/// Noise of a packed row while training.
+#[derive(Clone, Copy, Debug)]
+pub struct RowNoise<'a> {
+    /// A key for each token, `[T]`, that all draws for it follow from.
+    pub keys_t: &'a [u64],
+    /// Each number of the embeddings of a document of T tokens moves by at most `alpha / sqrt(T D)` (NEFTune, arXiv
+    /// 2310.05914); 0 is none.
+    pub neftune_alpha: f64,
 }
 
 /// What a forward pass keeps of every block for the backward pass. Gradients are the same for each, to the bit.
@@ -159,6 +172,9 @@ impl Decoder {
         let turns = ropes.turns(row.positions, row.bounds);
         let context = Context { parameters, row: *row, turns, arena };
         let mut x_td = self.embed(row.tokens, arena);
+        if let Some(noise) = row.noise.filter(|noise| noise.neftune_alpha > 0.0) {
+            self.disturb(noise, row.bounds, &mut x_td);
+        }
         let mut saved = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             let (y_td, inner) = block.forward(&context, &x_td);
@@ -202,6 +218,15 @@ impl Decoder {
                 None => block.forward(&context, &saved.x_td).1,
             };
             dy_td = block.backward(&context, &saved.x_td, inner, dy_td, gradients, index > lowest);
+        }
+    }
+
+    fn disturb<R: Real>(&self, noise: RowNoise<'_>, bounds: &[usize], x_td: &mut [R]) {
+        let width = self.spec.width;
+        for ends in bounds.windows(2).filter(|ends| ends[0] < ends[1]) {
+            let bound = noise.neftune_alpha / (((ends[1] - ends[0]) * width) as f64).sqrt();
+            let draw = Draw { keys_t: &noise.keys_t[ends[0]..ends[1]], stream: stream_of("embeddings") };
+            draw.add_uniform(bound, &mut x_td[ends[0] * width..ends[1] * width]);
         }
     }
 

@@ -81,11 +81,20 @@ const BEFORE_DATA: &[Meaning] = &[
         "How the frozen base is held: `nf4` (4 bits a weight, QLoRA) or `none` (as it is in the file).",
     ),
     key("quantization.double", "Quantise the scales of NF4 too: 0.4 bits a weight less."),
+    key(
+        "lora.method",
+        "`lora` trains two narrow matrices beside each weight; `dora` the lengths of the rows of weight and matrices too (DoRA), which often learns more at a small rank and takes longer.",
+    ),
     key("lora.rank", "Inner width of the trained matrices: more learns more and costs more."),
     key("lora.alpha", "The adapter's output is scaled by alpha / rank. Left out, it is twice the rank."),
     key(
         "lora.targets",
-        "Which linears get an adapter: all of the blocks, or a list such as `[\"q_proj\", \"v_proj\"]`.",
+        "Which linears get an adapter: all of the blocks, a list such as `[\"q_proj\", \"v_proj\"]`, or a regular expression for whole names such as `'.*(q|v)_proj'`. Experts are adapted only where they are named.",
+    ),
+    unset(
+        "lora.layers",
+        "all blocks",
+        "Which blocks get adapters, from 0: `[0, 1, 2]`, or both ends of a range such as `\"16-31\"`.",
     ),
     key("lora.scaling", "`standard` scales by alpha / rank, `rank-stabilized` by alpha / sqrt(rank)."),
     unset(
@@ -97,6 +106,10 @@ const BEFORE_DATA: &[Meaning] = &[
         "lora.alpha-pattern",
         "no exceptions",
         "Other alphas for some linears, by name or regular expression as in PEFT: `{ \"down_proj\" = 16 }`.",
+    ),
+    key(
+        "lora.dropout",
+        "Probability that a number which the trained matrices read is left out while training: against learning by heart.",
     ),
     unset(
         "lora.from",
@@ -124,6 +137,10 @@ const AFTER_DATA: &[Meaning] = &[
     ),
     key("train.learning-rate", "The highest learning rate. Small models bear more than large ones."),
     key(
+        "train.lora-plus-ratio",
+        "The learning rate of the matrices B (and of DoRA's lengths) over that of A (LoRA+, which takes 16 with half the learning rate).",
+    ),
+    key(
         "train.schedule",
         "How the learning rate falls after the warm-up: in a line to zero, as half a cosine, or not at all.",
     ),
@@ -141,6 +158,10 @@ const AFTER_DATA: &[Meaning] = &[
     key("train.beta2", "AdamW's decay of the second moment."),
     key("train.epsilon", "AdamW adds it to the root of the second moment."),
     key("train.max-grad-norm", "Longest gradient: longer ones are scaled down to it. 0 does not clip."),
+    key(
+        "train.neftune-alpha",
+        "Uniform noise on the embeddings while training, up to alpha / sqrt(tokens x width) of a row (NEFTune, where 5 is usual). 0 is none.",
+    ),
     key(
         "train.seed",
         "Every random draw comes from it. The same configuration, data and seed give the same bytes.",

@@ -11,6 +11,7 @@ mod names;
 mod problem;
 mod read;
 mod read_data;
+mod read_lora;
 mod reader;
 mod reference;
 #[cfg(test)]
@@ -143,6 +144,8 @@ pub struct TrainSection {
     pub micro_batch_tokens: usize,
     /// Highest learning rate.
     pub learning_rate: f64,
+    /// That of the matrices B over it.
+    pub lora_plus_ratio: f64,
     /// How it falls.
     pub schedule: Schedule,
     /// How it rises before.
@@ -157,6 +160,8 @@ pub struct TrainSection {
     pub epsilon: f64,
     /// Longest gradient; 0 does not clip.
     pub max_grad_norm: f64,
+    /// Noise on the embeddings; 0 is none.
+    pub neftune_alpha: f64,
     /// What every random draw comes from.
     pub seed: u64,
     /// What a layer keeps for its backward.

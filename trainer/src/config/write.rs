@@ -88,11 +88,18 @@ fn lora(out: &mut Document, lora: &LoraSection) {
         LoraSection::From(from) => return out.line("from", from.display().to_string()),
         LoraSection::New(shape) => shape,
     };
+    out.line("method", if shape.dora { "dora" } else { "lora" });
     out.count("rank", shape.rank as u64);
     out.line("alpha", shape.alpha);
     match &shape.targets {
         Targets::AllLinear => out.line("targets", "all-linear"),
         Targets::Names(names) => out.line("targets", names.clone()),
+        Targets::Pattern(pattern) => out.line("targets", pattern.clone()),
+    }
+    if let Some(layers) = &shape.layers {
+        // The reader admits no number of a block beyond TOML's.
+        let layers: Vec<i64> = layers.iter().filter_map(|&layer| i64::try_from(layer).ok()).collect();
+        out.line("layers", layers);
     }
     out.line(
         "scaling",
@@ -101,6 +108,7 @@ fn lora(out: &mut Document, lora: &LoraSection) {
             Scaling::RankStabilized => "rank-stabilized",
         },
     );
+    out.line("dropout", shape.dropout);
     let quoted = |name: &String| Value::String(name.clone()).to_string();
     out.section("lora.rank-pattern");
     for (name, rank) in &shape.rank_pattern {
@@ -199,6 +207,7 @@ fn train(out: &mut Document, train: &TrainSection) {
     }
     out.count("micro-batch-tokens", train.micro_batch_tokens as u64);
     out.line("learning-rate", train.learning_rate);
+    out.line("lora-plus-ratio", train.lora_plus_ratio);
     match train.schedule {
         Schedule::Linear => out.line("schedule", "linear"),
         Schedule::Constant => out.line("schedule", "constant"),
@@ -216,6 +225,7 @@ fn train(out: &mut Document, train: &TrainSection) {
     out.line("beta2", train.beta2);
     out.line("epsilon", train.epsilon);
     out.line("max-grad-norm", train.max_grad_norm);
+    out.line("neftune-alpha", train.neftune_alpha);
     out.count("seed", train.seed);
     out.line(
         "save-activations",

@@ -22,6 +22,7 @@ use crate::evaluate::samples::Samples;
 use crate::inputs::Inputs;
 use crate::manifest::{Environment, Manifest, Program};
 use crate::metrics::{Line, Metrics};
+use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::plan;
 use crate::spikes::Spikes;
@@ -92,8 +93,11 @@ pub fn train(
     }
     let (shape, parameters) = adapter::attach(&mut decoder, &config, resumed.as_deref())?;
     let policy = plan::policy(config.train.save_activations);
-    let engine = Engine::new(decoder, parameters, policy, config.train.micro_batch_tokens);
-    let mut optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
+    let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
+    let noise = (shape.dropout > 0.0 || neftune_alpha > 0.0).then_some(Noise { seed, neftune_alpha });
+    let engine = Engine::new(decoder, parameters, policy, config.train.micro_batch_tokens, noise);
+    let optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
+    let mut optimizer = optimizer.with_ratio(config.train.lora_plus_ratio, &engine.slices());
     if let Some(folder) = &resumed {
         optimizer.restore(folder, &engine.slices())?;
     }

@@ -112,12 +112,12 @@ impl Session<'_> {
         let began = Instant::now();
         let (indices, steps_of_epoch) = self.order.step(self.state.epoch, self.state.position);
         let rows: Vec<&Example> = indices.iter().map(|index| &self.rows[*index]).collect();
-        let sum = self.engine.differentiate(&rows, self.collective);
+        let number = self.state.step + 1;
+        let sum = self.engine.differentiate(&rows, number, self.collective);
         let norm = adamw::norm(self.engine.parameters_and_gradients().1);
         self.refuse_not_finite("the loss", sum.mean_nats())?;
         self.refuse_not_finite("the length of the gradient", norm)?;
         let lr = self.learning_rate();
-        let number = self.state.step + 1;
         let (parameters, gradients) = self.engine.parameters_and_gradients();
         self.optimizer.update(parameters, gradients, norm, lr, number);
 

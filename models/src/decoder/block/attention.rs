@@ -87,14 +87,14 @@ impl Attention {
         y_td: &mut [R],
         into: Into,
     ) -> AttentionSaved<R> {
-        let Context { parameters, row, arena, .. } = context;
+        let Context { row, arena, .. } = context;
         let Entrance { q_the, k_tke, v_tke, raw, projected } = self.enter(context, n_td);
         let tokens = row.tokens.len();
         let (mut o_the, mut log_sum_exp_th) = (arena.take(q_the.len()), arena.take(tokens * self.spec.heads));
         let shape = self.shape(row.bounds);
         attention::forward(&shape, &q_the, &k_tke, &v_tke, &mut o_the, &mut log_sum_exp_th, arena);
         let queries_keys = raw.unwrap_or(QueriesKeys::Turned { q_the, k_tke });
-        let output_projected = self.output.forward(parameters, &o_the, y_td, into, arena);
+        let output_projected = self.output.forward(context.pass(), &o_the, y_td, into, arena);
         AttentionSaved { queries_keys, v_tke, o_the, log_sum_exp_th, projected, output_projected }
     }
 
@@ -107,7 +107,7 @@ impl Attention {
         y_td: &mut [R],
         into: Into,
     ) {
-        let Context { parameters, row, arena, .. } = context;
+        let Context { row, arena, .. } = context;
         let Entrance { q_the, k_tke, v_tke, .. } = self.enter(context, n_td);
         let (_, kv_row) = self.rows();
         for (cache, bounds) in caches.iter_mut().zip(row.bounds.windows(2)) {
@@ -122,12 +122,12 @@ impl Attention {
             .collect();
         let mut o_the = arena.take(q_the.len());
         attention::cached(&self.shape(row.bounds), &pasts, &q_the, &mut o_the, arena);
-        self.output.forward(parameters, &o_the, y_td, into, arena);
+        self.output.forward(context.pass(), &o_the, y_td, into, arena);
     }
 
     /// Projections, norms and rope: what attention reads.
     fn enter<R: Real>(&self, context: &Context<'_, R>, n_td: &[R]) -> Entrance<R> {
-        let Context { parameters, row, arena, .. } = context;
+        let Context { row, arena, .. } = context;
         let (q_row, kv_row) = self.rows();
         let tokens = row.tokens.len();
         let mut q_the = arena.take(tokens * q_row);
@@ -136,14 +136,14 @@ impl Attention {
         match (self.spec.joint, self.projections.as_slice()) {
             (Some(joint), [linear]) => {
                 let mut joint_tn = arena.take(tokens * linear.out_features());
-                projected.push(linear.forward(parameters, n_td, &mut joint_tn, Into::Overwrite, arena));
+                projected.push(linear.forward(context.pass(), n_td, &mut joint_tn, Into::Overwrite, arena));
                 let (groups, runs) = self.columns(joint);
                 let places = Columns { groups, runs: &runs };
                 columns::split(places, &joint_tn, &mut [&mut q_the, &mut k_tke, &mut v_tke]);
             }
             (_, linears) => {
                 for (linear, y) in linears.iter().zip([&mut q_the, &mut k_tke, &mut v_tke]) {
-                    projected.push(linear.forward(parameters, n_td, y, Into::Overwrite, arena));
+                    projected.push(linear.forward(context.pass(), n_td, y, Into::Overwrite, arena));
                 }
             }
         }
@@ -174,12 +174,12 @@ impl Attention {
         gradients: &mut [R],
         wants_dn: bool,
     ) -> Option<Buffer<R>> {
-        let Context { parameters, row, arena, .. } = context;
+        let Context { row, arena, .. } = context;
         let AttentionSaved { v_tke, o_the, log_sum_exp_th, .. } = saved;
         let mut do_the = arena.take(o_the.len());
         let dx = Some((&mut do_the[..], Into::Overwrite));
         let projected = saved.output_projected.as_deref();
-        self.output.backward(parameters, o_the, projected, dy_td, gradients, dx, arena);
+        self.output.backward(context.pass(), o_the, projected, dy_td, gradients, dx, arena);
 
         let (mut dq_the, mut dk_tke) = (arena.take(o_the.len()), arena.take(v_tke.len()));
         let mut dv_tke = arena.take(v_tke.len());
@@ -231,12 +231,12 @@ impl Attention {
         gradients: &mut [R],
         wants_dn: bool,
     ) -> Option<Buffer<R>> {
-        let Context { parameters, arena, .. } = context;
+        let Context { arena, .. } = context;
         let mut dn_td = wants_dn.then(|| arena.take(n_td.len()));
         let mut into = Into::Overwrite;
         let mut back = |linear: &Linear, projected: &Option<Buffer<R>>, dy: &[R]| {
             let dx = dn_td.as_mut().map(|dn_td| (&mut dn_td[..], into));
-            linear.backward(parameters, n_td, projected.as_deref(), dy, gradients, dx, arena);
+            linear.backward(context.pass(), n_td, projected.as_deref(), dy, gradients, dx, arena);
             into = Into::Add;
         };
         match (self.spec.joint, self.projections.as_slice()) {

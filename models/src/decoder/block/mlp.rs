@@ -1,7 +1,7 @@
 //! An MLP: gated or not, from one matrix or two.
 
 use rtune_adapters::Linear;
-use rtune_adapters::linear::Into;
+use rtune_adapters::linear::{Into, Pass};
 use rtune_kernels::activation::{self, Activation};
 use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::columns::{self, Columns};
@@ -48,7 +48,7 @@ impl Mlp {
     /// From the normed input to `y_td`; rows of the output weigh `weights_t`, or 1.
     pub(in crate::decoder) fn forward<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         n_td: &[R],
         weights_t: Option<&[R]>,
         y_td: &mut [R],
@@ -63,19 +63,19 @@ impl Mlp {
             (Some(g_tf), true) => {
                 let mut joint_tn = arena.take(2 * size);
                 let linear = &self.inputs[0];
-                projected.push(linear.forward(parameters, n_td, &mut joint_tn, Into::Overwrite, arena));
+                projected.push(linear.forward(pass, n_td, &mut joint_tn, Into::Overwrite, arena));
                 let places = Columns { groups: 1, runs: &[self.width(); 2] };
                 columns::split(places, &joint_tn, &mut [&mut e_tf, g_tf]);
             }
             (g_tf, _) => {
                 let outputs = std::iter::once(&mut e_tf).chain(g_tf.as_mut());
                 for (linear, y) in self.inputs.iter().zip(outputs) {
-                    projected.push(linear.forward(parameters, n_td, y, Into::Overwrite, arena));
+                    projected.push(linear.forward(pass, n_td, y, Into::Overwrite, arena));
                 }
             }
         }
         let h_tf = self.inside(&e_tf, g_tf.as_deref(), weights_t, arena);
-        let down_projected = self.down.forward(parameters, &h_tf, y_td, into, arena);
+        let down_projected = self.down.forward(pass, &h_tf, y_td, into, arena);
         MlpSaved { e_tf, g_tf, projected, down_projected }
     }
 
@@ -100,7 +100,7 @@ impl Mlp {
     #[expect(clippy::too_many_arguments, reason = "what a backward pass reads, and the places it writes")]
     pub(in crate::decoder) fn backward<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         n_td: &[R],
         saved: &MlpSaved<R>,
         dy_td: &[R],
@@ -114,7 +114,7 @@ impl Mlp {
         let mut h_tf = self.inside(e_tf, g_tf.as_deref(), weights_t, arena);
         let mut de_tf = arena.take(e_tf.len());
         let dx = Some((&mut de_tf[..], Into::Overwrite));
-        self.down.backward(parameters, &h_tf, down_projected.as_deref(), dy_td, gradients, dx, arena);
+        self.down.backward(pass, &h_tf, down_projected.as_deref(), dy_td, gradients, dx, arena);
         if let Some(RowWeights { weights_t, d_weights_t }) = weights {
             activation::forward(self.activation, e_tf, g_tf.as_deref(), &mut h_tf);
             elementwise::dot_rows(&h_tf, &de_tf, d_weights_t);
@@ -124,7 +124,7 @@ impl Mlp {
         let mut into = Into::Overwrite;
         let mut back = |linear: &Linear, projected: &Option<Buffer<R>>, dy: &[R]| {
             let dx = dn_td.as_mut().map(|dn_td| (&mut dn_td[..], into));
-            linear.backward(parameters, n_td, projected.as_deref(), dy, gradients, dx, arena);
+            linear.backward(pass, n_td, projected.as_deref(), dy, gradients, dx, arena);
             into = Into::Add;
         };
         let Some(g_tf) = g_tf else {

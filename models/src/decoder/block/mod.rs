@@ -4,7 +4,7 @@ pub(super) mod attention;
 pub(super) mod experts;
 pub(super) mod mlp;
 
-use rtune_adapters::linear::Into;
+use rtune_adapters::linear::{Into, Pass};
 use rtune_adapters::{Linear, Weight};
 use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::elementwise;
@@ -54,6 +54,12 @@ pub(super) struct Context<'a, R: Real> {
     pub(super) arena: &'a Arena<R>,
 }
 
+impl<'a, R: Real> Context<'a, R> {
+    fn pass(&self) -> Pass<'a, R> {
+        Pass { parameters: self.parameters, keys_t: self.row.noise.map(|noise| noise.keys_t) }
+    }
+}
+
 /// What is kept of a block.
 #[derive(Debug)]
 pub(super) struct BlockSaved<R: Real> {
@@ -98,12 +104,10 @@ impl MlpKind {
         y_td: &mut [R],
         into: Into,
     ) -> MlpKindSaved<R> {
-        let Context { parameters, arena, .. } = context;
+        let (pass, arena) = (context.pass(), context.arena);
         match self {
-            Self::One(mlp) => MlpKindSaved::One(mlp.forward(parameters, n_td, None, y_td, into, arena)),
-            Self::Several(experts) => {
-                MlpKindSaved::Several(experts.forward(parameters, n_td, y_td, into, arena))
-            }
+            Self::One(mlp) => MlpKindSaved::One(mlp.forward(pass, n_td, None, y_td, into, arena)),
+            Self::Several(experts) => MlpKindSaved::Several(experts.forward(pass, n_td, y_td, into, arena)),
         }
     }
 
@@ -116,13 +120,13 @@ impl MlpKind {
         gradients: &mut [R],
         wants_dn: bool,
     ) -> Option<Buffer<R>> {
-        let Context { parameters, arena, .. } = context;
+        let (pass, arena) = (context.pass(), context.arena);
         match (self, saved) {
             (Self::One(mlp), MlpKindSaved::One(saved)) => {
-                mlp.backward(parameters, n_td, saved, dy_td, None, gradients, wants_dn, arena)
+                mlp.backward(pass, n_td, saved, dy_td, None, gradients, wants_dn, arena)
             }
             (Self::Several(experts), MlpKindSaved::Several(saved)) => {
-                experts.backward(parameters, n_td, saved, dy_td, gradients, wants_dn, arena)
+                experts.backward(pass, n_td, saved, dy_td, gradients, wants_dn, arena)
             }
             _ => unreachable!("what is saved of a block is of its own kind"),
         }
