@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | [`weight`] | frozen matrices: NF4, bfloat16 or float32 in memory, unpacked in panels while they are multiplied |
 //! | [`linear`] | a linear layer: frozen weight, frozen bias, and LoRA beside it; forward and backward |
-//! | [`lora`] | which linears are adapted, with which rank and scale |
+//! | [`lora`], [`targets`] | with which rank and scale linears are adapted, and which |
+//! | [`low_rank`] | the nearest matrices of low rank, for PiSSA and LoftQ |
 //! | [`dora`] | lengths of rows that are trained too |
 //! | [`parameters`] | every trainable tensor as a named slice of one flat vector |
 //! | [`peft`] | adapter folders as the Python library PEFT reads and writes them |
@@ -18,13 +19,16 @@ pub mod dora;
 mod error;
 pub mod linear;
 pub mod lora;
+pub mod low_rank;
 pub mod merge;
 pub mod parameters;
 pub mod peft;
+pub mod targets;
 pub mod weight;
 
 pub use error::AdapterError;
 pub use linear::Linear;
-pub use lora::{LoraConfig, Scaling, Targets};
+pub use lora::{Alongside, Biases, LoraConfig, Scaling, Start};
 pub use parameters::{ParameterEntry, Parameters};
-pub use weight::{Quantizer, Weight};
+pub use targets::Targets;
+pub use weight::{Int8Quantizer, Quantizer, Weight};

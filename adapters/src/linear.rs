@@ -1,15 +1,18 @@
-//! A linear layer with a frozen weight and, beside it, a trainable adapter.
+//! A linear layer with a frozen weight and, beside it, a trainable adapter; weight and bias may be trained themselves.
 //!
 //! Legend: T tokens, I input features, O output features, R rank.
 
-use rtune_kernels::arena::{Arena, Buffer};
+use std::ops::Range;
+
+use rtune_kernels::arena::{Arena, Buffer, Part};
 use rtune_kernels::columns;
 use rtune_kernels::elementwise;
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
+use rtune_kernels::noise::Draw;
 use rtune_kernels::real::Real;
 
 use crate::lora::Lora;
-use crate::{Weight, dora};
+use crate::{Parameters, Weight, dora};
 
 /// `y = x Wᵀ + b + scale · (x Aᵀ) Bᵀ`.
 #[derive(Clone, Debug)]
@@ -18,8 +21,33 @@ pub struct Linear {
     weight: Weight,
     bias: Option<Vec<f32>>,
     only_by_name: bool,
+    trained: Trained,
     /// The adapter, if there is one.
     pub lora: Option<Lora>,
+}
+
+/// Where the numbers of the base that are trained themselves stand in the flat vector.
+#[derive(Clone, Debug, Default)]
+struct Trained {
+    weight: Option<Range<usize>>,
+    bias: Option<Range<usize>>,
+}
+
+/// What a pass over the adapters is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a, R> {
+    /// The flat vector; empty for the frozen linears alone.
+    pub parameters: &'a [R],
+    /// A key for each token, `[T]`, that its draws follow from; without keys nothing is dropped.
+    pub keys_t: Option<&'a [u64]>,
+}
+
+impl<'a, R> Pass<'a, R> {
+    /// A pass of which nothing is dropped.
+    #[must_use]
+    pub fn undisturbed(parameters: &'a [R]) -> Self {
+        Self { parameters, keys_t: None }
+    }
 }
 
 /// Whether a result replaces what stands in the output or is added to it.
@@ -39,7 +67,7 @@ impl Linear {
     #[must_use]
     pub fn new(name: String, weight: Weight, bias: Option<Vec<f32>>) -> Self {
         assert!(bias.as_ref().is_none_or(|b| b.len() == weight.rows()), "linear: bias");
-        Self { name, weight, bias, only_by_name: false, lora: None }
+        Self { name, weight, bias, only_by_name: false, trained: Trained::default(), lora: None }
     }
 
     /// The same layer, which is adapted only where it is asked for by its name: one of many experts.
@@ -64,6 +92,47 @@ impl Linear {
     #[must_use]
     pub fn weight(&self) -> &Weight {
         &self.weight
+    }
+
+    /// The frozen bias, `[O]`.
+    #[must_use]
+    pub fn bias(&self) -> Option<&[f32]> {
+        self.bias.as_deref()
+    }
+
+    /// Whether something of it is trained: an adapter, or numbers of its own.
+    #[must_use]
+    pub fn is_trained(&self) -> bool {
+        self.lora.is_some() || self.trained.weight.is_some() || self.trained.bias.is_some()
+    }
+
+    /// Numbers of the base that are trained and not frozen.
+    #[must_use]
+    pub fn trained_whole(&self) -> usize {
+        [&self.trained.weight, &self.trained.bias].into_iter().flatten().map(Range::len).sum()
+    }
+
+    /// Lets the weight be trained: its numbers go over to `parameters`, called `NAME.weight`.
+    pub fn train_weight<R: Real>(&mut self, parameters: &mut Parameters<R>) {
+        let range = parameters.push_values(format!("{}.weight", self.name), &self.weight);
+        self.weight = Weight::elsewhere(self.out_features(), self.in_features());
+        self.trained.weight = Some(range);
+    }
+
+    /// Lets the bias be trained, if there is one: `NAME.bias` of `parameters` begins as it. Says whether there is one.
+    pub fn train_bias<R: Real>(&mut self, parameters: &mut Parameters<R>) -> bool {
+        let Some(bias) = &self.bias else { return false };
+        let range = parameters.push(format!("{}.bias", self.name), vec![bias.len()]);
+        for (to, &value) in parameters.flat_mut()[range.clone()].iter_mut().zip(bias) {
+            *to = R::of_f32(value);
+        }
+        self.trained.bias = Some(range);
+        true
+    }
+
+    /// Nothing is trained of it any more; a weight that was must be set anew.
+    pub fn freeze(&mut self) {
+        (self.lora, self.trained) = (None, Trained::default());
     }
 
     /// Replaces the frozen weight by one of the same shape: what merging does.
@@ -103,24 +172,25 @@ impl Linear {
     }
 
     /// `y_to` (`[T, O]`) from `x_ti` (`[T, I]`). Gives `x Aᵀ`, `[T, R]`, if there is an adapter: [`Self::backward`]
-    /// wants it. With empty `parameters` it is the frozen linear alone.
+    /// wants it.
     ///
     /// # Panics
     /// If the lengths do not fit.
     pub fn forward<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         x_ti: &[R],
         y_to: &mut [R],
         into: Into,
         arena: &Arena<R>,
     ) -> Option<Buffer<R>> {
         let (inputs, outputs) = (self.in_features(), self.out_features());
-        let tokens = x_ti.len() / inputs;
-        let x = Mat::new(x_ti, tokens, inputs);
-        let beta = self.begin(y_to, into, arena);
+        let (tokens, parameters) = (x_ti.len() / inputs, pass.parameters);
+        let beta = self.begin(pass, y_to, into, arena);
         let lora = self.lora.as_ref().filter(|_| !parameters.is_empty());
         let project = |lora: &Lora| {
+            let dropped = dropped(lora, pass, x_ti, arena);
+            let x = Mat::new(dropped.as_deref().unwrap_or(x_ti), tokens, inputs);
             let mut p_tr = arena.take(tokens * lora.rank);
             let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
             multiply(MatMut::new(&mut p_tr, tokens, lora.rank), R::zero(), R::one(), x, a.t());
@@ -138,7 +208,13 @@ impl Linear {
             }
             return Some(p_tr);
         }
-        self.weight.project(x_ti, y_to, beta, arena);
+        match self.trained_weight(pass) {
+            None => self.weight.project(x_ti, y_to, beta, arena),
+            Some(w) => {
+                let x = Mat::new(x_ti, tokens, inputs);
+                multiply(MatMut::new(y_to, tokens, outputs), beta, R::one(), x, w.t());
+            }
+        }
         let lora = lora?;
         let p_tr = project(lora);
         let b = Mat::new(&parameters[lora.b.clone()], outputs, lora.rank);
@@ -165,37 +241,45 @@ impl Linear {
         u_to
     }
 
+    /// The weight, where it is trained.
+    fn trained_weight<'a, R: Real>(&self, pass: Pass<'a, R>) -> Option<Mat<'a, R>> {
+        let range = self.trained.weight.clone()?;
+        Some(Mat::new(&pass.parameters[range], self.out_features(), self.in_features()))
+    }
+
     /// Puts the bias into the output and says whether the output is a summand then.
-    fn begin<R: Real>(&self, y_to: &mut [R], into: Into, arena: &Arena<R>) -> R {
-        match (&self.bias, into) {
-            (None, Into::Overwrite) => R::zero(),
-            (None, Into::Add) => R::one(),
-            (Some(bias), Into::Overwrite) => {
-                elementwise::fill_rows(bias, y_to);
-                R::one()
-            }
-            (Some(bias), Into::Add) => {
-                let mut rows = arena.take(y_to.len());
-                elementwise::fill_rows(bias, &mut rows);
-                elementwise::add(&rows, y_to);
-                R::one()
-            }
+    fn begin<R: Real>(&self, pass: Pass<'_, R>, y_to: &mut [R], into: Into, arena: &Arena<R>) -> R {
+        let Some(frozen) = &self.bias else {
+            return if into == Into::Add { R::one() } else { R::zero() };
+        };
+        let bias_o = match &self.trained.bias {
+            Some(range) if !pass.parameters.is_empty() => Part::Lent(&pass.parameters[range.clone()]),
+            _ => Part::of_f32(frozen, arena),
+        };
+        if into == Into::Overwrite {
+            elementwise::fill_rows(&bias_o, y_to);
+        } else {
+            let mut rows = arena.take(y_to.len());
+            elementwise::fill_rows(&bias_o, &mut rows);
+            elementwise::add(&rows, y_to);
         }
+        R::one()
     }
 
     /// Adds the gradients of the adapter to `gradients` (laid out as the parameters), and that of the input to `dx_ti`
     /// unless nothing below is trained.
     ///
     /// `x_ti`: the input of [`Self::forward`]; `p_tr`: what it gave; `dy_to`: `[T, O]`. With `q = dy B`:
-    /// `dx = dy W + scale · q A`, `dA += scale · qᵀ x`, `dB += scale · dyᵀ p`. DoRA's magnitudes get theirs, and the others
-    /// come behind its lengths.
+    /// `dx = dy W + scale · q A`, `dA += scale · qᵀ x`, `dB += scale · dyᵀ p`, where what was dropped of `x` is dropped
+    /// again. DoRA's magnitudes get theirs, and the others come behind its lengths. A weight that is trained itself gets
+    /// `dW += dyᵀ x`, and a bias the sum of `dy`.
     ///
     /// # Panics
     /// If the lengths do not fit, or there is an adapter and no `p_tr`.
     #[expect(clippy::too_many_arguments, reason = "what a backward pass reads, and the two places it writes")]
     pub fn backward<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         x_ti: &[R],
         p_tr: Option<&[R]>,
         dy_to: &[R],
@@ -203,26 +287,29 @@ impl Linear {
         dx_ti: Option<(&mut [R], Into)>,
         arena: &Arena<R>,
     ) {
+        if let Some(range) = &self.trained.bias {
+            columns::add_sums(dy_to, &mut gradients[range.clone()]);
+        }
         let magnitude = self.lora.as_ref().and_then(|lora| lora.magnitude.as_ref().map(|m| (lora, m)));
         if let Some((lora, magnitude)) = magnitude {
             let p_tr = p_tr.unwrap_or_else(|| panic!("{}: the forward pass gave a projection", self.name));
             // The lengths in the denominator are constants, as in PEFT.
-            let lengths = dora::lengths(self, lora, magnitude, parameters, arena);
-            let u_to = self.plain(parameters, lora, x_ti, p_tr, arena);
+            let lengths = dora::lengths(self, lora, magnitude, pass.parameters, arena);
+            let u_to = self.plain(pass.parameters, lora, x_ti, p_tr, arena);
             let d_magnitude = &mut gradients[magnitude.range.clone()];
             columns::add_dots(dy_to, &u_to, &lengths.inverse_o, d_magnitude);
             let mut du_to = u_to;
             du_to.copy_from_slice(dy_to);
             columns::scale_columns(&mut du_to, &lengths.ratios_o);
-            return self.backward_plain(parameters, x_ti, Some(p_tr), &du_to, gradients, dx_ti, arena);
+            return self.backward_plain(pass, x_ti, Some(p_tr), &du_to, gradients, dx_ti, arena);
         }
-        self.backward_plain(parameters, x_ti, p_tr, dy_to, gradients, dx_ti, arena);
+        self.backward_plain(pass, x_ti, p_tr, dy_to, gradients, dx_ti, arena);
     }
 
     #[expect(clippy::too_many_arguments, reason = "as `backward`")]
     fn backward_plain<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         x_ti: &[R],
         p_tr: Option<&[R]>,
         dy_to: &[R],
@@ -231,7 +318,7 @@ impl Linear {
         arena: &Arena<R>,
     ) {
         let (inputs, outputs) = (self.in_features(), self.out_features());
-        let tokens = dy_to.len() / outputs;
+        let (tokens, parameters) = (dy_to.len() / outputs, pass.parameters);
         let dy = Mat::new(dy_to, tokens, outputs);
         let q_tr = self.lora.as_ref().map(|lora| {
             let mut q_tr = arena.take(tokens * lora.rank);
@@ -242,19 +329,47 @@ impl Linear {
         if let (Some(lora), Some(q_tr)) = (&self.lora, &q_tr) {
             let p_tr = p_tr.unwrap_or_else(|| panic!("{}: the forward pass gave a projection", self.name));
             let (q, p) = (Mat::new(q_tr, tokens, lora.rank), Mat::new(p_tr, tokens, lora.rank));
-            let (x, scale) = (Mat::new(x_ti, tokens, inputs), R::of(lora.scale));
+            let dropped = dropped(lora, pass, x_ti, arena);
+            let x = Mat::new(dropped.as_deref().unwrap_or(x_ti), tokens, inputs);
+            let scale = R::of(lora.scale);
             let da = MatMut::new(&mut gradients[lora.a.clone()], lora.rank, inputs);
             multiply(da, R::one(), scale, q.t(), x);
             let db = MatMut::new(&mut gradients[lora.b.clone()], outputs, lora.rank);
             multiply(db, R::one(), scale, dy.t(), p);
         }
+        if let Some(range) = &self.trained.weight {
+            let dw = MatMut::new(&mut gradients[range.clone()], outputs, inputs);
+            multiply(dw, R::one(), R::one(), dy.t(), Mat::new(x_ti, tokens, inputs));
+        }
         let Some((dx_ti, into)) = dx_ti else { return };
         let beta = if into == Into::Add { R::one() } else { R::zero() };
-        self.weight.project_back(dy_to, dx_ti, beta, arena);
+        match self.trained_weight(pass) {
+            None => self.weight.project_back(dy_to, dx_ti, beta, arena),
+            Some(w) => multiply(MatMut::new(dx_ti, tokens, inputs), beta, R::one(), dy, w),
+        }
         if let (Some(lora), Some(q_tr)) = (&self.lora, &q_tr) {
             let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
-            let dx = MatMut::new(dx_ti, tokens, inputs);
-            multiply(dx, R::one(), R::of(lora.scale), Mat::new(q_tr, tokens, lora.rank), a);
+            let (q, scale) = (Mat::new(q_tr, tokens, lora.rank), R::of(lora.scale));
+            let Some(draw) = draws(lora, pass) else {
+                return multiply(MatMut::new(dx_ti, tokens, inputs), R::one(), scale, q, a);
+            };
+            let mut d_dropped_ti = arena.take(dx_ti.len());
+            multiply(MatMut::new(&mut d_dropped_ti, tokens, inputs), R::zero(), scale, q, a);
+            draw.drop_out_back(lora.dropout, &d_dropped_ti, dx_ti);
         }
     }
+}
+
+/// The draws of an adapter's dropout, where there is any.
+fn draws<'a, R>(lora: &Lora, pass: Pass<'a, R>) -> Option<Draw<'a>> {
+    let keys_t = pass.keys_t.filter(|_| lora.dropout > 0.0)?;
+    Some(Draw { keys_t, stream: lora.stream })
+}
+
+/// What `A` reads in the place of `x_ti`, `[T, I]`, where something is dropped of it.
+fn dropped<R: Real>(lora: &Lora, pass: Pass<'_, R>, x_ti: &[R], arena: &Arena<R>) -> Option<Buffer<R>> {
+    let draw = draws(lora, pass)?;
+    let mut dropped_ti = arena.take(x_ti.len());
+    draw.drop_out(lora.dropout, x_ti, &mut dropped_ti);
+    Some(dropped_ti)
 }

@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use regex::Regex;
+use rtune_kernels::noise;
 use rtune_kernels::real::Real;
 
 use crate::merge::dense;
-use crate::{AdapterError, Linear, Parameters, Weight};
+use crate::targets::Chooser;
+use crate::{AdapterError, Linear, Parameters, Targets, Weight};
 
 /// Largest rank. Above the width of the largest models' narrow side an adapter is no smaller than the weight.
 pub const MAX_RANK: usize = 4096;
@@ -23,15 +25,6 @@ pub enum Scaling {
     RankStabilized,
 }
 
-/// Which linears of the blocks are adapted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Targets {
-    /// All of them, except those of experts.
-    AllLinear,
-    /// Those whose name is, or ends with a dot and, one of these.
-    Names(Vec<String>),
-}
-
 /// What PEFT calls `LoraConfig`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraConfig {
@@ -43,15 +36,88 @@ pub struct LoraConfig {
     pub scaling: Scaling,
     /// Which linears.
     pub targets: Targets,
+    /// The blocks whose linears are adapted, in order; `None` for all.
+    pub layers: Option<Vec<usize>>,
     /// Ranks of linears whose name matches, `(.*\.)?(pattern)$` as in PEFT; the first match counts.
     pub rank_pattern: Vec<(String, usize)>,
     /// Alphas of linears whose name matches, likewise.
     pub alpha_pattern: Vec<(String, f64)>,
     /// Whether the rows of the sum have a length that is trained (DoRA, arXiv 2402.09353).
     pub dora: bool,
+    /// Probability that an element of `A`'s input is left out while training.
+    pub dropout: f64,
+    /// How `A` and `B` begin.
+    pub start: Start,
+    /// What of the base is trained beside the adapters.
+    pub alongside: Alongside,
+}
+
+/// How `A` and `B` begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// `A` drawn, `B` zero: the model begins as its base.
+    #[default]
+    Drawn,
+    /// The largest singular values of the weight and their vectors, which are taken off the base before it is quantised
+    /// (PiSSA, arXiv 2404.02948).
+    Pissa,
+    /// Those of what quantising the base took from it (LoftQ, arXiv 2310.08659, once through, as PEFT does by default).
+    Loftq,
+}
+
+impl Start {
+    /// Whether something is taken off the base before it is quantised.
+    #[must_use]
+    pub fn changes_base(self) -> bool {
+        self == Self::Pissa
+    }
+}
+
+/// What of the base is trained beside the adapters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alongside {
+    /// Which biases.
+    pub biases: Biases,
+    /// Whole tensors: those of modules whose name is, or ends with a dot and, one of these. PEFT calls them
+    /// `modules_to_save`.
+    pub modules: Vec<String>,
+    /// Rows of the embedding by token id, in order.
+    pub tokens: Vec<u32>,
+    /// Whether the rows of a head that is not the embedding are trained too.
+    pub of_head: bool,
+}
+
+/// Which biases are trained, as PEFT's `bias`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Biases {
+    /// None.
+    #[default]
+    None,
+    /// Those of adapted linears.
+    Adapted,
+    /// All, those of norms among them.
+    All,
 }
 
 impl LoraConfig {
+    /// LoRA on all linears, each of this rank and alpha, and nothing else.
+    #[must_use]
+    pub fn new(rank: usize, alpha: f64) -> Self {
+        Self {
+            rank,
+            alpha,
+            scaling: Scaling::Standard,
+            targets: Targets::AllLinear,
+            layers: None,
+            rank_pattern: Vec::new(),
+            alpha_pattern: Vec::new(),
+            dora: false,
+            dropout: 0.0,
+            start: Start::Drawn,
+            alongside: Alongside::default(),
+        }
+    }
+
     /// Rank and scale of the linear called `name`.
     ///
     /// # Errors
@@ -75,17 +141,6 @@ impl LoraConfig {
         };
         Ok((rank, alpha / divisor))
     }
-
-    fn wants(&self, linear: &Linear) -> bool {
-        match &self.targets {
-            Targets::AllLinear => !linear.is_only_by_name(),
-            Targets::Names(targets) => targets.iter().any(|t| is_called(linear.name(), t)),
-        }
-    }
-}
-
-fn is_called(name: &str, target: &str) -> bool {
-    name.strip_suffix(target).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 fn find<T: Copy>(patterns: &[(String, T)], name: &str) -> Result<Option<T>, AdapterError> {
@@ -130,6 +185,10 @@ pub struct Lora {
     pub rank: usize,
     /// Factor on `B A x`.
     pub scale: f64,
+    /// Probability that an element of `A`'s input is left out while training.
+    pub dropout: f64,
+    /// What tells its draws from those of others.
+    pub stream: u64,
     /// What DoRA has besides.
     pub magnitude: Option<Magnitude>,
 }
@@ -153,17 +212,18 @@ fn row_squares(weight: &Weight) -> Vec<f64> {
 /// zero; behind them DoRA's magnitudes, which begin as the lengths of the weight's rows.
 ///
 /// # Errors
-/// If a target names no linear, no linear is wanted, or [`LoraConfig::of`] fails.
+/// If a target or a layer leads to no linear, no linear is wanted, or [`LoraConfig::of`] fails.
 pub fn attach<'a, R: Real>(
     linears: impl IntoIterator<Item = &'a mut Linear>,
     config: &LoraConfig,
 ) -> Result<Parameters<R>, AdapterError> {
     let mut parameters = Parameters::new();
-    let mut names = Vec::new();
+    let chooser = Chooser::new(config)?;
+    let (mut names, mut adapted) = (Vec::new(), 0);
     for linear in linears {
         names.push(linear.name().to_owned());
-        linear.lora = None;
-        if !config.wants(linear) {
+        linear.freeze();
+        if !chooser.wants(linear) {
             continue;
         }
         let (rank, scale) = config.of(linear.name())?;
@@ -178,27 +238,12 @@ pub fn attach<'a, R: Real>(
             }
             Magnitude { range, weight_squares }
         });
-        linear.lora = Some(Lora { a, b, rank, scale, magnitude });
+        let stream = noise::stream_of(linear.name());
+        adapted += 1;
+        linear.lora = Some(Lora { a, b, rank, scale, dropout: config.dropout, stream, magnitude });
     }
-    check_targets(config, &names)?;
+    chooser.check(&names, adapted)?;
     Ok(parameters)
-}
-
-fn check_targets(config: &LoraConfig, names: &[String]) -> Result<(), AdapterError> {
-    let Targets::Names(targets) = &config.targets else { return Ok(()) };
-    let missing: Vec<String> =
-        targets.iter().filter(|t| !names.iter().any(|n| is_called(n, t))).cloned().collect();
-    if targets.is_empty() {
-        return Err(AdapterError::Config("no targets: an adapter on nothing would do nothing".to_owned()));
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let mut available: Vec<String> =
-        names.iter().filter_map(|n| n.rsplit('.').next()).map(str::to_owned).collect();
-    available.sort_unstable();
-    available.dedup();
-    Err(AdapterError::NoSuchTarget { targets: missing, available })
 }
 
 #[cfg(test)]
@@ -207,13 +252,9 @@ mod tests {
 
     fn config() -> LoraConfig {
         LoraConfig {
-            rank: 4,
-            alpha: 8.0,
-            scaling: Scaling::Standard,
-            targets: Targets::AllLinear,
             rank_pattern: vec![("q_proj".into(), 2), (r"layers\.1\.mlp.*".into(), 7)],
             alpha_pattern: vec![("v_proj".into(), 3.0)],
-            dora: false,
+            ..LoraConfig::new(4, 8.0)
         }
     }
 

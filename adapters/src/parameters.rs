@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use rtune_kernels::real::Real;
 
+use crate::Weight;
+
 /// One trainable tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterEntry {
@@ -36,6 +38,15 @@ impl<R: Real> Parameters<R> {
         let range = start..start + shape.iter().product::<usize>();
         self.flat.resize(range.end, R::zero());
         self.entries.push(ParameterEntry { name, shape, range: range.clone() });
+        range
+    }
+
+    /// Appends a matrix with the numbers of `weight` and gives their place.
+    pub fn push_values(&mut self, name: String, weight: &Weight) -> Range<usize> {
+        let range = self.push(name, vec![weight.rows(), weight.columns()]);
+        for (row, out) in self.flat[range.clone()].chunks_exact_mut(weight.columns()).enumerate() {
+            weight.row(row, out);
+        }
         range
     }
 
@@ -72,6 +83,12 @@ impl<R: Real> Parameters<R> {
     #[must_use]
     pub fn name_at(&self, index: usize) -> Option<&str> {
         self.entries.iter().find(|e| e.range.contains(&index)).map(|e| e.name.as_str())
+    }
+
+    /// Where the elements of one tensor stand.
+    #[must_use]
+    pub fn range_of(&self, name: &str) -> Option<Range<usize>> {
+        self.entry(name).map(|entry| entry.range.clone())
     }
 
     fn entry(&self, name: &str) -> Option<&ParameterEntry> {

@@ -154,6 +154,38 @@ impl<R: Real> Drop for Buffer<R> {
     }
 }
 
+/// A slice of someone else, or a buffer of one's own.
+#[derive(Debug)]
+pub enum Part<'a, R: Real> {
+    /// As it stands elsewhere.
+    Lent(&'a [R]),
+    /// Computed, or converted.
+    Own(Buffer<R>),
+}
+
+impl<'a, R: Real> Part<'a, R> {
+    /// Numbers kept in `f32`: as they stand where `R` is that, else converted.
+    #[must_use]
+    pub fn of_f32(values: &'a [f32], arena: &Arena<R>) -> Self {
+        if let Some(view) = R::view_f32(values) {
+            return Self::Lent(view);
+        }
+        let mut buffer = arena.take(values.len());
+        buffer.iter_mut().zip(values).for_each(|(to, &value)| *to = R::of_f32(value));
+        Self::Own(buffer)
+    }
+}
+
+impl<R: Real> Deref for Part<'_, R> {
+    type Target = [R];
+    fn deref(&self) -> &[R] {
+        match self {
+            Self::Lent(slice) => slice,
+            Self::Own(buffer) => buffer,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

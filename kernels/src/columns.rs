@@ -88,24 +88,87 @@ pub fn scale_columns<R: Real>(x_tn: &mut [R], factors_n: &[R]) {
 /// # Panics
 /// If the lengths do not fit.
 pub fn add_dots<R: Real>(x_tn: &[R], y_tn: &[R], factors_n: &[R], out_n: &mut [R]) {
+    assert!(factors_n.len() == out_n.len() && x_tn.len() == y_tn.len(), "columns: lengths");
+    add_columns(
+        x_tn,
+        y_tn,
+        out_n,
+        |_, sums, x, y| {
+            for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
+                *sum += x * y;
+            }
+        },
+        |n, sum| factors_n[n] * sum,
+    );
+}
+
+/// `out[n] += sum over t of y[t, n] * (x[t, n] - mean) * scale`, where `of_row` gives row `t`'s mean and scale: the
+/// gradient of a norm's weight.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn add_weighted_dots<R: Real>(
+    x_tn: &[R],
+    y_tn: &[R],
+    of_row: impl Fn(usize) -> (R, R) + Sync,
+    out_n: &mut [R],
+) {
+    assert_eq!(x_tn.len(), y_tn.len(), "columns: lengths");
+    add_columns(
+        x_tn,
+        y_tn,
+        out_n,
+        |row, sums, x, y| {
+            let (mean, scale) = of_row(row);
+            for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
+                *sum += y * ((x - mean) * scale);
+            }
+        },
+        |_, sum| sum,
+    );
+}
+
+/// `out[n] += sum over t of x[t, n]`: the gradient of a bias.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn add_sums<R: Real>(x_tn: &[R], out_n: &mut [R]) {
+    add_columns(
+        x_tn,
+        x_tn,
+        out_n,
+        |_, sums, x, _| {
+            for (sum, &x) in sums.iter_mut().zip(x) {
+                *sum += x;
+            }
+        },
+        |_, sum| sum,
+    );
+}
+
+/// Adds to every column of `out_n` what `last` makes of its sum, which `add` forms row after row: (row, sums, `x`, `y`)
+/// of a few columns.
+fn add_columns<R: Real>(
+    x_tn: &[R],
+    y_tn: &[R],
+    out_n: &mut [R],
+    add: impl Fn(usize, &mut [R], &[R], &[R]) + Sync,
+    last: impl Fn(usize, R) -> R + Sync,
+) {
     let columns = out_n.len();
-    assert!(factors_n.len() == columns && x_tn.len() == y_tn.len(), "columns: lengths");
     assert!(x_tn.len().is_multiple_of(columns.max(1)), "columns: lengths");
     let out = Shared::new(out_n);
     (0..columns.div_ceil(COLUMNS_PER_TASK)).into_par_iter().for_each(|task| {
         let first = task * COLUMNS_PER_TASK;
         let count = COLUMNS_PER_TASK.min(columns - first);
         let mut sums = [R::zero(); COLUMNS_PER_TASK];
-        for (x_n, y_n) in x_tn.chunks_exact(columns).zip(y_tn.chunks_exact(columns)) {
-            let (x, y) = (&x_n[first..first + count], &y_n[first..first + count]);
-            for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
-                *sum += x * y;
-            }
+        for (row, (x_n, y_n)) in x_tn.chunks_exact(columns).zip(y_tn.chunks_exact(columns)).enumerate() {
+            add(row, &mut sums[..count], &x_n[first..first + count], &y_n[first..first + count]);
         }
         // SAFETY: the tasks' ranges of columns do not overlap.
         let out = unsafe { out.slice_mut(first, count) };
-        for ((out, &sum), &factor) in out.iter_mut().zip(&sums).zip(&factors_n[first..]) {
-            *out += factor * sum;
+        for (n, (out, &sum)) in out.iter_mut().zip(&sums).enumerate() {
+            *out += last(first + n, sum);
         }
     });
 }
@@ -137,6 +200,8 @@ mod tests {
         let mut sums = vec![1.0; 100];
         add_dots(&x, &vec![2.0; 200], &vec![0.5; 100], &mut sums);
         assert!(sums.iter().enumerate().all(|(n, &sum)| sum == 1.0 + 2.0 * n as f64 + 100.0));
+        add_sums(&x, &mut sums);
+        assert!(sums.iter().enumerate().all(|(n, &sum)| sum == 1.0 + 4.0 * n as f64 + 200.0));
         let factors: Vec<f64> = (0..100).map(f64::from).collect();
         scale_columns(&mut x, &factors);
         assert_eq!((x[3], x[103]), (9.0, 309.0));

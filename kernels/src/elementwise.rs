@@ -127,12 +127,10 @@ pub fn dot_rows<R: Real>(x_td: &[R], y_td: &[R], out_t: &mut [R]) {
 ///
 /// # Panics
 /// If the length of `y_tn` is no multiple of that of `bias_n`.
-pub fn fill_rows<R: Real>(bias_n: &[f32], y_tn: &mut [R]) {
+pub fn fill_rows<R: Real>(bias_n: &[R], y_tn: &mut [R]) {
     assert!(y_tn.len().is_multiple_of(bias_n.len().max(1)), "bias: lengths");
     for y_n in y_tn.chunks_exact_mut(bias_n.len()) {
-        for (y, &b) in y_n.iter_mut().zip(bias_n) {
-            *y = R::of_f32(b);
-        }
+        y_n.copy_from_slice(bias_n);
     }
 }
 

@@ -4,6 +4,7 @@
 
 use rayon::prelude::*;
 
+use crate::columns;
 use crate::real::Real;
 use crate::share::Shared;
 use crate::simd;
@@ -20,8 +21,8 @@ const ROWS_PER_TASK: usize = 16;
 /// If the lengths do not fit each other.
 pub fn forward<R: Real>(
     x_td: &[R],
-    weight_d: &[f32],
-    bias_d: &[f32],
+    weight_d: &[R],
+    bias_d: &[R],
     epsilon: f64,
     y_td: &mut [R],
     moments_t2: &mut [R],
@@ -53,7 +54,7 @@ pub fn forward<R: Real>(
 ///
 /// # Panics
 /// If the lengths do not fit each other.
-pub fn recompute<R: Real>(x_td: &[R], weight_d: &[f32], bias_d: &[f32], moments_t2: &[R], y_td: &mut [R]) {
+pub fn recompute<R: Real>(x_td: &[R], weight_d: &[R], bias_d: &[R], moments_t2: &[R], y_td: &mut [R]) {
     let width = weight_d.len();
     check(x_td.len(), y_td.len(), width, bias_d.len(), moments_t2.len());
     (x_td.par_chunks(ROWS_PER_TASK * width), y_td.par_chunks_mut(ROWS_PER_TASK * width))
@@ -79,7 +80,7 @@ pub fn recompute<R: Real>(x_td: &[R], weight_d: &[f32], bias_d: &[f32], moments_
 ///
 /// # Panics
 /// If the lengths do not fit each other.
-pub fn backward_add<R: Real>(x_td: &[R], weight_d: &[f32], moments_t2: &[R], dy_td: &[R], dx_td: &mut [R]) {
+pub fn backward_add<R: Real>(x_td: &[R], weight_d: &[R], moments_t2: &[R], dy_td: &[R], dx_td: &mut [R]) {
     let width = weight_d.len();
     check(x_td.len(), dx_td.len(), width, width, moments_t2.len());
     assert_eq!(dy_td.len(), dx_td.len(), "layer norm: lengths");
@@ -102,27 +103,37 @@ pub fn backward_add<R: Real>(x_td: &[R], weight_d: &[f32], moments_t2: &[R], dy_
     });
 }
 
+/// Adds to `dw_d` the gradient of the weight, the sum over rows of `dy (x - mean) rho`; that of the bias is the sum of
+/// `dy`, [`columns::add_sums`].
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn add_weight_gradient<R: Real>(x_td: &[R], moments_t2: &[R], dy_td: &[R], dw_d: &mut [R]) {
+    assert_eq!(2 * x_td.len(), moments_t2.len() * dw_d.len(), "layer norm: lengths");
+    columns::add_weighted_dots(x_td, dy_td, |row| (moments_t2[2 * row], moments_t2[2 * row + 1]), dw_d);
+}
+
 fn check(x: usize, y: usize, width: usize, bias: usize, moments: usize) {
     assert!(x == y && bias == width && 2 * x == moments * width, "layer norm: lengths");
 }
 
 #[inline(always)]
-fn scale_row<R: Real>(x_d: &[R], weight_d: &[f32], bias_d: &[f32], moments: &[R], y_d: &mut [R]) {
+fn scale_row<R: Real>(x_d: &[R], weight_d: &[R], bias_d: &[R], moments: &[R], y_d: &mut [R]) {
     let (mean, rho) = (moments[0], moments[1]);
     for (((y, &x), &w), &b) in y_d.iter_mut().zip(x_d).zip(weight_d).zip(bias_d) {
-        *y = R::of_f32(w) * ((x - mean) * rho) + R::of_f32(b);
+        *y = w * ((x - mean) * rho) + b;
     }
 }
 
 #[inline(always)]
-fn backward_row<R: Real>(x_d: &[R], weight_d: &[f32], moments: &[R], dy_d: &[R], dx_d: &mut [R]) {
+fn backward_row<R: Real>(x_d: &[R], weight_d: &[R], moments: &[R], dy_d: &[R], dx_d: &mut [R]) {
     const BLOCK: usize = 256;
     let (mean, rho) = (moments[0], moments[1]);
     let (mut sum, mut dot) = (R::zero(), R::zero());
     for ((x, dy), w) in x_d.chunks(BLOCK).zip(dy_d.chunks(BLOCK)).zip(weight_d.chunks(BLOCK)) {
         let mut g = [R::zero(); BLOCK];
         for ((g, &dy), &w) in g.iter_mut().zip(dy).zip(w) {
-            *g = dy * R::of_f32(w);
+            *g = dy * w;
         }
         sum += simd::sum(&g[..x.len()], |g| g);
         dot += simd::sum2(&g[..x.len()], x, |g, x| g * ((x - mean) * rho));
@@ -130,7 +141,7 @@ fn backward_row<R: Real>(x_d: &[R], weight_d: &[f32], moments: &[R], dy_d: &[R],
     let count = R::of(x_d.len() as f64);
     let (mean_g, mean_gn) = (sum / count, dot / count);
     for (((dx, &x), &dy), &w) in dx_d.iter_mut().zip(x_d).zip(dy_d).zip(weight_d) {
-        *dx += rho * (dy * R::of_f32(w) - mean_g - (x - mean) * rho * mean_gn);
+        *dx += rho * (dy * w - mean_g - (x - mean) * rho * mean_gn);
     }
 }
 
@@ -143,16 +154,16 @@ mod tests {
         let (tokens, width) = (3, 21);
         let mut x: Vec<f64> = (0..tokens * width).map(|i| ((i * 37 % 101) as f64 - 30.0) / 40.0).collect();
         let dy: Vec<f64> = (0..tokens * width).map(|i| ((i * 53 % 97) as f64 - 48.0) / 30.0).collect();
-        let weight: Vec<f32> = (0..width).map(|i| 0.5 + i as f32 / 16.0).collect();
-        let bias: Vec<f32> = (0..width).map(|i| 0.1 - i as f32 / 32.0).collect();
-        let loss = |x: &[f64]| {
+        let mut weight: Vec<f64> = (0..width).map(|i| 0.5 + i as f64 / 16.0).collect();
+        let bias: Vec<f64> = (0..width).map(|i| 0.1 - i as f64 / 32.0).collect();
+        let loss = |x: &[f64], weight: &[f64]| {
             let (mut y, mut moments) = (vec![0.0; x.len()], vec![0.0; 2 * tokens]);
-            forward(x, &weight, &bias, 1e-5, &mut y, &mut moments);
+            forward(x, weight, &bias, 1e-5, &mut y, &mut moments);
             (y.iter().zip(&dy).map(|(a, b)| a * b).sum::<f64>(), y, moments)
         };
-        let (_, y, moments) = loss(&x);
+        let (_, y, moments) = loss(&x, &weight);
         let unscaled = y[..width].iter().zip(&weight).zip(&bias);
-        let mean: f64 = unscaled.map(|((y, &w), &b)| (y - f64::from(b)) / f64::from(w)).sum();
+        let mean: f64 = unscaled.map(|((y, &w), &b)| (y - b) / w).sum();
         assert!(mean.abs() < 1e-6, "what is normed has mean zero: {mean}");
         let mut again = vec![0.0; y.len()];
         recompute(&x, &weight, &bias, &moments, &mut again);
@@ -162,11 +173,22 @@ mod tests {
         for i in 0..x.len() {
             let (old, step) = (x[i], 1e-6);
             x[i] = old + step;
-            let up = loss(&x).0;
+            let up = loss(&x, &weight).0;
             x[i] = old - step;
-            let down = loss(&x).0;
+            let down = loss(&x, &weight).0;
             x[i] = old;
             assert!(((up - down) / (2.0 * step) - (dx[i] - 1.0)).abs() < 1e-8);
+        }
+        let mut dw = vec![1.0; width];
+        add_weight_gradient(&x, &moments, &dy, &mut dw);
+        for i in 0..width {
+            let (old, step) = (weight[i], 1e-6);
+            weight[i] = old + step;
+            let up = loss(&x, &weight).0;
+            weight[i] = old - step;
+            let down = loss(&x, &weight).0;
+            weight[i] = old;
+            assert!(((up - down) / (2.0 * step) - (dw[i] - 1.0)).abs() < 1e-8);
         }
     }
 }

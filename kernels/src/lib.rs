@@ -11,6 +11,7 @@
 //! | [`gemm`] | products of matrix views, through the crate `gemm` |
 //! | [`nf4`] | bitsandbytes' NF4 with double quantisation |
 //! | [`norm`], [`layer_norm`], [`rope`], [`activation`], [`attention`], [`route`], [`cross_entropy`] | forward and backward |
+//! | [`noise`] | dropout and uniform noise, drawn by counters |
 //! | [`adamw`] | the optimiser's arithmetic |
 //!
 //! This is the only crate of the workspace with `unsafe` code.
@@ -25,6 +26,7 @@ pub mod elementwise;
 pub mod gemm;
 pub mod layer_norm;
 pub mod nf4;
+pub mod noise;
 pub mod norm;
 pub mod real;
 pub mod rope;

@@ -4,6 +4,7 @@
 
 use rayon::prelude::*;
 
+use crate::columns;
 use crate::real::Real;
 use crate::share::Shared;
 use crate::simd;
@@ -18,7 +19,7 @@ const ROWS_PER_TASK: usize = 16;
 ///
 /// # Panics
 /// If the lengths do not fit each other.
-pub fn forward<R: Real>(x_td: &[R], weight_d: &[f32], epsilon: f64, y_td: &mut [R], inverse_rms_t: &mut [R]) {
+pub fn forward<R: Real>(x_td: &[R], weight_d: &[R], epsilon: f64, y_td: &mut [R], inverse_rms_t: &mut [R]) {
     let width = weight_d.len();
     assert!(x_td.len() == y_td.len() && x_td.len() == inverse_rms_t.len() * width, "norm: lengths");
     let task = ROWS_PER_TASK * width;
@@ -44,7 +45,7 @@ pub fn forward<R: Real>(x_td: &[R], weight_d: &[f32], epsilon: f64, y_td: &mut [
 ///
 /// # Panics
 /// If the lengths do not fit each other.
-pub fn recompute<R: Real>(x_td: &[R], weight_d: &[f32], inverse_rms_t: &[R], y_td: &mut [R]) {
+pub fn recompute<R: Real>(x_td: &[R], weight_d: &[R], inverse_rms_t: &[R], y_td: &mut [R]) {
     let width = weight_d.len();
     assert!(x_td.len() == y_td.len() && x_td.len() == inverse_rms_t.len() * width, "norm: lengths");
     (x_td.par_chunks(ROWS_PER_TASK * width), y_td.par_chunks_mut(ROWS_PER_TASK * width))
@@ -65,9 +66,9 @@ pub fn recompute<R: Real>(x_td: &[R], weight_d: &[f32], inverse_rms_t: &[R], y_t
 }
 
 #[inline(always)]
-fn scale_row<R: Real>(x_d: &[R], weight_d: &[f32], rho: R, y_d: &mut [R]) {
+fn scale_row<R: Real>(x_d: &[R], weight_d: &[R], rho: R, y_d: &mut [R]) {
     for ((y, &x), &w) in y_d.iter_mut().zip(x_d).zip(weight_d) {
-        *y = R::of_f32(w) * (x * rho);
+        *y = w * (x * rho);
     }
 }
 
@@ -78,13 +79,7 @@ fn scale_row<R: Real>(x_d: &[R], weight_d: &[f32], rho: R, y_d: &mut [R]) {
 ///
 /// # Panics
 /// If the lengths do not fit each other.
-pub fn backward_add<R: Real>(
-    x_td: &[R],
-    weight_d: &[f32],
-    inverse_rms_t: &[R],
-    dy_td: &[R],
-    dx_td: &mut [R],
-) {
+pub fn backward_add<R: Real>(x_td: &[R], weight_d: &[R], inverse_rms_t: &[R], dy_td: &[R], dx_td: &mut [R]) {
     let width = weight_d.len();
     assert!(
         x_td.len() == dx_td.len() && dy_td.len() == dx_td.len() && x_td.len() == inverse_rms_t.len() * width,
@@ -109,21 +104,30 @@ pub fn backward_add<R: Real>(
     });
 }
 
+/// Adds to `dw_d` the gradient of the weight, the sum over rows of `dy x rho`.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn add_weight_gradient<R: Real>(x_td: &[R], inverse_rms_t: &[R], dy_td: &[R], dw_d: &mut [R]) {
+    assert_eq!(x_td.len(), inverse_rms_t.len() * dw_d.len(), "norm: lengths");
+    columns::add_weighted_dots(x_td, dy_td, |row| (R::zero(), inverse_rms_t[row]), dw_d);
+}
+
 #[inline(always)]
-fn backward_row<R: Real>(x_d: &[R], weight_d: &[f32], rho: R, dy_d: &[R], dx_d: &mut [R]) {
+fn backward_row<R: Real>(x_d: &[R], weight_d: &[R], rho: R, dy_d: &[R], dx_d: &mut [R]) {
     // dx holds a gradient already, so the products cannot be staged there: they are formed twice.
     let mut dot = R::zero();
     const BLOCK: usize = 256;
     for ((x, dy), w) in x_d.chunks(BLOCK).zip(dy_d.chunks(BLOCK)).zip(weight_d.chunks(BLOCK)) {
         let mut g = [R::zero(); BLOCK];
         for ((g, &dy), &w) in g.iter_mut().zip(dy).zip(w) {
-            *g = dy * R::of_f32(w);
+            *g = dy * w;
         }
         dot += simd::sum2(&g[..x.len()], x, |g, x| g * (x * rho));
     }
     let mean = dot / R::of(x_d.len() as f64);
     for (((dx, &x), &dy), &w) in dx_d.iter_mut().zip(x_d).zip(dy_d).zip(weight_d) {
-        *dx += rho * (dy * R::of_f32(w) - (x * rho) * mean);
+        *dx += rho * (dy * w - (x * rho) * mean);
     }
 }
 
@@ -136,13 +140,13 @@ mod tests {
         let (tokens, width) = (3, 21);
         let mut x: Vec<f64> = (0..tokens * width).map(|i| ((i * 37 % 101) as f64 - 50.0) / 40.0).collect();
         let dy: Vec<f64> = (0..tokens * width).map(|i| ((i * 53 % 97) as f64 - 48.0) / 30.0).collect();
-        let weight: Vec<f32> = (0..width).map(|i| 0.5 + i as f32 / 16.0).collect();
-        let loss = |x: &[f64]| {
+        let mut weight: Vec<f64> = (0..width).map(|i| 0.5 + i as f64 / 16.0).collect();
+        let loss = |x: &[f64], weight: &[f64]| {
             let (mut y, mut rho) = (vec![0.0; x.len()], vec![0.0; tokens]);
-            forward(x, &weight, 1e-5, &mut y, &mut rho);
+            forward(x, weight, 1e-5, &mut y, &mut rho);
             (y.iter().zip(&dy).map(|(a, b)| a * b).sum::<f64>(), y, rho)
         };
-        let (_, y, rho) = loss(&x);
+        let (_, y, rho) = loss(&x, &weight);
         let mut again = vec![0.0; y.len()];
         recompute(&x, &weight, &rho, &mut again);
         assert_eq!(y, again);
@@ -151,11 +155,22 @@ mod tests {
         for i in 0..x.len() {
             let (old, step) = (x[i], 1e-6);
             x[i] = old + step;
-            let up = loss(&x).0;
+            let up = loss(&x, &weight).0;
             x[i] = old - step;
-            let down = loss(&x).0;
+            let down = loss(&x, &weight).0;
             x[i] = old;
             assert!(((up - down) / (2.0 * step) - (dx[i] - 1.0)).abs() < 1e-8);
+        }
+        let mut dw = vec![1.0; width];
+        add_weight_gradient(&x, &rho, &dy, &mut dw);
+        for i in 0..width {
+            let (old, step) = (weight[i], 1e-6);
+            weight[i] = old + step;
+            let up = loss(&x, &weight).0;
+            weight[i] = old - step;
+            let down = loss(&x, &weight).0;
+            weight[i] = old;
+            assert!(((up - down) / (2.0 * step) - (dw[i] - 1.0)).abs() < 1e-8);
         }
     }
 }

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// What is asked to be trained does not fit the base.
+    #[error(transparent)]
+    Adapter(#[from] rtune_adapters::AdapterError),
     /// The operating system refused to open, read or measure a file.
     #[error("{}: {source}", path.display())]
     Io {
@@ -109,6 +112,7 @@ impl ModelError {
     /// What the user can do about it, if there is something to say that the message does not say already.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Adapter(error) => error.hint(),
             Self::MissingFile { hint, .. } => Some(hint.clone()),
             Self::Damaged { .. } | Self::Tensor { .. } => Some(
                 "the file is probably an incomplete or altered copy: delete it and fetch it again, and compare its \

@@ -19,7 +19,7 @@ pub mod tagger;
 mod tokenizer;
 
 pub use config::{Differences, ExpertsConfig, Layer, ModelConfig, Rope, RopeScaling};
-pub use decoder::{Decoder, Quantization, RowView, SavePolicy};
+pub use decoder::{Decoder, Quantization, RowNoise, RowView, SavePolicy, held};
 pub use error::ModelError;
 pub use families::{BlockSpec, DecoderSpec, FAMILIES, Family, Names};
 pub use layout::{TensorRole, TensorSpec};

@@ -1,11 +1,14 @@
 //! From a path to a base model.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use tokenizers::Tokenizer;
+use rtune_adapters::AdapterError;
+use tokenizers::{AddedToken, Tokenizer};
 
+use crate::source::extended::Extended;
 use crate::tokenizer::{self, SpecialTokenStrings, TokenizerParts};
-use crate::{GgufFile, ModelConfig, ModelError, WeightSource, open_weights};
+use crate::{DecoderSpec, GgufFile, ModelConfig, ModelError, WeightSource, open_weights};
 
 /// A base model, opened: everything but its weights is in memory.
 pub struct BaseModel {
@@ -18,9 +21,41 @@ pub struct BaseModel {
     /// The special tokens that the template may name.
     pub special: SpecialTokenStrings,
     /// The weights, read one tensor at a time.
-    pub weights: Box<dyn WeightSource>,
+    pub weights: Arc<dyn WeightSource>,
     /// Every file that was or will be read, for a manifest's hashes.
     pub files: Vec<PathBuf>,
+    /// Tokens that were added to those of the files.
+    pub new_tokens: Vec<String>,
+}
+
+impl BaseModel {
+    /// Adds special tokens to the tokenizer and, where the embedding has no rows for them, rows: the mean of the others.
+    ///
+    /// Errors when one of them is a token already.
+    pub fn add_tokens(&mut self, tokens: &[String]) -> Result<(), ModelError> {
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        if let Some(known) = tokens.iter().find(|token| self.tokenizer.token_to_id(token).is_some()) {
+            let problem =
+                format!("`{known}` is a token of the base already: it is not new, but may be trained");
+            return Err(AdapterError::Config(problem).into());
+        }
+        let added = tokens.iter().map(|token| AddedToken::from(token.as_str(), true));
+        let path = self.weights.path().to_owned();
+        let refused = |error: tokenizers::Error| ModelError::Tokenizer { path, problem: error.to_string() };
+        self.tokenizer.add_special_tokens(added).map_err(refused)?;
+        self.new_tokens.extend_from_slice(tokens);
+        let last = tokens.iter().filter_map(|token| self.tokenizer.token_to_id(token)).max();
+        let rows = last.map_or(0, |last| last as usize + 1);
+        if rows > self.config.vocab_size {
+            let names = DecoderSpec::new(&self.config).names;
+            let tensors = [names.embedding, names.head].map(|name| format!("{name}.weight")).to_vec();
+            self.config.vocab_size = rows;
+            self.weights = Arc::new(Extended { source: Arc::clone(&self.weights), tensors, rows });
+        }
+        Ok(())
+    }
 }
 
 /// Opens a folder in the hub's layout (`config.json`, `tokenizer.json`, `model.safetensors` or its index and
@@ -50,7 +85,15 @@ fn open_folder(folder: &Path) -> Result<BaseModel, ModelError> {
     let (weights, weight_files) = open_weights(folder)?;
     files.insert(0, config_file);
     files.extend(weight_files);
-    Ok(BaseModel { config, tokenizer, chat_template, special, weights, files })
+    Ok(BaseModel {
+        config,
+        tokenizer,
+        chat_template,
+        special,
+        weights: Arc::from(weights),
+        files,
+        new_tokens: Vec::new(),
+    })
 }
 
 /// Tokenizer and configuration are of one model, as far as that can be told: one of the tokens that end a sequence is in
@@ -72,7 +115,15 @@ fn open_gguf(path: &Path) -> Result<BaseModel, ModelError> {
     let TokenizerParts { tokenizer, special, chat_template } = tokenizer::from_gguf(weights.metadata())?;
     let config = weights.config().clone();
     let files = vec![path.to_owned()];
-    Ok(BaseModel { config, tokenizer, chat_template, special, weights: Box::new(weights), files })
+    Ok(BaseModel {
+        config,
+        tokenizer,
+        chat_template,
+        special,
+        weights: Arc::new(weights),
+        files,
+        new_tokens: Vec::new(),
+    })
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl VerifiedCheckpoint {
 /// [`ReleaseError::NoCheckpoint`].
 pub fn find(run: &Path) -> Result<PathBuf, ReleaseError> {
     let candidates = [run.join("adapter_config.json"), run.join("best"), run.join("last")];
-    if candidates[0].is_file() {
+    if candidates[0].is_file() || (crate::model::is_full(run) && run.join(MANIFEST_FILE).is_file()) {
         return Ok(run.to_owned());
     }
     let link = candidates[1..].iter().find(|link| link.is_dir());

@@ -56,7 +56,7 @@ pub(crate) fn write_model(
     write_tokenizer(folder, base, chat)?;
     match of_folder(base) {
         Some(from) => {
-            write_json(folder, CONFIG_FILE, &edited_config(from, dtype)?)?;
+            write_json(folder, CONFIG_FILE, &edited_config(from, base, dtype)?)?;
             for path in others(from)? {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 folder.write(&name, &fs::read(&path).at("read", &path)?)?;
@@ -86,20 +86,21 @@ pub(crate) fn write_tokenizer(
 ) -> Result<(), ReleaseError> {
     match of_folder(base) {
         Some(from) => {
-            for name in TOKENIZER_FILES.iter().filter(|name| from.join(name).is_file()) {
-                let path = from.join(name);
-                folder.write(name, &fs::read(&path).at("read", &path)?)?;
+            if base.new_tokens.is_empty() {
+                for name in TOKENIZER_FILES.iter().filter(|name| from.join(name).is_file()) {
+                    let path = from.join(name);
+                    folder.write(name, &fs::read(&path).at("read", &path)?)?;
+                }
+            } else {
+                // The other files would say that there are no new tokens.
+                write_own_tokenizer(folder, base)?;
             }
             if let Some(bytes) = edited_settings(&from.join(TOKENIZER_SETTINGS_FILE), chat.template)? {
                 folder.write(TOKENIZER_SETTINGS_FILE, &bytes)?;
             }
         }
         None => {
-            let json = base.tokenizer.to_string(true).map_err(|error| ReleaseError::Unwritable {
-                path: folder.path().join(TOKENIZER_FILE),
-                problem: error.to_string(),
-            })?;
-            folder.write(TOKENIZER_FILE, json.as_bytes())?;
+            write_own_tokenizer(folder, base)?;
             write_json(folder, SPECIAL_TOKENS_FILE, &Value::Object(special_tokens(&base.special)))?;
             write_json(folder, TOKENIZER_SETTINGS_FILE, &new_settings(base))?;
         }
@@ -108,6 +109,15 @@ pub(crate) fn write_tokenizer(
         Some(template) => folder.write(TEMPLATE_FILE, template.as_bytes()),
         None => Ok(()),
     }
+}
+
+/// The tokenizer as it is in memory.
+fn write_own_tokenizer(folder: &NewFolder, base: &BaseModel) -> Result<(), ReleaseError> {
+    let json = base.tokenizer.to_string(true).map_err(|error| ReleaseError::Unwritable {
+        path: folder.path().join(TOKENIZER_FILE),
+        problem: error.to_string(),
+    })?;
+    folder.write(TOKENIZER_FILE, json.as_bytes())
 }
 
 /// The folder that the base came as; `None` for a GGUF file.
@@ -132,8 +142,9 @@ fn others(from: &Path) -> Result<Vec<PathBuf>, ReleaseError> {
     Ok(paths)
 }
 
-/// The base's configuration with the element type of the new weights. Every other key stays.
-fn edited_config(from: &Path, dtype: Dtype) -> Result<Value, ReleaseError> {
+/// The base's configuration with the element type of the new weights, and the vocabulary where it grew. Every other key
+/// stays.
+fn edited_config(from: &Path, base: &BaseModel, dtype: Dtype) -> Result<Value, ReleaseError> {
     let mut keys = read_object(&from.join(CONFIG_FILE))?;
     keys.remove("quantization_config");
     // transformers 5 writes `dtype` and reads both; older ones know the other alone.
@@ -141,6 +152,9 @@ fn edited_config(from: &Path, dtype: Dtype) -> Result<Value, ReleaseError> {
         ["dtype", "torch_dtype"].into_iter().filter(|key| keys.contains_key(*key)).collect();
     for key in if present.is_empty() { vec!["torch_dtype"] } else { present } {
         keys.insert(key.to_owned(), json!(dtype.name()));
+    }
+    if !base.new_tokens.is_empty() {
+        keys.insert("vocab_size".to_owned(), json!(base.config.vocab_size));
     }
     Ok(Value::Object(keys))
 }

@@ -98,8 +98,8 @@ fn compare(first: Model<'_>, second: Model<'_>, probe: &Probe, arena: &Arena<f32
     for (one, other) in one.normed_nd.chunks(chunk * width).zip(other.normed_nd.chunks(chunk * width)) {
         let count = one.len() / width * vocabulary;
         let (mut p, mut q) = (arena.take(count), arena.take(count));
-        first.decoder.logits(one, &mut p, arena);
-        second.decoder.logits(other, &mut q, arena);
+        first.decoder.logits(first.parameters, one, &mut p, arena);
+        second.decoder.logits(second.parameters, other, &mut q, arena);
         // Each row by itself and the sums in order: the figures are the same for any number of threads.
         let rows: Vec<(f64, bool)> = p
             .par_chunks_exact(vocabulary)
@@ -121,9 +121,10 @@ fn compare(first: Model<'_>, second: Model<'_>, probe: &Probe, arena: &Arena<f32
 fn hidden(model: Model<'_>, probe: &Probe, arena: &Arena<f32>) -> rtune_models::decoder::HeadRows<f32> {
     let positions: Vec<u32> = (0..probe.tokens.len() as u32).collect();
     let bounds = [0, probe.tokens.len()];
-    let row = RowView { tokens: &probe.tokens, positions: &positions, bounds: &bounds };
+    let row = RowView { tokens: &probe.tokens, positions: &positions, bounds: &bounds, noise: None };
     let forward = model.decoder.forward(model.parameters, &row, SavePolicy::Nothing, arena);
-    model.decoder.head_rows(&forward.output, (0..probe.tokens.len().saturating_sub(1)).collect(), arena)
+    let rows = (0..probe.tokens.len().saturating_sub(1)).collect();
+    model.decoder.head_rows(model.parameters, &forward.output, rows, arena)
 }
 
 /// KL(softmax(p)‖softmax(q)) of two rows of logits, in `f64`; rounding may take it below 0, where it cannot be.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rtune_adapters::peft::{self, PeftAdapter};
+use rtune_adapters::LoraConfig;
+use rtune_adapters::peft::{self, AdapterTensor, PeftAdapter};
 use rtune_models::{BaseModel, DecoderSpec, ModelError, TensorRole};
+use safetensors::SafeTensors;
 
 use crate::checkpoint::VerifiedCheckpoint;
 use crate::companions::{self, Chat};
@@ -40,8 +42,10 @@ pub struct Written {
 /// An adapter whose files are those of its checkpoint's manifest, and that fits a base.
 #[derive(Clone, Debug)]
 pub struct VerifiedAdapter {
-    /// Settings and tensors.
+    /// Settings and tensors. Of a run that trained every number of its base, these are the tensors.
     pub adapter: PeftAdapter,
+    /// What was taken off the base before it was quantised: the adapter as it began.
+    pub initial: Option<PeftAdapter>,
     /// Its files to their SHA-256.
     pub files: BTreeMap<String, String>,
 }
@@ -53,17 +57,65 @@ impl VerifiedAdapter {
     /// As [`VerifiedCheckpoint::open`]; [`ReleaseError::Adapter`] for what cannot be read or belongs to another model,
     /// [`ReleaseError::Untrained`] for a `lora_B` of zeros.
     pub fn open(folder: &std::path::Path, base: &BaseModel) -> Result<Self, ReleaseError> {
-        let checkpoint = VerifiedCheckpoint::open(folder, &[peft::CONFIG_FILE, peft::WEIGHTS_FILE])?;
-        let adapter = peft::read(folder)?;
         let spec = DecoderSpec::new(&base.config);
+        if is_full(folder) {
+            let checkpoint = VerifiedCheckpoint::open(folder, &[FULL_FILE])?;
+            let tensors = own_tensors(&checkpoint, FULL_FILE, folder)?;
+            let adapter = PeftAdapter { config: LoraConfig::new(1, 1.0), tensors, base_model: None };
+            check_adapter(&adapter, &spec, folder)?;
+            return Ok(Self { adapter, initial: None, files: checkpoint.hashes() });
+        }
+        let mut wanted = vec![peft::CONFIG_FILE, peft::WEIGHTS_FILE];
+        let changed = folder.join(INITIAL_FILE).is_file();
+        wanted.extend(changed.then_some(INITIAL_FILE));
+        let checkpoint = VerifiedCheckpoint::open(folder, &wanted)?;
+        let adapter = if changed { peft::read_on_changed_base(folder)? } else { peft::read(folder)? };
+        let mut initial = None;
+        if changed {
+            let tensors = own_tensors(&checkpoint, INITIAL_FILE, folder)?;
+            initial = Some(PeftAdapter { tensors, ..adapter.clone() });
+        }
         check_adapter(&adapter, &spec, folder)?;
         for (name, bytes) in checkpoint.files() {
             if name == peft::CONFIG_FILE {
                 refuse_missing(bytes, &adapter, &spec, folder)?;
             }
         }
-        Ok(Self { adapter, files: checkpoint.hashes() })
+        Ok(Self { adapter, initial, files: checkpoint.hashes() })
     }
+}
+
+/// Every number of a base, trained, in a checkpoint.
+const FULL_FILE: &str = "model.safetensors";
+/// What was taken off the base, in a checkpoint.
+pub(crate) const INITIAL_FILE: &str = "initial.safetensors";
+
+/// Whether the checkpoint has no adapter, but every number of the base.
+#[must_use]
+pub fn is_full(folder: &std::path::Path) -> bool {
+    folder.join(FULL_FILE).is_file() && !folder.join(peft::CONFIG_FILE).is_file()
+}
+
+/// The tensors of a file that a run wrote under its own names, f32.
+pub(crate) fn own_tensors(
+    checkpoint: &VerifiedCheckpoint,
+    file: &str,
+    folder: &std::path::Path,
+) -> Result<BTreeMap<String, AdapterTensor>, ReleaseError> {
+    let path = folder.join(file);
+    let unreadable = |problem: String| ReleaseError::Unreadable { path: path.clone(), problem };
+    let bytes = checkpoint.files().find(|(name, _)| *name == file).map_or(&[][..], |(_, bytes)| bytes);
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| unreadable(error.to_string()))?;
+    let mut found = BTreeMap::new();
+    for (name, tensor) in tensors.iter() {
+        if tensor.dtype() != safetensors::Dtype::F32 {
+            return Err(unreadable(format!("`{name}`: expected F32, found {:?}", tensor.dtype())));
+        }
+        let numbers = tensor.data().as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number));
+        let values: Vec<f32> = numbers.collect();
+        found.insert(name.to_owned(), AdapterTensor { shape: tensor.shape().to_vec(), values });
+    }
+    Ok(found)
 }
 
 /// The element type of the base's linears, where they are not packed.

@@ -9,12 +9,17 @@ use crate::checkpoint::VerifiedCheckpoint;
 use crate::companions::{self, Chat};
 use crate::error::ReleaseError;
 use crate::folder::{NewFolder, refuse_existing};
+use crate::model::INITIAL_FILE;
+use crate::plain;
 
 const CONFIG_FILE: &str = "adapter_config.json";
 const TENSORS_FILE: &str = "adapter_model.safetensors";
+/// The tokens that the base's tokenizer got.
+const NEW_TOKENS_FILE: &str = "new_tokens.json";
 
 /// Copies the adapter of the checkpoint `folder` to the new folder `out`, after comparing its files with their
-/// hashes and looking that every pair was trained. With its base at hand, the tokenizer and the chat template go with
+/// hashes and looking that every pair was trained. One that stands beside what is left of a base is written as one beside
+/// the whole base. With its base at hand, the tokenizer and the chat template go with
 /// it, where `AutoTokenizer.from_pretrained` finds them. `out` is whole or not there.
 ///
 /// # Errors
@@ -25,7 +30,11 @@ pub fn export_peft(
     out: &Path,
     base: Option<(&BaseModel, Chat<'_>)>,
 ) -> Result<(), ReleaseError> {
-    let checkpoint = VerifiedCheckpoint::open(folder, &[CONFIG_FILE, TENSORS_FILE])?;
+    let changed = folder.join(INITIAL_FILE).is_file();
+    let mut wanted = vec![CONFIG_FILE, TENSORS_FILE];
+    wanted.extend(changed.then_some(INITIAL_FILE));
+    wanted.extend(folder.join(NEW_TOKENS_FILE).is_file().then_some(NEW_TOKENS_FILE));
+    let checkpoint = VerifiedCheckpoint::open(folder, &wanted)?;
     refuse_existing(out)?;
     for (name, bytes) in checkpoint.files() {
         if name == TENSORS_FILE {
@@ -33,7 +42,10 @@ pub fn export_peft(
         }
     }
     let new = NewFolder::begin(out)?;
-    for (name, bytes) in checkpoint.files() {
+    if changed {
+        plain::write(&new, &checkpoint, folder)?;
+    }
+    for (name, bytes) in checkpoint.files().filter(|(name, _)| !changed || *name == NEW_TOKENS_FILE) {
         new.write(name, bytes)?;
     }
     if let Some((base, chat)) = base {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rtune_adapters::lora::MAGNITUDE_SUFFIX;
 use rtune_adapters::merge::{delta, dense};
-use rtune_adapters::peft::{self, PeftAdapter};
+use rtune_adapters::peft::{self, PeftAdapter, TOKENS_SUFFIX};
 use rtune_adapters::{AdapterError, Linear, LoraConfig, Targets, Weight, dora, lora};
-use rtune_models::{BaseModel, DecoderSpec, ModelError, Quantization, TensorRole, TensorSpec};
+use rtune_models::{BaseModel, DecoderSpec, ModelError, Quantization, TensorRole, TensorSpec, held};
 use serde::Serialize;
 
 use crate::dtype::Dtype;
@@ -42,6 +42,8 @@ pub enum Content<'a> {
     Merged {
         /// The adapter.
         adapter: &'a PeftAdapter,
+        /// What was taken off the base before it was quantised: the adapter as it began.
+        initial: Option<&'a PeftAdapter>,
         /// How the base was held while it was trained.
         trained_on: Quantization,
         /// What it is added to.
@@ -93,12 +95,25 @@ impl<'a> Computer<'a> {
     /// Those of reading; [`ModelError::Tensor`] for a shape that is not the configuration's.
     pub(crate) fn values(&mut self, tensor: &TensorSpec) -> Result<Vec<f32>, ReleaseError> {
         let original = read(self.base, tensor)?;
-        let values = match self.content {
-            Content::Merged { adapter, trained_on, onto } if tensor.role == TensorRole::BlockLinear => {
+        let mut values = match self.content {
+            Content::Merged { adapter, initial, trained_on, onto }
+                if tensor.role == TensorRole::BlockLinear && !adapter.tensors.contains_key(&tensor.name) =>
+            {
+                let mut original = original;
+                if let Some(initial) = initial {
+                    let taken = added(linear_name(tensor), tensor.shape[0], tensor.shape[1], initial)?;
+                    original
+                        .iter_mut()
+                        .zip(taken.iter().flatten())
+                        .for_each(|(value, taken)| *value -= taken);
+                }
                 self.merged(tensor, original, adapter, trained_on, onto)?
             }
             _ => original,
         };
+        if let Content::Merged { adapter, .. } = self.content {
+            replace(tensor, adapter, &mut values);
+        }
         self.count(&values);
         Ok(values)
     }
@@ -117,7 +132,7 @@ impl<'a> Computer<'a> {
             // A base that came in NF4 was read as what the adapter was trained beside.
             _ if self.base.weights.is_nf4(&tensor.name) => None,
             Quantization::None => None,
-            Quantization::Nf4 { double } => Some(dense(&Weight::quantized(rows, columns, &original, double))),
+            quantization => Some(dense(&held(rows, columns, original.clone(), quantization))),
         };
         let added = added(name, rows, columns, adapter)?;
         if let Some(added) = &added {
@@ -154,6 +169,18 @@ impl<'a> Computer<'a> {
                 self.rounding.largest_relative = self.rounding.largest_relative.max(relative);
             }
         }
+    }
+}
+
+/// Puts what was trained whole, or by rows, in the place of what the base has.
+fn replace(tensor: &TensorSpec, adapter: &PeftAdapter, values: &mut Vec<f32>) {
+    if let Some(trained) = adapter.tensors.get(&tensor.name) {
+        values.clone_from(&trained.values);
+    }
+    let Some(rows) = adapter.tensors.get(&format!("{}{TOKENS_SUFFIX}", linear_name(tensor))) else { return };
+    let width = rows.shape[1];
+    for (&token, row) in adapter.config.alongside.tokens.iter().zip(rows.values.chunks_exact(width)) {
+        values[token as usize * width..(token as usize + 1) * width].copy_from_slice(row);
     }
 }
 
@@ -195,7 +222,7 @@ fn added(
     let mut linear = Linear::new(name.to_owned(), placeholder, None);
     // Lengths of rows are put on afterwards, when the sum is there.
     let targets = Targets::Names(vec![name.to_owned()]);
-    let config = LoraConfig { targets, dora: false, ..adapter.config.clone() };
+    let config = LoraConfig { targets, layers: None, dora: false, ..adapter.config.clone() };
     let mut parameters = lora::attach::<f32>([&mut linear], &config)?;
     let places: Vec<_> = parameters.entries().iter().map(|entry| entry.range.clone()).collect();
     for (place, half) in places.into_iter().zip([a, b]) {
@@ -221,6 +248,12 @@ pub(crate) fn check_adapter(
             let tensor = format!("base_model.model.{name}");
             ReleaseError::from(AdapterError::Tensor { path: path.clone(), tensor, problem })
         };
+        if let Some(expected) = alongside(name, adapter, &tensors) {
+            if tensor.shape != expected {
+                return Err(wrong(format!("expected shape {expected:?}, found {:?}", tensor.shape)));
+            }
+            continue;
+        }
         let kinds = [".lora_A.weight", ".lora_B.weight", MAGNITUDE_SUFFIX].into_iter();
         let found = kinds.enumerate().find_map(|(kind, end)| Some((name.strip_suffix(end)?, kind)));
         let Some((linear, kind)) = found else {
@@ -246,6 +279,17 @@ pub(crate) fn check_adapter(
     Ok(())
 }
 
+/// The shape of a tensor that is trained beside the adapters, if it is one that the model has.
+fn alongside(name: &str, adapter: &PeftAdapter, tensors: &[TensorSpec]) -> Option<Vec<usize>> {
+    if let Some(table) = name.strip_suffix(TOKENS_SUFFIX) {
+        let tokens = &adapter.config.alongside.tokens;
+        let place = tensors.iter().find(|tensor| linear_name(tensor) == table)?;
+        let fits = tokens.last().is_some_and(|&last| (last as usize) < place.shape[0]);
+        return fits.then(|| vec![tokens.len(), place.shape[1]]);
+    }
+    tensors.iter().find(|tensor| tensor.name == *name).map(|tensor| tensor.shape.clone())
+}
+
 /// Looks that every linear that `target_modules` names has its pair: PEFT only warns, and serves the base there.
 ///
 /// # Errors
@@ -264,9 +308,15 @@ pub(crate) fn refuse_missing(
     else {
         return Ok(());
     };
+    if adapter.config.layers.is_none() && settings["layers_to_transform"].is_array() {
+        return Ok(());
+    }
     let is_target = |linear: &str| {
         let names = targets.iter().filter_map(serde_json::Value::as_str);
-        names.filter_map(|name| linear.strip_suffix(name)).any(|rest| rest.is_empty() || rest.ends_with('.'))
+        adapter.config.is_in_layers(linear)
+            && names
+                .filter_map(|name| linear.strip_suffix(name))
+                .any(|rest| rest.is_empty() || rest.ends_with('.'))
     };
     let tensors = spec.tensors();
     let linears = tensors.iter().filter(|t| t.role == TensorRole::BlockLinear).map(linear_name);

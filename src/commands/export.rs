@@ -7,7 +7,7 @@ use rtune_release::{Chat, Content, Dtype, NewFolder, Rounding, VerifiedAdapter};
 
 use crate::args::{Args, ExportArgs, Format};
 use crate::commands::released::{Fetch, Released, layout, onto, onto_words};
-use crate::failure::DONE;
+use crate::failure::{BadInput, DONE};
 use crate::reporter::{complain, say};
 
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
@@ -31,6 +31,14 @@ fn peft(args: &ExportArgs, checkpoint: &std::path::Path) -> anyhow::Result<()> {
         let text = "--onto, --dtype and --shard-size are for --format safetensors and --base-only: an adapter is \
                     written as it was trained";
         Args::command().error(ErrorKind::ArgumentConflict, text).exit();
+    }
+    if rtune_release::is_full(checkpoint) {
+        let problem = format!(
+            "{}: every number of the base was trained, and there is no adapter",
+            checkpoint.display()
+        );
+        let hint = "write the model: `rtune export RUN OUT --format safetensors`, or `rtune merge RUN OUT`, which measures it";
+        return Err(BadInput::new(problem).with_hint(hint).into());
     }
     let opened = Released::open(&args.run, &args.overrides, Fetch::Never);
     let with: Option<(&BaseModel, Chat<'_>)> = match &opened {

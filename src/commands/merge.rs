@@ -72,6 +72,7 @@ fn agreement_line(agreement: &Agreement) -> String {
 fn words(quantization: Quantization) -> &'static str {
     match quantization {
         Quantization::None => "none",
+        Quantization::Int8 => "int8",
         Quantization::Nf4 { double: true } => "nf4, double",
         Quantization::Nf4 { double: false } => "nf4",
     }

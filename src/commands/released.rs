@@ -80,8 +80,9 @@ impl Released {
         onto: Onto,
         layout: Layout,
     ) -> anyhow::Result<Written> {
-        let adapter = &adapter.adapter;
-        let content = Content::Merged { adapter, trained_on: self.trained_on(), onto };
+        let VerifiedAdapter { adapter, initial, .. } = adapter;
+        let trained_on = self.trained_on();
+        let content = Content::Merged { adapter, initial: initial.as_ref(), trained_on, onto };
         self.write(folder, content, layout)
     }
 
@@ -120,7 +121,7 @@ pub(super) fn layout(args: &ModelArgs, base: &BaseModel, packed: Dtype) -> Layou
 pub(super) fn onto(args: &ModelArgs, trained_on: Quantization) -> Onto {
     match trained_on {
         Quantization::None => Onto::Original,
-        Quantization::Nf4 { .. } => args.onto.unwrap_or(Onto::Dequantized),
+        Quantization::Nf4 { .. } | Quantization::Int8 => args.onto.unwrap_or(Onto::Dequantized),
     }
 }
 
@@ -128,9 +129,9 @@ pub(super) fn onto(args: &ModelArgs, trained_on: Quantization) -> Onto {
 pub(super) fn onto_words(onto: Onto, trained_on: Quantization) -> &'static str {
     match (onto, trained_on) {
         (_, Quantization::None) => "onto the base, which was not quantised",
-        (Onto::Dequantized, _) => "onto the NF4 base it was trained beside, dequantised",
+        (Onto::Dequantized, _) => "onto the quantised base it was trained beside, dequantised",
         (Onto::Original, _) => {
-            "onto the original weights of the base, not the NF4 ones it was trained beside"
+            "onto the original weights of the base, not the quantised ones it was trained beside"
         }
     }
 }

@@ -18,7 +18,7 @@ fn gradients(case: &Case, rows: &[PackedRow], policy: SavePolicy) -> (f64, Vec<f
     let mut total = loss::LossSum::default();
     for row in rows {
         let flat = case.parameters.flat();
-        total += loss::accumulate(&case.decoder, flat, row, scale, policy, &mut gradients, &arena);
+        total += loss::accumulate(&case.decoder, flat, row, None, scale, policy, &mut gradients, &arena);
     }
     (total.mean_nats(), gradients)
 }
@@ -35,7 +35,16 @@ fn gradients_agree_with_finite_differences_on_the_quantised_base() {
         let arena = Arena::<f64>::new();
         let mut parameters: Vec<f64> = case.parameters.flat().iter().map(|&v| f64::from(v)).collect();
         let mut gradients = vec![0.0; parameters.len()];
-        loss::accumulate(&case.decoder, &parameters, &row, 1.0, SavePolicy::All, &mut gradients, &arena);
+        loss::accumulate(
+            &case.decoder,
+            &parameters,
+            &row,
+            None,
+            1.0,
+            SavePolicy::All,
+            &mut gradients,
+            &arena,
+        );
         // DoRA's lengths are constants to A and B, as in PEFT, but not to differences; its magnitudes stand for it here.
         let wanted = |name: &str| !case.has_dora() || name.ends_with(MAGNITUDE_SUFFIX);
         for entry in case.parameters.entries().iter().filter(|entry| wanted(&entry.name)) {
@@ -148,7 +157,7 @@ fn the_steady_state_allocates_no_buffers() {
     let mut gradients = vec![0.0; case.parameters.flat().len()];
     let mut step = || {
         let flat = case.parameters.flat();
-        loss::accumulate(&case.decoder, flat, &row, 0.1, SavePolicy::All, &mut gradients, &arena);
+        loss::accumulate(&case.decoder, flat, &row, None, 0.1, SavePolicy::All, &mut gradients, &arena);
         arena.usage()
     };
     // Attention's tasks may overlap differently in the first steps; the pool then has what every overlap needs.

@@ -48,9 +48,10 @@ fn passes_over_new_tokens_give_the_logits_of_the_row_so_far() {
             let (start, end) = (window[0], window[1]);
             let fresh = vec![Fresh { tokens: &row.tokens[start..end], cache: &mut cache }];
             let output = case.decoder.forward_cached(case.parameters.flat(), fresh, &positions, &arena);
-            let head = case.decoder.head_rows(&output, (0..end - start).collect(), &arena);
+            let head =
+                case.decoder.head_rows(case.parameters.flat(), &output, (0..end - start).collect(), &arena);
             let mut found = vec![0.0; (end - start) * vocabulary];
-            case.decoder.logits(&head.normed_nd, &mut found, &arena);
+            case.decoder.logits(case.parameters.flat(), &head.normed_nd, &mut found, &arena);
             let so_far = case.logits(&document(row.tokens[..end].to_vec(), vec![false; end]));
             let want = &so_far[start * vocabulary..];
             let scale = want.iter().fold(0.0_f32, |m, l| m.max(l.abs()));
@@ -62,9 +63,9 @@ fn passes_over_new_tokens_give_the_logits_of_the_row_so_far() {
         cache.truncate(4);
         let fresh = vec![Fresh { tokens: &row.tokens[4..6], cache: &mut cache }];
         let output = case.decoder.forward_cached(case.parameters.flat(), fresh, &positions, &arena);
-        let head = case.decoder.head_rows(&output, vec![1], &arena);
+        let head = case.decoder.head_rows(case.parameters.flat(), &output, vec![1], &arena);
         let mut found = vec![0.0; vocabulary];
-        case.decoder.logits(&head.normed_nd, &mut found, &arena);
+        case.decoder.logits(case.parameters.flat(), &head.normed_nd, &mut found, &arena);
         let want = case.logits(&document(row.tokens[..6].to_vec(), vec![false; 6]));
         let worst = found.iter().zip(&want[5 * vocabulary..]).map(|(a, b)| (a - b).abs());
         let scale = want.iter().fold(0.0_f32, |m, l| m.max(l.abs()));

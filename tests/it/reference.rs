@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rtune_adapters::lora::MAGNITUDE_SUFFIX;
-use rtune_adapters::{LoraConfig, Parameters, Scaling, Targets, peft};
+use rtune_adapters::{LoraConfig, Parameters, Targets, peft};
 use rtune_data::{PackedRow, Segment};
 use rtune_kernels::arena::Arena;
 use rtune_kernels::real::Real;
@@ -73,15 +73,8 @@ impl Case {
 
     /// Other adapters in place of the case's: beside the linears called `targets`, no element of them zero.
     fn adapted(mut self, targets: &[&str]) -> Self {
-        let config = LoraConfig {
-            rank: 2,
-            alpha: 4.0,
-            scaling: Scaling::Standard,
-            targets: Targets::Names(targets.iter().map(|&target| target.to_owned()).collect()),
-            rank_pattern: vec![],
-            alpha_pattern: vec![],
-            dora: false,
-        };
+        let targets = Targets::Names(targets.iter().map(|&target| target.to_owned()).collect());
+        let config = LoraConfig { targets, ..LoraConfig::new(2, 4.0) };
         for linear in self.decoder.linears_mut() {
             linear.lora = None;
         }
@@ -149,11 +142,11 @@ impl Case {
 pub(crate) fn logits<R: Real>(decoder: &Decoder, parameters: &[R], row: &PackedRow) -> Vec<R> {
     let arena = Arena::new();
     let bounds = rtune_trainer::loss::bounds(row);
-    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds };
+    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds, noise: None };
     let forward = decoder.forward(parameters, &view, SavePolicy::Nothing, &arena);
-    let head = decoder.head_rows(&forward.output, (0..row.tokens.len()).collect(), &arena);
+    let head = decoder.head_rows(parameters, &forward.output, (0..row.tokens.len()).collect(), &arena);
     let mut logits = vec![R::zero(); row.tokens.len() * decoder.spec().vocabulary];
-    decoder.logits(&head.normed_nd, &mut logits, &arena);
+    decoder.logits(parameters, &head.normed_nd, &mut logits, &arena);
     logits
 }
 

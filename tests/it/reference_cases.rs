@@ -85,7 +85,7 @@ fn step(case: &Case, gradients: &mut [f32]) -> f64 {
     let mut total = LossSum::default();
     for row in case.rows() {
         let flat = case.parameters.flat();
-        total += loss::accumulate(&case.decoder, flat, &row, scale, SavePolicy::All, gradients, &arena);
+        total += loss::accumulate(&case.decoder, flat, &row, None, scale, SavePolicy::All, gradients, &arena);
     }
     total.mean_nats()
 }

@@ -152,13 +152,24 @@ pub(crate) fn rows(numbers: std::ops::Range<u32>) -> String {
 
 /// A Llama with random weights, a byte-level tokenizer and a chat template, in the hub's layout.
 pub(crate) fn write_model(folder: &Path, sizes: Sizes) {
+    write_base(folder, config(sizes));
+}
+
+/// [`write_model`] with biases in the linears.
+pub(crate) fn write_biased_model(folder: &Path, sizes: Sizes) {
+    let mut config = config(sizes);
+    config["attention_bias"] = true.into();
+    config["mlp_bias"] = true.into();
+    write_base(folder, config);
+}
+
+fn config(sizes: Sizes) -> serde_json::Value {
     let Sizes { hidden, layers } = sizes;
-    let config = serde_json::json!({
+    serde_json::json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
         "hidden_size": hidden, "intermediate_size": 2 * hidden, "num_hidden_layers": layers,
         "num_attention_heads": hidden / HEAD_DIM, "num_key_value_heads": KV_HEADS, "head_dim": HEAD_DIM,
-        "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 8192, "tie_word_embeddings": true});
-    write_base(folder, config);
+        "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 8192, "tie_word_embeddings": true})
 }
 
 /// [`write_model`] for any configuration, which is given the tokenizer's sizes.

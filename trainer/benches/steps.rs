@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use rtune_adapters::{LoraConfig, Parameters, Scaling, Targets};
+use rtune_adapters::{LoraConfig, Parameters};
 use rtune_data::{PackedRow, Segment};
 use rtune_kernels::adamw::{self, Update};
 use rtune_kernels::arena::Arena;
@@ -76,15 +76,7 @@ fn main() {
     let quantization = Quantization::Nf4 { double: true };
     let mut decoder =
         Decoder::load(&base.config, &*base.weights, quantization, &mut |_, _| {}).expect("a decoder");
-    let config = LoraConfig {
-        rank: settings.rank,
-        alpha: 2.0 * settings.rank as f64,
-        scaling: Scaling::Standard,
-        targets: Targets::AllLinear,
-        rank_pattern: vec![],
-        alpha_pattern: vec![],
-        dora: false,
-    };
+    let config = LoraConfig::new(settings.rank, 2.0 * settings.rank as f64);
     let mut parameters: Parameters<f32> = decoder.attach_lora(&config).expect("adapters");
     let mut index = 0_u32;
     for value in parameters.flat_mut() {
@@ -100,7 +92,8 @@ fn main() {
         let start = Instant::now();
         let mut gradients = vec![0.0; count];
         let flat = parameters.flat();
-        let sum = loss::accumulate(&decoder, flat, &row, scale, settings.policy, &mut gradients, &arena);
+        let sum =
+            loss::accumulate(&decoder, flat, &row, None, scale, settings.policy, &mut gradients, &arena);
         let with = Update {
             learning_rate: 2e-4,
             beta1: 0.9,

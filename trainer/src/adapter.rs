@@ -3,39 +3,95 @@
 use std::path::Path;
 
 use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Targets, peft};
-use rtune_models::Decoder;
+use rtune_models::{BaseModel, Decoder};
 
 use crate::checkpoint::read_value;
-use crate::config::{Config, LoraSection};
+use crate::config::{Config, LoraSection, QuantizationSection};
 use crate::error::TrainerError;
-use crate::init;
+use crate::subject::quantization;
+use crate::{full, init, tensors};
+
+/// The tokens that the tokenizer got, in a checkpoint and in an exported adapter: a list of strings.
+pub(crate) const NEW_TOKENS_FILE: &str = "new_tokens.json";
+
+/// What was taken off the base before the first step, in a checkpoint: adapters as they began.
+pub(crate) const INITIAL_FILE: &str = "initial.safetensors";
+
+/// What is trained, and how it began.
+pub(crate) struct Attached {
+    /// Of the adapters; `None` where every number of the base is trained.
+    pub(crate) shape: Option<LoraConfig>,
+    pub(crate) parameters: Parameters<f32>,
+    /// What was taken off the base: the parameters as they began.
+    pub(crate) initial: Option<Parameters<f32>>,
+}
 
 /// Puts adapters beside the linears of `decoder` with their first values: those of the checkpoint `resumed`, else
-/// those of `lora.from`, else fresh ones. Gives their shape too.
+/// those of `lora.from`, else fresh ones; or lets every number be trained. Gives the adapters' shape too, and what was taken off the base.
 ///
 /// # Errors
 /// When a target names no linear, or the folder's tensors are not exactly those that its settings and the model ask
-/// for.
+/// for; [`TrainerError::NoSuchTokenName`], [`TrainerError::QuantizedFull`].
 pub(crate) fn attach(
     decoder: &mut Decoder,
+    base: &BaseModel,
     config: &Config,
     resumed: Option<&Path>,
-) -> Result<(LoraConfig, Parameters<f32>), TrainerError> {
+) -> Result<Attached, TrainerError> {
     let folder = match (resumed, &config.lora) {
+        (resumed, LoraSection::Full) => {
+            if config.quantization != QuantizationSection::None {
+                return Err(TrainerError::QuantizedFull);
+            }
+            let mut parameters = decoder.train_all()?;
+            if let Some(folder) = resumed {
+                tensors::read(&folder.join(full::WEIGHTS_FILE), &mut parameters)?;
+            }
+            return Ok(Attached { shape: None, parameters, initial: None });
+        }
         (Some(folder), _) => folder,
         (None, LoraSection::From(folder)) => folder.as_path(),
         (None, LoraSection::New(shape)) => {
-            let mut parameters = decoder.attach_lora(shape)?;
+            let shape = with_tokens(shape, base, config)?;
+            let mut parameters = decoder.attach_lora(&shape)?;
             init::draw(&mut parameters, config.train.seed);
-            return Ok((shape.clone(), parameters));
+            let draw = |name: &str, out: &mut [f32]| init::draw_start(config.train.seed, name, out);
+            decoder.begin(shape.start, &*base.weights, quantization(config), &mut parameters, &draw)?;
+            let initial = shape.start.changes_base().then(|| parameters.clone());
+            return Ok(Attached { shape: Some(shape), parameters, initial });
         }
     };
-    let adapter = peft::read(folder)?;
+    let beside = folder.join(INITIAL_FILE);
+    // Only what a run took off its base can be taken off again.
+    let changed = resumed.is_some() && beside.is_file();
+    let adapter = if changed { peft::read_on_changed_base(folder)? } else { peft::read(folder)? };
     let linears: Vec<&str> = decoder.linears().map(Linear::name).collect();
     refuse_other_model(folder, &adapter.config, &linears)?;
     let mut parameters = decoder.attach_lora(&adapter.config)?;
+    let mut initial = None;
+    if changed {
+        let mut began = parameters.clone();
+        tensors::read(&beside, &mut began)?;
+        decoder.take_off(began.flat(), &*base.weights, quantization(config))?;
+        initial = Some(began);
+    }
     adapter.load_into(&mut parameters, folder)?;
-    Ok((adapter.config, parameters))
+    Ok(Attached { shape: Some(adapter.config), parameters, initial })
+}
+
+/// The shape with the ids of the tokens whose rows are trained.
+fn with_tokens(shape: &LoraConfig, base: &BaseModel, config: &Config) -> Result<LoraConfig, TrainerError> {
+    let mut tokens = Vec::new();
+    for name in config.tokens.trainable.iter().chain(&config.tokens.new) {
+        let id = base.tokenizer.token_to_id(name);
+        tokens.push(id.ok_or_else(|| TrainerError::NoSuchTokenName { token: name.clone() })?);
+    }
+    tokens.sort_unstable();
+    tokens.dedup();
+    let mut shape = shape.clone();
+    shape.alongside.of_head = !tokens.is_empty();
+    shape.alongside.tokens = tokens;
+    Ok(shape)
 }
 
 /// The linears that the tensors adapt must be those that `target_modules` selects in this model: `peft` only warns
@@ -51,6 +107,9 @@ fn refuse_other_model(folder: &Path, shape: &LoraConfig, linears: &[&str]) -> Re
         return Err(wrong(name, "in the file, but the model has no place for it"));
     }
     let settings = read_value(&folder.join(peft::CONFIG_FILE))?;
+    if shape.layers.is_none() && !settings["layers_to_transform"].is_null() {
+        return Ok(());
+    }
     let wanted: Vec<&str> = match (&settings["target_modules"], &settings["exclude_modules"]) {
         (serde_json::Value::Array(names), serde_json::Value::Null) => {
             names.iter().filter_map(serde_json::Value::as_str).collect()
@@ -62,7 +121,7 @@ fn refuse_other_model(folder: &Path, shape: &LoraConfig, linears: &[&str]) -> Re
         let called = |name: &&str| {
             linear.strip_suffix(*name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         };
-        wanted.iter().any(called)
+        shape.is_in_layers(linear) && wanted.iter().any(called)
     };
     match linears.iter().find(|linear| is_wanted(linear) && !adapted.iter().any(|name| name == *linear)) {
         Some(name) => Err(wrong(name, "asked for by `target_modules`, not in the file")),

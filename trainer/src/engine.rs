@@ -7,6 +7,7 @@ use rtune_models::{Decoder, SavePolicy};
 use crate::checkpoint::NamedSlice;
 use crate::dist::Collective;
 use crate::loss::{self, LossSum};
+use crate::noise::{Noise, StepNoise};
 use rtune_adapters::Parameters;
 
 /// Computes losses and gradients. It knows no file, no optimizer and no order of rows.
@@ -18,18 +19,21 @@ pub struct Engine {
     arena: Arena<f32>,
     policy: SavePolicy,
     micro_batch_tokens: usize,
+    noise: Option<Noise>,
 }
 
 impl Engine {
-    /// `parameters` are those of the adapters attached to `decoder`.
+    /// `parameters` are those of the adapters attached to `decoder`. `noise` is what its passes are
+    /// disturbed with in training.
     pub fn new(
         decoder: Decoder,
         parameters: Parameters<f32>,
         policy: SavePolicy,
         micro_batch_tokens: usize,
+        noise: Option<Noise>,
     ) -> Self {
         let gradients = vec![0.0; parameters.flat().len()];
-        Self { decoder, parameters, gradients, arena: Arena::new(), policy, micro_batch_tokens }
+        Self { decoder, parameters, gradients, arena: Arena::new(), policy, micro_batch_tokens, noise }
     }
 
     /// The frozen base.
@@ -57,10 +61,16 @@ impl Engine {
         self.parameters.entries().iter().map(slice).collect()
     }
 
-    /// Sets the gradients to those of the mean loss over all supervised tokens of `rows`, over all ranks.
+    /// Sets the gradients to those of the mean loss over all supervised tokens of `rows`, over all ranks, for
+    /// the update `step` (from 1).
     ///
     /// The rows are packed into micro-batches here: what fits into memory at once does not change the mean.
-    pub fn differentiate(&mut self, rows: &[&Example], collective: &mut dyn Collective) -> LossSum {
+    pub fn differentiate(
+        &mut self,
+        rows: &[&Example],
+        step: u64,
+        collective: &mut dyn Collective,
+    ) -> LossSum {
         let supervised = rows.iter().map(|row| row.supervised_count() as u64).sum();
         let mut counts = [supervised];
         collective.sum_counts(&mut counts);
@@ -68,11 +78,14 @@ impl Engine {
         let scale = 1.0 / counts[0].max(1) as f64;
         self.gradients.fill(0.0);
         let mut sum = LossSum::default();
+        let mut noise = self.noise.map(|noise| StepNoise::new(noise, step));
         for row in pack(rows, self.micro_batch_tokens) {
+            let keys_t = noise.as_mut().map(|noise| noise.keys(&row));
             sum += loss::accumulate(
                 &self.decoder,
                 self.parameters.flat(),
                 &row,
+                noise.as_ref().zip(keys_t.as_deref()).map(|(noise, keys_t)| noise.of(keys_t)),
                 scale,
                 self.policy,
                 &mut self.gradients,

@@ -24,6 +24,15 @@ pub(crate) fn draw(parameters: &mut Parameters<f32>, seed: u64) {
     }
 }
 
+/// The directions that the search for a weight's singular vectors begins with, from U(-1, 1).
+pub(crate) fn draw_start(seed: u64, name: &str, out: &mut [f32]) {
+    let mut random = stream(seed, "singular-vectors", name, 0);
+    for number in out {
+        let unit = (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        *number = (2.0 * unit - 1.0) as f32;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -101,7 +101,8 @@ pub fn outline(
 }
 
 fn base_and_template(config: &Config, base_path: &Path) -> Result<(BaseModel, ChatTemplate), TrainerError> {
-    let base = rtune_models::open(base_path)?;
+    let mut base = rtune_models::open(base_path)?;
+    base.add_tokens(&config.tokens.new)?;
     let template = template(&config.data, &base, base_path)?;
     Ok((base, template))
 }

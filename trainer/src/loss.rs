@@ -6,7 +6,7 @@ use rtune_data::PackedRow;
 use rtune_kernels::arena::Arena;
 use rtune_kernels::cross_entropy::{self, RowLoss};
 use rtune_kernels::real::Real;
-use rtune_models::{Decoder, RowView, SavePolicy};
+use rtune_models::{Decoder, RowNoise, RowView, SavePolicy};
 
 /// A sum over supervised tokens. Sums of several rows add up; a mean is taken once, over all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -87,16 +87,16 @@ fn evaluate_chunks<R: Real>(
     arena: &Arena<R>,
 ) -> Vec<Vec<RowLoss>> {
     let bounds = bounds(row);
-    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds };
+    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds, noise: None };
     let (rows, targets) = targets(row);
     let forward = decoder.forward(parameters, &view, SavePolicy::Nothing, arena);
-    let head = decoder.head_rows(&forward.output, rows, arena);
+    let head = decoder.head_rows(parameters, &forward.output, rows, arena);
     let (width, vocabulary) = (decoder.spec().width, decoder.spec().vocabulary);
     let chunk = decoder.head_chunk_rows();
     let chunks = head.normed_nd.chunks(chunk * width).zip(targets.chunks(chunk));
     let losses = chunks.map(|(normed_cd, targets)| {
         let mut logits_cv = arena.take(targets.len() * vocabulary);
-        decoder.logits(normed_cd, &mut logits_cv, arena);
+        decoder.logits(parameters, normed_cd, &mut logits_cv, arena);
         let mut losses = vec![RowLoss::default(); targets.len()];
         cross_entropy::evaluate(&logits_cv, targets, &mut losses);
         losses
@@ -107,21 +107,23 @@ fn evaluate_chunks<R: Real>(
 /// The loss of a packed row; adds the gradient of `scale` times its sum to `gradients`.
 ///
 /// `scale` is one over the supervised tokens of the whole step, so that a token counts the same in whatever
-/// micro-batch it stands.
+/// micro-batch it stands. `noise` is what training disturbs the pass with.
+#[expect(clippy::too_many_arguments, reason = "what a pass reads, and where the gradients go")]
 pub fn accumulate<R: Real>(
     decoder: &Decoder,
     parameters: &[R],
     row: &PackedRow,
+    noise: Option<RowNoise<'_>>,
     scale: f64,
     policy: SavePolicy,
     gradients: &mut [R],
     arena: &Arena<R>,
 ) -> LossSum {
     let bounds = bounds(row);
-    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds };
+    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds, noise };
     let (rows, targets) = targets(row);
     let forward = decoder.forward(parameters, &view, policy, arena);
-    let head = decoder.head_rows(&forward.output, rows, arena);
+    let head = decoder.head_rows(parameters, &forward.output, rows, arena);
     let (width, vocabulary) = (decoder.spec().width, decoder.spec().vocabulary);
     let mut d_normed_nd = arena.take(head.normed_nd.len());
     let mut total = LossSum::default();
@@ -129,14 +131,24 @@ pub fn accumulate<R: Real>(
     let chunks = head.normed_nd.chunks(chunk * width).zip(d_normed_nd.chunks_mut(chunk * width));
     for ((normed_cd, d_normed_cd), targets) in chunks.zip(targets.chunks(chunk)) {
         let mut logits_cv = arena.take(targets.len() * vocabulary);
-        decoder.logits(normed_cd, &mut logits_cv, arena);
+        decoder.logits(parameters, normed_cd, &mut logits_cv, arena);
         let mut losses = vec![RowLoss::default(); targets.len()];
         let slopes_cv = decoder.logit_slopes(&logits_cv, arena);
         cross_entropy::evaluate_and_differentiate(&mut logits_cv, targets, scale, &mut losses);
         total += LossSum::of(&losses);
-        decoder.logits_backward(&mut logits_cv, slopes_cv.as_deref(), d_normed_cd, arena);
+        let slopes_cv = slopes_cv.as_deref();
+        decoder.logits_backward(
+            parameters,
+            normed_cd,
+            &mut logits_cv,
+            slopes_cv,
+            gradients,
+            d_normed_cd,
+            arena,
+        );
     }
-    let d_output_td = decoder.head_backward(&head, &d_normed_nd, row.tokens.len(), arena);
+    let d_output_td =
+        decoder.head_backward(parameters, &head, &d_normed_nd, row.tokens.len(), gradients, arena);
     drop((head, d_normed_nd));
     decoder.backward(parameters, &view, forward, d_output_td, gradients, arena);
     total

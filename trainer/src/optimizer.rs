@@ -1,7 +1,9 @@
 //! AdamW over the flat vector of trainable parameters. The arithmetic is [`rtune_kernels::adamw`]'s.
 
+use std::ops::Range;
 use std::path::Path;
 
+use rtune_adapters::lora::MAGNITUDE_SUFFIX;
 use rtune_kernels::adamw;
 
 use crate::checkpoint::{self, NamedSlice};
@@ -19,6 +21,8 @@ pub struct Optimizer {
     weight_decay: f64,
     /// 0 does not clip.
     max_grad_norm: f64,
+    /// Parts of the flat vector, in order, the factors on their learning rates, and whether their weights decay.
+    parts: Vec<(Range<usize>, f64, bool)>,
 }
 
 impl Optimizer {
@@ -32,7 +36,23 @@ impl Optimizer {
             epsilon: train.epsilon,
             weight_decay: train.weight_decay,
             max_grad_norm: train.max_grad_norm,
+            parts: vec![(0..length, 1.0, true)],
         }
+    }
+
+    /// Gives the matrices B, and what is no matrix, `ratio` times the learning rate (LoRA+, arXiv 2402.12354, as PEFT has
+    /// it), and lets biases and weights of norms not decay, as transformers' trainer does. The `slices` are all of the flat
+    /// vector.
+    #[must_use]
+    pub fn by_parts(mut self, ratio: f64, slices: &[NamedSlice]) -> Self {
+        let is_faster = |slice: &NamedSlice| slice.name.contains("lora_B") || slice.shape.len() == 1;
+        let decays = |slice: &NamedSlice| slice.shape.len() > 1 || slice.name.ends_with(MAGNITUDE_SUFFIX);
+        let part = |slice: &NamedSlice| {
+            let rate = if is_faster(slice) { ratio } else { 1.0 };
+            (slice.range.clone(), rate, decays(slice))
+        };
+        self.parts = slices.iter().map(part).collect();
+        self
     }
 
     /// One update of the parameters by the gradients of update `step` (from 1), which have the length `norm`.
@@ -49,16 +69,24 @@ impl Optimizer {
     ) {
         let gradient_factor =
             if self.max_grad_norm > 0.0 { adamw::clip_factor(norm, self.max_grad_norm) } else { 1.0 };
-        let with = adamw::Update {
-            learning_rate,
+        let with = |rate: f64, decays: bool| adamw::Update {
+            learning_rate: learning_rate * rate,
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
-            weight_decay: self.weight_decay,
+            weight_decay: if decays { self.weight_decay } else { 0.0 },
             step,
             gradient_factor,
         };
-        adamw::update(parameters, gradients, &mut self.first, &mut self.second, &with);
+        assert!(
+            parameters.len() == self.first.len() && gradients.len() == self.first.len(),
+            "optimizer: lengths"
+        );
+        for (range, rate, decays) in &self.parts {
+            let (first, second) = (&mut self.first[range.clone()], &mut self.second[range.clone()]);
+            let (parameters, gradients) = (&mut parameters[range.clone()], &gradients[range.clone()]);
+            adamw::update(parameters, gradients, first, second, &with(*rate, *decays));
+        }
     }
 
     /// Writes both moments to the checkpoint folder.
@@ -100,6 +128,49 @@ mod tests {
         let factor = 1.0 / (5.0 + 1e-6);
         assert!((clipped.first[0] - 0.3 * factor).abs() < 1e-6, "{:?}", clipped.first);
         assert!((free.first[0] - 0.3).abs() < 1e-6, "{:?}", free.first);
+    }
+
+    #[test]
+    fn b_has_a_learning_rate_of_its_own_and_all_else_stays_as_it_was() {
+        let slice = |name: &str, shape: &[usize], range| NamedSlice {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            range,
+        };
+        let slices = [
+            slice("l.lora_A.weight", &[1, 2], 0..2),
+            slice("l.lora_B.weight", &[2, 1], 2..4),
+            slice("l.lora_magnitude_vector", &[1], 4..5),
+        ];
+        let train = section("weight-decay = 0.1");
+        let updated = |ratio: f64, learning_rate: f64| {
+            let mut optimizer = Optimizer::new(&train, 5).by_parts(ratio, &slices);
+            let mut parameters = [0.5, -0.25, 1.0, 2.0, 3.0];
+            optimizer.update(&mut parameters, &[0.1, -0.2, 0.3, 0.4, -0.5], 0.7, learning_rate, 1);
+            parameters
+        };
+        let (plain, fast, both) = (updated(1.0, 0.01), updated(1.0, 0.08), updated(8.0, 0.01));
+        assert_eq!(both[..2], plain[..2]);
+        assert_eq!(both[2..], fast[2..]);
+    }
+
+    #[test]
+    fn biases_and_norms_do_not_decay() {
+        let slice = |name: &str, shape: &[usize], range| NamedSlice {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            range,
+        };
+        let slices = [
+            slice("l.weight", &[1, 1], 0..1),
+            slice("l.bias", &[1], 1..2),
+            slice("norm.weight", &[1], 2..3),
+            slice("l.lora_magnitude_vector", &[1], 3..4),
+        ];
+        let mut optimizer = Optimizer::new(&section("weight-decay = 0.5"), 4).by_parts(1.0, &slices);
+        let mut parameters = [1.0; 4];
+        optimizer.update(&mut parameters, &[0.0; 4], 0.0, 0.1, 1);
+        assert_eq!(parameters, [0.95, 1.0, 1.0, 0.95]);
     }
 
     #[test]

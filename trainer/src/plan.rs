@@ -43,6 +43,7 @@ fn rank(config: &Config) -> usize {
     match &config.lora {
         LoraSection::New(lora) => lora.rank,
         LoraSection::From(_) => UNKNOWN_RANK,
+        LoraSection::Full => 0,
     }
 }
 

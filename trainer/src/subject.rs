@@ -7,10 +7,11 @@ use rtune_adapters::{LoraConfig, peft};
 use rtune_data::ChatTemplate;
 use rtune_models::{BaseModel, Decoder, Quantization};
 
-use crate::adapter;
+use crate::adapter::{self, Attached};
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::config::{Config, QuantizationSection};
 use crate::error::TrainerError;
+use crate::full;
 use crate::inputs;
 use crate::manifest::{self, Manifest};
 
@@ -61,7 +62,7 @@ impl Subject {
         if path.join("config.toml").is_file() {
             return Self::of_run(path, None, overrides);
         }
-        if path.join(peft::CONFIG_FILE).is_file() {
+        if path.join(peft::CONFIG_FILE).is_file() || full::is_checkpoint(path) {
             // `best` and `last` are links: the run is above what they point at.
             let folder = path.canonicalize().unwrap_or_else(|_| path.to_owned());
             let run = folder.parent().and_then(Path::parent).filter(|run| run.join("config.toml").is_file());
@@ -115,18 +116,29 @@ impl Subject {
     /// # Errors
     /// As [`Self::open`], but for what only the weights can be wrong in.
     pub fn read(&self, base_path: &Path) -> Result<(BaseModel, Option<ChatTemplate>), TrainerError> {
-        let base = rtune_models::open(base_path)?;
+        let mut base = rtune_models::open(base_path)?;
         if let Some(run) = &self.run {
             refuse_other_base(run, &manifest::hashes_by_name(base.files.iter())?)?;
         }
         if let (Some(_), Some(checkpoint)) = (&self.run, &self.adapter) {
             Checkpoint::open(checkpoint)?;
         }
+        base.add_tokens(&self.new_tokens()?)?;
         let template = match inputs::template(&self.config.data, &base, base_path) {
             Err(TrainerError::NoTemplate { .. }) => None,
             template => Some(template?),
         };
         Ok((base, template))
+    }
+
+    /// The tokens that were added to those of the base: by the run, or as the adapter's folder says.
+    fn new_tokens(&self) -> Result<Vec<String>, TrainerError> {
+        match (&self.run, &self.adapter) {
+            (None, Some(folder)) if folder.join(adapter::NEW_TOKENS_FILE).is_file() => {
+                read_json(&folder.join(adapter::NEW_TOKENS_FILE))
+            }
+            _ => Ok(self.config.tokens.new.clone()),
+        }
     }
 
     /// Reads the base at `base_path` and puts the adapter beside it. `progress` is called with (tensors read, tensors
@@ -146,8 +158,9 @@ impl Subject {
         let (lora, parameters) = match &self.adapter {
             None => (None, Vec::new()),
             Some(folder) => {
-                let (shape, parameters) = adapter::attach(&mut decoder, &self.config, Some(folder))?;
-                (Some(shape), parameters.flat().to_vec())
+                let Attached { shape, parameters, .. } =
+                    adapter::attach(&mut decoder, &base, &self.config, Some(folder))?;
+                (shape, parameters.flat().to_vec())
             }
         };
         Ok(Opened { base, template, decoder, parameters, lora })
@@ -158,6 +171,7 @@ impl Subject {
 pub fn quantization(config: &Config) -> Quantization {
     match config.quantization {
         QuantizationSection::None => Quantization::None,
+        QuantizationSection::Int8 => Quantization::Int8,
         QuantizationSection::Nf4 { double } => Quantization::Nf4 { double },
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Module, Result, Shape, Tensor, bail};
+use rtune_kernels::arena::Part;
 use rtune_kernels::elementwise;
 
 use super::storage::{Number, Scratch, computed_in, elements, with_elements};
@@ -95,7 +96,7 @@ impl Frozen {
         let beta = match &self.bias {
             None => N::zero(),
             Some(bias) => {
-                elementwise::fill_rows(bias, &mut y_to);
+                elementwise::fill_rows(&Part::of_f32(bias, arena), &mut y_to);
                 N::one()
             }
         };

@@ -4,9 +4,9 @@ use candle_core::{DType, Device, Module, Tensor, Var};
 use rtune_kernels::arena::Arena;
 
 use super::{LoraLinear, Nf4Linear};
-use crate::linear::Into;
+use crate::linear::{Into, Pass};
 use crate::lora::attach;
-use crate::{Linear, LoraConfig, Scaling, Targets, Weight, merge};
+use crate::{Linear, LoraConfig, Weight, merge};
 
 const OUTPUTS: usize = 12;
 const INPUTS: usize = 80;
@@ -117,21 +117,14 @@ fn outputs_and_gradients_are_those_of_the_engine() {
     let bias = narrow(&tensor(&[OUTPUTS], 2, DType::F32));
     let mut linear =
         [Linear::new("q".to_owned(), Weight::quantized(OUTPUTS, INPUTS, &weights, true), Some(bias))];
-    let config = LoraConfig {
-        rank: RANK,
-        alpha: SCALE * RANK as f64,
-        scaling: Scaling::Standard,
-        targets: Targets::AllLinear,
-        rank_pattern: Vec::new(),
-        alpha_pattern: Vec::new(),
-        dora: false,
-    };
+    let config = LoraConfig::new(RANK, SCALE * RANK as f64);
     let mut parameters = attach::<f32>(&mut linear, &config).expect("an adapter");
     parameters.get_mut("q.lora_A.weight").expect("A").copy_from_slice(&narrow(&a));
     parameters.get_mut("q.lora_B.weight").expect("B").copy_from_slice(&narrow(&b));
     let (arena, x_ti) = (Arena::new(), narrow(&x));
     let mut y_to = vec![0.0; 7 * OUTPUTS];
-    let p_tr = linear[0].forward(parameters.flat(), &x_ti, &mut y_to, Into::Overwrite, &arena);
+    let pass = Pass { parameters: parameters.flat(), keys_t: None };
+    let p_tr = linear[0].forward(pass, &x_ti, &mut y_to, Into::Overwrite, &arena);
     let y = layer.forward(x.as_tensor()).expect("forward");
     assert!(narrow(&y) == y_to, "outputs");
 
@@ -141,7 +134,7 @@ fn outputs_and_gradients_are_those_of_the_engine() {
     let mut gradients = vec![0.0; parameters.flat().len()];
     let mut dx_ti = vec![0.0; x_ti.len()];
     let dx = Some((&mut dx_ti[..], Into::Overwrite));
-    linear[0].backward(parameters.flat(), &x_ti, p_tr.as_deref(), &dy_to, &mut gradients, dx, &arena);
+    linear[0].backward(pass, &x_ti, p_tr.as_deref(), &dy_to, &mut gradients, dx, &arena);
     let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
     let (da, db) = gradients.split_at(RANK * INPUTS);
     for (variable, expected) in [(&x, &dx_ti[..]), (&a, da), (&b, db)] {

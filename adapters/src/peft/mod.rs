@@ -11,7 +11,8 @@ use std::path::Path;
 use rtune_kernels::real::Real;
 
 use crate::lora::MAGNITUDE_SUFFIX;
-use crate::{AdapterError, LoraConfig, Parameters, Targets};
+use crate::targets::is_called;
+use crate::{AdapterError, Alongside, Biases, LoraConfig, Parameters, Targets};
 
 mod settings;
 mod tensors;
@@ -32,12 +33,19 @@ const PICKLE_FILE: &str = "adapter_model.bin";
 const PREFIX: &str = "base_model.model.";
 const A_SUFFIX: &str = ".lora_A.weight";
 const B_SUFFIX: &str = ".lora_B.weight";
+/// `init_lora_weights` of an adapter that stands beside what is left of a base.
+const RESIDUAL: &str = "residual";
+const BIAS_SUFFIX: &str = ".bias";
+/// Behind the name of an embedding or head: rows that are trained, as PEFT writes them.
+pub const TOKENS_SUFFIX: &str = ".token_adapter.trainable_tokens_delta";
+/// Inside the name of an adapted linear's own tensors, in PEFT's files alone.
+const BASE_LAYER: &str = ".base_layer.";
 
 /// An adapter folder in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PeftAdapter {
     /// Ranks and scales; `targets` are the full names of the linears that the weights' file adapts, sorted, whatever
-    /// `target_modules` says. Dropout is not among them: it only matters while training, which sets its own.
+    /// `target_modules` says.
     pub config: LoraConfig,
     /// By name without PEFT's prefix, as in `model.layers.0.self_attn.q_proj.lora_A.weight`.
     pub tensors: BTreeMap<String, AdapterTensor>,
@@ -52,7 +60,19 @@ pub struct PeftAdapter {
 /// weights are a pickle file, or a tensor is not half of a pair `lora_A [r, in]`, `lora_B [out, r]` with the rank that
 /// the settings give it, finite throughout.
 pub fn read(dir: &Path) -> Result<PeftAdapter, AdapterError> {
-    let (mut config, base_model) = settings::read(&dir.join(CONFIG_FILE))?;
+    read_beside(dir, false)
+}
+
+/// [`read`] of an adapter whose base had something taken off it, which the caller knows and takes off again.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_on_changed_base(dir: &Path) -> Result<PeftAdapter, AdapterError> {
+    read_beside(dir, true)
+}
+
+fn read_beside(dir: &Path, changed_base: bool) -> Result<PeftAdapter, AdapterError> {
+    let (mut config, base_model) = settings::read(&dir.join(CONFIG_FILE), changed_base)?;
     let path = dir.join(WEIGHTS_FILE);
     let pickle = dir.join(PICKLE_FILE);
     if !path.exists() && pickle.exists() {
@@ -61,6 +81,10 @@ pub fn read(dir: &Path) -> Result<PeftAdapter, AdapterError> {
     let tensors = tensors::read(&path)?;
     let shapes = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()));
     let modules = check_pairs(shapes, &config).map_err(|problem| AdapterError::File { path, problem })?;
+    // Without a pattern PEFT may take an expert's number for a block's; then the tensors alone say which linears it meant.
+    if modules.iter().any(|module| !config.is_in_layers(module)) {
+        config.layers = None;
+    }
     config.targets = Targets::Names(modules.into_iter().map(str::to_owned).collect());
     Ok(PeftAdapter { config, tensors, base_model })
 }
@@ -110,6 +134,40 @@ pub fn is_inert<R: Real>(parameters: &Parameters<R>) -> bool {
     of_b.all(|entry| parameters.flat()[entry.range.clone()].iter().all(|value| value.is_zero()))
 }
 
+/// What a tensor of an adapter's file is.
+enum Kind<'a> {
+    /// Half of the adapter of a linear: 0 for `A`, 1 for `B`.
+    Half(&'a str, usize),
+    /// DoRA's magnitudes of a linear.
+    Magnitude(&'a str),
+    /// A bias of the base, trained.
+    Bias(&'a str),
+    /// Trained rows of an embedding or head.
+    Tokens,
+    /// A whole trained matrix or vector of the base.
+    Module,
+}
+
+fn kind_of<'a>(name: &'a str, config: &LoraConfig) -> Option<Kind<'a>> {
+    let halves = [A_SUFFIX, B_SUFFIX].into_iter().enumerate();
+    let mut half = halves.filter_map(|(half, suffix)| Some(Kind::Half(name.strip_suffix(suffix)?, half)));
+    let Alongside { biases, modules, tokens, .. } = &config.alongside;
+    let is_module = |module: &str| modules.iter().any(|wanted| is_called(module, wanted));
+    half.next().or_else(|| {
+        if let Some(linear) = name.strip_suffix(MAGNITUDE_SUFFIX) {
+            return Some(Kind::Magnitude(linear));
+        }
+        if !tokens.is_empty() && name.ends_with(TOKENS_SUFFIX) {
+            return Some(Kind::Tokens);
+        }
+        let (module, last) = name.rsplit_once('.')?;
+        if is_module(module) {
+            return Some(Kind::Module);
+        }
+        (last == "bias" && *biases != Biases::None).then_some(Kind::Bias(module))
+    })
+}
+
 /// The tensors of one linear.
 #[derive(Default)]
 struct Parts {
@@ -119,62 +177,77 @@ struct Parts {
     magnitude: bool,
 }
 
-/// Checks that tensors, named without the prefix, are pairs of the ranks that `config` says; gives the names of the
-/// adapted linears, or what is wrong.
+/// Checks that tensors, named without the prefix, are pairs of the ranks that `config` says, or what it lets be trained
+/// alongside; gives the names of the adapted linears, or what is wrong.
 fn check_pairs<'a>(
     shapes: impl IntoIterator<Item = (&'a str, &'a [usize])>,
     config: &LoraConfig,
 ) -> Result<BTreeSet<&'a str>, String> {
     let mut pairs: BTreeMap<&str, Parts> = BTreeMap::new();
+    let mut biases = Vec::new();
     for (name, shape) in shapes {
         if shape.contains(&0) {
             return Err(format!("tensor `{name}`: expected elements, found shape {shape:?}"));
         }
-        if let Some(module) = name.strip_suffix(MAGNITUDE_SUFFIX) {
-            if shape.len() != 1 {
-                return Err(format!("tensor `{name}`: expected one dimension, found shape {shape:?}"));
+        let wrong =
+            |expected: &str| Err(format!("tensor `{name}`: expected {expected}, found shape {shape:?}"));
+        match (kind_of(name, config), shape) {
+            (None, _) => {
+                return Err(format!(
+                    "tensor `{name}`: expected a name that ends with `{A_SUFFIX}` or `{B_SUFFIX}`"
+                ));
             }
-            pairs.entry(module).or_default().magnitude = true;
-            continue;
+            (Some(Kind::Half(module, half)), &[rows, columns]) => {
+                pairs.entry(module).or_default().ranks[half] = Some(if half == 0 { rows } else { columns });
+            }
+            (Some(Kind::Magnitude(module)), [_]) => pairs.entry(module).or_default().magnitude = true,
+            (Some(Kind::Bias(module)), [_]) => biases.push(module),
+            (Some(Kind::Module), [_] | [_, _]) => {}
+            (Some(Kind::Tokens), &[rows, _]) if rows == config.alongside.tokens.len() => {}
+            (Some(Kind::Tokens), _) => {
+                return wrong(&format!("a row for each of {} tokens", config.alongside.tokens.len()));
+            }
+            (Some(Kind::Magnitude(_) | Kind::Bias(_)), _) => return wrong("one dimension"),
+            (Some(Kind::Half(..)), _) => return wrong("two dimensions"),
+            (Some(Kind::Module), _) => return wrong("one or two dimensions"),
         }
-        let (module, half) = if let Some(module) = name.strip_suffix(A_SUFFIX) {
-            (module, 0)
-        } else if let Some(module) = name.strip_suffix(B_SUFFIX) {
-            (module, 1)
-        } else {
-            return Err(format!(
-                "tensor `{name}`: expected a name that ends with `{A_SUFFIX}` or `{B_SUFFIX}`"
-            ));
-        };
-        let &[rows, columns] = shape else {
-            return Err(format!("tensor `{name}`: expected two dimensions, found shape {shape:?}"));
-        };
-        pairs.entry(module).or_default().ranks[half] = Some(if half == 0 { rows } else { columns });
     }
     if pairs.is_empty() {
         return Err("expected tensors of an adapter, found none".to_owned());
     }
+    if config.alongside.biases == Biases::Adapted
+        && let Some(module) = biases.iter().find(|module| !pairs.contains_key(*module))
+    {
+        return Err(format!(
+            "tensor `{module}{BIAS_SUFFIX}`: its linear has no adapter, and `bias` is \"lora_only\""
+        ));
+    }
     for (module, parts) in &pairs {
-        let (expected, _scale) = config.of(module).map_err(|error| error.to_string())?;
-        for (suffix, rank) in [A_SUFFIX, B_SUFFIX].into_iter().zip(parts.ranks) {
-            match rank {
-                Some(rank) if rank == expected => {}
-                Some(rank) => {
-                    return Err(format!(
-                        "tensor `{module}{suffix}`: expected rank {expected} as configured, found {rank}"
-                    ));
-                }
-                None => {
-                    return Err(format!(
-                        "tensor `{module}{suffix}`: missing, but other tensors of its linear are there"
-                    ));
-                }
-            }
-        }
-        if parts.magnitude != config.dora {
-            let found = if parts.magnitude { "there, though `use_dora` is false" } else { "missing" };
-            return Err(format!("tensor `{module}{MAGNITUDE_SUFFIX}`: {found}"));
-        }
+        check_parts(module, parts, config)?;
     }
     Ok(pairs.into_keys().collect())
+}
+
+fn check_parts(module: &str, parts: &Parts, config: &LoraConfig) -> Result<(), String> {
+    let (expected, _scale) = config.of(module).map_err(|error| error.to_string())?;
+    for (suffix, rank) in [A_SUFFIX, B_SUFFIX].into_iter().zip(parts.ranks) {
+        match rank {
+            Some(rank) if rank == expected => {}
+            Some(rank) => {
+                return Err(format!(
+                    "tensor `{module}{suffix}`: expected rank {expected} as configured, found {rank}"
+                ));
+            }
+            None => {
+                return Err(format!(
+                    "tensor `{module}{suffix}`: missing, but other tensors of its linear are there"
+                ));
+            }
+        }
+    }
+    if parts.magnitude != config.dora {
+        let found = if parts.magnitude { "there, though `use_dora` is false" } else { "missing" };
+        return Err(format!("tensor `{module}{MAGNITUDE_SUFFIX}`: {found}"));
+    }
+    Ok(())
 }

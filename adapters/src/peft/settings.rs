@@ -6,21 +6,22 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::RESIDUAL;
 use crate::lora::MAX_RANK;
-use crate::{AdapterError, LoraConfig, Scaling, Targets};
+use crate::{AdapterError, Alongside, Biases, LoraConfig, Scaling, Start, Targets};
 
 /// Largest file, in bytes. A list of every linear of 128 experts in 60 layers takes less than 2 MB.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Keys whose value says nothing about what the adapter computes: where it came from, how training drew or
-/// regularised it, and which linears were wanted, which the weights' file tells better.
+/// Keys whose value says nothing about what the adapter computes: where it came from, how training drew
+/// it, and which linears were wanted, which the weights' file tells better.
 const HARMLESS: [&str; 12] = [
     "auto_mapping",
     "eva_config",
     "exclude_modules",
     "inference_mode",
     "loftq_config",
-    "lora_dropout",
+    "layers_pattern",
     "megatron_core",
     "peft_version",
     "qalora_group_size",
@@ -33,8 +34,9 @@ const HARMLESS: [&str; 12] = [
 /// so their adapters fit another base than the one on disk until PEFT has converted them, which resets the key.
 const PLAIN_INITIALISATIONS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
 
-/// Reads the settings, with no targets yet, and the name of the base model.
-pub(super) fn read(path: &Path) -> Result<(LoraConfig, Option<String>), AdapterError> {
+/// Reads the settings, with no targets yet, and the name of the base model. `changed_base`: whether the caller knows
+/// what was taken off the base.
+pub(super) fn read(path: &Path, changed_base: bool) -> Result<(LoraConfig, Option<String>), AdapterError> {
     let io = |source| AdapterError::Io { path: path.to_owned(), source };
     let wrong = |problem: String| AdapterError::File { path: path.to_owned(), problem };
     let mut bytes = Vec::new();
@@ -45,7 +47,7 @@ pub(super) fn read(path: &Path) -> Result<(LoraConfig, Option<String>), AdapterE
     let keys: Map<String, Value> =
         serde_json::from_slice(&bytes).map_err(|error| wrong(format!("no JSON object: {error}")))?;
     let settings = Settings { path, keys };
-    settings.check_switches()?;
+    settings.check_switches(changed_base)?;
     let rank = settings.rank("r", settings.get("r"))?;
     let alpha = settings.alpha("lora_alpha", settings.get("lora_alpha"))?;
     let stabilized = settings.flag("use_rslora")?;
@@ -54,9 +56,17 @@ pub(super) fn read(path: &Path) -> Result<(LoraConfig, Option<String>), AdapterE
         alpha,
         scaling: if stabilized { Scaling::RankStabilized } else { Scaling::Standard },
         targets: Targets::Names(Vec::new()),
+        layers: settings.layers()?,
         rank_pattern: settings.pattern("rank_pattern", Settings::rank)?,
         alpha_pattern: settings.pattern("alpha_pattern", Settings::alpha)?,
         dora: settings.flag("use_dora")?,
+        dropout: settings.dropout()?,
+        start: if settings.get("init_lora_weights") == RESIDUAL { Start::Pissa } else { Start::Drawn },
+        alongside: Alongside {
+            biases: settings.biases()?,
+            modules: settings.names("modules_to_save")?,
+            ..settings.tokens()?
+        },
     };
     Ok((config, settings.base_model()?))
 }
@@ -88,7 +98,7 @@ impl Settings<'_> {
     }
 
     /// Every key that is not read elsewhere is harmless, or off.
-    fn check_switches(&self) -> Result<(), AdapterError> {
+    fn check_switches(&self, changed_base: bool) -> Result<(), AdapterError> {
         if self.get("peft_type").as_str() != Some("LORA") {
             return Err(self.refuse("peft_type", "\"LORA\"", self.get("peft_type")));
         }
@@ -97,6 +107,12 @@ impl Settings<'_> {
                 "peft_type"
                 | "r"
                 | "lora_alpha"
+                | "lora_dropout"
+                | "layers_to_transform"
+                | "bias"
+                | "modules_to_save"
+                | "trainable_token_indices"
+                | "ensure_weight_tying"
                 | "use_dora"
                 | "use_rslora"
                 | "rank_pattern"
@@ -105,9 +121,8 @@ impl Settings<'_> {
                 "task_type" => {
                     (value.is_null() || value.as_str() == Some("CAUSAL_LM"), "\"CAUSAL_LM\" or null")
                 }
-                "bias" => (value.as_str() == Some("none"), "\"none\""),
                 "init_lora_weights" => (
-                    leaves_base(value),
+                    leaves_base(value) || (changed_base && value == RESIDUAL),
                     "an initialisation that leaves the base weights alone (true, false, \"gaussian\", \"eva\" or \
                      \"orthogonal\")",
                 ),
@@ -130,6 +145,73 @@ impl Settings<'_> {
     fn alpha(&self, key: &str, value: &Value) -> Result<f64, AdapterError> {
         let alpha = value.as_f64().filter(|alpha| alpha.is_finite() && *alpha > 0.0);
         alpha.ok_or_else(|| self.refuse(key, "a number above 0", value))
+    }
+
+    /// Numbers of blocks; an empty list is none, as in PEFT.
+    fn layers(&self) -> Result<Option<Vec<usize>>, AdapterError> {
+        const KEY: &str = "layers_to_transform";
+        let number = |value: &Value| value.as_u64().and_then(|number| usize::try_from(number).ok());
+        let layers: Option<Vec<usize>> = match self.get(KEY) {
+            Value::Null => return Ok(None),
+            Value::Array(layers) => layers.iter().map(number).collect(),
+            layer => number(layer).map(|layer| vec![layer]),
+        };
+        let layers = layers.ok_or_else(|| self.refuse(KEY, "numbers of blocks, or null", self.get(KEY)))?;
+        Ok((!layers.is_empty()).then_some(layers))
+    }
+
+    fn dropout(&self) -> Result<f64, AdapterError> {
+        const KEY: &str = "lora_dropout";
+        match self.get(KEY) {
+            Value::Null => Ok(0.0),
+            value => value
+                .as_f64()
+                .filter(|dropout| (0.0..1.0).contains(dropout))
+                .ok_or_else(|| self.refuse(KEY, "a number from 0 to below 1", value)),
+        }
+    }
+
+    fn biases(&self) -> Result<Biases, AdapterError> {
+        match self.get("bias") {
+            Value::Null => Ok(Biases::None),
+            Value::String(text) if text == "none" => Ok(Biases::None),
+            Value::String(text) if text == "lora_only" => Ok(Biases::Adapted),
+            Value::String(text) if text == "all" => Ok(Biases::All),
+            other => Err(self.refuse("bias", "\"none\", \"lora_only\" or \"all\"", other)),
+        }
+    }
+
+    fn names(&self, key: &str) -> Result<Vec<String>, AdapterError> {
+        let names = match self.get(key) {
+            Value::Null => return Ok(Vec::new()),
+            Value::Array(names) => names.iter().map(|name| name.as_str().map(str::to_owned)).collect(),
+            _ => None,
+        };
+        names.ok_or_else(|| self.refuse(key, "a list of names, or null", self.get(key)))
+    }
+
+    /// Rows by token id: a list for the embedding alone, or one and the same list for embedding and head by name.
+    fn tokens(&self) -> Result<Alongside, AdapterError> {
+        const KEY: &str = "trainable_token_indices";
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let ids = |value: &Value| value.as_array()?.iter().map(id).collect::<Option<Vec<u32>>>();
+        let found = match self.get(KEY) {
+            Value::Null => return Ok(Alongside::default()),
+            Value::Object(lists) => {
+                let mut all = lists.values();
+                let first = all.next();
+                first
+                    .filter(|first| all.all(|list| list == *first))
+                    .and_then(ids)
+                    .map(|tokens| (tokens, lists.len() > 1))
+            }
+            list => ids(list).map(|tokens| (tokens, false)),
+        };
+        let expected = "a list of token ids, or the same list for the embedding and for the head";
+        let (tokens, of_head) = found
+            .filter(|(tokens, _)| tokens.is_sorted_by(|a, b| a < b))
+            .ok_or_else(|| self.refuse(KEY, expected, self.get(KEY)))?;
+        Ok(Alongside { tokens, of_head, ..Alongside::default() })
     }
 
     fn flag(&self, key: &str) -> Result<bool, AdapterError> {

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use super::PREFIX;
+use super::{BASE_LAYER, PREFIX};
 use crate::AdapterError;
 
 /// Longest header, in bytes: the format's own limit.
@@ -50,6 +50,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, AdapterTensor>, Adapt
         let Some(name) = key.strip_prefix(PREFIX) else {
             return Err(named(&format!("expected a name that begins with `{PREFIX}`")));
         };
+        let name = name.replacen(BASE_LAYER, ".", 1);
         let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
         reader.read_exact(&mut bytes).map_err(io)?;
         let values = widen(info, &bytes)
@@ -57,7 +58,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, AdapterTensor>, Adapt
         if let Some(place) = values.iter().position(|value| !value.is_finite()) {
             return Err(named(&format!("element {place} is {}, not a finite number", values[place])));
         }
-        tensors.insert(name.to_owned(), AdapterTensor { shape: info.shape.clone(), values });
+        tensors.insert(name, AdapterTensor { shape: info.shape.clone(), values });
     }
     Ok(tensors)
 }

@@ -9,8 +9,11 @@ use std::path::Path;
 use safetensors::{Dtype, View};
 use serde_json::{Map, Value, json};
 
-use super::{CONFIG_FILE, PREFIX, WEIGHTS_FILE, check_pairs};
-use crate::{AdapterError, LoraConfig, Parameters, Scaling};
+use super::{
+    BASE_LAYER, BIAS_SUFFIX, CONFIG_FILE, PREFIX, RESIDUAL, TOKENS_SUFFIX, WEIGHTS_FILE, check_pairs,
+};
+use crate::targets::block_of;
+use crate::{AdapterError, Biases, LoraConfig, Parameters, Scaling, Start};
 
 /// The version of PEFT whose files these are.
 const PEFT_VERSION: &str = "0.21.2";
@@ -21,7 +24,7 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 /// appear under its name at once is the caller's part. Weights are F32. Equal input gives equal bytes.
 ///
 /// `linears` are the names of all linears of the blocks, adapted or not. Where all of those that share a last part
-/// with an adapted one are adapted, `target_modules` are the last parts (`q_proj`), else the full names.
+/// with an adapted one are adapted, of the blocks in question, `target_modules` are the last parts (`q_proj`), else the full names.
 ///
 /// # Errors
 /// If a file exists or cannot be written, a parameter is not half of a pair of the rank that `config` says, or an
@@ -35,13 +38,14 @@ pub fn write(
 ) -> Result<(), AdapterError> {
     let shapes = parameters.entries().iter().map(|entry| (entry.name.as_str(), entry.shape.as_slice()));
     let adapted = check_pairs(shapes, config).map_err(AdapterError::Config)?;
+    let mut settings = settings(config, &adapted, &target_modules(config, &adapted, linears)?, base_model);
+    settings["trainable_token_indices"] = token_indices(config, parameters);
     let mut text =
-        serde_json::to_string_pretty(&settings(config, &target_modules(&adapted, linears)?, base_model))
-            .map_err(|error| AdapterError::Config(error.to_string()))?;
+        serde_json::to_string_pretty(&settings).map_err(|error| AdapterError::Config(error.to_string()))?;
     text.push('\n');
     store(&dir.join(CONFIG_FILE), text.as_bytes())?;
     let path = dir.join(WEIGHTS_FILE);
-    let bytes = serialize(parameters)
+    let bytes = serialize(parameters, &adapted)
         .map_err(|error| AdapterError::File { path: path.clone(), problem: error.to_string() })?;
     store(&path, &bytes)
 }
@@ -55,7 +59,11 @@ fn store(path: &Path, bytes: &[u8]) -> Result<(), AdapterError> {
     write().map_err(|source| AdapterError::Io { path: path.to_owned(), source })
 }
 
-fn target_modules(adapted: &BTreeSet<&str>, linears: &[&str]) -> Result<Vec<String>, AdapterError> {
+fn target_modules(
+    config: &LoraConfig,
+    adapted: &BTreeSet<&str>,
+    linears: &[&str],
+) -> Result<Vec<String>, AdapterError> {
     fn last(name: &str) -> &str {
         name.rsplit('.').next().unwrap_or(name)
     }
@@ -64,39 +72,52 @@ fn target_modules(adapted: &BTreeSet<&str>, linears: &[&str]) -> Result<Vec<Stri
         return Err(AdapterError::Config(format!("the model has no linear called `{name}`")));
     }
     let parts: BTreeSet<&str> = adapted.iter().map(|name| last(name)).collect();
-    let whole = linears.iter().all(|name| !parts.contains(last(name)) || adapted.contains(name));
+    let mut in_layers = linears.iter().filter(|name| config.is_in_layers(name));
+    let whole = in_layers.all(|name| !parts.contains(last(name)) || adapted.contains(name));
     let targets = if whole { &parts } else { adapted };
     Ok(targets.iter().map(|&name| name.to_owned()).collect())
 }
 
 /// Every key that PEFT writes, in its order; those that are off carry its defaults.
-fn settings(config: &LoraConfig, targets: &[String], base_model: &str) -> Value {
+fn settings(config: &LoraConfig, adapted: &BTreeSet<&str>, targets: &[String], base_model: &str) -> Value {
+    // The part before a block's number, lest PEFT take an expert's number for it.
+    let block = || adapted.iter().find_map(|name| block_of(name));
+    let blocks = config.layers.as_ref().and_then(|_| block()).map(|(before, _)| before);
     json!({
         "alora_invocation_tokens": null,
         "alpha_pattern": pattern(&config.alpha_pattern, number),
         "arrow_config": null,
         "auto_mapping": null,
         "base_model_name_or_path": base_model,
-        "bias": "none",
+        "bias": match config.alongside.biases {
+            Biases::None => "none",
+            Biases::Adapted => "lora_only",
+            Biases::All => "all",
+        },
         "corda_config": null,
-        "ensure_weight_tying": false,
+        // A head that is the embedding stays it, where that is trained.
+        "ensure_weight_tying": !config.alongside.modules.is_empty(),
         "eva_config": null,
         "exclude_modules": null,
         "fan_in_fan_out": false,
         "inference_mode": true,
-        "init_lora_weights": true,
+        "init_lora_weights": match config.start {
+            // PEFT would take off the base what it computes itself; it refuses this name.
+            Start::Pissa => json!(RESIDUAL),
+            Start::Drawn | Start::Loftq => json!(true),
+        },
         "kasa_config": null,
         "layer_replication": null,
-        "layers_pattern": null,
-        "layers_to_transform": null,
+        "layers_pattern": blocks,
+        "layers_to_transform": config.layers,
         "loftq_config": {},
         "lora_alpha": number(config.alpha),
         "lora_bias": false,
-        "lora_dropout": 0.0,
+        "lora_dropout": config.dropout,
         "lora_ga_config": null,
         "megatron_config": null,
         "megatron_core": "megatron.core",
-        "modules_to_save": null,
+        "modules_to_save": (!config.alongside.modules.is_empty()).then_some(&config.alongside.modules),
         "monteclora_config": null,
         "peft_type": "LORA",
         "peft_version": PEFT_VERSION,
@@ -114,6 +135,17 @@ fn settings(config: &LoraConfig, targets: &[String], base_model: &str) -> Value 
         "use_rslora": config.scaling == Scaling::RankStabilized,
         "velora_config": null,
     })
+}
+
+/// The ids whose rows are trained, for the embedding alone or by the names of embedding and head.
+fn token_indices(config: &LoraConfig, parameters: &Parameters<f32>) -> Value {
+    let modules = parameters.entries().iter().filter_map(|entry| entry.name.strip_suffix(TOKENS_SUFFIX));
+    let names: Vec<&str> = modules.filter_map(|module| module.rsplit('.').next()).collect();
+    match names.as_slice() {
+        [] => Value::Null,
+        [_] => json!(config.alongside.tokens),
+        names => names.iter().map(|&name| (name.to_owned(), json!(config.alongside.tokens))).collect(),
+    }
 }
 
 fn number(value: f64) -> Value {
@@ -150,10 +182,17 @@ impl View for Tensor<'_> {
 }
 
 /// The file of weights; the crate sorts the tensors by name.
-fn serialize(parameters: &Parameters<f32>) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+fn serialize(
+    parameters: &Parameters<f32>,
+    adapted: &BTreeSet<&str>,
+) -> Result<Vec<u8>, safetensors::SafeTensorError> {
     let tensors = parameters.entries().iter().map(|entry| {
         let values = &parameters.flat()[entry.range.clone()];
-        (format!("{PREFIX}{}", entry.name), Tensor { shape: &entry.shape, values })
+        let name = match entry.name.strip_suffix(BIAS_SUFFIX).filter(|linear| adapted.contains(linear)) {
+            Some(linear) => format!("{PREFIX}{linear}{BASE_LAYER}bias"),
+            None => format!("{PREFIX}{}", entry.name),
+        };
+        (name, Tensor { shape: &entry.shape, values })
     });
     safetensors::serialize(tensors, Some(HashMap::from([("format".to_owned(), "pt".to_owned())])))
 }

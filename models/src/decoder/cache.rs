@@ -114,9 +114,9 @@ impl Decoder {
             bounds.push(tokens.len());
             asked.extend(tokens.len() - document.tokens.len()..tokens.len());
         }
-        let row = RowView { tokens: &tokens, positions: &places, bounds: &bounds };
+        let row = RowView { tokens: &tokens, positions: &places, bounds: &bounds, noise: None };
         let context = Context { parameters, row, turns: positions.0.turns(&places, &bounds), arena };
-        let mut x_td = self.embed(&tokens, arena);
+        let mut x_td = self.embed(parameters, &tokens, arena);
         for (index, block) in self.blocks.iter().enumerate() {
             let caches = documents.iter_mut().map(|document| &mut document.cache.blocks[index]).collect();
             x_td = block.forward_cached(&context, &x_td, caches);

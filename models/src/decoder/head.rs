@@ -1,12 +1,13 @@
 //! The head, on chosen rows only: in supervised fine-tuning most rows have no target.
 
-use rtune_adapters::Weight;
+use rtune_adapters::linear::Pass;
 use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::elementwise;
 use rtune_kernels::real::Real;
 
 use super::Decoder;
 use super::norm::Normed;
+use super::table::Table;
 
 /// Logits that a caller should hold at a time: 64 MiB of `f32`. Whole-batch logits would be the largest buffer of all.
 pub const HEAD_CHUNK_ELEMENTS: usize = 1 << 24;
@@ -28,11 +29,18 @@ impl Decoder {
     /// # Panics
     /// If a row is beyond `output_td`.
     #[must_use]
-    pub fn head_rows<R: Real>(&self, output_td: &[R], rows: Vec<usize>, arena: &Arena<R>) -> HeadRows<R> {
+    pub fn head_rows<R: Real>(
+        &self,
+        parameters: &[R],
+        output_td: &[R],
+        rows: Vec<usize>,
+        arena: &Arena<R>,
+    ) -> HeadRows<R> {
         let width = self.spec.width;
         let mut x_nd = arena.take(rows.len() * width);
         elementwise::gather_rows(output_td, &rows, width, &mut x_nd);
-        let Normed { y_td: normed_nd, moments } = self.final_norm.forward(&x_nd, arena);
+        let Normed { y_td: normed_nd, moments } =
+            self.final_norm.forward(Pass::undisturbed(parameters), &x_nd, arena);
         HeadRows { rows, x_nd, moments, normed_nd }
     }
 
@@ -46,8 +54,8 @@ impl Decoder {
     ///
     /// # Panics
     /// If the lengths do not fit.
-    pub fn logits<R: Real>(&self, normed_nd: &[R], logits_nv: &mut [R], arena: &Arena<R>) {
-        self.head_weight().project(normed_nd, logits_nv, R::zero(), arena);
+    pub fn logits<R: Real>(&self, parameters: &[R], normed_nd: &[R], logits_nv: &mut [R], arena: &Arena<R>) {
+        self.head_table().project(parameters, normed_nd, logits_nv, arena);
         if self.spec.logit_divisor != 1.0 {
             elementwise::scale(logits_nv, 1.0 / self.spec.logit_divisor);
         }
@@ -66,15 +74,19 @@ impl Decoder {
         Some(slopes_nv)
     }
 
-    /// `d_normed_nd = d_logits_nv · head`, through cap and divisor; the head is frozen and has no gradient.
-    /// `d_logits_nv` becomes the gradient of the product.
+    /// `d_normed_nd = d_logits_nv · head`, through cap and divisor; what is trained of the head gets its gradient.
+    /// `d_logits_nv` is used up.
     ///
     /// # Panics
     /// If the lengths do not fit.
+    #[expect(clippy::too_many_arguments, reason = "what a backward pass reads, and the two places it writes")]
     pub fn logits_backward<R: Real>(
         &self,
+        parameters: &[R],
+        normed_nd: &[R],
         d_logits_nv: &mut [R],
         slopes_nv: Option<&[R]>,
+        gradients: &mut [R],
         d_normed_nd: &mut [R],
         arena: &Arena<R>,
     ) {
@@ -84,7 +96,8 @@ impl Decoder {
         if self.spec.logit_divisor != 1.0 {
             elementwise::scale(d_logits_nv, 1.0 / self.spec.logit_divisor);
         }
-        self.head_weight().project_back(d_logits_nv, d_normed_nd, R::zero(), arena);
+        let head = self.head_table();
+        head.project_back(parameters, normed_nd, d_logits_nv, gradients, d_normed_nd, arena);
     }
 
     /// The gradient of the last block's output, `[T, D]`, from that of the chosen rows behind the final norm.
@@ -94,19 +107,22 @@ impl Decoder {
     #[must_use]
     pub fn head_backward<R: Real>(
         &self,
+        parameters: &[R],
         head: &HeadRows<R>,
         d_normed_nd: &[R],
         tokens: usize,
+        gradients: &mut [R],
         arena: &Arena<R>,
     ) -> Buffer<R> {
         let width = self.spec.width;
-        let dx_nd = self.final_norm.backward(&head.x_nd, &head.moments, d_normed_nd, arena);
+        let pass = Pass::undisturbed(parameters);
+        let dx_nd = self.final_norm.backward(pass, &head.x_nd, &head.moments, d_normed_nd, gradients, arena);
         let mut d_output_td = arena.zeros(tokens * width);
         elementwise::scatter_rows(&dx_nd, &head.rows, width, &mut d_output_td);
         d_output_td
     }
 
-    fn head_weight(&self) -> &Weight {
+    fn head_table(&self) -> &Table {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
-use rtune_adapters::{Linear, Quantizer, Weight};
+use rtune_adapters::{Int8Quantizer, Linear, Quantizer, Weight};
 
 use super::Decoder;
 use super::block::attention::Attention;
@@ -11,6 +11,7 @@ use super::block::experts::Experts;
 use super::block::mlp::Mlp;
 use super::block::{Block, MlpKind, Norms};
 use super::norm::Norm;
+use super::table::Table;
 use crate::families::{AttentionSpec, BlockSpec, MlpShape, NormKind, QueryKeyNorm};
 use crate::layout::LinearPart;
 use crate::{DecoderSpec, HostTensor, ModelConfig, ModelError, WeightSource};
@@ -22,6 +23,8 @@ use crate::{DecoderSpec, HostTensor, ModelConfig, ModelError, WeightSource};
 pub enum Quantization {
     /// As the checkpoint has them: bfloat16 stays, everything else becomes float32.
     None,
+    /// Eight bits a number and a magnitude a row, as bitsandbytes keeps weights loaded in 8 bit.
+    Int8,
     /// NF4 in blocks of 64; `double` quantises the magnitudes too.
     Nf4 {
         /// Double quantisation.
@@ -52,12 +55,12 @@ impl Decoder {
             Loader { weights, quantization, unused: unused(&spec, weights), progress, read: 0, total: 0 };
         loader.total = loader.unused.len();
         let names = spec.names;
-        let embedding = loader.dense(names.embedding, spec.vocabulary, spec.width)?;
+        let embedding = loader.table(names.embedding, &spec)?;
         let blocks = (0..spec.blocks.len()).map(|i| loader.block(&spec, i)).collect::<Result<_, _>>()?;
         let final_norm = loader.norm(&spec, names.final_norm.to_owned(), spec.width)?;
         let head = match spec.tied_head {
             true => None,
-            false => Some(loader.dense(names.head, spec.vocabulary, spec.width)?),
+            false => Some(loader.table(names.head, &spec)?),
         };
         if let Some(name) = loader.unused.first() {
             let problem =
@@ -146,15 +149,13 @@ impl Loader<'_> {
     }
 
     fn norm(&mut self, spec: &DecoderSpec, name: String, width: usize) -> Result<Norm, ModelError> {
-        let mut weight = self.vector(&format!("{name}.weight"), width)?;
-        if spec.norm == NormKind::RmsPlusOne {
-            weight.iter_mut().for_each(|weight| *weight += 1.0);
-        }
+        let weight = self.vector(&format!("{name}.weight"), width)?;
+        let plus_one = spec.norm == NormKind::RmsPlusOne;
         let bias = match spec.norm {
             NormKind::Layer => Some(self.vector(&format!("{name}.bias"), width)?),
             NormKind::Rms | NormKind::RmsPlusOne => None,
         };
-        Ok(Norm { weight, bias, epsilon: spec.norm_epsilon })
+        Ok(Norm { name, weight, plus_one, bias, epsilon: spec.norm_epsilon, trained: Default::default() })
     }
 
     fn linear(
@@ -168,10 +169,15 @@ impl Loader<'_> {
         let weight = match (self.nf4(&weight_name, &[rows, columns])?, self.quantization) {
             (Some(weight), _) => weight,
             (None, Quantization::None) => self.dense(&name, rows, columns)?,
+            (None, Quantization::Int8) => self.in_eight_bits(&weight_name, [rows, columns])?,
             (None, Quantization::Nf4 { double }) => self.quantized(&weight_name, [rows, columns], double)?,
         };
         let bias = if bias { Some(self.vector(&format!("{name}.bias"), rows)?) } else { None };
         Ok(Linear::new(name, weight, bias))
+    }
+
+    fn table(&mut self, name: &str, spec: &DecoderSpec) -> Result<Table, ModelError> {
+        Ok(Table::new(name.to_owned(), self.dense(name, spec.vocabulary, spec.width)?))
     }
 
     fn dense(&mut self, name: &str, rows: usize, columns: usize) -> Result<Weight, ModelError> {
@@ -202,20 +208,38 @@ impl Loader<'_> {
         double: bool,
     ) -> Result<Weight, ModelError> {
         self.check_shape(name, &[rows, columns])?;
-        let (weights, mut done) = (self.weights, 0);
         let mut quantizer = Quantizer::new(rows, columns);
+        self.pieces(name, &mut |piece| match piece {
+            HostTensor::F32(values) => quantizer.push(&values),
+            HostTensor::F16(values) => quantizer.push(&values),
+            HostTensor::Bf16(values) => quantizer.push(&values),
+        })?;
+        Ok(quantizer.finish(double))
+    }
+
+    /// [`Self::quantized`] in eight bits.
+    fn in_eight_bits(&mut self, name: &str, [rows, columns]: [usize; 2]) -> Result<Weight, ModelError> {
+        self.check_shape(name, &[rows, columns])?;
+        let mut quantizer = Int8Quantizer::new(rows, columns);
+        self.pieces(name, &mut |piece| match piece {
+            HostTensor::F32(values) => quantizer.push(&values),
+            HostTensor::F16(values) => quantizer.push(&values),
+            HostTensor::Bf16(values) => quantizer.push(&values),
+        })?;
+        Ok(quantizer.finish())
+    }
+
+    /// Gives the elements of a tensor to `push`, piece by piece.
+    fn pieces(&mut self, name: &str, push: &mut dyn FnMut(HostTensor)) -> Result<(), ModelError> {
+        let (weights, mut done) = (self.weights, 0);
         weights.read_pieces(name, &mut |piece| {
             check_finite(weights, name, &piece, done)?;
             done += piece.len();
-            match piece {
-                HostTensor::F32(values) => quantizer.push(&values),
-                HostTensor::F16(values) => quantizer.push(&values),
-                HostTensor::Bf16(values) => quantizer.push(&values),
-            }
+            push(piece);
             Ok(())
         })?;
         self.used(name);
-        Ok(quantizer.finish(double))
+        Ok(())
     }
 
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<HostTensor, ModelError> {

@@ -11,30 +11,36 @@ mod head;
 mod load;
 mod norm;
 mod ropes;
+mod start;
+mod table;
+mod trained;
 
-use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Weight, lora};
+use rtune_adapters::{Linear, Weight};
 use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::elementwise;
+use rtune_kernels::noise::{Draw, stream_of};
 use rtune_kernels::real::Real;
 
 use crate::DecoderSpec;
 use block::{Block, BlockSaved, Context};
 use norm::Norm;
 use ropes::Ropes;
+use table::Table;
 
 pub use cache::{Fresh, KvCache, Positions};
 pub use head::{HEAD_CHUNK_ELEMENTS, HeadRows};
 pub use load::Quantization;
+pub use start::held;
 
 /// A decoder in memory.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     spec: DecoderSpec,
-    embedding: Weight,
+    embedding: Table,
     blocks: Vec<Block>,
     final_norm: Norm,
     /// `None` where the head is the embedding.
-    head: Option<Weight>,
+    head: Option<Table>,
 }
 
 /// One packed row: several documents behind one another.
@@ -46,6 +52,18 @@ pub struct RowView<'a> {
     pub positions: &'a [u32],
     /// Cumulative bounds of the documents: first 0, last T.
     pub bounds: &'a [usize],
+    /// What training disturbs the pass with; `None` everywhere else.
+    pub noise: Option<RowNoise<'a>>,
+}
+
+/// Noise of a packed row while training.
+#[derive(Clone, Copy, Debug)]
+pub struct RowNoise<'a> {
+    /// A key for each token, `[T]`, that all draws for it follow from.
+    pub keys_t: &'a [u64],
+    /// Each number of the embeddings of a document of T tokens moves by at most `alpha / sqrt(T D)` (NEFTune, arXiv
+    /// 2310.05914); 0 is none.
+    pub neftune_alpha: f64,
 }
 
 /// What a forward pass keeps of every block for the backward pass. Gradients are the same for each, to the bit.
@@ -93,6 +111,12 @@ impl Decoder {
         dense + self.norm_count() + linears
     }
 
+    /// Numbers of the base that are not trained whole.
+    #[must_use]
+    pub fn frozen_count(&self) -> usize {
+        self.parameter_count() - self.trained_whole()
+    }
+
     /// Bytes of the frozen numbers in memory.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
@@ -104,7 +128,7 @@ impl Decoder {
     /// Matrices that are never quantised: embedding, head, routers.
     fn dense_weights(&self) -> impl Iterator<Item = &Weight> {
         let routers = self.blocks.iter().filter_map(Block::router);
-        std::iter::once(&self.embedding).chain(&self.head).chain(routers)
+        std::iter::once(&self.embedding).chain(&self.head).map(|table| &table.weight).chain(routers)
     }
 
     fn norm_count(&self) -> usize {
@@ -123,19 +147,12 @@ impl Decoder {
         for linear in self.linears_mut() {
             linear.set_weight(linear.weight().unpacked());
         }
-        self.embedding = self.embedding.unpacked();
-        self.head = self.head.as_ref().map(Weight::unpacked);
+        for table in std::iter::once(&mut self.embedding).chain(&mut self.head) {
+            table.weight = table.weight.unpacked();
+        }
         for router in self.blocks.iter_mut().filter_map(Block::router_mut) {
             *router = router.unpacked();
         }
-    }
-
-    /// Puts adapters beside the linears that `config` wants; their parameters are all zero.
-    ///
-    /// # Errors
-    /// Those of [`lora::attach`].
-    pub fn attach_lora<R: Real>(&mut self, config: &LoraConfig) -> Result<Parameters<R>, AdapterError> {
-        lora::attach(self.linears_mut(), config)
     }
 
     /// Runs the blocks over one packed row.
@@ -158,7 +175,10 @@ impl Decoder {
         let ropes = Ropes::new(&self.spec, longest);
         let turns = ropes.turns(row.positions, row.bounds);
         let context = Context { parameters, row: *row, turns, arena };
-        let mut x_td = self.embed(row.tokens, arena);
+        let mut x_td = self.embed(parameters, row.tokens, arena);
+        if let Some(noise) = row.noise.filter(|noise| noise.neftune_alpha > 0.0) {
+            self.disturb(noise, row.bounds, &mut x_td);
+        }
         let mut saved = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             let (y_td, inner) = block.forward(&context, &x_td);
@@ -190,7 +210,12 @@ impl Decoder {
     ) {
         assert_eq!(forward.saved.len(), self.blocks.len(), "backward: the forward pass saved nothing");
         assert_eq!(gradients.len(), parameters.len(), "backward: gradients");
-        let Some(lowest) = self.blocks.iter().position(Block::is_trained) else { return };
+        let embeds = self.embedding.is_trained();
+        let lowest = if embeds { Some(0) } else { self.blocks.iter().position(Block::is_trained) };
+        let Some(lowest) = lowest else { return };
+        // What is trained of a norm has its gradient from that of the norm's output, which is left out where nothing below
+        // wants it.
+        let all_the_way = embeds || self.blocks[lowest].norms().any(Norm::is_trained);
         drop(forward.output);
         let turns = forward.ropes.turns(row.positions, row.bounds);
         let context = Context { parameters, row: *row, turns, arena };
@@ -201,15 +226,38 @@ impl Decoder {
                 Some(inner) => inner,
                 None => block.forward(&context, &saved.x_td).1,
             };
-            dy_td = block.backward(&context, &saved.x_td, inner, dy_td, gradients, index > lowest);
+            dy_td =
+                block.backward(&context, &saved.x_td, inner, dy_td, gradients, all_the_way || index > lowest);
+        }
+        if embeds {
+            self.embed_back(row.tokens, &dy_td, gradients);
         }
     }
 
-    fn embed<R: Real>(&self, tokens: &[u32], arena: &Arena<R>) -> Buffer<R> {
+    fn disturb<R: Real>(&self, noise: RowNoise<'_>, bounds: &[usize], x_td: &mut [R]) {
+        let width = self.spec.width;
+        for ends in bounds.windows(2).filter(|ends| ends[0] < ends[1]) {
+            let bound = noise.neftune_alpha / (((ends[1] - ends[0]) * width) as f64).sqrt();
+            let draw = Draw { keys_t: &noise.keys_t[ends[0]..ends[1]], stream: stream_of("embeddings") };
+            draw.add_uniform(bound, &mut x_td[ends[0] * width..ends[1] * width]);
+        }
+    }
+
+    fn embed_back<R: Real>(&self, tokens: &[u32], dx_td: &[R], gradients: &mut [R]) {
+        let width = self.spec.width;
+        let scale = R::of(self.spec.embedding_scale);
+        let mut scaled_d = vec![R::zero(); width];
+        for (dx_d, &token) in dx_td.chunks_exact(width).zip(tokens) {
+            scaled_d.iter_mut().zip(dx_d).for_each(|(scaled, &dx)| *scaled = scale * dx);
+            self.embedding.add_row_gradient(token as usize, &scaled_d, gradients);
+        }
+    }
+
+    fn embed<R: Real>(&self, parameters: &[R], tokens: &[u32], arena: &Arena<R>) -> Buffer<R> {
         let width = self.spec.width;
         let mut x_td = arena.take(tokens.len() * width);
         for (x_d, &token) in x_td.chunks_exact_mut(width).zip(tokens) {
-            self.embedding.row(token as usize, x_d);
+            self.embedding.row(parameters, token as usize, x_d);
         }
         if self.spec.embedding_scale != 1.0 {
             elementwise::scale(&mut x_td, self.spec.embedding_scale);

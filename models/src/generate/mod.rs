@@ -254,7 +254,7 @@ impl Batch<'_> {
             .map(|running| Fresh { tokens: &running.fresh, cache: &mut running.document.cache })
             .collect();
         let output = self.decoder.forward_cached(self.parameters, documents, &self.positions, self.arena);
-        let head = self.decoder.head_rows(&output, last_rows, self.arena);
+        let head = self.decoder.head_rows(self.parameters, &output, last_rows, self.arena);
         drop(output);
         let (width, vocabulary) = (self.decoder.spec().width, self.decoder.spec().vocabulary);
         let chunk = self.decoder.head_chunk_rows();
@@ -263,7 +263,7 @@ impl Batch<'_> {
         let mut go = Go::On;
         for normed_cd in head.normed_nd.chunks(chunk * width) {
             let mut logits_cv = self.arena.take(normed_cd.len() / width * vocabulary);
-            self.decoder.logits(normed_cd, &mut logits_cv, self.arena);
+            self.decoder.logits(self.parameters, normed_cd, &mut logits_cv, self.arena);
             for (logits_v, running) in logits_cv.chunks_exact(vocabulary).zip(&mut asked) {
                 let said = self.next(running, logits_v, on_token, &mut going)?;
                 go = if said == Go::Enough { said } else { go };

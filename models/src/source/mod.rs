@@ -1,5 +1,6 @@
 //! Where weights come from: one tensor at a time, under the names that transformers gives them.
 
+pub(crate) mod extended;
 pub(crate) mod gguf;
 mod quantized;
 mod read;

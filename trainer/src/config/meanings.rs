@@ -78,14 +78,23 @@ const BEFORE_DATA: &[Meaning] = &[
     ),
     key(
         "quantization.kind",
-        "How the frozen base is held: `nf4` (4 bits a weight, QLoRA) or `none` (as it is in the file).",
+        "How the frozen base is held: `nf4` (4 bits a weight, QLoRA), `int8` (8 bits a weight and a scale a row, as bitsandbytes' 8-bit weights; inputs are not quantised) or `none` (as it is in the file).",
     ),
     key("quantization.double", "Quantise the scales of NF4 too: 0.4 bits a weight less."),
+    key(
+        "lora.method",
+        "`lora` trains two narrow matrices beside each weight; `dora` the lengths of the rows of weight and matrices too (DoRA), which often learns more at a small rank and takes longer. `full` trains every number of the base and no adapter, which takes 16 bytes a number and needs `quantization.kind = \"none\"`: for small models.",
+    ),
     key("lora.rank", "Inner width of the trained matrices: more learns more and costs more."),
     key("lora.alpha", "The adapter's output is scaled by alpha / rank. Left out, it is twice the rank."),
     key(
         "lora.targets",
-        "Which linears get an adapter: all of the blocks, or a list such as `[\"q_proj\", \"v_proj\"]`.",
+        "Which linears get an adapter: all of the blocks, a list such as `[\"q_proj\", \"v_proj\"]`, or a regular expression for whole names such as `'.*(q|v)_proj'`. Experts are adapted only where they are named.",
+    ),
+    unset(
+        "lora.layers",
+        "all blocks",
+        "Which blocks get adapters, from 0: `[0, 1, 2]`, or both ends of a range such as `\"16-31\"`.",
     ),
     key("lora.scaling", "`standard` scales by alpha / rank, `rank-stabilized` by alpha / sqrt(rank)."),
     unset(
@@ -97,6 +106,33 @@ const BEFORE_DATA: &[Meaning] = &[
         "lora.alpha-pattern",
         "no exceptions",
         "Other alphas for some linears, by name or regular expression as in PEFT: `{ \"down_proj\" = 16 }`.",
+    ),
+    key(
+        "lora.dropout",
+        "Probability that a number which the trained matrices read is left out while training: against learning by heart.",
+    ),
+    key(
+        "lora.init",
+        "How the matrices begin: `default` draws A and leaves B zero; `pissa` takes the largest singular values of each weight, off the base that is then quantised (PiSSA); `loftq` those of what quantising took from it (LoftQ). Both read every adapted weight once more before the first step.",
+    ),
+    key(
+        "lora.bias",
+        "Which biases of the base are trained too: `none`, `lora-only` (of the adapted linears) or `all` (those of norms as well).",
+    ),
+    unset(
+        "lora.modules-to-save",
+        "none",
+        "Modules of the base that are trained whole beside the adapters, and saved with them, by name as in PEFT: `[\"embed_tokens\", \"lm_head\"]`, or a norm's.",
+    ),
+    unset(
+        "lora.trainable-tokens",
+        "none",
+        "Tokens whose rows of embedding and head are trained, where all of both would be too much: `[\"<|im_start|>\"]`. The tokenizer has them.",
+    ),
+    unset(
+        "lora.new-tokens",
+        "none",
+        "Special tokens that the tokenizer gets, and their rows, which begin as the mean of all rows and are trained: `[\"<|ticket|>\"]`.",
     ),
     unset(
         "lora.from",
@@ -124,6 +160,10 @@ const AFTER_DATA: &[Meaning] = &[
     ),
     key("train.learning-rate", "The highest learning rate. Small models bear more than large ones."),
     key(
+        "train.lora-plus-ratio",
+        "The learning rate of the matrices B (and of DoRA's lengths) over that of A (LoRA+, which takes 16 with half the learning rate).",
+    ),
+    key(
         "train.schedule",
         "How the learning rate falls after the warm-up: in a line to zero, as half a cosine, or not at all.",
     ),
@@ -136,11 +176,18 @@ const AFTER_DATA: &[Meaning] = &[
         "train.warmup",
         "How long the learning rate rises: an integer is steps, a number such as 0.05 a part of all steps.",
     ),
-    key("train.weight-decay", "AdamW's decoupled weight decay."),
+    key(
+        "train.weight-decay",
+        "AdamW's decoupled weight decay; biases and norms that are trained do not decay.",
+    ),
     key("train.beta1", "AdamW's decay of the first moment."),
     key("train.beta2", "AdamW's decay of the second moment."),
     key("train.epsilon", "AdamW adds it to the root of the second moment."),
     key("train.max-grad-norm", "Longest gradient: longer ones are scaled down to it. 0 does not clip."),
+    key(
+        "train.neftune-alpha",
+        "Uniform noise on the embeddings while training, up to alpha / sqrt(tokens x width) of a row (NEFTune, where 5 is usual). 0 is none.",
+    ),
     key(
         "train.seed",
         "Every random draw comes from it. The same configuration, data and seed give the same bytes.",

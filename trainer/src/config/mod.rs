@@ -11,6 +11,7 @@ mod names;
 mod problem;
 mod read;
 mod read_data;
+mod read_lora;
 mod reader;
 mod reference;
 #[cfg(test)]
@@ -42,6 +43,8 @@ pub struct Config {
     pub quantization: QuantizationSection,
     /// `[lora]`
     pub lora: LoraSection,
+    /// The tokens of `[lora]`
+    pub tokens: TokensSection,
     /// `[data]`
     pub data: DataSection,
     /// `[train]`
@@ -79,6 +82,8 @@ pub enum Device {
 pub enum QuantizationSection {
     /// As they are in the file.
     None,
+    /// Eight bits a weight and a scale a row.
+    Int8,
     /// 4-bit NF4; `double` also quantises the scales.
     Nf4 {
         /// Whether the scales are quantised too.
@@ -93,6 +98,17 @@ pub enum LoraSection {
     New(LoraConfig),
     /// Start from this folder, which also says rank, scale and targets.
     From(PathBuf),
+    /// No matrices: every number of the base is trained.
+    Full,
+}
+
+/// Tokens whose rows of embedding and head are trained, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokensSection {
+    /// Those that the tokenizer has.
+    pub trainable: Vec<String>,
+    /// Those that it gets.
+    pub new: Vec<String>,
 }
 
 /// What is learnt and what is held back.
@@ -143,6 +159,8 @@ pub struct TrainSection {
     pub micro_batch_tokens: usize,
     /// Highest learning rate.
     pub learning_rate: f64,
+    /// That of the matrices B over it.
+    pub lora_plus_ratio: f64,
     /// How it falls.
     pub schedule: Schedule,
     /// How it rises before.
@@ -157,6 +175,8 @@ pub struct TrainSection {
     pub epsilon: f64,
     /// Longest gradient; 0 does not clip.
     pub max_grad_norm: f64,
+    /// Noise on the embeddings; 0 is none.
+    pub neftune_alpha: f64,
     /// What every random draw comes from.
     pub seed: u64,
     /// What a layer keeps for its backward.

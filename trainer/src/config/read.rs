@@ -5,8 +5,6 @@ use super::reader::Section;
 use super::tree::{Table, Value};
 use super::*;
 
-/// Widest LoRA pair.
-const MOST_RANK: u64 = rtune_adapters::lora::MAX_RANK as u64;
 /// Longest row: positions of the longest published context, 10 million tokens, fit below.
 pub(super) const MOST_TOKENS: u64 = 1 << 24;
 /// The batches of every epoch are counted before the first step.
@@ -20,7 +18,6 @@ const MOST_SAMPLES: u64 = 100;
 /// TOML's integers are signed, and the resolved configuration must be readable again.
 const MOST_SEED: u64 = i64::MAX as u64;
 
-const DEFAULT_RANK: usize = 16;
 const DEFAULT_EPOCHS: u64 = 3;
 const DEFAULT_ROWS_PER_STEP: usize = 16;
 /// A packed row of 2,048 tokens keeps the products large enough and the activations of small models below 3 GB.
@@ -51,7 +48,7 @@ pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Resul
     top.finish();
     let model = model(file, Section::new("model", model_table, &mut problems));
     let quantization = quantization(Section::new("quantization", quantization_table, &mut problems));
-    let lora = lora(Section::new("lora", lora_table, &mut problems));
+    let (lora, tokens) = read_lora::lora(Section::new("lora", lora_table, &mut problems));
     let data = read_data::data(file, data_table, &mut problems);
     let train = train(Section::new("train", train_table, &mut problems));
     let checkpoint = checkpoint(Section::new("checkpoint", checkpoint_table, &mut problems));
@@ -59,7 +56,7 @@ pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Resul
     let output = output(file, Section::new("output", output_table, &mut problems));
     match (model, data, output) {
         (Some(model), Some(data), Some(output)) if problems.is_empty() => {
-            Ok(Config { model, quantization, lora, data, train, checkpoint, eval, output })
+            Ok(Config { model, quantization, lora, tokens, data, train, checkpoint, eval, output })
         }
         _ => Err(problems),
     }
@@ -77,53 +74,22 @@ fn model(file: &str, mut section: Section<'_, '_>) -> Option<ModelSection> {
 }
 
 fn quantization(mut section: Section<'_, '_>) -> QuantizationSection {
-    let nf4 = section.choice("kind", &[("nf4", true), ("none", false)]).unwrap_or(true);
+    let kinds = [("nf4", "nf4"), ("int8", "int8"), ("none", "none")];
+    let kind = section.choice("kind", &kinds).unwrap_or("nf4");
     let double = section.boolean("double").unwrap_or(true);
-    if !nf4 {
-        section.contradiction("double", "`quantization.kind = \"none\"`", "leave out one of the two");
+    if kind != "nf4" {
+        section.contradiction(
+            "double",
+            &format!("`quantization.kind = \"{kind}\"`"),
+            "leave out one of the two",
+        );
     }
     section.finish();
-    if nf4 { QuantizationSection::Nf4 { double } } else { QuantizationSection::None }
-}
-
-fn lora(mut section: Section<'_, '_>) -> LoraSection {
-    let from = section.string("from");
-    let rank = section.integer("rank", 1, MOST_RANK).map_or(DEFAULT_RANK, |rank| rank as usize);
-    let alpha = section.number("alpha", "above 0", |alpha| alpha > 0.0);
-    let targets = targets(&mut section);
-    let choices = [("standard", Scaling::Standard), ("rank-stabilized", Scaling::RankStabilized)];
-    let scaling = section.choice("scaling", &choices).unwrap_or(Scaling::Standard);
-    let whole = |rank: f64| rank.fract() == 0.0 && rank >= 1.0 && rank <= MOST_RANK as f64;
-    let ranks = section.numbers("rank-pattern", "an integer from 1 to 4096", whole);
-    let alpha_pattern =
-        section.numbers("alpha-pattern", "a number above 0", |alpha| alpha > 0.0 && alpha.is_finite());
-    if from.is_some() {
-        for key in ["rank", "alpha", "targets", "scaling", "rank-pattern", "alpha-pattern"] {
-            section.contradiction(
-                key,
-                "`lora.from`, whose adapter_config.json says it",
-                "leave out one of the two",
-            );
-        }
+    match kind {
+        "nf4" => QuantizationSection::Nf4 { double },
+        "int8" => QuantizationSection::Int8,
+        _ => QuantizationSection::None,
     }
-    section.finish();
-    if let Some(from) = from {
-        return LoraSection::From(from.into());
-    }
-    let rank_pattern = ranks.into_iter().map(|(name, rank)| (name, rank as usize)).collect();
-    let alpha = alpha.unwrap_or(2.0 * rank as f64);
-    LoraSection::New(LoraConfig { rank, alpha, targets, scaling, rank_pattern, alpha_pattern, dora: false })
-}
-
-fn targets(section: &mut Section<'_, '_>) -> Targets {
-    const EXPECTED: &str = "\"all-linear\" or a list of names of linears";
-    let Some(node) = section.any("targets") else { return Targets::AllLinear };
-    let names = match &node.value {
-        Value::String(text) if text == "all-linear" => None,
-        Value::Array(_) => section.strings_of("targets", node, EXPECTED),
-        _ => section.expected("targets", node, EXPECTED),
-    };
-    names.map_or(Targets::AllLinear, Targets::Names)
 }
 
 fn train(mut section: Section<'_, '_>) -> TrainSection {
@@ -147,6 +113,7 @@ fn train(mut section: Section<'_, '_>) -> TrainSection {
     }
     let micro_batch = section.integer("micro-batch-tokens", 1, MOST_TOKENS);
     let learning_rate = section.number("learning-rate", "above 0", |rate| rate > 0.0);
+    let lora_plus_ratio = section.number("lora-plus-ratio", "above 0", |ratio| ratio > 0.0);
     let schedule = schedule(&mut section);
     let warmup = warmup(&mut section);
     let weight_decay = section.number("weight-decay", "from 0", |decay| decay >= 0.0);
@@ -154,6 +121,7 @@ fn train(mut section: Section<'_, '_>) -> TrainSection {
     let beta2 = section.number("beta2", "from 0 to below 1", |beta| (0.0..1.0).contains(&beta));
     let epsilon = section.number("epsilon", "above 0", |epsilon| epsilon > 0.0);
     let max_grad_norm = section.number("max-grad-norm", "from 0 (no clipping)", |norm| norm >= 0.0);
+    let neftune_alpha = section.number("neftune-alpha", "from 0 (no noise)", |alpha| alpha >= 0.0);
     let seed = section.integer("seed", 0, MOST_SEED);
     let save = [
         ("auto", SaveActivations::Auto),
@@ -169,6 +137,7 @@ fn train(mut section: Section<'_, '_>) -> TrainSection {
         }),
         micro_batch_tokens: micro_batch.map_or(DEFAULT_MICRO_BATCH_TOKENS, |n| n as usize),
         learning_rate: learning_rate.unwrap_or(DEFAULT_LEARNING_RATE),
+        lora_plus_ratio: lora_plus_ratio.unwrap_or(1.0),
         schedule,
         warmup,
         weight_decay: weight_decay.unwrap_or(0.0),
@@ -176,6 +145,7 @@ fn train(mut section: Section<'_, '_>) -> TrainSection {
         beta2: beta2.unwrap_or(0.999),
         epsilon: epsilon.unwrap_or(1e-8),
         max_grad_norm: max_grad_norm.unwrap_or(1.0),
+        neftune_alpha: neftune_alpha.unwrap_or(0.0),
         seed: seed.unwrap_or(0),
         save_activations: save_activations.unwrap_or(SaveActivations::Auto),
     }

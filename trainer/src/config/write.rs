@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use rtune_adapters::{Biases, Start};
 use toml::Value;
 
 use super::*;
@@ -44,7 +45,7 @@ impl Document {
 pub(super) fn to_toml(config: &Config) -> String {
     let mut out = Document(String::new());
     model(&mut out, config);
-    lora(&mut out, &config.lora);
+    lora(&mut out, &config.lora, &config.tokens);
     data(&mut out, &config.data);
     train(&mut out, &config.train);
     out.section("checkpoint");
@@ -75,6 +76,7 @@ fn model(out: &mut Document, config: &Config) {
     out.section("quantization");
     match config.quantization {
         QuantizationSection::None => out.line("kind", "none"),
+        QuantizationSection::Int8 => out.line("kind", "int8"),
         QuantizationSection::Nf4 { double } => {
             out.line("kind", "nf4");
             out.line("double", double);
@@ -82,17 +84,31 @@ fn model(out: &mut Document, config: &Config) {
     }
 }
 
-fn lora(out: &mut Document, lora: &LoraSection) {
+fn lora(out: &mut Document, lora: &LoraSection, tokens: &TokensSection) {
     out.section("lora");
+    if !tokens.new.is_empty() {
+        out.line("new-tokens", tokens.new.clone());
+    }
     let shape = match lora {
         LoraSection::From(from) => return out.line("from", from.display().to_string()),
+        LoraSection::Full => return out.line("method", "full"),
         LoraSection::New(shape) => shape,
     };
+    if !tokens.trainable.is_empty() {
+        out.line("trainable-tokens", tokens.trainable.clone());
+    }
+    out.line("method", if shape.dora { "dora" } else { "lora" });
     out.count("rank", shape.rank as u64);
     out.line("alpha", shape.alpha);
     match &shape.targets {
         Targets::AllLinear => out.line("targets", "all-linear"),
         Targets::Names(names) => out.line("targets", names.clone()),
+        Targets::Pattern(pattern) => out.line("targets", pattern.clone()),
+    }
+    if let Some(layers) = &shape.layers {
+        // The reader admits no number of a block beyond TOML's.
+        let layers: Vec<i64> = layers.iter().filter_map(|&layer| i64::try_from(layer).ok()).collect();
+        out.line("layers", layers);
     }
     out.line(
         "scaling",
@@ -101,6 +117,26 @@ fn lora(out: &mut Document, lora: &LoraSection) {
             Scaling::RankStabilized => "rank-stabilized",
         },
     );
+    out.line("dropout", shape.dropout);
+    out.line(
+        "init",
+        match shape.start {
+            Start::Drawn => "default",
+            Start::Pissa => "pissa",
+            Start::Loftq => "loftq",
+        },
+    );
+    out.line(
+        "bias",
+        match shape.alongside.biases {
+            Biases::None => "none",
+            Biases::Adapted => "lora-only",
+            Biases::All => "all",
+        },
+    );
+    if !shape.alongside.modules.is_empty() {
+        out.line("modules-to-save", shape.alongside.modules.clone());
+    }
     let quoted = |name: &String| Value::String(name.clone()).to_string();
     out.section("lora.rank-pattern");
     for (name, rank) in &shape.rank_pattern {
@@ -199,6 +235,7 @@ fn train(out: &mut Document, train: &TrainSection) {
     }
     out.count("micro-batch-tokens", train.micro_batch_tokens as u64);
     out.line("learning-rate", train.learning_rate);
+    out.line("lora-plus-ratio", train.lora_plus_ratio);
     match train.schedule {
         Schedule::Linear => out.line("schedule", "linear"),
         Schedule::Constant => out.line("schedule", "constant"),
@@ -216,6 +253,7 @@ fn train(out: &mut Document, train: &TrainSection) {
     out.line("beta2", train.beta2);
     out.line("epsilon", train.epsilon);
     out.line("max-grad-norm", train.max_grad_norm);
+    out.line("neftune-alpha", train.neftune_alpha);
     out.count("seed", train.seed);
     out.line(
         "save-activations",

@@ -104,15 +104,16 @@ impl<'a> Asking<'a> {
     }
 
     fn row_losses(&self, output_td: &[f32], rows: Vec<usize>, targets: &[u32]) -> Vec<RowLoss> {
-        let (decoder, arena) = (&self.speaker.opened().decoder, self.speaker.arena());
-        let head = decoder.head_rows(output_td, rows, arena);
+        let (opened, arena) = (self.speaker.opened(), self.speaker.arena());
+        let (decoder, parameters) = (&opened.decoder, &opened.parameters);
+        let head = decoder.head_rows(parameters, output_td, rows, arena);
         let (width, vocabulary) = (decoder.spec().width, decoder.spec().vocabulary);
         let chunk = decoder.head_chunk_rows();
         let mut losses = vec![RowLoss::default(); targets.len()];
         let chunks = head.normed_nd.chunks(chunk * width).zip(targets.chunks(chunk));
         for ((normed_cd, targets), losses) in chunks.zip(losses.chunks_mut(chunk)) {
             let mut logits_cv = arena.take(targets.len() * vocabulary);
-            decoder.logits(normed_cd, &mut logits_cv, arena);
+            decoder.logits(parameters, normed_cd, &mut logits_cv, arena);
             cross_entropy::evaluate(&logits_cv, targets, losses);
         }
         losses

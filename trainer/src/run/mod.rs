@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use rtune_data::{Encoder, Example};
 use rtune_models::Decoder;
 
-use crate::adapter;
+use crate::adapter::{self, Attached};
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
 use crate::config::{Config, EvalSection};
 use crate::dist::Collective;
@@ -22,6 +22,7 @@ use crate::evaluate::samples::Samples;
 use crate::inputs::Inputs;
 use crate::manifest::{Environment, Manifest, Program};
 use crate::metrics::{Line, Metrics};
+use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::plan;
 use crate::spikes::Spikes;
@@ -90,10 +91,15 @@ pub fn train(
         // Nothing was computed, so there is nothing to save.
         return Ok(Outcome::Stopped(state));
     }
-    let (shape, parameters) = adapter::attach(&mut decoder, &config, resumed.as_deref())?;
+    let Attached { shape, parameters, initial } =
+        adapter::attach(&mut decoder, base, &config, resumed.as_deref())?;
     let policy = plan::policy(config.train.save_activations);
-    let engine = Engine::new(decoder, parameters, policy, config.train.micro_batch_tokens);
-    let mut optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
+    let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
+    let noise = (shape.as_ref().is_some_and(|shape| shape.dropout > 0.0) || neftune_alpha > 0.0)
+        .then_some(Noise { seed, neftune_alpha });
+    let engine = Engine::new(decoder, parameters, policy, config.train.micro_batch_tokens, noise);
+    let optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
+    let mut optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());
     if let Some(folder) = &resumed {
         optimizer.restore(folder, &engine.slices())?;
     }
@@ -101,7 +107,7 @@ pub fn train(
     let validation = ValidationSet::new(&inputs.prepared.validation, config.train.micro_batch_tokens);
     observer.on(Event::Ready(&Ready {
         trainable: engine.parameters().flat().len(),
-        parameters: engine.parameters().flat().len() + engine.decoder().parameter_count(),
+        parameters: engine.parameters().flat().len() + engine.decoder().frozen_count(),
         base_bytes: engine.decoder().size_bytes(),
         train_rows: rows.len(),
         validation_rows: inputs.prepared.validation.len(),
@@ -119,6 +125,7 @@ pub fn train(
         config: &config,
         manifest,
         shape,
+        initial,
         rows,
         validation,
         samples,

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Instant;
 
-use rtune_adapters::{Linear, LoraConfig, peft};
+use rtune_adapters::{Linear, LoraConfig, Parameters, peft};
 use rtune_data::Example;
 use rtune_kernels::adamw;
 use tokenizers::Tokenizer;
 
 use super::order::Order;
 use super::{Event, Observer, Outcome};
-use crate::checkpoint::{Best, Checkpoints, State, to_json};
+use crate::checkpoint::{Best, Checkpoints, State, to_json, write_json};
 use crate::config::Config;
 use crate::dist::Collective;
 use crate::engine::Engine;
@@ -23,13 +23,16 @@ use crate::metrics::{Line, Metrics, StepLine, peak_memory_bytes};
 use crate::optimizer::Optimizer;
 use crate::schedule;
 use crate::spikes::Spikes;
-use crate::useless;
+use crate::{adapter, full, tensors, useless};
 
 /// Everything of a run that is under way.
 pub(super) struct Session<'a> {
     pub(super) run: &'a Path,
     pub(super) config: &'a Config,
-    pub(super) shape: LoraConfig,
+    /// Of the adapters; `None` where every number of the base is trained.
+    pub(super) shape: Option<LoraConfig>,
+    /// What was taken off the base before the first step.
+    pub(super) initial: Option<Parameters<f32>>,
     pub(super) rows: &'a [Example],
     pub(super) validation: Option<ValidationSet>,
     pub(super) samples: Option<Samples>,
@@ -112,12 +115,12 @@ impl Session<'_> {
         let began = Instant::now();
         let (indices, steps_of_epoch) = self.order.step(self.state.epoch, self.state.position);
         let rows: Vec<&Example> = indices.iter().map(|index| &self.rows[*index]).collect();
-        let sum = self.engine.differentiate(&rows, self.collective);
+        let number = self.state.step + 1;
+        let sum = self.engine.differentiate(&rows, number, self.collective);
         let norm = adamw::norm(self.engine.parameters_and_gradients().1);
         self.refuse_not_finite("the loss", sum.mean_nats())?;
         self.refuse_not_finite("the length of the gradient", norm)?;
         let lr = self.learning_rate();
-        let number = self.state.step + 1;
         let (parameters, gradients) = self.engine.parameters_and_gradients();
         self.optimizer.update(parameters, gradients, norm, lr, number);
 
@@ -237,8 +240,22 @@ impl Session<'_> {
         self.metrics.sync()?;
         let slices = self.engine.slices();
         let folder = self.checkpoints.write(&self.state, |folder| -> Result<(), TrainerError> {
-            let linears: Vec<&str> = self.engine.decoder().linears().map(Linear::name).collect();
-            peft::write(folder, &self.shape, self.engine.parameters(), &linears, &self.config.model.base)?;
+            match &self.shape {
+                Some(shape) => {
+                    let linears: Vec<&str> = self.engine.decoder().linears().map(Linear::name).collect();
+                    peft::write(folder, shape, self.engine.parameters(), &linears, &self.config.model.base)?;
+                }
+                None => {
+                    let path = folder.join(full::WEIGHTS_FILE);
+                    tensors::write(&path, &slices, self.engine.parameters().flat())?;
+                }
+            }
+            if let Some(initial) = &self.initial {
+                tensors::write(&folder.join(adapter::INITIAL_FILE), &slices, initial.flat())?;
+            }
+            if !self.config.tokens.new.is_empty() {
+                write_json(&folder.join(adapter::NEW_TOKENS_FILE), &self.config.tokens.new)?;
+            }
             self.optimizer.save(folder, &slices)
         })?;
         let best = self.state.best.as_ref().map(|best| best.step);

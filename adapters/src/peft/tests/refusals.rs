@@ -29,7 +29,12 @@ fn settings_that_change_the_mathematics_are_refused_by_name() {
         ("layers_to_transform", json!([0])),
         ("layer_replication", json!([[0, 2]])),
         ("target_parameters", json!(["experts"])),
-        ("trainable_token_indices", json!([3])),
+        ("trainable_token_indices", json!([3, 3])),
+        ("trainable_token_indices", json!({"embed_tokens": [3], "lm_head": [4]})),
+        ("bias", json!("some")),
+        ("modules_to_save", json!("lm_head")),
+        ("lora_dropout", json!(1.5)),
+        ("layers_to_transform", json!("1")),
         ("use_qalora", json!(true)),
         ("use_bdlora", json!({"nblocks": 2})),
         ("alora_invocation_tokens", json!([1, 2])),
@@ -40,7 +45,6 @@ fn settings_that_change_the_mathematics_are_refused_by_name() {
         ("velora_config", json!({"scale": 1.0})),
         ("monteclora_config", json!({"num_samples": 8})),
         ("megatron_config", json!({"tensor_model_parallel_size": 2})),
-        ("ensure_weight_tying", json!(true)),
         ("use_something_new", json!(true)),
         ("something_new", json!("on")),
         ("something_new", json!(0.5)),
@@ -92,7 +96,6 @@ fn what_stands_in_a_pattern_is_named_and_long_values_are_cut() {
 fn harmless_settings_and_switches_that_are_off_are_accepted() {
     let plain = fixture("llama");
     for (key, value) in [
-        ("lora_dropout", json!(0.1)),
         ("inference_mode", json!(false)),
         ("exclude_modules", json!(["lm_head"])),
         ("target_modules", json!("all-linear")),
@@ -114,6 +117,8 @@ fn harmless_settings_and_switches_that_are_off_are_accepted() {
     }
     let named = with(&[("base_model_name_or_path", json!("org/base"))]).expect("read");
     assert_eq!(named.base_model.as_deref(), Some("org/base"));
+    let dropped = with(&[("lora_dropout", json!(0.1))]).expect("read");
+    assert_eq!(dropped.config.dropout, 0.1);
     let stable = with(&[("use_rslora", json!(true))]).expect("read");
     assert_eq!(stable.config.scaling, Scaling::RankStabilized);
 }

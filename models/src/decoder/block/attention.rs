@@ -8,7 +8,7 @@ use rtune_kernels::columns::{self, Columns};
 use rtune_kernels::real::Real;
 use rtune_kernels::rope::Turn;
 
-use super::Context;
+use super::{Context, Reading};
 use crate::decoder::cache::BlockCache;
 use crate::decoder::norm::{Norm, Normed};
 use crate::families::{AttentionSpec, Joint};
@@ -87,14 +87,14 @@ impl Attention {
         y_td: &mut [R],
         into: Into,
     ) -> AttentionSaved<R> {
-        let Context { parameters, row, arena, .. } = context;
+        let Context { row, arena, .. } = context;
         let Entrance { q_the, k_tke, v_tke, raw, projected } = self.enter(context, n_td);
         let tokens = row.tokens.len();
         let (mut o_the, mut log_sum_exp_th) = (arena.take(q_the.len()), arena.take(tokens * self.spec.heads));
         let shape = self.shape(row.bounds);
         attention::forward(&shape, &q_the, &k_tke, &v_tke, &mut o_the, &mut log_sum_exp_th, arena);
         let queries_keys = raw.unwrap_or(QueriesKeys::Turned { q_the, k_tke });
-        let output_projected = self.output.forward(parameters, &o_the, y_td, into, arena);
+        let output_projected = self.output.forward(context.pass(), &o_the, y_td, into, arena);
         AttentionSaved { queries_keys, v_tke, o_the, log_sum_exp_th, projected, output_projected }
     }
 
@@ -107,7 +107,7 @@ impl Attention {
         y_td: &mut [R],
         into: Into,
     ) {
-        let Context { parameters, row, arena, .. } = context;
+        let Context { row, arena, .. } = context;
         let Entrance { q_the, k_tke, v_tke, .. } = self.enter(context, n_td);
         let (_, kv_row) = self.rows();
         for (cache, bounds) in caches.iter_mut().zip(row.bounds.windows(2)) {
@@ -122,12 +122,12 @@ impl Attention {
             .collect();
         let mut o_the = arena.take(q_the.len());
         attention::cached(&self.shape(row.bounds), &pasts, &q_the, &mut o_the, arena);
-        self.output.forward(parameters, &o_the, y_td, into, arena);
+        self.output.forward(context.pass(), &o_the, y_td, into, arena);
     }
 
     /// Projections, norms and rope: what attention reads.
     fn enter<R: Real>(&self, context: &Context<'_, R>, n_td: &[R]) -> Entrance<R> {
-        let Context { parameters, row, arena, .. } = context;
+        let Context { row, arena, .. } = context;
         let (q_row, kv_row) = self.rows();
         let tokens = row.tokens.len();
         let mut q_the = arena.take(tokens * q_row);
@@ -136,20 +136,23 @@ impl Attention {
         match (self.spec.joint, self.projections.as_slice()) {
             (Some(joint), [linear]) => {
                 let mut joint_tn = arena.take(tokens * linear.out_features());
-                projected.push(linear.forward(parameters, n_td, &mut joint_tn, Into::Overwrite, arena));
+                projected.push(linear.forward(context.pass(), n_td, &mut joint_tn, Into::Overwrite, arena));
                 let (groups, runs) = self.columns(joint);
                 let places = Columns { groups, runs: &runs };
                 columns::split(places, &joint_tn, &mut [&mut q_the, &mut k_tke, &mut v_tke]);
             }
             (_, linears) => {
                 for (linear, y) in linears.iter().zip([&mut q_the, &mut k_tke, &mut v_tke]) {
-                    projected.push(linear.forward(parameters, n_td, y, Into::Overwrite, arena));
+                    projected.push(linear.forward(context.pass(), n_td, y, Into::Overwrite, arena));
                 }
             }
         }
         let mut raw = None;
         if let Some([query_norm, key_norm]) = &self.norms {
-            let (q, k) = (query_norm.forward(&q_the, arena), key_norm.forward(&k_tke, arena));
+            let (q, k) = (
+                query_norm.forward(context.pass(), &q_the, arena),
+                key_norm.forward(context.pass(), &k_tke, arena),
+            );
             let Normed { y_td: q_normed, moments: q_moments } = q;
             let Normed { y_td: k_normed, moments: k_moments } = k;
             raw = Some(QueriesKeys::Raw { q_the, k_tke, q_moments, k_moments });
@@ -174,12 +177,12 @@ impl Attention {
         gradients: &mut [R],
         wants_dn: bool,
     ) -> Option<Buffer<R>> {
-        let Context { parameters, row, arena, .. } = context;
+        let Context { row, arena, .. } = context;
         let AttentionSaved { v_tke, o_the, log_sum_exp_th, .. } = saved;
         let mut do_the = arena.take(o_the.len());
         let dx = Some((&mut do_the[..], Into::Overwrite));
         let projected = saved.output_projected.as_deref();
-        self.output.backward(parameters, o_the, projected, dy_td, gradients, dx, arena);
+        self.output.backward(context.pass(), o_the, projected, dy_td, gradients, dx, arena);
 
         let (mut dq_the, mut dk_tke) = (arena.take(o_the.len()), arena.take(v_tke.len()));
         let mut dv_tke = arena.take(v_tke.len());
@@ -198,8 +201,9 @@ impl Attention {
         if let (Some([query_norm, key_norm]), QueriesKeys::Raw { q_the, k_tke, q_moments, k_moments }) =
             (&self.norms, &saved.queries_keys)
         {
-            dq_the = query_norm.backward(q_the, q_moments, &dq_the, arena);
-            dk_tke = key_norm.backward(k_tke, k_moments, &dk_tke, arena);
+            let pass = context.pass();
+            dq_the = query_norm.backward(pass, q_the, q_moments, &dq_the, gradients, arena);
+            dk_tke = key_norm.backward(pass, k_tke, k_moments, &dk_tke, gradients, arena);
         }
         self.backward_projections(context, n_td, saved, [&dq_the, &dk_tke, &dv_tke], gradients, wants_dn)
     }
@@ -216,8 +220,8 @@ impl Attention {
         else {
             return None;
         };
-        let mut q_the = query_norm.recompute(q_the, q_moments, arena);
-        let mut k_tke = key_norm.recompute(k_tke, k_moments, arena);
+        let mut q_the = query_norm.recompute(context.pass(), q_the, q_moments, arena);
+        let mut k_tke = key_norm.recompute(context.pass(), k_tke, k_moments, arena);
         self.turn(context, &mut q_the, &mut k_tke, Turn::Forth);
         Some((q_the, k_tke))
     }
@@ -231,28 +235,22 @@ impl Attention {
         gradients: &mut [R],
         wants_dn: bool,
     ) -> Option<Buffer<R>> {
-        let Context { parameters, arena, .. } = context;
-        let mut dn_td = wants_dn.then(|| arena.take(n_td.len()));
-        let mut into = Into::Overwrite;
-        let mut back = |linear: &Linear, projected: &Option<Buffer<R>>, dy: &[R]| {
-            let dx = dn_td.as_mut().map(|dn_td| (&mut dn_td[..], into));
-            linear.backward(parameters, n_td, projected.as_deref(), dy, gradients, dx, arena);
-            into = Into::Add;
-        };
+        let Context { arena, .. } = context;
+        let mut read = Reading::new(context.pass(), n_td, wants_dn, arena);
         match (self.spec.joint, self.projections.as_slice()) {
             (Some(joint), [linear]) => {
                 let tokens = parts[0].len() / self.rows().0;
                 let mut joint_tn = arena.take(tokens * linear.out_features());
                 let (groups, runs) = self.columns(joint);
                 columns::join(Columns { groups, runs: &runs }, &parts, &mut joint_tn);
-                back(linear, &saved.projected[0], &joint_tn);
+                read.back(linear, saved.projected[0].as_deref(), &joint_tn, gradients, arena);
             }
             (_, linears) => {
                 for ((linear, projected), dy) in linears.iter().zip(&saved.projected).zip(parts) {
-                    back(linear, projected, dy);
+                    read.back(linear, projected.as_deref(), dy, gradients, arena);
                 }
             }
         }
-        dn_td
+        read.dn_td
     }
 }

@@ -1,7 +1,7 @@
 //! Several MLPs, of which each token goes through a few.
 
 use rtune_adapters::Weight;
-use rtune_adapters::linear::Into;
+use rtune_adapters::linear::{Into, Pass};
 use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::elementwise;
 use rtune_kernels::real::Real;
@@ -44,7 +44,7 @@ impl Experts {
     /// From the normed input to `y_td`.
     pub(in crate::decoder) fn forward<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         n_td: &[R],
         y_td: &mut [R],
         into: Into,
@@ -71,7 +71,9 @@ impl Experts {
             let (n_nd, weights_n) = self.visitors(n_td, &weights_tp, &rows, &places, arena);
             let mut y_nd = arena.take(n_nd.len());
             let mlp = &self.experts[expert];
-            let saved = mlp.forward(parameters, &n_nd, Some(&weights_n), &mut y_nd, Into::Overwrite, arena);
+            let keys_n = visiting_keys(pass, &rows);
+            let pass = Pass { keys_t: keys_n.as_deref(), ..pass };
+            let saved = mlp.forward(pass, &n_nd, Some(&weights_n), &mut y_nd, Into::Overwrite, arena);
             elementwise::scatter_rows_add(&y_nd, &rows, width, y_td);
             visits.push(Visit { expert, rows, places, saved });
         }
@@ -98,7 +100,7 @@ impl Experts {
     #[expect(clippy::too_many_arguments, reason = "what a backward pass reads, and the places it writes")]
     pub(in crate::decoder) fn backward<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         n_td: &[R],
         saved: &ExpertsSaved<R>,
         dy_td: &[R],
@@ -116,8 +118,9 @@ impl Experts {
             elementwise::gather_rows(dy_td, rows, width, &mut dy_nd);
             let weights = RowWeights { weights_t: &weights_n, d_weights_t: &mut d_weights_n };
             let mlp = &self.experts[*expert];
-            let dn_nd =
-                mlp.backward(parameters, &n_nd, saved, &dy_nd, Some(weights), gradients, wants_dn, arena);
+            let keys_n = visiting_keys(pass, rows);
+            let pass = Pass { keys_t: keys_n.as_deref(), ..pass };
+            let dn_nd = mlp.backward(pass, &n_nd, saved, &dy_nd, Some(weights), gradients, wants_dn, arena);
             if let (Some(dn_td), Some(dn_nd)) = (&mut dn_td, dn_nd) {
                 elementwise::scatter_rows_add(&dn_nd, rows, width, dn_td);
             }
@@ -130,4 +133,9 @@ impl Experts {
         }
         dn_td
     }
+}
+
+/// The keys of the tokens that go through one expert, `[N]`.
+fn visiting_keys<R>(pass: Pass<'_, R>, rows: &[usize]) -> Option<Vec<u64>> {
+    pass.keys_t.map(|keys_t| rows.iter().map(|&row| keys_t[row]).collect())
 }

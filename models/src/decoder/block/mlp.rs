@@ -1,12 +1,14 @@
 //! An MLP: gated or not, from one matrix or two.
 
 use rtune_adapters::Linear;
-use rtune_adapters::linear::Into;
+use rtune_adapters::linear::{Into, Pass};
 use rtune_kernels::activation::{self, Activation};
 use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::columns::{self, Columns};
 use rtune_kernels::elementwise;
 use rtune_kernels::real::Real;
+
+use super::Reading;
 
 /// Weights of an MLP.
 #[derive(Clone, Debug)]
@@ -48,7 +50,7 @@ impl Mlp {
     /// From the normed input to `y_td`; rows of the output weigh `weights_t`, or 1.
     pub(in crate::decoder) fn forward<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         n_td: &[R],
         weights_t: Option<&[R]>,
         y_td: &mut [R],
@@ -63,19 +65,19 @@ impl Mlp {
             (Some(g_tf), true) => {
                 let mut joint_tn = arena.take(2 * size);
                 let linear = &self.inputs[0];
-                projected.push(linear.forward(parameters, n_td, &mut joint_tn, Into::Overwrite, arena));
+                projected.push(linear.forward(pass, n_td, &mut joint_tn, Into::Overwrite, arena));
                 let places = Columns { groups: 1, runs: &[self.width(); 2] };
                 columns::split(places, &joint_tn, &mut [&mut e_tf, g_tf]);
             }
             (g_tf, _) => {
                 let outputs = std::iter::once(&mut e_tf).chain(g_tf.as_mut());
                 for (linear, y) in self.inputs.iter().zip(outputs) {
-                    projected.push(linear.forward(parameters, n_td, y, Into::Overwrite, arena));
+                    projected.push(linear.forward(pass, n_td, y, Into::Overwrite, arena));
                 }
             }
         }
         let h_tf = self.inside(&e_tf, g_tf.as_deref(), weights_t, arena);
-        let down_projected = self.down.forward(parameters, &h_tf, y_td, into, arena);
+        let down_projected = self.down.forward(pass, &h_tf, y_td, into, arena);
         MlpSaved { e_tf, g_tf, projected, down_projected }
     }
 
@@ -100,7 +102,7 @@ impl Mlp {
     #[expect(clippy::too_many_arguments, reason = "what a backward pass reads, and the places it writes")]
     pub(in crate::decoder) fn backward<R: Real>(
         &self,
-        parameters: &[R],
+        pass: Pass<'_, R>,
         n_td: &[R],
         saved: &MlpSaved<R>,
         dy_td: &[R],
@@ -114,23 +116,17 @@ impl Mlp {
         let mut h_tf = self.inside(e_tf, g_tf.as_deref(), weights_t, arena);
         let mut de_tf = arena.take(e_tf.len());
         let dx = Some((&mut de_tf[..], Into::Overwrite));
-        self.down.backward(parameters, &h_tf, down_projected.as_deref(), dy_td, gradients, dx, arena);
+        self.down.backward(pass, &h_tf, down_projected.as_deref(), dy_td, gradients, dx, arena);
         if let Some(RowWeights { weights_t, d_weights_t }) = weights {
             activation::forward(self.activation, e_tf, g_tf.as_deref(), &mut h_tf);
             elementwise::dot_rows(&h_tf, &de_tf, d_weights_t);
             elementwise::scale_rows(&mut de_tf, weights_t);
         }
-        let mut dn_td = wants_dn.then(|| arena.take(n_td.len()));
-        let mut into = Into::Overwrite;
-        let mut back = |linear: &Linear, projected: &Option<Buffer<R>>, dy: &[R]| {
-            let dx = dn_td.as_mut().map(|dn_td| (&mut dn_td[..], into));
-            linear.backward(parameters, n_td, projected.as_deref(), dy, gradients, dx, arena);
-            into = Into::Add;
-        };
+        let mut read = Reading::new(pass, n_td, wants_dn, arena);
         let Some(g_tf) = g_tf else {
             activation::backward_plain(self.activation, e_tf, &mut de_tf);
-            back(&self.inputs[0], &projected[0], &de_tf);
-            return dn_td;
+            read.back(&self.inputs[0], projected[0].as_deref(), &de_tf, gradients, arena);
+            return read.dn_td;
         };
         let mut dg_tf = h_tf;
         activation::backward_gated(self.activation, e_tf, g_tf, &mut de_tf, &mut dg_tf);
@@ -138,11 +134,11 @@ impl Mlp {
             let mut joint_tn = arena.take(2 * e_tf.len());
             let places = Columns { groups: 1, runs: &[self.width(); 2] };
             columns::join(places, &[&de_tf, &dg_tf], &mut joint_tn);
-            back(&self.inputs[0], &projected[0], &joint_tn);
+            read.back(&self.inputs[0], projected[0].as_deref(), &joint_tn, gradients, arena);
         } else {
-            back(&self.inputs[0], &projected[0], &de_tf);
-            back(&self.inputs[1], &projected[1], &dg_tf);
+            read.back(&self.inputs[0], projected[0].as_deref(), &de_tf, gradients, arena);
+            read.back(&self.inputs[1], projected[1].as_deref(), &dg_tf, gradients, arena);
         }
-        dn_td
+        read.dn_td
     }
 }

@@ -4,15 +4,15 @@ pub(super) mod attention;
 pub(super) mod experts;
 pub(super) mod mlp;
 
-use rtune_adapters::linear::Into;
+use rtune_adapters::linear::{Into, Pass};
 use rtune_adapters::{Linear, Weight};
-use rtune_kernels::arena::{Arena, Buffer};
+use rtune_kernels::arena::{Arena, Buffer, Part};
 use rtune_kernels::elementwise;
 use rtune_kernels::real::Real;
 
 use super::RowView;
 use super::cache::BlockCache;
-use super::norm::{Norm, Normed, Part};
+use super::norm::{Norm, Normed};
 use super::ropes::Turns;
 use attention::{Attention, AttentionSaved};
 use experts::{Experts, ExpertsSaved};
@@ -52,6 +52,12 @@ pub(super) struct Context<'a, R: Real> {
     pub(super) row: RowView<'a>,
     pub(super) turns: Turns<'a, R>,
     pub(super) arena: &'a Arena<R>,
+}
+
+impl<'a, R: Real> Context<'a, R> {
+    fn pass(&self) -> Pass<'a, R> {
+        Pass { parameters: self.parameters, keys_t: self.row.noise.map(|noise| noise.keys_t) }
+    }
 }
 
 /// What is kept of a block.
@@ -98,12 +104,10 @@ impl MlpKind {
         y_td: &mut [R],
         into: Into,
     ) -> MlpKindSaved<R> {
-        let Context { parameters, arena, .. } = context;
+        let (pass, arena) = (context.pass(), context.arena);
         match self {
-            Self::One(mlp) => MlpKindSaved::One(mlp.forward(parameters, n_td, None, y_td, into, arena)),
-            Self::Several(experts) => {
-                MlpKindSaved::Several(experts.forward(parameters, n_td, y_td, into, arena))
-            }
+            Self::One(mlp) => MlpKindSaved::One(mlp.forward(pass, n_td, None, y_td, into, arena)),
+            Self::Several(experts) => MlpKindSaved::Several(experts.forward(pass, n_td, y_td, into, arena)),
         }
     }
 
@@ -116,26 +120,55 @@ impl MlpKind {
         gradients: &mut [R],
         wants_dn: bool,
     ) -> Option<Buffer<R>> {
-        let Context { parameters, arena, .. } = context;
+        let (pass, arena) = (context.pass(), context.arena);
         match (self, saved) {
             (Self::One(mlp), MlpKindSaved::One(saved)) => {
-                mlp.backward(parameters, n_td, saved, dy_td, None, gradients, wants_dn, arena)
+                mlp.backward(pass, n_td, saved, dy_td, None, gradients, wants_dn, arena)
             }
             (Self::Several(experts), MlpKindSaved::Several(saved)) => {
-                experts.backward(parameters, n_td, saved, dy_td, gradients, wants_dn, arena)
+                experts.backward(pass, n_td, saved, dy_td, gradients, wants_dn, arena)
             }
             _ => unreachable!("what is saved of a block is of its own kind"),
         }
     }
 }
 
+/// What linears read together, and the sum of the gradients that they make of it.
+struct Reading<'a, R: Real> {
+    pass: Pass<'a, R>,
+    n_td: &'a [R],
+    /// `None` where it is not wanted.
+    dn_td: Option<Buffer<R>>,
+    into: Into,
+}
+
+impl<'a, R: Real> Reading<'a, R> {
+    fn new(pass: Pass<'a, R>, n_td: &'a [R], wants_dn: bool, arena: &Arena<R>) -> Self {
+        Self { pass, n_td, dn_td: wants_dn.then(|| arena.take(n_td.len())), into: Into::Overwrite }
+    }
+
+    /// Goes back through one of them.
+    fn back(
+        &mut self,
+        linear: &Linear,
+        projected: Option<&[R]>,
+        dy_to: &[R],
+        gradients: &mut [R],
+        arena: &Arena<R>,
+    ) {
+        let dx = self.dn_td.as_mut().map(|dn_td| (&mut dn_td[..], self.into));
+        linear.backward(self.pass, self.n_td, projected, dy_to, gradients, dx, arena);
+        self.into = Into::Add;
+    }
+}
+
 /// `x` behind the norm, if there is one, and what the norm gave beside that.
 fn before<'a, R: Real>(
+    context: &Context<'_, R>,
     norm: Option<&Norm>,
     x_td: &'a [R],
-    arena: &Arena<R>,
 ) -> (Part<'a, R>, Option<Buffer<R>>) {
-    match norm.map(|norm| norm.forward(x_td, arena)) {
+    match norm.map(|norm| norm.forward(context.pass(), x_td, context.arena)) {
         Some(Normed { y_td, moments }) => (Part::Own(y_td), Some(moments)),
         None => (Part::Lent(x_td), None),
     }
@@ -143,27 +176,31 @@ fn before<'a, R: Real>(
 
 /// What [`before`] gave, again.
 fn before_again<'a, R: Real>(
+    context: &Context<'_, R>,
     norm: Option<&Norm>,
     x_td: &'a [R],
     moments: Option<&[R]>,
-    arena: &Arena<R>,
 ) -> Part<'a, R> {
     match norm.zip(moments) {
-        Some((norm, moments)) => Part::Own(norm.recompute(x_td, moments, arena)),
+        Some((norm, moments)) => Part::Own(norm.recompute(context.pass(), x_td, moments, context.arena)),
         None => Part::Lent(x_td),
     }
 }
 
 /// Adds the gradient that `dn_td` makes of what [`before`] read.
 fn before_back<R: Real>(
+    context: &Context<'_, R>,
     norm: Option<&Norm>,
     x_td: &[R],
     moments: Option<&[R]>,
     dn_td: &[R],
+    gradients: &mut [R],
     dr_td: &mut [R],
 ) {
     match norm.zip(moments) {
-        Some((norm, moments)) => norm.backward_add(x_td, moments, dn_td, dr_td),
+        Some((norm, moments)) => {
+            norm.backward_add(context.pass(), x_td, moments, dn_td, gradients, dr_td, context.arena);
+        }
         None => elementwise::add(dn_td, dr_td),
     }
 }
@@ -204,14 +241,24 @@ impl Block {
     }
 
     pub(super) fn is_trained(&self) -> bool {
-        self.linears().any(|l| l.lora.is_some())
+        self.linears().any(Linear::is_trained) || self.norms().any(Norm::is_trained)
+    }
+
+    pub(super) fn norms(&self) -> impl Iterator<Item = &Norm> {
+        let Norms { attention, attention_out, mlp, mlp_out } = &self.norms;
+        let places = [attention, attention_out, mlp, mlp_out].into_iter().flatten();
+        places.chain(self.attention.norms.iter().flatten())
+    }
+
+    pub(super) fn norms_mut(&mut self) -> impl Iterator<Item = &mut Norm> {
+        let Norms { attention, attention_out, mlp, mlp_out } = &mut self.norms;
+        let places = [attention, attention_out, mlp, mlp_out].into_iter().flatten();
+        places.chain(self.attention.norms.iter_mut().flatten())
     }
 
     /// Numbers of all norms.
     pub(super) fn norm_count(&self) -> usize {
-        let Norms { attention, attention_out, mlp, mlp_out } = &self.norms;
-        let places = [attention, attention_out, mlp, mlp_out].into_iter().flatten();
-        places.chain(self.attention.norms.iter().flatten()).map(Norm::count).sum()
+        self.norms().map(Norm::count).sum()
     }
 
     /// The block's output, `[T, D]`, and what its backward pass needs.
@@ -221,10 +268,10 @@ impl Block {
         x_td: &[R],
     ) -> (Buffer<R>, BlockInner<R>) {
         let arena = context.arena;
-        let (n_td, attention_moments) = before(self.norms.attention.as_ref(), x_td, arena);
+        let (n_td, attention_moments) = before(context, self.norms.attention.as_ref(), x_td);
         let mut x1_td = arena.copy_of(x_td);
         let (attention, attention_out) =
-            self.add(self.norms.attention_out.as_ref(), &mut x1_td, arena, |y_td, into| {
+            self.add(context, self.norms.attention_out.as_ref(), &mut x1_td, |y_td, into| {
                 self.attention.forward(context, &n_td, y_td, into)
             });
         drop(n_td);
@@ -243,9 +290,9 @@ impl Block {
         mut caches: Vec<&mut BlockCache<R>>,
     ) -> Buffer<R> {
         let arena = context.arena;
-        let (n_td, _) = before(self.norms.attention.as_ref(), x_td, arena);
+        let (n_td, _) = before(context, self.norms.attention.as_ref(), x_td);
         let mut x1_td = arena.copy_of(x_td);
-        self.add(self.norms.attention_out.as_ref(), &mut x1_td, arena, |y_td, into| {
+        self.add(context, self.norms.attention_out.as_ref(), &mut x1_td, |y_td, into| {
             self.attention.forward_cached(context, &n_td, &mut caches, y_td, into);
         });
         drop(n_td);
@@ -262,9 +309,9 @@ impl Block {
     ) -> (Buffer<R>, Option<Buffer<R>>, Option<Buffer<R>>, (MlpKindSaved<R>, Option<Behind<R>>)) {
         let arena = context.arena;
         let source = if self.parallel { x_td } else { &x1_td };
-        let (n_td, moments) = before(self.norms.mlp.as_ref(), source, arena);
+        let (n_td, moments) = before(context, self.norms.mlp.as_ref(), source);
         let mut y_td = arena.copy_of(&x1_td);
-        let saved = self.add(self.norms.mlp_out.as_ref(), &mut y_td, arena, |y_td, into| {
+        let saved = self.add(context, self.norms.mlp_out.as_ref(), &mut y_td, |y_td, into| {
             self.mlp.forward(context, &n_td, y_td, into)
         });
         drop(n_td);
@@ -274,21 +321,21 @@ impl Block {
     /// Runs a sub-layer and adds what it gives, normed and scaled, to the residual.
     fn add<R: Real, S>(
         &self,
+        context: &Context<'_, R>,
         norm: Option<&Norm>,
         residual_td: &mut [R],
-        arena: &Arena<R>,
         run: impl FnOnce(&mut [R], Into) -> S,
     ) -> (S, Option<Behind<R>>) {
         if norm.is_none() && self.residual_scale == 1.0 {
             return (run(residual_td, Into::Add), None);
         }
-        let mut x_td = arena.take(residual_td.len());
+        let mut x_td = context.arena.take(residual_td.len());
         let saved = run(&mut x_td, Into::Overwrite);
         let Some(norm) = norm else {
             elementwise::add_scaled(&x_td, self.residual_scale, residual_td);
             return (saved, None);
         };
-        let Normed { y_td, moments } = norm.forward(&x_td, arena);
+        let Normed { y_td, moments } = norm.forward(context.pass(), &x_td, context.arena);
         elementwise::add_scaled(&y_td, self.residual_scale, residual_td);
         (saved, Some(Behind { x_td, moments }))
     }
@@ -296,19 +343,22 @@ impl Block {
     /// From the gradient of the residual to that of what a sub-layer gave.
     fn add_back<'a, R: Real>(
         &self,
+        context: &Context<'_, R>,
         norm: Option<&Norm>,
         behind: Option<&Behind<R>>,
         dr_td: &'a [R],
-        arena: &Arena<R>,
+        gradients: &mut [R],
     ) -> Part<'a, R> {
         let mut part = Part::Lent(dr_td);
         if self.residual_scale != 1.0 {
-            let mut scaled = arena.copy_of(dr_td);
+            let mut scaled = context.arena.copy_of(dr_td);
             elementwise::scale(&mut scaled, self.residual_scale);
             part = Part::Own(scaled);
         }
         match norm.zip(behind) {
-            Some((norm, behind)) => Part::Own(norm.backward(&behind.x_td, &behind.moments, &part, arena)),
+            Some((norm, Behind { x_td, moments })) => {
+                Part::Own(norm.backward(context.pass(), x_td, moments, &part, gradients, context.arena))
+            }
             None => part,
         }
     }
@@ -330,26 +380,27 @@ impl Block {
         // Both halves read the output's gradient where neither reads what the other gave.
         let dy_td = self.parallel.then(|| arena.copy_of(&dr_td));
 
-        let d_mlp = self.add_back(mlp_out.as_ref(), inner.mlp_out.as_ref(), &dr_td, arena);
+        let d_mlp = self.add_back(context, mlp_out.as_ref(), inner.mlp_out.as_ref(), &dr_td, gradients);
         let source = inner.x1_td.as_deref().unwrap_or(x_td);
         let moments = inner.mlp_moments.as_deref();
-        let n_td = before_again(mlp.as_ref(), source, moments, arena);
+        let n_td = before_again(context, mlp.as_ref(), source, moments);
         let wants_dn = wants_dx || !self.parallel;
         let dn_td = self.mlp.backward(context, &n_td, &inner.mlp, &d_mlp, gradients, wants_dn);
         drop((n_td, d_mlp));
         if let Some(dn_td) = dn_td {
-            before_back(mlp.as_ref(), source, moments, &dn_td, &mut dr_td);
+            before_back(context, mlp.as_ref(), source, moments, &dn_td, gradients, &mut dr_td);
         }
 
         let from = dy_td.as_deref().unwrap_or(&dr_td);
-        let d_attention = self.add_back(attention_out.as_ref(), inner.attention_out.as_ref(), from, arena);
+        let d_attention =
+            self.add_back(context, attention_out.as_ref(), inner.attention_out.as_ref(), from, gradients);
         let moments = inner.attention_moments.as_deref();
-        let n_td = before_again(attention.as_ref(), x_td, moments, arena);
+        let n_td = before_again(context, attention.as_ref(), x_td, moments);
         let dn_td =
             self.attention.backward(context, &n_td, &inner.attention, &d_attention, gradients, wants_dx);
         drop((n_td, d_attention));
         if let Some(dn_td) = dn_td {
-            before_back(attention.as_ref(), x_td, moments, &dn_td, &mut dr_td);
+            before_back(context, attention.as_ref(), x_td, moments, &dn_td, gradients, &mut dr_td);
         }
         dr_td
     }

@@ -1,12 +1,18 @@
 //! Frozen matrices in memory.
 
+mod int8;
+mod quantizer;
+
 use std::ops::Range;
 
 use half::bf16;
-use rtune_kernels::arena::{Arena, Buffer};
+use rtune_kernels::arena::{Arena, Part};
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
 use rtune_kernels::nf4::{self, Absmax, Nested};
 use rtune_kernels::real::Real;
+
+pub use int8::{Int8, Int8Quantizer};
+pub use quantizer::Quantizer;
 
 /// Elements that are unpacked at a time: 4 MiB of `f32`, which stays in the cache while it is multiplied, and large
 /// enough that the product runs at full rate. Fixed, since the order of sums follows it.
@@ -25,6 +31,9 @@ enum Storage {
     F32(Vec<f32>),
     Bf16(Vec<bf16>),
     Nf4(Nf4),
+    Int8(Int8),
+    /// The numbers are trained, and stand in the flat vector of parameters.
+    Elsewhere,
 }
 
 /// The numbers of a matrix in NF4.
@@ -101,6 +110,31 @@ impl Weight {
         Self { rows, columns, storage: Storage::Nf4(values) }
     }
 
+    /// A matrix whose numbers are trained: only its shape is here. Reading a number of it is a programming error.
+    #[must_use]
+    pub fn elsewhere(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, storage: Storage::Elsewhere }
+    }
+
+    /// A matrix in eight bits.
+    ///
+    /// # Panics
+    /// If there are not as many codes and magnitudes as the shape needs.
+    #[must_use]
+    pub fn from_int8(rows: usize, columns: usize, values: Int8) -> Self {
+        assert!(values.codes.len() == rows * columns && values.absmax.len() == rows, "weight: int8");
+        Self { rows, columns, storage: Storage::Int8(values) }
+    }
+
+    /// Codes and magnitudes, where the matrix is kept in eight bits.
+    #[must_use]
+    pub fn int8(&self) -> Option<&Int8> {
+        match &self.storage {
+            Storage::Int8(values) => Some(values),
+            _ => None,
+        }
+    }
+
     /// Codes and magnitudes, where the matrix is kept in NF4.
     #[must_use]
     pub fn nf4(&self) -> Option<&Nf4> {
@@ -134,12 +168,17 @@ impl Weight {
             Storage::Nf4(Nf4 { codes, magnitudes: Magnitudes::Nested(nested), .. }) => {
                 codes.len() + nested.codes.len() + (nested.absmax.len() + nested.map.len() + 1) * 4
             }
+            Storage::Int8(values) => values.size_bytes(),
+            Storage::Elsewhere => 0,
         }
     }
 
     /// The same numbers kept in `f32`; products with them are the same to the bit.
     #[must_use]
     pub fn unpacked(&self) -> Self {
+        if matches!(self.storage, Storage::Elsewhere) {
+            return self.clone();
+        }
         let mut values = vec![0.0; self.rows * self.columns];
         self.unpack(0, &mut values);
         Self::from_f32(self.rows, self.columns, values)
@@ -153,16 +192,16 @@ impl Weight {
 
     /// Rows `rows` as numbers: borrowed where they stand so in memory, else unpacked into a buffer of `arena`.
     #[must_use]
-    pub fn panel<'a, R: Real>(&'a self, rows: Range<usize>, arena: &Arena<R>) -> Panel<'a, R> {
+    pub fn panel<'a, R: Real>(&'a self, rows: Range<usize>, arena: &Arena<R>) -> Part<'a, R> {
         let (first, count) = (rows.start * self.columns, rows.len() * self.columns);
         if let Storage::F32(values) = &self.storage
             && let Some(view) = R::view_f32(&values[first..first + count])
         {
-            return Panel::Borrowed(view);
+            return Part::Lent(view);
         }
         let mut buffer = arena.take(count);
         self.unpack(first, &mut buffer);
-        Panel::Unpacked(buffer)
+        Part::Own(buffer)
     }
 
     /// One row into `out`, `[columns]`: the gather of an embedding.
@@ -228,73 +267,8 @@ impl Weight {
             Storage::Nf4(Nf4 { codes, magnitudes, block }) => {
                 nf4::dequantize(codes, magnitudes.view(), *block, first, out);
             }
-        }
-    }
-}
-
-/// Quantises a matrix to NF4 in blocks of 64 while its elements come in, so that they need not be in memory together.
-#[derive(Debug)]
-pub struct Quantizer {
-    rows: usize,
-    columns: usize,
-    codes: Vec<u8>,
-    absmax: Vec<f32>,
-    /// Elements that came in.
-    count: usize,
-}
-
-impl Quantizer {
-    /// For a matrix of this shape.
-    #[must_use]
-    pub fn new(rows: usize, columns: usize) -> Self {
-        let count = rows * columns;
-        let (codes, absmax) = (vec![0; count.div_ceil(2)], vec![0.0; count.div_ceil(nf4::BLOCK)]);
-        Self { rows, columns, codes, absmax, count: 0 }
-    }
-
-    /// The next elements, row-major. Codes and magnitudes are the same to the bit however the elements are cut.
-    ///
-    /// # Panics
-    /// If there are more than the shape has, or the ones before were not a multiple of 64.
-    pub fn push<N: nf4::Number>(&mut self, values: &[N]) {
-        let (start, end) = (self.count, self.count + values.len());
-        assert!(end <= self.rows * self.columns && start.is_multiple_of(nf4::BLOCK), "quantizer: elements");
-        let codes = &mut self.codes[start / 2..end.div_ceil(2)];
-        nf4::quantize(values, codes, &mut self.absmax[start / nf4::BLOCK..end.div_ceil(nf4::BLOCK)]);
-        self.count = end;
-    }
-
-    /// The matrix; `double` quantises the magnitudes too.
-    ///
-    /// # Panics
-    /// If elements are missing.
-    #[must_use]
-    pub fn finish(self, double: bool) -> Weight {
-        assert_eq!(self.count, self.rows * self.columns, "quantizer: elements");
-        let magnitudes = if double {
-            Magnitudes::Nested(nf4::quantize_absmax(&self.absmax))
-        } else {
-            Magnitudes::Plain(self.absmax)
-        };
-        Weight::from_nf4(self.rows, self.columns, Nf4 { codes: self.codes, magnitudes, block: nf4::BLOCK })
-    }
-}
-
-/// A panel of a [`Weight`].
-#[derive(Debug)]
-pub enum Panel<'a, R: Real> {
-    /// A part of the weight itself.
-    Borrowed(&'a [R]),
-    /// Unpacked numbers.
-    Unpacked(Buffer<R>),
-}
-
-impl<R: Real> std::ops::Deref for Panel<'_, R> {
-    type Target = [R];
-    fn deref(&self) -> &[R] {
-        match self {
-            Self::Borrowed(slice) => slice,
-            Self::Unpacked(buffer) => buffer,
+            Storage::Int8(values) => values.dequantize(first, out),
+            Storage::Elsewhere => panic!("weight: its numbers are among the parameters"),
         }
     }
 }
