@@ -24,7 +24,6 @@ mod talk;
 mod tidy;
 mod tools;
 mod trained;
-mod trained;
 mod training;
 mod verify;
 mod workplace;

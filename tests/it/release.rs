@@ -165,8 +165,12 @@ fn merged_folders_compute_what_peft_merges() {
         fs::write(folder.join("tokenizer.json"), &tokenizer).expect("written");
         let base = rtune_models::open(&folder).expect("a base");
         let adapter = peft::read(&path.join("adapter")).expect("an adapter");
-        let content =
-            Content::Merged { adapter: &adapter, trained_on: Quantization::None, onto: Onto::Original };
+        let content = Content::Merged {
+            adapter: &adapter,
+            initial: None,
+            trained_on: Quantization::None,
+            onto: Onto::Original,
+        };
         let layout = Layout { dtype: Dtype::Float32, shard_bytes: 40_000 };
         let out = place.path(&format!("{}-merged", case.name));
         let new = NewFolder::begin(&out).expect("begun");

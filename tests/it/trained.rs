@@ -62,7 +62,7 @@ fn tables(case: &Case) -> (&'static str, &'static str, bool) {
 
 #[test]
 fn gradients_of_biases_modules_and_rows_agree_with_finite_differences() {
-    for (mut case, row) in cases() {
+    for (case, row) in cases() {
         let (embedding, head, untied) = tables(&case);
         let norm = case.decoder.spec().names.final_norm;
         let whole = if untied { vec![embedding, head, norm] } else { vec![embedding, norm] };
@@ -78,8 +78,9 @@ fn gradients_of_biases_modules_and_rows_agree_with_finite_differences() {
         ] {
             let biases = alongside.biases;
             let config = LoraConfig { alongside, ..LoraConfig::new(2, 4.0) };
-            match case.decoder.attach_lora(&config) {
-                Ok(mut parameters) => agrees(&case.name, &case.decoder, &mut parameters, &row),
+            let mut decoder = case.decoder.clone();
+            match decoder.attach_lora(&config) {
+                Ok(mut parameters) => agrees(&case.name, &decoder, &mut parameters, &row),
                 // A family without a bias says so.
                 Err(error) => assert!(
                     biases != Biases::None && error.to_string().contains("the model has none there"),
@@ -109,7 +110,9 @@ fn gradients_of_every_number_agree_with_finite_differences() {
 
 #[test]
 fn what_the_model_does_not_have_is_refused_by_name() {
-    let (mut case, _) = cases().next().expect("a case");
+    let (mut case, _) = cases()
+        .find(|(case, _)| case.decoder.spec().names.embedding == "model.embed_tokens")
+        .expect("a case");
     let mut refused = |alongside: Alongside| {
         let config = LoraConfig { alongside, ..LoraConfig::new(2, 4.0) };
         case.decoder.attach_lora::<f32>(&config).expect_err("refused").to_string()
@@ -189,7 +192,7 @@ fn full_training_of_a_quantised_base_is_refused() {
     let place = Workplace::new();
     place.write("config.toml", without_lora());
     let quantised = place.train(&["lora.method=full"]);
-    quantised.fails(2, &["trains the numbers of the base, which `quantization.kind` has quantised"]);
+    quantised.fails(2, &["`lora.method`", "quantization.kind"]);
     place.train(&["lora.method=full", "lora.rank=4"]).fails(2, &["`lora.rank`"]);
     let unknown = place.train(&["lora.trainable-tokens=[\"<|none|>\"]"]);
     unknown.fails(2, &["the tokenizer has no token `<|none|>`"]);

@@ -4,15 +4,26 @@ use std::path::Path;
 
 use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Targets, peft};
 use rtune_models::{BaseModel, Decoder};
+use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::read_value;
-use crate::config::{Config, LoraSection, QuantizationSection};
+use crate::config::{Config, LoraSection};
 use crate::error::TrainerError;
 use crate::subject::quantization;
 use crate::{full, init, tensors};
 
-/// The tokens that the tokenizer got, in a checkpoint and in an exported adapter: a list of strings.
+/// The tokens that the tokenizer got, in a checkpoint and in an exported adapter.
 pub(crate) const NEW_TOKENS_FILE: &str = "new_tokens.json";
+
+/// [`NEW_TOKENS_FILE`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTokens {
+    /// [`checkpoint::FORMAT`](crate::checkpoint::FORMAT).
+    pub(crate) format: u64,
+    /// In the order of their ids.
+    pub(crate) tokens: Vec<String>,
+}
 
 /// What was taken off the base before the first step, in a checkpoint: adapters as they began.
 pub(crate) const INITIAL_FILE: &str = "initial.safetensors";
@@ -31,7 +42,7 @@ pub(crate) struct Attached {
 ///
 /// # Errors
 /// When a target names no linear, or the folder's tensors are not exactly those that its settings and the model ask
-/// for; [`TrainerError::NoSuchTokenName`], [`TrainerError::QuantizedFull`].
+/// for; [`TrainerError::NoSuchTokenName`].
 pub(crate) fn attach(
     decoder: &mut Decoder,
     base: &BaseModel,
@@ -40,9 +51,6 @@ pub(crate) fn attach(
 ) -> Result<Attached, TrainerError> {
     let folder = match (resumed, &config.lora) {
         (resumed, LoraSection::Full) => {
-            if config.quantization != QuantizationSection::None {
-                return Err(TrainerError::QuantizedFull);
-            }
             let mut parameters = decoder.train_all()?;
             if let Some(folder) = resumed {
                 tensors::read(&folder.join(full::WEIGHTS_FILE), &mut parameters)?;
@@ -81,6 +89,18 @@ pub(crate) fn attach(
 
 /// The shape with the ids of the tokens whose rows are trained.
 fn with_tokens(shape: &LoraConfig, base: &BaseModel, config: &Config) -> Result<LoraConfig, TrainerError> {
+    let tokens = token_ids(base, config)?;
+    let mut shape = shape.clone();
+    shape.alongside.of_head = !tokens.is_empty();
+    shape.alongside.tokens = tokens;
+    Ok(shape)
+}
+
+/// The tokens whose rows are trained, in order.
+///
+/// # Errors
+/// [`TrainerError::NoSuchTokenName`].
+pub(crate) fn token_ids(base: &BaseModel, config: &Config) -> Result<Vec<u32>, TrainerError> {
     let mut tokens = Vec::new();
     for name in config.tokens.trainable.iter().chain(&config.tokens.new) {
         let id = base.tokenizer.token_to_id(name);
@@ -88,10 +108,7 @@ fn with_tokens(shape: &LoraConfig, base: &BaseModel, config: &Config) -> Result<
     }
     tokens.sort_unstable();
     tokens.dedup();
-    let mut shape = shape.clone();
-    shape.alongside.of_head = !tokens.is_empty();
-    shape.alongside.tokens = tokens;
-    Ok(shape)
+    Ok(tokens)
 }
 
 /// The linears that the tensors adapt must be those that `target_modules` selects in this model: `peft` only warns

@@ -51,11 +51,6 @@ pub enum TrainerError {
         /// The token.
         token: String,
     },
-    /// Every number is to be trained of a base that is to be quantised.
-    #[error(
-        "`lora.method = \"full\"` trains the numbers of the base, which `quantization.kind` has quantised"
-    )]
-    QuantizedFull,
     /// Another process works in the run folder.
     #[error("the run folder `{folder}` is in use by another process")]
     InUse {
@@ -193,7 +188,6 @@ impl TrainerError {
             | Self::NoTemplate { .. }
             | Self::NoSuchToken { .. }
             | Self::NoSuchTokenName { .. }
-            | Self::QuantizedFull
             | Self::NotEmpty { .. }
             | Self::NotARun { .. }
             | Self::OtherConfig { .. }
@@ -224,7 +218,6 @@ impl TrainerError {
             Self::NoTemplate { .. } => "name a Jinja file by `data.template`",
             Self::NoSuchToken { .. } => "tokenizer.json and config.json are of two models",
             Self::NoSuchTokenName { .. } => "name one that it has, or have it added by `lora.new-tokens`",
-            Self::QuantizedFull => "write `kind = \"none\"` in `[quantization]`, or choose another method",
             Self::InUse { .. } => "wait for it, stop it, or choose another `output.dir`",
             Self::NotEmpty { .. } => "go on with it by `--resume`, or choose another `output.dir`",
             Self::NotARun { .. } => "choose another `output.dir`",

@@ -10,6 +10,7 @@ use rtune_data::{
 use rtune_models::BaseModel;
 use rtune_privacy::NameFinder;
 
+use crate::adapter;
 use crate::checkpoint;
 use crate::coherence::BasePerplexity;
 use crate::config::{Config, DataSection};
@@ -103,6 +104,7 @@ pub fn outline(
 fn base_and_template(config: &Config, base_path: &Path) -> Result<(BaseModel, ChatTemplate), TrainerError> {
     let mut base = rtune_models::open(base_path)?;
     base.add_tokens(&config.tokens.new)?;
+    adapter::token_ids(&base, config)?;
     let template = template(&config.data, &base, base_path)?;
     Ok((base, template))
 }

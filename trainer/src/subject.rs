@@ -7,7 +7,7 @@ use rtune_adapters::{LoraConfig, peft};
 use rtune_data::ChatTemplate;
 use rtune_models::{BaseModel, Decoder, Quantization};
 
-use crate::adapter::{self, Attached};
+use crate::adapter::{self, Attached, NewTokens};
 use crate::checkpoint::{Checkpoint, read_json};
 use crate::config::{Config, QuantizationSection};
 use crate::error::TrainerError;
@@ -135,7 +135,8 @@ impl Subject {
     fn new_tokens(&self) -> Result<Vec<String>, TrainerError> {
         match (&self.run, &self.adapter) {
             (None, Some(folder)) if folder.join(adapter::NEW_TOKENS_FILE).is_file() => {
-                read_json(&folder.join(adapter::NEW_TOKENS_FILE))
+                let NewTokens { tokens, .. } = read_json(&folder.join(adapter::NEW_TOKENS_FILE))?;
+                Ok(tokens)
             }
             _ => Ok(self.config.tokens.new.clone()),
         }

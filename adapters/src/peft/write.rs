@@ -40,6 +40,7 @@ pub fn write(
     let adapted = check_pairs(shapes, config).map_err(AdapterError::Config)?;
     let mut settings = settings(config, &adapted, &target_modules(config, &adapted, linears)?, base_model);
     settings["trainable_token_indices"] = token_indices(config, parameters);
+    settings["modules_to_save"] = modules_to_save(config, parameters);
     let mut text =
         serde_json::to_string_pretty(&settings).map_err(|error| AdapterError::Config(error.to_string()))?;
     text.push('\n');
@@ -117,7 +118,7 @@ fn settings(config: &LoraConfig, adapted: &BTreeSet<&str>, targets: &[String], b
         "lora_ga_config": null,
         "megatron_config": null,
         "megatron_core": "megatron.core",
-        "modules_to_save": (!config.alongside.modules.is_empty()).then_some(&config.alongside.modules),
+        "modules_to_save": null,
         "monteclora_config": null,
         "peft_type": "LORA",
         "peft_version": PEFT_VERSION,
@@ -135,6 +136,15 @@ fn settings(config: &LoraConfig, adapted: &BTreeSet<&str>, targets: &[String], b
         "use_rslora": config.scaling == Scaling::RankStabilized,
         "velora_config": null,
     })
+}
+
+/// The whole names of what is trained whole: PEFT takes whatever ends like a shorter one for it, `input_layernorm` for
+/// `norm`.
+fn modules_to_save(config: &LoraConfig, parameters: &Parameters<f32>) -> Value {
+    let whole = |name: &str| matches!(kind_of(name, config), Some(Kind::Module));
+    let names = parameters.entries().iter().map(|entry| entry.name.as_str()).filter(|name| whole(name));
+    let modules: BTreeSet<&str> = names.filter_map(|name| Some(name.rsplit_once('.')?.0)).collect();
+    if modules.is_empty() { Value::Null } else { json!(modules) }
 }
 
 /// The ids whose rows are trained, for the embedding alone or by the names of embedding and head.

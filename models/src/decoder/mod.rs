@@ -131,8 +131,9 @@ impl Decoder {
         std::iter::once(&self.embedding).chain(&self.head).map(|table| &table.weight).chain(routers)
     }
 
+    /// Numbers of the norms; two that share their weights count once.
     fn norm_count(&self) -> usize {
-        self.final_norm.count() + self.blocks.iter().map(Block::norm_count).sum::<usize>()
+        self.distinct_norms().map(Norm::count).sum()
     }
 
     /// Bytes of [`Self::unpack`]'s copy of all matrices.

@@ -1,5 +1,7 @@
 //! What of a decoder is trained: adapters, and numbers of the base itself.
 
+use std::collections::BTreeSet;
+
 use rtune_adapters::targets::is_called;
 use rtune_adapters::{AdapterError, Alongside, Biases, Linear, LoraConfig, Parameters, lora};
 use rtune_kernels::real::Real;
@@ -58,7 +60,7 @@ impl Decoder {
     /// Numbers of the base that are trained whole, with none of them frozen.
     pub(super) fn trained_whole(&self) -> usize {
         let linears: usize = self.linears().map(Linear::trained_whole).sum();
-        let norms: usize = self.norms().filter(|norm| norm.is_trained()).map(Norm::count).sum();
+        let norms: usize = self.distinct_norms().filter(|norm| norm.is_trained()).map(Norm::count).sum();
         linears + norms + self.tables().map(Table::trained_whole).sum::<usize>()
     }
 
@@ -74,6 +76,12 @@ impl Decoder {
 
     fn norms(&self) -> impl Iterator<Item = &Norm> {
         self.blocks.iter().flat_map(Block::norms).chain([&self.final_norm])
+    }
+
+    /// [`Self::norms`], one of each name.
+    pub(super) fn distinct_norms(&self) -> impl Iterator<Item = &Norm> {
+        let mut seen = BTreeSet::new();
+        self.norms().filter(move |norm| seen.insert(norm.name.as_str()))
     }
 
     fn norms_mut(&mut self) -> impl Iterator<Item = &mut Norm> {

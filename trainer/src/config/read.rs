@@ -48,7 +48,10 @@ pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Resul
     top.finish();
     let model = model(file, Section::new("model", model_table, &mut problems));
     let quantization = quantization(Section::new("quantization", quantization_table, &mut problems));
-    let (lora, tokens) = read_lora::lora(Section::new("lora", lora_table, &mut problems));
+    let (lora, tokens) = read_lora::lora(
+        Section::new("lora", lora_table, &mut problems),
+        quantization != QuantizationSection::None,
+    );
     let data = read_data::data(file, data_table, &mut problems);
     let train = train(Section::new("train", train_table, &mut problems));
     let checkpoint = checkpoint(Section::new("checkpoint", checkpoint_table, &mut problems));

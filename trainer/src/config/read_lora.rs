@@ -55,8 +55,8 @@ enum Method {
     Full,
 }
 
-/// The section `lora`, and the names of tokens in it.
-pub(super) fn lora(mut section: Section<'_, '_>) -> (LoraSection, TokensSection) {
+/// The section `lora`, and the names of tokens in it. `quantized`: whether the base is to be.
+pub(super) fn lora(mut section: Section<'_, '_>, quantized: bool) -> (LoraSection, TokensSection) {
     let from = section.string("from");
     let rank = section.integer("rank", 1, MOST_RANK).map_or(DEFAULT_RANK, |rank| rank as usize);
     let alpha = section.number("alpha", "above 0", |alpha| alpha > 0.0);
@@ -83,6 +83,13 @@ pub(super) fn lora(mut section: Section<'_, '_>) -> (LoraSection, TokensSection)
         trainable: section.strings("trainable-tokens").unwrap_or_default(),
         new: section.strings("new-tokens").unwrap_or_default(),
     };
+    if method == Method::Full && quantized {
+        section.contradiction(
+            "method",
+            "a `quantization.kind` that quantises the numbers which `full` trains",
+            "write `kind = \"none\"` in `[quantization]`, or choose another method",
+        );
+    }
     for (present, keys, with, hint) in [
         (
             from.is_some(),

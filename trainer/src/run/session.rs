@@ -10,7 +10,7 @@ use tokenizers::Tokenizer;
 
 use super::order::Order;
 use super::{Event, Observer, Outcome};
-use crate::checkpoint::{Best, Checkpoints, State, to_json, write_json};
+use crate::checkpoint::{Best, Checkpoints, FORMAT, State, to_json, write_json};
 use crate::config::Config;
 use crate::dist::Collective;
 use crate::engine::Engine;
@@ -254,7 +254,8 @@ impl Session<'_> {
                 tensors::write(&folder.join(adapter::INITIAL_FILE), &slices, initial.flat())?;
             }
             if !self.config.tokens.new.is_empty() {
-                write_json(&folder.join(adapter::NEW_TOKENS_FILE), &self.config.tokens.new)?;
+                let tokens = adapter::NewTokens { format: FORMAT, tokens: self.config.tokens.new.clone() };
+                write_json(&folder.join(adapter::NEW_TOKENS_FILE), &tokens)?;
             }
             self.optimizer.save(folder, &slices)
         })?;

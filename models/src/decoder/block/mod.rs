@@ -256,11 +256,6 @@ impl Block {
         places.chain(self.attention.norms.iter_mut().flatten())
     }
 
-    /// Numbers of all norms.
-    pub(super) fn norm_count(&self) -> usize {
-        self.norms().map(Norm::count).sum()
-    }
-
     /// The block's output, `[T, D]`, and what its backward pass needs.
     pub(super) fn forward<R: Real>(
         &self,
