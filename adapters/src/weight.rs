@@ -1,5 +1,7 @@
 //! Frozen matrices in memory.
 
+mod quantizer;
+
 use std::ops::Range;
 
 use half::bf16;
@@ -7,6 +9,8 @@ use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
 use rtune_kernels::nf4::{self, Absmax, Nested};
 use rtune_kernels::real::Real;
+
+pub use quantizer::Quantizer;
 
 /// Elements that are unpacked at a time: 4 MiB of `f32`, which stays in the cache while it is multiplied, and large
 /// enough that the product runs at full rate. Fixed, since the order of sums follows it.
@@ -78,9 +82,41 @@ impl Weight {
     #[must_use]
     pub fn quantized(rows: usize, columns: usize, values: &[f32], double: bool) -> Self {
         assert_eq!(values.len(), rows * columns, "weight: length");
-        let mut quantizer = Quantizer::new(rows, columns);
-        quantizer.push(values);
-        quantizer.finish(double)
+        let (mut codes, mut absmax) = Self::nf4_places(rows * columns);
+        nf4::quantize(values, &mut codes, &mut absmax);
+        Self::with_nf4_places(rows, columns, codes, absmax, double)
+    }
+
+    /// The same of a matrix whose elements `fill` brings piece by piece, so that they need not be in memory together.
+    ///
+    /// # Errors
+    /// What `fill` returns.
+    ///
+    /// # Panics
+    /// If `fill` returns without an error and has not brought as many elements as the matrix has.
+    pub fn quantized_in_pieces<E>(
+        rows: usize,
+        columns: usize,
+        double: bool,
+        fill: impl FnOnce(&Quantizer<'_>) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let (mut codes, mut absmax) = Self::nf4_places(rows * columns);
+        let quantizer = Quantizer::new(&mut codes, &mut absmax);
+        fill(&quantizer)?;
+        assert_eq!(quantizer.count(), rows * columns, "quantizer: elements");
+        Ok(Self::with_nf4_places(rows, columns, codes, absmax, double))
+    }
+
+    fn nf4_places(count: usize) -> (Vec<u8>, Vec<f32>) {
+        (vec![0; count.div_ceil(2)], vec![0.0; count.div_ceil(nf4::BLOCK)])
+    }
+
+    fn with_nf4_places(rows: usize, columns: usize, codes: Vec<u8>, absmax: Vec<f32>, double: bool) -> Self {
+        let magnitudes = match double {
+            true => Magnitudes::Nested(nf4::quantize_absmax(&absmax)),
+            false => Magnitudes::Plain(absmax),
+        };
+        Self::from_nf4(rows, columns, Nf4 { codes, magnitudes, block: nf4::BLOCK })
     }
 
     /// A matrix that was quantised elsewhere: codes and magnitudes are used as they are.
@@ -232,54 +268,6 @@ impl Weight {
     }
 }
 
-/// Quantises a matrix to NF4 in blocks of 64 while its elements come in, so that they need not be in memory together.
-#[derive(Debug)]
-pub struct Quantizer {
-    rows: usize,
-    columns: usize,
-    codes: Vec<u8>,
-    absmax: Vec<f32>,
-    /// Elements that came in.
-    count: usize,
-}
-
-impl Quantizer {
-    /// For a matrix of this shape.
-    #[must_use]
-    pub fn new(rows: usize, columns: usize) -> Self {
-        let count = rows * columns;
-        let (codes, absmax) = (vec![0; count.div_ceil(2)], vec![0.0; count.div_ceil(nf4::BLOCK)]);
-        Self { rows, columns, codes, absmax, count: 0 }
-    }
-
-    /// The next elements, row-major. Codes and magnitudes are the same to the bit however the elements are cut.
-    ///
-    /// # Panics
-    /// If there are more than the shape has, or the ones before were not a multiple of 64.
-    pub fn push<N: nf4::Number>(&mut self, values: &[N]) {
-        let (start, end) = (self.count, self.count + values.len());
-        assert!(end <= self.rows * self.columns && start.is_multiple_of(nf4::BLOCK), "quantizer: elements");
-        let codes = &mut self.codes[start / 2..end.div_ceil(2)];
-        nf4::quantize(values, codes, &mut self.absmax[start / nf4::BLOCK..end.div_ceil(nf4::BLOCK)]);
-        self.count = end;
-    }
-
-    /// The matrix; `double` quantises the magnitudes too.
-    ///
-    /// # Panics
-    /// If elements are missing.
-    #[must_use]
-    pub fn finish(self, double: bool) -> Weight {
-        assert_eq!(self.count, self.rows * self.columns, "quantizer: elements");
-        let magnitudes = if double {
-            Magnitudes::Nested(nf4::quantize_absmax(&self.absmax))
-        } else {
-            Magnitudes::Plain(self.absmax)
-        };
-        Weight::from_nf4(self.rows, self.columns, Nf4 { codes: self.codes, magnitudes, block: nf4::BLOCK })
-    }
-}
-
 /// A panel of a [`Weight`].
 #[derive(Debug)]
 pub enum Panel<'a, R: Real> {
@@ -329,7 +317,7 @@ mod tests {
 
     #[test]
     fn pieces_and_precisions_change_no_bit() {
-        let (rows, columns) = (70, 333);
+        let (rows, columns) = (970, 333);
         let values: Vec<f32> =
             (0..rows * columns).map(|i| ((i * 7919 % 997) as f32 - 498.0) / 256.0).collect();
         let halves: Vec<bf16> = values.iter().map(|&value| bf16::from_f32(value)).collect();
@@ -337,15 +325,26 @@ mod tests {
         for double in [false, true] {
             let whole = Weight::quantized(rows, columns, &rounded, double);
             for cut in [64, 4096, 23_296] {
-                let mut quantizer = Quantizer::new(rows, columns);
-                halves.chunks(cut).for_each(|piece| quantizer.push(piece));
-                assert_eq!(quantizer.finish(double).nf4(), whole.nf4(), "pieces of {cut}");
+                let pieces: Vec<_> = halves.chunks(cut).enumerate().collect();
+                let filled = Weight::quantized_in_pieces(rows, columns, double, |quantizer| {
+                    let put = |&(number, piece): &(usize, &[bf16])| quantizer.put(number * cut, piece);
+                    std::thread::scope(|scope| {
+                        scope.spawn(|| pieces.iter().step_by(2).for_each(put));
+                        pieces.iter().skip(1).step_by(2).rev().for_each(put);
+                    });
+                    Ok::<_, ()>(())
+                });
+                assert_eq!(filled.expect("no error").nf4(), whole.nf4(), "pieces of {cut}");
             }
             let halves: Vec<f16> = rounded.iter().map(|&value| f16::from_f32(value)).collect();
-            let mut quantizer = Quantizer::new(rows, columns);
-            quantizer.push(&halves);
-            assert_eq!(quantizer.finish(double).nf4(), whole.nf4());
+            let filled = Weight::quantized_in_pieces(rows, columns, double, |quantizer| {
+                quantizer.put(0, &halves);
+                Ok::<_, ()>(())
+            });
+            assert_eq!(filled.expect("no error").nf4(), whole.nf4());
         }
+        let stopped = Weight::quantized_in_pieces(rows, columns, true, |_| Err("stop"));
+        assert_eq!(stopped.expect_err("an error"), "stop");
     }
 
     #[test]
