@@ -10,7 +10,7 @@ use crate::families::{Bias, FALCON_ONE_NORM, LayerWindows};
 const LLAMA3_LOW: f64 = 1.0;
 const LLAMA3_HIGH: f64 = 4.0;
 /// Contexts of the training before the scaling that are tried, in tokens: the powers of two between.
-const LLAMA3_CONTEXTS: std::ops::RangeInclusive<u32> = 10..=20;
+const LLAMA3_CONTEXTS: std::ops::RangeInclusive<u32> = 2..=24;
 /// How nearly the divisors must follow from the scaling: they were computed in `f64` and rounded to `f32`.
 const DIVISOR_TOLERANCE: f64 = 1e-5;
 
