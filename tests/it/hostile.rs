@@ -87,7 +87,9 @@ fn shard(place: &Workplace) -> Vec<String> {
     names.sort_by_key(|name| start(&header, name));
     let first = names[..names.len() / 2].to_vec();
     let mut map = serde_json::Map::new();
-    for (file, part) in [("a.safetensors", &names[..names.len() / 2]), ("b.safetensors", &names[names.len() / 2..])] {
+    for (file, part) in
+        [("a.safetensors", &names[..names.len() / 2]), ("b.safetensors", &names[names.len() / 2..])]
+    {
         let (mut shard, mut bytes) = (json!({}), Vec::new());
         for name in part {
             let [from, to] = [0, 1].map(|end| header[name]["data_offsets"][end].as_u64().expect("an offset"));
