@@ -182,7 +182,7 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(11);
         let mut weights: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).filter(|x| x.is_finite()).collect();
         for factor in [1.0_f32, 1.25, 3.0, 1e3] {
-            for value in (0..=u16::MAX).map(|bits| bf16::from_bits(bits)).filter(|x| x.is_finite()) {
+            for value in (0..=u16::MAX).map(bf16::from_bits).filter(|x| x.is_finite()) {
                 weights.push(value);
                 if weights.len().is_multiple_of(BLOCK - 1) {
                     weights.push(bf16::from_f32((value.to_f32() * factor).clamp(-1e38, 1e38)));

@@ -80,9 +80,10 @@ pub(super) fn read_pieces<T: Element>(
     tensor: &str,
     start_bytes: u64,
     count: usize,
-    take: &(dyn Fn(usize, &[T]) -> Result<(), ModelError> + Sync),
+    take: impl Fn(usize, &[T]) -> Result<(), ModelError> + Sync,
 ) -> Result<(), ModelError> {
     let lengths = (0..count).step_by(PIECE_ELEMENTS).map(|first| PIECE_ELEMENTS.min(count - first));
+    let take = &take;
     for_each_piece(lengths, || {
         let mut elements = Elements::open(path, tensor, start_bytes)?;
         let mut buffer: Vec<T> = T::zeroes(PIECE_ELEMENTS.min(count));

@@ -228,11 +228,9 @@ impl WeightSource for SafetensorsFolder {
         };
         let (path, start, count) = (&self.files[*file], entry.start_bytes, entry.element_count);
         match &entry.data_type {
-            DataType::F32 => read_pieces(path, name, start, count, &|at, piece| take(at, Piece::F32(piece))),
-            DataType::F16 => read_pieces(path, name, start, count, &|at, piece| take(at, Piece::F16(piece))),
-            DataType::Bf16 => {
-                read_pieces(path, name, start, count, &|at, piece| take(at, Piece::Bf16(piece)))
-            }
+            DataType::F32 => read_pieces(path, name, start, count, |at, piece| take(at, Piece::F32(piece))),
+            DataType::F16 => read_pieces(path, name, start, count, |at, piece| take(at, Piece::F16(piece))),
+            DataType::Bf16 => read_pieces(path, name, start, count, |at, piece| take(at, Piece::Bf16(piece))),
             DataType::Other(other) => Err(not_read(path, name, other)),
         }
     }

@@ -157,13 +157,13 @@ impl WeightSource for GgufFile {
         let (path, start, count) = (&self.path, entry.start_bytes, entry.element_count);
         match entry.element_type {
             ElementType::F32 => {
-                read_pieces(path, file_name, start, count, &|at, piece| take(at, Piece::F32(piece)))
+                read_pieces(path, file_name, start, count, |at, piece| take(at, Piece::F32(piece)))
             }
             ElementType::F16 => {
-                read_pieces(path, file_name, start, count, &|at, piece| take(at, Piece::F16(piece)))
+                read_pieces(path, file_name, start, count, |at, piece| take(at, Piece::F16(piece)))
             }
             ElementType::Bf16 => {
-                read_pieces(path, file_name, start, count, &|at, piece| take(at, Piece::Bf16(piece)))
+                read_pieces(path, file_name, start, count, |at, piece| take(at, Piece::Bf16(piece)))
             }
             ElementType::Quantized(_) | ElementType::Packed(_) => {
                 dequantize_pieces(path, file_name, entry, take)
