@@ -24,5 +24,7 @@ pub use error::ModelError;
 pub use families::{BlockSpec, DecoderSpec, FAMILIES, Family, Names};
 pub use layout::{TensorRole, TensorSpec};
 pub use open::{BaseModel, open};
-pub use source::{GgufFile, HostTensor, Precision, SafetensorsFolder, Take, WeightSource, open_weights};
+pub use source::{
+    GgufFile, HostTensor, Piece, Precision, SafetensorsFolder, Take, WeightSource, open_weights,
+};
 pub use tokenizer::SpecialTokenStrings;

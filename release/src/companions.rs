@@ -28,8 +28,15 @@ const TOKENIZER_FILES: [&str; 7] = [
     "vocab.txt",
 ];
 /// Files of a base's folder that are written anew, or would say something wrong of the new model.
-const LEFT_OUT: [&str; 5] =
-    [CONFIG_FILE, GENERATION_FILE, TOKENIZER_SETTINGS_FILE, "chat_template.json", "adapter_config.json"];
+const LEFT_OUT: [&str; 7] = [
+    CONFIG_FILE,
+    GENERATION_FILE,
+    TOKENIZER_SETTINGS_FILE,
+    "chat_template.json",
+    "adapter_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+];
 /// What the names of files begin with that a licence may ask to be passed on.
 const LEGAL: [&str; 4] = ["LICENSE", "LICENCE", "NOTICE", "USE_POLICY"];
 
@@ -54,24 +61,26 @@ pub(crate) fn write_model(
     chat: Chat<'_>,
 ) -> Result<(), ReleaseError> {
     write_tokenizer(folder, base, chat)?;
-    match of_folder(base) {
-        Some(from) => {
-            write_json(folder, CONFIG_FILE, &edited_config(from, base, dtype)?)?;
-            for path in others(from)? {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                folder.write(&name, &fs::read(&path).at("read", &path)?)?;
-            }
-        }
-        None => {
-            let config = base.config.to_json(dtype.name()).ok_or_else(|| ReleaseError::Unwritable {
-                path: folder.path().join(CONFIG_FILE),
-                problem: "the rope frequencies of the base's `rope_freqs.weight` are not those of a Llama 3 scaling, and \
-                          transformers has no key for others"
-                    .to_owned(),
-            })?;
-            write_json(folder, CONFIG_FILE, &config)?;
+    if let Some(from) = of_folder(base) {
+        for path in others(from)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            folder.write(&name, &fs::read(&path).at("read", &path)?)?;
         }
     }
+    let config = match of_folder(base) {
+        Some(from) => edited_config(from, base, dtype)?,
+        None => None,
+    };
+    let config = match config {
+        Some(config) => config,
+        None => base.config.to_json(dtype.name()).ok_or_else(|| ReleaseError::Unwritable {
+            path: folder.path().join(CONFIG_FILE),
+            problem: "transformers has no key for the base's rope: the divisors of `rope_freqs.weight` are not those of a \
+                      Llama 3 scaling, or layers with a window have a scaling of their own"
+                .to_owned(),
+        })?,
+    };
+    write_json(folder, CONFIG_FILE, &config)?;
     write_generation(folder, base, chat)
 }
 
@@ -143,9 +152,12 @@ fn others(from: &Path) -> Result<Vec<PathBuf>, ReleaseError> {
 }
 
 /// The base's configuration with the element type of the new weights, and the vocabulary where it grew. Every other key
-/// stays.
-fn edited_config(from: &Path, base: &BaseModel, dtype: Dtype) -> Result<Value, ReleaseError> {
+/// stays. `None` for a model that sees besides: the new one is its text part.
+fn edited_config(from: &Path, base: &BaseModel, dtype: Dtype) -> Result<Option<Value>, ReleaseError> {
     let mut keys = read_object(&from.join(CONFIG_FILE))?;
+    if keys.contains_key("text_config") {
+        return Ok(None);
+    }
     keys.remove("quantization_config");
     // transformers 5 writes `dtype` and reads both; older ones know the other alone.
     let present: Vec<&str> =
@@ -156,7 +168,7 @@ fn edited_config(from: &Path, base: &BaseModel, dtype: Dtype) -> Result<Value, R
     if !base.new_tokens.is_empty() {
         keys.insert("vocab_size".to_owned(), json!(base.config.vocab_size));
     }
-    Ok(Value::Object(keys))
+    Ok(Some(Value::Object(keys)))
 }
 
 /// The base's settings, in which a template that is not the one trained with is replaced; `None` if there are none.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::workplace::{CONFIG, Ran, Workplace};
 
 const WEIGHTS: &str = "model/model.safetensors";
+const INDEX: &str = "model/model.safetensors.index.json";
 /// Most address space that a refusal may need, in KiB: what the program itself and its threads' stacks take, twice.
 const ADDRESS_SPACE_KIB: u32 = 4 << 20;
 
@@ -76,6 +77,66 @@ fn headers_that_lie() {
     lie("dtype", json!("F64"), "needs 128 bytes");
     write_weights(&place, &header, &data);
     train(&place).succeeds();
+}
+
+/// The tiny model in two shards; gives the tensors of the first.
+fn shard(place: &Workplace) -> Vec<String> {
+    let (header, data) = weights(place);
+    let mut names: Vec<String> = header.as_object().expect("an object").keys().cloned().collect();
+    names.retain(|name| name != "__metadata__");
+    names.sort_by_key(|name| start(&header, name));
+    let first = names[..names.len() / 2].to_vec();
+    let mut map = serde_json::Map::new();
+    for (file, part) in
+        [("a.safetensors", &names[..names.len() / 2]), ("b.safetensors", &names[names.len() / 2..])]
+    {
+        let (mut shard, mut bytes) = (json!({}), Vec::new());
+        for name in part {
+            let [from, to] = [0, 1].map(|end| header[name]["data_offsets"][end].as_u64().expect("an offset"));
+            shard[name] = header[name].clone();
+            shard[name]["data_offsets"] = json!([bytes.len(), bytes.len() as u64 + to - from]);
+            bytes.extend_from_slice(&data[from as usize..to as usize]);
+            map.insert(name.clone(), json!(file));
+        }
+        let text = shard.to_string();
+        let whole = [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &bytes].concat();
+        place.write(&format!("model/{file}"), whole);
+    }
+    fs::remove_file(place.path(WEIGHTS)).expect("removed");
+    place.write(INDEX, json!({"metadata": {}, "weight_map": map}).to_string());
+    first
+}
+
+#[test]
+fn shards_and_indices_that_lie() {
+    let place = Workplace::new();
+    let first = shard(&place);
+    train(&place).succeeds();
+    let index: Value = serde_json::from_str(&place.read(INDEX)).expect("JSON");
+    let lie = |shard: &str, parts: &[&str]| {
+        let mut lying = index.clone();
+        lying["weight_map"][&first[0]] = json!(shard);
+        place.write(INDEX, lying.to_string());
+        refused(&place, parts);
+    };
+    lie("c.safetensors", &["error: model/c.safetensors: a shard of the weights is missing", "hint: "]);
+    lie("b.safetensors", &[&format!("tensor `{}`", first[0]), "the index says it stands in b.safetensors"]);
+    for elsewhere in ["../a.safetensors", "/etc/passwd", "..", "a/b.safetensors", ".a.safetensors", ""] {
+        lie(elsewhere, &["error: model/model.safetensors.index.json: `weight_map.", "in the same folder"]);
+    }
+    place.write(INDEX, index.to_string());
+    let whole = fs::read(place.path("model/b.safetensors")).expect("readable");
+    for end in [0, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
+        place.write("model/b.safetensors", &whole[..end]);
+        refused(&place, &["error: model/b.safetensors: "]);
+    }
+    place.write("model/b.safetensors", [&whole[..], &[0]].concat());
+    refused(&place, &["error: model/b.safetensors: the tensors end at byte"]);
+    place.write("model/b.safetensors", whole);
+    for text in ["{}", "[]", "{\"weight_map\": 3}", "{\"weight_map\": {\"a\": 3}}", "{\"weight_map\": {}}"] {
+        place.write(INDEX, text);
+        refused(&place, &["error: model"]);
+    }
 }
 
 #[test]

@@ -28,9 +28,11 @@ SAVED = {
     "nf4_sharded": (True, "float32", "uint8", {}),
 }
 BLOCKS = {"nf4_blocks_32": (32, True), "nf4_blocks_128": (128, True), "nf4_blocks_1024": (1024, False), "nf4_blocks_4096": (4096, True)}
-# bits, group, act-order, version
-GPTQ = {"gptq": (4, 32, False, 1), "gptq_ordered": (4, 32, True, 1), "gptq_v2": (4, 64, True, 2), "gptq_whole": (4, -1, False, 1),
-    "gptq_3": (3, 32, True, 1), "gptq_8": (8, 128, False, 1), "gptq_2": (2, 32, False, 2)}
+# bits, group, act-order, version, symmetric
+GPTQ = {"gptq": (4, 32, False, 1, False), "gptq_ordered": (4, 32, True, 1, False), "gptq_v2": (4, 64, True, 2, False),
+    "gptq_whole": (4, -1, False, 1, False), "gptq_3": (3, 32, True, 1, False), "gptq_8": (8, 128, False, 1, False),
+    "gptq_2": (2, 32, False, 2, False), "gptq_sym": (4, 32, False, 1, True), "gptq_sym_ordered": (4, 128, True, 1, True),
+    "gptq_sym_v2": (4, 32, False, 2, True), "gptq_sym_3": (3, 64, False, 1, True), "gptq_sym_8": (8, -1, True, 1, True)}
 AWQ = {"awq": 32, "awq_whole": -1}
 
 
@@ -114,31 +116,32 @@ def stream(values, bits):
     return (places << numpy.arange(32, dtype=numpy.uint32)[None, :, None]).sum(1, dtype=numpy.uint32).view(numpy.int32)
 
 
-def rounded(weight, groups, bits):
-    """Asymmetric rounding of [in, out]: numbers, zero points, scales and what they stand for."""
+def rounded(weight, groups, bits, symmetric=False):
+    """Rounding of [in, out]: numbers, zero points, scales and what they stand for. GPTQ's symmetric zero point is half the range."""
     count, top = groups.max() + 1, 2**bits - 1
     zeros = numpy.zeros((count, weight.shape[1]), numpy.int64); scales = numpy.zeros((count, weight.shape[1]), numpy.float16)
     numbers = numpy.zeros(weight.shape, numpy.int64)
     for g in range(count):
         rows = weight[groups == g]; low, high = numpy.minimum(rows.min(0), 0), numpy.maximum(rows.max(0), 0)
+        if symmetric: high = numpy.maximum(-low, high); low = -high
         scales[g] = (high - low) / top; scale = scales[g].astype(numpy.float32)
-        zeros[g] = numpy.clip(numpy.round(-low / scale), 1, top); numbers[groups == g] = numpy.clip(numpy.round(rows / scale) + zeros[g], 0, top)
+        zeros[g] = 2**bits // 2 if symmetric else numpy.clip(numpy.round(-low / scale), 1, top); numbers[groups == g] = numpy.clip(numpy.round(rows / scale) + zeros[g], 0, top)
     values = scales.astype(numpy.float32)[groups] * (numbers - zeros[groups]).astype(numpy.float32)
     return numbers, zeros, scales, values
 
 
 def gptq(out, name, seed):
-    bits, group, ordered, version = GPTQ[name]
+    bits, group, ordered, version, symmetric = GPTQ[name]
     def pack(weight, generator):
         inputs = weight.shape[0]; size = inputs if group == -1 else group
         groups = numpy.arange(inputs) // size
         if ordered: groups = groups[generator.permutation(inputs)]
-        numbers, zeros, scales, values = rounded(weight, groups, bits)
+        numbers, zeros, scales, values = rounded(weight, groups, bits, symmetric)
         kept = (zeros - 1 if version == 1 else zeros) & (2**bits - 1)
         parts = dict(qweight=stream(numbers, bits), qzeros=stream(kept.T, bits).T, scales=scales)
         if ordered or name == "gptq": parts["g_idx"] = groups.astype(numpy.int32)
         return parts, values
-    settings = dict(quant_method="gptq", bits=bits, group_size=group, desc_act=ordered, sym=False, checkpoint_format="gptq_v2" if version == 2 else "gptq")
+    settings = dict(quant_method="gptq", bits=bits, group_size=group, desc_act=ordered, sym=symmetric, checkpoint_format="gptq_v2" if version == 2 else "gptq")
     packed(out, seed, pack, settings)
 
 

@@ -87,9 +87,41 @@ impl Weight {
     #[must_use]
     pub fn quantized(rows: usize, columns: usize, values: &[f32], double: bool) -> Self {
         assert_eq!(values.len(), rows * columns, "weight: length");
-        let mut quantizer = Quantizer::new(rows, columns);
-        quantizer.push(values);
-        quantizer.finish(double)
+        let (mut codes, mut absmax) = Self::nf4_places(rows * columns);
+        nf4::quantize(values, &mut codes, &mut absmax);
+        Self::with_nf4_places(rows, columns, codes, absmax, double)
+    }
+
+    /// The same of a matrix whose elements `fill` brings piece by piece, so that they need not be in memory together.
+    ///
+    /// # Errors
+    /// What `fill` returns.
+    ///
+    /// # Panics
+    /// If `fill` returns without an error and has not brought as many elements as the matrix has.
+    pub fn quantized_in_pieces<E>(
+        rows: usize,
+        columns: usize,
+        double: bool,
+        fill: impl FnOnce(&Quantizer<'_>) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let (mut codes, mut absmax) = Self::nf4_places(rows * columns);
+        let quantizer = Quantizer::new(&mut codes, &mut absmax);
+        fill(&quantizer)?;
+        assert_eq!(quantizer.count(), rows * columns, "quantizer: elements");
+        Ok(Self::with_nf4_places(rows, columns, codes, absmax, double))
+    }
+
+    fn nf4_places(count: usize) -> (Vec<u8>, Vec<f32>) {
+        (vec![0; count.div_ceil(2)], vec![0.0; count.div_ceil(nf4::BLOCK)])
+    }
+
+    fn with_nf4_places(rows: usize, columns: usize, codes: Vec<u8>, absmax: Vec<f32>, double: bool) -> Self {
+        let magnitudes = match double {
+            true => Magnitudes::Nested(nf4::quantize_absmax(&absmax)),
+            false => Magnitudes::Plain(absmax),
+        };
+        Self::from_nf4(rows, columns, Nf4 { codes, magnitudes, block: nf4::BLOCK })
     }
 
     /// A matrix that was quantised elsewhere: codes and magnitudes are used as they are.
@@ -303,7 +335,7 @@ mod tests {
 
     #[test]
     fn pieces_and_precisions_change_no_bit() {
-        let (rows, columns) = (70, 333);
+        let (rows, columns) = (970, 333);
         let values: Vec<f32> =
             (0..rows * columns).map(|i| ((i * 7919 % 997) as f32 - 498.0) / 256.0).collect();
         let halves: Vec<bf16> = values.iter().map(|&value| bf16::from_f32(value)).collect();
@@ -311,15 +343,26 @@ mod tests {
         for double in [false, true] {
             let whole = Weight::quantized(rows, columns, &rounded, double);
             for cut in [64, 4096, 23_296] {
-                let mut quantizer = Quantizer::new(rows, columns);
-                halves.chunks(cut).for_each(|piece| quantizer.push(piece));
-                assert_eq!(quantizer.finish(double).nf4(), whole.nf4(), "pieces of {cut}");
+                let pieces: Vec<_> = halves.chunks(cut).enumerate().collect();
+                let filled = Weight::quantized_in_pieces(rows, columns, double, |quantizer| {
+                    let put = |&(number, piece): &(usize, &[bf16])| quantizer.put(number * cut, piece);
+                    std::thread::scope(|scope| {
+                        scope.spawn(|| pieces.iter().step_by(2).for_each(put));
+                        pieces.iter().skip(1).step_by(2).rev().for_each(put);
+                    });
+                    Ok::<_, ()>(())
+                });
+                assert_eq!(filled.expect("no error").nf4(), whole.nf4(), "pieces of {cut}");
             }
             let halves: Vec<f16> = rounded.iter().map(|&value| f16::from_f32(value)).collect();
-            let mut quantizer = Quantizer::new(rows, columns);
-            quantizer.push(&halves);
-            assert_eq!(quantizer.finish(double).nf4(), whole.nf4());
+            let filled = Weight::quantized_in_pieces(rows, columns, double, |quantizer| {
+                quantizer.put(0, &halves);
+                Ok::<_, ()>(())
+            });
+            assert_eq!(filled.expect("no error").nf4(), whole.nf4());
         }
+        let stopped = Weight::quantized_in_pieces(rows, columns, true, |_| Err("stop"));
+        assert_eq!(stopped.expect_err("an error"), "stop");
     }
 
     #[test]

@@ -8,12 +8,15 @@
 mod dequantize;
 mod nested;
 mod quantize;
+mod search;
 #[cfg(test)]
 mod tests;
 
 pub use dequantize::dequantize;
 pub use nested::{Nested, dynamic_map, quantize_absmax};
-pub use quantize::{Number, quantize};
+#[cfg(test)]
+use quantize::quantize_plainly;
+pub use quantize::{Number, quantize, quantize_here};
 
 /// Elements that share one magnitude, in what is quantised here.
 pub const BLOCK: usize = 64;

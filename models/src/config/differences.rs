@@ -3,7 +3,7 @@
 use rtune_kernels::activation::Activation;
 use rtune_kernels::route::Choice;
 
-use super::Rope;
+use super::{ModelConfig, Rope};
 
 /// What a configuration says beyond a Llama's keys; the default is a Llama.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,14 @@ pub struct Layer {
     pub without_rope: bool,
     /// Whether the MLP is several.
     pub experts: bool,
+}
+
+impl ModelConfig {
+    /// What is particular to each layer.
+    pub(super) fn layers(&self) -> Vec<Layer> {
+        let layers = &self.differences.layers;
+        (0..self.num_hidden_layers).map(|layer| layers.get(layer).copied().unwrap_or_default()).collect()
+    }
 }
 
 /// MLPs of which each token goes through a few.

@@ -103,6 +103,11 @@ impl Fields {
         self.object.insert(key.to_owned(), value);
     }
 
+    /// Takes a key away.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.object.remove(key);
+    }
+
     /// Moves what stands under older names to the newer ones, unless something stands there.
     pub(crate) fn rename(&mut self, names: &[(&str, &str)]) {
         for (old, new) in names {

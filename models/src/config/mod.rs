@@ -8,6 +8,7 @@ mod keys;
 mod layers;
 mod refuse;
 mod rope;
+mod text;
 mod write;
 
 use std::path::Path;
@@ -79,7 +80,8 @@ impl ModelConfig {
     }
 
     /// Reads the keys of a `config.json`, from wherever they come.
-    pub(crate) fn from_fields(mut fields: Fields) -> Result<Self, ModelError> {
+    pub(crate) fn from_fields(fields: Fields) -> Result<Self, ModelError> {
+        let mut fields = text::of(fields)?;
         let model_type = fields.required_string("model_type")?;
         let Some(family) = families::of_model_type(&model_type) else {
             let known: Vec<&str> = FAMILIES.iter().map(|family| family.model_types[0]).collect();

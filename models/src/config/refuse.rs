@@ -38,6 +38,7 @@ const MATHEMATICS: &[(&str, Neutral)] = &[
     ("query_pre_attn_scalar", Neutral::Off),
     ("residual_multiplier", Neutral::One),
     ("rotary_pct", Neutral::One),
+    ("router_jitter_noise", Neutral::Off),
     ("scale_depth", Neutral::Off),
     ("scale_emb", Neutral::One),
     ("shared_expert_intermediate_size", Neutral::Off),
@@ -152,7 +153,7 @@ pub(super) fn activation(fields: &Fields, family: &Family) -> Result<Activation,
     Ok(keys.activations[0])
 }
 
-fn activation_name(activation: Activation) -> &'static str {
+pub(super) fn activation_name(activation: Activation) -> &'static str {
     match activation {
         Activation::Silu => "silu",
         Activation::Gelu => "gelu",

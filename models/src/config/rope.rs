@@ -247,7 +247,7 @@ impl Reader<'_> {
             Some(factor) => factor,
             None => self.positions as f64 / original as f64,
         };
-        let scale = |times: f64| if factor <= 1.0 { 1.0 } else { 0.1 * times * factor.ln() + 1.0 };
+        let scale = |times: f64| yarn_factor(factor, times);
         let given = nested.positive("attention_factor", MAX_FACTOR)?;
         let times = [nested.positive("mscale", MAX_FACTOR)?, nested.positive("mscale_all_dim", MAX_FACTOR)?];
         let attention_factor = match (given, times) {
@@ -284,8 +284,7 @@ impl Reader<'_> {
         };
         let attention_factor = match nested.positive("attention_factor", MAX_FACTOR)? {
             Some(given) => given,
-            None if factor <= 1.0 => 1.0,
-            None => (1.0 + factor.ln() / (original as f64).ln()).sqrt(),
+            None => longrope_factor(factor, original),
         };
         Ok(RopeScaling::LongRope {
             short: divisors(nested, "short_factor")?,
@@ -294,6 +293,16 @@ impl Reader<'_> {
             original_max_position_embeddings: original,
         })
     }
+}
+
+/// The factor on cosines and sines of YaRN where no key says it.
+pub(super) fn yarn_factor(factor: f64, times: f64) -> f64 {
+    if factor <= 1.0 { 1.0 } else { 0.1 * times * factor.ln() + 1.0 }
+}
+
+/// The factor on cosines and sines of LongRoPE where no key says it.
+pub(super) fn longrope_factor(factor: f64, original: usize) -> f64 {
+    if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / (original as f64).ln()).sqrt() }
 }
 
 fn divisors(nested: &Fields, key: &str) -> Result<Vec<f32>, ModelError> {

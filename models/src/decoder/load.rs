@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 use rtune_adapters::{Int8Quantizer, Linear, Quantizer, Weight};
+use rtune_kernels::nf4::Number;
 
 use super::Decoder;
 use super::block::attention::Attention;
@@ -14,7 +15,7 @@ use super::norm::Norm;
 use super::table::Table;
 use crate::families::{AttentionSpec, BlockSpec, MlpShape, NormKind, QueryKeyNorm};
 use crate::layout::LinearPart;
-use crate::{DecoderSpec, HostTensor, ModelConfig, ModelError, WeightSource};
+use crate::{DecoderSpec, HostTensor, ModelConfig, ModelError, Piece, WeightSource};
 
 /// How the linears of the blocks are kept in memory. Embedding, head, routers and norms are never quantised, as in
 /// transformers. Those that the checkpoint has in NF4 are kept so whatever this says: quantising them again would change
@@ -32,8 +33,8 @@ pub enum Quantization {
     },
 }
 
-/// Elements that one parallel task looks through.
-const CHECKED_TOGETHER: usize = 1 << 16;
+/// Elements that one thread looks through or quantises at a time.
+const TOGETHER: usize = 1 << 17;
 
 impl Decoder {
     /// Reads a checkpoint, quantising while it goes: beside the decoder, one tensor of it is in memory at most, and of
@@ -208,44 +209,33 @@ impl Loader<'_> {
         double: bool,
     ) -> Result<Weight, ModelError> {
         self.check_shape(name, &[rows, columns])?;
-        let mut quantizer = Quantizer::new(rows, columns);
-        self.pieces(name, &mut |piece| match piece {
-            HostTensor::F32(values) => quantizer.push(&values),
-            HostTensor::F16(values) => quantizer.push(&values),
-            HostTensor::Bf16(values) => quantizer.push(&values),
+        let weights = self.weights;
+        let weight = Weight::quantized_in_pieces(rows, columns, double, |quantizer| {
+            weights.read_pieces(name, &|first, piece| {
+                check_finite(weights, name, piece, first)?;
+                quantize(quantizer, first, piece);
+                Ok(())
+            })
         })?;
-        Ok(quantizer.finish(double))
+        self.used(name);
+        Ok(weight)
     }
 
     /// [`Self::quantized`] in eight bits.
     fn in_eight_bits(&mut self, name: &str, [rows, columns]: [usize; 2]) -> Result<Weight, ModelError> {
-        self.check_shape(name, &[rows, columns])?;
         let mut quantizer = Int8Quantizer::new(rows, columns);
-        self.pieces(name, &mut |piece| match piece {
+        match self.tensor(name, &[rows, columns])? {
             HostTensor::F32(values) => quantizer.push(&values),
             HostTensor::F16(values) => quantizer.push(&values),
             HostTensor::Bf16(values) => quantizer.push(&values),
-        })?;
+        }
         Ok(quantizer.finish())
-    }
-
-    /// Gives the elements of a tensor to `push`, piece by piece.
-    fn pieces(&mut self, name: &str, push: &mut dyn FnMut(HostTensor)) -> Result<(), ModelError> {
-        let (weights, mut done) = (self.weights, 0);
-        weights.read_pieces(name, &mut |piece| {
-            check_finite(weights, name, &piece, done)?;
-            done += piece.len();
-            push(piece);
-            Ok(())
-        })?;
-        self.used(name);
-        Ok(())
     }
 
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<HostTensor, ModelError> {
         self.check_shape(name, shape)?;
         let tensor = self.weights.read(name)?;
-        check_finite(self.weights, name, &tensor, 0)?;
+        check_finite(self.weights, name, tensor.view(), 0)?;
         self.used(name);
         Ok(tensor)
     }
@@ -274,17 +264,34 @@ fn dense(rows: usize, columns: usize, tensor: HostTensor) -> Weight {
     }
 }
 
+/// Quantises a piece. Most are small; one that is all of a tensor is cut, so that every thread has some of it.
+fn quantize(quantizer: &Quantizer<'_>, first: usize, piece: Piece<'_>) {
+    fn put<N: Number>(quantizer: &Quantizer<'_>, first: usize, values: &[N]) {
+        if values.len() <= TOGETHER {
+            return quantizer.put(first, values);
+        }
+        values.par_chunks(TOGETHER).enumerate().for_each(|(number, values)| {
+            quantizer.put(first + number * TOGETHER, values);
+        });
+    }
+    match piece {
+        Piece::F32(values) => put(quantizer, first, values),
+        Piece::F16(values) => put(quantizer, first, values),
+        Piece::Bf16(values) => put(quantizer, first, values),
+    }
+}
+
 /// `before` elements of the tensor came before this piece.
 fn check_finite(
     weights: &dyn WeightSource,
     name: &str,
-    piece: &HostTensor,
+    piece: Piece<'_>,
     before: usize,
 ) -> Result<(), ModelError> {
     let place = match piece {
-        HostTensor::F32(values) => first(values, |value| !value.is_finite()),
-        HostTensor::F16(values) => first(values, |value| !value.is_finite()),
-        HostTensor::Bf16(values) => first(values, |value| !value.is_finite()),
+        Piece::F32(values) => first(values, |value| !value.is_finite()),
+        Piece::F16(values) => first(values, |value| !value.is_finite()),
+        Piece::Bf16(values) => first(values, |value| !value.is_finite()),
     };
     match place {
         None => Ok(()),
@@ -297,10 +304,16 @@ fn check_finite(
 
 /// The first place where `wrong` holds, which is nowhere as a rule.
 fn first<T: Sync>(values: &[T], wrong: impl Fn(&T) -> bool + Sync) -> Option<usize> {
-    values.par_chunks(CHECKED_TOGETHER).enumerate().find_map_first(|(number, chunk)| {
+    let of = |values: &[T]| {
         // Without a way out of it the loop is one of vectors.
-        let any = chunk.iter().fold(false, |any, value| any | wrong(value));
-        let place = if any { chunk.iter().position(&wrong) } else { None };
-        place.map(|place| number * CHECKED_TOGETHER + place)
-    })
+        let any = values.iter().fold(false, |any, value| any | wrong(value));
+        if any { values.iter().position(&wrong) } else { None }
+    };
+    if values.len() <= TOGETHER {
+        return of(values);
+    }
+    values
+        .par_chunks(TOGETHER)
+        .enumerate()
+        .find_map_first(|(number, chunk)| of(chunk).map(|place| number * TOGETHER + place))
 }

@@ -2,7 +2,7 @@
 
 use rtune_adapters::low_rank::{self, Factors};
 use rtune_adapters::merge::dense;
-use rtune_adapters::{AdapterError, Int8Quantizer, Linear, Parameters, Quantizer, Start, Weight, merge};
+use rtune_adapters::{AdapterError, Int8Quantizer, Linear, Parameters, Start, Weight, merge};
 
 use super::{Decoder, Quantization};
 use crate::{ModelError, WeightSource};
@@ -103,9 +103,7 @@ pub fn held(rows: usize, columns: usize, values: Vec<f32>, quantization: Quantiz
             quantizer.finish()
         }
         Quantization::Nf4 { double } => {
-            let mut quantizer = Quantizer::new(rows, columns);
-            quantizer.push(&values);
-            quantizer.finish(double)
+            Weight::quantized(rows, columns, &values, double)
         }
     }
 }

@@ -53,8 +53,11 @@ impl WeightSource for Extended {
         }
     }
 
-    fn read_pieces(&self, name: &str, take: &mut Take<'_>) -> Result<(), ModelError> {
-        if self.is_extended(name) { take(self.read(name)?) } else { self.source.read_pieces(name, take) }
+    fn read_pieces(&self, name: &str, take: &Take<'_>) -> Result<(), ModelError> {
+        if self.is_extended(name) {
+            return take(0, self.read(name)?.view());
+        }
+        self.source.read_pieces(name, take)
     }
 
     fn is_nf4(&self, name: &str) -> bool {

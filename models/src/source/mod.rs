@@ -44,12 +44,13 @@ pub trait WeightSource: Send + Sync {
     /// read or has become shorter since it was opened.
     fn read(&self, name: &str) -> Result<HostTensor, ModelError>;
 
-    /// Reads one tensor piece by piece: `take` gets them in order, each but the last a multiple of 4096 elements long. Where
-    /// a checkpoint keeps a tensor so that pieces cannot be read, there is one piece, which is all of it.
+    /// Reads one tensor piece by piece: `take` gets each once, with the number of its first element, which is a multiple of
+    /// 4096, from several threads at a time and in no certain order. Where a checkpoint keeps a tensor so that pieces cannot
+    /// be read, there is one piece, which is all of it.
     ///
-    /// Errors as [`Self::read`], and what `take` returns.
-    fn read_pieces(&self, name: &str, take: &mut Take<'_>) -> Result<(), ModelError> {
-        take(self.read(name)?)
+    /// Errors as [`Self::read`], and what `take` returns; of several errors that of the first piece.
+    fn read_pieces(&self, name: &str, take: &Take<'_>) -> Result<(), ModelError> {
+        take(0, self.read(name)?.view())
     }
 
     /// Whether the checkpoint has a matrix in NF4, so that [`Self::read_nf4`] gives it.
@@ -67,7 +68,18 @@ pub trait WeightSource: Send + Sync {
 }
 
 /// What is done with a piece of a tensor.
-pub type Take<'a> = dyn FnMut(HostTensor) -> Result<(), ModelError> + 'a;
+pub type Take<'a> = dyn Fn(usize, Piece<'_>) -> Result<(), ModelError> + Sync + 'a;
+
+/// Some elements of a tensor in the precision of the checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Piece<'a> {
+    /// 32-bit floats; also what quantised tensors dequantise to.
+    F32(&'a [f32]),
+    /// IEEE half precision.
+    F16(&'a [f16]),
+    /// bfloat16.
+    Bf16(&'a [bf16]),
+}
 
 /// What the elements of a tensor are in a checkpoint; of one that was quantised there, what they were or what its scales
 /// are.
@@ -107,6 +119,15 @@ impl HostTensor {
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// All elements.
+    pub fn view(&self) -> Piece<'_> {
+        match self {
+            Self::F32(values) => Piece::F32(values),
+            Self::F16(values) => Piece::F16(values),
+            Self::Bf16(values) => Piece::Bf16(values),
+        }
     }
 
     /// The elements as `f32`; exact for every type, and free of cost for `f32`.

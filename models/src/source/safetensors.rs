@@ -6,11 +6,10 @@ mod index;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16};
 
-use super::read::{read_elements, read_pieces};
-use super::{HostTensor, Precision, Take, WeightSource};
+use super::read::{Element, read_elements, read_pieces};
+use super::{HostTensor, Piece, Precision, Take, WeightSource};
 use crate::ModelError;
 use header::{DataType, Entry};
 
@@ -18,6 +17,17 @@ use header::{DataType, Entry};
 const SINGLE_FILE: &str = "model.safetensors";
 /// Name of the list of shards.
 const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// What the names of the text part's tensors begin with in models that see besides, and in text models: as transformers
+/// up to 4.51 had them and files on the hub have them, and as its classes have them since.
+const TEXT_PARTS: [(&str, &str); 3] = [
+    ("language_model.model.", "model."),
+    ("language_model.lm_head.", "lm_head."),
+    ("model.language_model.", "model."),
+];
+/// The parts that see, which are not computed here.
+const OTHER_PARTS: [&str; 4] =
+    ["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."];
 
 /// The weights of a folder in the hub's layout: `model.safetensors`, or `model.safetensors.index.json` and the
 /// shards it names.
@@ -32,7 +42,8 @@ pub struct SafetensorsFolder {
 }
 
 impl SafetensorsFolder {
-    /// Reads and checks the headers of all files; no tensor is read.
+    /// Reads and checks the headers of all files; no tensor is read. Of a model that sees besides there are the tensors of its
+    /// text part alone, under the names that they have in a text model.
     ///
     /// Errors when there are no weights in this format, when a file is truncated, when a header contradicts its
     /// file, and when the index and the shards contradict each other.
@@ -42,7 +53,7 @@ impl SafetensorsFolder {
         if single.is_file() {
             let entries = header::read(&single)?;
             let tensors = entries.into_iter().map(|(name, entry)| (name, (0, entry))).collect();
-            Ok(Self { folder: folder.to_owned(), files: vec![single], index: None, tensors })
+            Self { folder: folder.to_owned(), files: vec![single], index: None, tensors }.of_text()
         } else if index.is_file() {
             Self::open_shards(folder, &index)
         } else {
@@ -86,7 +97,29 @@ impl SafetensorsFolder {
                 return Err(ModelError::tensor(index, tensor, problem));
             }
         }
-        Ok(Self { folder: folder.to_owned(), files, index: Some(index.to_owned()), tensors })
+        Self { folder: folder.to_owned(), files, index: Some(index.to_owned()), tensors }.of_text()
+    }
+
+    /// Takes the tensors of the text part of a model that sees besides; those of another model stay as they are.
+    fn of_text(mut self) -> Result<Self, ModelError> {
+        let text = |name: &str| TEXT_PARTS.iter().any(|(part, _)| name.starts_with(part));
+        if !self.tensors.keys().any(|name| text(name)) {
+            return Ok(self);
+        }
+        let mut tensors = BTreeMap::new();
+        for (name, (file, entry)) in self.tensors {
+            if OTHER_PARTS.iter().any(|part| name.starts_with(part)) {
+                continue;
+            }
+            let part = TEXT_PARTS.iter().find_map(|(part, plain)| Some((name.strip_prefix(part)?, plain)));
+            let plain = part.map_or_else(|| name.clone(), |(rest, plain)| format!("{plain}{rest}"));
+            if tensors.insert(plain, (file, entry)).is_some() {
+                let problem = "stands in the file under two names";
+                return Err(ModelError::tensor(&self.files[file], &name, problem));
+            }
+        }
+        self.tensors = tensors;
+        Ok(self)
     }
 
     /// The files that hold the weights, in the order of their names, and the index if there is one.
@@ -143,7 +176,7 @@ impl SafetensorsFolder {
     }
 
     /// The elements of a tensor whose type is known to have the size of `T`.
-    pub(super) fn read_words<T: Pod + Zeroable>(&self, name: &str) -> Result<Vec<T>, ModelError> {
+    pub(super) fn read_words<T: Element>(&self, name: &str) -> Result<Vec<T>, ModelError> {
         let entry = self.required(name)?;
         read_elements(&self.path_of(name), name, entry.start_bytes, entry.element_count)
     }
@@ -189,17 +222,15 @@ impl WeightSource for SafetensorsFolder {
         }
     }
 
-    fn read_pieces(&self, name: &str, take: &mut Take<'_>) -> Result<(), ModelError> {
+    fn read_pieces(&self, name: &str, take: &Take<'_>) -> Result<(), ModelError> {
         let Some((file, entry)) = self.tensors.get(name) else {
             return Err(ModelError::MissingTensor { path: self.folder.clone(), tensor: name.to_owned() });
         };
         let (path, start, count) = (&self.files[*file], entry.start_bytes, entry.element_count);
         match &entry.data_type {
-            DataType::F32 => read_pieces(path, name, start, count, &mut |piece| take(HostTensor::F32(piece))),
-            DataType::F16 => read_pieces(path, name, start, count, &mut |piece| take(HostTensor::F16(piece))),
-            DataType::Bf16 => {
-                read_pieces(path, name, start, count, &mut |piece| take(HostTensor::Bf16(piece)))
-            }
+            DataType::F32 => read_pieces(path, name, start, count, |at, piece| take(at, Piece::F32(piece))),
+            DataType::F16 => read_pieces(path, name, start, count, |at, piece| take(at, Piece::F16(piece))),
+            DataType::Bf16 => read_pieces(path, name, start, count, |at, piece| take(at, Piece::Bf16(piece))),
             DataType::Other(other) => Err(not_read(path, name, other)),
         }
     }

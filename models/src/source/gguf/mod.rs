@@ -22,16 +22,12 @@ pub(crate) use metadata::Metadata;
 #[cfg(test)]
 pub(crate) use metadata::Value;
 
-use super::read::read_elements;
-use super::{HostTensor, Precision, WeightSource};
+use super::read::{PIECE_ELEMENTS, for_each_piece, read_elements, read_pieces};
+use super::{HostTensor, Piece, Precision, Take, WeightSource};
 use crate::{ModelConfig, ModelError};
 use header::Entry;
 use names::{Change, Parts, Place};
-use packed::Packed;
 use types::ElementType;
-
-/// Elements dequantised at a time: 16 MB of `f32`, so that a tensor needs little more memory than its result.
-const CHUNK_ELEMENTS: usize = 1 << 22;
 
 /// A `.gguf` file of a family that is computed here: what llama.cpp's converter changed is undone, names are transformers'.
 #[derive(Debug)]
@@ -153,6 +149,27 @@ impl WeightSource for GgufFile {
             HostTensor::Bf16(values) => HostTensor::Bf16(change.undo(values, rows)),
         })
     }
+
+    fn read_pieces(&self, name: &str, take: &Take<'_>) -> Result<(), ModelError> {
+        let Some(Tensor { file_name, entry, change: Change::None }) = self.tensors.get(name) else {
+            return take(0, self.read(name)?.view());
+        };
+        let (path, start, count) = (&self.path, entry.start_bytes, entry.element_count);
+        match entry.element_type {
+            ElementType::F32 => {
+                read_pieces(path, file_name, start, count, |at, piece| take(at, Piece::F32(piece)))
+            }
+            ElementType::F16 => {
+                read_pieces(path, file_name, start, count, |at, piece| take(at, Piece::F16(piece)))
+            }
+            ElementType::Bf16 => {
+                read_pieces(path, file_name, start, count, |at, piece| take(at, Piece::Bf16(piece)))
+            }
+            ElementType::Quantized(_) | ElementType::Packed(_) => {
+                dequantize_pieces(path, file_name, entry, take)
+            }
+        }
+    }
 }
 
 fn read_entry(path: &Path, file_name: &str, entry: &Entry) -> Result<HostTensor, ModelError> {
@@ -161,46 +178,73 @@ fn read_entry(path: &Path, file_name: &str, entry: &Entry) -> Result<HostTensor,
         ElementType::F32 => read_elements(path, file_name, start, count).map(HostTensor::F32),
         ElementType::F16 => read_elements(path, file_name, start, count).map(HostTensor::F16),
         ElementType::Bf16 => read_elements(path, file_name, start, count).map(HostTensor::Bf16),
-        ElementType::Quantized(blocks) => dequantize(path, file_name, entry, blocks).map(HostTensor::F32),
-        ElementType::Packed(blocks) => unpack(path, file_name, entry, blocks).map(HostTensor::F32),
+        ElementType::Quantized(_) | ElementType::Packed(_) => {
+            dequantize(path, file_name, entry).map(HostTensor::F32)
+        }
     }
 }
 
-/// Dequantises through candle, chunk by chunk. The header's check made rows a multiple of the block, and the
-/// count bounds the allocation: 256 elements per block of at least 18 bytes of the file.
-fn dequantize(
-    path: &Path,
-    file_name: &str,
-    entry: &Entry,
-    blocks: GgmlDType,
-) -> Result<Vec<f32>, ModelError> {
-    let fault = |error: candle_core::Error| ModelError::tensor(path, file_name, error.to_string());
-    let mut file = File::open(path).map_err(ModelError::io(path))?;
-    let mut values = Vec::with_capacity(entry.element_count);
-    let mut start_bytes = entry.start_bytes;
-    while values.len() < entry.element_count {
-        let count = CHUNK_ELEMENTS.min(entry.element_count - values.len());
+/// Dequantises a whole tensor. The header's check made rows a multiple of the block, and the count bounds the allocation:
+/// 256 elements per block of at least 18 bytes of the file.
+fn dequantize(path: &Path, file_name: &str, entry: &Entry) -> Result<Vec<f32>, ModelError> {
+    let mut values = vec![0.0; entry.element_count];
+    for_each_piece(values.chunks_mut(PIECE_ELEMENTS), || {
+        let mut blocks = Blocks::open(path, file_name, entry)?;
+        Ok(move |first, place: &mut [f32]| {
+            place.copy_from_slice(&blocks.next(first, place.len())?);
+            Ok(())
+        })
+    })?;
+    Ok(values)
+}
+
+/// The same in pieces.
+fn dequantize_pieces(path: &Path, file_name: &str, entry: &Entry, take: &Take<'_>) -> Result<(), ModelError> {
+    let count = entry.element_count;
+    let lengths = (0..count).step_by(PIECE_ELEMENTS).map(|first| PIECE_ELEMENTS.min(count - first));
+    for_each_piece(lengths, || {
+        let mut blocks = Blocks::open(path, file_name, entry)?;
+        Ok(move |first, length: usize| take(first, Piece::F32(&blocks.next(first, length)?)))
+    })
+}
+
+/// The blocks of a quantised tensor in a file.
+struct Blocks<'a> {
+    path: &'a Path,
+    file_name: &'a str,
+    entry: &'a Entry,
+    file: File,
+}
+
+impl<'a> Blocks<'a> {
+    fn open(path: &'a Path, file_name: &'a str, entry: &'a Entry) -> Result<Self, ModelError> {
+        Ok(Self { path, file_name, entry, file: File::open(path).map_err(ModelError::io(path))? })
+    }
+
+    /// `count` elements from number `first` on, which are whole blocks.
+    fn next(&mut self, first: usize, count: usize) -> Result<Vec<f32>, ModelError> {
+        match self.entry.element_type {
+            ElementType::Quantized(blocks) => self.of_candle(blocks, first, count),
+            ElementType::Packed(blocks) => {
+                let bytes_of = |elements: usize| elements / blocks.block_elements() * blocks.block_bytes();
+                let start_bytes = self.entry.start_bytes + bytes_of(first) as u64;
+                let bytes: Vec<u8> = read_elements(self.path, self.file_name, start_bytes, bytes_of(count))?;
+                let mut values = Vec::with_capacity(count);
+                blocks.dequantize(&bytes, &mut values);
+                Ok(values)
+            }
+            ElementType::F32 | ElementType::F16 | ElementType::Bf16 => Ok(Vec::new()),
+        }
+    }
+
+    fn of_candle(&mut self, blocks: GgmlDType, first: usize, count: usize) -> Result<Vec<f32>, ModelError> {
+        let fault =
+            |error: candle_core::Error| ModelError::tensor(self.path, self.file_name, error.to_string());
+        let start_bytes = self.entry.start_bytes + (first / blocks.block_size() * blocks.type_size()) as u64;
         let info = TensorInfo { ggml_dtype: blocks, shape: count.into(), offset: start_bytes };
-        let chunk = info.read(&mut file, 0, &Device::Cpu).map_err(fault)?;
-        let chunk = chunk.dequantize(&Device::Cpu).and_then(|chunk| chunk.to_vec1::<f32>()).map_err(fault)?;
-        values.extend_from_slice(&chunk);
-        start_bytes += (count / blocks.block_size() * blocks.type_size()) as u64;
+        let chunk = info.read(&mut self.file, 0, &Device::Cpu).map_err(fault)?;
+        chunk.dequantize(&Device::Cpu).and_then(|chunk| chunk.to_vec1::<f32>()).map_err(fault)
     }
-    Ok(values)
-}
-
-/// The same for the types that candle does not know.
-fn unpack(path: &Path, file_name: &str, entry: &Entry, blocks: Packed) -> Result<Vec<f32>, ModelError> {
-    let mut values = Vec::with_capacity(entry.element_count);
-    let mut start_bytes = entry.start_bytes;
-    while values.len() < entry.element_count {
-        let count = CHUNK_ELEMENTS.min(entry.element_count - values.len());
-        let size_bytes = count / blocks.block_elements() * blocks.block_bytes();
-        let bytes: Vec<u8> = read_elements(path, file_name, start_bytes, size_bytes)?;
-        blocks.dequantize(&bytes, &mut values);
-        start_bytes += size_bytes as u64;
-    }
-    Ok(values)
 }
 
 #[cfg(test)]

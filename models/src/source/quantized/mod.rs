@@ -173,10 +173,10 @@ impl WeightSource for QuantizedFolder {
         }
     }
 
-    fn read_pieces(&self, name: &str, take: &mut Take<'_>) -> Result<(), ModelError> {
+    fn read_pieces(&self, name: &str, take: &Take<'_>) -> Result<(), ModelError> {
         match self.packed.get(name) {
             None if self.shapes.contains_key(name) => self.raw.read_pieces(name, take),
-            _ => take(self.read(name)?),
+            _ => take(0, self.read(name)?.view()),
         }
     }
 

@@ -112,6 +112,9 @@ fn awq(settings: &Fields) -> Result<Method, ModelError> {
     {
         return Err(settings.unsupported(key, bits.to_string(), "4"));
     }
+    if !settings.boolean("zero_point", true)? {
+        return Err(settings.unsupported("zero_point", "false".to_owned(), "true"));
+    }
     let key = if settings.get("version").is_some() { "version" } else { "format" };
     match settings.string(key)?.map(|format| format.to_lowercase()).as_deref() {
         None | Some("gemm") => Ok(Method::Awq { group: group(settings)? }),

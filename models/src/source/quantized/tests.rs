@@ -262,6 +262,10 @@ fn other_quantisations_are_refused_by_name() {
         (gptq(json!({"pack_dtype": "int8"})), "`quantization_config.pack_dtype` is \"int8\""),
         (json!({"quant_method": "awq", "version": "gemv"}), "`quantization_config.version` is \"gemv\""),
         (json!({"quant_method": "awq", "bits": 3}), "`quantization_config.bits` is 3"),
+        (
+            json!({"quant_method": "awq", "bits": 4, "zero_point": false}),
+            "`quantization_config.zero_point` is false",
+        ),
     ] {
         let text = refusal(&tensors, settings);
         assert!(text.contains(expected) && text.contains("not supported"), "{text}");

@@ -140,3 +140,27 @@ fn an_index_that_lies_is_named() {
     let empty = tempfile::tempdir().expect("folder");
     assert!(shard_refusal(empty.path()).contains("the model's weights is missing"));
 }
+
+#[test]
+fn of_a_model_that_sees_the_text_part_is_taken() {
+    let tensors = |names: &[&str]| {
+        let mut header = json!({});
+        for (place, name) in names.iter().enumerate() {
+            header[*name] = entry("F32", &[1], 4 * place, 4 * place + 4);
+        }
+        let data: Vec<u8> = (0..names.len()).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        let folder = folder_with("model.safetensors", &file_bytes(&header.to_string(), &data));
+        let source = SafetensorsFolder::open(folder.path()).map_err(|error| error.to_string())?;
+        let read = |name: &String| (name.clone(), source.read(name).expect("read").into_f32()[0]);
+        Ok::<_, String>(source.names().iter().map(read).collect::<Vec<_>>())
+    };
+    let expected = Ok(vec![("lm_head.weight".to_owned(), 1.0), ("model.norm.weight".to_owned(), 2.0)]);
+    let old = ["vision_tower.a", "language_model.lm_head.weight", "language_model.model.norm.weight"];
+    let new = ["model.vision_tower.a", "lm_head.weight", "model.language_model.norm.weight"];
+    assert_eq!(tensors(&old), expected);
+    assert_eq!(tensors(&new), expected);
+    let text = tensors(&["model.norm.weight", "model.language_model.norm.weight"]).expect_err("twice");
+    assert!(text.contains("under two names"), "{text}");
+    let other = ["vision_tower.a", "model.norm.weight"];
+    assert_eq!(tensors(&other).expect("all").len(), 2);
+}

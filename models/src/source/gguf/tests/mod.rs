@@ -152,7 +152,7 @@ fn q4_1_follows_the_formula_of_ggml() {
 
 #[test]
 fn a_tensor_longer_than_a_chunk_is_whole() {
-    let count = super::CHUNK_ELEMENTS + 96;
+    let count = super::PIECE_ELEMENTS * 9 + 96;
     let block = |number: usize| {
         let mut bytes = f16::from_f32(1.0).to_le_bytes().to_vec();
         bytes.extend([(number % 100) as u8; 32]);
