@@ -76,11 +76,30 @@ impl LoraConfig {
         Ok((rank, alpha / divisor))
     }
 
-    fn wants(&self, linear: &Linear) -> bool {
+    fn wants(&self, name: &str, only_by_name: bool) -> bool {
         match &self.targets {
-            Targets::AllLinear => !linear.is_only_by_name(),
-            Targets::Names(targets) => targets.iter().any(|t| is_called(linear.name(), t)),
+            Targets::AllLinear => !only_by_name,
+            Targets::Names(targets) => targets.iter().any(|t| is_called(name, t)),
         }
+    }
+
+    /// The ranks that [`attach`] would give to linears of these names, in order; `None` for one that it leaves as it is. A
+    /// linear comes with whether it is adapted only where it is asked for by its name.
+    ///
+    /// # Errors
+    /// Those of [`attach`].
+    pub fn ranks<'a>(
+        &self,
+        linears: impl IntoIterator<Item = (&'a str, bool)>,
+    ) -> Result<Vec<Option<usize>>, AdapterError> {
+        let (mut names, mut ranks) = (Vec::new(), Vec::new());
+        for (name, only_by_name) in linears {
+            names.push(name.to_owned());
+            let wanted = self.wants(name, only_by_name);
+            ranks.push(wanted.then(|| self.of(name)).transpose()?.map(|(rank, _)| rank));
+        }
+        check_targets(self, &names)?;
+        Ok(ranks)
     }
 }
 
@@ -163,7 +182,7 @@ pub fn attach<'a, R: Real>(
     for linear in linears {
         names.push(linear.name().to_owned());
         linear.lora = None;
-        if !config.wants(linear) {
+        if !config.wants(linear.name(), linear.is_only_by_name()) {
             continue;
         }
         let (rank, scale) = config.of(linear.name())?;
