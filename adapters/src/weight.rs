@@ -367,7 +367,8 @@ mod tests {
         let weight = Weight::quantized(512, 512, &vec![0.5; 512 * 512], true);
         let bytes_each = weight.size_bytes() as f64 / (512.0 * 512.0);
         assert!((bytes_each - 0.5159).abs() < 0.005, "{bytes_each}");
-        for (rows, columns, double) in [(512, 512, true), (512, 512, false), (3, 7, true), (130, 333, false)] {
+        for (rows, columns, double) in [(512, 512, true), (512, 512, false), (3, 7, true), (130, 333, false)]
+        {
             let weight = Weight::quantized(rows, columns, &vec![0.5; rows * columns], double);
             assert_eq!(weight.size_bytes(), Weight::quantized_bytes(rows * columns, double));
         }

@@ -72,8 +72,12 @@ impl Card {
         text += "---\n\n";
         let name = self.repository.as_ref().unwrap_or(&self.base);
         let what = match made {
-            Made::Adapter => format!("An adapter (LoRA) for `{name}`, trained with rtune. It is of use beside that base alone."),
-            Made::Merged => format!("`{name}`, fine-tuned with rtune: an adapter (LoRA) was trained and added to the weights."),
+            Made::Adapter => format!(
+                "An adapter (LoRA) for `{name}`, trained with rtune. It is of use beside that base alone."
+            ),
+            Made::Merged => format!(
+                "`{name}`, fine-tuned with rtune: an adapter (LoRA) was trained and added to the weights."
+            ),
             Made::Base => format!("The weights of `{name}`, written anew by rtune; they were not trained."),
         };
         let _ = writeln!(text, "{what}\n\n## Licence\n");
@@ -83,7 +87,8 @@ impl Card {
 
     fn licence_keys(&self, text: &mut String) {
         let listed = |id: &&String| {
-            rtune_models::licence::known(id).is_some_and(|known| known.id == **id) && !UNLISTED.contains(&id.as_str())
+            rtune_models::licence::known(id).is_some_and(|known| known.id == **id)
+                && !UNLISTED.contains(&id.as_str())
         };
         let ids: Vec<&String> = self.licence.ids.iter().collect();
         match ids.as_slice() {
@@ -112,7 +117,11 @@ impl Card {
             *text += "The base says nothing of its licence. Find it out before you pass this on.\n";
             return;
         }
-        let _ = writeln!(text, "The base is under `{}`, which holds for what is made from it.", self.licence.name());
+        let _ = writeln!(
+            text,
+            "The base is under `{}`, which holds for what is made from it.",
+            self.licence.name()
+        );
         let mut duties = self.licence.duties().peekable();
         if duties.peek().is_none() {
             *text += "What it asks is not known to rtune: read it before you pass this on.\n";
@@ -130,7 +139,11 @@ impl Card {
             }
         }
         *text += "\nWhat binds is the text of the licence";
-        *text += if made == Made::Adapter { "; whether it reaches an adapter alone is for a lawyer to say.\n" } else { ".\n" };
+        *text += if made == Made::Adapter {
+            "; whether it reaches an adapter alone is for a lawyer to say.\n"
+        } else {
+            ".\n"
+        };
     }
 }
 
@@ -147,7 +160,8 @@ mod tests {
     #[test]
     fn a_card_says_base_library_and_licence_in_its_front_matter() {
         let text = card(&["apache-2.0"]).text(Made::Adapter);
-        let head = "---\nbase_model: o/n\nlibrary_name: peft\nlicense: apache-2.0\npipeline_tag: text-generation\n";
+        let head =
+            "---\nbase_model: o/n\nlibrary_name: peft\nlicense: apache-2.0\npipeline_tag: text-generation\n";
         assert!(text.starts_with(head), "{text}");
         assert!(text.contains("- Pass on a copy of the licence with the model.\n"), "{text}");
         let text = card(&["llama3.1"]).text(Made::Merged);
@@ -160,7 +174,10 @@ mod tests {
         let text = card(&["qwen"]).text(Made::Merged);
         assert!(text.contains("license: other\nlicense_name: \"qwen\"\n"), "{text}");
         let text = card(&["my: \"own\""]).text(Made::Merged);
-        assert!(text.contains("license_name: \"my: \\\"own\\\"\"\n") && text.contains("not known to rtune"), "{text}");
+        assert!(
+            text.contains("license_name: \"my: \\\"own\\\"\"\n") && text.contains("not known to rtune"),
+            "{text}"
+        );
         let text = card(&["mit", "gemma"]).text(Made::Base);
         assert!(text.contains("license:\n- mit\n- gemma\n"), "{text}");
         let text = card(&[]).text(Made::Adapter);

@@ -115,7 +115,8 @@ pub(super) fn card_of_run(run: &str, overrides: &[String]) -> Card {
 fn card(base: &str, licence: Licence) -> Card {
     // A path of this machine says nothing elsewhere: its last part is a name.
     let path = Path::new(base);
-    let shown = if path.exists() { path.file_name().unwrap_or_default().to_string_lossy() } else { base.into() };
+    let shown =
+        if path.exists() { path.file_name().unwrap_or_default().to_string_lossy() } else { base.into() };
     Card { base: shown.into_owned(), repository: hub::repository_of(base), licence }
 }
 

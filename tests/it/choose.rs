@@ -12,7 +12,8 @@ fn card(licence: &str) -> String {
 
 #[track_caller]
 fn report(ran: &Ran) -> Value {
-    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", ran.stdout, ran.stderr))
+    serde_json::from_str(&ran.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}\n{}", ran.stdout, ran.stderr))
 }
 
 /// Leaves of a folder's weights the header alone.
@@ -52,7 +53,8 @@ fn sizes_come_from_headers_alone() {
     let trained = place.train(&["train.steps=1"]);
     trained.succeeds();
     let config = place.rtune(&["choose", "--config", "config.toml", "--json"]);
-    let numbers = report(&config)["bases"][0]["size"]["training"]["trained_parameters"].as_u64().expect("a number");
+    let numbers =
+        report(&config)["bases"][0]["size"]["training"]["trained_parameters"].as_u64().expect("a number");
     let text = trained.stdout.replace(',', "");
     assert!(text.contains(&format!("trainable: {numbers} of ")), "{text}");
 
@@ -74,7 +76,8 @@ fn licences_that_are_not_accepted_stop_a_base() {
     write_model(&place.path("silent"), crate::workplace::TINY);
     place.write("model/README.md", card("cc-by-nc-4.0"));
     place.write("free/README.md", card("apache-2.0"));
-    place.write("config.toml", CONFIG.replace("[model]\n", "[model]\nlicences = [\"Apache-2.0\", \"mit\"]\n"));
+    place
+        .write("config.toml", CONFIG.replace("[model]\n", "[model]\nlicences = [\"Apache-2.0\", \"mit\"]\n"));
     let choose = |bases: &[&str]| {
         let mut arguments = vec!["choose", "--config", "config.toml"];
         arguments.extend(bases);
@@ -84,7 +87,11 @@ fn licences_that_are_not_accepted_stop_a_base() {
     ran.succeeds();
     assert!(ran.stdout.contains("stopped: the licence of `model` is cc-by-nc-4.0"), "{}", ran.stdout);
     assert!(ran.stdout.contains("stopped: the licence of `silent` is unknown"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("free: licence apache-2.0 (from README.md), commercial use allowed\n  - Pass on"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("free: licence apache-2.0 (from README.md), commercial use allowed\n  - Pass on"),
+        "{}",
+        ran.stdout
+    );
     let ran = choose(&["model", "silent"]);
     assert_eq!(ran.code, 2, "none is left: {}", ran.stdout);
     let ran = choose(&["model", "--json"]);
@@ -98,7 +105,9 @@ fn licences_that_are_not_accepted_stop_a_base() {
         );
     }
     assert!(!place.path("run").exists());
-    place.train(&["model.base=silent"]).fails(2, &["the licence of `silent` is unknown", "hint: neither model card"]);
+    place
+        .train(&["model.base=silent"])
+        .fails(2, &["the licence of `silent` is unknown", "hint: neither model card"]);
     place.train(&["model.base=silent", "model.licences=[\"unknown\"]", "train.steps=1"]).succeeds();
     fs::remove_dir_all(place.path("run")).expect("removed");
 
@@ -112,7 +121,12 @@ fn licences_that_are_not_accepted_stop_a_base() {
     place.rtune(&["export", "run", "alone"]).succeeds();
     for (folder, library) in [("adapter", "peft"), ("merged", "transformers"), ("alone", "peft")] {
         let card = place.read(&format!("{folder}/README.md"));
-        for part in [&format!("library_name: {library}\n"), "license: apache-2.0\n", "`free`", "- Pass on a copy of the licence"] {
+        for part in [
+            &format!("library_name: {library}\n"),
+            "license: apache-2.0\n",
+            "`free`",
+            "- Pass on a copy of the licence",
+        ] {
             assert!(card.contains(part), "{folder}: {part} in {card}");
         }
     }
@@ -124,19 +138,35 @@ fn a_base_that_was_taught_the_answers_is_ranked_first() {
     place.write("golden.jsonl", rows(0..12));
     place.train(&["train.steps=40", "eval.every=40", "checkpoint.every=40"]).succeeds();
     place.rtune(&["export", "run", "taught", "--format", "safetensors"]).succeeds();
-    let ran = place.rtune(&["choose", "model", "taught", "--golden", "golden.jsonl", "--answers", "--max-new-tokens", "8", "--json"]);
+    let ran = place.rtune(&[
+        "choose",
+        "model",
+        "taught",
+        "--golden",
+        "golden.jsonl",
+        "--answers",
+        "--max-new-tokens",
+        "8",
+        "--json",
+    ]);
     ran.succeeds();
     let found = report(&ran);
     assert_eq!(found["ranking"][0]["base"], "taught", "{found:#}");
     let interval = &found["ranking"][1]["interval_95"];
     assert!(interval[0].as_f64().expect("a number") > 0.0, "{interval}");
     let meaning = found["meaning"].as_str().expect("a sentence");
-    assert!(meaning.contains("likeliest to taught") && meaning.contains("12 rows and beyond chance"), "{meaning}");
+    assert!(
+        meaning.contains("likeliest to taught") && meaning.contains("12 rows and beyond chance"),
+        "{meaning}"
+    );
     for base in found["bases"].as_array().expect("bases") {
         let weighed = &base["likelihood"];
         let rows = weighed["rows"].as_array().expect("rows");
         // Two letters, one token each; the token that ends an answer does not count.
-        assert!(rows.len() == 12 && rows.iter().all(|row| row["bytes"] == 2 && row["tokens"] == 2), "{weighed}");
+        assert!(
+            rows.len() == 12 && rows.iter().all(|row| row["bytes"] == 2 && row["tokens"] == 2),
+            "{weighed}"
+        );
         let sum = |key: &str| rows.iter().map(|row| row[key].as_f64().expect("a number")).sum::<f64>();
         let ratio = weighed["bits_per_byte"].as_f64().expect("a number");
         assert!((ratio - sum("bits") / sum("bytes")).abs() < 1e-12);
@@ -147,9 +177,14 @@ fn a_base_that_was_taught_the_answers_is_ranked_first() {
     assert!((3.0..40.0).contains(&untaught), "{untaught}");
     let text = place.rtune(&["choose", "model", "taught", "--golden", "golden.jsonl"]);
     text.succeeds();
-    let order: Vec<usize> = ["1  taught", "2  model"].iter().filter_map(|line| text.stdout.find(line)).collect();
+    let order: Vec<usize> =
+        ["1  taught", "2  model"].iter().filter_map(|line| text.stdout.find(line)).collect();
     assert!(order.len() == 2 && order[0] < order[1], "{}", text.stdout);
-    assert!(text.stdout.contains("bits a byte") && text.stdout.contains("not which is best after it"), "{}", text.stdout);
+    assert!(
+        text.stdout.contains("bits a byte") && text.stdout.contains("not which is best after it"),
+        "{}",
+        text.stdout
+    );
 
     // The same base twice cannot be told from itself.
     fs::create_dir(place.path("twin")).expect("made");
@@ -166,8 +201,11 @@ fn each_mistake_has_its_message_and_the_other_bases_are_looked_at() {
     place.write("golden.jsonl", rows(0..3));
     place.write("empty.jsonl", "");
     fs::create_dir(place.path("nothing")).expect("made");
-    write_base(&place.path("reader"), json!({"model_type": "llama", "hidden_act": "silu", "hidden_size": 16,
-        "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "tie_word_embeddings": true}));
+    write_base(
+        &place.path("reader"),
+        json!({"model_type": "llama", "hidden_act": "silu", "hidden_size": 16,
+        "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "tie_word_embeddings": true}),
+    );
     place.write("reader/config.json", "{\"model_type\": \"bert\", \"hidden_size\": 16}");
     write_model(&place.path("cut"), crate::workplace::TINY);
     let bytes = fs::read(place.path("cut/model.safetensors")).expect("weights");
@@ -178,7 +216,10 @@ fn each_mistake_has_its_message_and_the_other_bases_are_looked_at() {
         ("./not-there", vec!["the base `./not-there`", "no such file or folder", "hint: "]),
         ("no-such-alias", vec!["unknown base model `no-such-alias`", "hint: aliases: "]),
         ("nothing", vec!["config.json", "hint: a base model is a folder with"]),
-        ("reader", vec!["\"bert\", an encoder, which reads texts and writes none", "hint: choose a base model"]),
+        (
+            "reader",
+            vec!["\"bert\", an encoder, which reads texts and writes none", "hint: choose a base model"],
+        ),
         ("cut", vec!["model.safetensors", "truncated", "hint: "]),
         ("owner/name", vec!["`owner/name` is not in the cache", "HF_HUB_OFFLINE"]),
         ("model@main", vec!["the base `model` has no revisions", "hint: "]),
@@ -190,7 +231,9 @@ fn each_mistake_has_its_message_and_the_other_bases_are_looked_at() {
     }
     place.rtune(&["choose"]).fails(2, &["required"]);
     place.rtune(&["choose", "model", "--gpu-memory-gib", "0"]).fails(2, &["expected GiB above 0"]);
-    place.rtune(&["choose", "model", "--golden", "empty.jsonl"]).fails(2, &["empty.jsonl", "the file has no rows"]);
+    place
+        .rtune(&["choose", "model", "--golden", "empty.jsonl"])
+        .fails(2, &["empty.jsonl", "the file has no rows"]);
     place.rtune(&["choose", "model", "--golden", "none.jsonl"]).fails(2, &["none.jsonl", "no such file"]);
     place.rtune(&["choose", "--config", "config.toml", "--rank"]).fails(2, &["there are no golden rows"]);
     place.rtune(&["choose", "model", "--set", "lora.targets=[\"c_attn\"]"]).fails(2, &["c_attn", "hint: "]);

@@ -248,7 +248,10 @@ fn files_beside_the_weights_are_the_base_s_but_for_what_training_settled() {
     }
     assert!(!place.path("out").join("pytorch_model.bin.index.json").exists());
     let card = place.read("out/README.md");
-    assert!(card.contains("library_name: transformers\n") && !card.contains("the base\n"), "a card of its own: {card}");
+    assert!(
+        card.contains("library_name: transformers\n") && !card.contains("the base\n"),
+        "a card of its own: {card}"
+    );
     let config = json_of(&place.path("out/config.json"));
     assert_eq!((&config["dtype"], &config["unknown_key"]), (&json!("bfloat16"), &json!([1])));
     assert!(config.get("quantization_config").is_none() && config.get("torch_dtype").is_none());

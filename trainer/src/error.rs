@@ -236,7 +236,9 @@ impl TrainerError {
                 "neither model card (README.md) nor licence file says it: `rtune pull BASE` brings both where they are missing; or \
                  accept `unknown`"
             }
-            Self::Licence { .. } => "read the licence, then add it to `model.licences` or choose another base",
+            Self::Licence { .. } => {
+                "read the licence, then add it to `model.licences` or choose another base"
+            }
             Self::UnreadKey { .. } => {
                 "this verb reads `model.*`, `quantization.*`, `data.template` and `data.template-date`"
             }

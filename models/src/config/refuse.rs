@@ -132,11 +132,23 @@ fn keys_read(family: &Family) -> Vec<&'static str> {
 
 /// Beginnings of the `model_type` of encoders: they read texts and write none, whatever is put behind them.
 const ENCODERS: &[&str] = &[
-    "albert", "bert", "camembert", "deberta", "distilbert", "electra", "ernie", "modernbert", "mpnet", "nomic_bert",
-    "roberta", "roformer", "xlm-roberta",
+    "albert",
+    "bert",
+    "camembert",
+    "deberta",
+    "distilbert",
+    "electra",
+    "ernie",
+    "modernbert",
+    "mpnet",
+    "nomic_bert",
+    "roberta",
+    "roformer",
+    "xlm-roberta",
 ];
 /// The same of models that have an encoder before their decoder.
-const ENCODER_DECODERS: &[&str] = &["bart", "longt5", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5", "umt5", "whisper"];
+const ENCODER_DECODERS: &[&str] =
+    &["bart", "longt5", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5", "umt5", "whisper"];
 
 /// A `model_type` that has no row, and what kind of model it is where that is known.
 pub(super) fn other_kind(model_type: &str) -> String {

@@ -9,8 +9,8 @@ use super::cache::RepositoryCache;
 use super::download::Client;
 use super::files::{create_folder, sync_folder};
 use super::repository::{
-    DEFAULT_REVISION, Listed, REQUIRED_FILES, cached, current_commit, download, find, list, missing, no_weights,
-    optional_files, weight_files,
+    DEFAULT_REVISION, Listed, REQUIRED_FILES, cached, current_commit, download, find, list, missing,
+    no_weights, optional_files, weight_files,
 };
 use super::{HubError, HubOptions, Progress};
 

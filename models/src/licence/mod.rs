@@ -63,7 +63,11 @@ impl Licence {
             let id = text::recognised(&read(&path)?)?;
             Some((id, path.file_name()?.to_string_lossy().into_owned()))
         });
-        let said = |ids: Vec<String>, link: Option<String>, from: &str| Self { ids, link, from: Some(from.to_owned()) };
+        let said = |ids: Vec<String>, link: Option<String>, from: &str| Self {
+            ids,
+            link,
+            from: Some(from.to_owned()),
+        };
         if !card.ids.is_empty() {
             return said(card.ids, card.link, CARD_FILE);
         }
@@ -122,7 +126,8 @@ impl Licence {
 /// Whether two names mean one licence.
 fn same(one: &str, other: &str) -> bool {
     let (one, other) = (one.trim().to_ascii_lowercase(), other.trim().to_ascii_lowercase());
-    one == other || known(&one).is_some_and(|duties| known(&other).is_some_and(|others| duties.id == others.id))
+    one == other
+        || known(&one).is_some_and(|duties| known(&other).is_some_and(|others| duties.id == others.id))
 }
 
 fn config_licence(folder: &Path) -> Option<String> {

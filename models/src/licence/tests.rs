@@ -20,7 +20,10 @@ fn cards_say_it_in_several_ways() {
         ("\u{feff}---\r\nlicense: \"MIT\"   # as ever\r\n---\r\n", vec!["mit"]),
         ("---\nlicense:\n- cc-by-4.0\n- Gemma\ntags:\n- x\n---\n", vec!["cc-by-4.0", "gemma"]),
         ("---\nlicense: [mit, 'apache-2.0']\n---\n", vec!["mit", "apache-2.0"]),
-        ("---\nlicense: other\nlicense_name: Qwen-Research\nlicense_link: LICENSE\n---\n", vec!["qwen-research"]),
+        (
+            "---\nlicense: other\nlicense_name: Qwen-Research\nlicense_link: LICENSE\n---\n",
+            vec!["qwen-research"],
+        ),
         ("---\nlicense: other\n---\n", vec![]),
         ("---\nlicense: unknown\n---\n", vec![]),
         ("---\ntags:\n  license: mit\n---\n", vec![]),
@@ -31,7 +34,10 @@ fn cards_say_it_in_several_ways() {
         assert_eq!(licence.ids, ids, "{card:?}");
         assert_eq!(licence.from.is_some(), !ids.is_empty());
     }
-    let licence = of(&[("README.md", "---\nlicense: other\nlicense_name: x\nlicense_link: https://a.example/b\n---\n")]);
+    let licence = of(&[(
+        "README.md",
+        "---\nlicense: other\nlicense_name: x\nlicense_link: https://a.example/b\n---\n",
+    )]);
     assert_eq!(licence.link.as_deref(), Some("https://a.example/b"));
 }
 

@@ -60,7 +60,8 @@ impl BaseOutline {
     /// each, in the order of [`BaseOutline::linears`].
     #[must_use]
     pub fn pass_elements(&self, ranks: &[Option<usize>], policy: SavePolicy, pass: &Pass) -> usize {
-        let (mut kept, mut one_block, mut work) = (Buffers::default(), Buffers::default(), Buffers::default());
+        let (mut kept, mut one_block, mut work) =
+            (Buffers::default(), Buffers::default(), Buffers::default());
         let mut rest = ranks;
         for block in &self.spec.blocks {
             let linears = self.linears_of(block).min(rest.len());
@@ -102,8 +103,9 @@ impl BaseOutline {
         let mut buffers = Buffers::default();
         // The output of the blocks and its gradient.
         buffers.add(pass.tokens * width, 2);
-        // The chosen rows, normed, and the gradients of both.
-        buffers.add(pass.supervised * width, 4);
+        // The chosen rows, normed, and the gradients of both. An arena lends buffers of up to twice the length.
+        let rows = if 2 * pass.supervised >= pass.tokens { pass.tokens } else { pass.supervised };
+        buffers.add(rows * width, 4);
         buffers.add(chunk * vocabulary, if self.spec.logit_cap.is_some() { 2 } else { 1 });
         buffers
     }
@@ -224,7 +226,8 @@ impl Walk<'_> {
         let normed = usize::from(attention.query_key_norm != QueryKeyNorm::None);
         work.add(queries, 2 + normed);
         work.add(keys, 2 + normed);
-        let tasks = self.pass.threads.min(attention.heads * self.pass.tokens.div_ceil(self.pass.longest.max(1)));
+        let tasks =
+            self.pass.threads.min(attention.heads * self.pass.tokens.div_ceil(self.pass.longest.max(1)));
         work.add(scratch_elements(self.pass.longest), tasks);
         work
     }

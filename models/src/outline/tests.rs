@@ -31,13 +31,28 @@ fn bytes_and_linears_are_those_of_the_decoder() {
         let outline = BaseOutline::open(&case).expect("an outline");
         for quantization in HELD {
             let decoder = decoder(&case, &outline, quantization);
-            assert_eq!(outline.held_bytes(quantization).held, decoder.size_bytes(), "{name} {quantization:?}");
-            assert_eq!(outline.parameters().total() + outline.shared_norms(), decoder.parameter_count(), "{name}");
+            assert_eq!(
+                outline.held_bytes(quantization).held,
+                decoder.size_bytes(),
+                "{name} {quantization:?}"
+            );
+            assert_eq!(
+                outline.parameters().total() + outline.shared_norms(),
+                decoder.parameter_count(),
+                "{name}"
+            );
             let listed = outline.linears();
             assert_eq!(listed.len(), decoder.linears().count(), "{name}");
             for (ours, theirs) in listed.iter().zip(decoder.linears()) {
-                assert_eq!((ours.name.as_str(), ours.only_by_name), (theirs.name(), theirs.is_only_by_name()));
-                assert_eq!((ours.outputs, ours.inputs), (theirs.out_features(), theirs.in_features()), "{name}");
+                assert_eq!(
+                    (ours.name.as_str(), ours.only_by_name),
+                    (theirs.name(), theirs.is_only_by_name())
+                );
+                assert_eq!(
+                    (ours.outputs, ours.inputs),
+                    (theirs.out_features(), theirs.in_features()),
+                    "{name}"
+                );
             }
         }
     }
@@ -58,7 +73,8 @@ fn gguf_files_take_what_their_decoders_take() {
         let outline = BaseOutline::open(&file).expect("an outline");
         let weights = crate::GgufFile::open(&file).expect("weights");
         for quantization in HELD {
-            let decoder = Decoder::load(&outline.config, &weights, quantization, &mut |_, _| {}).expect("a decoder");
+            let decoder =
+                Decoder::load(&outline.config, &weights, quantization, &mut |_, _| {}).expect("a decoder");
             assert_eq!(outline.held_bytes(quantization).held, decoder.size_bytes(), "{}", file.display());
         }
     }

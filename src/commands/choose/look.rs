@@ -54,7 +54,9 @@ impl Candidate {
     /// `owner/name@revision` has a revision, unless a file is called so.
     pub(super) fn named(name: &str) -> Self {
         match name.rsplit_once('@') {
-            Some((base, revision)) if !Path::new(name).exists() && !base.is_empty() && !revision.is_empty() => {
+            Some((base, revision))
+                if !Path::new(name).exists() && !base.is_empty() && !revision.is_empty() =>
+            {
                 Self { base: base.to_owned(), revision: Some(revision.to_owned()) }
             }
             _ => Self { base: name.to_owned(), revision: None },

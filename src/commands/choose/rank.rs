@@ -78,7 +78,10 @@ pub(super) fn meaning(found: &[Found], order: &[usize]) -> String {
         "It says which base is nearest to these answers before training, not which is best after it.";
     let verdict = match (order.len(), alike.as_slice()) {
         (1, _) => format!("Only {} was weighed, on {counted}: a figure to compare others with.", name(0)),
-        (_, []) => format!("The expected answers are likeliest to {}, on these {counted} and beyond chance.", name(0)),
+        (_, []) => format!(
+            "The expected answers are likeliest to {}, on these {counted} and beyond chance.",
+            name(0)
+        ),
         (_, alike) => format!(
             "The expected answers are likeliest to {}, but these {counted} do not tell it from {}.",
             name(0),

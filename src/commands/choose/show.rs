@@ -53,7 +53,15 @@ fn align(table: &mut Table, from: usize) {
 
 fn size_table(sizes: &[(&Found, &Size)], wish: &Wish) -> Table {
     let mut table = table(vec![
-        "base", "family", "licence", "parameters", "context", "train here", "GPUs", "serve NF4", "serve 16-bit",
+        "base",
+        "family",
+        "licence",
+        "parameters",
+        "context",
+        "train here",
+        "GPUs",
+        "serve NF4",
+        "serve 16-bit",
         "GPUs",
     ]);
     for (one, size) in sizes {
@@ -109,7 +117,8 @@ fn assumptions(sizes: &[(&Found, &Size)], wish: &Wish) -> String {
 
 fn licence_words(licence: &Licence) -> String {
     if licence.is_unknown() {
-        return "unknown: neither its card nor a licence file says one; find out before you pass anything on".to_owned();
+        return "unknown: neither its card nor a licence file says one; find out before you pass anything on"
+            .to_owned();
     }
     let from = licence.from.as_ref().map(|from| format!(" (from {from})")).unwrap_or_default();
     let known: Vec<&str> = licence.duties().map(|known| known.commercial.name()).collect();

@@ -53,7 +53,9 @@ fn what_has_no_header_is_said() {
     let (config, _) = case();
     let not_found = |files: &[(&str, &[u8])]| {
         let (folder, server) = (folder(), Server::start(files, Fault::None));
-        headers("o/n", None, &options(folder.path(), &server.endpoint), &mut quiet).expect_err("refused").to_string()
+        headers("o/n", None, &options(folder.path(), &server.endpoint), &mut quiet)
+            .expect_err("refused")
+            .to_string()
     };
     let error = not_found(&[("config.json", &config), ("model.safetensors", &[255; 64])]);
     assert!(error.contains("begins with no header of safetensors"), "{error}");
@@ -68,7 +70,11 @@ fn what_has_no_header_is_said() {
 #[test]
 fn a_header_longer_than_the_first_range_is_fetched_in_two() {
     let config = br#"{"model_type": "bert"}"#;
-    let names: Vec<String> = (0..6000).map(|number| format!("\"tensor.{number:040}\":{{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}")).collect();
+    let names: Vec<String> = (0..6000)
+        .map(|number| {
+            format!("\"tensor.{number:040}\":{{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}")
+        })
+        .collect();
     let text = format!("{{{}}}", names.join(","));
     let mut weights = (text.len() as u64).to_le_bytes().to_vec();
     weights.extend(text.as_bytes());
