@@ -1,5 +1,6 @@
 //! The command line: flags say where, the configuration says how.
 
+pub(crate) mod choose;
 pub(crate) mod scan;
 pub(crate) mod talk;
 pub(crate) mod tools;
@@ -27,6 +28,8 @@ pub(crate) enum Verb {
     Prepare(tools::PrepareArgs),
     /// Show what would be trained on: sample rows with their trained tokens marked, lengths, counts
     Check(CheckArgs),
+    /// Compare bases before training: memory, GPUs, licences, and how likely your golden answers are to each
+    Choose(choose::ChooseArgs),
     /// Download a base model ahead of training
     Pull(PullArgs),
     /// Add a run's adapter to its base and measure what that changed: a model that transformers loads

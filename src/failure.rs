@@ -12,7 +12,7 @@ pub(crate) const DONE: u8 = 0;
 /// The disk, permissions, the network, or training that diverged.
 pub(crate) const FAILED: u8 = 1;
 /// The command line, the configuration or the input.
-const BAD_INPUT: u8 = 2;
+pub(crate) const INPUT: u8 = 2;
 /// A process that a signal ended has 128 and the signal's number, so shells and schedulers know.
 pub(crate) const BY_SIGNAL: u8 = 128;
 
@@ -77,15 +77,15 @@ impl fmt::Display for Failure {
 }
 
 fn classify(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<String>)> {
-    let code = |is_input: bool| if is_input { BAD_INPUT } else { FAILED };
+    let code = |is_input: bool| if is_input { INPUT } else { FAILED };
     if let Some(error) = error.downcast_ref::<TrainerError>() {
         return Some((code(error.is_input()), error.hint()));
     }
     if let Some(error) = error.downcast_ref::<BadInput>() {
-        return Some((BAD_INPUT, error.hint.clone()));
+        return Some((INPUT, error.hint.clone()));
     }
     if error.is::<ConfigError>() {
-        return Some((BAD_INPUT, None));
+        return Some((INPUT, None));
     }
     if let Some(error) = error.downcast_ref::<ReleaseError>() {
         return Some((code(error.is_input()), error.hint()));
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn input_has_a_code_of_its_own() {
         let error = anyhow::Error::from(TrainerError::NotEmpty { folder: "runs/x".into() });
-        assert_eq!(Failure::of(&error).exit_code, BAD_INPUT);
+        assert_eq!(Failure::of(&error).exit_code, INPUT);
         assert_eq!(Failure::of(&anyhow::anyhow!("something else")).exit_code, FAILED);
     }
 }

@@ -141,6 +141,26 @@ impl LoraConfig {
         };
         Ok((rank, alpha / divisor))
     }
+
+    /// The ranks that [`attach`] would give to linears of these names, in order; `None` for one that it leaves as it is. A
+    /// linear comes with whether it is adapted only where it is asked for by its name.
+    ///
+    /// # Errors
+    /// Those of [`attach`].
+    pub fn ranks<'a>(
+        &self,
+        linears: impl IntoIterator<Item = (&'a str, bool)>,
+    ) -> Result<Vec<Option<usize>>, AdapterError> {
+        let chooser = Chooser::new(self)?;
+        let (mut names, mut ranks) = (Vec::new(), Vec::new());
+        for (name, only_by_name) in linears {
+            names.push(name.to_owned());
+            let wanted = chooser.wants(name, only_by_name);
+            ranks.push(wanted.then(|| self.of(name)).transpose()?.map(|(rank, _)| rank));
+        }
+        chooser.check(&names, ranks.iter().flatten().count())?;
+        Ok(ranks)
+    }
 }
 
 fn find<T: Copy>(patterns: &[(String, T)], name: &str) -> Result<Option<T>, AdapterError> {
@@ -223,7 +243,7 @@ pub fn attach<'a, R: Real>(
     for linear in linears {
         names.push(linear.name().to_owned());
         linear.freeze();
-        if !chooser.wants(linear) {
+        if !chooser.wants(linear.name(), linear.is_only_by_name()) {
             continue;
         }
         let (rank, scale) = config.of(linear.name())?;

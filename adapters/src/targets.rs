@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use crate::{AdapterError, Linear, LoraConfig};
+use crate::{AdapterError, LoraConfig};
 
 /// Which linears of the blocks are adapted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,12 +56,12 @@ impl<'a> Chooser<'a> {
         Ok(Self { config, pattern })
     }
 
-    pub(crate) fn wants(&self, linear: &Linear) -> bool {
-        let name = linear.name();
+    /// Whether the linear `name` is wanted, which may be `only_by_name`.
+    pub(crate) fn wants(&self, name: &str, only_by_name: bool) -> bool {
         let named = match (&self.config.targets, &self.pattern) {
             (Targets::Names(targets), _) => targets.iter().any(|target| is_called(name, target)),
             (_, Some(pattern)) => pattern.is_match(name),
-            _ => !linear.is_only_by_name(),
+            _ => !only_by_name,
         };
         named && self.config.is_in_layers(name)
     }
@@ -127,7 +127,7 @@ pub fn is_called(name: &str, target: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Weight, lora};
+    use crate::{Linear, Weight, lora};
 
     fn linears() -> Vec<Linear> {
         let of = |layer: usize| {

@@ -13,7 +13,9 @@ pub mod families;
 pub mod generate;
 pub mod hub;
 mod layout;
+pub mod licence;
 mod open;
+pub mod outline;
 mod source;
 pub mod tagger;
 mod tokenizer;
@@ -23,7 +25,9 @@ pub use decoder::{Decoder, Quantization, RowNoise, RowView, SavePolicy, held};
 pub use error::ModelError;
 pub use families::{BlockSpec, DecoderSpec, FAMILIES, Family, Names};
 pub use layout::{TensorRole, TensorSpec};
+pub use licence::Licence;
 pub use open::{BaseModel, open};
+pub use outline::BaseOutline;
 pub use source::{
     GgufFile, HostTensor, Piece, Precision, SafetensorsFolder, Take, WeightSource, open_weights,
 };

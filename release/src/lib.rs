@@ -9,10 +9,12 @@
 //! | `peft` | the adapter as PEFT loads it |
 //! | `model`, `weights` | the base as transformers loads it, with or without the adapter in it |
 //! | `shards`, `dtype` | safetensors files, written one tensor at a time; what a written number is |
+//! | `card` | README.md: what it was made from, and what its licence asks |
 //! | `companions` | configuration, tokenizer, chat template beside the weights |
 //! | `divergence`, `report` | how far one model is from another; what a merge says of itself |
 //! | `folder` | folders that are whole or not there |
 
+mod card;
 mod checkpoint;
 mod companions;
 mod divergence;
@@ -26,6 +28,7 @@ mod report;
 mod shards;
 mod weights;
 
+pub use card::{Card, Made};
 pub use checkpoint::{VerifiedCheckpoint, find};
 pub use companions::Chat;
 pub use divergence::{Agreement, Divergence, Model, Probe, divergence};

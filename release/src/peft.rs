@@ -5,6 +5,7 @@ use std::path::Path;
 use rtune_models::BaseModel;
 use safetensors::SafeTensors;
 
+use crate::card::{Card, Made};
 use crate::checkpoint::VerifiedCheckpoint;
 use crate::companions::{self, Chat};
 use crate::error::ReleaseError;
@@ -19,8 +20,8 @@ const NEW_TOKENS_FILE: &str = "new_tokens.json";
 
 /// Copies the adapter of the checkpoint `folder` to the new folder `out`, after comparing its files with their
 /// hashes and looking that every pair was trained. One that stands beside what is left of a base is written as one beside
-/// the whole base. With its base at hand, the tokenizer and the chat template go with
-/// it, where `AutoTokenizer.from_pretrained` finds them. `out` is whole or not there.
+/// the whole base. With its base at hand, the tokenizer and the chat template go with it, where
+/// `AutoTokenizer.from_pretrained` finds them, and the card as README.md. `out` is whole or not there.
 ///
 /// # Errors
 /// As [`VerifiedCheckpoint::open`]; [`ReleaseError::Untrained`] for a `lora_B` of zeros, [`ReleaseError::Exists`],
@@ -29,6 +30,7 @@ pub fn export_peft(
     folder: &Path,
     out: &Path,
     base: Option<(&BaseModel, Chat<'_>)>,
+    card: &Card,
 ) -> Result<(), ReleaseError> {
     let changed = folder.join(INITIAL_FILE).is_file();
     let mut wanted = vec![CONFIG_FILE, TENSORS_FILE];
@@ -51,6 +53,7 @@ pub fn export_peft(
     if let Some((base, chat)) = base {
         companions::write_tokenizer(&new, base, chat)?;
     }
+    card.write(&new, Made::Adapter)?;
     new.finish()
 }
 
@@ -97,27 +100,31 @@ mod tests {
         fs::write(folder.join("manifest.json"), manifest.to_string()).expect("written");
     }
 
+    fn card() -> Card {
+        Card { base: "base".to_owned(), repository: None, licence: rtune_models::Licence::default() }
+    }
+
     #[test]
     fn a_whole_checkpoint_is_copied() {
         let home = tempfile::tempdir().expect("a folder");
         let (from, out) = (home.path().join("c"), home.path().join("out"));
         checkpoint(&from, 1.0);
-        export_peft(&from, &out, None).expect("exported");
+        export_peft(&from, &out, None, &card()).expect("exported");
         for name in [CONFIG_FILE, TENSORS_FILE] {
             assert_eq!(fs::read(out.join(name)).expect("there"), fs::read(from.join(name)).expect("there"));
         }
-        assert!(matches!(export_peft(&from, &out, None), Err(ReleaseError::Exists { .. })));
+        assert!(matches!(export_peft(&from, &out, None, &card()), Err(ReleaseError::Exists { .. })));
     }
 
     #[test]
     fn altered_untrained_and_missing_ones_are_refused() {
         let home = tempfile::tempdir().expect("a folder");
         let (from, out) = (home.path().join("c"), home.path().join("out"));
-        assert!(matches!(export_peft(&from, &out, None), Err(ReleaseError::NoCheckpoint { .. })));
+        assert!(matches!(export_peft(&from, &out, None, &card()), Err(ReleaseError::NoCheckpoint { .. })));
         checkpoint(&from, 0.0);
-        assert!(matches!(export_peft(&from, &out, None), Err(ReleaseError::Untrained { .. })));
+        assert!(matches!(export_peft(&from, &out, None, &card()), Err(ReleaseError::Untrained { .. })));
         fs::write(from.join(CONFIG_FILE), "{ }").expect("written");
-        assert!(matches!(export_peft(&from, &out, None), Err(ReleaseError::Altered { .. })));
+        assert!(matches!(export_peft(&from, &out, None, &card()), Err(ReleaseError::Altered { .. })));
         assert!(!out.exists());
     }
 

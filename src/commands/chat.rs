@@ -133,7 +133,7 @@ impl Chat<'_> {
         self.messages.push(Message::new("user", text));
         let answered = self.speaker.prompt(&self.conversation()).and_then(|prompt| {
             let document = self.document.take();
-            self.answer(prompt, self.speaker.opened().lora.is_some(), document)
+            self.answer(prompt, self.speaker.opened().tuned, document)
         });
         match answered {
             Ok((answer, document)) => {
@@ -165,7 +165,7 @@ impl Chat<'_> {
         let prompt = self.speaker.prompt(&conversation)?;
         say("--- base");
         self.answer(prompt.clone(), false, None)?;
-        if self.speaker.opened().lora.is_none() {
+        if !self.speaker.opened().tuned {
             complain("there is no adapter to compare with: this is a base alone");
             return Ok(());
         }

@@ -70,7 +70,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
 
 /// A batch whose keys and values take about 4 GiB, if each of its conversations has 512 tokens. It follows from the model
 /// alone, not from the memory that happens to be free, so that a report is the same everywhere.
-fn batch(model: &Opened) -> usize {
+pub(super) fn batch(model: &Opened) -> usize {
     const MEMORY_BYTES: usize = 4 << 30;
     const TOKENS: usize = 512;
     // More rows make the products no faster.

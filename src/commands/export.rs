@@ -6,7 +6,7 @@ use rtune_models::BaseModel;
 use rtune_release::{Chat, Content, Dtype, NewFolder, Rounding, VerifiedAdapter};
 
 use crate::args::{Args, ExportArgs, Format};
-use crate::commands::released::{Fetch, Released, layout, onto, onto_words};
+use crate::commands::released::{Fetch, Released, card_of_run, layout, onto, onto_words};
 use crate::failure::{BadInput, DONE};
 use crate::reporter::{complain, say};
 
@@ -50,7 +50,11 @@ fn peft(args: &ExportArgs, checkpoint: &std::path::Path) -> anyhow::Result<()> {
             None
         }
     };
-    rtune_release::export_peft(checkpoint, &args.out, with)?;
+    let card = match &opened {
+        Ok(released) => released.card(),
+        Err(_) => card_of_run(&args.run, &args.overrides),
+    };
+    rtune_release::export_peft(checkpoint, &args.out, with, &card)?;
     say(&format!("{} -> {}", checkpoint.display(), args.out.display()));
     Ok(())
 }

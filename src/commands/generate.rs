@@ -27,7 +27,7 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<u8> {
         speaker.prompt(&messages)?
     };
     let prompt_tokens = tokens.len();
-    let tuned = model.lora.is_some() && !args.base;
+    let tuned = model.tuned && !args.base;
     let mut on_piece = |piece: &str| {
         if !args.json {
             say_piece(piece);

@@ -2,6 +2,7 @@
 
 pub(crate) mod chat;
 pub(crate) mod check;
+pub(crate) mod choose;
 pub(crate) mod completions;
 mod data_summary;
 pub(crate) mod doctor;
@@ -23,18 +24,30 @@ pub(crate) mod verify;
 
 use std::path::PathBuf;
 
-use rtune_models::hub::{self, HubError, HubOptions};
+use rtune_models::hub::{self, HubError, HubOptions, Progress};
 use rtune_trainer::config::Config;
+use rtune_trainer::inputs;
 
 use crate::reporter::Transfer;
 
-/// Where the base of a configuration is, downloaded first if need be.
-fn resolve_base(config: &Config) -> Result<PathBuf, HubError> {
+/// Where the base of a configuration is, downloaded first if need be. A licence that is not accepted is known before the
+/// weights are.
+fn resolve_base(config: &Config) -> anyhow::Result<PathBuf> {
+    let (base, revision) = (&config.model.base, config.model.revision.as_deref());
+    let options = HubOptions::from_env();
+    if !config.model.licences.is_empty() {
+        let place = transferred(|progress| hub::headers(base, revision, &options, progress))?;
+        inputs::licence(config, &place)?;
+    }
+    Ok(transferred(|progress| hub::resolve(base, revision, &options, progress))?)
+}
+
+/// Shows what `fetch` fetches.
+fn transferred<T>(
+    fetch: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> Result<T, HubError>,
+) -> Result<T, HubError> {
     let mut transfer = Transfer::new();
-    let revision = config.model.revision.as_deref();
-    let base = hub::resolve(&config.model.base, revision, &HubOptions::from_env(), &mut |progress| {
-        transfer.show(progress);
-    });
+    let fetched = fetch(&mut |progress| transfer.show(progress));
     transfer.finish();
-    base
+    fetched
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rtune_data::{ChatTemplate, Encoder};
 use rtune_models::hub::{self, HubOptions};
-use rtune_models::{BaseModel, Quantization};
-use rtune_release::{Chat, Content, Dtype, Layout, NewFolder, Onto, VerifiedAdapter, Written};
+use rtune_models::{BaseModel, Licence, Quantization};
+use rtune_release::{Card, Chat, Content, Dtype, Layout, Made, NewFolder, Onto, VerifiedAdapter, Written};
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::sha256_of;
+use rtune_trainer::manifest::Manifest;
 use rtune_trainer::subject::{Subject, quantization};
 use rtune_trainer::talk;
 
@@ -67,6 +68,12 @@ impl Released {
         Chat { template: self.template.as_ref().map(ChatTemplate::source), stop_tokens: &self.stop_tokens }
     }
 
+    /// The card of what is written.
+    pub(super) fn card(&self) -> Card {
+        let base = &self.subject.config.model.base;
+        card(base, Licence::of_base(base, &self.base_path))
+    }
+
     /// How the base was held while the adapter was trained.
     pub(super) fn trained_on(&self) -> Quantization {
         quantization(&self.subject.config)
@@ -93,8 +100,25 @@ impl Released {
         layout: Layout,
     ) -> anyhow::Result<Written> {
         let progress = &mut counted("writing");
+        let made = if matches!(content, Content::Base) { Made::Base } else { Made::Merged };
+        self.card().write(folder, made)?;
         Ok(rtune_release::write_model(folder, &self.base, content, layout, self.chat(), progress)?)
     }
+}
+
+/// The card of an adapter whose base is not at hand: the run wrote down what the base said of its licence.
+pub(super) fn card_of_run(run: &str, overrides: &[String]) -> Card {
+    let Ok(subject) = Subject::find(run, overrides) else { return card("", Licence::default()) };
+    let licence = subject.run.as_deref().and_then(|run| Manifest::read(run).ok());
+    card(&subject.config.model.base, licence.map(|manifest| manifest.licence).unwrap_or_default())
+}
+
+fn card(base: &str, licence: Licence) -> Card {
+    // A path of this machine says nothing elsewhere: its last part is a name.
+    let path = Path::new(base);
+    let shown =
+        if path.exists() { path.file_name().unwrap_or_default().to_string_lossy() } else { base.into() };
+    Card { base: shown.into_owned(), repository: hub::repository_of(base), licence }
 }
 
 /// How the base was held is a fact of the run: the report would say something else than what happened.

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bases;
+mod choose;
 mod engine;
 mod families;
 mod generation;

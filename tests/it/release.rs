@@ -250,9 +250,12 @@ fn files_beside_the_weights_are_the_base_s_but_for_what_training_settled() {
     for name in ["notes.json", "LICENSE", "tokenizer.json"] {
         assert_eq!(place.read(&format!("out/{name}")), place.read(&format!("model/{name}")), "{name}");
     }
-    for name in ["pytorch_model.bin.index.json", "README.md"] {
-        assert!(!place.path("out").join(name).exists(), "{name}");
-    }
+    assert!(!place.path("out").join("pytorch_model.bin.index.json").exists());
+    let card = place.read("out/README.md");
+    assert!(
+        card.contains("library_name: transformers\n") && !card.contains("the base\n"),
+        "a card of its own: {card}"
+    );
     let config = json_of(&place.path("out/config.json"));
     assert_eq!((&config["dtype"], &config["unknown_key"]), (&json!("bfloat16"), &json!([1])));
     assert!(config.get("quantization_config").is_none() && config.get("torch_dtype").is_none());

@@ -35,6 +35,9 @@ pub(crate) struct Attached {
     pub(crate) parameters: Parameters<f32>,
     /// What was taken off the base: the parameters as they began.
     pub(crate) initial: Option<Parameters<f32>>,
+    /// With these the model is its base, where it is not without any: numbers of the base that were trained, or were taken
+    /// off it.
+    pub(crate) untrained: Option<Parameters<f32>>,
 }
 
 /// Puts adapters beside the linears of `decoder` with their first values: those of the checkpoint `resumed`, else
@@ -52,10 +55,11 @@ pub(crate) fn attach(
     let folder = match (resumed, &config.lora) {
         (resumed, LoraSection::Full) => {
             let mut parameters = decoder.train_all()?;
+            let untrained = resumed.map(|_| parameters.clone());
             if let Some(folder) = resumed {
                 tensors::read(&folder.join(full::WEIGHTS_FILE), &mut parameters)?;
             }
-            return Ok(Attached { shape: None, parameters, initial: None });
+            return Ok(Attached { shape: None, parameters, initial: None, untrained });
         }
         (Some(folder), _) => folder,
         (None, LoraSection::From(folder)) => folder.as_path(),
@@ -66,7 +70,7 @@ pub(crate) fn attach(
             let draw = |name: &str, out: &mut [f32]| init::draw_start(config.train.seed, name, out);
             decoder.begin(shape.start, &*base.weights, quantization(config), &mut parameters, &draw)?;
             let initial = shape.start.changes_base().then(|| parameters.clone());
-            return Ok(Attached { shape: Some(shape), parameters, initial });
+            return Ok(Attached { shape: Some(shape), parameters, initial, untrained: None });
         }
     };
     let beside = folder.join(INITIAL_FILE);
@@ -77,14 +81,16 @@ pub(crate) fn attach(
     refuse_other_model(folder, &adapter.config, &linears)?;
     let mut parameters = decoder.attach_lora(&adapter.config)?;
     let mut initial = None;
+    let mut untrained = decoder.trains_base().then(|| parameters.clone());
     if changed {
         let mut began = parameters.clone();
         tensors::read(&beside, &mut began)?;
         decoder.take_off(began.flat(), &*base.weights, quantization(config))?;
+        untrained = Some(began.clone());
         initial = Some(began);
     }
     adapter.load_into(&mut parameters, folder)?;
-    Ok(Attached { shape: Some(adapter.config), parameters, initial })
+    Ok(Attached { shape: Some(adapter.config), parameters, initial, untrained })
 }
 
 /// The shape with the ids of the tokens whose rows are trained.

@@ -123,6 +123,16 @@ pub enum TrainerError {
         /// The run or the base.
         subject: String,
     },
+    /// A base under a licence that the configuration does not accept.
+    #[error("the licence of `{base}` is {found}, which `model.licences` does not accept ({})", accepted.join(", "))]
+    Licence {
+        /// The base, as it is named.
+        base: String,
+        /// Its licence.
+        found: String,
+        /// What is accepted.
+        accepted: Vec<String>,
+    },
     /// A `--set` that changes nothing for this verb.
     #[error("`--set {argument}` changes nothing here")]
     UnreadKey {
@@ -196,6 +206,7 @@ impl TrainerError {
             | Self::NoneWhole { .. }
             | Self::Differs { .. }
             | Self::UnreadKey { .. }
+            | Self::Licence { .. }
             | Self::NoGolden { .. }
             | Self::NotACheckpoint { .. }
             | Self::Altered { .. }
@@ -229,6 +240,13 @@ impl TrainerError {
             Self::NoneWhole { .. } => "bring back a copy of the folder, or choose another `output.dir`",
             Self::Differs { .. } => "bring back what the run was made with, or do not count on its figures",
             Self::NoGolden { .. } => "name a file by `--golden FILE`, or in the run's `data.golden`",
+            Self::Licence { found, .. } if found == rtune_models::licence::UNKNOWN => {
+                "neither model card (README.md) nor licence file says it: `rtune pull BASE` brings both where they are missing; or \
+                 accept `unknown`"
+            }
+            Self::Licence { .. } => {
+                "read the licence, then add it to `model.licences` or choose another base"
+            }
             Self::UnreadKey { .. } => {
                 "this verb reads `model.*`, `quantization.*`, `data.template` and `data.template-date`"
             }

@@ -7,7 +7,7 @@ use rtune_data::{
     Accounts, CacheUse, ChatTemplate, DataError, DataReport, Perplexity, PreparationCache, PrepareOptions,
     Prepared, SpecialTokens, Tools, prepare_with_accounts,
 };
-use rtune_models::BaseModel;
+use rtune_models::{BaseModel, Licence};
 use rtune_privacy::NameFinder;
 
 use crate::adapter;
@@ -102,11 +102,28 @@ pub fn outline(
 }
 
 fn base_and_template(config: &Config, base_path: &Path) -> Result<(BaseModel, ChatTemplate), TrainerError> {
+    licence(config, base_path)?;
     let mut base = rtune_models::open(base_path)?;
     base.add_tokens(&config.tokens.new)?;
     adapter::token_ids(&base, config)?;
     let template = template(&config.data, &base, base_path)?;
     Ok((base, template))
+}
+
+/// The licence of the base at `base_path`, which may be the folder of [`rtune_models::hub::headers`].
+///
+/// # Errors
+/// [`TrainerError::Licence`] for one that `model.licences` does not accept.
+pub fn licence(config: &Config, base_path: &Path) -> Result<Licence, TrainerError> {
+    let accepted = &config.model.licences;
+    let licence = Licence::of_base(&config.model.base, base_path);
+    let refused = if accepted.is_empty() { None } else { licence.refused_by(accepted) };
+    match refused {
+        None => Ok(licence),
+        Some(found) => {
+            Err(TrainerError::Licence { base: config.model.base.clone(), found, accepted: accepted.clone() })
+        }
+    }
 }
 
 /// Calls `prepare` with what the rows of `config` are prepared by.

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`config`] | TOML in, checked values out, every problem at once |
 //! | [`inputs`] | the base, the template and the prepared rows |
-//! | [`plan`] | what "auto" means on this machine |
+//! | [`plan`], [`memory`] | what "auto" means on this machine; what a run will take |
 //! | [`run`] | the run folder, the order of the rows, the loop |
 //! | [`engine`], [`loss`] | losses and gradients of a step |
 //! | [`optimizer`], [`schedule`] | AdamW and its learning rate |
@@ -33,6 +33,7 @@ pub mod inputs;
 pub mod lock;
 pub mod loss;
 pub mod manifest;
+pub mod memory;
 pub mod metrics;
 mod name_model;
 pub mod noise;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rtune_data::{Example, Prepared};
+use rtune_models::Licence;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -26,6 +27,9 @@ pub struct Manifest {
     pub format: u64,
     /// Name of each file of the base to its SHA-256.
     pub base: BTreeMap<String, String>,
+    /// What the base said of its licence; a run of an earlier version did not ask.
+    #[serde(default)]
+    pub licence: Licence,
     /// SHA-256 of the tokenizer in its serialised form, wherever it came from.
     pub tokenizer: String,
     /// SHA-256 of the chat template's source, the base's or that of the file `data.template`.
@@ -123,6 +127,7 @@ impl Manifest {
         Ok(Self {
             format: FORMAT,
             base: hashes_by_name(inputs.base.files.iter())?,
+            licence: Licence::of_base(&config.model.base, &inputs.base_path),
             tokenizer: hash_of_tokenizer(inputs)?,
             template: files::sha256_of(inputs.template.source().as_bytes()),
             data: hashes_by_name(data.into_iter())?,

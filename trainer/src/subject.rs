@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rtune_adapters::{LoraConfig, peft};
+use rtune_adapters::peft;
 use rtune_data::ChatTemplate;
 use rtune_models::{BaseModel, Decoder, Quantization};
 
@@ -39,8 +39,10 @@ pub struct Opened {
     pub decoder: Decoder,
     /// The adapter's numbers, laid out as [`Decoder::attach_lora`] does; empty for the base alone.
     pub parameters: Vec<f32>,
-    /// The adapter's shape.
-    pub lora: Option<LoraConfig>,
+    /// Those with which the model is its base: empty, but where numbers of the base were trained or taken off it.
+    pub untrained: Vec<f32>,
+    /// Whether there is something trained beside the base.
+    pub tuned: bool,
 }
 
 impl Subject {
@@ -156,15 +158,15 @@ impl Subject {
         let (base, template) = self.read(base_path)?;
         let mut decoder =
             Decoder::load(&base.config, base.weights.as_ref(), quantization(&self.config), progress)?;
-        let (lora, parameters) = match &self.adapter {
-            None => (None, Vec::new()),
-            Some(folder) => {
-                let Attached { shape, parameters, .. } =
-                    adapter::attach(&mut decoder, &base, &self.config, Some(folder))?;
-                (shape, parameters.flat().to_vec())
-            }
+        let Some(folder) = &self.adapter else {
+            let (parameters, untrained) = (Vec::new(), Vec::new());
+            return Ok(Opened { base, template, decoder, parameters, untrained, tuned: false });
         };
-        Ok(Opened { base, template, decoder, parameters, lora })
+        let Attached { parameters, untrained, .. } =
+            adapter::attach(&mut decoder, &base, &self.config, Some(folder))?;
+        let parameters = parameters.flat().to_vec();
+        let untrained = untrained.map_or_else(Vec::new, |untrained| untrained.flat().to_vec());
+        Ok(Opened { base, template, decoder, parameters, untrained, tuned: true })
     }
 }
 

@@ -167,7 +167,7 @@ impl<'a> Speaker<'a> {
 
     /// The adapter's numbers, or none where the base answers alone.
     pub(crate) fn parameters(&self, tuned: bool) -> &'a [f32] {
-        if tuned { &self.opened.parameters } else { &[] }
+        if tuned { &self.opened.parameters } else { &self.opened.untrained }
     }
 
     pub(crate) fn arena(&self) -> &Arena<f32> {

@@ -10,7 +10,8 @@ use safetensors::{Dtype, View};
 use serde_json::{Map, Value, json};
 
 use super::{
-    BASE_LAYER, BIAS_SUFFIX, CONFIG_FILE, PREFIX, RESIDUAL, TOKENS_SUFFIX, WEIGHTS_FILE, check_pairs,
+    BASE_LAYER, BIAS_SUFFIX, CONFIG_FILE, Kind, PREFIX, RESIDUAL, TOKENS_SUFFIX, WEIGHTS_FILE, check_pairs,
+    kind_of,
 };
 use crate::targets::block_of;
 use crate::{AdapterError, Biases, LoraConfig, Parameters, Scaling, Start};

@@ -16,7 +16,10 @@ pub use quantizer::Quantizer;
 
 /// Elements that are unpacked at a time: 4 MiB of `f32`, which stays in the cache while it is multiplied, and large
 /// enough that the product runs at full rate. Fixed, since the order of sums follows it.
-const PANEL_ELEMENTS: usize = 1 << 20;
+pub const PANEL_ELEMENTS: usize = 1 << 20;
+
+/// Values of the map of nested magnitudes.
+const NESTED_VALUES: usize = 256;
 
 /// A frozen matrix `[rows, columns]`, row-major.
 #[derive(Clone, Debug)]
@@ -205,6 +208,17 @@ impl Weight {
         }
     }
 
+    /// What [`Self::size_bytes`] says of a matrix of `count` elements that is quantised here.
+    #[must_use]
+    pub fn quantized_bytes(count: usize, double: bool) -> usize {
+        let blocks = count.div_ceil(nf4::BLOCK);
+        let magnitudes = match double {
+            false => blocks * size_of::<f32>(),
+            true => blocks + (blocks.div_ceil(nf4::NESTED_BLOCK) + NESTED_VALUES + 1) * size_of::<f32>(),
+        };
+        count.div_ceil(2) + magnitudes
+    }
+
     /// The same numbers kept in `f32`; products with them are the same to the bit.
     #[must_use]
     pub fn unpacked(&self) -> Self {
@@ -370,5 +384,10 @@ mod tests {
         let weight = Weight::quantized(512, 512, &vec![0.5; 512 * 512], true);
         let bytes_each = weight.size_bytes() as f64 / (512.0 * 512.0);
         assert!((bytes_each - 0.5159).abs() < 0.005, "{bytes_each}");
+        for (rows, columns, double) in [(512, 512, true), (512, 512, false), (3, 7, true), (130, 333, false)]
+        {
+            let weight = Weight::quantized(rows, columns, &vec![0.5; rows * columns], double);
+            assert_eq!(weight.size_bytes(), Weight::quantized_bytes(rows * columns, double));
+        }
     }
 }

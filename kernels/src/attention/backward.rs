@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::forward::cap_row;
-use super::{QUERY_TILE, Shape};
+use super::{QUERY_TILE, Shape, scratch_elements};
 use crate::arena::Arena;
 use crate::gemm::{Mat, MatMut, multiply_here, multiply_shared};
 use crate::real::Real;
@@ -65,7 +65,7 @@ pub fn backward<R: Real>(
             // SAFETY: as above.
             unsafe { dv.slice_mut(at, shape.head_width) }.fill(R::zero());
         }
-        let scratch = QUERY_TILE.min(end - start) * (end - start);
+        let scratch = scratch_elements(end - start) / 2;
         let (mut scores, mut d_scores) = (arena.take(scratch), arena.take(scratch));
         for head in kv_head * shape.group()..(kv_head + 1) * shape.group() {
             for first in (start..end).step_by(QUERY_TILE) {

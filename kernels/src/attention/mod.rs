@@ -17,6 +17,13 @@ pub use forward::forward;
 /// lengths that packed rows have.
 const QUERY_TILE: usize = 64;
 
+/// Elements that each thread works in while it goes back through documents of at most `longest_tokens` tokens; going
+/// forward takes half of it.
+#[must_use]
+pub fn scratch_elements(longest_tokens: usize) -> usize {
+    2 * QUERY_TILE.min(longest_tokens) * longest_tokens
+}
+
 /// Sizes of one attention call.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape<'a> {

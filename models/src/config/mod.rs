@@ -85,7 +85,7 @@ impl ModelConfig {
         let model_type = fields.required_string("model_type")?;
         let Some(family) = families::of_model_type(&model_type) else {
             let known: Vec<&str> = FAMILIES.iter().map(|family| family.model_types[0]).collect();
-            return Err(fields.unsupported("model_type", format!("\"{model_type}\""), &known.join(", ")));
+            return Err(fields.unsupported("model_type", refuse::other_kind(&model_type), &known.join(", ")));
         };
         fields.rename(family.keys.renamed);
         let family = falcon::plain_keys(&mut fields, family, &model_type)?;

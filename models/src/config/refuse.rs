@@ -131,6 +131,42 @@ fn keys_read(family: &Family) -> Vec<&'static str> {
     read
 }
 
+/// Beginnings of the `model_type` of encoders: they read texts and write none, whatever is put behind them.
+const ENCODERS: &[&str] = &[
+    "albert",
+    "bert",
+    "camembert",
+    "deberta",
+    "distilbert",
+    "electra",
+    "ernie",
+    "modernbert",
+    "mpnet",
+    "nomic_bert",
+    "roberta",
+    "roformer",
+    "xlm-roberta",
+];
+/// The same of models that have an encoder before their decoder.
+const ENCODER_DECODERS: &[&str] =
+    &["bart", "longt5", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5", "umt5", "whisper"];
+
+/// A `model_type` that has no row, and what kind of model it is where that is known.
+pub(super) fn other_kind(model_type: &str) -> String {
+    let is = |kinds: &[&str]| {
+        kinds.iter().any(|kind| {
+            model_type.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+        })
+    };
+    if is(ENCODERS) {
+        format!("\"{model_type}\", an encoder, which reads texts and writes none")
+    } else if is(ENCODER_DECODERS) {
+        format!("\"{model_type}\", an encoder with a decoder behind it")
+    } else {
+        format!("\"{model_type}\"")
+    }
+}
+
 /// The activation that the configuration names.
 pub(super) fn activation(fields: &Fields, family: &Family) -> Result<Activation, ModelError> {
     let keys = &family.keys;

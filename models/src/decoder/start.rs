@@ -102,8 +102,6 @@ pub fn held(rows: usize, columns: usize, values: Vec<f32>, quantization: Quantiz
             quantizer.push(&values);
             quantizer.finish()
         }
-        Quantization::Nf4 { double } => {
-            Weight::quantized(rows, columns, &values, double)
-        }
+        Quantization::Nf4 { double } => Weight::quantized(rows, columns, &values, double),
     }
 }

@@ -57,6 +57,12 @@ impl Decoder {
         Ok(parameters)
     }
 
+    /// Whether numbers of the base itself are trained, so that it is not the base without parameters.
+    #[must_use]
+    pub fn trains_base(&self) -> bool {
+        self.trained_whole() > 0
+    }
+
     /// Numbers of the base that are trained whole, with none of them frozen.
     pub(super) fn trained_whole(&self) -> usize {
         let linears: usize = self.linears().map(Linear::trained_whole).sum();

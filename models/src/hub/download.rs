@@ -216,6 +216,26 @@ impl Client {
         output.sync_all().map_err(HubError::io(incomplete, 0))
     }
 
+    /// Some bytes of a file, held nowhere; fewer where the server has fewer.
+    pub(super) fn bytes(
+        &self,
+        commit: &str,
+        path: &str,
+        range: std::ops::Range<u64>,
+    ) -> Result<Vec<u8>, HubError> {
+        let wanted = range.end - range.start;
+        let begins_file = range.start == 0;
+        let bytes = self
+            .range(commit, path, range, &mut |_| {})
+            .map_err(|error| self.explain(error, &format!("file {path}")))?;
+        // A server without ranges gives the file from its beginning.
+        if bytes.len() as u64 > wanted && !begins_file {
+            let problem = format!("{} bytes of {path} where {wanted} were asked for", bytes.len());
+            return Err(HubError::Server { endpoint: self.endpoint.clone(), problem });
+        }
+        Ok(bytes)
+    }
+
     /// One range, on a thread of its own, so that progress arrives on this one.
     fn range(
         &self,

@@ -15,6 +15,7 @@ mod cache;
 mod download;
 mod error;
 mod files;
+mod headers;
 mod options;
 mod repository;
 mod state;
@@ -72,6 +73,23 @@ pub fn resolve(
     }
 }
 
+/// The path of what says the size and the licence of a base, for [`crate::BaseOutline::open`] and [`crate::Licence::of`]: for a
+/// repository that was not pulled, its small files and the headers of its weights alone, some megabytes at most. An alias
+/// is one file, which is fetched.
+///
+/// Errors as [`resolve`].
+pub fn headers(
+    base: &str,
+    revision: Option<&str>,
+    options: &HubOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<PathBuf, HubError> {
+    match classify(base, revision)? {
+        Base::Repository { owner, name } => headers::fetch(owner, name, revision, options, progress),
+        _ => resolve(base, revision, options, progress),
+    }
+}
+
 /// Like [`resolve`], but asks the hub whether the revision of a repository has moved, and fetches what is new.
 /// A download that was broken off goes on where it stopped.
 pub fn pull(
@@ -83,6 +101,19 @@ pub fn pull(
     match classify(base, revision)? {
         Base::Repository { owner, name } => repository::fetch(owner, name, revision, options, progress),
         _ => resolve(base, revision, options, progress),
+    }
+}
+
+/// The repository that a base comes from: itself, or that of an alias; `None` for a path.
+#[must_use]
+pub fn repository_of(base: &str) -> Option<String> {
+    match classify(base, None).ok()? {
+        Base::Repository { owner, name } => Some(format!("{owner}/{name}")),
+        Base::Alias(alias) => alias.places.iter().find_map(|place| match place {
+            alias::Place::Hub { owner, name, .. } => Some(format!("{owner}/{name}")),
+            alias::Place::Wheel { .. } => None,
+        }),
+        Base::Bundle(_) | Base::Path(_) => None,
     }
 }
 

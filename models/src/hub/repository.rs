@@ -10,15 +10,27 @@ use super::download::{Client, RemoteFile};
 use super::{HubError, HubOptions, Progress};
 
 /// What a revision is when the user gives none.
-const DEFAULT_REVISION: &str = "main";
+pub(super) const DEFAULT_REVISION: &str = "main";
 /// The weights in one file.
 const SINGLE_FILE: &str = "model.safetensors";
 /// The list of the weights' shards.
 const INDEX_FILE: &str = "model.safetensors.index.json";
 /// Files that must be there, besides the weights.
-const REQUIRED_FILES: &[&str] = &["config.json", "tokenizer.json"];
+pub(super) const REQUIRED_FILES: &[&str] = &["config.json", "tokenizer.json"];
 /// Files that are fetched if the repository has them.
 const OPTIONAL_FILES: &[&str] = &["tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+/// Files that say under which licence a model is and what it asks; they are fetched if the repository has them.
+const LEGAL_FILES: &[&str] = &[
+    "README.md",
+    "LICENSE",
+    "LICENSE.md",
+    "LICENSE.txt",
+    "LICENCE",
+    "NOTICE",
+    "NOTICE.txt",
+    "Notice",
+    "USE_POLICY.md",
+];
 /// How many of a repository's files a message names.
 const NAMED_FILES: usize = 8;
 
@@ -87,7 +99,7 @@ pub(super) fn fetch(
     Ok(client.cache().snapshot(&commit))
 }
 
-fn download(
+pub(super) fn download(
     client: &Client,
     commit: &str,
     listed: &Listed,
@@ -104,13 +116,13 @@ fn download(
 }
 
 /// A file of a repository's list.
-struct Listed {
-    file: RemoteFile,
+pub(super) struct Listed {
+    pub(super) file: RemoteFile,
     /// Whether the repository has only a pointer to it (git LFS, xet).
     is_large: bool,
 }
 
-fn current_commit(client: &Client, revision: &str) -> Result<String, HubError> {
+pub(super) fn current_commit(client: &Client, revision: &str) -> Result<String, HubError> {
     let what = format!("revision {revision}");
     let info = client.repository().info().revision(revision).send();
     let info = info.map_err(|error| client.explain(error, &what))?;
@@ -121,7 +133,7 @@ fn current_commit(client: &Client, revision: &str) -> Result<String, HubError> {
 }
 
 /// The files at the top of a repository; folders hold other formats.
-fn list(client: &Client, commit: &str) -> Result<Vec<Listed>, HubError> {
+pub(super) fn list(client: &Client, commit: &str) -> Result<Vec<Listed>, HubError> {
     let tree = client.repository().list_tree().revision(commit).send();
     let tree = tree.map_err(|error| client.explain(error, &format!("commit {commit}")))?;
     let files = tree.into_iter().filter_map(|entry| match entry {
@@ -142,7 +154,7 @@ fn list(client: &Client, commit: &str) -> Result<Vec<Listed>, HubError> {
     Ok(files.filter(is_plain).collect())
 }
 
-fn find<'a>(files: &'a [Listed], name: &str) -> Option<&'a Listed> {
+pub(super) fn find<'a>(files: &'a [Listed], name: &str) -> Option<&'a Listed> {
     files.iter().find(|listed| listed.file.path == name)
 }
 
@@ -152,12 +164,17 @@ fn small_files<'a>(client: &Client, files: &'a [Listed]) -> Result<Vec<&'a Liste
         let file = find(files, name).ok_or_else(|| missing(client, files, name))?;
         chosen.push(file);
     }
-    chosen.extend(OPTIONAL_FILES.iter().filter_map(|name| find(files, name)));
+    chosen.extend(optional_files(files));
     Ok(chosen)
 }
 
+/// What is fetched if it is there.
+pub(super) fn optional_files(files: &[Listed]) -> impl Iterator<Item = &Listed> {
+    OPTIONAL_FILES.iter().chain(LEGAL_FILES).filter_map(|name| find(files, name))
+}
+
 /// The single file, or the index, which is fetched here, and the shards that it names.
-fn weight_files<'a>(
+pub(super) fn weight_files<'a>(
     client: &Client,
     commit: &str,
     files: &'a [Listed],
@@ -175,14 +192,14 @@ fn weight_files<'a>(
     names.iter().map(|name| find(files, name).ok_or_else(|| missing(client, files, name))).collect()
 }
 
-fn missing(client: &Client, files: &[Listed], name: &str) -> HubError {
+pub(super) fn missing(client: &Client, files: &[Listed], name: &str) -> HubError {
     if find(files, SINGLE_FILE).or(find(files, INDEX_FILE)).is_none() {
         return no_weights(client, files);
     }
     HubError::NotFound { repository: client.id().to_owned(), what: format!("file {name}") }
 }
 
-fn no_weights(client: &Client, files: &[Listed]) -> HubError {
+pub(super) fn no_weights(client: &Client, files: &[Listed]) -> HubError {
     let mut found: Vec<String> = files.iter().map(|listed| listed.file.path.clone()).collect();
     // Weights first: they tell what the repository is.
     found.sort_by_key(|name| (!name.ends_with(".gguf") && !name.ends_with(".bin"), name.clone()));

@@ -5,6 +5,7 @@ pub(crate) mod gguf;
 mod quantized;
 mod read;
 mod safetensors;
+mod stored;
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use rtune_adapters::Weight;
 pub use self::gguf::GgufFile;
 pub use self::quantized::open_weights;
 pub use self::safetensors::SafetensorsFolder;
+pub(crate) use self::stored::{Headers, Stored};
 
 use crate::ModelError;
 

@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use super::read::{Element, read_elements, read_pieces};
 use super::{HostTensor, Piece, Precision, Take, WeightSource};
 use crate::ModelError;
-use header::{DataType, Entry};
+use header::{DataType, Entry, Extent};
 
 /// Name of the only file of an unsharded checkpoint.
 const SINGLE_FILE: &str = "model.safetensors";
@@ -48,14 +48,26 @@ impl SafetensorsFolder {
     /// Errors when there are no weights in this format, when a file is truncated, when a header contradicts its
     /// file, and when the index and the shards contradict each other.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
+        Self::open_as_far(folder, Extent::Whole)
+    }
+
+    /// The same for files of which the headers alone need be there: names, shapes and types are known, and no tensor can
+    /// be read.
+    ///
+    /// Errors as [`Self::open`], but for what only the length of a file tells.
+    pub(super) fn open_headers(folder: &Path) -> Result<Self, ModelError> {
+        Self::open_as_far(folder, Extent::Header)
+    }
+
+    fn open_as_far(folder: &Path, extent: Extent) -> Result<Self, ModelError> {
         let single = folder.join(SINGLE_FILE);
         let index = folder.join(INDEX_FILE);
         if single.is_file() {
-            let entries = header::read(&single)?;
+            let entries = header::read(&single, extent)?;
             let tensors = entries.into_iter().map(|(name, entry)| (name, (0, entry))).collect();
             Self { folder: folder.to_owned(), files: vec![single], index: None, tensors }.of_text()
         } else if index.is_file() {
-            Self::open_shards(folder, &index)
+            Self::open_shards(folder, &index, extent)
         } else {
             let hint =
                 "rtune reads safetensors and GGUF: if the folder has pytorch_model.bin, convert it with \
@@ -65,7 +77,7 @@ impl SafetensorsFolder {
         }
     }
 
-    fn open_shards(folder: &Path, index: &Path) -> Result<Self, ModelError> {
+    fn open_shards(folder: &Path, index: &Path, extent: Extent) -> Result<Self, ModelError> {
         let weight_map = index::read(index)?;
         let mut names: Vec<&String> = weight_map.values().collect();
         names.sort_unstable();
@@ -81,7 +93,7 @@ impl SafetensorsFolder {
                     hint,
                 });
             }
-            for (name, entry) in header::read(path)? {
+            for (name, entry) in header::read(path, extent)? {
                 if let Some((first, _)) = tensors.get(&name) {
                     let problem = format!("stands in {} too", files[*first].display());
                     return Err(ModelError::tensor(path, &name, problem));

@@ -4,6 +4,7 @@
 pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ("model.base", "other", &[]),
     ("model.revision", "main", &[]),
+    ("model.licences", "[\"mit\"]", &[]),
     ("model.device", "gpu", &[]),
     ("quantization.kind", "none", &[]),
     ("quantization.double", "false", &[]),

@@ -72,6 +72,11 @@ const BEFORE_DATA: &[Meaning] = &[
         "the main branch",
         "Branch, tag or commit of a Hugging Face repository. Not for an alias, which is one file.",
     ),
+    unset(
+        "model.licences",
+        "any licence, and none",
+        "The licences that a base may have, as the hub writes them: `[\"apache-2.0\", \"mit\"]`. A base with another one is refused before it is loaded, and so is one that says none, unless `\"unknown\"` is in the list.",
+    ),
     key(
         "model.device",
         "Where the arithmetic is done: the best device there is (`auto`), or the processor. This version has an engine for the processor only.",

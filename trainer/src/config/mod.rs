@@ -64,6 +64,8 @@ pub struct ModelSection {
     pub base: String,
     /// Branch, tag or commit of a hub repository.
     pub revision: Option<String>,
+    /// The licences that a base may have; empty for any, and for none.
+    pub licences: Vec<String>,
     /// Where the arithmetic is done.
     pub device: Device,
 }

@@ -7,6 +7,7 @@ use super::tree::Value;
 pub const KEYS: &[&str] = &[
     "model.base",
     "model.revision",
+    "model.licences",
     "model.device",
     "quantization.kind",
     "quantization.double",

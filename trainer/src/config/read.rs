@@ -71,9 +71,10 @@ fn model(file: &str, mut section: Section<'_, '_>) -> Option<ModelSection> {
         section.missing(file, "base", "for example `base = \"smollm2-135m-instruct\"` in `[model]`");
     }
     let revision = section.string("revision");
+    let licences = section.strings("licences").unwrap_or_default();
     let device = section.choice("device", &[("auto", Device::Auto), ("cpu", Device::Cpu)]);
     section.finish();
-    Some(ModelSection { base: base?, revision, device: device.unwrap_or(Device::Auto) })
+    Some(ModelSection { base: base?, revision, licences, device: device.unwrap_or(Device::Auto) })
 }
 
 fn quantization(mut section: Section<'_, '_>) -> QuantizationSection {

@@ -66,6 +66,9 @@ fn model(out: &mut Document, config: &Config) {
     if let Some(revision) = &config.model.revision {
         out.line("revision", revision.clone());
     }
+    if !config.model.licences.is_empty() {
+        out.line("licences", config.model.licences.clone());
+    }
     out.line(
         "device",
         match config.model.device {

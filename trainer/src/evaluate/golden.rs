@@ -85,11 +85,13 @@ pub struct Side {
 }
 
 /// A golden row, ready to be asked.
-struct Asked {
-    record: Record,
+pub(super) struct Asked {
+    pub(super) record: Record,
     expected: Vec<String>,
-    prompt: Vec<u32>,
-    scored: Example,
+    pub(super) prompt: Vec<u32>,
+    pub(super) scored: Example,
+    /// Whether the last token of [`Self::scored`] ends the answer.
+    pub(super) ended: bool,
 }
 
 /// What is going on, for a bar.
@@ -120,7 +122,7 @@ pub fn examine(
             asked.push(ask(speaker, row.record, row.extra.get("references"))?);
         }
     }
-    let has_adapter = speaker.opened().lora.is_some();
+    let has_adapter = speaker.opened().tuned;
     let base = sides(speaker, &asked, settings, false, progress)?;
     let tuned = has_adapter.then(|| sides(speaker, &asked, settings, true, progress)).transpose()?;
     let tuned_summary = tuned.as_ref().map(|(_, summary)| summary.clone());
@@ -148,7 +150,12 @@ pub fn examine(
     })
 }
 
-fn ask(speaker: &Speaker<'_>, record: Record, references: Option<&Value>) -> Result<Asked, TrainerError> {
+/// Prompt and expected answer of a golden row, as tokens.
+pub(super) fn ask(
+    speaker: &Speaker<'_>,
+    record: Record,
+    references: Option<&Value>,
+) -> Result<Asked, TrainerError> {
     let problem = |kind| -> TrainerError {
         rtune_data::DataError::from(RowProblem { origin: record.origin.clone(), kind }).into()
     };
@@ -166,7 +173,7 @@ fn ask(speaker: &Speaker<'_>, record: Record, references: Option<&Value>) -> Res
     expected.extend(listed.filter_map(Value::as_str).map(str::to_owned));
     let (id, origin) = (record.id.clone(), record.origin.clone());
     let scored = Example { id, origin, tokens: row.tokens, supervised: row.supervised };
-    Ok(Asked { record, expected, prompt, scored })
+    Ok(Asked { record, expected, prompt, scored, ended: row.ended })
 }
 
 /// One model's answers and their scores.

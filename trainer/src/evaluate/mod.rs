@@ -2,6 +2,7 @@
 
 mod asking;
 pub mod golden;
+pub mod likelihood;
 pub mod perplexity;
 pub mod samples;
 pub mod text;

@@ -30,6 +30,7 @@ pub enum Rule {
 pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
     ("model.base", Rule::Content, "the hashes of the base's files are compared, not its name"),
     ("model.revision", Rule::Content, "the hashes of the base's files are compared"),
+    ("model.licences", Rule::Free, "it decides whether a base is taken, not what is in it"),
     ("model.device", Rule::Fixed, "another device gives other bits"),
     ("quantization.kind", Rule::Fixed, "it decides the base's values"),
     ("quantization.double", Rule::Fixed, "it decides the base's values"),

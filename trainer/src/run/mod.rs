@@ -91,7 +91,7 @@ pub fn train(
         // Nothing was computed, so there is nothing to save.
         return Ok(Outcome::Stopped(state));
     }
-    let Attached { shape, parameters, initial } =
+    let Attached { shape, parameters, initial, .. } =
         adapter::attach(&mut decoder, base, &config, resumed.as_deref())?;
     let policy = plan::policy(config.train.save_activations);
     let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);

@@ -1,4 +1,5 @@
 mod bundles;
+mod headers;
 mod places;
 mod server;
 
@@ -55,7 +56,9 @@ fn a_repository_is_fetched_into_the_hubs_layout() {
         .map(|entry| entry.expect("entry").file_name())
         .collect();
     names.sort();
-    assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]);
+    let expected =
+        ["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
+    assert_eq!(names, expected);
     assert_eq!(std::fs::read(snapshot.join("model.safetensors")).expect("read"), WEIGHTS);
     assert_eq!(std::fs::read_to_string(root.join("refs/main")).expect("read"), COMMIT);
     let (hash, _) = super::files::sha256(WEIGHTS).expect("hash");

@@ -14,11 +14,11 @@ use super::{float_precision, shape_of};
 use crate::{ModelError, Precision};
 
 /// How the name of a quantised weight's JSON ends.
-pub(super) const STATE: &str = ".quant_state.bitsandbytes__nf4";
+pub(in super::super) const STATE: &str = ".quant_state.bitsandbytes__nf4";
 /// The same for the other 4-bit type, whose 16 values are others.
-pub(super) const FP4_STATE: &str = ".quant_state.bitsandbytes__fp4";
+pub(in super::super) const FP4_STATE: &str = ".quant_state.bitsandbytes__fp4";
 /// How the name of the scales of a weight in 8 bits ends, in place of `weight`.
-pub(super) const ROW_SCALES: &str = ".SCB";
+pub(in super::super) const ROW_SCALES: &str = ".SCB";
 
 /// Longest JSON of a weight, in bytes; 200 are usual.
 const MAX_STATE_BYTES: u64 = 1 << 16;
@@ -49,7 +49,7 @@ struct State {
 }
 
 /// Refuses a weight in FP4 by name.
-pub(super) fn refuse_fp4(raw: &SafetensorsFolder, weight: &str) -> ModelError {
+pub(in super::super) fn refuse_fp4(raw: &SafetensorsFolder, weight: &str) -> ModelError {
     let found = "fp4".to_owned();
     ModelError::Unsupported {
         path: raw.path_of(weight),

@@ -13,7 +13,7 @@ use super::{FLOATS, shape_of};
 use crate::{ModelError, WeightSource};
 
 /// How the name of the packed numbers ends, in place of `weight`.
-pub(super) const PACKED: &str = ".qweight";
+pub(in super::super) const PACKED: &str = ".qweight";
 /// Bits of a word.
 const WORD_BITS: usize = 32;
 /// Outputs that one parallel task takes: a cache line of words.

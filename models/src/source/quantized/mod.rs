@@ -14,9 +14,12 @@ use rtune_adapters::{Weight, merge};
 use super::safetensors::SafetensorsFolder;
 use super::{HostTensor, Precision, Take, WeightSource};
 use crate::ModelError;
-use bitsandbytes::{ByteRows, FP4_STATE, Nf4Tensor, ROW_SCALES, STATE};
-use integers::{Integers, PACKED};
+use bitsandbytes::{ByteRows, Nf4Tensor, STATE};
+use integers::Integers;
 use settings::Method;
+
+pub(super) use bitsandbytes::{FP4_STATE, ROW_SCALES, STATE as NF4_STATE, refuse_fp4};
+pub(super) use integers::PACKED;
 
 /// The element types that scales may have.
 const FLOATS: &[&str] = &["F32", "F16", "BF16"];
@@ -40,6 +43,11 @@ pub fn open_weights(folder: &Path) -> Result<(Box<dyn WeightSource>, Vec<PathBuf
         true => Ok((Box::new(weights.raw), files)),
         false => Ok((Box::new(weights), files)),
     }
+}
+
+/// Fails where the weights of a folder are quantised in a way that [`open_weights`] does not read.
+pub(super) fn refuse_unread(folder: &Path) -> Result<(), ModelError> {
+    settings::read(folder).map(drop)
 }
 
 /// A folder in which some weights are packed. Those have the names and shapes of the numbers that they stand for.

@@ -56,8 +56,17 @@ pub(in super::super) struct Entry {
     pub(in super::super) size_bytes: u64,
 }
 
+/// How much of a file has to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All of it: its length is compared with what the header says.
+    Whole,
+    /// The header. What stands behind it is not looked at.
+    Header,
+}
+
 /// Reads and checks the header of `path`.
-pub(super) fn read(path: &Path) -> Result<Vec<(String, Entry)>, ModelError> {
+pub(super) fn read(path: &Path, extent: Extent) -> Result<Vec<(String, Entry)>, ModelError> {
     let mut file = File::open(path).map_err(ModelError::io(path))?;
     let file_bytes = file.metadata().map_err(ModelError::io(path))?.len();
     let header_bytes = header_length(path, &mut file, file_bytes)?;
@@ -67,7 +76,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, Entry)>, ModelError> {
         ModelError::damaged(path, "the header is not valid UTF-8, so this is no safetensors file")
     })?;
     let data_start = PREFIX_BYTES + header_bytes;
-    check_entries(path, parse(path, &text)?, data_start, file_bytes - data_start)
+    let data_bytes = (extent == Extent::Whole).then(|| file_bytes - data_start);
+    check_entries(path, parse(path, &text)?, data_start, data_bytes)
 }
 
 fn header_length(path: &Path, file: &mut File, file_bytes: u64) -> Result<u64, ModelError> {
@@ -118,12 +128,13 @@ fn parse(path: &Path, text: &str) -> Result<Vec<(String, Value)>, ModelError> {
         .map_err(|error| ModelError::damaged(path, format!("the header is not valid JSON: {error}")))
 }
 
-/// Turns header entries into places in the file: typed, within the data, without holes or overlaps.
+/// Turns header entries into places in the file: typed, within the data where its length is given, without holes or
+/// overlaps.
 fn check_entries(
     path: &Path,
     pairs: Vec<(String, Value)>,
     data_start: u64,
-    data_bytes: u64,
+    data_bytes: Option<u64>,
 ) -> Result<Vec<(String, Entry)>, ModelError> {
     let mut entries = Vec::with_capacity(pairs.len());
     for (name, value) in pairs {
@@ -142,7 +153,7 @@ fn check_entries(
         }
         end_bytes = *end;
     }
-    if end_bytes != data_bytes {
+    if let Some(data_bytes) = data_bytes.filter(|data_bytes| *data_bytes != end_bytes) {
         let problem =
             format!("the tensors end at byte {end_bytes} of the data, which has {data_bytes} bytes");
         return Err(ModelError::damaged(path, problem));
@@ -160,7 +171,7 @@ fn check_entry(
     name: &str,
     value: Value,
     data_start: u64,
-    data_bytes: u64,
+    data_bytes: Option<u64>,
 ) -> Result<(Entry, (u64, u64)), ModelError> {
     let fault = |problem: String| ModelError::tensor(path, name, problem);
     let found = excerpt(&value);
@@ -173,7 +184,7 @@ fn check_entry(
     if end < start {
         return Err(fault(format!("ends at byte {end} of the data, before its start at {start}")));
     }
-    if end > data_bytes {
+    if let Some(data_bytes) = data_bytes.filter(|data_bytes| end > *data_bytes) {
         return Err(fault(format!(
             "ends at byte {end} of the data, which has {data_bytes} bytes: truncated"
         )));
@@ -197,7 +208,7 @@ fn check_entry(
         data_type: data_type(info.dtype),
         shape: info.shape,
         element_count,
-        start_bytes: data_start + start,
+        start_bytes: data_start.saturating_add(start),
         size_bytes: end - start,
     };
     Ok((entry, (start, end)))

@@ -1,0 +1,232 @@
+//! What a run will take, before anything is read but headers: bytes by what they are for.
+//!
+//! The base is held as [`rtune_models::Decoder::load`] holds it, the adapters are those that [`LoraConfig`] puts beside its
+//! linears, the passes take the buffers that the decoder takes. docs/log.md has measured peaks beside these figures.
+
+use rtune_adapters::{LoraConfig, peft};
+use rtune_data::StepSize;
+use rtune_models::outline::Pass;
+use rtune_models::{BaseOutline, Quantization, SavePolicy};
+
+use crate::config::{Config, LoraSection};
+use crate::error::TrainerError;
+use crate::plan;
+use crate::subject::quantization;
+
+/// Bytes of the program itself, its threads, and the packing buffers of products: measured, see docs/log.md.
+const PROGRAM_BYTES: usize = 24 << 20;
+/// Bytes that tokenizer and template take for each token of the vocabulary: measured, see docs/log.md.
+const TOKEN_BYTES: usize = 1750;
+/// What a checkpoint has in memory while it is written, for each trained number: both moments as bytes, and the file.
+const SAVED_BYTES: usize = 16;
+/// The part of a GPU's memory that is counted on; the rest is for its driver, its libraries and fragments.
+pub const GPU_SHARE: f64 = 0.9;
+
+/// Memory of a training run, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrainingMemory {
+    /// The frozen base.
+    pub base_bytes: usize,
+    /// What loading it takes besides.
+    pub loading_bytes: usize,
+    /// Trained numbers.
+    pub trained: usize,
+    /// Buffers of a forward and a backward pass.
+    pub passes_bytes: usize,
+    /// The program and its tokenizer.
+    pub program_bytes: usize,
+    /// Tokens of the packed row that was taken for the largest.
+    pub tokens: usize,
+    /// What blocks keep for the backward pass.
+    pub policy: SavePolicy,
+}
+
+impl TrainingMemory {
+    /// Trained numbers, their gradients and both moments of AdamW.
+    #[must_use]
+    pub fn adapter_bytes(&self) -> usize {
+        4 * size_of::<f32>() * self.trained
+    }
+
+    /// What a step takes beside the program: all that a device would have to hold.
+    #[must_use]
+    pub fn step_bytes(&self) -> usize {
+        self.base_bytes.saturating_add(self.adapter_bytes()).saturating_add(self.passes_bytes)
+    }
+
+    /// The most at any moment: while loading, or while a checkpoint is written behind a step.
+    #[must_use]
+    pub fn peak_bytes(&self) -> usize {
+        let loading = self.base_bytes.saturating_add(self.loading_bytes);
+        let saving = self.step_bytes().saturating_add(SAVED_BYTES * self.trained);
+        self.program_bytes.saturating_add(loading.max(saving))
+    }
+}
+
+/// What a run of `config` on this base takes with so many threads. Rows are taken to be as long as `data.max-tokens` allows,
+/// and every token to be supervised, so that the figure is an upper one.
+///
+/// # Errors
+/// [`TrainerError::Adapter`] for targets that the base does not have, or an adapter that cannot be read.
+pub fn training(
+    outline: &BaseOutline,
+    config: &Config,
+    threads: usize,
+) -> Result<TrainingMemory, TrainerError> {
+    let longest = config.data.max_tokens.min(outline.config.max_position_embeddings);
+    let resolved = plan::resolve(config, &outline.config, longest);
+    with_policy(outline, config, threads, plan::policy(resolved.train.save_activations))
+}
+
+/// [`training`], where blocks keep what `policy` says.
+///
+/// # Errors
+/// As [`training`].
+pub fn with_policy(
+    outline: &BaseOutline,
+    config: &Config,
+    threads: usize,
+    policy: SavePolicy,
+) -> Result<TrainingMemory, TrainerError> {
+    let longest = config.data.max_tokens.min(outline.config.max_position_embeddings);
+    let step = match config.train.step_size {
+        StepSize::Rows(rows) => rows.saturating_mul(longest),
+        StepSize::Tokens(tokens) => tokens.max(longest),
+    };
+    let tokens = config.train.micro_batch_tokens.max(longest).min(step);
+    let linears = outline.linears();
+    let named = linears.iter().map(|linear| (linear.name.as_str(), linear.only_by_name));
+    let ranks = match lora(config)? {
+        Some(lora) => lora.ranks(named)?,
+        None => vec![None; linears.len()],
+    };
+    let pairs = ranks.iter().zip(&linears);
+    let adapters = pairs.map(|(rank, linear)| rank.unwrap_or(0) * (linear.inputs + linear.outputs)).sum();
+    let full = config.lora == LoraSection::Full;
+    let trained = if full { outline.parameters().total() } else { adapters };
+    let pass = Pass { tokens, supervised: tokens, longest, threads };
+    let base = outline.held_bytes(quantization(config));
+    Ok(TrainingMemory {
+        // What is trained whole stands among the trained numbers alone.
+        base_bytes: if full { 0 } else { base.held },
+        loading_bytes: base.loading,
+        trained,
+        passes_bytes: outline.pass_elements(&ranks, policy, &pass).saturating_mul(size_of::<f32>()),
+        program_bytes: PROGRAM_BYTES + TOKEN_BYTES * outline.spec.vocabulary,
+        tokens,
+        policy,
+    })
+}
+
+/// The adapters' shape; `None` where every number is trained.
+fn lora(config: &Config) -> Result<Option<LoraConfig>, TrainerError> {
+    match &config.lora {
+        LoraSection::New(lora) => Ok(Some(lora.clone())),
+        LoraSection::From(folder) => Ok(Some(peft::read(folder)?.config)),
+        LoraSection::Full => Ok(None),
+    }
+}
+
+/// Memory of answering, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServingMemory {
+    /// Weights with the linears of the blocks in NF4, doubly quantised.
+    pub nf4_bytes: usize,
+    /// All weights in 16 bits.
+    pub half_bytes: usize,
+    /// Keys and values of all documents in 32 bits, as they are cached here.
+    pub cache_bytes: usize,
+    /// The same in 16 bits, as servers on GPUs have them.
+    pub half_cache_bytes: usize,
+}
+
+/// What it takes to answer `sequences` documents of `context` tokens at once.
+#[must_use]
+pub fn serving(outline: &BaseOutline, context: usize, sequences: usize) -> ServingMemory {
+    let tokens = context.saturating_mul(sequences);
+    ServingMemory {
+        nf4_bytes: outline.held_bytes(Quantization::Nf4 { double: true }).held,
+        half_bytes: outline.parameters().total().saturating_mul(2),
+        cache_bytes: outline.cache_bytes(size_of::<f32>()).saturating_mul(tokens),
+        half_cache_bytes: outline.cache_bytes(2).saturating_mul(tokens),
+    }
+}
+
+/// How many GPUs of `gpu_bytes` hold `bytes`, spread evenly over them; at least one.
+#[must_use]
+pub fn gpus(bytes: usize, gpu_bytes: f64) -> u64 {
+    (bytes as f64 / (GPU_SHARE * gpu_bytes)).ceil().max(1.0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn config(extra: &str) -> Config {
+        let text = format!("[model]\nbase='m'\n[data]\ntrain='t'\n[output]\ndir='r'\n{extra}\n");
+        Config::parse("c.toml", &text, &[]).expect("valid")
+    }
+
+    fn outline() -> BaseOutline {
+        let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference/llama");
+        BaseOutline::open(&case).expect("a case")
+    }
+
+    #[test]
+    fn more_of_anything_takes_more() {
+        let outline = outline();
+        let of = |extra: &str| training(&outline, &config(extra), 2).expect("an estimate");
+        let plain = of("");
+        assert!(of("[lora]\nrank = 32").adapter_bytes() == 2 * plain.adapter_bytes());
+        assert!(of("[quantization]\nkind = 'none'").base_bytes > plain.base_bytes);
+        // In linears as small as these the map of nested magnitudes takes more than it saves.
+        assert!(of("[quantization]\ndouble = false").base_bytes != plain.base_bytes);
+        let all = of("[train]\nsave-activations = 'all'");
+        let less = of("[train]\nsave-activations = 'input-only'");
+        assert!(less.passes_bytes < all.passes_bytes);
+        assert!(of("[train]\nrows-per-step = 1\n").tokens <= plain.tokens);
+        assert!(plain.peak_bytes() > plain.step_bytes());
+        let wrong = training(&outline, &config("[lora]\ntargets = ['c_attn']"), 2);
+        assert!(matches!(wrong, Err(TrainerError::Adapter(_))));
+    }
+
+    #[test]
+    fn a_row_is_as_long_as_the_step_allows() {
+        let outline = outline();
+        let tokens = |max: usize, train: &str| {
+            let config = config(&format!("[train]\n{train}")).clone();
+            let config = Config {
+                data: crate::config::DataSection { max_tokens: max, ..config.data.clone() },
+                ..config
+            };
+            training(&outline, &config, 1).expect("an estimate").tokens
+        };
+        let most = outline.config.max_position_embeddings;
+        assert_eq!(tokens(16, "rows-per-step = 2"), 32.min(2 * most));
+        assert_eq!(tokens(16, "rows-per-step = 1000\nmicro-batch-tokens = 64"), 64);
+        assert_eq!(tokens(16, "tokens-per-step = 40\nmicro-batch-tokens = 64"), 40);
+        assert_eq!(tokens(16, "micro-batch-tokens = 8"), 16, "a longer row stands alone");
+    }
+
+    #[test]
+    fn devices_are_counted_up() {
+        let gib = f64::from(1 << 30);
+        assert_eq!(gpus(0, 80.0 * gib), 1);
+        assert_eq!(gpus(72 << 30, 80.0 * gib), 1);
+        assert_eq!(gpus((72 << 30) + 1, 80.0 * gib), 2);
+        assert_eq!(gpus(144 << 30, 24.0 * gib), 7);
+    }
+
+    #[test]
+    fn caches_grow_with_context_and_documents() {
+        let outline = outline();
+        let one = serving(&outline, 100, 1);
+        assert_eq!(serving(&outline, 100, 8).cache_bytes, 8 * one.cache_bytes);
+        assert_eq!(one.cache_bytes, 2 * one.half_cache_bytes);
+        let config = &outline.config;
+        let row = config.num_hidden_layers * config.num_key_value_heads * config.head_dim;
+        assert_eq!(one.cache_bytes, 2 * 4 * 100 * row);
+    }
+}
