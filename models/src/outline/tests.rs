@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rtune_adapters::{LoraConfig, Scaling, Targets};
+use rtune_adapters::LoraConfig;
 use rtune_kernels::arena::Arena;
 
 use super::*;
@@ -135,17 +135,27 @@ fn measured(decoder: &Decoder, parameters: &[f32], policy: SavePolicy) -> (usize
     let tokens: Vec<u32> = (0..TOKENS as u32).map(|t| t % 5).collect();
     let positions: Vec<u32> = (0..TOKENS).map(|t| (t % DOCUMENT) as u32).collect();
     let bounds: Vec<usize> = (0..=TOKENS).step_by(DOCUMENT).collect();
-    let row = RowView { tokens: &tokens, positions: &positions, bounds: &bounds };
+    let row = RowView { tokens: &tokens, positions: &positions, bounds: &bounds, noise: None };
     let mut gradients = vec![0.0; parameters.len()];
     let forward = decoder.forward(parameters, &row, policy, &arena);
-    let head = decoder.head_rows(&forward.output, (0..TOKENS - 1).collect(), &arena);
+    let head = decoder.head_rows(parameters, &forward.output, (0..TOKENS - 1).collect(), &arena);
     let mut d_normed = arena.take(head.normed_nd.len());
     let mut logits = arena.take((TOKENS - 1) * decoder.spec().vocabulary);
-    decoder.logits(&head.normed_nd, &mut logits, &arena);
+    decoder.logits(parameters, &head.normed_nd, &mut logits, &arena);
     let slopes = decoder.logit_slopes(&logits, &arena);
-    decoder.logits_backward(&mut logits, slopes.as_deref(), &mut d_normed, &arena);
+    let normed = &head.normed_nd;
+    let slopes_nv = slopes.as_deref();
+    decoder.logits_backward(
+        parameters,
+        normed,
+        &mut logits,
+        slopes_nv,
+        &mut gradients,
+        &mut d_normed,
+        &arena,
+    );
     drop((logits, slopes));
-    let d_output = decoder.head_backward(&head, &d_normed, TOKENS, &arena);
+    let d_output = decoder.head_backward(parameters, &head, &d_normed, TOKENS, &mut gradients, &arena);
     drop((head, d_normed));
     decoder.backward(parameters, &row, forward, d_output, &mut gradients, &arena);
     let usage = arena.usage();
@@ -155,15 +165,7 @@ fn measured(decoder: &Decoder, parameters: &[f32], policy: SavePolicy) -> (usize
 /// Every family: what is computed lies between what a pass borrowed at once, and not far above what it left allocated.
 #[test]
 fn passes_take_the_buffers_that_are_computed() {
-    let lora = LoraConfig {
-        rank: RANK,
-        alpha: 8.0,
-        scaling: Scaling::Standard,
-        targets: Targets::AllLinear,
-        rank_pattern: Vec::new(),
-        alpha_pattern: Vec::new(),
-        dora: false,
-    };
+    let lora = LoraConfig::new(RANK, 8.0);
     let threads = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
     let mut wrong = Vec::new();
     for case in cases() {

@@ -3,6 +3,7 @@
 pub(super) mod attention;
 pub(super) mod experts;
 pub(super) mod mlp;
+mod reading;
 
 use rtune_adapters::linear::{Into, Pass};
 use rtune_adapters::{Linear, Weight};
@@ -17,6 +18,7 @@ use super::ropes::Turns;
 use attention::{Attention, AttentionSaved};
 use experts::{Experts, ExpertsSaved};
 use mlp::{Mlp, MlpSaved};
+use reading::Reading;
 
 /// Weights of one block.
 #[derive(Clone, Debug)]
@@ -130,35 +132,6 @@ impl MlpKind {
             }
             _ => unreachable!("what is saved of a block is of its own kind"),
         }
-    }
-}
-
-/// What linears read together, and the sum of the gradients that they make of it.
-struct Reading<'a, R: Real> {
-    pass: Pass<'a, R>,
-    n_td: &'a [R],
-    /// `None` where it is not wanted.
-    dn_td: Option<Buffer<R>>,
-    into: Into,
-}
-
-impl<'a, R: Real> Reading<'a, R> {
-    fn new(pass: Pass<'a, R>, n_td: &'a [R], wants_dn: bool, arena: &Arena<R>) -> Self {
-        Self { pass, n_td, dn_td: wants_dn.then(|| arena.take(n_td.len())), into: Into::Overwrite }
-    }
-
-    /// Goes back through one of them.
-    fn back(
-        &mut self,
-        linear: &Linear,
-        projected: Option<&[R]>,
-        dy_to: &[R],
-        gradients: &mut [R],
-        arena: &Arena<R>,
-    ) {
-        let dx = self.dn_td.as_mut().map(|dn_td| (&mut dn_td[..], self.into));
-        linear.backward(self.pass, self.n_td, projected, dy_to, gradients, dx, arena);
-        self.into = Into::Add;
     }
 }
 
