@@ -153,9 +153,15 @@ pub(super) fn onto(args: &ModelArgs, trained_on: Quantization) -> Onto {
 pub(super) fn onto_words(onto: Onto, trained_on: Quantization) -> &'static str {
     match (onto, trained_on) {
         (_, Quantization::None) => "onto the base, which was not quantised",
-        (Onto::Dequantized, _) => "onto the quantised base it was trained beside, dequantised",
-        (Onto::Original, _) => {
-            "onto the original weights of the base, not the quantised ones it was trained beside"
+        (Onto::Dequantized, Quantization::Nf4 { .. }) => {
+            "onto the NF4 base it was trained beside, dequantised"
+        }
+        (Onto::Dequantized, Quantization::Int8) => "onto the 8-bit base it was trained beside, dequantised",
+        (Onto::Original, Quantization::Nf4 { .. }) => {
+            "onto the original weights of the base, not the NF4 ones it was trained beside"
+        }
+        (Onto::Original, Quantization::Int8) => {
+            "onto the original weights of the base, not the 8-bit ones it was trained beside"
         }
     }
 }

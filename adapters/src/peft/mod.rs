@@ -72,13 +72,16 @@ pub fn read_on_changed_base(dir: &Path) -> Result<PeftAdapter, AdapterError> {
 }
 
 fn read_beside(dir: &Path, changed_base: bool) -> Result<PeftAdapter, AdapterError> {
-    let (mut config, base_model) = settings::read(&dir.join(CONFIG_FILE), changed_base)?;
+    let (mut config, base_model, tied) = settings::read(&dir.join(CONFIG_FILE), changed_base)?;
     let path = dir.join(WEIGHTS_FILE);
     let pickle = dir.join(PICKLE_FILE);
     if !path.exists() && pickle.exists() {
         return Err(AdapterError::Pickle { path: pickle });
     }
-    let tensors = tensors::read(&path)?;
+    let mut tensors = tensors::read(&path)?;
+    if tied {
+        forget_tied(&mut tensors, &config);
+    }
     let shapes = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()));
     let modules = check_pairs(shapes, &config).map_err(|problem| AdapterError::File { path, problem })?;
     // Without a pattern PEFT may take an expert's number for a block's; then the tensors alone say which linears it meant.
@@ -86,6 +89,10 @@ fn read_beside(dir: &Path, changed_base: bool) -> Result<PeftAdapter, AdapterErr
         config.layers = None;
     }
     config.targets = Targets::Names(modules.into_iter().map(str::to_owned).collect());
+    // A model without biases has none to be trained.
+    if !tensors.keys().any(|name| matches!(kind_of(name, &config), Some(Kind::Bias(_)))) {
+        config.alongside.biases = Biases::None;
+    }
     Ok(PeftAdapter { config, tensors, base_model })
 }
 
@@ -132,6 +139,17 @@ impl PeftAdapter {
 pub fn is_inert<R: Real>(parameters: &Parameters<R>) -> bool {
     let mut of_b = parameters.entries().iter().filter(|entry| entry.name.ends_with(B_SUFFIX));
     of_b.all(|entry| parameters.flat()[entry.range.clone()].iter().all(|value| value.is_zero()))
+}
+
+/// Leaves out what stands in the file a second time, under the name of a head that is the embedding.
+fn forget_tied(tensors: &mut BTreeMap<String, AdapterTensor>, config: &LoraConfig) {
+    let is_module = |name: &str| matches!(kind_of(name, config), Some(Kind::Module));
+    let twice = |name: &&String| {
+        let tensor = &tensors[name.as_str()];
+        kind_of(name, config).is_none() && tensors.iter().any(|(other, of)| is_module(other) && of == tensor)
+    };
+    let twice: Vec<String> = tensors.keys().filter(twice).cloned().collect();
+    twice.iter().for_each(|name| drop(tensors.remove(name)));
 }
 
 /// What a tensor of an adapter's file is.
@@ -184,7 +202,7 @@ fn check_pairs<'a>(
     config: &LoraConfig,
 ) -> Result<BTreeSet<&'a str>, String> {
     let mut pairs: BTreeMap<&str, Parts> = BTreeMap::new();
-    let mut biases = Vec::new();
+    let (mut biases, mut modules, mut tokens) = (Vec::new(), Vec::new(), config.alongside.tokens.is_empty());
     for (name, shape) in shapes {
         if shape.contains(&0) {
             return Err(format!("tensor `{name}`: expected elements, found shape {shape:?}"));
@@ -202,8 +220,8 @@ fn check_pairs<'a>(
             }
             (Some(Kind::Magnitude(module)), [_]) => pairs.entry(module).or_default().magnitude = true,
             (Some(Kind::Bias(module)), [_]) => biases.push(module),
-            (Some(Kind::Module), [_] | [_, _]) => {}
-            (Some(Kind::Tokens), &[rows, _]) if rows == config.alongside.tokens.len() => {}
+            (Some(Kind::Module), [_] | [_, _]) => modules.push(name),
+            (Some(Kind::Tokens), &[rows, _]) if rows == config.alongside.tokens.len() => tokens = true,
             (Some(Kind::Tokens), _) => {
                 return wrong(&format!("a row for each of {} tokens", config.alongside.tokens.len()));
             }
@@ -214,6 +232,15 @@ fn check_pairs<'a>(
     }
     if pairs.is_empty() {
         return Err("expected tensors of an adapter, found none".to_owned());
+    }
+    let there = |wanted: &&String| {
+        modules.iter().filter_map(|name| name.rsplit_once('.')).any(|(module, _)| is_called(module, wanted))
+    };
+    if let Some(wanted) = config.alongside.modules.iter().find(|wanted| !there(wanted)) {
+        return Err(format!("no tensor of `{wanted}`, which `modules_to_save` names"));
+    }
+    if !tokens {
+        return Err("no rows of the tokens that `trainable_token_indices` names".to_owned());
     }
     if config.alongside.biases == Biases::Adapted
         && let Some(module) = biases.iter().find(|module| !pairs.contains_key(*module))

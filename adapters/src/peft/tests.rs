@@ -44,7 +44,7 @@ fn names(adapter: &PeftAdapter) -> Vec<String> {
 
 fn write_to(dir: &Path, adapter: &PeftAdapter, linears: &[String]) -> Result<(), AdapterError> {
     let linears: Vec<&str> = linears.iter().map(String::as_str).collect();
-    write(dir, &adapter.config, &parameters(adapter), &linears, "a base")
+    write(dir, &adapter.config, &parameters(adapter), &linears, None, "a base")
 }
 
 fn settings_of(dir: &Path) -> Value {

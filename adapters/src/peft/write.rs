@@ -26,6 +26,7 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 ///
 /// `linears` are the names of all linears of the blocks, adapted or not. Where all of those that share a last part
 /// with an adapted one are adapted, of the blocks in question, `target_modules` are the last parts (`q_proj`), else the full names.
+/// `tied` are the names of embedding and head where they are one: PEFT wants what is trained of it under both names.
 ///
 /// # Errors
 /// If a file exists or cannot be written, a parameter is not half of a pair of the rank that `config` says, or an
@@ -35,6 +36,7 @@ pub fn write(
     config: &LoraConfig,
     parameters: &Parameters<f32>,
     linears: &[&str],
+    tied: Option<[&str; 2]>,
     base_model: &str,
 ) -> Result<(), AdapterError> {
     let shapes = parameters.entries().iter().map(|entry| (entry.name.as_str(), entry.shape.as_slice()));
@@ -47,7 +49,7 @@ pub fn write(
     text.push('\n');
     store(&dir.join(CONFIG_FILE), text.as_bytes())?;
     let path = dir.join(WEIGHTS_FILE);
-    let bytes = serialize(parameters, &adapted)
+    let bytes = serialize(parameters, &adapted, tied)
         .map_err(|error| AdapterError::File { path: path.clone(), problem: error.to_string() })?;
     store(&path, &bytes)
 }
@@ -196,7 +198,14 @@ impl View for Tensor<'_> {
 fn serialize(
     parameters: &Parameters<f32>,
     adapted: &BTreeSet<&str>,
+    tied: Option<[&str; 2]>,
 ) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let twice = tied.and_then(|[embedding, head]| {
+        let values = parameters.range_of(&format!("{embedding}.weight"))?;
+        let entry = parameters.entries().iter().find(|entry| entry.range == values)?;
+        let tensor = Tensor { shape: &entry.shape, values: &parameters.flat()[values] };
+        Some((format!("{PREFIX}{head}.weight"), tensor))
+    });
     let tensors = parameters.entries().iter().map(|entry| {
         let values = &parameters.flat()[entry.range.clone()];
         let name = match entry.name.strip_suffix(BIAS_SUFFIX).filter(|linear| adapted.contains(linear)) {
@@ -205,5 +214,8 @@ fn serialize(
         };
         (name, Tensor { shape: &entry.shape, values })
     });
-    safetensors::serialize(tensors, Some(HashMap::from([("format".to_owned(), "pt".to_owned())])))
+    safetensors::serialize(
+        tensors.chain(twice),
+        Some(HashMap::from([("format".to_owned(), "pt".to_owned())])),
+    )
 }

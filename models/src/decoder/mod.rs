@@ -121,7 +121,7 @@ impl Decoder {
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.dense_weights().map(Weight::size_bytes).sum::<usize>()
-            + self.norm_count() * size_of::<f32>()
+            + self.norms().map(Norm::count).sum::<usize>() * size_of::<f32>()
             + self.linears().map(Linear::size_bytes).sum::<usize>()
     }
 

@@ -80,7 +80,7 @@ impl Decoder {
         std::iter::once(&self.embedding).chain(&self.head)
     }
 
-    fn norms(&self) -> impl Iterator<Item = &Norm> {
+    pub(super) fn norms(&self) -> impl Iterator<Item = &Norm> {
         self.blocks.iter().flat_map(Block::norms).chain([&self.final_norm])
     }
 

@@ -242,8 +242,11 @@ impl Session<'_> {
         let folder = self.checkpoints.write(&self.state, |folder| -> Result<(), TrainerError> {
             match &self.shape {
                 Some(shape) => {
-                    let linears: Vec<&str> = self.engine.decoder().linears().map(Linear::name).collect();
-                    peft::write(folder, shape, self.engine.parameters(), &linears, &self.config.model.base)?;
+                    let (decoder, base) = (self.engine.decoder(), &self.config.model.base);
+                    let linears: Vec<&str> = decoder.linears().map(Linear::name).collect();
+                    let spec = decoder.spec();
+                    let tied = spec.tied_head.then_some([spec.names.embedding, spec.names.head]);
+                    peft::write(folder, shape, self.engine.parameters(), &linears, tied, base)?;
                 }
                 None => {
                     let path = folder.join(full::WEIGHTS_FILE);

@@ -21,12 +21,8 @@ fn with(changes: &[(&str, Value)]) -> Result<PeftAdapter, AdapterError> {
 fn settings_that_change_the_mathematics_are_refused_by_name() {
     for (key, value) in [
         ("use_dora", json!("yes")),
-        ("bias", json!("all")),
-        ("bias", json!(null)),
         ("lora_bias", json!(true)),
         ("fan_in_fan_out", json!(true)),
-        ("modules_to_save", json!(["lm_head"])),
-        ("layers_to_transform", json!([0])),
         ("layer_replication", json!([[0, 2]])),
         ("target_parameters", json!(["experts"])),
         ("trainable_token_indices", json!([3, 3])),
@@ -70,6 +66,16 @@ fn settings_that_change_the_mathematics_are_refused_by_name() {
         assert_eq!((named.as_str(), found), (key, &value.to_string()), "{error}");
         assert!(!expected.is_empty() && error.hint().is_some());
     }
+}
+
+#[test]
+fn what_is_said_to_be_trained_and_is_not_there_is_refused() {
+    let text = with(&[("modules_to_save", json!(["lm_head"]))]).expect_err("refused").to_string();
+    assert!(text.contains("no tensor of `lm_head`, which `modules_to_save` names"), "{text}");
+    let text = with(&[("trainable_token_indices", json!([3]))]).expect_err("refused").to_string();
+    assert!(text.contains("no rows of the tokens that `trainable_token_indices` names"), "{text}");
+    let none = with(&[("bias", json!("all"))]).expect("read");
+    assert_eq!(none.config.alongside.biases, Biases::None, "a model without biases has none in the file");
 }
 
 #[test]
