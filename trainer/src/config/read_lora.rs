@@ -13,9 +13,8 @@ const MOST_LAYERS: usize = 10_000;
 
 const DEFAULT_RANK: usize = 16;
 
-/// What `lora.from` brings with it.
-const SAID_BY_AN_ADAPTER: [&str; 13] = [
-    "method",
+/// The keys that say what adapters are like.
+const OF_ADAPTERS: [&str; 12] = [
     "rank",
     "alpha",
     "targets",
@@ -28,23 +27,6 @@ const SAID_BY_AN_ADAPTER: [&str; 13] = [
     "bias",
     "modules-to-save",
     "trainable-tokens",
-];
-
-/// The keys that mean nothing where every number of the base is trained.
-const MEANT_FOR_ADAPTERS: [&str; 13] = [
-    "rank",
-    "alpha",
-    "targets",
-    "layers",
-    "scaling",
-    "rank-pattern",
-    "alpha-pattern",
-    "dropout",
-    "init",
-    "bias",
-    "modules-to-save",
-    "trainable-tokens",
-    "from",
 ];
 
 /// What is trained.
@@ -90,21 +72,17 @@ pub(super) fn lora(mut section: Section<'_, '_>, quantized: bool) -> (LoraSectio
             "write `kind = \"none\"` in `[quantization]`, or choose another method",
         );
     }
-    for (present, keys, with, hint) in [
-        (
-            from.is_some(),
-            SAID_BY_AN_ADAPTER,
-            "`lora.from`, whose adapter_config.json says it",
-            "leave out one of the two",
-        ),
+    for (present, one_more, with) in [
+        (from.is_some(), "method", "`lora.from`, whose adapter_config.json says it"),
         (
             method == Method::Full,
-            MEANT_FOR_ADAPTERS,
+            "from",
             "`lora.method = \"full\"`, which trains every number of the base and no adapter",
-            "leave out one of the two",
         ),
     ] {
-        keys.iter().filter(|_| present).for_each(|key| section.contradiction(key, with, hint));
+        for key in OF_ADAPTERS.into_iter().chain([one_more]).filter(|_| present) {
+            section.contradiction(key, with, "leave out one of the two");
+        }
     }
     section.finish();
     if let Some(from) = from {
