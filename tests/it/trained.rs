@@ -187,6 +187,15 @@ fn without_lora() -> String {
     format!("{}[lora]{}", &config[..start], &config[end..])
 }
 
+/// What is wrong with a target is found when the base is there; the folder can be used again then.
+#[test]
+fn a_target_that_is_not_there_leaves_no_run_behind() {
+    let place = Workplace::new();
+    place.train(&["lora.targets=[\"q_prj\"]"]).fails(2, &["is called `q_prj`"]);
+    place.train(&["lora.modules-to-save=[\"lm_heads\"]"]).fails(2, &["is called `lm_heads`"]);
+    place.train(&[]).succeeds();
+}
+
 #[test]
 fn full_training_of_a_quantised_base_is_refused() {
     let place = Workplace::new();

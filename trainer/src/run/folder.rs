@@ -94,6 +94,21 @@ impl RunFolder {
         self.write_report(inputs)
     }
 
+    /// Takes back what [`Self::begin`] wrote: a run that cannot be begun leaves its folder as it was, to be tried again.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`] when a file cannot be removed.
+    pub(crate) fn take_back(&self) -> Result<(), TrainerError> {
+        for name in [CONFIG_FILE, crate::manifest::FILE, REPORT_FILE] {
+            let path = self.path.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.at("remove", &path)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Writes down what the run goes on with. The configuration comes last: until it is there, the next process finds
     /// the same changes again.
     ///

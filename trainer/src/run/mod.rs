@@ -91,8 +91,11 @@ pub fn train(
         // Nothing was computed, so there is nothing to save.
         return Ok(Outcome::Stopped(state));
     }
-    let Attached { shape, parameters, initial, .. } =
-        adapter::attach(&mut decoder, base, &config, resumed.as_deref())?;
+    let attached = adapter::attach(&mut decoder, base, &config, resumed.as_deref());
+    if attached.is_err() && resumed.is_none() {
+        folder.take_back()?;
+    }
+    let Attached { shape, parameters, initial, .. } = attached?;
     let policy = plan::policy(config.train.save_activations);
     let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
     let noise = (shape.as_ref().is_some_and(|shape| shape.dropout > 0.0) || neftune_alpha > 0.0)
