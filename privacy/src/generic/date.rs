@@ -102,10 +102,10 @@ fn two(month: u32, second_size: usize, second: u32) -> Option<f32> {
 fn day_and_month(text: &str, start: usize) -> Option<Date> {
     let bytes = text.as_bytes();
     let (day, mut at) = number(bytes, start, 2)?;
-    let ordinal = bytes
-        .get(at..at + 2)
-        .filter(|end| matches!(end.to_ascii_lowercase().as_slice(), b"st" | b"nd" | b"rd" | b"th"));
-    at += if ordinal.is_some() { 2 } else { usize::from(matches!(bytes.get(at), Some(b'.'))) };
+    at += match ordinal_bytes(bytes, at) {
+        0 => usize::from(matches!(bytes.get(at), Some(b'.'))),
+        ending => ending,
+    };
     at += usize::from(matches!(bytes.get(at), Some(b' ' | b'-' | b'/')));
     at = behind_of(bytes, at);
     let month_end = months::end_at(text, at)?;
@@ -128,10 +128,7 @@ fn month_first(text: &str, start: usize) -> Option<Date> {
     if !(1..=31).contains(&day) {
         return None;
     }
-    let ordinal = bytes
-        .get(end..end + 2)
-        .filter(|end| matches!(end.to_ascii_lowercase().as_slice(), b"st" | b"nd" | b"rd" | b"th"));
-    end += if ordinal.is_some() { 2 } else { 0 };
+    end += ordinal_bytes(bytes, end);
     Some(with_year(bytes, end, SCORE_FULL).unwrap_or(Date { end, score: SCORE_DAY }))
 }
 
@@ -154,10 +151,18 @@ fn with_year(bytes: &[u8], at: usize, score: f32) -> Option<Date> {
     is_year.then_some(Date { end, score })
 }
 
+/// How many bytes the ending of an ordinal at `at` takes: `st`, `nd`, `rd`, `th`; 0 if none stands there.
+fn ordinal_bytes(bytes: &[u8], at: usize) -> usize {
+    let is_ending =
+        |ending: &[u8; 2]| matches!(&ending.map(|byte| byte | 0x20), b"st" | b"nd" | b"rd" | b"th");
+    if bytes.get(at..).and_then(<[u8]>::first_chunk).is_some_and(is_ending) { 2 } else { 0 }
+}
+
 /// Behind `of ` or `de ` at `at`.
 fn behind_of(bytes: &[u8], at: usize) -> usize {
-    let word = bytes.get(at..at + 3).map(<[u8]>::to_ascii_lowercase);
-    if matches!(word.as_deref(), Some(b"of " | b"de ")) { at + 3 } else { at }
+    let is_of =
+        |word: &[u8; 3]| word[2] == b' ' && matches!(&[word[0] | 0x20, word[1] | 0x20], b"of" | b"de");
+    if bytes.get(at..).and_then(<[u8]>::first_chunk).is_some_and(is_of) { at + 3 } else { at }
 }
 
 /// `end`, or behind a time of day: ` 11:34:35`, `T09:15:30.500-07:00`, `T14:30Z`.

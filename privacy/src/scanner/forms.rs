@@ -6,8 +6,10 @@
 //! One lazy automaton over all patterns is walked byte by byte from each place where a form can start; it says which patterns
 //! match and where each of them ends last. Neighbours and checksums are looked at in code.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
+use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson;
 use regex_automata::util::pool::Pool;
@@ -138,54 +140,103 @@ impl Walk<'_> {
     }
 }
 
-/// Letters at the start of a form that are told apart: no form has more before its first other sign.
+/// Letters at the start of a form that are told apart, and digits behind them: no form has more letters before its first other
+/// sign, and none that is common has more digits.
 const MOST_LETTERS: usize = 12;
+const MOST_DIGITS: usize = 12;
 
-/// States after so many letters are too many to be followed: whatever comes behind is let through.
+/// States after so many letters or digits are too many to be followed: whatever comes behind is let through.
 const MOST_STATES: usize = 4096;
 
-/// By how many letters a form can start with, the bytes that can follow them, as bits: most words of a text, letters and then a
-/// space, start none.
+/// Bytes, as bits.
+type Bytes = [u64; 4];
+
+/// By how many letters and then digits a form can start with, the bytes that can follow them: most words of a text start none, be
+/// they letters and then a space or digits of another number.
 struct Starts {
-    follow: [[u64; 4]; MOST_LETTERS + 1],
+    follow: Box<[[Bytes; MOST_DIGITS + 1]; MOST_LETTERS + 1]>,
+}
+
+/// What can come behind a state of the automaton.
+#[derive(Clone, Default)]
+struct Behind {
+    bytes: Bytes,
+    letters: HashSet<LazyStateID>,
+    digits: HashSet<LazyStateID>,
+}
+
+impl Behind {
+    fn of(automaton: &DFA, cache: &mut Cache, state: LazyStateID) -> Option<Self> {
+        let mut behind = Self::default();
+        for byte in 0..=u8::MAX {
+            let next = automaton.next_state(cache, state, byte).ok()?;
+            if next.is_dead() || next.is_quit() {
+                continue;
+            }
+            behind.bytes[usize::from(byte / 64)] |= 1 << (byte % 64);
+            // Patterns have no case.
+            if byte.is_ascii_lowercase() {
+                behind.letters.insert(next);
+            } else if byte.is_ascii_digit() {
+                behind.digits.insert(next);
+            }
+        }
+        Some(behind)
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (bits, other) in self.bytes.iter_mut().zip(other.bytes) {
+            *bits |= other;
+        }
+        self.letters.extend(&other.letters);
+        self.digits.extend(&other.digits);
+    }
 }
 
 impl Starts {
     fn of(automaton: &DFA, cache: &mut Cache) -> Self {
-        Self::follow(automaton, cache).unwrap_or(Self { follow: [[u64::MAX; 4]; MOST_LETTERS + 1] })
+        let mut starts = Self { follow: Box::new([[[u64::MAX; 4]; MOST_DIGITS + 1]; MOST_LETTERS + 1]) };
+        if starts.follow(automaton, cache).is_none() {
+            starts.follow.as_flattened_mut().fill([u64::MAX; 4]);
+        }
+        starts
     }
 
-    fn follow(automaton: &DFA, cache: &mut Cache) -> Option<Self> {
-        let mut starts = Self { follow: [[0; 4]; MOST_LETTERS + 1] };
+    fn follow(&mut self, automaton: &DFA, cache: &mut Cache) -> Option<()> {
         let input = Input::new(b"").anchored(Anchored::Yes);
         let mut states = HashSet::from([automaton.start_state_forward(cache, &input).ok()?]);
-        for follow in &mut starts.follow {
-            let mut next_states = HashSet::new();
+        let mut known: HashMap<LazyStateID, Behind> = HashMap::new();
+        let mut behind = |states: &HashSet<LazyStateID>| -> Option<Behind> {
+            let mut all = Behind::default();
             for state in states {
-                for byte in 0..=u8::MAX {
-                    let next = automaton.next_state(cache, state, byte).ok()?;
-                    if next.is_dead() || next.is_quit() {
-                        continue;
-                    }
-                    follow[usize::from(byte / 64)] |= 1 << (byte % 64);
-                    if byte.is_ascii_lowercase() {
-                        next_states.insert(next);
-                    }
-                }
+                let behind = match known.entry(*state) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => place.insert(Behind::of(automaton, cache, *state)?),
+                };
+                all.add(behind);
             }
-            if next_states.len() > MOST_STATES {
-                return None;
+            (all.letters.len().max(all.digits.len()) <= MOST_STATES).then_some(all)
+        };
+        for of_letters in self.follow.iter_mut() {
+            let after_letters = behind(&states)?;
+            let mut after = after_letters.clone();
+            for follow in of_letters.iter_mut() {
+                *follow = after.bytes;
+                after = behind(&after.digits)?;
             }
-            states = next_states;
+            states = after_letters.letters;
         }
-        Some(starts)
+        Some(())
     }
 
     /// Whether a form can start with `rest`.
     #[inline]
     fn can_start(&self, rest: &[u8]) -> bool {
         let letters = rest.iter().take(MOST_LETTERS).take_while(|byte| byte.is_ascii_alphabetic()).count();
-        rest.get(letters)
-            .is_some_and(|byte| self.follow[letters][usize::from(byte / 64)] >> (byte % 64) & 1 == 1)
+        let digits = text::digits_at(rest, letters, MOST_DIGITS);
+        let may_follow =
+            |byte: u8| self.follow[letters][digits][usize::from(byte / 64)] >> (byte % 64) & 1 == 1;
+        // What ends the text with a digit may be whole; a form has one.
+        rest.get(letters + digits).map_or(digits > 0, |byte| may_follow(*byte))
     }
 }

@@ -4,6 +4,8 @@
 //! bytes at every second place does not: a keyword starts there, or one byte beside. It lets one place in twenty through to be
 //! compared.
 
+use std::collections::{BTreeMap, HashMap};
+
 /// What a keyword is told apart by, in bytes.
 const HEAD_BYTES: usize = 4;
 
@@ -27,55 +29,87 @@ const PLACES: usize = 1 << 17;
 pub(crate) struct Heads {
     keywords: Vec<&'static str>,
     bits: Box<[u64]>,
-    /// By place, which of `groups` stand there; the first is empty.
-    group_of: Box<[u32]>,
-    /// Keywords, and which of their bytes stands at the place.
-    groups: Vec<Vec<(usize, isize)>>,
+    /// By word of `bits`, how many places before it are set. With it the tables that follow hold what is set and nothing else,
+    /// and stay in fast memory.
+    ranks: Box<[u32]>,
+    /// By place that is set, which of `groups` stands there.
+    group_of: Vec<u32>,
+    /// Where each group starts and ends in `entries`.
+    groups: Vec<(u32, u32)>,
+    entries: Vec<Entry>,
+}
+
+/// A keyword as it can stand at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Entry {
+    /// Which bits of the four bytes at the place the keyword tells, and what they are.
+    told: u32,
+    head: u32,
+    /// Which keyword, and which of its bytes stands at the place.
+    index: u32,
+    offset: isize,
+}
+
+impl Entry {
+    fn new(index: usize, keyword: &str, offset: isize) -> Self {
+        let known = |at: usize| {
+            let at = at.checked_add_signed(offset)?;
+            keyword.as_bytes().get(at).copied()
+        };
+        let bytes: [Option<u8>; HEAD_BYTES] = std::array::from_fn(known);
+        // The case of a letter is the one bit that is not told.
+        let told = bytes.map(|byte| match byte {
+            Some(byte) if byte.is_ascii_alphabetic() => !0x20,
+            Some(_) => u8::MAX,
+            None => 0,
+        });
+        let told = u32::from_le_bytes(told);
+        let head = u32::from_le_bytes(bytes.map(Option::unwrap_or_default)) & told;
+        Self { told, head, index: index as u32, offset }
+    }
 }
 
 impl Heads {
     /// In the order given, which numbers them.
     pub(crate) fn new(keywords: impl IntoIterator<Item = &'static str>) -> Self {
-        let mut made = Self {
-            keywords: keywords.into_iter().collect(),
-            bits: vec![0; PLACES / 64].into(),
-            group_of: vec![0; PLACES].into(),
-            groups: vec![Vec::new()],
-        };
-        for index in 0..made.keywords.len() {
-            let is_short = made.keywords[index].len() < HEAD_BYTES;
+        let keywords: Vec<&'static str> = keywords.into_iter().collect();
+        let mut at_place: BTreeMap<usize, Vec<Entry>> = BTreeMap::new();
+        for (index, keyword) in keywords.iter().enumerate() {
+            let is_short = keyword.len() < HEAD_BYTES;
             for offset in if is_short { OFFSETS_OF_SHORT } else { OFFSETS } {
-                made.put(index, offset);
+                let entry = Entry::new(index, keyword, offset);
+                for place in places_of(keyword.as_bytes(), offset) {
+                    let entries = at_place.entry(place).or_default();
+                    if entries.last() != Some(&entry) {
+                        entries.push(entry);
+                    }
+                }
             }
         }
-        made
+        Self::of_places(keywords, at_place)
     }
 
-    /// Notes a keyword at the places of its bytes from `offset` on; whatever stands beside it fits.
-    fn put(&mut self, index: usize, offset: isize) {
-        let bytes = self.keywords[index].as_bytes();
-        let known = |at: usize| at.checked_add_signed(offset).and_then(|at| bytes.get(at));
-        let fits = |at: usize, byte: u8| known(at).is_none_or(|known| known % BYTES_EACH == byte);
-        let fitting: [Vec<u8>; HEAD_BYTES] =
-            std::array::from_fn(|at| (0..BYTES_EACH).filter(|byte| fits(at, *byte)).collect());
-        for number in 0..fitting.iter().map(Vec::len).product() {
-            let mut rest: usize = number;
-            let head = fitting.each_ref().map(|bytes| {
-                let byte = bytes[rest % bytes.len()];
-                rest /= bytes.len();
-                byte
+    fn of_places(keywords: Vec<&'static str>, at_place: BTreeMap<usize, Vec<Entry>>) -> Self {
+        let mut bits = vec![0_u64; PLACES / 64];
+        let mut group_of = Vec::with_capacity(at_place.len());
+        let (mut groups, mut entries) = (Vec::new(), Vec::new());
+        let mut known = HashMap::new();
+        for (place, group) in at_place {
+            bits[place / 64] |= 1 << (place % 64);
+            let number = *known.entry(group).or_insert_with_key(|group| {
+                let start = entries.len() as u32;
+                entries.extend_from_slice(group);
+                groups.push((start, entries.len() as u32));
+                groups.len() as u32 - 1
             });
-            let place = place_of(head);
-            self.bits[place / 64] |= 1 << (place % 64);
-            if self.group_of[place] == 0 {
-                self.group_of[place] = self.groups.len() as u32;
-                self.groups.push(Vec::new());
-            }
-            let group = &mut self.groups[self.group_of[place] as usize];
-            if group.last() != Some(&(index, offset)) {
-                group.push((index, offset));
-            }
+            group_of.push(number);
         }
+        let ranks = bits.iter().scan(0, |before, word| {
+            let rank = *before;
+            *before += word.count_ones();
+            Some(rank)
+        });
+        Self { ranks: ranks.collect(), keywords, bits: bits.into(), group_of, groups, entries }
     }
 
     /// Calls `each` with the number of a keyword, its start and its end, in order of starts but for neighbours.
@@ -83,30 +117,74 @@ impl Heads {
         let Ok(bits) = <&[u64; PLACES / 64]>::try_from(&*self.bits) else { return };
         let bytes = text.as_bytes();
         for (index, head) in bytes.windows(HEAD_BYTES).step_by(STEP).enumerate() {
-            let place = place_of([head[0], head[1], head[2], head[3]]);
+            let head = [head[0], head[1], head[2], head[3]];
+            let place = place_of(head);
             if bits[place / 64] >> (place % 64) & 1 == 1 {
-                self.compare(bytes, index * STEP, place, &mut each);
+                self.compare(bytes, index * STEP, head, place, &mut each);
             }
         }
         // Bytes behind the text let a short keyword, or a longer one's last byte, end it.
         let last = bytes.len().saturating_sub(HEAD_BYTES - 1).next_multiple_of(STEP);
         for start in (last..bytes.len()).step_by(STEP) {
-            let byte = |at: usize| bytes.get(start + at).copied().unwrap_or_default();
-            self.compare(bytes, start, place_of([byte(0), byte(1), byte(2), byte(3)]), &mut each);
+            let head = std::array::from_fn(|at| bytes.get(start + at).copied().unwrap_or_default());
+            let place = place_of(head);
+            if bits[place / 64] >> (place % 64) & 1 == 1 {
+                self.compare(bytes, start, head, place, &mut each);
+            }
+        }
+    }
+
+    /// Compares the keywords that can stand at `place`, which is set.
+    fn compare(
+        &self,
+        bytes: &[u8],
+        at: usize,
+        head: [u8; HEAD_BYTES],
+        place: usize,
+        each: &mut impl FnMut(usize, usize, usize),
+    ) {
+        let before = self.bits[place / 64] & ((1 << (place % 64)) - 1);
+        let rank = self.ranks[place / 64] + before.count_ones();
+        let (start, end) = self.groups[self.group_of[rank as usize] as usize];
+        let head = u32::from_le_bytes(head);
+        for entry in &self.entries[start as usize..end as usize] {
+            if head & entry.told == entry.head {
+                self.compare_whole(bytes, at, entry, each);
+            }
         }
     }
 
     #[inline(never)]
-    fn compare(&self, bytes: &[u8], at: usize, place: usize, each: &mut impl FnMut(usize, usize, usize)) {
-        for &(index, offset) in &self.groups[self.group_of[place] as usize] {
-            let keyword = self.keywords[index].as_bytes();
-            let Some(start) = at.checked_add_signed(-offset) else { continue };
-            let found = bytes.get(start..start + keyword.len());
-            if found.is_some_and(|found| found.eq_ignore_ascii_case(keyword)) {
-                each(index, start, start + keyword.len());
-            }
+    fn compare_whole(
+        &self,
+        bytes: &[u8],
+        at: usize,
+        entry: &Entry,
+        each: &mut impl FnMut(usize, usize, usize),
+    ) {
+        let keyword = self.keywords[entry.index as usize].as_bytes();
+        let Some(start) = at.checked_add_signed(-entry.offset) else { return };
+        let found = bytes.get(start..start + keyword.len());
+        if found.is_some_and(|found| found.eq_ignore_ascii_case(keyword)) {
+            each(entry.index as usize, start, start + keyword.len());
         }
     }
+}
+
+/// The places of a keyword's bytes from `offset` on; whatever stands beside it fits. One may come twice.
+fn places_of(keyword: &[u8], offset: isize) -> impl Iterator<Item = usize> {
+    let known = |at: usize| at.checked_add_signed(offset).and_then(|at| keyword.get(at));
+    let fits = |at: usize, byte: u8| known(at).is_none_or(|known| known % BYTES_EACH == byte);
+    let fitting: [Vec<u8>; HEAD_BYTES] =
+        std::array::from_fn(|at| (0..BYTES_EACH).filter(|byte| fits(at, *byte)).collect());
+    (0..fitting.iter().map(Vec::len).product()).map(move |number: usize| {
+        let mut rest = number;
+        place_of(fitting.each_ref().map(|bytes| {
+            let byte = bytes[rest % bytes.len()];
+            rest /= bytes.len();
+            byte
+        }))
+    })
 }
 
 /// One of [`PLACES`], by Fibonacci hashing: the highest bits of a product with a number far from any pattern.

@@ -52,7 +52,12 @@ pub(crate) fn is_word(c: char) -> bool {
     if c.is_ascii() {
         return CLASSES[c as usize] & class::WORD != 0;
     }
-    c.is_alphanumeric() && !has_no_spaces(c)
+    match c {
+        // What most texts have of letters and signs outside ASCII needs no look into the tables of Unicode.
+        '\u{c0}'..='\u{24f}' => c != '×' && c != '÷',
+        '\u{2000}'..='\u{206f}' | '\u{2190}'..='\u{23ff}' => false,
+        _ => c.is_alphanumeric() && !has_no_spaces(c),
+    }
 }
 
 /// Letters of scripts that are written without spaces between words, or with particles joined to them.
@@ -168,6 +173,13 @@ mod tests {
                 let is_trigger = is_trigger && byte != b'.' && place >= 2;
                 assert_eq!(next_trigger(&bytes, 2, false), is_trigger.then_some(place), "{byte} at {place}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_a_word_is_as_unicode_has_it() {
+        for c in ('\u{80}'..=char::MAX).filter(|c| !has_no_spaces(*c)) {
+            assert_eq!(is_word(c), c.is_alphanumeric(), "{c:?}");
         }
     }
 
