@@ -58,5 +58,5 @@ pub use spill::{Scratch, SpillError};
 pub use split::held_out;
 pub use steps::{StepSize, steps_of_epoch};
 pub use stream::{shuffle, stream, uniform_below};
-pub use template::{ChatTemplate, Date, SpecialTokens, TemplateError};
-pub use tokenize::{Encoded, Encoder, Example};
+pub use template::{ChatTemplate, Date, SpecialTokens, TemplateError, settled};
+pub use tokenize::{Encoded, Encoder, Example, leading_bos};

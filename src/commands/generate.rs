@@ -26,7 +26,7 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<u8> {
         let messages: Vec<Message> = system.chain([Message::new("user", text.as_str())]).collect();
         speaker.prompt(&messages)?
     };
-    let prompt_tokens = tokens.len();
+    let prompt_token_ids = tokens.clone();
     let tuned = model.tuned && !args.base;
     let mut on_piece = |piece: &str| {
         if !args.json {
@@ -41,7 +41,8 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<u8> {
             "prompt": text,
             "answer": whole,
             "tuned": tuned,
-            "prompt_tokens": prompt_tokens,
+            "prompt_tokens": prompt_token_ids.len(),
+            "prompt_token_ids": prompt_token_ids,
             "answer_tokens": answer.tokens.len(),
             "token_ids": answer.tokens,
             "end": if answer.end == End::Stop { "stop" } else { "length" },

@@ -11,7 +11,7 @@ use crate::training::bytes_of;
 use crate::workplace::{Workplace, write_base};
 
 /// A configuration of each family, by case.
-fn configurations() -> Vec<(String, Value)> {
+pub(crate) fn configurations() -> Vec<(String, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reference");
     let mut found: Vec<(String, Value)> = Vec::new();
     let mut seen = Vec::new();

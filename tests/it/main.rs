@@ -14,6 +14,7 @@ mod init;
 mod keys;
 mod kills;
 mod noise;
+mod prompts;
 mod reference;
 mod reference_cases;
 mod release;

@@ -22,7 +22,8 @@ pub(crate) struct Sizes {
 pub(crate) const TINY: Sizes = Sizes { hidden: 16, layers: 2 };
 const HEAD_DIM: usize = 8;
 const KV_HEADS: usize = 1;
-const VOCABULARY: usize = 258;
+/// Tokens that are bytes.
+pub(crate) const BYTES: usize = 256;
 
 /// The folder; it goes when this is dropped.
 pub(crate) struct Workplace {
@@ -172,38 +173,73 @@ fn config(sizes: Sizes) -> serde_json::Value {
         "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 8192, "tie_word_embeddings": true})
 }
 
+/// How a base is spoken to.
+pub(crate) struct Speech<'a> {
+    pub(crate) template: &'a str,
+    /// Special tokens, from id [`BYTES`] on.
+    pub(crate) special: &'a [&'a str],
+    pub(crate) bos: Option<&'a str>,
+    pub(crate) eos: &'a str,
+    /// Whether the tokenizer puts BOS before every text.
+    pub(crate) adds_bos: bool,
+}
+
+const CHATML: Speech<'static> = Speech {
+    template: TEMPLATE,
+    special: &["<|im_start|>", "<|im_end|>"],
+    bos: Some("<|im_start|>"),
+    eos: "<|im_end|>",
+    adds_bos: false,
+};
+
 /// [`write_model`] for any configuration, which is given the tokenizer's sizes.
-pub(crate) fn write_base(folder: &Path, mut config: serde_json::Value) {
+pub(crate) fn write_base(folder: &Path, config: serde_json::Value) {
+    write_speaking_base(folder, config, &CHATML);
+}
+
+/// [`write_base`] that is spoken to in another way.
+pub(crate) fn write_speaking_base(folder: &Path, mut config: serde_json::Value, speech: &Speech<'_>) {
     fs::create_dir_all(folder).expect("made");
-    for (key, value) in [("vocab_size", VOCABULARY), ("bos_token_id", 256), ("eos_token_id", 257)] {
-        config[key] = value.into();
-    }
+    let id = |token: &str| speech.special.iter().position(|known| *known == token).map(|at| BYTES + at);
+    config["vocab_size"] = (BYTES + speech.special.len()).into();
+    config["bos_token_id"] = speech.bos.and_then(id).into();
+    config["eos_token_id"] = id(speech.eos).into();
     fs::write(folder.join("config.json"), config.to_string()).expect("written");
-    fs::write(folder.join("tokenizer.json"), tokenizer().to_string()).expect("written");
-    let settings = serde_json::json!({"chat_template": TEMPLATE, "eos_token": "<|im_end|>", "bos_token": "<|im_start|>",
+    fs::write(folder.join("tokenizer.json"), tokenizer(speech).to_string()).expect("written");
+    let settings = serde_json::json!({"chat_template": speech.template, "eos_token": speech.eos, "bos_token": speech.bos,
         "tokenizer_class": "PreTrainedTokenizerFast"});
     fs::write(folder.join("tokenizer_config.json"), settings.to_string()).expect("written");
     let config = ModelConfig::from_file(&folder.join("config.json")).expect("a configuration");
     fs::write(folder.join("model.safetensors"), weights(&DecoderSpec::new(&config))).expect("written");
 }
 
-fn tokenizer() -> serde_json::Value {
-    let special = ["<|im_start|>", "<|im_end|>"];
+fn tokenizer(speech: &Speech<'_>) -> serde_json::Value {
     let mut vocabulary = serde_json::Map::new();
     for (id, letter) in byte_letters().into_iter().enumerate() {
         vocabulary.insert(letter.to_string(), id.into());
     }
-    let added: Vec<_> = special
+    let added: Vec<_> = speech
+        .special
         .iter()
         .enumerate()
         .map(|(index, text)| {
-            serde_json::json!({"id": 256 + index, "content": text, "single_word": false, "lstrip": false,
+            serde_json::json!({"id": BYTES + index, "content": text, "single_word": false, "lstrip": false,
                 "rstrip": false, "normalized": false, "special": true})
         })
         .collect();
     let bytes = serde_json::json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": true});
+    let leading = speech.bos.filter(|_| speech.adds_bos).map(|bos| {
+        let id =
+            vec![BYTES + speech.special.iter().position(|token| *token == bos).expect("a special token")];
+        let [first, text] = [
+            serde_json::json!({"SpecialToken": {"id": bos, "type_id": 0}}),
+            serde_json::json!({"Sequence": {"id": "A", "type_id": 0}}),
+        ];
+        serde_json::json!({"type": "TemplateProcessing", "single": [first, text], "pair": [first, text],
+            "special_tokens": {bos: {"id": bos, "ids": id, "tokens": [bos]}}})
+    });
     serde_json::json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
-        "pre_tokenizer": bytes, "post_processor": null, "decoder": bytes,
+        "pre_tokenizer": bytes, "post_processor": leading, "decoder": bytes,
         "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocabulary, "merges": []}})
 }

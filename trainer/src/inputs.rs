@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rtune_data::{
     Accounts, CacheUse, ChatTemplate, DataError, DataReport, Perplexity, PreparationCache, PrepareOptions,
-    Prepared, SpecialTokens, Tools, prepare_with_accounts,
+    Prepared, SpecialTokens, Tools, leading_bos, prepare_with_accounts, settled,
 };
 use rtune_models::{BaseModel, Licence};
 use rtune_privacy::NameFinder;
@@ -159,7 +159,7 @@ fn refuse_unknown(largest: Option<u32>, base: &BaseModel, base_path: &Path) -> R
     }
 }
 
-/// The chat template that `data` names, or the base's own.
+/// The chat template that `data` names, or the base's own, as [`settled`] makes it.
 pub(crate) fn template(
     data: &DataSection,
     base: &BaseModel,
@@ -178,6 +178,9 @@ pub(crate) fn template(
     };
     // The configuration was checked: a date that stands in it is one.
     let date = data.template_date.as_ref().and_then(|date| date.parse().ok());
+    // What is trained is what is saved: neither the day nor another program's tokenizing may change a token of it.
+    let leading = leading_bos(&base.tokenizer, &special)?;
+    let source = settled(&source, date, special.bos.as_deref().filter(|_| leading.is_some()));
     ChatTemplate::new(&source, special, date).map_err(|error| TrainerError::Data(error.into()))
 }
 

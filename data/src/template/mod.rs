@@ -8,6 +8,7 @@ mod error;
 mod generation;
 mod json;
 mod seen;
+mod settled;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,6 +22,7 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 pub use date::Date;
 pub use error::TemplateError;
 pub(crate) use generation::{CONTENT_MARKS, take_marked};
+pub use settled::settled;
 
 use crate::record::{Message, REASONING_FIELDS, TOOL_CALLS};
 use error::Raised;

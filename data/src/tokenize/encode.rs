@@ -9,7 +9,7 @@ use crate::error::DataError;
 use crate::options::TrainOn;
 use crate::problem::ProblemKind;
 use crate::record::{Form, Message, Record};
-use crate::template::ChatTemplate;
+use crate::template::{ChatTemplate, SpecialTokens};
 
 /// A tokenized conversation of `T` tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,15 +48,10 @@ impl<'a> Encoder<'a> {
     /// Keeps a copy of the tokenizer without its truncation, padding and post-processing: the first two would change
     /// rows silently, the third moves offsets and adds tokens that the template already prints.
     pub fn new(template: &'a ChatTemplate, tokenizer: &Tokenizer) -> Result<Self, DataError> {
-        let fail = |error: tokenizers::Error| DataError::Tokenizer { reason: error.to_string() };
-        let mut bare = tokenizer.clone();
-        bare.with_truncation(None::<TruncationParams>).map_err(fail)?;
-        bare.with_padding(None::<PaddingParams>);
-        let alone = bare.encode("", true).map_err(fail)?;
+        let mut bare = bare(tokenizer)?;
+        let bos = put_first(&bare, template.special())?;
         bare.with_post_processor(None::<PostProcessorWrapper>);
-        let named = template.special().bos.as_deref().and_then(|bos| bare.token_to_id(bos));
         let eos = template.special().eos.as_deref().and_then(|eos| bare.token_to_id(eos));
-        let bos = named.filter(|bos| alone.get_ids().first() == Some(bos));
         let mut special_ids = HashSet::new();
         let mut ends: Vec<String> =
             template.special().eos.iter().filter(|eos| !eos.is_empty()).cloned().collect();
@@ -181,6 +176,32 @@ impl<'a> Encoder<'a> {
     pub(super) fn missing_bos(&self, tokens: &[u32]) -> Option<u32> {
         self.bos.filter(|bos| tokens.first() != Some(bos))
     }
+}
+
+/// The BOS token that `tokenizer` puts before every text by itself, if it does.
+///
+/// # Errors
+/// [`DataError::Tokenizer`] if it cannot be asked.
+pub fn leading_bos(tokenizer: &Tokenizer, special: &SpecialTokens) -> Result<Option<u32>, DataError> {
+    put_first(&bare(tokenizer)?, special)
+}
+
+/// The tokenizer without truncation and padding.
+fn bare(tokenizer: &Tokenizer) -> Result<Tokenizer, DataError> {
+    let mut bare = tokenizer.clone();
+    bare.with_truncation(None::<TruncationParams>).map_err(failed)?;
+    bare.with_padding(None::<PaddingParams>);
+    Ok(bare)
+}
+
+fn put_first(bare: &Tokenizer, special: &SpecialTokens) -> Result<Option<u32>, DataError> {
+    let alone = bare.encode("", true).map_err(failed)?;
+    let named = special.bos.as_deref().and_then(|bos| bare.token_to_id(bos));
+    Ok(named.filter(|bos| alone.get_ids().first() == Some(bos)))
+}
+
+fn failed(error: tokenizers::Error) -> DataError {
+    DataError::Tokenizer { reason: error.to_string() }
 }
 
 pub(super) fn refused(error: tokenizers::Error) -> ProblemKind {

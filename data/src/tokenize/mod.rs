@@ -5,7 +5,7 @@ mod shorten;
 mod spans;
 mod whole;
 
-pub use encode::{Encoded, Encoder};
+pub use encode::{Encoded, Encoder, leading_bos};
 
 use crate::record::Origin;
 

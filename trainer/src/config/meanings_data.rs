@@ -26,7 +26,7 @@ pub(super) const DATA: &[Meaning] = &[
     unset(
         "data.template-date",
         "such a template has a date of its own",
-        "The date that a template prints if it prints one (Llama 3.1's does).",
+        "The date that a template prints if it prints one (Llama 3.1's does). The template that is saved prints the same on every day.",
     ),
     key("data.max-tokens", "Longest row, in tokens."),
     key(
