@@ -7,7 +7,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures are what this test is for")]
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,9 +18,10 @@ use rtune_trainer::config::Config;
 use rtune_trainer::subject::{Subject, quantization};
 use safetensors::tensor::{Dtype, TensorView};
 
+use crate::families::configurations;
 use crate::gguf;
 use crate::reference::{document, logits};
-use crate::workplace::{Sizes, Workplace, write_biased_model, write_model};
+use crate::workplace::{Sizes, Workplace, write_base, write_biased_model, write_model};
 
 /// Rows that are compared: each has logits of its tokens times the vocabulary on the disk.
 const ROWS: usize = 4;
@@ -60,7 +61,7 @@ fn write_expected(path: &Path, rows: &[Row], logits: impl Fn(&[u32]) -> Vec<f32>
     safetensors::serialize_to_file(views, Some(metadata), path).expect("written");
 }
 
-fn compare(python: &OsString, arguments: &[&Path], flags: &[&str]) {
+fn compare(python: &OsStr, arguments: &[&Path], flags: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/logits.py");
     let output = Command::new(python).arg(script).args(arguments).args(flags).output().expect("Python runs");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -71,7 +72,7 @@ fn compare(python: &OsString, arguments: &[&Path], flags: &[&str]) {
 
 /// Adapter and merged model of `run`, on rows of `data`, written into `place` by `program`.
 fn compare_run(
-    python: &OsString,
+    python: &OsStr,
     place: &Workplace,
     run: &Path,
     base_path: &Path,
@@ -136,6 +137,16 @@ fn tiny(quantization: &str, base: &str, settings: &[&str]) {
     write_model(&place.path("model"), Sizes { hidden: 32, layers: 2 });
     gguf::write(&place.path("model"), &place.path("model.gguf"));
     write_biased_model(&place.path("biased"), Sizes { hidden: 32, layers: 2 });
+    trained_and_compared(&python, &place, quantization, base, settings);
+}
+
+fn trained_and_compared(
+    python: &OsStr,
+    place: &Workplace,
+    quantization: &str,
+    base: &str,
+    settings: &[&str],
+) {
     let (kind, base_override) = (format!("quantization.kind={quantization}"), format!("model.base={base}"));
     place.train(&[&[kind.as_str(), &base_override], settings].concat()).succeeds();
     // `Subject` reads paths from here, the program from the workplace.
@@ -143,7 +154,7 @@ fn tiny(quantization: &str, base: &str, settings: &[&str]) {
     let absolute = config.replace(&format!("base = \"{base}\""), &format!("base = {:?}", place.path(base)));
     place.write("run/config.toml", absolute);
     let program = |arguments: &[&str]| place.rtune(arguments).succeeds();
-    compare_run(&python, &place, &place.path("run"), &place.path(base), &place.path("train.jsonl"), program);
+    compare_run(python, place, &place.path("run"), &place.path(base), &place.path("train.jsonl"), program);
 }
 
 #[test]
@@ -166,6 +177,42 @@ fn peft_agrees_on_every_kind_of_adapter() {
     ] {
         println!("{base} {settings:?}");
         tiny("none", base, settings);
+    }
+}
+
+/// Minutes of starting Python: only where it is asked for.
+#[test]
+fn peft_agrees_in_every_family() {
+    let Some(only) = std::env::var_os("RTUNE_PEER_FAMILIES") else {
+        eprintln!("skipped: RTUNE_PEER_FAMILIES names no families (`all`, or a part of their names)");
+        return;
+    };
+    let Some(python) = python("transformers, peft") else { return };
+    let only = only.into_string().expect("a name");
+    for (name, config) in
+        configurations().into_iter().filter(|(name, _)| only == "all" || name.contains(&only))
+    {
+        let whole = match config["model_type"].as_str() {
+            Some("gpt_neox") => "lora.modules-to-save=[\"embed_in\", \"final_layer_norm\"]",
+            Some("falcon" | "RefinedWeb" | "RefinedWebModel") => {
+                "lora.modules-to-save=[\"word_embeddings\", \"ln_f\"]"
+            }
+            _ => "lora.modules-to-save=[\"embed_tokens\", \"norm\"]",
+        };
+        for settings in [
+            &["lora.dropout=0.2", "lora.layers=[1]"][..],
+            &["lora.method=dora"],
+            &["lora.init=pissa"],
+            &[whole],
+            &["lora.trainable-tokens=[\"a\", \"b\"]"],
+            &["lora.new-tokens=[\"<|ticket|>\"]"],
+        ] {
+            println!("{name} {settings:?}");
+            let place = Workplace::new();
+            std::fs::remove_dir_all(place.path("model")).expect("removed");
+            write_base(&place.path("model"), config.clone());
+            trained_and_compared(&python, &place, "none", "model", settings);
+        }
     }
 }
 

@@ -80,6 +80,11 @@ use Commercial::{Conditional, No, Yes};
 const OTHER_MODELS: &str = "Do not improve other language models with this one or its answers.";
 
 const LLAMA: &[&str] = &[PASS_ON, BUILT_WITH, NAMED, META_NOTICE, LARGE, POLICY];
+/// Llama 3.2's and 4's grant to models that see leaves out who lives or has their seat in the European Union.
+const NOT_IN_EU: &str = "Of the models that see: in the European Union, the licence gives no right to them but as the user of a product.";
+const LLAMA_NOT_IN_EU: &[&str] = &[PASS_ON, BUILT_WITH, NAMED, META_NOTICE, LARGE, POLICY, NOT_IN_EU];
+/// The first agreement, of 2023.
+const TONGYI_QIANWEN: &[&str] = &[PASS_ON, SAY_CHANGED, KEEP_NOTICES, OTHER_MODELS, QWEN_LARGE];
 const QWEN: &[&str] = &[PASS_ON, SAY_CHANGED, QWEN_NAMED, QWEN_LARGE];
 const RAIL: &[&str] = &[PASS_ON, RESTRICTIONS, SAY_CHANGED];
 const KEEP_TEXT: &str = "Keep the copyright line and the text of the licence with the model.";
@@ -159,9 +164,9 @@ pub const KNOWN: &[Duties] = &[
         &[PASS_ON, BUILT_WITH, NAMED, META_NOTICE, OTHER_MODELS, LARGE, POLICY],
     ),
     of("llama3.1", &[], "Llama 3.1 Community License", Conditional, LLAMA),
-    of("llama3.2", &[], "Llama 3.2 Community License", Conditional, LLAMA),
+    of("llama3.2", &[], "Llama 3.2 Community License", Conditional, LLAMA_NOT_IN_EU),
     of("llama3.3", &[], "Llama 3.3 Community License", Conditional, LLAMA),
-    of("llama4", &[], "Llama 4 Community License", Conditional, LLAMA),
+    of("llama4", &[], "Llama 4 Community License", Conditional, LLAMA_NOT_IN_EU),
     of(
         "gemma",
         &[],
@@ -174,7 +179,13 @@ pub const KNOWN: &[Duties] = &[
         ],
     ),
     of("qwen", &["qwen-license"], "Qwen License", Conditional, QWEN),
-    of("tongyi-qianwen", &["tongyi-qianwen-license-agreement"], "Tongyi Qianwen License", Conditional, QWEN),
+    of(
+        "tongyi-qianwen",
+        &["tongyi-qianwen-license-agreement"],
+        "Tongyi Qianwen License",
+        Conditional,
+        TONGYI_QIANWEN,
+    ),
     of(
         "qwen-research",
         &["tongyi-qianwen-research"],
