@@ -1,5 +1,6 @@
 //! The command line: flags say where, the configuration says how.
 
+pub(crate) mod bench;
 pub(crate) mod choose;
 pub(crate) mod scan;
 pub(crate) mod talk;
@@ -30,6 +31,8 @@ pub(crate) enum Verb {
     Check(CheckArgs),
     /// Compare bases before training: memory, GPUs, licences, and how likely your golden answers are to each
     Choose(choose::ChooseArgs),
+    /// Measure steps on this machine: tokens a second, where the time goes, memory
+    Bench(bench::BenchArgs),
     /// Download a base model ahead of training
     Pull(PullArgs),
     /// Add a run's adapter to its base and measure what that changed: a model that transformers loads

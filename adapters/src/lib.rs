@@ -22,6 +22,7 @@ pub mod lora;
 pub mod low_rank;
 pub mod merge;
 pub mod parameters;
+mod pass;
 pub mod peft;
 pub mod targets;
 pub mod weight;

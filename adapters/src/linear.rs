@@ -9,9 +9,11 @@ use rtune_kernels::columns;
 use rtune_kernels::elementwise;
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
 use rtune_kernels::noise::Draw;
+use rtune_kernels::phase::Phase;
 use rtune_kernels::real::Real;
 
 use crate::lora::Lora;
+pub use crate::pass::{Into, Pass};
 use crate::{Parameters, Weight, dora};
 
 /// `y = x Wᵀ + b + scale · (x Aᵀ) Bᵀ`.
@@ -31,32 +33,6 @@ pub struct Linear {
 struct Trained {
     weight: Option<Range<usize>>,
     bias: Option<Range<usize>>,
-}
-
-/// What a pass over the adapters is given.
-#[derive(Clone, Copy, Debug)]
-pub struct Pass<'a, R> {
-    /// The flat vector; empty for the frozen linears alone.
-    pub parameters: &'a [R],
-    /// A key for each token, `[T]`, that its draws follow from; without keys nothing is dropped.
-    pub keys_t: Option<&'a [u64]>,
-}
-
-impl<'a, R> Pass<'a, R> {
-    /// A pass of which nothing is dropped.
-    #[must_use]
-    pub fn undisturbed(parameters: &'a [R]) -> Self {
-        Self { parameters, keys_t: None }
-    }
-}
-
-/// Whether a result replaces what stands in the output or is added to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Into {
-    /// Old contents are not read.
-    Overwrite,
-    /// Old contents are a summand: a residual, or a gradient from elsewhere.
-    Add,
 }
 
 impl Linear {
@@ -184,6 +160,17 @@ impl Linear {
         into: Into,
         arena: &Arena<R>,
     ) -> Option<Buffer<R>> {
+        arena.timed(Phase::LinearsForward, || self.compute(pass, x_ti, y_to, into, arena))
+    }
+
+    fn compute<R: Real>(
+        &self,
+        pass: Pass<'_, R>,
+        x_ti: &[R],
+        y_to: &mut [R],
+        into: Into,
+        arena: &Arena<R>,
+    ) -> Option<Buffer<R>> {
         let (inputs, outputs) = (self.in_features(), self.out_features());
         let (tokens, parameters) = (x_ti.len() / inputs, pass.parameters);
         let beta = self.begin(pass, y_to, into, arena);
@@ -278,6 +265,22 @@ impl Linear {
     /// If the lengths do not fit, or there is an adapter and no `p_tr`.
     #[expect(clippy::too_many_arguments, reason = "what a backward pass reads, and the two places it writes")]
     pub fn backward<R: Real>(
+        &self,
+        pass: Pass<'_, R>,
+        x_ti: &[R],
+        p_tr: Option<&[R]>,
+        dy_to: &[R],
+        gradients: &mut [R],
+        dx_ti: Option<(&mut [R], Into)>,
+        arena: &Arena<R>,
+    ) {
+        arena.timed(Phase::LinearsBackward, || {
+            self.differentiate(pass, x_ti, p_tr, dy_to, gradients, dx_ti, arena);
+        });
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as `backward`")]
+    fn differentiate<R: Real>(
         &self,
         pass: Pass<'_, R>,
         x_ti: &[R],

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use crate::phase::{Phase, PhaseTimes};
 use crate::real::Real;
 
 /// A buffer taken from the pool may be this much larger than asked for; beyond that a new one is cheaper than the waste.
@@ -36,6 +38,7 @@ struct Pool<R> {
     /// Free vectors by capacity.
     free: BTreeMap<usize, Vec<Vec<R>>>,
     usage: Usage,
+    times: PhaseTimes,
 }
 
 /// What an arena has lent and holds.
@@ -103,6 +106,20 @@ impl<R: Real> Arena<R> {
         if usage.held_bytes as f64 > HELD_OVER_LENT * usage.peak_lent_bytes as f64 {
             self.trim();
         }
+    }
+
+    /// Does `work`, and counts its time as that of `phase`. Phases are not nested.
+    pub fn timed<T>(&self, phase: Phase, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = work();
+        self.lock().times.add(phase, start.elapsed());
+        done
+    }
+
+    /// The time that went into each phase since the arena was made.
+    #[must_use]
+    pub fn times(&self) -> PhaseTimes {
+        self.lock().times
     }
 
     /// What is lent and held now.

@@ -28,6 +28,7 @@ pub mod layer_norm;
 pub mod nf4;
 pub mod noise;
 pub mod norm;
+pub mod phase;
 pub mod real;
 pub mod rope;
 pub mod route;

@@ -29,6 +29,7 @@ pub use licence::Licence;
 pub use open::{BaseModel, open};
 pub use outline::BaseOutline;
 pub use source::{
-    GgufFile, HostTensor, Piece, Precision, SafetensorsFolder, Take, WeightSource, open_weights,
+    GgufFile, HostTensor, Piece, Precision, RandomWeights, SafetensorsFolder, Take, WeightSource,
+    open_weights,
 };
 pub use tokenizer::SpecialTokenStrings;

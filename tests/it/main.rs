@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bases;
+mod bench;
 mod choose;
 mod engine;
 mod families;

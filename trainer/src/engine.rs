@@ -1,7 +1,8 @@
 //! The base, the adapters beside it, and the memory they work in.
 
 use rtune_data::{Example, PackedRow, pack};
-use rtune_kernels::arena::Arena;
+use rtune_kernels::arena::{Arena, Usage};
+use rtune_kernels::phase::PhaseTimes;
 use rtune_models::{Decoder, SavePolicy};
 
 use crate::checkpoint::NamedSlice;
@@ -99,6 +100,16 @@ impl Engine {
         let mut correct = [sum.correct_tokens];
         collective.sum_counts(&mut correct);
         LossSum { nats: nats[0], correct_tokens: correct[0], supervised_tokens: counts[0] }
+    }
+
+    /// The time of all steps so far, by phase.
+    pub fn times(&self) -> PhaseTimes {
+        self.arena.times()
+    }
+
+    /// The memory of its buffers.
+    pub fn usage(&self) -> Usage {
+        self.arena.usage()
     }
 
     /// The loss of one packed row.

@@ -29,6 +29,9 @@ pub enum TrainerError {
     /// The run's own configuration cannot be read.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// What is trained is not measured.
+    #[error("steps are measured with new adapters alone")]
+    NotMeasured,
     /// There is no chat template.
     #[error("the base `{base}` has no chat template")]
     NoTemplate {
@@ -195,6 +198,7 @@ impl TrainerError {
             | Self::Adapter(_)
             | Self::Config(_)
             | Self::Conversation(_)
+            | Self::NotMeasured
             | Self::NoTemplate { .. }
             | Self::NoSuchToken { .. }
             | Self::NoSuchTokenName { .. }
@@ -226,6 +230,7 @@ impl TrainerError {
             Self::Config(_) => {
                 "the file was written by the run: bring it back, or choose another `output.dir`"
             }
+            Self::NotMeasured => "leave `lora.from` and `lora.method` out: `--set lora.method=lora`",
             Self::NoTemplate { .. } => "name a Jinja file by `data.template`",
             Self::NoSuchToken { .. } => "tokenizer.json and config.json are of two models",
             Self::NoSuchTokenName { .. } => "name one that it has, or have it added by `lora.new-tokens`",

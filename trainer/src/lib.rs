@@ -18,6 +18,7 @@
 //! | [`NameModel`] | a token classifier that finds names for the scrubber |
 
 mod adapter;
+pub mod bench;
 pub mod checkpoint;
 mod coherence;
 pub mod config;

@@ -5,6 +5,7 @@
 use rtune_data::PackedRow;
 use rtune_kernels::arena::Arena;
 use rtune_kernels::cross_entropy::{self, RowLoss};
+use rtune_kernels::phase::Phase;
 use rtune_kernels::real::Real;
 use rtune_models::{Decoder, RowNoise, RowView, SavePolicy};
 
@@ -134,7 +135,9 @@ pub fn accumulate<R: Real>(
         decoder.logits(parameters, normed_cd, &mut logits_cv, arena);
         let mut losses = vec![RowLoss::default(); targets.len()];
         let slopes_cv = decoder.logit_slopes(&logits_cv, arena);
-        cross_entropy::evaluate_and_differentiate(&mut logits_cv, targets, scale, &mut losses);
+        arena.timed(Phase::Loss, || {
+            cross_entropy::evaluate_and_differentiate(&mut logits_cv, targets, scale, &mut losses);
+        });
         total += LossSum::of(&losses);
         let slopes_cv = slopes_cv.as_deref();
         decoder.logits_backward(

@@ -79,6 +79,14 @@ impl ModelConfig {
         Self::from_fields(fields)
     }
 
+    /// Reads what would stand in a `config.json`; `name` stands in messages.
+    ///
+    /// # Errors
+    /// As [`ModelConfig::from_file`].
+    pub fn from_json(name: &Path, value: serde_json::Value) -> Result<Self, ModelError> {
+        Self::from_fields(Fields::new(name, value)?)
+    }
+
     /// Reads the keys of a `config.json`, from wherever they come.
     pub(crate) fn from_fields(fields: Fields) -> Result<Self, ModelError> {
         let mut fields = text::of(fields)?;

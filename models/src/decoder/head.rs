@@ -3,6 +3,7 @@
 use rtune_adapters::linear::Pass;
 use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::elementwise;
+use rtune_kernels::phase::Phase;
 use rtune_kernels::real::Real;
 
 use super::Decoder;
@@ -55,7 +56,7 @@ impl Decoder {
     /// # Panics
     /// If the lengths do not fit.
     pub fn logits<R: Real>(&self, parameters: &[R], normed_nd: &[R], logits_nv: &mut [R], arena: &Arena<R>) {
-        self.head_table().project(parameters, normed_nd, logits_nv, arena);
+        arena.timed(Phase::Head, || self.head_table().project(parameters, normed_nd, logits_nv, arena));
         if self.spec.logit_divisor != 1.0 {
             elementwise::scale(logits_nv, 1.0 / self.spec.logit_divisor);
         }
@@ -97,7 +98,9 @@ impl Decoder {
             elementwise::scale(d_logits_nv, 1.0 / self.spec.logit_divisor);
         }
         let head = self.head_table();
-        head.project_back(parameters, normed_nd, d_logits_nv, gradients, d_normed_nd, arena);
+        arena.timed(Phase::Head, || {
+            head.project_back(parameters, normed_nd, d_logits_nv, gradients, d_normed_nd, arena);
+        });
     }
 
     /// The gradient of the last block's output, `[T, D]`, from that of the chosen rows behind the final norm.

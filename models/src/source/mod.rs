@@ -3,6 +3,7 @@
 pub(crate) mod extended;
 pub(crate) mod gguf;
 mod quantized;
+mod random;
 mod read;
 mod safetensors;
 mod stored;
@@ -14,6 +15,7 @@ use rtune_adapters::Weight;
 
 pub use self::gguf::GgufFile;
 pub use self::quantized::open_weights;
+pub use self::random::RandomWeights;
 pub use self::safetensors::SafetensorsFolder;
 pub(crate) use self::stored::{Headers, Stored};
 

@@ -5,6 +5,7 @@ use rtune_adapters::linear::Into;
 use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::attention::{self, Gradients, Past, Shape};
 use rtune_kernels::columns::{self, Columns};
+use rtune_kernels::phase::Phase;
 use rtune_kernels::real::Real;
 use rtune_kernels::rope::Turn;
 
@@ -92,7 +93,9 @@ impl Attention {
         let tokens = row.tokens.len();
         let (mut o_the, mut log_sum_exp_th) = (arena.take(q_the.len()), arena.take(tokens * self.spec.heads));
         let shape = self.shape(row.bounds);
-        attention::forward(&shape, &q_the, &k_tke, &v_tke, &mut o_the, &mut log_sum_exp_th, arena);
+        arena.timed(Phase::AttentionForward, || {
+            attention::forward(&shape, &q_the, &k_tke, &v_tke, &mut o_the, &mut log_sum_exp_th, arena);
+        });
         let queries_keys = raw.unwrap_or(QueriesKeys::Turned { q_the, k_tke });
         let output_projected = self.output.forward(context.pass(), &o_the, y_td, into, arena);
         AttentionSaved { queries_keys, v_tke, o_the, log_sum_exp_th, projected, output_projected }
@@ -195,7 +198,9 @@ impl Attention {
         };
         let out = Gradients { dq_the: &mut dq_the, dk_tke: &mut dk_tke, dv_tke: &mut dv_tke };
         let shape = self.shape(row.bounds);
-        attention::backward(&shape, q_the, k_tke, v_tke, o_the, log_sum_exp_th, &do_the, out, arena);
+        arena.timed(Phase::AttentionBackward, || {
+            attention::backward(&shape, q_the, k_tke, v_tke, o_the, log_sum_exp_th, &do_the, out, arena);
+        });
         drop((do_the, turned));
         self.turn(context, &mut dq_the, &mut dk_tke, Turn::Back);
         if let (Some([query_norm, key_norm]), QueriesKeys::Raw { q_the, k_tke, q_moments, k_moments }) =

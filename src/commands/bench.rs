@@ -1,0 +1,185 @@
+//! `rtune bench`: how fast steps are on this machine, and what they take.
+
+use comfy_table::{CellAlignment, Table, presets};
+use rtune_models::{Decoder, DecoderSpec, ModelConfig, Quantization, RandomWeights};
+use rtune_trainer::bench::{self, BenchOptions, Measured, Phase, shapes};
+use rtune_trainer::config::Config;
+use rtune_trainer::metrics::peak_memory_bytes;
+use rtune_trainer::plan;
+use rtune_trainer::subject::quantization;
+use serde_json::{Value, json};
+
+use crate::args::bench::BenchArgs;
+use crate::commands::resolve_base;
+use crate::failure::{BadInput, DONE};
+use crate::reporter::{counted, say};
+
+const MEBIBYTE: f64 = (1 << 20) as f64;
+
+/// What is measured, and how it is called.
+struct Subject {
+    name: String,
+    config: Config,
+    options: BenchOptions,
+}
+
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
+    let (subject, decoder) = match &args.shape {
+        Some(name) => of_shape(name, args)?,
+        None => of_config(args)?,
+    };
+    let rate = bench::product_rate();
+    let mut on_step = counted("measuring");
+    let measured = bench::measure(decoder, &subject.config, &subject.options, &mut on_step)?;
+    if args.json {
+        say(&serde_json::to_string_pretty(&to_json(&subject, &measured, rate))?);
+    } else {
+        show(&subject, &measured, rate);
+    }
+    Ok(DONE)
+}
+
+fn of_shape(name: &str, args: &BenchArgs) -> anyhow::Result<(Subject, Decoder)> {
+    let Some(shape) = shapes::by_name(name) else {
+        let known = shapes::SHAPES.map(|shape| shape.name).join(", ");
+        return Err(BadInput::new(format!("no shape `{name}`"))
+            .with_hint(format!("known are {known}"))
+            .into());
+    };
+    let model = shape.config()?;
+    let config = Config::of_base(name, &args.overrides)?;
+    let subject = subject(name.to_owned(), config, &model, args);
+    let weights = RandomWeights::new(name, &DecoderSpec::new(&model));
+    let decoder =
+        Decoder::load(&model, &weights, quantization(&subject.config), &mut counted("making weights"))?;
+    Ok((subject, decoder))
+}
+
+fn of_config(args: &BenchArgs) -> anyhow::Result<(Subject, Decoder)> {
+    let path = args.config.clone().unwrap_or_default();
+    let config = Config::load(&path, &args.overrides)?;
+    let base = rtune_models::open(&resolve_base(&config)?)?;
+    let subject = subject(config.model.base.clone(), config, &base.config, args);
+    let held = quantization(&subject.config);
+    let decoder = Decoder::load(&base.config, base.weights.as_ref(), held, &mut counted("loading"))?;
+    Ok((subject, decoder))
+}
+
+fn subject(name: String, config: Config, model: &ModelConfig, args: &BenchArgs) -> Subject {
+    let row_tokens = (args.row_tokens as usize).min(model.max_position_embeddings);
+    let config = plan::resolve(&config, model, row_tokens);
+    let rows =
+        args.rows.map_or_else(|| bench::rows_of(config.train.step_size, row_tokens), |rows| rows as usize);
+    let (steps, warmup_steps) = (args.steps as usize, args.warmup as usize);
+    Subject { name, options: BenchOptions { row_tokens, rows, steps, warmup_steps }, config }
+}
+
+/// Seconds of a step by what they went into; the last is all that is no product, no attention and no loss.
+fn phases(measured: &Measured) -> Vec<(&'static str, f64)> {
+    let steps = measured.steps.len() as f64;
+    let whole = measured.steps.iter().sum::<std::time::Duration>().as_secs_f64() / steps;
+    let mut parts: Vec<(&str, f64)> =
+        Phase::ALL.map(|phase| (phase.name(), measured.phases.of(phase).as_secs_f64() / steps)).to_vec();
+    parts.push(("update", measured.update.as_secs_f64() / steps));
+    let rest = whole - parts.iter().map(|(_, seconds)| seconds).sum::<f64>();
+    parts.push(("all else", rest.max(0.0)));
+    parts
+}
+
+/// Operations a second over those of the machine's own product: of the useful ones, and of all that were executed.
+fn utilisation(measured: &Measured, rate: f64) -> [f64; 2] {
+    [measured.work.useful, measured.work.executed].map(|work| work / measured.median_s() / rate)
+}
+
+fn held(config: &Config) -> &'static str {
+    match quantization(config) {
+        Quantization::Nf4 { double: true } => "NF4, doubly quantised",
+        Quantization::Nf4 { double: false } => "NF4",
+        Quantization::Int8 => "8 bits",
+        Quantization::None => "not quantised",
+    }
+}
+
+fn show(subject: &Subject, measured: &Measured, rate: f64) {
+    let Subject { name, config, options } = subject;
+    say(&format!(
+        "{name}: {}, {} trained numbers; {} x {} tokens a step, activations {:?}",
+        held(config),
+        measured.trained,
+        options.rows,
+        options.row_tokens,
+        plan::policy(config.train.save_activations),
+    ));
+    let of = |time: &std::time::Duration| measured.tokens as f64 / time.as_secs_f64();
+    let rates = || measured.steps.iter().map(of);
+    let (slowest, fastest) = (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max));
+    say(&format!(
+        "{:.1} tokens/s, the median of {} steps ({slowest:.1} to {fastest:.1}); {:.3} s a step; loss {:.4} -> {:.4} nats",
+        measured.tokens_per_s(),
+        measured.steps.len(),
+        measured.median_s(),
+        measured.losses.0,
+        measured.losses.1,
+    ));
+    let [useful, executed] = utilisation(measured, rate);
+    say(&format!(
+        "{:.1}% of this machine's own matrix product ({:.1} GFLOP/s), {:.1}% with what is computed anew",
+        100.0 * useful,
+        rate / 1e9,
+        100.0 * executed,
+    ));
+    let peak = peak_memory_bytes().map_or_else(String::new, |bytes| {
+        format!("; {:.0} MiB at the most, loading and all", bytes as f64 / MEBIBYTE)
+    });
+    say(&format!(
+        "base {:.0} MiB, buffers {:.0} MiB, trained numbers with gradients and moments {:.0} MiB{peak}\n",
+        measured.base_bytes as f64 / MEBIBYTE,
+        measured.buffers_bytes as f64 / MEBIBYTE,
+        (4 * size_of::<f32>() * measured.trained) as f64 / MEBIBYTE,
+    ));
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["phase", "seconds", "share"]);
+    let parts = phases(measured);
+    let whole: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
+    for (phase, seconds) in parts {
+        table.add_row([
+            phase.to_owned(),
+            format!("{seconds:.3}"),
+            format!("{:.1}%", 100.0 * seconds / whole),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    say(&table.to_string());
+}
+
+fn to_json(subject: &Subject, measured: &Measured, rate: f64) -> Value {
+    let Subject { name, config, options } = subject;
+    let [useful, executed] = utilisation(measured, rate);
+    let phases: serde_json::Map<String, Value> =
+        phases(measured).into_iter().map(|(name, seconds)| (name.to_owned(), json!(seconds))).collect();
+    json!({
+        "base": name,
+        "quantization": held(config),
+        "row_tokens": options.row_tokens,
+        "rows": options.rows,
+        "micro_batch_tokens": config.train.micro_batch_tokens,
+        "save_activations": format!("{:?}", plan::policy(config.train.save_activations)),
+        "trained": measured.trained,
+        "tokens_per_s": measured.tokens_per_s(),
+        "step_s": measured.median_s(),
+        "steps_s": measured.steps.iter().map(std::time::Duration::as_secs_f64).collect::<Vec<f64>>(),
+        "loss_first_nats": measured.losses.0,
+        "loss_last_nats": measured.losses.1,
+        "useful_operations": measured.work.useful,
+        "executed_operations": measured.work.executed,
+        "product_operations_per_s": rate,
+        "utilisation_useful": useful,
+        "utilisation_executed": executed,
+        "base_bytes": measured.base_bytes,
+        "buffers_bytes": measured.buffers_bytes,
+        "peak_bytes": peak_memory_bytes(),
+        "phases_s": phases,
+    })
+}

@@ -1,0 +1,194 @@
+//! Steps on rows that are made on the spot: how many tokens a second, where the time goes, how much memory it takes.
+
+pub mod shapes;
+pub mod work;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand_core::Rng;
+use rtune_data::{Example, Origin, StepSize, pack, stream};
+use rtune_kernels::adamw;
+use rtune_kernels::gemm::{Mat, MatMut, multiply};
+pub use rtune_kernels::phase::{Phase, PhaseTimes};
+use rtune_models::{Decoder, SavePolicy};
+
+use crate::config::{Config, LoraSection};
+use crate::dist::Alone;
+use crate::engine::Engine;
+use crate::error::TrainerError;
+use crate::noise::Noise;
+use crate::optimizer::Optimizer;
+use crate::plan;
+use work::Work;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BenchOptions {
+    /// Tokens of a row.
+    pub row_tokens: usize,
+    /// Rows of a step.
+    pub rows: usize,
+    /// Steps that count.
+    pub steps: usize,
+    /// Steps before them, which take memory and fill caches.
+    pub warmup_steps: usize,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Wall time of each step.
+    pub steps: Vec<Duration>,
+    /// Tokens of a step.
+    pub tokens: usize,
+    /// Operations of a step.
+    pub work: Work,
+    /// Time of all steps, by phase.
+    pub phases: PhaseTimes,
+    /// Time of all steps in the update of the trained numbers.
+    pub update: Duration,
+    /// Mean loss of the first step and of the last, in nats.
+    pub losses: (f64, f64),
+    /// Trained numbers.
+    pub trained: usize,
+    /// Bytes of the frozen base.
+    pub base_bytes: usize,
+    /// Most bytes of buffers that were lent at once.
+    pub buffers_bytes: usize,
+}
+
+impl Measured {
+    /// The median time of a step, in seconds.
+    #[must_use]
+    pub fn median_s(&self) -> f64 {
+        let mut sorted = self.steps.clone();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+    }
+
+    /// Tokens a second, by the median.
+    #[must_use]
+    pub fn tokens_per_s(&self) -> f64 {
+        self.tokens as f64 / self.median_s()
+    }
+}
+
+/// Trains `decoder` on random rows as `config` says of adapters, steps and memory; `on_step` hears of each step.
+///
+/// # Errors
+/// [`TrainerError::Adapter`] for targets that the decoder does not have, [`TrainerError::NotMeasured`] for what is not measured
+/// this way.
+pub fn measure(
+    mut decoder: Decoder,
+    config: &Config,
+    options: &BenchOptions,
+    on_step: &mut dyn FnMut(usize, usize),
+) -> Result<Measured, TrainerError> {
+    let LoraSection::New(lora) = &config.lora else { return Err(TrainerError::NotMeasured) };
+    let mut parameters = decoder.attach_lora(lora)?;
+    // With B at zero half of the products would meet nothing but zeros.
+    let mut random = stream(config.train.seed, "bench", "adapters", 0);
+    for value in parameters.flat_mut() {
+        *value = 0.02 * (f32::from(random.next_u32() as u16) / f32::from(u16::MAX) - 0.5);
+    }
+    let rows = rows(decoder.spec().vocabulary, config.train.seed, options);
+    let policy = plan::policy(config.train.save_activations);
+    let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
+    let noise = (lora.dropout > 0.0 || neftune_alpha > 0.0).then_some(Noise { seed, neftune_alpha });
+    let trained = parameters.flat().len();
+    let work = work_of(&decoder, &rows, config.train.micro_batch_tokens, policy);
+    let base_bytes = decoder.size_bytes();
+    let mut engine = Engine::new(decoder, parameters, policy, config.train.micro_batch_tokens, noise);
+    let optimizer = Optimizer::new(&config.train, trained);
+    let mut optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());
+    let rows: Vec<&Example> = rows.iter().collect();
+    let mut measured = Measured {
+        steps: Vec::with_capacity(options.steps),
+        tokens: options.row_tokens * options.rows,
+        work,
+        phases: PhaseTimes::default(),
+        update: Duration::ZERO,
+        losses: (f64::NAN, f64::NAN),
+        trained,
+        base_bytes,
+        buffers_bytes: 0,
+    };
+    let mut before = engine.times();
+    for step in 0..options.warmup_steps + options.steps {
+        let start = Instant::now();
+        let sum = engine.differentiate(&rows, step as u64 + 1, &mut Alone);
+        let update = Instant::now();
+        let (parameters, gradients) = engine.parameters_and_gradients();
+        let norm = adamw::norm(gradients);
+        optimizer.update(parameters, gradients, norm, config.train.learning_rate, step as u64 + 1);
+        let end = Instant::now();
+        if step == 0 {
+            measured.losses.0 = sum.mean_nats();
+        }
+        measured.losses.1 = sum.mean_nats();
+        if step < options.warmup_steps {
+            before = engine.times();
+        } else {
+            measured.steps.push(end - start);
+            measured.update += end - update;
+        }
+        on_step(step + 1, options.warmup_steps + options.steps);
+    }
+    measured.phases = engine.times().since(&before);
+    measured.buffers_bytes = engine.usage().peak_lent_bytes;
+    Ok(measured)
+}
+
+/// Rows of random tokens, each token but the first supervised.
+fn rows(vocabulary: usize, seed: u64, options: &BenchOptions) -> Vec<Example> {
+    let file: Arc<std::path::Path> = Arc::from(std::path::Path::new("random"));
+    let row = |number: usize| {
+        let mut random = stream(seed, "bench", "rows", number as u64);
+        let tokens = (0..options.row_tokens).map(|_| (random.next_u64() % vocabulary as u64) as u32);
+        Example {
+            id: number.to_string(),
+            origin: Origin { file: Arc::clone(&file), line: number as u64 + 1 },
+            tokens: tokens.collect(),
+            supervised: (0..options.row_tokens).map(|at| at > 0).collect(),
+        }
+    };
+    (0..options.rows).map(row).collect()
+}
+
+fn work_of(decoder: &Decoder, rows: &[Example], micro_batch_tokens: usize, policy: SavePolicy) -> Work {
+    let rows: Vec<&Example> = rows.iter().collect();
+    let mut work = Work::default();
+    for row in pack(&rows, micro_batch_tokens) {
+        work += work::of_row(decoder, &row, policy);
+    }
+    work
+}
+
+/// Side of the square matrices by which the machine's rate is told: large enough that packing does not count.
+const PROBE_SIDE: usize = 1024;
+const PROBE_TIMES: usize = 5;
+
+/// Operations a second of this machine's own product of two square matrices in 32 bits: the best of some.
+#[must_use]
+pub fn product_rate() -> f64 {
+    let count = PROBE_SIDE * PROBE_SIDE;
+    let (a, b, mut c) = (vec![0.5_f32; count], vec![0.25_f32; count], vec![0.0_f32; count]);
+    let mut best = f64::INFINITY;
+    for _ in 0..PROBE_TIMES {
+        let start = Instant::now();
+        let (a, b) = (Mat::new(&a, PROBE_SIDE, PROBE_SIDE), Mat::new(&b, PROBE_SIDE, PROBE_SIDE));
+        multiply(MatMut::new(&mut c, PROBE_SIDE, PROBE_SIDE), 0.0, 1.0, a, b);
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    2.0 * (count * PROBE_SIDE) as f64 / best
+}
+
+/// Rows of a step as a configuration says it.
+#[must_use]
+pub fn rows_of(step_size: StepSize, row_tokens: usize) -> usize {
+    match step_size {
+        StepSize::Rows(rows) => rows,
+        StepSize::Tokens(tokens) => (tokens / row_tokens.max(1)).max(1),
+    }
+}
