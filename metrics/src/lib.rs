@@ -4,5 +4,6 @@
 //! that is keyed by what it is for ([`stream`]), so that figures are the same for any number of threads.
 
 pub mod classify;
+pub mod compare;
 pub mod stream;
 pub mod text;
