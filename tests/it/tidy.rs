@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ARROWS: [(&str, &[&str]); 10] = [
     (".", &["adapters", "data", "models", "privacy", "release", "trainer"]),
     ("adapters", &["kernels"]),
-    ("data", &["privacy"]),
+    ("data", &["metrics", "privacy"]),
     ("fuzz", &["data", "models", "privacy"]),
     ("kernels", &[]),
     ("metrics", &[]),

@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 pub use matching::{Normaliser, exact_match, normalise, normalised, normalised_match};
+pub(crate) use porter::stem as porter_stem;
 pub use tokenize::Tokenizer;
 
 /// What a signature ends with: whose arithmetic it was.
@@ -31,7 +32,7 @@ pub fn signed(signature: &str) -> String {
 }
 
 /// Whitespace as Python's `str.split` has it: Unicode's, and the four separators of ASCII.
-fn is_space(c: char) -> bool {
+pub(crate) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 

@@ -64,7 +64,7 @@ const STEP_4: [&str; 19] = [
 ];
 
 /// The stem of a word in lower-case ASCII letters and digits.
-pub(super) fn stem(word: &str) -> String {
+pub(crate) fn stem(word: &str) -> String {
     if let Some((_, stem)) = IRREGULAR.iter().find(|(irregular, _)| *irregular == word) {
         return (*stem).to_owned();
     }
