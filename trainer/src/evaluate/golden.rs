@@ -1,12 +1,12 @@
 //! A golden set: what the base and the tuned model answer, case by case, beside what was expected.
 
 use rtune_data::{Example, Message, Record, RowProblem, Source, TrainOn, read_golden};
+use rtune_metrics::text::{self, chrf};
 use rtune_models::generate::{End, Go};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::asking::{Asking, Question};
-use super::text::{self, chrf};
 use crate::checkpoint::FORMAT;
 use crate::error::TrainerError;
 use crate::loss::LossSum;

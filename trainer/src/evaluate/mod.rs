@@ -5,4 +5,5 @@ pub mod golden;
 pub mod likelihood;
 pub mod perplexity;
 pub mod samples;
-pub mod text;
+
+pub use rtune_metrics::text;

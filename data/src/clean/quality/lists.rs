@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
+pub(super) use rtune_metrics::checks::folded;
+use rtune_metrics::checks::is_whole;
 
 use crate::clean::CleanError;
 
@@ -42,37 +44,6 @@ impl Phrases {
             .map(|found| (found.range(), found.pattern().as_usize()));
         found.filter(|(range, _)| is_whole(folded, range))
     }
-}
-
-/// Lower case, with straight apostrophes and single spaces.
-pub(super) fn folded(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '’' | '‘' => folded.push('\''),
-            _ if c.is_whitespace() => {
-                if !folded.ends_with(' ') {
-                    folded.push(' ');
-                }
-            }
-            _ if c.is_ascii() => folded.push(c.to_ascii_lowercase()),
-            _ => folded.extend(c.to_lowercase()),
-        }
-    }
-    folded
-}
-
-/// Words are set apart in most scripts, but not in those of East Asia.
-fn is_whole(text: &str, range: &Range<usize>) -> bool {
-    let joins = |c: char| {
-        c.is_alphanumeric()
-            && !('\u{2E80}'..='\u{9FFF}').contains(&c)
-            && !('\u{AC00}'..='\u{D7AF}').contains(&c)
-    };
-    let inside = &text[range.clone()];
-    let ends = [inside.chars().next(), inside.chars().next_back()];
-    let beside = [text[..range.start].chars().next_back(), text[range.end..].chars().next()];
-    !ends.into_iter().zip(beside).any(|(end, beside)| end.is_some_and(joins) && beside.is_some_and(joins))
 }
 
 /// The phrases of a file, one a line; empty lines and those that begin with `#` are none.

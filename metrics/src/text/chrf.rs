@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::{Add, AddAssign};
 
+use serde::Serialize;
+
 use super::{is_space, ngrams, words};
 
 /// Longest n-gram of characters.
@@ -15,9 +17,12 @@ const CHARACTER_ORDERS: usize = 6;
 const WORD_ORDERS: usize = 2;
 /// Recall counts beta times as much as precision; its square.
 const BETA_SQUARED: f64 = 4.0;
+/// Precision and recall of an order that a text is too short for, where such orders count.
+const EPSILON: f64 = 1e-16;
 
 /// Which of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Characters: chrF2.
     Plain,
@@ -53,6 +58,7 @@ struct Order {
 }
 
 /// The statistics of one pair.
+#[must_use]
 pub fn statistics(hypothesis: &str, reference: &str) -> ChrfStatistics {
     let (characters, reference_characters) = (characters(hypothesis), characters(reference));
     let (words, reference_words) = (split_words(hypothesis), split_words(reference));
@@ -70,6 +76,7 @@ pub fn statistics(hypothesis: &str, reference: &str) -> ChrfStatistics {
 }
 
 /// The statistics against that one of several references whose score is highest, the first of equals.
+#[must_use]
 pub fn statistics_of_best(hypothesis: &str, references: &[&str], kind: Kind) -> ChrfStatistics {
     let mut best = ChrfStatistics::default();
     let mut best_score = -1.0;
@@ -84,6 +91,7 @@ pub fn statistics_of_best(hypothesis: &str, references: &[&str], kind: Kind) -> 
 }
 
 /// How a score was computed, in sacreBLEU's words; `references` is the number of references a sentence has.
+#[must_use]
 pub fn signature(kind: Kind, references: usize) -> String {
     let (name, words) = match kind {
         Kind::Plain => ("chrF2", 0),
@@ -92,13 +100,21 @@ pub fn signature(kind: Kind, references: usize) -> String {
     format!("{name}|nrefs:{references}|case:mixed|eff:yes|nc:{CHARACTER_ORDERS}|nw:{words}|space:no")
 }
 
+/// The signature of [`ChrfStatistics::score_of_all_orders`].
+#[must_use]
+pub fn signature_of_all_orders(kind: Kind, references: usize) -> String {
+    signature(kind, references).replace("|eff:yes|", "|eff:no|")
+}
+
 impl ChrfStatistics {
     /// chrF2, from 0 to 100.
+    #[must_use]
     pub fn score(&self) -> f64 {
         self.score_of(Kind::Plain)
     }
 
     /// chrF2 or chrF2++, from 0 to 100.
+    #[must_use]
     pub fn score_of(&self, kind: Kind) -> f64 {
         let (mut precision, mut recall, mut orders) = (0.0, 0.0, 0.0);
         for order in &self.orders[..kind.orders()] {
@@ -114,6 +130,19 @@ impl ChrfStatistics {
         }
         let (precision, recall) = (precision / orders, recall / orders);
         100.0 * ((1.0 + BETA_SQUARED) * precision * recall / (BETA_SQUARED * precision + recall))
+    }
+
+    /// The mean of the F-scores of all orders, from 0 to 100, as Moses, NLTK and chrF++.py have it (`eff:no`).
+    #[must_use]
+    pub fn score_of_all_orders(&self, kind: Kind) -> f64 {
+        let share = |matches: u64, of: u64| if of > 0 { matches as f64 / of as f64 } else { EPSILON };
+        let score = |order: &Order| {
+            let (precision, recall) =
+                (share(order.matches, order.hypothesis), share(order.matches, order.reference));
+            let weighted = BETA_SQUARED * precision + recall;
+            if weighted > 0.0 { (1.0 + BETA_SQUARED) * precision * recall / weighted } else { EPSILON }
+        };
+        100.0 * self.orders[..kind.orders()].iter().map(score).sum::<f64>() / kind.orders() as f64
     }
 }
 
