@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod choose;
+pub(crate) mod compare;
 pub(crate) mod scan;
 pub(crate) mod talk;
 pub(crate) mod tools;
@@ -45,6 +46,8 @@ pub(crate) enum Verb {
     Chat(talk::ChatArgs),
     /// Examine a model on golden rows, base and tuned side by side
     Eval(talk::EvalArgs),
+    /// Say whether one model is better than another, from their evaluations of the same golden rows
+    Compare(compare::CompareArgs),
     /// Score answers against references: exact match, chrF, BLEU
     Score(tools::ScoreArgs),
     /// Show where personal data stands in a file; changes nothing

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Verb::Generate(args) => commands::generate::run(args),
         Verb::Chat(args) => commands::chat::run(args),
         Verb::Eval(args) => commands::eval::run(args),
+        Verb::Compare(args) => commands::compare::run(args),
         Verb::Score(args) => commands::score::run(args),
         Verb::Scan(args) => commands::scan::run(args),
         Verb::Init(args) => commands::init::run(args),

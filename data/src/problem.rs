@@ -122,7 +122,10 @@ pub enum ProblemKind {
         "the chat template marks what is trained otherwise than answer by answer, so that none can be left out"
     )]
     UntrainedNotPlaced,
-    /// The tokenizer failed.
+    /// What a golden row says beside its conversation is not what it should be.
+    #[error("the field `{field}` of a golden row: {reason}")]
+    Golden { field: String, reason: String },
+    /// The tokenizer fails.
     #[error("the tokenizer refuses this row: {reason}")]
     Tokenizer { reason: String },
     /// Longer than allowed.

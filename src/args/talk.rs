@@ -80,6 +80,12 @@ pub(crate) struct EvalArgs {
     /// Answers under way at once; by default as many as the model's size suggests, at most 128
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch: Option<u32>,
+    /// Labels to choose from, with commas between, where the expected answers are labels: each is scored by its likelihood, too
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    pub(crate) labels: Vec<String>,
+    /// A label that matters most, such as spam: its recall decides; may be repeated
+    #[arg(long = "key-class", value_name = "LABEL")]
+    pub(crate) key_classes: Vec<String>,
     /// Show prompts, expected answers and answers too
     #[arg(long, conflicts_with = "json")]
     pub(crate) answers: bool,
@@ -96,7 +102,7 @@ fn number(text: &str, fits: impl Fn(f64) -> bool, expected: &str) -> Result<f64,
     number.ok_or_else(|| format!("expected {expected}, found `{text}`"))
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
+pub(super) fn not_negative(text: &str) -> Result<f64, String> {
     number(text, |n| n >= 0.0, "a number not below 0")
 }
 
@@ -104,6 +110,6 @@ fn positive(text: &str) -> Result<f64, String> {
     number(text, |n| n > 0.0, "a number above 0")
 }
 
-fn probability(text: &str) -> Result<f64, String> {
+pub(super) fn probability(text: &str) -> Result<f64, String> {
     number(text, |n| n > 0.0 && n <= 1.0, "a number above 0 and at most 1")
 }

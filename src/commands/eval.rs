@@ -1,5 +1,7 @@
 //! `rtune eval`: a golden set, base and tuned side by side.
 
+mod classification;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,6 +11,7 @@ use rtune_data::Source;
 use rtune_models::generate::Sampling;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::golden::{Case, GoldenReport, Side, Summary, examine};
+use rtune_trainer::evaluate::labels::LabelOptions;
 use rtune_trainer::files::write_whole;
 use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::{Settings, Speaker};
@@ -34,10 +37,20 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         max_new_tokens: args.max_new_tokens as usize,
         batch: args.batch.map_or_else(|| batch(&model), |rows| rows as usize),
     };
+    let labels = LabelOptions {
+        labels: args.labels.iter().map(|label| label.trim().to_owned()).collect(),
+        key_classes: args.key_classes.clone(),
+        train: if subject.run.is_some() { subject.config.data.train.clone() } else { Vec::new() },
+    };
     let speaker = Speaker::new(&model)?;
     let mut work = Work::new("asking");
-    let report = examine(&speaker, &golden, &settings, &mut |progress| {
-        work.rename(if progress.tuned { "asking the tuned model" } else { "asking the base" });
+    let report = examine(&speaker, &golden, &settings, &labels, &mut |progress| {
+        work.rename(match (progress.scoring, progress.tuned) {
+            (false, true) => "asking the tuned model",
+            (false, false) => "asking the base",
+            (true, true) => "scoring labels by the tuned model",
+            (true, false) => "scoring labels by the base",
+        });
         work.show(progress.done, progress.total);
     })?;
     work.finish();
@@ -61,7 +74,10 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
     say(&case_table(&report).to_string());
     say("");
     say(&summary_table(&report).to_string());
-    say(&format!("{} cases; {}", report.cases.len(), report.chrf_signature));
+    say(&format!("{} cases; {}; {}", report.cases.len(), report.chrf_signature, report.bleu_signature));
+    if report.labels.is_some() {
+        classification::show(&report);
+    }
     for place in &places {
         say(&format!("report: {}", place.display()));
     }
@@ -125,14 +141,18 @@ fn summary_table(report: &GoldenReport) -> Table {
     let mut table = table(if report.tuned.is_some() { vec!["", "base", "tuned"] } else { vec!["", "base"] });
     let percent = |share: f64| format!("{:.1}%", 100.0 * share);
     type Figure<'a> = &'a dyn Fn(&Summary) -> String;
-    let rows: [(&str, Figure<'_>); 5] = [
+    let rows: [(&str, Figure<'_>); 8] = [
         ("chrF2", &|s| format!("{:.2}", s.chrf)),
+        ("BLEU", &|s| format!("{:.2}", s.bleu)),
         ("answer perplexity", &|s| format!("{:.3}", s.answer_perplexity)),
         ("exact match", &|s| percent(s.exact_match)),
+        ("normalised match", &|s| percent(s.normalised_match)),
+        ("checks passed", &|s| s.checks_passed.map_or_else(String::new, percent)),
         ("ended by itself", &|s| percent(s.ended)),
         ("answer tokens", &|s| s.answer_tokens.to_string()),
     ];
-    for (name, value) in rows {
+    let is_checked = report.base.checks_passed.is_some();
+    for (name, value) in rows.into_iter().filter(|(name, _)| is_checked || *name != "checks passed") {
         let sides = std::iter::once(&report.base).chain(&report.tuned);
         let mut row = vec![name.to_owned()];
         row.extend(sides.map(value));
@@ -151,8 +171,14 @@ fn show(case: &Case) {
     for expected in &case.expected {
         say(&format!("--- expected\n{expected}"));
     }
-    say(&format!("--- base\n{}", case.base.answer));
+    let side = |name: &str, side: &Side| {
+        say(&format!("--- {name}\n{}", side.answer));
+        for reason in &side.failed_checks {
+            say(&format!("check failed: {reason}"));
+        }
+    };
+    side("base", &case.base);
     if let Some(tuned) = &case.tuned {
-        say(&format!("--- tuned\n{}", tuned.answer));
+        side("tuned", tuned);
     }
 }

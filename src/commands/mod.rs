@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod choose;
+pub(crate) mod compare;
 pub(crate) mod completions;
 mod data_summary;
 pub(crate) mod doctor;

@@ -4,6 +4,7 @@ mod bad_input;
 mod bases;
 mod bench;
 mod choose;
+mod compare;
 mod engine;
 mod families;
 mod generation;

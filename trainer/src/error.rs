@@ -32,6 +32,20 @@ pub enum TrainerError {
     /// What is trained is not measured.
     #[error("steps are measured with new adapters alone")]
     NotMeasured,
+    /// Two models were not evaluated alike.
+    #[error("the two cannot be compared: {problem}")]
+    NotComparable {
+        /// Why not.
+        problem: String,
+    },
+    /// Labels of a golden set are not what they should be.
+    #[error("{place}: {problem}")]
+    Labels {
+        /// A row, or what was named.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// There is no chat template.
     #[error("the base `{base}` has no chat template")]
     NoTemplate {
@@ -199,6 +213,8 @@ impl TrainerError {
             | Self::Config(_)
             | Self::Conversation(_)
             | Self::NotMeasured
+            | Self::Labels { .. }
+            | Self::NotComparable { .. }
             | Self::NoTemplate { .. }
             | Self::NoSuchToken { .. }
             | Self::NoSuchTokenName { .. }
@@ -229,6 +245,12 @@ impl TrainerError {
             Self::Generate(error) => return error.hint(),
             Self::Config(_) => {
                 "the file was written by the run: bring it back, or choose another `output.dir`"
+            }
+            Self::NotComparable { .. } => {
+                "evaluate both on the same golden files, in the same way: `rtune eval NAME --golden FILE --out REPORT`"
+            }
+            Self::Labels { .. } => {
+                "`--labels` names them, with commas between; so does `labels` in every golden row"
             }
             Self::NotMeasured => "leave `lora.from` and `lora.method` out: `--set lora.method=lora`",
             Self::NoTemplate { .. } => "name a Jinja file by `data.template`",

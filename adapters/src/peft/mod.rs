@@ -72,16 +72,14 @@ pub fn read_on_changed_base(dir: &Path) -> Result<PeftAdapter, AdapterError> {
 }
 
 fn read_beside(dir: &Path, changed_base: bool) -> Result<PeftAdapter, AdapterError> {
-    let (mut config, base_model, tied) = settings::read(&dir.join(CONFIG_FILE), changed_base)?;
+    let (mut config, base_model) = settings::read(&dir.join(CONFIG_FILE), changed_base)?;
     let path = dir.join(WEIGHTS_FILE);
     let pickle = dir.join(PICKLE_FILE);
     if !path.exists() && pickle.exists() {
         return Err(AdapterError::Pickle { path: pickle });
     }
     let mut tensors = tensors::read(&path)?;
-    if tied {
-        forget_tied(&mut tensors, &config);
-    }
+    forget_tied(&mut tensors, &config);
     let shapes = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()));
     let modules = check_pairs(shapes, &config).map_err(|problem| AdapterError::File { path, problem })?;
     // Without a pattern PEFT may take an expert's number for a block's; then the tensors alone say which linears it meant.

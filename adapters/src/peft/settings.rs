@@ -34,12 +34,9 @@ const HARMLESS: [&str; 12] = [
 /// so their adapters fit another base than the one on disk until PEFT has converted them, which resets the key.
 const PLAIN_INITIALISATIONS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
 
-/// Reads the settings, with no targets yet, the name of the base model, and whether head and embedding stay one. `changed_base`: whether the caller knows
-/// what was taken off the base.
-pub(super) fn read(
-    path: &Path,
-    changed_base: bool,
-) -> Result<(LoraConfig, Option<String>, bool), AdapterError> {
+/// Reads the settings, with no targets yet and the name of the base model. `changed_base`: whether the caller knows what was
+/// taken off the base.
+pub(super) fn read(path: &Path, changed_base: bool) -> Result<(LoraConfig, Option<String>), AdapterError> {
     let io = |source| AdapterError::Io { path: path.to_owned(), source };
     let wrong = |problem: String| AdapterError::File { path: path.to_owned(), problem };
     let mut bytes = Vec::new();
@@ -71,7 +68,9 @@ pub(super) fn read(
             ..settings.tokens()?
         },
     };
-    Ok((config, settings.base_model()?, settings.flag("ensure_weight_tying")?))
+    // Whether it is set says nothing: what it does to the file shows there.
+    settings.flag("ensure_weight_tying")?;
+    Ok((config, settings.base_model()?))
 }
 
 struct Settings<'a> {

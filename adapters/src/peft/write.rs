@@ -13,7 +13,7 @@ use super::{
     BASE_LAYER, BIAS_SUFFIX, CONFIG_FILE, Kind, PREFIX, RESIDUAL, TOKENS_SUFFIX, WEIGHTS_FILE, check_pairs,
     kind_of,
 };
-use crate::targets::block_of;
+use crate::targets::{block_of, is_called};
 use crate::{AdapterError, Biases, LoraConfig, Parameters, Scaling, Start};
 
 /// The version of PEFT whose files these are.
@@ -82,6 +82,9 @@ fn target_modules(
     Ok(targets.iter().map(|&name| name.to_owned()).collect())
 }
 
+/// What PEFT knows embeddings and heads by that may be one (its `EMBEDDING_LAYER_NAMES`).
+const TIED_NAMES: [&str; 2] = ["embed_tokens", "lm_head"];
+
 /// Every key that PEFT writes, in its order; those that are off carry its defaults.
 fn settings(config: &LoraConfig, adapted: &BTreeSet<&str>, targets: &[String], base_model: &str) -> Value {
     // The part before a block's number, lest PEFT take an expert's number for it.
@@ -99,8 +102,10 @@ fn settings(config: &LoraConfig, adapted: &BTreeSet<&str>, targets: &[String], b
             Biases::All => "all",
         },
         "corda_config": null,
-        // A head that is the embedding stays it, where that is trained.
-        "ensure_weight_tying": !config.alongside.modules.is_empty(),
+        // A head that is the embedding stays it, where that is trained; under other names PEFT warns that it sees none.
+        "ensure_weight_tying": config.alongside.modules.iter().any(|module| {
+            TIED_NAMES.iter().any(|name| is_called(module, name))
+        }),
         "eva_config": null,
         "exclude_modules": null,
         "fan_in_fan_out": false,

@@ -1,12 +1,14 @@
 //! A golden set: what the base and the tuned model answer, case by case, beside what was expected.
 
-use rtune_data::{Example, Message, Record, RowProblem, Source, TrainOn, read_golden};
-use rtune_metrics::text::{self, chrf};
+use rtune_data::{Example, Message, ProblemKind, Record, RowProblem, Source, TrainOn, read_golden};
+use rtune_metrics::text::{self, bleu, chrf};
 use rtune_models::generate::{End, Go};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::asking::{Asking, Question};
+use super::labels::{self, Classification, Judged, LabelOptions, Labelled};
+use super::wanted::Wanted;
 use crate::checkpoint::FORMAT;
 use crate::error::TrainerError;
 use crate::loss::LossSum;
@@ -23,6 +25,12 @@ pub struct GoldenReport {
     pub max_new_tokens: usize,
     /// How chrF was computed, as sacreBLEU says it.
     pub chrf_signature: String,
+    /// The same of BLEU.
+    pub bleu_signature: String,
+    /// The labels, where the expected answers are labels.
+    pub labels: Option<Vec<String>>,
+    /// What copying the label of the nearest training row would come to.
+    pub nearest_row: Option<Judged>,
     /// The base over all cases.
     pub base: Summary,
     /// The tuned model over all cases; `None` where there is no adapter.
@@ -38,12 +46,20 @@ pub struct Summary {
     pub answer_perplexity: f64,
     /// Part of the cases whose answer is an expected one.
     pub exact_match: f64,
+    /// The same without regard to case, ASCII punctuation and the amount of whitespace.
+    pub normalised_match: f64,
     /// chrF2 of all answers as one corpus.
     pub chrf: f64,
+    /// BLEU of all answers as one corpus.
+    pub bleu: f64,
+    /// Part of the cases with checks whose answer passes them all; `None` where no case has one.
+    pub checks_passed: Option<f64>,
     /// Part of the answers that ended by themselves.
     pub ended: f64,
     /// Tokens of all answers.
     pub answer_tokens: usize,
+    /// Answers as labels, where the expected ones are.
+    pub classification: Option<Classification>,
 }
 
 /// A golden row and its answers.
@@ -59,6 +75,14 @@ pub struct Case {
     pub prompt: Vec<Message>,
     /// What was expected: the row's answer, then its `references`.
     pub expected: Vec<String>,
+    /// The part of the set that it belongs to.
+    pub slice: Option<String>,
+    /// What it says much the same with.
+    pub cluster: Option<String>,
+    /// How much it counts where a mean over cases is taken.
+    pub weight: f64,
+    /// How many checks its answers have to pass.
+    pub checks: usize,
     /// The base.
     pub base: Side,
     /// The tuned model.
@@ -74,6 +98,10 @@ pub struct Side {
     pub ended: bool,
     /// Whether it is an expected one, spaces around it aside.
     pub exact_match: bool,
+    /// The same without regard to case, ASCII punctuation and the amount of whitespace.
+    pub normalised_match: bool,
+    /// Why it fails its checks; empty where it passes them all or has none.
+    pub failed_checks: Vec<String>,
     /// chrF2 against the nearest expected answer.
     pub chrf: f64,
     /// Nats of the row's own answer, under this model.
@@ -82,11 +110,14 @@ pub struct Side {
     pub tokens: u64,
     /// `e` to the nats a token.
     pub perplexity: f64,
+    /// Nats of each label as the answer, where the set has labels.
+    pub label_nats: Option<Vec<f64>>,
 }
 
 /// A golden row, ready to be asked.
 pub(super) struct Asked {
     pub(super) record: Record,
+    pub(super) wanted: Wanted,
     expected: Vec<String>,
     pub(super) prompt: Vec<u32>,
     pub(super) scored: Example,
@@ -99,6 +130,8 @@ pub(super) struct Asked {
 pub struct Progress {
     /// Whether it is the tuned model's turn.
     pub tuned: bool,
+    /// Whether labels are being scored, and not answers made.
+    pub scoring: bool,
     /// Answers that have ended or begun.
     pub done: usize,
     /// Cases.
@@ -113,18 +146,25 @@ pub fn examine(
     speaker: &Speaker<'_>,
     sources: &[Source],
     settings: &Settings,
+    options: &LabelOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<GoldenReport, TrainerError> {
     let (mut hashes, mut asked) = (Vec::new(), Vec::new());
     for file in sources.iter().map(read_golden).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
         hashes.push((file.path.display().to_string(), file.hash));
         for row in file.rows {
-            asked.push(ask(speaker, row.record, row.extra.get("references"))?);
+            asked.push(ask(speaker, row.record, &row.extra)?);
         }
     }
     let has_adapter = speaker.opened().tuned;
-    let base = sides(speaker, &asked, settings, false, progress)?;
-    let tuned = has_adapter.then(|| sides(speaker, &asked, settings, true, progress)).transpose()?;
+    let labelled = labels::labelled(&asked, options)?;
+    let nearest_row = match &labelled {
+        Some(labelled) => labels::nearest_row(&asked, labelled, options)?,
+        None => None,
+    };
+    let exam = Exam { speaker, asked: &asked, settings, labelled: labelled.as_ref(), options };
+    let base = exam.sides(false, progress)?;
+    let tuned = has_adapter.then(|| exam.sides(true, progress)).transpose()?;
     let tuned_summary = tuned.as_ref().map(|(_, summary)| summary.clone());
     let mut tuned_sides = tuned.map(|(sides, _)| sides.into_iter());
     let (base_sides, base_summary) = base;
@@ -134,6 +174,10 @@ pub fn examine(
         line: asked.record.origin.line,
         prompt: asked.record.prompt().to_vec(),
         expected: asked.expected,
+        slice: asked.wanted.slice,
+        cluster: asked.wanted.cluster,
+        weight: asked.wanted.weight,
+        checks: asked.wanted.checks.len(),
         base,
         tuned: tuned_sides.as_mut().and_then(Iterator::next),
     });
@@ -144,6 +188,9 @@ pub fn examine(
         files: hashes,
         max_new_tokens: settings.max_new_tokens,
         chrf_signature: chrf::signature(chrf::Kind::Plain, most),
+        bleu_signature: bleu::signature(most),
+        labels: labelled.map(|labelled| labelled.set.names().to_vec()),
+        nearest_row,
         base: base_summary,
         tuned: tuned_summary,
         cases,
@@ -154,75 +201,159 @@ pub fn examine(
 pub(super) fn ask(
     speaker: &Speaker<'_>,
     record: Record,
-    references: Option<&Value>,
+    extra: &Map<String, Value>,
 ) -> Result<Asked, TrainerError> {
-    let problem = |kind| -> TrainerError {
-        rtune_data::DataError::from(RowProblem { origin: record.origin.clone(), kind }).into()
-    };
-    let encoder = speaker.encoder()?;
-    let prompt = encoder.record_prompt(&record).map_err(problem)?;
-    let most = speaker.opened().base.config.max_position_embeddings;
-    let rows = encoder.encode_record(&record, TrainOn::Last, most).map_err(problem)?;
-    let row = rows.into_iter().last().ok_or(rtune_data::ProblemKind::NothingSupervised).map_err(problem)?;
-    if row.tokens.len() > most {
-        let kind = rtune_data::ProblemKind::TooLong { tokens: row.tokens.len(), max_tokens: most };
-        return Err(problem(kind));
-    }
+    let wanted = Wanted::read(extra).map_err(|kind| problem(&record, kind))?;
+    let prompt = speaker.encoder()?.record_prompt(&record).map_err(|kind| problem(&record, kind))?;
+    let (scored, ended) = encoded(speaker, &record)?;
     let mut expected: Vec<String> = record.answer().map(str::to_owned).into_iter().collect();
-    let listed = references.and_then(Value::as_array).into_iter().flatten();
-    expected.extend(listed.filter_map(Value::as_str).map(str::to_owned));
-    let (id, origin) = (record.id.clone(), record.origin.clone());
-    let scored = Example { id, origin, tokens: row.tokens, supervised: row.supervised };
-    Ok(Asked { record, expected, prompt, scored, ended: row.ended })
+    expected.extend(wanted.references.iter().cloned());
+    Ok(Asked { record, wanted, expected, prompt, scored, ended })
 }
 
-/// One model's answers and their scores.
-fn sides(
+/// The row with another answer, of which what ends it is not supervised.
+pub(super) fn scored_as(
     speaker: &Speaker<'_>,
-    asked: &[Asked],
-    settings: &Settings,
-    tuned: bool,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(Vec<Side>, Summary), TrainerError> {
-    let questions = asked.iter().map(|asked| Question { prompt: &asked.prompt, scored: &asked.scored });
-    let mut asking = Asking::new(speaker, questions.collect(), settings, tuned);
-    let mut begun = vec![false; asked.len()];
-    let mut done = 0;
-    let mut on_token = |index: usize, _| {
-        done += usize::from(!std::mem::replace(&mut begun[index], true));
-        progress(Progress { tuned, done, total: asked.len() });
-        Go::On
-    };
-    let answers = speaker.generate(&mut asking, settings, tuned, &mut on_token)?;
-    let losses = asking.losses();
-    let mut corpus = chrf::ChrfStatistics::default();
-    let mut total = LossSum::default();
-    let mut sides = Vec::with_capacity(asked.len());
-    let mut answer_tokens = 0;
-    for ((asked, answer), loss) in asked.iter().zip(answers).zip(losses) {
-        let text = speaker.text(&answer.tokens)?;
+    record: &Record,
+    answer: &str,
+) -> Result<Example, TrainerError> {
+    let mut record = record.clone();
+    if let Some(last) = record.messages.iter_mut().rfind(|message| message.role == "assistant") {
+        answer.clone_into(&mut last.content);
+    }
+    let (mut scored, ended) = encoded(speaker, &record)?;
+    if let Some(last) = scored.supervised.last_mut().filter(|_| ended) {
+        *last = false;
+    }
+    Ok(scored)
+}
+
+/// A row with its last answer supervised, and whether the last token ends it.
+fn encoded(speaker: &Speaker<'_>, record: &Record) -> Result<(Example, bool), TrainerError> {
+    let most = speaker.opened().base.config.max_position_embeddings;
+    let rows = speaker.encoder()?.encode_record(record, TrainOn::Last, most);
+    let row = rows.and_then(|rows| rows.into_iter().last().ok_or(ProblemKind::NothingSupervised));
+    let row = row.map_err(|kind| problem(record, kind))?;
+    if row.tokens.len() > most {
+        let kind = ProblemKind::TooLong { tokens: row.tokens.len(), max_tokens: most };
+        return Err(problem(record, kind));
+    }
+    let (id, origin) = (record.id.clone(), record.origin.clone());
+    Ok((Example { id, origin, tokens: row.tokens, supervised: row.supervised }, row.ended))
+}
+
+fn problem(record: &Record, kind: ProblemKind) -> TrainerError {
+    rtune_data::DataError::from(RowProblem { origin: record.origin.clone(), kind }).into()
+}
+
+/// What both models are asked, and how.
+struct Exam<'a> {
+    speaker: &'a Speaker<'a>,
+    asked: &'a [Asked],
+    settings: &'a Settings,
+    labelled: Option<&'a Labelled>,
+    options: &'a LabelOptions,
+}
+
+impl Exam<'_> {
+    /// One model's answers and their scores.
+    fn sides(
+        &self,
+        tuned: bool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(Vec<Side>, Summary), TrainerError> {
+        let Self { speaker, asked, settings, labelled, options } = *self;
+        let questions = asked.iter().map(|asked| Question { prompt: &asked.prompt, scored: &asked.scored });
+        let mut asking = Asking::new(speaker, questions.collect(), settings, tuned);
+        let mut begun = vec![false; asked.len()];
+        let mut done = 0;
+        let mut on_token = |index: usize, _| {
+            done += usize::from(!std::mem::replace(&mut begun[index], true));
+            progress(Progress { tuned, scoring: false, done, total: asked.len() });
+            Go::On
+        };
+        let answers = speaker.generate(&mut asking, settings, tuned, &mut on_token)?;
+        let losses = asking.losses();
+        let mut tally = Tally::default();
+        let mut sides = Vec::with_capacity(asked.len());
+        for ((asked, answer), loss) in asked.iter().zip(answers).zip(losses) {
+            let text = speaker.text(&answer.tokens)?;
+            tally.answer_tokens += answer.tokens.len();
+            sides.push(tally.add(asked, text, answer.end == End::Stop, loss));
+        }
+        let mut summary = tally.summary(asked, &sides);
+        if let Some(labelled) = labelled {
+            let mut on_label = |done, total| progress(Progress { tuned, scoring: true, done, total });
+            let nats = labels::score(speaker, asked, &labelled.set, tuned, &mut on_label)?;
+            let answers = sides.iter().map(|side| side.answer.as_str());
+            summary.classification = Some(labels::classify(labelled, answers, &nats, &options.key_classes));
+            for (side, nats) in sides.iter_mut().zip(nats) {
+                side.label_nats = Some(nats);
+            }
+        }
+        Ok((sides, summary))
+    }
+}
+
+/// Sums over the cases of one model.
+#[derive(Default)]
+struct Tally {
+    chrf: chrf::ChrfStatistics,
+    bleu: bleu::BleuStatistics,
+    loss: LossSum,
+    answer_tokens: usize,
+}
+
+impl Tally {
+    fn add(&mut self, asked: &Asked, answer: String, ended: bool, loss: LossSum) -> Side {
         let references: Vec<&str> = asked.expected.iter().map(String::as_str).collect();
-        let statistics = chrf::statistics_of_best(&text, &references, chrf::Kind::Plain);
-        corpus += statistics;
-        total += loss;
-        answer_tokens += answer.tokens.len();
-        sides.push(Side {
-            ended: answer.end == End::Stop,
-            exact_match: references.iter().any(|reference| text::exact_match(&text, reference)),
+        let statistics = chrf::statistics_of_best(&answer, &references, chrf::Kind::Plain);
+        self.chrf += statistics;
+        self.bleu += bleu::statistics_of_all(&answer, &references);
+        self.loss += loss;
+        Side {
+            ended,
+            exact_match: references.iter().any(|reference| text::exact_match(&answer, reference)),
+            normalised_match: references.iter().any(|reference| text::normalised_match(&answer, reference)),
+            failed_checks: asked
+                .wanted
+                .checks
+                .iter()
+                .filter_map(|check| check.check(&answer).err())
+                .collect(),
             chrf: statistics.score(),
             nats: loss.nats,
             tokens: loss.supervised_tokens,
             perplexity: loss.perplexity(),
-            answer: text,
-        });
+            label_nats: None,
+            answer,
+        }
     }
-    let share = |count: usize| count as f64 / sides.len().max(1) as f64;
-    let summary = Summary {
-        answer_perplexity: total.perplexity(),
-        exact_match: share(sides.iter().filter(|side| side.exact_match).count()),
-        chrf: corpus.score(),
-        ended: share(sides.iter().filter(|side| side.ended).count()),
-        answer_tokens,
-    };
-    Ok((sides, summary))
+
+    fn summary(&self, asked: &[Asked], sides: &[Side]) -> Summary {
+        // Shares are means over cases, each by its weight.
+        let share = |among: &dyn Fn(&Asked) -> bool, counts: &dyn Fn(&Side) -> bool| {
+            let cases = || asked.iter().zip(sides).filter(|(asked, _)| among(asked));
+            // From zero: the sum of no numbers at all is the negative one.
+            let weigh = |sum: f64, (asked, _): (&Asked, &Side)| sum + asked.wanted.weight;
+            let all = cases().fold(0.0, weigh);
+            cases().filter(|(_, side)| counts(side)).fold(0.0, weigh) / if all > 0.0 { all } else { 1.0 }
+        };
+        let all = |_: &Asked| true;
+        let is_checked = |asked: &Asked| !asked.wanted.checks.is_empty();
+        Summary {
+            answer_perplexity: self.loss.perplexity(),
+            exact_match: share(&all, &|side| side.exact_match),
+            normalised_match: share(&all, &|side| side.normalised_match),
+            chrf: self.chrf.score(),
+            bleu: self.bleu.score(),
+            checks_passed: asked
+                .iter()
+                .any(is_checked)
+                .then(|| share(&is_checked, &|side| side.failed_checks.is_empty())),
+            ended: share(&all, &|side| side.ended),
+            answer_tokens: self.answer_tokens,
+            classification: None,
+        }
+    }
 }

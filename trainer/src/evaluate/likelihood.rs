@@ -92,7 +92,7 @@ pub fn weigh(
     let mut asked: Vec<Asked> = Vec::new();
     for file in sources.iter().map(read_golden).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
         for row in file.rows {
-            asked.push(ask(speaker, row.record, None)?);
+            asked.push(ask(speaker, row.record, &row.extra)?);
         }
     }
     let bytes = |asked: &Asked| asked.record.answer().map_or(0, str::len);

@@ -1,0 +1,168 @@
+//! `rtune compare`: whether one model is better than another.
+
+use std::path::{Path, PathBuf};
+
+use comfy_table::{CellAlignment, Table, presets};
+use rtune_metrics::compare::{Comparison, Settings, Verdict};
+use rtune_trainer::evaluate::compare::{Compared, Flip, Which, compare_reports};
+
+use crate::args::compare::CompareArgs;
+use crate::failure::{BadInput, DONE};
+use crate::reporter::say;
+
+/// Characters of a text that a flip shows.
+const SHOWN_CHARACTERS: usize = 240;
+
+pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<u8> {
+    let first = report(&args.first)?;
+    let second = args.second.as_deref().map(report).transpose()?;
+    let settings = Settings { alpha: args.alpha, margin: args.margin, ..Settings::default() };
+    let (one, other) = match &second {
+        Some(second) => ((first.as_path(), Which::Best), (second.as_path(), Which::Best)),
+        None => ((first.as_path(), Which::Base), (first.as_path(), Which::Tuned)),
+    };
+    let compared = compare_reports(one, other, args.metric.as_deref(), &args.key_classes, &settings)?;
+    if args.json {
+        say(&serde_json::to_string_pretty(&compared)?);
+    } else {
+        let names = match &args.second {
+            Some(second) => [args.first.display().to_string(), second.display().to_string()],
+            None => ["base".to_owned(), "tuned".to_owned()],
+        };
+        show(&compared, &names, args.flips);
+    }
+    Ok(DONE)
+}
+
+/// The report itself, or the only one in a run's folder.
+fn report(named: &Path) -> anyhow::Result<PathBuf> {
+    if !named.is_dir() {
+        return Ok(named.to_owned());
+    }
+    let folder = named.join("eval");
+    let is_golden = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("golden-") && name.ends_with(".json")
+    };
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut found: Vec<PathBuf> = entries.filter(is_golden).collect();
+    found.sort();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(BadInput::new(format!("`{}` has no golden report", named.display()))
+            .with_hint(format!("make one: `rtune eval {} --golden FILE`", named.display()))
+            .into()),
+        several => {
+            let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
+            Err(BadInput::new(format!("`{}` has {} golden reports", named.display(), several.len()))
+                .with_hint(format!("name one: {}", names.join(", ")))
+                .into())
+        }
+    }
+}
+
+fn words(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Better => "better",
+        Verdict::Worse => "worse",
+        Verdict::Equivalent => "equivalent",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+fn show(compared: &Compared, names: &[String; 2], flips: usize) {
+    say(&format!("A: {}\nB: {}\n", names[0], names[1]));
+    let confidence = 1.0 - compared.settings.alpha;
+    say(&table(&compared.metrics, "metric", confidence, |one| one.metric.clone()).to_string());
+    if let Some(decides) = compared.metrics.first() {
+        say(&format!("\n{}", sentence(decides, compared.settings.margin)));
+        for warning in &decides.warnings {
+            say(&format!("note: {warning}"));
+        }
+    }
+    if !compared.slices.is_empty() {
+        say("");
+        let name = |one: &Comparison| one.slice.clone().unwrap_or_default();
+        say(&table(&compared.slices, "slice", confidence, name).to_string());
+    }
+    let gained = compared.flips.iter().filter(|flip| flip.gained).count();
+    say(&format!("\n{gained} cases gained, {} lost", compared.flips.len() - gained));
+    // What was lost is read first.
+    let lost_first = compared
+        .flips
+        .iter()
+        .filter(|flip| !flip.gained)
+        .chain(compared.flips.iter().filter(|flip| flip.gained));
+    lost_first.take(flips).for_each(show_flip);
+}
+
+fn table(
+    comparisons: &[Comparison],
+    header: &str,
+    confidence: f64,
+    name: impl Fn(&Comparison) -> String,
+) -> Table {
+    let interval = format!("{:.0}% interval", 100.0 * confidence);
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header([header, "cases", "A", "B", "B - A", &interval, "p, Holm", "B is"]);
+    for one in comparisons {
+        let percent = one.outcomes.is_some();
+        let number =
+            |value: f64| if percent { format!("{:.1}%", 100.0 * value) } else { format!("{value:.3}") };
+        let signed =
+            |value: f64| if percent { format!("{:+.1}", 100.0 * value) } else { format!("{value:+.3}") };
+        let [low, high] = one.interval;
+        table.add_row([
+            name(one),
+            one.cases.to_string(),
+            number(one.first),
+            number(one.second),
+            signed(one.difference),
+            format!("{} to {}", signed(low), signed(high)),
+            format!("{:.3}", one.adjusted_p),
+            words(one.verdict).to_owned(),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// What the deciding metric comes to, in a sentence or two.
+fn sentence(one: &Comparison, margin: f64) -> String {
+    let begin = format!("By {}, B is {}", one.metric, words(one.verdict));
+    match one.verdict {
+        Verdict::Inconclusive => {
+            let more = match one.needed_cases {
+                Some(cases) => {
+                    format!("about {cases} cases like these would tell, if the difference seen is real")
+                }
+                None => "there is no difference to be told".to_owned(),
+            };
+            format!("{begin}: {} cases cannot tell; {more}.", one.cases)
+        }
+        Verdict::Equivalent => format!("{begin} to A: the difference lies within {margin} either way."),
+        Verdict::Better | Verdict::Worse => format!("{begin} than A, on {} cases.", one.cases),
+    }
+}
+
+fn show_flip(flip: &Flip) {
+    let short = |text: &str| {
+        let mut shown: String = text.chars().take(SHOWN_CHARACTERS).collect();
+        if shown.len() < text.len() {
+            shown.push('…');
+        }
+        shown.replace('\n', "\n             ")
+    };
+    say(&format!("\n{} {}", if flip.gained { "gained" } else { "lost" }, flip.id));
+    say(&format!("  asked      {}", short(&flip.asked)));
+    say(&format!(
+        "  expected   {}",
+        flip.expected.iter().map(|text| short(text)).collect::<Vec<_>>().join(" | ")
+    ));
+    say(&format!("  A          {}", short(&flip.first)));
+    say(&format!("  B          {}", short(&flip.second)));
+}

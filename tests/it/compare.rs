@@ -1,0 +1,166 @@
+//! Golden sets of labels and checks, and two models on the same cases.
+
+use serde_json::{Value, json};
+
+use crate::workplace::Workplace;
+
+/// A run that has learned to answer with one of two letters, and a golden set that asks for them.
+fn learned() -> Workplace {
+    let place = Workplace::new();
+    let row = |number: usize| {
+        let label = if number.is_multiple_of(3) { "b" } else { "a" };
+        json!({"id": format!("case {number}"), "instruction": format!("Is {number} a or b?"), "input": "", "output": label,
+            "slice": if number < 12 { "low" } else { "high" }, "cluster": number / 2,
+            "checks": [{"kind": "length", "unit": "characters", "most": 3}]})
+    };
+    let rows: Vec<String> = (0..24).map(|number| row(number).to_string()).collect();
+    place.write("train.jsonl", rows.join("\n"));
+    place.write("golden.jsonl", rows.join("\n"));
+    place.train(&["train.steps=40", "data.validation=0", "train.learning-rate=0.03"]).succeeds();
+    place
+}
+
+fn report(place: &Workplace, arguments: &[&str]) -> Value {
+    let ran = place.rtune(
+        &[&["eval", "run", "--golden", "golden.jsonl", "--max-new-tokens", "4", "--json"], arguments]
+            .concat(),
+    );
+    ran.succeeds();
+    serde_json::from_str(&ran.stdout).expect("JSON")
+}
+
+#[test]
+fn labels_are_read_and_scored_and_models_compared() {
+    let place = learned();
+    let found = report(&place, &["--labels", "a, b", "--key-class", "b", "--out", "one.json"]);
+    assert_eq!(found["labels"], json!(["a", "b"]));
+    let tuned = &found["tuned"]["classification"];
+    let scored = &tuned["scored"]["report"];
+    assert_eq!(scored["cases"], 24);
+    assert_eq!(scored["unparsed"], 0, "the likeliest of the labels is one");
+    assert!((scored["majority_accuracy"].as_f64().expect("a share") - 2.0 / 3.0).abs() < 1e-12);
+    // The likeliest label is the one with the fewest nats, case by case.
+    let right = found["cases"].as_array().expect("cases").iter().filter(|case| {
+        let nats = |label: usize| case["tuned"]["label_nats"][label].as_f64().expect("nats");
+        let likeliest = if nats(0) <= nats(1) { "a" } else { "b" };
+        case["expected"][0] == likeliest
+    });
+    let accuracy = scored["accuracy"].as_f64().expect("a share");
+    assert!((right.count() as f64 / 24.0 - accuracy).abs() < 1e-12);
+    assert!(accuracy >= 2.0 / 3.0 - 1e-12, "nothing was learned: {accuracy}");
+    // The exact answer is in the training rows, so the nearest row knows it.
+    assert_eq!(found["nearest_row"]["report"]["accuracy"], 1.0);
+    // Of a label that is the whole answer, the nats are those of the answer without the token that ends it.
+    let case = &found["cases"][0];
+    assert!(case["base"]["label_nats"][1].as_f64() < case["base"]["nats"].as_f64(), "{case}");
+    assert!(found["base"]["checks_passed"].as_f64().is_some());
+
+    let ran = place.rtune(&["compare", "run", "--json", "--key-class", "b"]);
+    ran.succeeds();
+    let compared: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let names: Vec<&str> = compared["metrics"]
+        .as_array()
+        .expect("metrics")
+        .iter()
+        .filter_map(|one| one["metric"].as_str())
+        .collect();
+    let expected = [
+        "checks",
+        "greedy-label",
+        "likeliest-label",
+        "f1-b",
+        "chrf",
+        "bleu",
+        "exact-match",
+        "normalised-match",
+        "answer-nats",
+    ];
+    assert_eq!(names, expected);
+    let metric = |name: &str| {
+        compared["metrics"]
+            .as_array()
+            .expect("metrics")
+            .iter()
+            .find(|one| one["metric"] == name)
+            .expect("there")
+    };
+    for (name, from) in
+        [("chrf", "chrf"), ("bleu", "bleu"), ("exact-match", "exact_match"), ("checks", "checks_passed")]
+    {
+        for (side, of) in [("first", "base"), ("second", "tuned")] {
+            let (ours, theirs) = (metric(name)[side].as_f64(), found[of][from].as_f64());
+            assert!((ours.expect("a score") - theirs.expect("a score")).abs() < 1e-9, "{name} of {of}");
+        }
+    }
+    assert_eq!(metric("answer-nats")["verdict"], "better", "{compared}");
+    assert_eq!(metric("chrf")["clusters"], 12);
+    assert_eq!(compared["slices"].as_array().map(Vec::len), Some(2));
+    let text = place.rtune(&["compare", "run", "--metric", "answer-nats", "--flips", "1"]);
+    text.succeeds();
+    assert!(text.stdout.contains("By answer-nats, B is better than A, on 24 cases."), "{}", text.stdout);
+    assert!(text.stdout.contains("24 cases are few") && text.stdout.contains("high"), "{}", text.stdout);
+
+    report(&place, &["--labels", "a,b", "--out", "same.json"]);
+    let same = place.rtune(&["compare", "one.json", "same.json"]);
+    same.succeeds();
+    assert!(
+        same.stdout.contains("there is no difference to be told")
+            && same.stdout.contains("0 cases gained, 0 lost"),
+        "{}",
+        same.stdout
+    );
+    let people =
+        place.rtune(&["eval", "run", "--golden", "golden.jsonl", "--max-new-tokens", "4", "--labels", "a,b"]);
+    people.succeeds();
+    for part in [
+        "tuned, likeliest",
+        "always `a`",
+        "expected \\ greedy answer",
+        "nearest training row",
+        "checks passed",
+    ] {
+        assert!(people.stdout.contains(part), "{part:?} in\n{}", people.stdout);
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_said() {
+    let place = Workplace::new();
+    let golden = |answer: &str| format!("{{\"prompt\": \"Hi\", \"completion\": {answer:?}}}\n");
+    place.write("one.jsonl", golden("a"));
+    place.write("other.jsonl", golden("b"));
+    let eval = |file: &str, out: &str, more: &[&str]| {
+        place.rtune(
+            &[&["eval", "model", "--golden", file, "--max-new-tokens", "1", "--out", out], more].concat(),
+        )
+    };
+    eval("one.jsonl", "one.json", &[]).succeeds();
+    eval("other.jsonl", "other.json", &[]).succeeds();
+    let fails =
+        |arguments: &[&str], parts: &[&str]| place.rtune(&[&["compare"], arguments].concat()).fails(2, parts);
+    fails(&["one.json"], &["error: the two cannot be compared: there is no tuned model"]);
+    fails(
+        &["one.json", "other.json"],
+        &["1 of the 1 cases of the first are not in the second", "hint: evaluate both"],
+    );
+    fails(&["one.json", "one.json", "--metric", "wer"], &["no metric `wer`; these cases have chrf, bleu,"]);
+    fails(
+        &["one.json", "one.json", "--key-class", "a"],
+        &["`a` is a label, and the cases were evaluated without"],
+    );
+    fails(&["one.jsonl", "one.json"], &["error: `one.jsonl`: not a report of `rtune eval`"]);
+    fails(&["none.json", "one.json"], &["error: `none.json`: No such file"]);
+    fails(
+        &["model", "one.json"],
+        &["error: `model` has no golden report", "hint: make one: `rtune eval model"],
+    );
+    eval("one.jsonl", "out.json", &["--labels", "x,y"])
+        .fails(2, &["one.jsonl:1: expected one of x, y, found `a`"]);
+    eval("one.jsonl", "out.json", &["--labels", "a,a"]).fails(2, &["error: the labels:"]);
+    eval("one.jsonl", "out.json", &["--labels", "a,b", "--key-class", "c"])
+        .fails(2, &["error: the key class `c`: expected one of a, b"]);
+    place.write("wrong.jsonl", "{\"prompt\": \"Hi\", \"completion\": \"a\", \"checks\": [{\"kind\": \"regex\", \"pattern\": \"(\"}]}\n");
+    eval("wrong.jsonl", "out.json", &[])
+        .fails(2, &["wrong.jsonl:1: the field `checks` of a golden row: check 1: `pattern`"]);
+    assert!(!place.path("out.json").exists());
+}
