@@ -11,8 +11,8 @@
 //! | [`rank`] | a metric's scores and people's | rank correlations |
 //!
 //! A metric over many answers is computed from statistics of each ([`compare::CorpusMetric`]), so that draws of answers are
-//! scored as the whole is. Nothing here reads a file, a clock or a network, and nothing knows what a model is. Every draw comes from a stream
-//! that is keyed by what it is for ([`stream`]), so that figures are the same for any number of threads.
+//! scored as the whole is. Nothing here reads a file, a clock or a network, and nothing knows what a model is. Every draw
+//! comes from a stream that is keyed by what it is for ([`stream`]), so that figures are the same for any number of threads.
 
 pub mod checks;
 pub mod classify;

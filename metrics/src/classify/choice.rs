@@ -21,7 +21,7 @@ pub fn choose(choices: &[(f64, usize)], by: ChoiceBy) -> Option<usize> {
     scores.reduce(|best, other| if other.1 > best.1 { other } else { best }).map(|(index, _)| index)
 }
 
-/// Probabilities of choices, which add up to 1, from the logarithms of what they were; all the same where all are impossible.
+/// Probabilities of choices, which add up to 1, from logarithms of what they were; all the same where all are impossible.
 #[must_use]
 pub fn probabilities(logarithms: &[f64]) -> Vec<f64> {
     let highest = logarithms.iter().copied().fold(f64::NEG_INFINITY, f64::max);

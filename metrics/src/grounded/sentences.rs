@@ -95,7 +95,7 @@ fn is_abbreviation(before: &str, after: &str) -> bool {
         || after.trim_start_matches([' ', '\t']).chars().next().is_some_and(char::is_lowercase)
 }
 
-/// Whether most content words of a sentence are known; `None` for one that says nothing: a question, a courtesy, a few words.
+/// Whether most content words of a sentence are known; `None` for one that says nothing: a question, a courtesy, few words.
 pub(super) fn is_supported(sentence: &str, known: impl Fn(&str) -> bool) -> Option<bool> {
     let lower = sentence.to_lowercase().replace('’', "'");
     if sentence.ends_with(['?', '？'])
