@@ -1,7 +1,18 @@
 //! Arithmetic on texts, labels and scores: how good answers are, and whether one model's are better than another's.
 //!
-//! Nothing here reads a file, a clock or a network, and nothing knows what a model is. Every draw comes from a stream
-//! that is keyed by what it is for ([`stream`]), so that figures are the same for any number of threads.
+//! | module | takes | gives |
+//! | --- | --- | --- |
+//! | [`text`] | an answer and its references | BLEU, chrF, TER, ROUGE, exact match, with signatures |
+//! | [`classify`] | gold and predicted labels, probabilities | a report, curves, calibration, baselines, limits in words |
+//! | [`checks`], [`extract`] | an answer and what it must be | passes or the reason; fields that are right |
+//! | [`grounded`] | an answer and its sources | what no source supports, with spans |
+//! | [`likelihood`], [`pass_at_k`] | nats, counts of samples | perplexities, pass@k |
+//! | [`compare`] | scores of two models on the same cases | tests, intervals, a verdict |
+//! | [`rank`] | a metric's scores and people's | rank correlations |
+//!
+//! A metric over many answers is computed from statistics of each ([`compare::CorpusMetric`]), so that draws of answers are
+//! scored as the whole is. Nothing here reads a file, a clock or a network, and nothing knows what a model is. Every draw
+//! comes from a stream that is keyed by what it is for ([`stream`]), so that figures are the same for any number of threads.
 
 pub mod checks;
 pub mod classify;

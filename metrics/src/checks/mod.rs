@@ -4,6 +4,8 @@ mod check;
 mod language;
 mod phrases;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 pub use check::{Check, CheckError, Checker, Unit};
 pub use language::{Detected, TWO_LETTERS, language, language_code};

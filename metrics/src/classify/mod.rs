@@ -5,6 +5,7 @@
 
 mod baselines;
 mod calibration;
+mod choice;
 mod confusion;
 mod curve;
 mod labels;
@@ -15,6 +16,7 @@ pub(crate) mod tests;
 
 pub use baselines::{NearestRow, majority};
 pub use calibration::{Calibration, ReliabilityBin, brier, calibration};
+pub use choice::{ChoiceBy, choose, probabilities};
 pub use confusion::Confusion;
 pub use curve::{CurvePoint, PrecisionRecallCurve, precision_recall_curve};
 pub use labels::{DEFAULT_PREFIXES, LabelError, LabelSet, UNPARSED};

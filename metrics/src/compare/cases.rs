@@ -78,6 +78,24 @@ impl Cases {
     }
 }
 
+/// How stable answers are: the part of the pairs within a cluster that are the same, the mean over clusters of two cases or
+/// more; `None` if there is none. Clusters of paraphrases and of typing errors say whether wording decides.
+///
+/// # Panics
+/// If a case has no answer.
+#[must_use]
+pub fn agreement<T: PartialEq>(answers: &[T], cases: &Cases) -> Option<f64> {
+    let pairs = cases.clusters.iter().filter(|cluster| cluster.len() > 1).map(|cluster| {
+        let all = (cluster.len() * (cluster.len() - 1) / 2) as f64;
+        let same = |(index, &one): (usize, &usize)| {
+            cluster[index + 1..].iter().filter(|&&other| answers[one] == answers[other]).count()
+        };
+        cluster.iter().enumerate().map(same).sum::<usize>() as f64 / all
+    });
+    let (sum, count) = pairs.fold((0.0, 0u64), |(sum, count), share| (sum + share, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
+
 /// The cases of each slice, by its name, in the order of their first cases; a case without a name is in none.
 #[must_use]
 pub fn slices<N: AsRef<str>>(names: &[Option<N>]) -> Vec<(String, Vec<usize>)> {

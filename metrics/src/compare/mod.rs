@@ -14,10 +14,10 @@ mod resample;
 mod tests;
 mod verdict;
 
-pub use cases::{Cases, slices};
+pub use cases::{Cases, agreement, slices};
 pub use comparison::{Better, CompareError, Comparison, Settings, Verdict};
 pub use corpus::{CorpusMetric, Labels, Means, Ratio, Summed};
-pub use outcomes::{Outcomes, exact_mcnemar, normal_quantile, wilson_interval};
+pub use outcomes::{Flips, Outcomes, exact_mcnemar, normal_quantile, wilson_interval};
 pub use power::{
     cases_for_difference, cases_for_outcomes, smallest_visible_difference, smallest_visible_outcome,
 };

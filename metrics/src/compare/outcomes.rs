@@ -51,6 +51,27 @@ impl Outcomes {
     }
 }
 
+/// The cases that one model has right and the other wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Flips {
+    /// Wrong with the first model, right with the second.
+    pub gained: Vec<usize>,
+    /// Right with the first, wrong with the second.
+    pub lost: Vec<usize>,
+}
+
+impl Flips {
+    /// Of two models' outcomes, case by case.
+    #[must_use]
+    pub fn new(first: &[bool], second: &[bool]) -> Self {
+        let of = |one: bool, other: bool| {
+            let pairs = first.iter().zip(second).enumerate();
+            pairs.filter(|(_, pair)| *pair == (&one, &other)).map(|(case, _)| case).collect()
+        };
+        Self { gained: of(false, true), lost: of(true, false) }
+    }
+}
+
 /// The two-sided probability of counts at least as uneven as these, if gains and losses were as likely as one another.
 #[must_use]
 pub fn exact_mcnemar(gained: u64, lost: u64) -> f64 {

@@ -237,6 +237,18 @@ fn slices_are_corrected_for_their_number() {
 }
 
 #[test]
+fn flips_are_listed_and_paraphrases_agree() {
+    let (first, second) = ([true, false, true, false], [false, true, true, false]);
+    assert_eq!(Flips::new(&first, &second), Flips { gained: vec![1], lost: vec![0] });
+    let cases = Cases::clustered(&[Some("a"), Some("a"), Some("b"), Some("a"), None, Some("b")]);
+    assert_eq!(cases.clusters(), [vec![0, 1, 3], vec![2, 5], vec![4]]);
+    // One of three pairs agrees in the first cluster, the only one in the second; a case alone agrees with none.
+    let agreed = agreement(&["x", "x", "y", "z", "w", "y"], &cases).expect("clusters");
+    close("agreement", &[(1.0 / 3.0 + 1.0) / 2.0], &[agreed]);
+    assert_eq!(agreement(&["x", "y"], &Cases::independent(2)), None);
+}
+
+#[test]
 fn what_cannot_be_compared_is_named() {
     let compare = |first: &[f64], second: &[f64], cases: usize| {
         let (first, second) = (Means::new(first.to_vec()), Means::new(second.to_vec()));

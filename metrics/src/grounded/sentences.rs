@@ -95,7 +95,7 @@ fn is_abbreviation(before: &str, after: &str) -> bool {
         || after.trim_start_matches([' ', '\t']).chars().next().is_some_and(char::is_lowercase)
 }
 
-/// Whether most content words of a sentence are known; `None` for one that says nothing: a question, a courtesy, a few words.
+/// Whether most content words of a sentence are known; `None` for one that says nothing: a question, a courtesy, few words.
 pub(super) fn is_supported(sentence: &str, known: impl Fn(&str) -> bool) -> Option<bool> {
     let lower = sentence.to_lowercase().replace('’', "'");
     if sentence.ends_with(['?', '？'])
@@ -108,7 +108,7 @@ pub(super) fn is_supported(sentence: &str, known: impl Fn(&str) -> bool) -> Opti
     let content: Vec<bool> =
         words(sentence).filter(|word| content(word.text)).map(|word| known(word.text)).collect();
     let supported = content.iter().filter(|known| **known).count();
-    (content.len() >= LEAST_CONTENT_WORDS).then(|| supported as f64 >= LEAST_SHARE * content.len() as f64)
+    (content.len() >= LEAST_CONTENT_WORDS).then_some(supported as f64 >= LEAST_SHARE * content.len() as f64)
 }
 
 fn starts_with_words(text: &str, beginning: &str) -> bool {

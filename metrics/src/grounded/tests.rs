@@ -119,6 +119,38 @@ fn sentences_end_where_they_end() {
     assert!(split(" \n ... ").is_empty());
 }
 
+/// The sources need not be well written: what they hold they support.
+#[test]
+fn every_text_supports_itself() {
+    for text in [
+        include_str!("../../../ARCHITECTURE.md"),
+        include_str!("../../../CONTRIBUTING.md"),
+        POLICY,
+        "Am 3. Mai 2024 schrieb Frau Dr. Ilse Groß an info@läden.example: „Bitte 1.234,50 € bis 12/2024!“",
+        "Le 1er août, M. Dupont a payé 12,50 € (voir www.exemple.fr/prix?a=1).",
+        "灯泡可以更换。请在30天内退货，联系人：张伟 2024-05-01。",
+        "A. B. C... 1.2.3.4 -- 5'6 \u{130}stanbul's K\u{212a} x\u{0301}y 12:30 3-4 #7 <b>Acme</b> **Big Deal**",
+    ] {
+        assert_eq!(parts(&[text], text), [], "{text}");
+    }
+}
+
+/// Pieces that could be cut within a character.
+#[test]
+fn no_text_is_cut_within_a_character() {
+    let pieces = [
+        "3.", "May", "é", "’s", "\u{130}", "https://", "www.", "ſ", "@", ".com", "12", ",", " ", "\n", "“",
+        "日本", "。", "-", "'", "2024", "th", "\u{212a}", "two", "days", "😀", "?",
+    ];
+    let mut random = crate::stream::stream(1, "test", "grounded", 0);
+    for _ in 0..3000 {
+        let mut draw = || pieces[crate::stream::uniform_below(&mut random, pieces.len() as u32) as usize];
+        let text: String = (0..12).map(|_| draw()).collect();
+        assert_eq!(parts(&[&text], &text), [], "{text:?}");
+        let _ = Sources::new(&["May 3, 2024"]).ground(&text);
+    }
+}
+
 #[test]
 fn rates_are_over_answers_and_over_claims() {
     let sources = Sources::new(&[POLICY]);

@@ -2,7 +2,7 @@
 
 use rtune_data::{Source, read_golden};
 use rtune_metrics::classify::{
-    Calibration, ClassificationReport, Confusion, Judgement, LabelSet, Limits, NearestRow, brier,
+    Calibration, ChoiceBy, ClassificationReport, Confusion, Judgement, LabelSet, Limits, NearestRow, brier,
     calibration, judge, precision_recall_curve,
 };
 use rtune_models::generate::Sampling;
@@ -143,7 +143,8 @@ pub(super) fn classify<'t>(
     key_classes: &[String],
 ) -> Classification {
     let Labelled { set, gold } = labelled;
-    let probabilities: Vec<Vec<f64>> = nats.iter().map(|nats| probabilities(nats)).collect();
+    let negated = |nats: &Vec<f64>| nats.iter().map(|nats| -nats).collect::<Vec<f64>>();
+    let probabilities: Vec<Vec<f64>> = nats.iter().map(|nats| probabilities(&negated(nats))).collect();
     let likeliest: Vec<usize> = nats.iter().map(|nats| likeliest(nats)).collect();
     let confident: Vec<(f64, bool)> = likeliest
         .iter()
@@ -170,16 +171,8 @@ pub(super) fn classify<'t>(
 
 /// Which label is the likeliest: of equal ones the first.
 pub(super) fn likeliest(nats: &[f64]) -> usize {
-    let best = nats.iter().enumerate().min_by(|(_, one), (_, other)| one.total_cmp(other));
-    best.map_or(0, |(label, _)| label)
-}
-
-/// Probabilities of the labels among themselves.
-fn probabilities(nats: &[f64]) -> Vec<f64> {
-    let least = nats.iter().copied().fold(f64::INFINITY, f64::min);
-    let weights: Vec<f64> = nats.iter().map(|nats| (least - nats).exp()).collect();
-    let sum: f64 = weights.iter().sum();
-    weights.iter().map(|weight| (weight / sum).min(1.0)).collect()
+    let choices: Vec<(f64, usize)> = nats.iter().map(|nats| (-nats, 1)).collect();
+    choose(&choices, ChoiceBy::Sum).unwrap_or_default()
 }
 
 /// What copying the label of the nearest training row would come to, by character 5-grams of what the user says; `None` where no
@@ -208,19 +201,4 @@ pub(super) fn nearest_row(
     let found = asked.iter().map(|one| rows.nearest(&one.record.users_text()).map(|(row, _)| labels[row]));
     let pairs = labelled.gold.iter().copied().zip(found);
     Ok(Some(Judged::new(&labelled.set, pairs, &options.key_classes)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_likeliest_label_has_the_fewest_nats() {
-        assert_eq!(likeliest(&[2.0, 0.5, 0.5]), 1);
-        let found = probabilities(&[0.0, 3_f64.ln(), f64::INFINITY]);
-        assert!(
-            (found[0] - 0.75).abs() < 1e-12 && (found[1] - 0.25).abs() < 1e-12 && found[2] == 0.0,
-            "{found:?}"
-        );
-    }
 }
