@@ -258,7 +258,7 @@ inline void wait(size_t pending) {
 }  // namespace emulate
 
 // Gives nothing, or what went wrong. `kinds` says what the caller takes the parameters for, letter by letter.
-extern "C" const char* emulate_launch(const char* kernel, const unsigned* grid, const unsigned* block,
+extern "C" __attribute__((visibility("default"))) const char* emulate_launch(const char* kernel, const unsigned* grid, const unsigned* block,
                                       unsigned long long shared_bytes, void** parameters, const char* kinds,
                                       unsigned schedule) {
     using namespace emulate;

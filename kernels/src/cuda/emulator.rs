@@ -72,8 +72,8 @@ fn compile(source: &str) -> Run {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cuda");
     let library = std::env::temp_dir().join(format!("rtune-emulator-{}-{source}.so", std::process::id()));
     let out = Command::new(compiler().expect("a compiler, or there is no emulator"))
-        .args(["-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-Wall"])
-        .args(["-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-maybe-uninitialized", "-x", "c++", "-o"])
+        .args(["-std=c++17", "-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"])
+        .args(["-U_FORTIFY_SOURCE", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-maybe-uninitialized", "-x", "c++", "-o"])
         .arg(&library)
         .arg(folder.join(format!("{source}.cu")))
         .output()

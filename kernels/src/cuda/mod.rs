@@ -7,6 +7,9 @@
 //! What a launcher's arguments must be is checked as the CPU functions check theirs, by panics with the sizes: a wrong
 //! shape is an error in the engine. What the machine does wrong comes back as [`CudaError`].
 
+pub mod activation;
+pub mod adamw;
+pub mod cross_entropy;
 mod device;
 mod driver;
 #[cfg(any(test, feature = "emulator"))]
@@ -15,7 +18,11 @@ mod error;
 pub mod gemm;
 mod launch;
 pub mod nf4;
+pub mod noise;
+pub mod norm;
 mod places;
+pub mod rope;
+pub mod rows;
 mod sources;
 #[cfg(test)]
 mod tests;

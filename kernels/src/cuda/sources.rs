@@ -16,7 +16,7 @@ macro_rules! sources {
     };
 }
 
-sources!("nf4");
+sources!("activation", "adamw", "cross_entropy", "nf4", "noise", "norm", "rope", "rows");
 
 #[cfg(test)]
 mod tests {

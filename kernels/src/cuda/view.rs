@@ -273,3 +273,36 @@ fn column_part(len: usize, rows: usize, columns: usize, stride: usize, range: &R
     let span = if rows == 0 || range.is_empty() { 0 } else { (rows - 1) * stride + range.len() };
     (start, span)
 }
+
+/// Whether the rows of a matrix can be read and written 16 bytes at a time as eight bf16: what most kernels need.
+fn eights<T>(address: u64, columns: usize, stride: usize, rows: usize) -> bool {
+    let bytes = 8 * size_of::<T>() as u64;
+    rows == 0
+        || columns == 0
+        || (columns.is_multiple_of(8)
+            && (rows == 1 || stride.is_multiple_of(8))
+            && address.is_multiple_of(bytes.min(16)))
+}
+
+impl<T> Matrix<'_, T> {
+    /// Panics unless this is `rows` by `columns` and can be read in eights.
+    #[track_caller]
+    pub(crate) fn expect(&self, what: &str, rows: usize, columns: usize) {
+        expect(what, (self.rows, self.columns), (rows, columns));
+        assert!(eights::<T>(self.span.address, columns, self.stride, rows), "{what}: alignment");
+    }
+}
+
+impl<T> MatrixMut<'_, T> {
+    /// Panics unless this is `rows` by `columns` and can be written in eights.
+    #[track_caller]
+    pub(crate) fn expect(&self, what: &str, rows: usize, columns: usize) {
+        expect(what, (self.rows, self.columns), (rows, columns));
+        assert!(eights::<T>(self.span.address, columns, self.stride, rows), "{what}: alignment");
+    }
+}
+
+#[track_caller]
+fn expect(what: &str, found: (usize, usize), wanted: (usize, usize)) {
+    assert_eq!(found, wanted, "{what}: a matrix of {}x{} is wanted", wanted.0, wanted.1);
+}
