@@ -5,7 +5,7 @@
 // All files are compiled without contraction of products and sums (--fmad=false): a fused one is written `fmaf`.
 #pragma once
 #ifdef __CUDACC_RTC__
-#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+#define KERNEL(...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__)
 #define REGISTER(name)
 #define SHARED(type, name, count) __shared__ __align__(16) type name[count]
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]

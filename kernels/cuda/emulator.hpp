@@ -23,7 +23,7 @@
 #define __global__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
-#define KERNEL(threads) extern "C" void
+#define KERNEL(...) extern "C" void
 #define REGISTER(name) static emulate::Registration register_##name(#name, &name)
 #define SHARED(type, name, count) \
     type* name = static_cast<type*>(emulate::shared(__COUNTER__, sizeof(type) * (count)))
@@ -228,6 +228,14 @@ inline int __shfl_xor_sync(unsigned, int value, int mask) {
     const unsigned lane = emulate::run.current % 32;
     return static_cast<int>(emulate::exchange(mine)[lane ^ mask].word[0]);
 }
+inline unsigned __ballot_sync(unsigned, bool mine) {
+    emulate::Slot slot; slot.word[0] = mine;
+    const emulate::Slot* all = emulate::exchange(slot);
+    unsigned bits = 0;
+    for (unsigned lane = 0; lane < 32; ++lane) bits |= (all[lane].word[0] & 1u) << lane;
+    return bits;
+}
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline float __uint_as_float(unsigned bits) { float value; memcpy(&value, &bits, 4); return value; }
 inline unsigned __float_as_uint(float value) { unsigned bits; memcpy(&bits, &value, 4); return bits; }
 
@@ -253,6 +261,41 @@ inline void wait(size_t pending) {
     while (groups.size() > pending) {
         for (const Copy& copy : groups.front()) perform(copy);
         groups.erase(groups.begin());
+    }
+}
+
+// ldmatrix: lane i's address is row i % 8 of matrix i / 8; lane l gets elements 2 (l % 4) and the next of row l / 4, or,
+// transposed, of column l / 4.
+inline void load_matrices(unsigned* out, const void* row, bool transposed) {
+    check_aligned(row, 16);
+    Slot mine;
+    mine.address = row;
+    const Slot* all = exchange(mine);
+    const unsigned lane = run.current % 32, group = lane / 4, pair = lane % 4 * 2;
+    for (unsigned matrix = 0; matrix < 4; ++matrix) {
+        const auto at = [&](unsigned i, unsigned j) {
+            return static_cast<unsigned>(static_cast<const unsigned short*>(all[matrix * 8 + i].address)[j]);
+        };
+        out[matrix] = transposed ? at(pair, group) | at(pair + 1, group) << 16 : at(group, pair) | at(group, pair + 1) << 16;
+    }
+}
+
+// mma.m16n8k16: d += a b in f32, a [16, 16] by rows, b [16, 8] by columns, as PTX's manual lays their fragments out.
+inline void multiply_add(float* d, const unsigned* a, const unsigned* b) {
+    Slot mine;
+    for (int i = 0; i < 4; ++i) mine.word[i] = a[i];
+    mine.word[4] = b[0], mine.word[5] = b[1];
+    const Slot* all = exchange(mine);
+    const unsigned lane = run.current % 32, group = lane / 4, pair = lane % 4 * 2;
+    const auto half = [](unsigned word, unsigned k) { return __uint_as_float(k % 2 ? word & 0xffff0000u : word << 16); };
+    for (unsigned i = 0; i < 4; ++i) {
+        const unsigned row = group + i / 2 * 8, column = pair + i % 2;
+        float sum = 0.0f;
+        for (unsigned k = 0; k < 16; ++k) {
+            const unsigned holder = k % 8 / 2;
+            sum += half(all[row % 8 * 4 + holder].word[row / 8 + k / 8 * 2], k) * half(all[column * 4 + holder].word[4 + k / 8], k);
+        }
+        d[i] += sum;
     }
 }
 }  // namespace emulate

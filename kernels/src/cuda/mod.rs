@@ -9,9 +9,11 @@
 
 pub mod activation;
 pub mod adamw;
+pub mod attention;
 pub mod cross_entropy;
 mod device;
 mod driver;
+pub mod elementwise;
 #[cfg(any(test, feature = "emulator"))]
 pub mod emulator;
 mod error;
@@ -22,6 +24,7 @@ pub mod noise;
 pub mod norm;
 mod places;
 pub mod rope;
+pub mod route;
 pub mod rows;
 mod sources;
 #[cfg(test)]

@@ -16,7 +16,21 @@ macro_rules! sources {
     };
 }
 
-sources!("activation", "adamw", "cross_entropy", "nf4", "noise", "norm", "rope", "rows");
+sources!(
+    "activation",
+    "adamw",
+    "cross_entropy",
+    "elementwise",
+    "flash_backward",
+    "flash_forward",
+    "nf4",
+    "noise",
+    "norm",
+    "rope",
+    "route",
+    "rows",
+    "softmax",
+);
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! Launchers and kernels against the CPU functions: on a GPU where there is one (`cuda_…`), and emulated.
 
+mod attention;
 mod elements;
 mod nf4;
 mod norm;

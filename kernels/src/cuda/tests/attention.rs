@@ -1,0 +1,187 @@
+use half::bf16;
+
+use super::{cases, narrow_numbers, poisoned, wide};
+use crate::arena::Arena;
+use crate::attention as twin;
+use crate::cuda::Device;
+use crate::cuda::attention::{Gradients, Heads, Inputs, flash, strips};
+
+cases! {
+    cuda_attention_64, emulated_attention_64: |device| flashed(device, 64);
+    cuda_attention_96, emulated_attention_96: |device| flashed(device, 96);
+    cuda_attention_128, emulated_attention_128: |device| flashed(device, 128);
+    cuda_attention_256, emulated_attention_256: |device| flashed(device, 256);
+    cuda_attention_strips, emulated_attention_strips: stripped;
+}
+
+/// Query heads, key-value heads, window, softcap.
+type Kind = (usize, usize, Option<usize>, Option<f64>);
+const KINDS: [Kind; 5] =
+    [(2, 2, None, None), (4, 1, None, None), (2, 1, Some(20), None), (2, 1, Some(70), Some(0.8)), (2, 1, Some(1), None)];
+
+struct Case<'a> {
+    device: &'a Device,
+    bounds: &'a [usize],
+    heads: Heads,
+    softcap: Option<f64>,
+    /// Rows of q, k and v side by side, as one product gives them.
+    joint: Vec<bf16>,
+}
+
+/// How far a result may be off, as a part of the largest of its kind. Weights, and dS, are rounded to bf16 (2^-9 of each,
+/// at most) before a sum whose terms have both signs; the sum is rounded once (2^-9), and the reference sums in another
+/// order: 2^-8, and as much again for terms that cancel.
+const PART: f32 = 1.0 / 128.0;
+
+#[track_caller]
+fn assert_sums_near(what: &str, got: &[bf16], want: &[f32]) {
+    let largest = want.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+    let mut total = 0.0;
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let error = (got.to_f32() - want).abs();
+        assert!(error <= PART * largest, "{what}: element {i} is {got}, expected {want}, largest {largest}");
+        total += error;
+    }
+    // On the whole it is much nearer: a quarter of that would be a mask or an index that is off by one somewhere.
+    assert!(total / want.len().max(1) as f32 <= PART / 8.0 * largest, "{what}: {} on average", total / want.len() as f32);
+}
+
+impl Case<'_> {
+    fn tokens(&self) -> usize {
+        self.bounds.last().copied().unwrap_or(0)
+    }
+
+    fn widths(&self) -> [usize; 3] {
+        let Heads { heads, kv_heads, head_width, .. } = self.heads;
+        [heads * head_width, kv_heads * head_width, kv_heads * head_width]
+    }
+
+    fn shape(&self) -> twin::Shape<'_> {
+        twin::Shape {
+            heads: self.heads.heads,
+            kv_heads: self.heads.kv_heads,
+            head_width: self.heads.head_width,
+            scale: f64::from(self.heads.scale),
+            bounds: self.bounds,
+            window: self.heads.window,
+            softcap: self.softcap,
+        }
+    }
+
+    /// q, k and v on their own, for the twin.
+    fn parts(&self) -> [Vec<f32>; 3] {
+        let widths = self.widths();
+        let row: usize = widths.iter().sum();
+        let mut from = 0;
+        widths.map(|width| {
+            let part = self.joint.chunks(row).flat_map(|line| wide(&line[from..from + width])).collect();
+            from += width;
+            part
+        })
+    }
+
+    /// Runs both ways and holds every output against the twin.
+    fn run(&self, name: &str, by_strips: bool) {
+        let (device, tokens, [q_width, kv_width, _]) = (self.device, self.tokens(), self.widths());
+        let row = q_width + 2 * kv_width;
+        let joint_d = device.upload(&self.joint).expect("memory");
+        let whole = joint_d.all().matrix(tokens, row);
+        let inputs = Inputs {
+            q: whole.columns(0..q_width),
+            k: whole.columns(q_width..q_width + kv_width),
+            v: whole.columns(q_width + kv_width..row),
+        };
+        let stride = q_width + 16;
+        let mut o = poisoned::<bf16>(device, tokens * stride);
+        let mut lse = poisoned::<f32>(device, tokens * self.heads.heads);
+        let (wide_len, narrow_len) = strips::scratch_elements(&self.heads, self.bounds);
+        let (mut wide_d, mut narrow_d) = (poisoned(device, wide_len), poisoned(device, narrow_len));
+        let tiles = (!by_strips).then(|| flash::Tiles::new(device, self.bounds, self.heads.head_width).expect("memory"));
+        let out = o.all_mut().strided(tokens, q_width, stride);
+        match &tiles {
+            Some(tiles) => flash::forward(device, &self.heads, tiles, inputs, out, lse.all_mut()),
+            None => {
+                let scratch = strips::Scratch { wide: wide_d.all_mut(), narrow: narrow_d.all_mut() };
+                strips::forward(device, &self.heads, self.bounds, inputs, out, lse.all_mut(), scratch)
+            }
+        }
+        .expect("launch");
+        let lines = o.to_vec().expect("copy");
+        let got: Vec<bf16> = lines.chunks(stride).flat_map(|line| line[..q_width].to_vec()).collect();
+        assert!(lines.chunks(stride).all(|line| line[q_width..].iter().all(|v| v.to_bits() == 0xffff)), "{name}");
+        let [q, k, v] = self.parts();
+        let (mut want, mut want_lse) = (vec![0.0; q.len()], vec![0.0; tokens * self.heads.heads]);
+        twin::forward(&self.shape(), &q, &k, &v, &mut want, &mut want_lse, &Arena::new());
+        assert_sums_near(&format!("{name}: o"), &got, &want);
+        let lse_host = lse.to_vec().expect("copy");
+        for (token, line) in want_lse.chunks(self.heads.heads).enumerate() {
+            for (head, want) in line.iter().enumerate() {
+                let got = lse_host[head * tokens + token];
+                assert!((got - want).abs() < 1e-5 * want.abs().max(1.0), "{name}: lse of {token}, {head}: {got} {want}");
+            }
+        }
+
+        let d_o = narrow_numbers(tokens * q_width, 5);
+        let d_o_d = device.upload(&d_o).expect("memory");
+        let mut d_joint = poisoned::<bf16>(device, tokens * (row + 8));
+        let (dq, rest) = d_joint.all_mut().strided(tokens, row, row + 8).split_columns(q_width);
+        let (dk, dv) = rest.split_columns(kv_width);
+        let gradients = Gradients { dq, dk, dv };
+        let mut delta = poisoned::<f32>(device, tokens * self.heads.heads);
+        let given = flash::Given {
+            o: o.all().strided(tokens, q_width, stride),
+            log_sum_exp: lse.all(),
+            d_o: d_o_d.all().matrix(tokens, q_width),
+        };
+        match &tiles {
+            Some(tiles) => {
+                flash::backward(device, &self.heads, tiles, inputs, given, gradients, delta.all_mut())
+            }
+            None => {
+                let scratch = strips::Scratch { wide: wide_d.all_mut(), narrow: narrow_d.all_mut() };
+                strips::backward(device, &self.heads, self.bounds, inputs, given, gradients, delta.all_mut(), scratch)
+            }
+        }
+        .expect("launch");
+        // The twin takes the same o, so that its rounding is on both sides.
+        let (mut want_q, mut want_k, mut want_v) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+        let out = twin::Gradients { dq_the: &mut want_q, dk_tke: &mut want_k, dv_tke: &mut want_v };
+        twin::backward(&self.shape(), &q, &k, &v, &wide(&got), &want_lse, &wide(&d_o), out, &Arena::new());
+        let lines = d_joint.to_vec().expect("copy");
+        let mut from = 0;
+        for (part, want) in [("dq", &want_q), ("dk", &want_k), ("dv", &want_v)] {
+            let width = want.len() / tokens;
+            let got: Vec<bf16> = lines.chunks(row + 8).flat_map(|line| line[from..from + width].to_vec()).collect();
+            assert_sums_near(&format!("{name}: {part}"), &got, want);
+            from += width;
+        }
+        assert!(lines.chunks(row + 8).all(|line| line[row..].iter().all(|v| v.to_bits() == 0xffff)), "{name}");
+    }
+}
+
+fn case<'a>(device: &'a Device, bounds: &'a [usize], head_width: usize, kind: Kind) -> Case<'a> {
+    let (heads, kv_heads, window, softcap) = kind;
+    let tokens = bounds.last().copied().unwrap_or(0);
+    let scale = 2.0 / (head_width as f32).sqrt();
+    let softcap_f32 = softcap.map(|cap| cap as f32);
+    let heads = Heads { heads, kv_heads, head_width, scale, window, softcap: softcap_f32 };
+    let joint = narrow_numbers(tokens * (heads.heads + 2 * heads.kv_heads) * head_width, head_width as u64);
+    Case { device, bounds, heads, softcap, joint }
+}
+
+fn flashed(device: &Device, head_width: usize) {
+    // A token alone, tiles that are just full, one more, an empty segment, and several tiles.
+    for bounds in [&[0, 1][..], &[0, 63, 127, 127, 192], &[0, 65], &[0, 5, 155]] {
+        for kind in KINDS {
+            case(device, bounds, head_width, kind).run(&format!("{head_width} {bounds:?} {kind:?}"), false);
+        }
+    }
+}
+
+fn stripped(device: &Device) {
+    for (head_width, bounds) in [(40, &[0, 1, 8, 141][..]), (80, &[0, 129])] {
+        for kind in KINDS {
+            case(device, bounds, head_width, kind).run(&format!("strips of {head_width} {bounds:?} {kind:?}"), true);
+        }
+    }
+}
