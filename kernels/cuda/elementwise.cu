@@ -5,7 +5,7 @@
 // sum_into       out = bf16(x + y).
 // scale          x = bf16(x * factor).
 // scale_columns  x[r][c] = bf16(x[r][c] * factors[c]).
-// fill_rows      x[r][c] = bf16(bias[c]): the start of a product that then adds to it.
+// fill_rows      x[r][c] = bf16(bias[c]), or 0 where bias is null: the start of a product that then adds to it.
 // copy           y = x.
 // narrow         y = bf16(factor * x), x: f32.          widen   y = x, y: f32.
 // column_sums    out[c] += factors[c] * sum over rows of x[r][c] * b, factors 1 where null; b is y[r][c], or 1 where y is
@@ -70,7 +70,7 @@ KERNEL(THREADS) scale_columns(bf16* x, long long x_stride, const float* factors,
 REGISTER(scale_columns);
 
 KERNEL(THREADS) fill_rows(bf16* x, long long x_stride, const float* bias, int rows, int columns) {
-    FOR_EACH_EIGHT(row, column) store8(x + row * x_stride + column, load8(bias + column));
+    FOR_EACH_EIGHT(row, column) store8(x + row * x_stride + column, bias != nullptr ? load8(bias + column) : Eight{});
 }
 REGISTER(fill_rows);
 

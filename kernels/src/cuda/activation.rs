@@ -46,8 +46,7 @@ pub fn forward(
         Some(_) => ["silu_gated", "gelu_gated", "gelu_tanh_gated"],
         None => ["silu_plain", "gelu_plain", "gelu_tanh_plain"],
     };
-    let mut launch =
-        Launch::new(device, "activation", name(activation, names)).read(e.span).long(e.stride);
+    let mut launch = Launch::new(device, "activation", name(activation, names)).read(e.span).long(e.stride);
     if let Some(g) = g {
         g.expect("activation", rows, columns);
         launch = launch.read(g.span).long(g.stride);

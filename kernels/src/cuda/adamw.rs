@@ -37,7 +37,13 @@ impl Norm {
     ///
     /// # Panics
     /// If there are other than as many gradients as [`Self::new`] was told.
-    pub fn take(&mut self, device: &Device, gradients: Span<'_, f32>, scale: f32, most: Option<f32>) -> Result<()> {
+    pub fn take(
+        &mut self,
+        device: &Device,
+        gradients: Span<'_, f32>,
+        scale: f32,
+        most: Option<f32>,
+    ) -> Result<()> {
         let chunks = gradients.len().div_ceil(CHUNK);
         assert_eq!(chunks, self.partial.all().len(), "adamw: gradients");
         let squares = Launch::new(device, "adamw", "squares")
@@ -97,7 +103,8 @@ pub fn update(device: &Device, flat: Flat<'_>, norm: &Norm, with: &Update) -> Re
     );
     assert!(flat.shadow.as_ref().is_none_or(|shadow| shadow.len() == count), "adamw: lengths");
     let shadow = flat.shadow.as_ref().map_or(0, |shadow| shadow.address);
-    let addresses = [flat.parameters.address, flat.gradients.address, flat.first.address, flat.second.address, shadow];
+    let addresses =
+        [flat.parameters.address, flat.gradients.address, flat.first.address, flat.second.address, shadow];
     assert!(addresses.iter().all(|address| address.is_multiple_of(16)), "adamw: alignment");
     let exponent = i32::try_from(with.step).unwrap_or(i32::MAX);
     let (correction1, correction2) = (1.0 - with.beta1.powi(exponent), 1.0 - with.beta2.powi(exponent));

@@ -63,10 +63,11 @@ impl Driver {
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(driver_error("a context"))?;
         // SAFETY: a context just retained.
         unsafe { result::ctx::set_current(context) }.map_err(driver_error("a context"))?;
-        let stream =
-            result::stream::create(result::stream::StreamKind::NonBlocking).map_err(driver_error("a stream"))?;
+        let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
+            .map_err(driver_error("a stream"))?;
         // SAFETY: a context is current; freed when this is dropped.
-        let workspace = unsafe { result::malloc_sync(WORKSPACE_BYTES) }.map_err(driver_error("cuBLAS' workspace"))?;
+        let workspace =
+            unsafe { result::malloc_sync(WORKSPACE_BYTES) }.map_err(driver_error("cuBLAS' workspace"))?;
         let handle = cublas::create_handle().map_err(cublas_error("a handle"))?;
         // SAFETY: handle and stream were just made; a driver's stream is a runtime's stream.
         unsafe { cublas::set_stream(handle, stream.cast()) }.map_err(cublas_error("a stream"))?;
@@ -86,7 +87,9 @@ impl Driver {
             // SAFETY: the module was loaded and is not unloaded before this is dropped.
             let function =
                 unsafe { result::module::get_function(module, name) }.map_err(driver_error(kernel.name))?;
-            self.functions.borrow_mut().insert(kernel.name, (function, Cell::new(SHARED_WITHOUT_ASKING_BYTES)));
+            self.functions
+                .borrow_mut()
+                .insert(kernel.name, (function, Cell::new(SHARED_WITHOUT_ASKING_BYTES)));
         }
         let functions = self.functions.borrow();
         let (function, allowed) = &functions[kernel.name];
@@ -106,7 +109,8 @@ impl Driver {
         }
         let text = CString::new(sources::ptx(source)).unwrap_or_default();
         // SAFETY: PTX with a zero at its end.
-        let module = unsafe { result::module::load_data(text.as_ptr().cast()) }.map_err(driver_error(source))?;
+        let module =
+            unsafe { result::module::load_data(text.as_ptr().cast()) }.map_err(driver_error(source))?;
         self.modules.borrow_mut().insert(source, module);
         Ok(module)
     }
@@ -120,7 +124,9 @@ fn facts_of(device: sys::CUdevice) -> Result<Facts> {
     let count = |attribute| read(attribute).map(|value| usize::try_from(value).unwrap_or_default());
     let mut driver = 0;
     // SAFETY: writes one number.
-    unsafe { sys::cuDriverGetVersion(&raw mut driver) }.result().map_err(driver_error("the driver's version"))?;
+    unsafe { sys::cuDriverGetVersion(&raw mut driver) }
+        .result()
+        .map_err(driver_error("the driver's version"))?;
     Ok(Facts {
         name: result::device::get_name(device).map_err(driver_error("the GPU's name"))?,
         capability: (
@@ -128,7 +134,8 @@ fn facts_of(device: sys::CUdevice) -> Result<Facts> {
             read(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
         ),
         // SAFETY: as above.
-        memory_bytes: unsafe { result::device::total_mem(device) }.map_err(driver_error("the GPU's memory"))?,
+        memory_bytes: unsafe { result::device::total_mem(device) }
+            .map_err(driver_error("the GPU's memory"))?,
         shared_bytes: count(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
         multiprocessors: count(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         driver,
@@ -190,25 +197,30 @@ impl Backend for Driver {
     }
 
     unsafe fn free(&self, address: u64, _: usize) {
-        // SAFETY: the caller's promise; cuMemFree waits for the device. Nobody could act on an error here.
+        // Nobody could act on an error here.
+        let _ = self.synchronize();
+        // SAFETY: the caller's promise, and nothing runs any more.
         let _ = unsafe { result::free_sync(address) };
     }
 
     unsafe fn upload(&self, from: &[u8], to: u64) -> Result<()> {
         // SAFETY: the caller's promise; the wait below ends all use of `from`.
-        unsafe { result::memcpy_htod_async(to, from, self.stream) }.map_err(driver_error("copy to the GPU"))?;
+        unsafe { result::memcpy_htod_async(to, from, self.stream) }
+            .map_err(driver_error("copy to the GPU"))?;
         self.synchronize()
     }
 
     unsafe fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
         // SAFETY: as above.
-        unsafe { result::memcpy_dtoh_async(to, from, self.stream) }.map_err(driver_error("copy from the GPU"))?;
+        unsafe { result::memcpy_dtoh_async(to, from, self.stream) }
+            .map_err(driver_error("copy from the GPU"))?;
         self.synchronize()
     }
 
     unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
         // SAFETY: the caller's promise.
-        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }.map_err(driver_error("copy on the GPU"))
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }
+            .map_err(driver_error("copy on the GPU"))
     }
 
     unsafe fn fill(&self, to: u64, byte: u8, bytes: usize) -> Result<()> {
@@ -222,14 +234,17 @@ impl Backend for Driver {
         let (grid, block, shared_bytes) = (tuple(call.grid), tuple(call.block), call.shared_bytes);
         let name = call.kernel.name;
         // SAFETY: the caller's promise; the driver reads the parameters before it returns.
-        unsafe { result::launch_kernel(function, grid, block, shared_bytes, self.stream, &mut call.pointers()) }
-            .map_err(driver_error(name))
+        unsafe {
+            result::launch_kernel(function, grid, block, shared_bytes, self.stream, &mut call.pointers())
+        }
+        .map_err(driver_error(name))
     }
 
     unsafe fn multiply(&self, product: &Product) -> Result<()> {
-        use cublas_sys::cudaDataType::{CUDA_R_16BF, CUDA_R_32F};
         use cublas_sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
-        let size = |value: usize| i32::try_from(value).unwrap_or_else(|_| panic!("a product's size of {value}"));
+        use cublas_sys::cudaDataType::{CUDA_R_16BF, CUDA_R_32F};
+        let size =
+            |value: usize| i32::try_from(value).unwrap_or_else(|_| panic!("a product's size of {value}"));
         let way = |operand: &Operand| if operand.transposed { CUBLAS_OP_T } else { CUBLAS_OP_N };
         let Product { left, right, out, .. } = product;
         // cuBLAS counts by columns: our rows are its columns, so it forms the transposed product, right by left.

@@ -42,13 +42,19 @@ pub fn add_scaled(device: &Device, x: Matrix<'_, bf16>, factor: f32, y: MatrixMu
     let (rows, columns) = (y.rows, y.columns);
     x.expect("add", rows, columns);
     y.expect("add", rows, columns);
-    let launch = launch(device, "add_scaled").read(x.span).long(x.stride).float(factor).write(&y.span).long(y.stride);
+    let launch =
+        launch(device, "add_scaled").read(x.span).long(x.stride).float(factor).write(&y.span).long(y.stride);
     // SAFETY: checked above; `y` is borrowed alone.
     unsafe { run(launch, rows, columns) }
 }
 
 /// `out = x + y`.
-pub fn sum_into(device: &Device, x: Matrix<'_, bf16>, y: Matrix<'_, bf16>, out: MatrixMut<'_, bf16>) -> Result<()> {
+pub fn sum_into(
+    device: &Device,
+    x: Matrix<'_, bf16>,
+    y: Matrix<'_, bf16>,
+    out: MatrixMut<'_, bf16>,
+) -> Result<()> {
     let (rows, columns) = (out.rows, out.columns);
     x.expect("sum", rows, columns);
     y.expect("sum", rows, columns);
@@ -83,12 +89,14 @@ pub fn scale_columns(device: &Device, x: MatrixMut<'_, bf16>, factors: Span<'_, 
     unsafe { run(launch, rows, columns) }
 }
 
-/// Writes `bias` to every row of `x`: the start of a product that then adds to it.
-pub fn fill_rows(device: &Device, bias: Span<'_, f32>, x: MatrixMut<'_, bf16>) -> Result<()> {
+/// Writes `bias`, or zeros, to every row of `x`: the start of a product that then adds to it.
+pub fn fill_rows(device: &Device, bias: Option<Span<'_, f32>>, x: MatrixMut<'_, bf16>) -> Result<()> {
     let (rows, columns) = (x.rows, x.columns);
     x.expect("bias", rows, columns);
-    vector("bias", bias, columns);
-    let launch = launch(device, "fill_rows").write(&x.span).long(x.stride).read(bias);
+    if let Some(bias) = bias {
+        vector("bias", bias, columns);
+    }
+    let launch = launch(device, "fill_rows").write(&x.span).long(x.stride).read_if(bias);
     // SAFETY: checked above; `x` is borrowed alone.
     unsafe { run(launch, rows, columns) }
 }
@@ -109,7 +117,8 @@ pub fn narrow(device: &Device, x: Matrix<'_, f32>, factor: f32, y: MatrixMut<'_,
     let (rows, columns) = (y.rows, y.columns);
     x.expect("cast", rows, columns);
     y.expect("cast", rows, columns);
-    let launch = launch(device, "narrow_to").read(x.span).long(x.stride).float(factor).write(&y.span).long(y.stride);
+    let launch =
+        launch(device, "narrow_to").read(x.span).long(x.stride).float(factor).write(&y.span).long(y.stride);
     // SAFETY: checked above; `y` is borrowed alone.
     unsafe { run(launch, rows, columns) }
 }
@@ -154,7 +163,10 @@ pub fn add_column_sums(
         y.expect("columns", rows, columns);
     }
     let each = moments.map_or(0, |moments| moments.len().checked_div(rows).unwrap_or(1));
-    assert!(moments.is_none_or(|moments| moments.len() == each * rows && (1..=2).contains(&each)), "columns: moments");
+    assert!(
+        moments.is_none_or(|moments| moments.len() == each * rows && (1..=2).contains(&each)),
+        "columns: moments"
+    );
     assert!(factors.is_none_or(|factors| factors.len() == columns), "columns: factors");
     let launch = launch(device, "column_sums")
         .read(x.span)

@@ -68,10 +68,12 @@ impl CudaError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoDriver => Some("install NVIDIA's driver, 570 or later, or train on the CPU: device = \"cpu\""),
-            Self::NoCublas { .. } => {
-                Some("install cuBLAS: `pip install nvidia-cublas-cu12`, or the CUDA toolkit, and set CUDA_HOME")
+            Self::NoDriver => {
+                Some("install NVIDIA's driver, 570 or later, or train on the CPU: device = \"cpu\"")
             }
+            Self::NoCublas { .. } => Some(
+                "install cuBLAS: `pip install nvidia-cublas-cu12`, or the CUDA toolkit, and set CUDA_HOME",
+            ),
             Self::TooOld { .. } => Some("train on the CPU: device = \"cpu\""),
             Self::OutOfMemory { .. } => Some("fewer tokens a micro-batch, or a save policy that keeps less"),
             _ => None,

@@ -122,7 +122,10 @@ impl<'d> Launch<'d> {
         if grid.contains(&0) {
             return Ok(());
         }
-        assert!(i32::try_from(grid[0]).is_ok() && grid[1].max(grid[2]) <= MOST_ROWS_OF_BLOCKS, "grid {grid:?}");
+        assert!(
+            i32::try_from(grid[0]).is_ok() && grid[1].max(grid[2]) <= MOST_ROWS_OF_BLOCKS,
+            "grid {grid:?}"
+        );
         self.call.grid = grid.map(|size| size as u32);
         self.call.block = [threads, 1, 1];
         self.call.shared_bytes = u32::try_from(shared_bytes).expect("shared memory is counted in kilobytes");

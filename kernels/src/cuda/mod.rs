@@ -19,6 +19,7 @@ pub mod emulator;
 mod error;
 pub mod gemm;
 mod launch;
+pub mod linear;
 pub mod nf4;
 pub mod noise;
 pub mod norm;

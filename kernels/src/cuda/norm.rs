@@ -106,7 +106,12 @@ pub fn forward(
     if let Input::Sum { sum, .. } = &input {
         sum.expect("norm", x.rows, x.columns);
     }
-    let name = norm.name(["rms_norm_forward", "rms_norm_narrow_forward", "layer_norm_forward", "layer_norm_narrow_forward"]);
+    let name = norm.name([
+        "rms_norm_forward",
+        "rms_norm_narrow_forward",
+        "layer_norm_forward",
+        "layer_norm_narrow_forward",
+    ]);
     let launch = Launch::new(device, "norm", name)
         .read(x.span)
         .long(x.stride)
@@ -181,8 +186,12 @@ pub fn backward_add(
     let (rows, blocks) = norm.rows(&x, moments.len());
     dy.expect("norm", x.rows, x.columns);
     dx.expect("norm", x.rows, x.columns);
-    let name =
-        norm.name(["rms_norm_backward", "rms_norm_narrow_backward", "layer_norm_backward", "layer_norm_narrow_backward"]);
+    let name = norm.name([
+        "rms_norm_backward",
+        "rms_norm_narrow_backward",
+        "layer_norm_backward",
+        "layer_norm_narrow_backward",
+    ]);
     let launch = Launch::new(device, "norm", name)
         .read(x.span)
         .long(x.stride)

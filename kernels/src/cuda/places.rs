@@ -41,9 +41,8 @@ fn pip_folders(prefix: &Path) -> Vec<PathBuf> {
     let mut pythons: Vec<PathBuf> =
         entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_python).collect();
     pythons.sort();
-    let packages = |python: &PathBuf| {
-        ["site-packages", "dist-packages"].map(|kind| python.join(kind).join("nvidia"))
-    };
+    let packages =
+        |python: &PathBuf| ["site-packages", "dist-packages"].map(|kind| python.join(kind).join("nvidia"));
     let libraries = |nvidia: PathBuf| [nvidia.join("cublas/lib"), nvidia.join("cu13/lib")];
     pythons.iter().flat_map(packages).flat_map(libraries).collect()
 }

@@ -47,7 +47,12 @@ pub fn gather(
 ///
 /// # Panics
 /// As [`gather`]. A number beyond `out` is passed over.
-pub fn scatter(device: &Device, x: Matrix<'_, bf16>, rows: Span<'_, u32>, out: MatrixMut<'_, bf16>) -> Result<()> {
+pub fn scatter(
+    device: &Device,
+    x: Matrix<'_, bf16>,
+    rows: Span<'_, u32>,
+    out: MatrixMut<'_, bf16>,
+) -> Result<()> {
     x.expect("scatter", rows.len(), x.columns);
     out.expect("scatter", out.rows, x.columns);
     let launch = Launch::new(device, "rows", "scatter_rows")

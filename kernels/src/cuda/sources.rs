@@ -66,14 +66,20 @@ mod tests {
     fn every_source_is_embedded_and_its_ptx_was_made_from_it() {
         let mut kept: Vec<String> = std::fs::read_dir(folder())
             .expect("the folder of sources")
-            .filter_map(|entry| entry.expect("an entry").path().to_str()?.strip_suffix(".cu").map(str::to_owned))
+            .filter_map(|entry| {
+                entry.expect("an entry").path().to_str()?.strip_suffix(".cu").map(str::to_owned)
+            })
             .filter_map(|path| path.rsplit('/').next().map(str::to_owned))
             .collect();
         kept.sort();
         assert_eq!(kept, NAMES);
         for name in NAMES {
             let first = ptx(name).lines().next().unwrap_or_default();
-            assert_eq!(first, format!("// sha256 of the source: {}", hash_of(name)), "{name}: run scripts/kernels");
+            assert_eq!(
+                first,
+                format!("// sha256 of the source: {}", hash_of(name)),
+                "{name}: run scripts/kernels"
+            );
         }
     }
 }

@@ -134,7 +134,10 @@ impl<'a, T> SpanMut<'a, T> {
     #[must_use]
     pub fn split_at(self, at: usize) -> (Self, Self) {
         let (address, len) = (self.address, self.len);
-        (Self::new(part::<T>(address, len, &(0..at)), at), Self::new(part::<T>(address, len, &(at..len)), len - at))
+        (
+            Self::new(part::<T>(address, len, &(0..at)), at),
+            Self::new(part::<T>(address, len, &(at..len)), len - at),
+        )
     }
 
     /// The same memory as elements of another type.
@@ -214,6 +217,16 @@ pub struct MatrixMut<'a, T> {
 }
 
 impl<T> Matrix<'_, T> {
+    /// Rows `range`.
+    ///
+    /// # Panics
+    /// If the range is not within.
+    #[must_use]
+    pub fn rows(self, range: Range<usize>) -> Self {
+        let (start, len) = row_part(self.span.len, self.rows, self.columns, self.stride, &range);
+        Self { span: self.span.slice(start..start + len), rows: range.len(), ..self }
+    }
+
     /// Columns `range` of all rows.
     ///
     /// # Panics
@@ -236,6 +249,16 @@ impl<T> MatrixMut<'_, T> {
     #[must_use]
     pub fn lend(&mut self) -> MatrixMut<'_, T> {
         MatrixMut { span: self.span.lend(), rows: self.rows, columns: self.columns, stride: self.stride }
+    }
+
+    /// Rows `range`.
+    ///
+    /// # Panics
+    /// If the range is not within.
+    #[must_use]
+    pub fn rows(self, range: Range<usize>) -> Self {
+        let (start, len) = row_part(self.span.len, self.rows, self.columns, self.stride, &range);
+        Self { span: self.span.slice(start..start + len), rows: range.len(), ..self }
     }
 
     /// Columns `range` of all rows.
@@ -266,8 +289,21 @@ impl<T> MatrixMut<'_, T> {
     }
 }
 
+/// Where the view of some rows begins, and how many elements it spans.
+fn row_part(len: usize, rows: usize, columns: usize, stride: usize, range: &Range<usize>) -> (usize, usize) {
+    assert!(range.start <= range.end && range.end <= rows, "matrix: rows {range:?} of {rows}");
+    let span = if columns == 0 || range.is_empty() { 0 } else { (range.len() - 1) * stride + columns };
+    ((range.start * stride).min(len), span)
+}
+
 /// Where the view of some columns begins, and how many elements it spans.
-fn column_part(len: usize, rows: usize, columns: usize, stride: usize, range: &Range<usize>) -> (usize, usize) {
+fn column_part(
+    len: usize,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    range: &Range<usize>,
+) -> (usize, usize) {
     assert!(range.start <= range.end && range.end <= columns, "matrix: columns {range:?} of {columns}");
     let start = range.start.min(len);
     let span = if rows == 0 || range.is_empty() { 0 } else { (rows - 1) * stride + range.len() };
@@ -305,4 +341,34 @@ impl<T> MatrixMut<'_, T> {
 #[track_caller]
 fn expect(what: &str, found: (usize, usize), wanted: (usize, usize)) {
     assert_eq!(found, wanted, "{what}: a matrix of {}x{} is wanted", wanted.0, wanted.1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_begin_where_they_should_and_end_with_their_last_element() {
+        let whole = SpanMut::<bf16>::new(1000, 5 * 10 + 7).strided(6, 7, 10);
+        let (left, right) = whole.split_columns(3);
+        assert_eq!((left.span.address, left.span.len, left.columns), (1000, 53, 3));
+        assert_eq!((right.span.address, right.span.len, right.columns), (1006, 54, 4));
+        let row = right.rows(5..6);
+        assert_eq!((row.span.address, row.span.len, row.rows), (1106, 4, 1));
+        assert_eq!(row.read().columns(1..1).span.len, 0);
+        let (a, b) = SpanMut::<u8>::new(16, 100).split_at(32);
+        assert_eq!((a.cast::<f32>().len, b.address), (8, 48));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let refused = |run: fn()| assert!(std::panic::catch_unwind(run).is_err());
+        refused(|| _ = Span::<f32>::new(0, 9).strided(2, 5, 5));
+        refused(|| _ = SpanMut::<f32>::new(0, 9).strided(2, 4, 3));
+        refused(|| _ = SpanMut::<u8>::new(2, 8).cast::<f32>());
+        refused(|| _ = Span::<f32>::new(0, 9).slice(5..10));
+        refused(|| _ = Span::<f32>::new(0, 9).matrix(3, 3).rows(2..4));
+        refused(|| Span::<bf16>::new(8, 64).matrix(8, 8).expect("a matrix", 8, 8));
+        refused(|| Span::<bf16>::new(16, 63).strided(7, 8, 9).expect("a matrix", 7, 8));
+    }
 }

@@ -178,7 +178,12 @@ fn finish<'d>(launch: Launch<'d>, heads: &Heads, tiles: &Buffer<i32>, tokens: us
         .float(heads.softcap.unwrap_or(0.0))
 }
 
-fn begin<'d>(device: &'d Device, source: &'static str, name: &'static str, inputs: &Inputs<'_>) -> Launch<'d> {
+fn begin<'d>(
+    device: &'d Device,
+    source: &'static str,
+    name: &'static str,
+    inputs: &Inputs<'_>,
+) -> Launch<'d> {
     let Inputs { q, k, v } = inputs;
     Launch::new(device, source, name)
         .read(q.span)

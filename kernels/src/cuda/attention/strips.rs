@@ -121,13 +121,19 @@ impl Strip<'_> {
     }
 
     /// `out = left rightᵀ`: scores from queries and keys, or the like.
-    fn scores(&self, device: &Device, out: SpanMut<'_, f32>, left: Matrix<'_, bf16>, right: Matrix<'_, bf16>) -> Result<()> {
+    fn scores(
+        &self,
+        device: &Device,
+        out: SpanMut<'_, f32>,
+        left: Matrix<'_, bf16>,
+        right: Matrix<'_, bf16>,
+    ) -> Result<()> {
         let batch = self.batch(self.step(), self.query_step(), self.width());
         batched(device, self.strip_mut(out), 0.0, 1.0, self.queries(left), self.keys_of(right).t(), batch)
     }
 
     /// `out = alpha * weights right` for this strip's queries.
-    fn into_queries(
+    fn write_queries(
         &self,
         device: &Device,
         out: &mut MatrixMut<'_, bf16>,
@@ -140,7 +146,7 @@ impl Strip<'_> {
     }
 
     /// `sums += alpha * weightsᵀ right` for the keys that this strip sees.
-    fn into_keys(
+    fn add_to_keys(
         &self,
         device: &Device,
         sums: &mut SpanMut<'_, f32>,
@@ -194,7 +200,7 @@ pub fn forward(
     o.expect("attention: result", tokens, heads.query_row());
     assert_eq!(log_sum_exp.len(), tokens * heads.heads, "attention: lengths");
     let strip = strip_elements(heads, bounds);
-    let (mut scores, mut p) = (scratch.wide.slice(0..strip), scratch.narrow.slice(0..strip));
+    let (mut scores, p) = (scratch.wide.slice(0..strip), scratch.narrow.slice(0..strip));
     each_strip(heads, bounds, |strip| {
         strip.scores(device, scores.lend(), inputs.q, inputs.k)?;
         let launch = Launch::new(device, "softmax", "softmax_forward")
@@ -205,7 +211,7 @@ pub fn forward(
             .write(&log_sum_exp);
         // SAFETY: a strip over all key-value heads fits `scores` and `p` by `strip_elements`; `log_sum_exp` is [H, T].
         unsafe { strip.finish(launch).run_on(strip.grid(), THREADS, 0) }?;
-        strip.into_queries(device, &mut o, 1.0, p.read(), inputs.v)
+        strip.write_queries(device, &mut o, 1.0, p.read(), inputs.v)
     })
 }
 
@@ -256,9 +262,9 @@ pub fn backward(
             .read(delta.read());
         // SAFETY: as in `forward`, for four strips.
         unsafe { strip.finish(launch).run_on(strip.grid(), THREADS, 0) }?;
-        strip.into_keys(device, &mut dv, 1.0, p.read(), given.d_o)?;
-        strip.into_keys(device, &mut dk, heads.scale, ds.read(), inputs.q)?;
-        strip.into_queries(device, &mut out.dq, heads.scale, ds.read(), inputs.k)
+        strip.add_to_keys(device, &mut dv, 1.0, p.read(), given.d_o)?;
+        strip.add_to_keys(device, &mut dk, heads.scale, ds.read(), inputs.q)?;
+        strip.write_queries(device, &mut out.dq, heads.scale, ds.read(), inputs.k)
     })?;
     elementwise::narrow(device, dk.read().matrix(tokens, row), 1.0, out.dk)?;
     elementwise::narrow(device, dv.read().matrix(tokens, row), 1.0, out.dv)

@@ -16,8 +16,13 @@ cases! {
 
 /// Query heads, key-value heads, window, softcap.
 type Kind = (usize, usize, Option<usize>, Option<f64>);
-const KINDS: [Kind; 5] =
-    [(2, 2, None, None), (4, 1, None, None), (2, 1, Some(20), None), (2, 1, Some(70), Some(0.8)), (2, 1, Some(1), None)];
+const KINDS: [Kind; 5] = [
+    (2, 2, None, None),
+    (4, 1, None, None),
+    (2, 1, Some(20), None),
+    (2, 1, Some(70), Some(0.8)),
+    (2, 1, Some(1), None),
+];
 
 struct Case<'a> {
     device: &'a Device,
@@ -35,15 +40,18 @@ const PART: f32 = 1.0 / 128.0;
 
 #[track_caller]
 fn assert_sums_near(what: &str, got: &[bf16], want: &[f32]) {
-    let largest = want.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
-    let mut total = 0.0;
+    // Where a token sees itself alone its dP and delta cancel, and what is left is noise of single precision.
+    let largest = want.iter().fold(1e-3_f32, |most, v| most.max(v.abs()));
+    let (mut total, mut most) = (0.0, 0.0_f32);
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
         let error = (got.to_f32() - want).abs();
         assert!(error <= PART * largest, "{what}: element {i} is {got}, expected {want}, largest {largest}");
-        total += error;
+        (total, most) = (total + error, most.max(error));
     }
+    let mean = total / want.len().max(1) as f32;
+    eprintln!("{what}: at most {:.5}, on average {:.6} of the largest", most / largest, mean / largest);
     // On the whole it is much nearer: a quarter of that would be a mask or an index that is off by one somewhere.
-    assert!(total / want.len().max(1) as f32 <= PART / 8.0 * largest, "{what}: {} on average", total / want.len() as f32);
+    assert!(mean <= PART / 8.0 * largest, "{what}: {mean} on average");
 }
 
 impl Case<'_> {
@@ -96,7 +104,8 @@ impl Case<'_> {
         let mut lse = poisoned::<f32>(device, tokens * self.heads.heads);
         let (wide_len, narrow_len) = strips::scratch_elements(&self.heads, self.bounds);
         let (mut wide_d, mut narrow_d) = (poisoned(device, wide_len), poisoned(device, narrow_len));
-        let tiles = (!by_strips).then(|| flash::Tiles::new(device, self.bounds, self.heads.head_width).expect("memory"));
+        let tiles = (!by_strips)
+            .then(|| flash::Tiles::new(device, self.bounds, self.heads.head_width).expect("memory"));
         let out = o.all_mut().strided(tokens, q_width, stride);
         match &tiles {
             Some(tiles) => flash::forward(device, &self.heads, tiles, inputs, out, lse.all_mut()),
@@ -108,7 +117,10 @@ impl Case<'_> {
         .expect("launch");
         let lines = o.to_vec().expect("copy");
         let got: Vec<bf16> = lines.chunks(stride).flat_map(|line| line[..q_width].to_vec()).collect();
-        assert!(lines.chunks(stride).all(|line| line[q_width..].iter().all(|v| v.to_bits() == 0xffff)), "{name}");
+        assert!(
+            lines.chunks(stride).all(|line| line[q_width..].iter().all(|v| v.to_bits() == 0xffff)),
+            "{name}"
+        );
         let [q, k, v] = self.parts();
         let (mut want, mut want_lse) = (vec![0.0; q.len()], vec![0.0; tokens * self.heads.heads]);
         twin::forward(&self.shape(), &q, &k, &v, &mut want, &mut want_lse, &Arena::new());
@@ -117,7 +129,10 @@ impl Case<'_> {
         for (token, line) in want_lse.chunks(self.heads.heads).enumerate() {
             for (head, want) in line.iter().enumerate() {
                 let got = lse_host[head * tokens + token];
-                assert!((got - want).abs() < 1e-5 * want.abs().max(1.0), "{name}: lse of {token}, {head}: {got} {want}");
+                assert!(
+                    (got - want).abs() < 1e-5 * want.abs().max(1.0),
+                    "{name}: lse of {token}, {head}: {got} {want}"
+                );
             }
         }
 
@@ -139,23 +154,37 @@ impl Case<'_> {
             }
             None => {
                 let scratch = strips::Scratch { wide: wide_d.all_mut(), narrow: narrow_d.all_mut() };
-                strips::backward(device, &self.heads, self.bounds, inputs, given, gradients, delta.all_mut(), scratch)
+                strips::backward(
+                    device,
+                    &self.heads,
+                    self.bounds,
+                    inputs,
+                    given,
+                    gradients,
+                    delta.all_mut(),
+                    scratch,
+                )
             }
         }
         .expect("launch");
         // The twin takes the same o, so that its rounding is on both sides.
-        let (mut want_q, mut want_k, mut want_v) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+        let (mut want_q, mut want_k, mut want_v) =
+            (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
         let out = twin::Gradients { dq_the: &mut want_q, dk_tke: &mut want_k, dv_tke: &mut want_v };
         twin::backward(&self.shape(), &q, &k, &v, &wide(&got), &want_lse, &wide(&d_o), out, &Arena::new());
         let lines = d_joint.to_vec().expect("copy");
         let mut from = 0;
         for (part, want) in [("dq", &want_q), ("dk", &want_k), ("dv", &want_v)] {
             let width = want.len() / tokens;
-            let got: Vec<bf16> = lines.chunks(row + 8).flat_map(|line| line[from..from + width].to_vec()).collect();
+            let got: Vec<bf16> =
+                lines.chunks(row + 8).flat_map(|line| line[from..from + width].to_vec()).collect();
             assert_sums_near(&format!("{name}: {part}"), &got, want);
             from += width;
         }
-        assert!(lines.chunks(row + 8).all(|line| line[row..].iter().all(|v| v.to_bits() == 0xffff)), "{name}");
+        assert!(
+            lines.chunks(row + 8).all(|line| line[row..].iter().all(|v| v.to_bits() == 0xffff)),
+            "{name}"
+        );
     }
 }
 
@@ -170,8 +199,9 @@ fn case<'a>(device: &'a Device, bounds: &'a [usize], head_width: usize, kind: Ki
 }
 
 fn flashed(device: &Device, head_width: usize) {
-    // A token alone, tiles that are just full, one more, an empty segment, and several tiles.
-    for bounds in [&[0, 1][..], &[0, 63, 127, 127, 192], &[0, 65], &[0, 5, 155]] {
+    // A token alone, tiles that are just full, one more, an empty segment, and several tiles; emulating wide heads is slow.
+    let bounds: [&[usize]; 4] = [&[0, 5, 155], &[0, 1], &[0, 65], &[0, 63, 127, 127, 192]];
+    for bounds in &bounds[..if head_width > 96 { 2 } else { 4 }] {
         for kind in KINDS {
             case(device, bounds, head_width, kind).run(&format!("{head_width} {bounds:?} {kind:?}"), false);
         }
@@ -181,7 +211,8 @@ fn flashed(device: &Device, head_width: usize) {
 fn stripped(device: &Device) {
     for (head_width, bounds) in [(40, &[0, 1, 8, 141][..]), (80, &[0, 129])] {
         for kind in KINDS {
-            case(device, bounds, head_width, kind).run(&format!("strips of {head_width} {bounds:?} {kind:?}"), true);
+            case(device, bounds, head_width, kind)
+                .run(&format!("strips of {head_width} {bounds:?} {kind:?}"), true);
         }
     }
 }

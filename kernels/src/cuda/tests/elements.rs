@@ -21,9 +21,13 @@ const STEPS: f32 = 1.02;
 
 fn turned(device: &Device) {
     // Tokens, heads, width, pairs, stride: whole, partial, and pairs that are no eights.
-    for (tokens, heads, width, pairs, stride) in
-        [(1, 1, 64, 32, 64), (9, 3, 64, 32, 200), (5, 2, 128, 16, 256), (7, 3, 80, 10, 240), (4, 2, 18, 9, 37)]
-    {
+    for (tokens, heads, width, pairs, stride) in [
+        (1, 1, 64, 32, 64),
+        (9, 3, 64, 32, 200),
+        (5, 2, 128, 16, 256),
+        (7, 3, 80, 10, 240),
+        (4, 2, 18, 9, 37),
+    ] {
         let frequencies: Vec<f32> = (0..pairs).map(|i| 100.0_f32.powf(-(i as f32) / pairs as f32)).collect();
         let table = rope_twin::Table::new(50, &frequencies, 1.1);
         let positions: Vec<u32> = (0..tokens).map(|t| (t as u32 * 31) % 50).collect();
@@ -46,7 +50,10 @@ fn turned(device: &Device) {
     let positions = device.upload(&[4_u32, 3]).expect("memory");
     on_device.turn(device, x.all_mut().matrix(2, 16), positions.all(), 1, Turn::Forth).expect("launch");
     let x = x.to_vec().expect("copy");
-    assert!(x[..16].iter().all(|v| v.is_nan()) && x[16..].iter().all(|v| *v == bf16::ZERO), "beyond the table");
+    assert!(
+        x[..16].iter().all(|v| v.is_nan()) && x[16..].iter().all(|v| *v == bf16::ZERO),
+        "beyond the table"
+    );
 }
 
 fn activated(device: &Device) {
@@ -78,7 +85,8 @@ fn activated(device: &Device) {
                 } else {
                     activation_twin::backward_plain(activation, &we, &mut de);
                 }
-                let (mut d_d, mut joint_d) = (device.upload(&d).expect("memory"), device.upload(&joint).expect("memory"));
+                let (mut d_d, mut joint_d) =
+                    (device.upload(&d).expect("memory"), device.upload(&joint).expect("memory"));
                 let (e_d, g_d) = joint_d.all_mut().matrix(tokens, 2 * columns).split_columns(columns);
                 let d_m = d_d.all_mut().matrix(tokens, columns);
                 activation::backward(device, activation, d_m, e_d, gated.then_some(g_d)).expect("launch");
@@ -107,7 +115,8 @@ fn dropped(device: &Device) {
         for probability in [0.0, 0.1, 0.5] {
             let mut y = poisoned::<bf16>(device, tokens * stride);
             let view = x_d.all().strided(tokens, columns, stride);
-            draw.drop_out(device, probability, view, y.all_mut().strided(tokens, columns, stride)).expect("launch");
+            draw.drop_out(device, probability, view, y.all_mut().strided(tokens, columns, stride))
+                .expect("launch");
             let mut want = vec![0.0; tokens * columns];
             let twin = Draw { keys_t: &keys, stream };
             twin.drop_out(probability, &lines(&x), &mut want);
@@ -156,8 +165,14 @@ fn gathered(device: &Device) {
     let factors: Vec<f32> = (0..count).map(|i| i as f32 * 0.3 - 0.7).collect();
     let factors_d = device.upload(&factors).expect("memory");
     let (taken_d, mut sums) = (out.all().strided(count, width, stride), device.upload(&x).expect("memory"));
-    rows::scatter_add(device, taken_d, Some(factors_d.all()), rows_d.all(), sums.all_mut().matrix(table, width))
-        .expect("launch");
+    rows::scatter_add(
+        device,
+        taken_d,
+        Some(factors_d.all()),
+        rows_d.all(),
+        sums.all_mut().matrix(table, width),
+    )
+    .expect("launch");
     let mut want = x.clone();
     for ((line, &row), factor) in taken.chunks(width).zip(&numbers).zip(&factors) {
         for (old, new) in want[row as usize * width..][..width].iter_mut().zip(line) {
@@ -171,17 +186,21 @@ fn gathered(device: &Device) {
     }
     assert_eq!(sums.to_vec().expect("copy"), want);
     let mut dots = poisoned::<f32>(device, count);
-    rows::dots(device, taken_d, x_d.all().slice(0..count * width).matrix(count, width), dots.all_mut()).expect("launch");
+    rows::dots(device, taken_d, x_d.all().slice(0..count * width).matrix(count, width), dots.all_mut())
+        .expect("launch");
     let mut want = vec![0.0; count];
     crate::elementwise::dot_rows(&wide(&taken), &wide(&x[..count * width]), &mut want);
     assert_near("dots", &dots.to_vec().expect("copy"), &want, 0.01, 1e-4);
     rows::scale(device, out.all_mut().strided(count, width, stride), factors_d.all()).expect("launch");
     let scaled = out.to_vec().expect("copy");
     for ((line, old), factor) in scaled.chunks(stride).zip(taken.chunks(width)).zip(&factors) {
-        assert!(line[..width].iter().zip(old).all(|(new, old)| *new == bf16::from_f32(old.to_f32() * factor)));
+        assert!(
+            line[..width].iter().zip(old).all(|(new, old)| *new == bf16::from_f32(old.to_f32() * factor))
+        );
     }
     let beyond = device.upload(&[37_u32]).expect("memory");
     let mut one = device.zeros::<bf16>(width).expect("memory");
-    rows::gather(device, x_d.all().matrix(table, width), beyond.all(), 1.0, one.all_mut().matrix(1, width)).expect("launch");
+    rows::gather(device, x_d.all().matrix(table, width), beyond.all(), 1.0, one.all_mut().matrix(1, width))
+        .expect("launch");
     assert!(one.to_vec().expect("copy").iter().all(|v| v.is_nan()), "a row that is not there");
 }

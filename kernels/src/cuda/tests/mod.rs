@@ -2,6 +2,7 @@
 
 mod attention;
 mod elements;
+mod matrices;
 mod nf4;
 mod norm;
 mod training;
@@ -68,7 +69,7 @@ fn poisoned<T: Element>(device: &Device, len: usize) -> Buffer<T> {
 }
 
 /// Whether `got`, rounded to bf16 at the end of a computation in f32, is `want`: within `steps` half steps of bf16 of
-/// the value, and `floor` for sums that cancel. The largest error, in half steps, comes back.
+/// the value, and `floor` for sums that cancel.
 #[track_caller]
 fn assert_near(what: &str, got: &[f32], want: &[f32], steps: f32, floor: f32) {
     assert_eq!(got.len(), want.len(), "{what}: lengths");
@@ -83,5 +84,11 @@ fn assert_near(what: &str, got: &[f32], want: &[f32], steps: f32, floor: f32) {
         }
     }
     let (i, error) = worst;
-    assert!(error <= 1.0, "{what}: element {i} is {}, expected {}, {error} times what is allowed", got[i], want[i]);
+    eprintln!("{what}: at most {error:.4} of what is allowed");
+    assert!(
+        error <= 1.0,
+        "{what}: element {i} is {}, expected {}, {error} times what is allowed",
+        got[i],
+        want[i]
+    );
 }

@@ -35,11 +35,14 @@ fn dequantized(device: &Device, nested: bool) {
         };
         let mut want = vec![0.0_f32; rows * columns];
         nf4::dequantize(&codes, on_host, block, 0, &mut want);
-        let weight = Nf4::upload(device, &codes, magnitudes.expect("memory"), block, [rows, columns]).expect("memory");
+        let weight =
+            Nf4::upload(device, &codes, magnitudes.expect("memory"), block, [rows, columns]).expect("memory");
         for first_row in [0, rows / 2] {
             let (count, stride) = (rows - first_row, columns + 16);
             let mut out = poisoned::<bf16>(device, count * stride);
-            weight.dequantize(device, first_row, out.all_mut().strided(count, columns, stride)).expect("a launch");
+            weight
+                .dequantize(device, first_row, out.all_mut().strided(count, columns, stride))
+                .expect("a launch");
             let out = out.to_vec().expect("a copy");
             for (row, line) in out.chunks(stride).enumerate() {
                 let want = want[(first_row + row) * columns..][..columns].iter().map(|&w| bf16::from_f32(w));

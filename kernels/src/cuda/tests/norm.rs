@@ -46,8 +46,10 @@ fn by_rows(device: &Device, centred: bool) {
         let mut sum = device.upload(&x).expect("memory");
         let delta = device.upload(&delta).expect("memory");
         let mut moments = poisoned::<f32>(device, want.moments.len());
-        let input = Input::AddTo { x: sum.all_mut().matrix(rows, width), delta: delta.all().matrix(rows, width) };
-        norm::forward(device, &norm, input, y.all_mut().strided(rows, width, stride), moments.all_mut()).expect("launch");
+        let input =
+            Input::AddTo { x: sum.all_mut().matrix(rows, width), delta: delta.all().matrix(rows, width) };
+        norm::forward(device, &norm, input, y.all_mut().strided(rows, width, stride), moments.all_mut())
+            .expect("launch");
         assert_eq!(sum.to_vec().expect("copy"), h, "{rows}x{width}: the sum");
         let lines = y.to_vec().expect("copy");
         let got: Vec<f32> = lines.chunks(stride).flat_map(|line| wide(&line[..width])).collect();
@@ -77,7 +79,9 @@ fn by_rows(device: &Device, centred: bool) {
 
 /// qk-norm: heads side by side in a part of a wider matrix, normed one by one into another.
 fn of_heads(device: &Device) {
-    for (tokens, heads, width, stride) in [(1, 1, 64, 64), (7, 3, 64, 384), (5, 2, 128, 512), (3, 5, 256, 1288)] {
+    for (tokens, heads, width, stride) in
+        [(1, 1, 64, 64), (7, 3, 64, 384), (5, 2, 128, 512), (3, 5, 256, 1288)]
+    {
         let x = narrow_numbers(tokens * stride, 7);
         let row = heads * width;
         let first = stride - row;
@@ -86,7 +90,8 @@ fn of_heads(device: &Device) {
         let want = forward(false, &flat, &weight, &[], 1e-6);
         let (x_d, weight_d) = (device.upload(&x).expect("memory"), device.upload(&weight).expect("memory"));
         let norm = Norm { weight: weight_d.all(), bias: None, epsilon: 1e-6, heads };
-        let (mut y, mut moments) = (poisoned::<bf16>(device, tokens * row), poisoned::<f32>(device, tokens * heads));
+        let (mut y, mut moments) =
+            (poisoned::<bf16>(device, tokens * row), poisoned::<f32>(device, tokens * heads));
         let part = x_d.all().strided(tokens, stride, stride).columns(first..stride);
         norm::forward(device, &norm, Input::Whole(part), y.all_mut().matrix(tokens, row), moments.all_mut())
             .expect("launch");
@@ -94,12 +99,16 @@ fn of_heads(device: &Device) {
         let (dy, dx) = (narrow_numbers(tokens * row, 9), narrow_numbers(tokens * stride, 10));
         let (dy_d, mut dx_d) = (device.upload(&dy).expect("memory"), device.upload(&dx).expect("memory"));
         let dx_part = dx_d.all_mut().strided(tokens, stride, stride).columns(first..stride);
-        norm::backward_add(device, &norm, part, moments.all(), dy_d.all().matrix(tokens, row), dx_part).expect("launch");
+        norm::backward_add(device, &norm, part, moments.all(), dy_d.all().matrix(tokens, row), dx_part)
+            .expect("launch");
         let mut want_dx: Vec<f32> = dx.chunks(stride).flat_map(|line| wide(&line[first..])).collect();
         twin::backward_add(&flat, &weight, &want.moments, &wide(&dy), &mut want_dx);
         let got = dx_d.to_vec().expect("copy");
         let got_part: Vec<f32> = got.chunks(stride).flat_map(|line| wide(&line[first..])).collect();
         assert_near("norm of heads, backward", &got_part, &want_dx, STEPS, 1e-5);
-        assert!(got.chunks(stride).zip(dx.chunks(stride)).all(|(a, b)| a[..first] == b[..first]), "its neighbours");
+        assert!(
+            got.chunks(stride).zip(dx.chunks(stride)).all(|(a, b)| a[..first] == b[..first]),
+            "its neighbours"
+        );
     }
 }

@@ -15,22 +15,38 @@ cases! {
     cuda_adamw, emulated_adamw: updated;
 }
 
-fn run(device: &Device, head: Head, logits: &[bf16], columns: usize, stride: usize, targets: &[u32]) -> (Vec<f32>, Vec<u32>, Vec<bf16>) {
+fn run(
+    device: &Device,
+    head: Head,
+    logits: &[bf16],
+    columns: usize,
+    stride: usize,
+    targets: &[u32],
+) -> (Vec<f32>, Vec<u32>, Vec<bf16>) {
     let rows = targets.len();
-    let (mut logits_d, targets_d) = (device.upload(logits).expect("memory"), device.upload(targets).expect("memory"));
+    let (mut logits_d, targets_d) =
+        (device.upload(logits).expect("memory"), device.upload(targets).expect("memory"));
     let (mut nats, mut correct) = (poisoned::<f32>(device, rows), poisoned::<u32>(device, rows));
     let out = Losses { nats: nats.all_mut(), correct: correct.all_mut() };
-    evaluate(device, head, logits_d.all_mut().strided(rows, columns, stride), targets_d.all(), out).expect("launch");
+    evaluate(device, head, logits_d.all_mut().strided(rows, columns, stride), targets_d.all(), out)
+        .expect("launch");
     (nats.to_vec().expect("copy"), correct.to_vec().expect("copy"), logits_d.to_vec().expect("copy"))
 }
 
 fn losses(device: &Device) {
-    let cases: [(usize, usize, Option<f64>, f64); 5] =
-        [(1, 3, None, 1.0), (5, 37, None, 1.0), (3, 4103, None, 0.25), (2, 9000, Some(3.0), 1.0), (4, 64, Some(30.0), 2.0)];
+    let cases: [(usize, usize, Option<f64>, f64); 5] = [
+        (1, 3, None, 1.0),
+        (5, 37, None, 1.0),
+        (3, 4103, None, 0.25),
+        (2, 9000, Some(3.0), 1.0),
+        (4, 64, Some(30.0), 2.0),
+    ];
     for (rows, columns, softcap, multiplier) in cases {
         let stride = columns.next_multiple_of(8) + 8;
-        let logits: Vec<bf16> =
-            wide(&narrow_numbers(rows * stride, columns as u64)).iter().map(|v| bf16::from_f32(v * 9.0)).collect();
+        let logits: Vec<bf16> = wide(&narrow_numbers(rows * stride, columns as u64))
+            .iter()
+            .map(|v| bf16::from_f32(v * 9.0))
+            .collect();
         let targets: Vec<u32> = (0..rows).map(|row| ((row * 7919 + columns - 1) % columns) as u32).collect();
         let mut z: Vec<f32> = logits.chunks(stride).flat_map(|line| wide(&line[..columns])).collect();
         elementwise::scale(&mut z, multiplier);
@@ -43,7 +59,8 @@ fn losses(device: &Device) {
         let mut want = vec![RowLoss::default(); rows];
         twin::evaluate_and_differentiate(&mut z, &targets, 0.125, &mut want);
         let gradient: Vec<f32> = z.iter().zip(&slope).map(|(d, s)| d * s).collect();
-        let mut head = Head { multiplier: multiplier as f32, softcap: softcap.map(|cap| cap as f32), scale: None };
+        let mut head =
+            Head { multiplier: multiplier as f32, softcap: softcap.map(|cap| cap as f32), scale: None };
         let (nats, correct, same) = run(device, head, &logits, columns, stride, &targets);
         assert_eq!(same, logits, "logits that were not to be touched");
         let want_nats: Vec<f32> = want.iter().map(|loss| loss.nats as f32).collect();
@@ -115,7 +132,10 @@ fn updated(device: &Device) {
             adamw_twin::update(p, g, m, v, &with);
             for (got, want) in on_device.iter().zip(&flat) {
                 let got = got.to_vec().expect("copy");
-                assert!(got.iter().zip(want).all(|(a, b)| a.to_bits() == b.to_bits()), "{count}, step {step}");
+                assert!(
+                    got.iter().zip(want).all(|(a, b)| a.to_bits() == b.to_bits()),
+                    "{count}, step {step}"
+                );
             }
             let want = flat[0].iter().map(|&p| bf16::from_f32(p));
             assert!(shadow.to_vec().expect("copy").into_iter().eq(want));
@@ -130,7 +150,15 @@ fn updated(device: &Device) {
             second: second.all_mut(),
             shadow: None,
         };
-        let with = Update { learning_rate: 1.0, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weight_decay: 0.5, step: 4, gradient_factor: 1.0 };
+        let with = Update {
+            learning_rate: 1.0,
+            beta1: 0.9,
+            beta2: 0.9,
+            epsilon: 1e-8,
+            weight_decay: 0.5,
+            step: 4,
+            gradient_factor: 1.0,
+        };
         adamw::update(device, buffers, &norm, &with).expect("launch");
         assert_eq!(parameters.to_vec().expect("copy"), flat[0], "a norm that is not finite changes nothing");
         assert!(norm.read().expect("copy").0.is_infinite());
