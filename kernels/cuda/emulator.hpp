@@ -187,6 +187,7 @@ template <> struct Kind<unsigned> { static constexpr char letter = 'u'; };
 template <> struct Kind<long long> { static constexpr char letter = 'l'; };
 template <> struct Kind<unsigned long long> { static constexpr char letter = 'L'; };
 template <> struct Kind<float> { static constexpr char letter = 'f'; };
+template <> struct Kind<double> { static constexpr char letter = 'd'; };
 
 struct Entry {
     std::string kinds;

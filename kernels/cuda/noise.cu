@@ -64,7 +64,7 @@ KERNEL(THREADS) drop_out_back(const bf16* dy, long long dy_stride, bf16* dx, lon
 REGISTER(drop_out_back);
 
 KERNEL(THREADS) add_uniform(bf16* x, long long x_stride, const unsigned long long* keys, unsigned long long stream,
-                            float bound, int columns) {
+                            double bound, int columns) {
     FOR_EACH_EIGHT_OF_ROW(column) {
         const Bits bits = draw(state, column);
         Eight v = load8(x + blockIdx.x * x_stride + column);

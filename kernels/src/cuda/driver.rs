@@ -21,6 +21,9 @@ const WORKSPACE_BYTES: usize = 32 << 20;
 /// Up to here a block has shared memory without being asked for it.
 const SHARED_WITHOUT_ASKING_BYTES: u32 = 48 << 10;
 
+/// The version of CUDA whose PTX the kernels are in (`scripts/kernels`).
+const OLDEST_DRIVER: i32 = 12_080;
+
 /// A context, its stream, cuBLAS, and the kernels loaded so far.
 pub(super) struct Driver {
     device: sys::CUdevice,
@@ -46,7 +49,13 @@ impl Driver {
         if !unsafe { sys::is_culib_present() } {
             return Err(CudaError::NoDriver);
         }
-        result::init().map_err(driver_error("start of the driver"))?;
+        match result::init() {
+            // A library without a GPU behind it, as in a container that was lent none.
+            Err(result::DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => {
+                return Err(CudaError::NoDevice { wanted: ordinal, found: 0 });
+            }
+            started => started.map_err(driver_error("start of the driver"))?,
+        }
         let found = result::device::get_count().map_err(driver_error("count of GPUs"))?;
         let found = usize::try_from(found).unwrap_or_default();
         if ordinal >= found {
@@ -57,6 +66,9 @@ impl Driver {
         let (major, minor) = facts.capability;
         if major < 8 {
             return Err(CudaError::TooOld { name: facts.name, major, minor });
+        }
+        if facts.driver < OLDEST_DRIVER {
+            return Err(CudaError::OldDriver { found: facts.driver });
         }
         open_cublas(places)?;
         // SAFETY: `device` came from the driver; the context is given back when this is dropped.

@@ -26,6 +26,12 @@ pub enum CudaError {
         /// Of its compute capability.
         minor: i32,
     },
+    /// A driver that does not know the kernels' PTX.
+    #[error("the NVIDIA driver knows CUDA {}.{}; the kernels need 12.8", .found / 1000, .found % 1000 / 10)]
+    OldDriver {
+        /// The driver's version of CUDA, 12040 for 12.4.
+        found: i32,
+    },
     /// A driver and no cuBLAS.
     #[error("a GPU is there, but no cuBLAS (libcublas.so.12) in the system's library folders{}", looked(.searched))]
     NoCublas {
@@ -74,6 +80,7 @@ impl CudaError {
             Self::NoCublas { .. } => Some(
                 "install cuBLAS: `pip install nvidia-cublas-cu12`, or the CUDA toolkit, and set CUDA_HOME",
             ),
+            Self::OldDriver { .. } => Some("install NVIDIA's driver, 570 or later"),
             Self::TooOld { .. } => Some("train on the CPU: device = \"cpu\""),
             Self::OutOfMemory { .. } => Some("fewer tokens a micro-batch, or a save policy that keeps less"),
             _ => None,

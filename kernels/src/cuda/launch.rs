@@ -32,7 +32,8 @@ impl Call {
         std::array::from_fn(|i| first.wrapping_add(i).cast())
     }
 
-    /// What each parameter is: p address, i and u 32 bits, l and L 64 bits, f single precision.
+    /// What each parameter is: p address, i and u 32 bits, l and L 64 bits, f and d single and double
+    /// precision.
     #[cfg_attr(not(test), allow(dead_code, reason = "the driver cannot check it; the emulator does"))]
     pub(crate) fn kinds(&self) -> &str {
         std::str::from_utf8(&self.kinds[..self.count]).unwrap_or_default()
@@ -101,6 +102,10 @@ impl<'d> Launch<'d> {
 
     pub(crate) fn float(self, value: f32) -> Self {
         self.push(b'f', u64::from(value.to_bits()))
+    }
+
+    pub(crate) fn double(self, value: f64) -> Self {
+        self.push(b'd', value.to_bits())
     }
 
     /// `blocks` blocks of `threads` threads.

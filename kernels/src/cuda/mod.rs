@@ -4,6 +4,20 @@
 //! functions. `scripts/kernels` compiles them to PTX, which is embedded; the driver compiles that for the card at hand.
 //! Nothing is linked: driver and cuBLAS are opened at run time, so one program serves machines with and without a GPU.
 //!
+//! | module | what | twin |
+//! | --- | --- | --- |
+//! | [`nf4`] | four bits to bf16, rows as far apart as the product wants them | [`crate::nf4`] |
+//! | [`gemm`], [`linear`] | products by cuBLAS; linears with LoRA's columns beside them | [`crate::gemm`] |
+//! | [`attention`] | on tensor cores, or in strips for other head widths | [`crate::attention`] |
+//! | [`norm`] | RMSNorm and LayerNorm, of rows or heads, with the residual's sum | [`crate::norm`], [`crate::layer_norm`] |
+//! | [`rope`], [`activation`], [`route`], [`noise`] | in place where backward allows | of the same names |
+//! | [`rows`], [`elementwise`] | embeddings and experts' rows; sums, factors, casts | [`crate::elementwise`], [`crate::columns`] |
+//! | [`cross_entropy`], [`adamw`] | loss with its gradient; the optimiser, its norm on the device | of the same names |
+//!
+//! Memory comes from [`Device`] in [`Buffer`]s, of which an engine takes one for all and cuts it into [`SpanMut`]s; a
+//! [`Matrix`] is a span with rows and a stride. Launches return at once and run in order; what fails on the way is said by
+//! the next call that waits: a copy to the host or [`Device::synchronize`].
+//!
 //! What a launcher's arguments must be is checked as the CPU functions check theirs, by panics with the sizes: a wrong
 //! shape is an error in the engine. What the machine does wrong comes back as [`CudaError`].
 

@@ -110,7 +110,7 @@ impl Draw<'_> {
             .long(x.stride)
             .read(self.keys)
             .bits64(self.stream)
-            .float(bound as f32)
+            .double(bound)
             .int(columns);
         // SAFETY: as in `drop_out`.
         unsafe { launch.run_on(grid(rows, columns), THREADS as u32, 0) }

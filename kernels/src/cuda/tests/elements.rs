@@ -139,9 +139,9 @@ fn shaken(device: &Device) {
     let keys: Vec<u64> = (0..tokens as u64).collect();
     let (mut x_d, keys_d) = (device.upload(&x).expect("memory"), device.upload(&keys).expect("memory"));
     let draw = noise::Draw { keys: keys_d.all(), stream: 5 };
-    draw.add_uniform(device, 0.25, x_d.all_mut().matrix(tokens, columns)).expect("launch");
+    draw.add_uniform(device, 0.3, x_d.all_mut().matrix(tokens, columns)).expect("launch");
     let mut want = wide(&x);
-    Draw { keys_t: &keys, stream: 5 }.add_uniform(0.25, &mut want);
+    Draw { keys_t: &keys, stream: 5 }.add_uniform(0.3, &mut want);
     let want: Vec<bf16> = want.into_iter().map(bf16::from_f32).collect();
     assert_eq!(x_d.to_vec().expect("copy"), want);
 }
