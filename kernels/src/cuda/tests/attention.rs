@@ -3,8 +3,8 @@ use half::bf16;
 use super::{cases, narrow_numbers, poisoned, wide};
 use crate::arena::Arena;
 use crate::attention as twin;
-use crate::cuda::Device;
 use crate::cuda::attention::{Gradients, Heads, Inputs, flash, strips};
+use crate::cuda::{Buffer, Device};
 
 cases! {
     cuda_attention_64, emulated_attention_64: |device| flashed(device, 64);
@@ -92,100 +92,118 @@ impl Case<'_> {
     fn run(&self, name: &str, by_strips: bool) {
         let (device, tokens, [q_width, kv_width, _]) = (self.device, self.tokens(), self.widths());
         let row = q_width + 2 * kv_width;
-        let joint_d = device.upload(&self.joint).expect("memory");
-        let whole = joint_d.all().matrix(tokens, row);
+        let joint = device.upload(&self.joint).expect("memory");
+        let whole = joint.all().matrix(tokens, row);
         let inputs = Inputs {
             q: whole.columns(0..q_width),
             k: whole.columns(q_width..q_width + kv_width),
             v: whole.columns(q_width + kv_width..row),
         };
-        let stride = q_width + 16;
+        let (wide_len, narrow_len) = strips::scratch_elements(&self.heads, self.bounds);
+        let tiles = || flash::Tiles::new(device, self.bounds, self.heads.head_width).expect("memory");
+        let mut way = Way {
+            tiles: (!by_strips).then(tiles),
+            wide: poisoned(device, wide_len),
+            narrow: poisoned(device, narrow_len),
+        };
+        let forward = self.forward(name, inputs, &mut way);
+        self.backward(name, inputs, &mut way, &forward);
+    }
+
+    fn forward(&self, name: &str, inputs: Inputs<'_>, way: &mut Way) -> Forward {
+        let (device, tokens, width) = (self.device, self.tokens(), self.widths()[0]);
+        let stride = width + BEHIND;
         let mut o = poisoned::<bf16>(device, tokens * stride);
         let mut lse = poisoned::<f32>(device, tokens * self.heads.heads);
-        let (wide_len, narrow_len) = strips::scratch_elements(&self.heads, self.bounds);
-        let (mut wide_d, mut narrow_d) = (poisoned(device, wide_len), poisoned(device, narrow_len));
-        let tiles = (!by_strips)
-            .then(|| flash::Tiles::new(device, self.bounds, self.heads.head_width).expect("memory"));
-        let out = o.all_mut().strided(tokens, q_width, stride);
-        match &tiles {
+        let out = o.all_mut().strided(tokens, width, stride);
+        match &way.tiles {
             Some(tiles) => flash::forward(device, &self.heads, tiles, inputs, out, lse.all_mut()),
             None => {
-                let scratch = strips::Scratch { wide: wide_d.all_mut(), narrow: narrow_d.all_mut() };
+                let scratch = strips::Scratch { wide: way.wide.all_mut(), narrow: way.narrow.all_mut() };
                 strips::forward(device, &self.heads, self.bounds, inputs, out, lse.all_mut(), scratch)
             }
         }
         .expect("launch");
-        let lines = o.to_vec().expect("copy");
-        let got: Vec<bf16> = lines.chunks(stride).flat_map(|line| line[..q_width].to_vec()).collect();
-        assert!(
-            lines.chunks(stride).all(|line| line[q_width..].iter().all(|v| v.to_bits() == 0xffff)),
-            "{name}"
-        );
+        let got = without_what_is_behind(name, &o.to_vec().expect("copy"), width);
         let [q, k, v] = self.parts();
         let (mut want, mut want_lse) = (vec![0.0; q.len()], vec![0.0; tokens * self.heads.heads]);
         twin::forward(&self.shape(), &q, &k, &v, &mut want, &mut want_lse, &Arena::new());
         assert_sums_near(&format!("{name}: o"), &got, &want);
-        let lse_host = lse.to_vec().expect("copy");
-        for (token, line) in want_lse.chunks(self.heads.heads).enumerate() {
-            for (head, want) in line.iter().enumerate() {
-                let got = lse_host[head * tokens + token];
-                assert!(
-                    (got - want).abs() < 1e-5 * want.abs().max(1.0),
-                    "{name}: lse of {token}, {head}: {got} {want}"
-                );
-            }
+        let by_heads = lse.to_vec().expect("copy");
+        for (i, want) in want_lse.iter().enumerate() {
+            let (token, head) = (i / self.heads.heads, i % self.heads.heads);
+            let error = (by_heads[head * tokens + token] - want).abs();
+            assert!(
+                error < 1e-5 * want.abs().max(1.0),
+                "{name}: lse of {token}, {head}: {want}, off by {error}"
+            );
         }
+        Forward { o, got, lse, want_lse }
+    }
 
+    fn backward(&self, name: &str, inputs: Inputs<'_>, way: &mut Way, forward: &Forward) {
+        let (device, tokens, [q_width, kv_width, _]) = (self.device, self.tokens(), self.widths());
+        let row = q_width + 2 * kv_width;
         let d_o = narrow_numbers(tokens * q_width, 5);
         let d_o_d = device.upload(&d_o).expect("memory");
-        let mut d_joint = poisoned::<bf16>(device, tokens * (row + 8));
-        let (dq, rest) = d_joint.all_mut().strided(tokens, row, row + 8).split_columns(q_width);
+        let mut d_joint = poisoned::<bf16>(device, tokens * (row + BEHIND));
+        let (dq, rest) = d_joint.all_mut().strided(tokens, row, row + BEHIND).split_columns(q_width);
         let (dk, dv) = rest.split_columns(kv_width);
-        let gradients = Gradients { dq, dk, dv };
-        let mut delta = poisoned::<f32>(device, tokens * self.heads.heads);
+        let (heads, out, mut delta) =
+            (&self.heads, Gradients { dq, dk, dv }, poisoned::<f32>(device, tokens * self.heads.heads));
         let given = flash::Given {
-            o: o.all().strided(tokens, q_width, stride),
-            log_sum_exp: lse.all(),
+            o: forward.o.all().strided(tokens, q_width, q_width + BEHIND),
+            log_sum_exp: forward.lse.all(),
             d_o: d_o_d.all().matrix(tokens, q_width),
         };
-        match &tiles {
-            Some(tiles) => {
-                flash::backward(device, &self.heads, tiles, inputs, given, gradients, delta.all_mut())
-            }
+        match &way.tiles {
+            Some(tiles) => flash::backward(device, heads, tiles, inputs, given, out, delta.all_mut()),
             None => {
-                let scratch = strips::Scratch { wide: wide_d.all_mut(), narrow: narrow_d.all_mut() };
-                strips::backward(
-                    device,
-                    &self.heads,
-                    self.bounds,
-                    inputs,
-                    given,
-                    gradients,
-                    delta.all_mut(),
-                    scratch,
-                )
+                let scratch = strips::Scratch { wide: way.wide.all_mut(), narrow: way.narrow.all_mut() };
+                strips::backward(device, heads, self.bounds, inputs, given, out, delta.all_mut(), scratch)
             }
         }
         .expect("launch");
-        // The twin takes the same o, so that its rounding is on both sides.
-        let (mut want_q, mut want_k, mut want_v) =
-            (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+        let [q, k, v] = self.parts();
+        let [mut want_q, mut want_k, mut want_v] = [&q, &k, &v].map(|part| vec![0.0; part.len()]);
         let out = twin::Gradients { dq_the: &mut want_q, dk_tke: &mut want_k, dv_tke: &mut want_v };
-        twin::backward(&self.shape(), &q, &k, &v, &wide(&got), &want_lse, &wide(&d_o), out, &Arena::new());
-        let lines = d_joint.to_vec().expect("copy");
+        // The twin takes the same o, so that its rounding is on both sides.
+        let (o, lse) = (wide(&forward.got), &forward.want_lse);
+        twin::backward(&self.shape(), &q, &k, &v, &o, lse, &wide(&d_o), out, &Arena::new());
+        let lines = without_what_is_behind(name, &d_joint.to_vec().expect("copy"), row);
         let mut from = 0;
         for (part, want) in [("dq", &want_q), ("dk", &want_k), ("dv", &want_v)] {
             let width = want.len() / tokens;
             let got: Vec<bf16> =
-                lines.chunks(row + 8).flat_map(|line| line[from..from + width].to_vec()).collect();
+                lines.chunks(row).flat_map(|line| line[from..from + width].to_vec()).collect();
             assert_sums_near(&format!("{name}: {part}"), &got, want);
             from += width;
         }
-        assert!(
-            lines.chunks(row + 8).all(|line| line[row..].iter().all(|v| v.to_bits() == 0xffff)),
-            "{name}"
-        );
     }
+}
+
+/// Which kernels: those with tiles, or strips, and what those work in.
+struct Way {
+    tiles: Option<flash::Tiles>,
+    wide: Buffer<f32>,
+    narrow: Buffer<bf16>,
+}
+
+/// What the forward pass left.
+struct Forward {
+    o: Buffer<bf16>,
+    got: Vec<bf16>,
+    lse: Buffer<f32>,
+    want_lse: Vec<f32>,
+}
+
+/// Columns that lie behind those of a result, and must stay as they are.
+const BEHIND: usize = 16;
+
+fn without_what_is_behind(name: &str, lines: &[bf16], width: usize) -> Vec<bf16> {
+    let kept = |line: &[bf16]| line[width..].iter().all(|value| value.to_bits() == 0xffff);
+    assert!(lines.chunks(width + BEHIND).all(kept), "{name}: what lies behind the columns");
+    lines.chunks(width + BEHIND).flat_map(|line| line[..width].to_vec()).collect()
 }
 
 fn case<'a>(device: &'a Device, bounds: &'a [usize], head_width: usize, kind: Kind) -> Case<'a> {

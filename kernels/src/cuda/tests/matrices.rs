@@ -8,7 +8,7 @@ use crate::cuda::elementwise::{self, Times};
 use crate::cuda::gemm::multiply;
 use crate::cuda::linear::{Linear, Lora, LoraGradient, Part, Weight};
 use crate::cuda::nf4::{Magnitudes, Nf4};
-use crate::cuda::{Device, Matrix, route};
+use crate::cuda::{Buffer, Device, Matrix, route};
 use crate::gemm::{self, Mat, MatMut};
 use crate::nf4::{Absmax, dequantize, quantize, quantize_absmax};
 use crate::route::{self as route_twin, Choice};
@@ -189,144 +189,142 @@ fn routed(device: &Device) {
     }
 }
 
-/// Three linears side by side: four bits with an adapter, dense without one, four bits with another rank.
-fn linears(device: &Device) {
-    let (tokens, inputs) = (19, 64);
-    let shapes = [(40, 8), (16, 0), (24, 16)];
-    let scale = 0.75_f32;
-    let mut weights = Vec::new();
-    for (i, &(outputs, _)) in shapes.iter().enumerate() {
-        let full = numbers(outputs * inputs, i as u64);
+const TOKENS: usize = 19;
+const INPUTS: usize = 64;
+/// Outputs and rank of three linears side by side: four bits with an adapter, dense without one, four bits with another.
+const SHAPES: [(usize, usize); 3] = [(40, 8), (16, 0), (24, 16)];
+const OUTPUTS: usize = 80;
+const RANKS: usize = 24;
+const SCALE: f32 = 0.75;
+
+/// One linear on the device, and the numbers it holds.
+struct Held {
+    outputs: usize,
+    rank: usize,
+    nf4: Nf4,
+    dense: Buffer<bf16>,
+    a: Buffer<bf16>,
+    b: Buffer<bf16>,
+    on_host: [Vec<f32>; 3],
+}
+
+impl Held {
+    fn new(device: &Device, (outputs, rank): (usize, usize)) -> Self {
+        let full = numbers(outputs * INPUTS, outputs as u64);
         let (mut codes, mut absmax) = (vec![0; full.len() / 2], vec![0.0; full.len() / 64]);
         quantize(&full, &mut codes, &mut absmax);
         let nested = quantize_absmax(&absmax);
         let mut back = vec![0.0_f32; full.len()];
         dequantize(&codes, Absmax::Nested(&nested), 64, 0, &mut back);
-        let rounded: Vec<bf16> = back.iter().map(|&w| bf16::from_f32(w)).collect();
+        let weight: Vec<bf16> = back.iter().map(|&w| bf16::from_f32(w)).collect();
         let magnitudes = Magnitudes::upload_nested(device, &nested).expect("memory");
-        let on_device = Nf4::upload(device, &codes, magnitudes, 64, [outputs, inputs]).expect("memory");
-        weights.push((on_device, device.upload(&rounded).expect("memory"), wide(&rounded)));
+        let (a, b) = (narrow_numbers(rank * INPUTS, 7), narrow_numbers(outputs * rank, 8));
+        Self {
+            outputs,
+            rank,
+            nf4: Nf4::upload(device, &codes, magnitudes, 64, [outputs, INPUTS]).expect("memory"),
+            dense: device.upload(&weight).expect("memory"),
+            a: device.upload(&a).expect("memory"),
+            b: device.upload(&b).expect("memory"),
+            on_host: [wide(&weight), wide(&a), wide(&b)],
+        }
     }
-    let adapters = shapes.map(|(outputs, rank)| {
-        let (a, b) = (narrow_numbers(rank * inputs, 7), narrow_numbers(outputs * rank, 8));
-        (device.upload(&a).expect("memory"), device.upload(&b).expect("memory"), wide(&a), wide(&b))
-    });
-    let parts: Vec<Part<'_>> = (0..3)
-        .map(|i| {
-            let ((outputs, rank), (nf4, dense, _), (a, b, _, _)) = (shapes[i], &weights[i], &adapters[i]);
-            let weight =
-                if rank == 0 { Weight::Dense(dense.all().matrix(outputs, inputs)) } else { Weight::Nf4(nf4) };
-            let lora = (rank > 0).then(|| Lora {
-                a: a.all().matrix(rank, inputs),
-                b: b.all().matrix(outputs, rank),
-                scale,
-            });
-            Part { weight, lora }
-        })
-        .collect();
-    let linear = Linear::new(&parts);
-    let (outputs, ranks) = (80, 24);
-    assert_eq!((linear.wide_inputs(), linear.wide_outputs()), (inputs + ranks, outputs + ranks));
-    let x = narrow_numbers(tokens * inputs, 20);
-    let bias = numbers(outputs, 21);
-    let dy = narrow_numbers(tokens * outputs, 22);
-    let place = |values: &[bf16], width: usize, whole: usize| {
-        let mut buffer = poisoned::<bf16>(device, tokens * whole);
-        let from = device.upload(values).expect("memory");
-        let to = buffer.all_mut().strided(tokens, whole, whole).columns(0..width);
-        elementwise::copy(device, from.all().matrix(tokens, width), to).expect("launch");
-        buffer
-    };
-    let mut x_d = place(&x, inputs, inputs + ranks);
-    let mut dy_d = place(&dy, outputs, outputs + ranks);
-    let bias_d = device.upload(&bias).expect("memory");
-    let mut scratch = poisoned::<bf16>(device, linear.scratch_elements());
-    let mut y = poisoned::<bf16>(device, tokens * outputs);
-    linear.project(device, x_d.all_mut().matrix(tokens, inputs + ranks)).expect("launch");
-    let x_m = x_d.all().matrix(tokens, inputs + ranks);
-    linear
-        .forward(
-            device,
-            x_m,
-            Some(bias_d.all()),
-            false,
-            y.all_mut().matrix(tokens, outputs),
-            scratch.all_mut(),
-        )
-        .expect("launch");
-    let mut dx = poisoned::<bf16>(device, tokens * inputs);
-    let mut flat: Vec<_> = shapes
-        .iter()
-        .filter(|(_, rank)| *rank > 0)
-        .map(|(outputs, rank)| {
-            (
-                device.zeros::<f32>(rank * inputs).expect("memory"),
-                device.zeros(outputs * rank).expect("memory"),
-                *outputs,
-                *rank,
-            )
-        })
-        .collect();
-    let mut gradients: Vec<LoraGradient<'_>> = flat
-        .iter_mut()
-        .map(|(da, db, outputs, rank)| LoraGradient {
-            da: da.all_mut().matrix(*rank, inputs),
-            db: db.all_mut().matrix(*outputs, *rank),
-        })
-        .collect();
-    let dy_m = dy_d.all_mut().matrix(tokens, outputs + ranks);
-    linear
-        .backward(
-            device,
-            x_m,
-            dy_m,
-            false,
-            dx.all_mut().matrix(tokens, inputs),
-            &mut gradients,
-            scratch.all_mut(),
-        )
-        .expect("launch");
-    let got = Got { y: y.to_vec().expect("copy"), dx: dx.to_vec().expect("copy") };
-    let flat: Vec<(Vec<f32>, Vec<f32>)> =
-        flat.iter().map(|(da, db, _, _)| (da.to_vec().expect("copy"), db.to_vec().expect("copy"))).collect();
 
-    // The same by its definition; s P and s Q are rounded to bf16 (2^-9 of each term) before sums over them.
-    let (xw, dyw) = (wide(&x), wide(&dy));
-    let (mut want_dx, mut from, mut adapter) = (vec![0.0_f32; tokens * inputs], 0, 0);
-    for (i, &(outputs_i, rank)) in shapes.iter().enumerate() {
-        let (weight, (_, _, a, b)) = (&weights[i].2, &adapters[i]);
-        let dy_i: Vec<f32> =
-            dyw.chunks(outputs).flat_map(|line| line[from..from + outputs_i].to_vec()).collect();
-        let (x_m, dy_m) = (Mat::new(&xw, tokens, inputs), Mat::new(&dy_i, tokens, outputs_i));
-        let mut y_i = naive(x_m, Mat::new(weight, outputs_i, inputs).t(), tokens, outputs_i);
-        let mut dx_i = naive(dy_m, Mat::new(weight, outputs_i, inputs), tokens, inputs);
-        if rank > 0 {
-            let mut p = naive(x_m, Mat::new(a, rank, inputs).t(), tokens, rank);
-            let mut q = naive(dy_m, Mat::new(b, outputs_i, rank), tokens, rank);
-            p.iter_mut().chain(&mut q).for_each(|v| *v *= scale);
-            let (p, q) = (Mat::new(&p, tokens, rank), Mat::new(&q, tokens, rank));
-            add(&mut y_i, &naive(p, Mat::new(b, outputs_i, rank).t(), tokens, outputs_i));
-            add(&mut dx_i, &naive(q, Mat::new(a, rank, inputs), tokens, inputs));
-            let (da, db) = &flat[adapter];
-            assert_near("dA", da, &naive(q.t(), x_m, rank, inputs), 1.0, 0.1);
-            assert_near("dB", db, &naive(dy_m.t(), p, outputs_i, rank), 1.0, 0.1);
-            adapter += 1;
+    fn part(&self) -> Part<'_> {
+        let (outputs, rank) = (self.outputs, self.rank);
+        let (a, b) = (self.a.all().matrix(rank, INPUTS), self.b.all().matrix(outputs, rank));
+        if rank == 0 {
+            return Part { weight: Weight::Dense(self.dense.all().matrix(outputs, INPUTS)), lora: None };
         }
-        for (line, y_i) in
-            y_i.chunks_mut(outputs_i).enumerate().map(|(t, y_i)| (&got.y[t * outputs + from..], y_i))
-        {
-            add(y_i, &bias[from..from + outputs_i]);
-            assert_near("y", &wide(&line[..outputs_i]), y_i, 1.02, 0.06);
-        }
-        add(&mut want_dx, &dx_i);
-        from += outputs_i;
+        Part { weight: Weight::Nf4(&self.nf4), lora: Some(Lora { a, b, scale: SCALE }) }
     }
-    assert_near("dx", &wide(&got.dx), &want_dx, 1.02, 0.1);
 }
 
 struct Got {
     y: Vec<bf16>,
     dx: Vec<bf16>,
+    /// `dA` and `dB` of every part, empty where there is no adapter.
+    adapters: Vec<(Vec<f32>, Vec<f32>)>,
+}
+
+/// `values`, `[T, width]`, as the first columns of a matrix with the adapters' behind them.
+fn beside(device: &Device, values: &[bf16], width: usize) -> Buffer<bf16> {
+    let mut buffer = poisoned::<bf16>(device, TOKENS * (width + RANKS));
+    let from = device.upload(values).expect("memory");
+    let to = buffer.all_mut().matrix(TOKENS, width + RANKS).columns(0..width);
+    elementwise::copy(device, from.all().matrix(TOKENS, width), to).expect("launch");
+    buffer
+}
+
+/// Forward, and backward onto ones in `dx`.
+fn run_linear(device: &Device, held: &[Held], x: &[bf16], bias: &[f32], dy: &[bf16]) -> Got {
+    let parts: Vec<Part<'_>> = held.iter().map(Held::part).collect();
+    let linear = Linear::new(&parts);
+    assert_eq!((linear.wide_inputs(), linear.wide_outputs()), (INPUTS + RANKS, OUTPUTS + RANKS));
+    let (mut x_d, mut dy_d) = (beside(device, x, INPUTS), beside(device, dy, OUTPUTS));
+    let bias_d = device.upload(bias).expect("memory");
+    let mut scratch = poisoned::<bf16>(device, linear.scratch_elements());
+    let mut y = poisoned::<bf16>(device, TOKENS * OUTPUTS);
+    linear.project(device, x_d.all_mut().matrix(TOKENS, INPUTS + RANKS)).expect("launch");
+    let x_m = x_d.all().matrix(TOKENS, INPUTS + RANKS);
+    let y_m = y.all_mut().matrix(TOKENS, OUTPUTS);
+    linear.forward(device, x_m, Some(bias_d.all()), false, y_m, scratch.all_mut()).expect("launch");
+    let mut dx = device.upload(&vec![bf16::ONE; TOKENS * INPUTS]).expect("memory");
+    let mut sums: Vec<_> = held
+        .iter()
+        .map(|held| {
+            [held.rank * INPUTS, held.outputs * held.rank].map(|len| device.zeros(len).expect("memory"))
+        })
+        .collect();
+    let with_adapter = sums.iter_mut().zip(held).filter(|(_, held)| held.rank > 0);
+    let mut gradients: Vec<LoraGradient<'_>> = with_adapter
+        .map(|([da, db], held)| LoraGradient {
+            da: da.all_mut().matrix(held.rank, INPUTS),
+            db: db.all_mut().matrix(held.outputs, held.rank),
+        })
+        .collect();
+    let dy_m = dy_d.all_mut().matrix(TOKENS, OUTPUTS + RANKS);
+    let dx_m = dx.all_mut().matrix(TOKENS, INPUTS);
+    linear.backward(device, x_m, dy_m, true, dx_m, &mut gradients, scratch.all_mut()).expect("launch");
+    let host = |buffer: &Buffer<f32>| buffer.to_vec().expect("copy");
+    Got {
+        y: y.to_vec().expect("copy"),
+        dx: dx.to_vec().expect("copy"),
+        adapters: sums.iter().map(|[da, db]| (host(da), host(db))).collect(),
+    }
+}
+
+/// By the definition; s P and s Q are rounded to bf16 (2^-9 of each term) before sums over them, which the floors allow.
+fn linears(device: &Device) {
+    let held = SHAPES.map(|shape| Held::new(device, shape));
+    let (x, dy) = (narrow_numbers(TOKENS * INPUTS, 20), narrow_numbers(TOKENS * OUTPUTS, 22));
+    let bias = numbers(OUTPUTS, 21);
+    let got = run_linear(device, &held, &x, &bias, &dy);
+    let (xw, dyw) = (wide(&x), wide(&dy));
+    let (mut want_dx, mut from) = (vec![1.0_f32; TOKENS * INPUTS], 0);
+    for (held, (da, db)) in held.iter().zip(&got.adapters) {
+        let (outputs, rank, [weight, a, b]) = (held.outputs, held.rank, &held.on_host);
+        let part = |line: &[f32]| line[from..from + outputs].to_vec();
+        let dy: Vec<f32> = dyw.chunks(OUTPUTS).flat_map(part).collect();
+        let (x, dy) = (Mat::new(&xw, TOKENS, INPUTS), Mat::new(&dy, TOKENS, outputs));
+        let mut y = naive(x, Mat::new(weight, outputs, INPUTS).t(), TOKENS, outputs);
+        add(&mut want_dx, &naive(dy, Mat::new(weight, outputs, INPUTS), TOKENS, INPUTS));
+        if rank > 0 {
+            let mut p = naive(x, Mat::new(a, rank, INPUTS).t(), TOKENS, rank);
+            let mut q = naive(dy, Mat::new(b, outputs, rank), TOKENS, rank);
+            p.iter_mut().chain(&mut q).for_each(|v| *v *= SCALE);
+            let (p, q) = (Mat::new(&p, TOKENS, rank), Mat::new(&q, TOKENS, rank));
+            add(&mut y, &naive(p, Mat::new(b, outputs, rank).t(), TOKENS, outputs));
+            add(&mut want_dx, &naive(q, Mat::new(a, rank, INPUTS), TOKENS, INPUTS));
+            assert_near("dA", da, &naive(q.t(), x, rank, INPUTS), 1.0, 0.1);
+            assert_near("dB", db, &naive(dy.t(), p, outputs, rank), 1.0, 0.1);
+        }
+        y.chunks_mut(outputs).for_each(|line| add(line, &bias[from..from + outputs]));
+        let got_y: Vec<f32> = wide(&got.y).chunks(OUTPUTS).flat_map(part).collect();
+        assert_near("y", &got_y, &y, 1.02, 0.06);
+        from += outputs;
+    }
+    assert_near("dx", &wide(&got.dx), &want_dx, 1.02, 0.1);
 }
 
 fn add(to: &mut [f32], from: &[f32]) {
