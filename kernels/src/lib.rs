@@ -13,6 +13,7 @@
 //! | [`norm`], [`layer_norm`], [`rope`], [`activation`], [`attention`], [`route`], [`cross_entropy`] | forward and backward |
 //! | [`noise`] | dropout and uniform noise, drawn by counters |
 //! | [`adamw`] | the optimiser's arithmetic |
+//! | [`cuda`] | the same on an NVIDIA GPU, in bf16 |
 //!
 //! This is the only crate of the workspace with `unsafe` code.
 
@@ -22,6 +23,7 @@ pub mod arena;
 pub mod attention;
 pub mod columns;
 pub mod cross_entropy;
+pub mod cuda;
 pub mod elementwise;
 pub mod gemm;
 pub mod layer_norm;

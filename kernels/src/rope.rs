@@ -57,6 +57,16 @@ impl<R: Real> Table<R> {
         self.cos.len().checked_div(self.pairs).unwrap_or(0)
     }
 
+    /// Cosines and sines, `[positions, pairs]` each.
+    pub(crate) fn values(&self) -> (&[R], &[R]) {
+        (&self.cos, &self.sin)
+    }
+
+    /// How many pairs of a head are turned.
+    pub(crate) fn pairs(&self) -> usize {
+        self.pairs
+    }
+
     /// Turns `x_the`, `[T, H, E]`, in place; element pairs `(i, i + pairs)` of every head by the angle of
     /// `positions_t[t]`. Elements behind the pairs stay as they are.
     ///

@@ -3,7 +3,7 @@
 use rtune_data::{Source, read_golden};
 use rtune_metrics::classify::{
     Calibration, ChoiceBy, ClassificationReport, Confusion, Judgement, LabelSet, Limits, NearestRow, brier,
-    calibration, judge, precision_recall_curve,
+    calibration, choose, judge, precision_recall_curve, probabilities,
 };
 use rtune_models::generate::Sampling;
 use serde::Serialize;
