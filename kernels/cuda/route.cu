@@ -51,6 +51,13 @@ KERNEL(THREADS) route_backward(const float* probabilities, const unsigned* chose
     float* d = d_logits + static_cast<long long>(token) * experts;
     const long long first = static_cast<long long>(token) * per_token;
     float kept = 1.0f, mean = 0.0f, dot = 0.0f;
+    // An expert that there is not would be a place in another token's row: what comes of it is no number instead.
+    bool known = true;
+    for (int i = 0; i < per_token; ++i) known = known && chosen[first + i] < static_cast<unsigned>(experts);
+    if (!known) {
+        for (int e = 0; e < experts; ++e) d[e] = INFINITY - INFINITY;
+        return;
+    }
     if (normalized != 0) {
         kept = 0.0f;
         for (int i = 0; i < per_token; ++i) {
@@ -78,8 +85,11 @@ KERNEL(32) route_lists(const unsigned* chosen, unsigned* rows, unsigned* places,
         const unsigned who = __ballot_sync(0xffffffffu, mine);
         if (mine) {
             const unsigned at = count + __popc(who & ((1u << lane) - 1));
-            my_rows[at] = place / per_token;
-            my_places[at] = place;
+            // A token that chose an expert twice must not write into the next expert's list.
+            if (at < static_cast<unsigned>(tokens)) {
+                my_rows[at] = place / per_token;
+                my_places[at] = place;
+            }
         }
         count += __popc(who);
     }

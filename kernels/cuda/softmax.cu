@@ -8,7 +8,7 @@
 // softmax_forward   Reads scores: f32. Writes p = bf16(softmax(z)), unseen columns 0, all `keys` of them; lse: f32, the
 //                   logarithm of the sum of e^z of head h and token t at (lse_head + h * lse_step) * tokens + t.
 // softmax_backward  Reads scores, d (dL/dp): f32; lse and delta (same places). Writes p = bf16(e^(z - lse)) and
-//                   ds = bf16(p (d - delta) dz/dscore), unseen columns 0.
+//                   ds = bf16(p (d - delta) dz/d(scale * score)), unseen columns 0.
 // p and ds are bf16 strips of the same layout, with a stride of their own (`out_stride`).
 // Needs  every row to see at least one column.
 // Order  a row belongs to one block, whose threads sum in a fixed order: deterministic.

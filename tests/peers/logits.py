@@ -1,6 +1,8 @@
 """Loads what rtune wrote with transformers and peft and holds their logits against ours:
     logits.py EXPECTED.safetensors MODEL [ADAPTER] [--nf4 | --nf4-double]
+    logits.py --each FOLDER...
 
+With --each, every FOLDER has an `expected.safetensors`, a MODEL `base` and an ADAPTER `adapter`.
 EXPECTED holds, for each row N, `N.tokens` [T] and `N.logits` [T, V] as rtune computed them, and in its metadata the `messages`
 of the rows, as JSON. MODEL is a folder that rtune wrote: a base alone, or a merged model. With ADAPTER, a PEFT folder is loaded
 beside it; with --nf4, MODEL is quantised by bitsandbytes first, as in training.
@@ -74,6 +76,12 @@ def main(expected, model, adapter=None, nf4=None):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--each"] and sys.argv[2:]:
+        done = []
+        for folder in sys.argv[2:]:
+            print(open(f"{folder}/name").read() if os.path.exists(f"{folder}/name") else folder)
+            done.append(main(f"{folder}/expected.safetensors", f"{folder}/base", f"{folder}/adapter"))
+        sys.exit(0 if all(done) else 1)
     flags = [argument for argument in sys.argv[1:] if argument.startswith("--")]
     paths = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     if not 2 <= len(paths) <= 3 or flags not in ([], ["--nf4"], ["--nf4-double"]):

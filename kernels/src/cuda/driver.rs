@@ -27,6 +27,7 @@ const OLDEST_DRIVER: i32 = 12_080;
 /// A context, its stream, cuBLAS, and the kernels loaded so far.
 pub(super) struct Driver {
     device: sys::CUdevice,
+    context: sys::CUcontext,
     stream: sys::CUstream,
     handle: cublas_sys::cublasHandle_t,
     workspace: sys::CUdeviceptr,
@@ -79,7 +80,7 @@ impl Driver {
             .map_err(driver_error("a stream"))?;
         // SAFETY: a context is current; freed when this is dropped.
         let workspace =
-            unsafe { result::malloc_sync(WORKSPACE_BYTES) }.map_err(driver_error("cuBLAS' workspace"))?;
+            unsafe { result::malloc_sync(WORKSPACE_BYTES) }.map_err(memory_error(WORKSPACE_BYTES))?;
         let handle = cublas::create_handle().map_err(cublas_error("a handle"))?;
         // SAFETY: handle and stream were just made; a driver's stream is a runtime's stream.
         unsafe { cublas::set_stream(handle, stream.cast()) }.map_err(cublas_error("a stream"))?;
@@ -87,8 +88,20 @@ impl Driver {
         unsafe { cublas_sys::cublasSetWorkspace_v2(handle, workspace as *mut c_void, WORKSPACE_BYTES) }
             .result()
             .map_err(cublas_error("a workspace"))?;
+        let mode = cublas_sys::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
+        // Else a product that is cut along its inner side may be summed in bf16, and not be rounded once.
+        // SAFETY: the handle was just made.
+        unsafe { cublas_sys::cublasSetMathMode(handle, mode) }
+            .result()
+            .map_err(cublas_error("a mode of summing"))?;
         let (modules, functions) = (RefCell::default(), RefCell::default());
-        Ok(Self { device, stream, handle, workspace, facts, modules, functions })
+        Ok(Self { device, context, stream, handle, workspace, facts, modules, functions })
+    }
+
+    /// Makes the context the thread's own again: another device may have been opened on it since.
+    fn enter(&self) -> Result<()> {
+        // SAFETY: the context was retained by `open` and is given back when this is dropped.
+        unsafe { result::ctx::set_current(self.context) }.map_err(driver_error("a context"))
     }
 
     /// The kernel, its module loaded and compiled for this GPU by the driver if this is the first of it.
@@ -125,6 +138,17 @@ impl Driver {
             unsafe { result::module::load_data(text.as_ptr().cast()) }.map_err(driver_error(source))?;
         self.modules.borrow_mut().insert(source, module);
         Ok(module)
+    }
+}
+
+/// What to say where `wanted_bytes` could not be had.
+fn memory_error(wanted_bytes: usize) -> impl Fn(result::DriverError) -> CudaError {
+    move |error| match error {
+        result::DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY) => {
+            let free_bytes = result::mem_get_info().map_or(0, |(free_bytes, _)| free_bytes);
+            CudaError::OutOfMemory { wanted_bytes, free_bytes }
+        }
+        error => driver_error("memory")(error),
     }
 }
 
@@ -185,6 +209,7 @@ impl Drop for Driver {
         // Errors on the way out have nobody to go to.
         // SAFETY: each of these was made by `open` or `module`, and nothing runs on the stream after its wait.
         unsafe {
+            let _ = result::ctx::set_current(self.context);
             let _ = result::stream::synchronize(self.stream);
             let _ = cublas::destroy_handle(self.handle);
             let _ = result::free_sync(self.workspace);
@@ -199,23 +224,29 @@ impl Drop for Driver {
 
 impl Backend for Driver {
     fn allocate(&self, bytes: usize) -> Result<u64> {
-        // SAFETY: the context of this thread is current since `open`.
-        unsafe { result::malloc_sync(bytes) }.map_err(|error| match result::mem_get_info() {
-            Ok((free_bytes, _)) if free_bytes < bytes => {
-                CudaError::OutOfMemory { wanted_bytes: bytes, free_bytes }
-            }
-            _ => driver_error("memory")(error),
-        })
+        self.enter()?;
+        if bytes == 0 {
+            return Ok(0);
+        }
+        // SAFETY: the context is current.
+        unsafe { result::malloc_sync(bytes) }.map_err(memory_error(bytes))
     }
 
     unsafe fn free(&self, address: u64, _: usize) {
+        if address == 0 {
+            return;
+        }
         // Nobody could act on an error here.
-        let _ = self.synchronize();
+        let _ = self.enter().and_then(|()| self.synchronize());
         // SAFETY: the caller's promise, and nothing runs any more.
         let _ = unsafe { result::free_sync(address) };
     }
 
     unsafe fn upload(&self, from: &[u8], to: u64) -> Result<()> {
+        self.enter()?;
+        if from.is_empty() {
+            return Ok(());
+        }
         // SAFETY: the caller's promise; the wait below ends all use of `from`.
         unsafe { result::memcpy_htod_async(to, from, self.stream) }
             .map_err(driver_error("copy to the GPU"))?;
@@ -223,6 +254,10 @@ impl Backend for Driver {
     }
 
     unsafe fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
+        self.enter()?;
+        if to.is_empty() {
+            return self.synchronize();
+        }
         // SAFETY: as above.
         unsafe { result::memcpy_dtoh_async(to, from, self.stream) }
             .map_err(driver_error("copy from the GPU"))?;
@@ -230,17 +265,26 @@ impl Backend for Driver {
     }
 
     unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        self.enter()?;
+        if bytes == 0 {
+            return Ok(());
+        }
         // SAFETY: the caller's promise.
         unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }
             .map_err(driver_error("copy on the GPU"))
     }
 
     unsafe fn fill(&self, to: u64, byte: u8, bytes: usize) -> Result<()> {
+        self.enter()?;
+        if bytes == 0 {
+            return Ok(());
+        }
         // SAFETY: the caller's promise.
         unsafe { result::memset_d8_async(to, byte, bytes, self.stream) }.map_err(driver_error("fill"))
     }
 
     unsafe fn launch(&self, call: &mut Call) -> Result<()> {
+        self.enter()?;
         let function = self.function(call.kernel, call.shared_bytes)?;
         let tuple = |[x, y, z]: [u32; 3]| (x, y, z);
         let (grid, block, shared_bytes) = (tuple(call.grid), tuple(call.block), call.shared_bytes);
@@ -253,6 +297,7 @@ impl Backend for Driver {
     }
 
     unsafe fn multiply(&self, product: &Product) -> Result<()> {
+        self.enter()?;
         use cublas_sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
         use cublas_sys::cudaDataType::{CUDA_R_16BF, CUDA_R_32F};
         let size =
@@ -272,16 +317,16 @@ impl Backend for Driver {
                 (&raw const product.alpha).cast(),
                 right.address as *const c_void,
                 CUDA_R_16BF,
-                size(right.stride),
+                size(right.stride.max(1)),
                 right.step as i64,
                 left.address as *const c_void,
                 CUDA_R_16BF,
-                size(left.stride),
+                size(left.stride.max(1)),
                 left.step as i64,
                 (&raw const product.beta).cast(),
                 out.address as *mut c_void,
                 if product.wide_out { CUDA_R_32F } else { CUDA_R_16BF },
-                size(out.stride),
+                size(out.stride.max(1)),
                 out.step as i64,
                 size(product.batch),
                 cublas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,

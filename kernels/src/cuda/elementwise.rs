@@ -168,6 +168,9 @@ pub fn add_column_sums(
         "columns: moments"
     );
     assert!(factors.is_none_or(|factors| factors.len() == columns), "columns: factors");
+    if rows == 0 {
+        return Ok(());
+    }
     let launch = launch(device, "column_sums")
         .read(x.span)
         .long(x.stride)

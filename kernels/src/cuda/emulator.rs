@@ -19,8 +19,8 @@ use super::launch::Call;
 /// Bytes before and behind every allocation that must stay as they are; as bf16 and f32 they are no numbers.
 const GUARD_BYTES: usize = 256;
 const GUARD: u8 = 0xff;
-/// As much as a block of an RTX 3090 or 4090 may have; the kernels stay within it, except where they say so.
-const SHARED_BYTES: usize = 163 << 10;
+/// As much as a block of an RTX 3090 or 4090 may have: the kernels stay within it.
+const SHARED_BYTES: usize = 99 << 10;
 
 /// Bits: 1 for threads from the last to the first, 2 for asynchronous copies at the last moment (else at once), 4 for
 /// warps in turns. What a missing barrier or wait would break, one of these breaks.

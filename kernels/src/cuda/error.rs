@@ -55,7 +55,7 @@ pub enum CudaError {
         message: String,
     },
     /// The GPU's memory is full.
-    #[error("{wanted_bytes} bytes of GPU memory are not free ({free_bytes} are)")]
+    #[error("{wanted_bytes} bytes of GPU memory could not be had ({free_bytes} are free)")]
     OutOfMemory {
         /// The size asked for.
         wanted_bytes: usize,

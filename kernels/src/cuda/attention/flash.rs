@@ -267,7 +267,7 @@ pub fn backward(
     out.dk.expect("attention: dk", tokens, heads.kv_row());
     out.dv.expect("attention: dv", tokens, heads.kv_row());
     assert_eq!(given.log_sum_exp.len(), tokens * heads.heads, "attention: lengths");
-    deltas(device, heads, given.o, given.d_o, delta.lend())?;
+    deltas(device, heads, tokens, given.o, given.d_o, delta.lend())?;
     let common = |name| {
         begin(device, "flash_backward", name, &inputs)
             .read(given.d_o.span)
@@ -290,16 +290,16 @@ pub fn backward(
     unsafe { launch.run_on([count(&tiles.queries), heads.heads, 1], THREADS, instance.q_bytes()) }
 }
 
-/// `delta[h][t] = Σ do · o` over head `h` of token `t`; `delta`: `[H, T]`, written.
+/// `delta[h][t] = Σ do · o` over head `h` of token `t` of `tokens`; `delta`: `[H, T]`, written.
 pub(super) fn deltas(
     device: &Device,
     heads: &Heads,
+    tokens: usize,
     o: Matrix<'_, bf16>,
     d_o: Matrix<'_, bf16>,
     delta: SpanMut<'_, f32>,
 ) -> Result<()> {
     const THREADS: usize = 256;
-    let tokens = o.rows;
     o.expect("attention: o", tokens, heads.query_row());
     d_o.expect("attention: do", tokens, heads.query_row());
     assert_eq!(delta.len(), tokens * heads.heads, "attention: lengths");

@@ -238,7 +238,7 @@ pub fn backward(
     heads.check(tokens, &inputs);
     out.dq.expect("attention: dq", tokens, heads.query_row());
     assert_eq!(given.log_sum_exp.len(), tokens * heads.heads, "attention: lengths");
-    deltas(device, heads, given.o, given.d_o, delta.lend())?;
+    deltas(device, heads, tokens, given.o, given.d_o, delta.lend())?;
     let (strip, row) = (strip_elements(heads, bounds), heads.kv_row());
     let (mut scores, wide) = scratch.wide.split_at(strip);
     let (mut d, wide) = wide.split_at(strip);
