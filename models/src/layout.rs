@@ -26,6 +26,8 @@ pub enum TensorRole {
 pub struct TensorSpec {
     /// Its name as transformers has it, as in `model.layers.0.self_attn.q_proj.weight`.
     pub name: String,
+    /// Its name in files, which differs for the head of GPT-NeoX alone.
+    pub in_files: String,
     /// Row-major.
     pub shape: Vec<usize>,
     /// What it is.
@@ -99,7 +101,8 @@ impl DecoderSpec {
         }
         self.push_norm(names.final_norm, width, &mut tensors);
         if !self.tied_head {
-            tensors.push(tensor(names.head, "weight", vec![self.vocabulary, width], TensorRole::Head));
+            let head = tensor(names.head, "weight", vec![self.vocabulary, width], TensorRole::Head);
+            tensors.push(TensorSpec { in_files: format!("{}.weight", names.head_in_files), ..head });
         }
         tensors
     }
@@ -161,7 +164,8 @@ impl DecoderSpec {
 }
 
 fn tensor(name: &str, kind: &str, shape: Vec<usize>, role: TensorRole) -> TensorSpec {
-    TensorSpec { name: format!("{name}.{kind}"), shape, role }
+    let name = format!("{name}.{kind}");
+    TensorSpec { in_files: name.clone(), name, shape, role }
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Plan {
     /// As transformers 5 writes it.
     fn index(&self) -> serde_json::Value {
         let places = self.shards.iter().enumerate().flat_map(|(number, shard)| {
-            shard.iter().map(move |tensor| (tensor.name.clone(), self.file_name(number)))
+            shard.iter().map(move |tensor| (tensor.in_files.clone(), self.file_name(number)))
         });
         let weight_map: BTreeMap<String, String> = places.collect();
         let parameters: usize = self.shards.iter().flatten().map(element_count).sum();
@@ -126,7 +126,7 @@ fn header(path: &Path, tensors: &[TensorSpec], dtype: Dtype) -> Result<Vec<u8>, 
         let start = end;
         end += size_bytes(tensor, dtype);
         let info = TensorInfo { dtype: dtype.tag(), shape: tensor.shape.clone(), data_offsets: (start, end) };
-        (tensor.name.clone(), info)
+        (tensor.in_files.clone(), info)
     });
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let unwritable = |problem: String| ReleaseError::Unwritable { path: path.to_owned(), problem };
@@ -196,6 +196,7 @@ mod tests {
     fn tensors(sizes: &[usize]) -> Vec<TensorSpec> {
         let spec = |(index, &size): (usize, &usize)| TensorSpec {
             name: format!("t{index}"),
+            in_files: format!("t{index}"),
             shape: vec![size, 2],
             role: TensorRole::BlockLinear,
         };

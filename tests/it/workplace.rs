@@ -262,7 +262,10 @@ fn weights(spec: &DecoderSpec) -> Vec<u8> {
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = spec
         .tensors()
         .into_iter()
-        .map(|tensor| (tensor.name.clone(), tensor.shape.clone(), random_bytes(&tensor.name, &tensor.shape)))
+        .map(|tensor| {
+            let bytes = random_bytes(&tensor.name, &tensor.shape);
+            (tensor.in_files, tensor.shape, bytes)
+        })
         .collect();
     let views = tensors.iter().map(|(name, shape, bytes)| {
         (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a tensor"))

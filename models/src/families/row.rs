@@ -54,6 +54,8 @@ pub struct Names {
     pub final_norm: &'static str,
     /// The head, where it is not the embedding.
     pub head: &'static str,
+    /// The same in files, where transformers has another name for it since.
+    pub head_in_files: &'static str,
     /// Ends of names that older checkpoints carry and that hold nothing to load.
     pub ignored: &'static [&'static str],
 }

@@ -26,6 +26,7 @@ const LLAMA_NAMES: Names = Names {
     experts: None,
     final_norm: "model.norm",
     head: "lm_head",
+    head_in_files: "lm_head",
     ignored: &[".rotary_emb.inv_freq"],
 };
 
@@ -293,7 +294,7 @@ static GPT_NEOX: Family = Family {
         mlp: MlpNames::Plain("mlp.dense_h_to_4h"),
         down: "mlp.dense_4h_to_h",
         final_norm: "gpt_neox.final_layer_norm",
-        head: "embed_out",
+        head_in_files: "embed_out",
         ignored: &[".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias"],
         ..LLAMA_NAMES
     },

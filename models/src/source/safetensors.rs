@@ -25,6 +25,8 @@ const TEXT_PARTS: [(&str, &str); 3] = [
     ("language_model.lm_head.", "lm_head."),
     ("model.language_model.", "model."),
 ];
+/// The head of GPT-NeoX, as files on the hub have it and as transformers' class calls it since version 5.
+const HEAD_OF_NEOX: [&str; 2] = ["embed_out.weight", "lm_head.weight"];
 /// The parts that see, which are not computed here.
 const OTHER_PARTS: [&str; 4] =
     ["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."];
@@ -114,6 +116,11 @@ impl SafetensorsFolder {
 
     /// Takes the tensors of the text part of a model that sees besides; those of another model stay as they are.
     fn of_text(mut self) -> Result<Self, ModelError> {
+        let [in_files, name] = HEAD_OF_NEOX;
+        if let (Some(head), false) = (self.tensors.get(in_files).cloned(), self.tensors.contains_key(name)) {
+            self.tensors.remove(in_files);
+            self.tensors.insert(name.to_owned(), head);
+        }
         let text = |name: &str| TEXT_PARTS.iter().any(|(part, _)| name.starts_with(part));
         if !self.tensors.keys().any(|name| text(name)) {
             return Ok(self);
