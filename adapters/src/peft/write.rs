@@ -44,6 +44,10 @@ pub fn write(
     let mut settings = settings(config, &adapted, &target_modules(config, &adapted, linears)?, base_model);
     settings["trainable_token_indices"] = token_indices(config, parameters);
     settings["modules_to_save"] = modules_to_save(config, parameters);
+    // A head that is the embedding stays it, where that is trained; where PEFT sees none by these names, it warns.
+    let is_known = |module: &String| TIED_NAMES.iter().any(|name| is_called(module, name));
+    settings["ensure_weight_tying"] =
+        (tied.is_some() && config.alongside.modules.iter().any(is_known)).into();
     let mut text =
         serde_json::to_string_pretty(&settings).map_err(|error| AdapterError::Config(error.to_string()))?;
     text.push('\n');
@@ -102,10 +106,7 @@ fn settings(config: &LoraConfig, adapted: &BTreeSet<&str>, targets: &[String], b
             Biases::All => "all",
         },
         "corda_config": null,
-        // A head that is the embedding stays it, where that is trained; under other names PEFT warns that it sees none.
-        "ensure_weight_tying": config.alongside.modules.iter().any(|module| {
-            TIED_NAMES.iter().any(|name| is_called(module, name))
-        }),
+        "ensure_weight_tying": false,
         "eva_config": null,
         "exclude_modules": null,
         "fan_in_fan_out": false,
