@@ -1,25 +1,8 @@
 //! The one source of randomness: streams keyed by what they are for.
 
 use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
-
-/// Keeps these keys apart from every other use of BLAKE3.
-const CONTEXT: &str = "rtune random stream, format 1";
-
-/// A ChaCha8 stream whose key is BLAKE3 of (seed, purpose, name, step).
-///
-/// Equal keys give equal numbers on every machine and for any number of threads; a step drawn late does not depend on
-/// what was drawn before it, so that a resumed run draws what the unbroken one would have.
-pub fn stream(seed: u64, purpose: &str, name: &str, step: u64) -> ChaCha8Rng {
-    let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
-    hasher.update(&seed.to_le_bytes());
-    hasher.update(&step.to_le_bytes());
-    for text in [purpose, name] {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    }
-    ChaCha8Rng::from_seed(*hasher.finalize().as_bytes())
-}
+use rand_core::Rng;
+pub use rtune_metrics::stream::stream;
 
 /// A number below `bound`, each as likely as the others; 0 if `bound` is 0.
 ///

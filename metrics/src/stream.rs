@@ -1,5 +1,4 @@
-//! Keyed randomness, made as `rtune-data` makes it, whose own dependencies (tokenizers, archives, mail) this crate does
-//! not want.
+//! The one source of randomness: streams keyed by what they are for. `rtune-data` hands it on.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -7,7 +6,10 @@ use rand_core::{Rng, SeedableRng};
 /// Keeps these keys apart from every other use of BLAKE3.
 const CONTEXT: &str = "rtune random stream, format 1";
 
-/// A ChaCha8 stream whose key is BLAKE3 of (seed, purpose, name, step): equal keys give equal numbers everywhere.
+/// A ChaCha8 stream whose key is BLAKE3 of (seed, purpose, name, step).
+///
+/// Equal keys give equal numbers on every machine and for any number of threads; a step drawn late does not depend on
+/// what was drawn before it, so that a resumed run draws what the unbroken one would have.
 #[must_use]
 pub fn stream(seed: u64, purpose: &str, name: &str, step: u64) -> ChaCha8Rng {
     let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
@@ -41,8 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_is_that_of_the_data_crate() {
-        // The number that `rtune-data` holds its own stream to.
+    fn a_stream_is_what_it_always_was() {
         assert_eq!(stream(0, "golden", "", 0).next_u64(), 8_316_925_655_046_593_675);
         assert_ne!(stream(7, "a", "bc", 3).next_u64(), stream(7, "ab", "c", 3).next_u64());
     }

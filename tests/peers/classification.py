@@ -1,7 +1,7 @@
 """Writes labels, scores and ranks that are drawn with a seed, and what scikit-learn and scipy say of them.
 
     python classification.py > ../fixtures/metrics/peers.json   # needs scikit-learn and scipy
-    python classification.py 7 40 > /tmp/peers.json             # 40 sets with seed 7, for RTUNE_PEER_METRICS
+    python classification.py 7 40 > peers.json             # 40 sets with seed 7, for RTUNE_PEER_METRICS
 """
 
 import json
