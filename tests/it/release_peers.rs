@@ -233,7 +233,7 @@ fn peft_agrees_in_every_family() {
             std::fs::remove_dir_all(place.path("model")).expect("removed");
             write_base(&place.path("model"), config.clone());
             // The last step, though the first be the best: an adapter that does nothing shows nothing.
-            let settings = [&["data.validation=0"], settings].concat();
+            let settings = [&["data.validation=0", "train.learning-rate=0.05"], settings].concat();
             trained_and_compared(&python, Compared::AdapterLater, &place, "none", "model", &settings);
             places.push(place);
         }
