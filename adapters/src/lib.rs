@@ -17,6 +17,7 @@
 pub mod candle;
 pub mod dora;
 mod error;
+mod layout;
 pub mod linear;
 pub mod lora;
 pub mod low_rank;
@@ -28,6 +29,7 @@ pub mod targets;
 pub mod weight;
 
 pub use error::AdapterError;
+pub use layout::PaddedLayout;
 pub use linear::Linear;
 pub use lora::{Alongside, Biases, LoraConfig, Scaling, Start};
 pub use parameters::{ParameterEntry, Parameters};

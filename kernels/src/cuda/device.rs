@@ -37,6 +37,12 @@ pub(crate) trait Backend {
     unsafe fn multiply(&self, product: &Product) -> Result<()>;
     fn synchronize(&self) -> Result<()>;
     fn facts(&self) -> &Facts;
+    /// Bytes allocated and not freed.
+    fn held_bytes(&self) -> usize;
+    /// Whether nothing is computed.
+    fn is_dry(&self) -> bool {
+        false
+    }
 }
 
 /// What there is to know about a GPU.
@@ -54,6 +60,8 @@ pub struct Facts {
     pub multiprocessors: usize,
     /// The driver's version of CUDA, 12080 for 12.8.
     pub driver: i32,
+    /// The version of cuBLAS, 120801 for 12.8.1.
+    pub cublas: i32,
 }
 
 /// One operand of a product as cuBLAS takes it: element `(i, j)` at `i * stride + j`, or turned over.
@@ -114,6 +122,18 @@ impl Device {
     #[must_use]
     pub fn facts(&self) -> &Facts {
         self.backend.facts()
+    }
+
+    /// Bytes of its memory that this program holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.backend.held_bytes()
+    }
+
+    /// Whether it is one of [`Self::dry`].
+    #[must_use]
+    pub fn is_dry(&self) -> bool {
+        self.backend.is_dry()
     }
 
     /// `len` elements of memory, all zero.

@@ -5,12 +5,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 
-use cudarc::cublas::{result as cublas, sys as cublas_sys};
 use cudarc::driver::{result, sys};
 
-use super::device::{Backend, Facts, Operand, Product};
+use super::cublas::{self, Cublas};
+use super::device::{Backend, Facts, Product};
 use super::error::{CudaError, Result};
 use super::launch::{Call, Kernel};
 use super::places::Places;
@@ -24,24 +24,68 @@ const SHARED_WITHOUT_ASKING_BYTES: u32 = 48 << 10;
 /// The version of CUDA whose PTX the kernels are in (`scripts/kernels`).
 const OLDEST_DRIVER: i32 = 12_080;
 
-/// A context, its stream, cuBLAS, and the kernels loaded so far.
+/// cuBLAS, a context with its stream, and the kernels loaded so far.
 pub(super) struct Driver {
+    /// Before the rest: fields are dropped in this order.
+    cublas: cublas::Opened,
+    context: Context,
+    held_bytes: Cell<usize>,
+    modules: RefCell<HashMap<&'static str, sys::CUmodule>>,
+    functions: RefCell<HashMap<&'static str, (sys::CUfunction, Cell<u32>)>>,
+    facts: Facts,
+}
+
+/// The context of a GPU, a stream in it, and what cuBLAS works in; each given back as far as it was made.
+struct Context {
     device: sys::CUdevice,
     context: sys::CUcontext,
     stream: sys::CUstream,
-    handle: cublas_sys::cublasHandle_t,
     workspace: sys::CUdeviceptr,
-    facts: Facts,
-    modules: RefCell<HashMap<&'static str, sys::CUmodule>>,
-    functions: RefCell<HashMap<&'static str, (sys::CUfunction, Cell<u32>)>>,
+}
+
+impl Context {
+    fn new(device: sys::CUdevice) -> Result<Self> {
+        // SAFETY: `device` came from the driver; the context is given back when this is dropped.
+        let context = unsafe { result::primary_ctx::retain(device) }.map_err(driver_error("a context"))?;
+        let mut made = Self { device, context, stream: std::ptr::null_mut(), workspace: 0 };
+        made.enter()?;
+        made.stream = result::stream::create(result::stream::StreamKind::NonBlocking)
+            .map_err(driver_error("a stream"))?;
+        // SAFETY: a context is current; freed when this is dropped.
+        made.workspace =
+            unsafe { result::malloc_sync(WORKSPACE_BYTES) }.map_err(memory_error(WORKSPACE_BYTES))?;
+        Ok(made)
+    }
+
+    /// Makes the context the thread's own again: another device may have been opened on it since.
+    fn enter(&self) -> Result<()> {
+        // SAFETY: the context was retained by `new` and is given back when this is dropped.
+        unsafe { result::ctx::set_current(self.context) }.map_err(driver_error("a context"))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // Errors on the way out have nobody to go to.
+        // SAFETY: each of these was made by `new`, and nothing runs on the stream after its wait.
+        unsafe {
+            let _ = result::ctx::set_current(self.context);
+            if !self.stream.is_null() {
+                let _ = result::stream::synchronize(self.stream);
+            }
+            if self.workspace != 0 {
+                let _ = result::free_sync(self.workspace);
+            }
+            if !self.stream.is_null() {
+                let _ = result::stream::destroy(self.stream);
+            }
+            let _ = result::primary_ctx::release(self.device);
+        }
+    }
 }
 
 fn driver_error(what: impl Into<String>) -> impl FnOnce(result::DriverError) -> CudaError {
     |error| CudaError::Driver { what: what.into(), message: format!("{error:?}") }
-}
-
-fn cublas_error(what: impl Into<String>) -> impl FnOnce(cublas::CublasError) -> CudaError {
-    |error| CudaError::Cublas { what: what.into(), message: format!("{error:?}") }
 }
 
 impl Driver {
@@ -63,7 +107,7 @@ impl Driver {
             return Err(CudaError::NoDevice { wanted: ordinal, found });
         }
         let device = result::device::get(ordinal as i32).map_err(driver_error("choice of a GPU"))?;
-        let facts = facts_of(device)?;
+        let mut facts = facts_of(device)?;
         let (major, minor) = facts.capability;
         if major < 8 {
             return Err(CudaError::TooOld { name: facts.name, major, minor });
@@ -71,37 +115,17 @@ impl Driver {
         if facts.driver < OLDEST_DRIVER {
             return Err(CudaError::OldDriver { found: facts.driver });
         }
-        open_cublas(places)?;
-        // SAFETY: `device` came from the driver; the context is given back when this is dropped.
-        let context = unsafe { result::primary_ctx::retain(device) }.map_err(driver_error("a context"))?;
-        // SAFETY: a context just retained.
-        unsafe { result::ctx::set_current(context) }.map_err(driver_error("a context"))?;
-        let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
-            .map_err(driver_error("a stream"))?;
-        // SAFETY: a context is current; freed when this is dropped.
-        let workspace =
-            unsafe { result::malloc_sync(WORKSPACE_BYTES) }.map_err(memory_error(WORKSPACE_BYTES))?;
-        let handle = cublas::create_handle().map_err(cublas_error("a handle"))?;
-        // SAFETY: handle and stream were just made; a driver's stream is a runtime's stream.
-        unsafe { cublas::set_stream(handle, stream.cast()) }.map_err(cublas_error("a stream"))?;
-        // SAFETY: the workspace is as large as said, and lives as long as the handle.
-        unsafe { cublas_sys::cublasSetWorkspace_v2(handle, workspace as *mut c_void, WORKSPACE_BYTES) }
-            .result()
-            .map_err(cublas_error("a workspace"))?;
-        let mode = cublas_sys::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
-        // Else a product that is cut along its inner side may be summed in bf16, and not be rounded once.
-        // SAFETY: the handle was just made.
-        unsafe { cublas_sys::cublasSetMathMode(handle, mode) }
-            .result()
-            .map_err(cublas_error("a mode of summing"))?;
+        let cublas = Cublas::open(places)?;
+        let context = Context::new(device)?;
+        // SAFETY: the context is current, and cuBLAS is closed before stream and workspace go: see the order of fields.
+        let cublas = unsafe { cublas.start(context.stream.cast(), context.workspace, WORKSPACE_BYTES) }?;
+        facts.cublas = cublas.version;
         let (modules, functions) = (RefCell::default(), RefCell::default());
-        Ok(Self { device, context, stream, handle, workspace, facts, modules, functions })
+        Ok(Self { cublas, context, held_bytes: Cell::new(WORKSPACE_BYTES), modules, functions, facts })
     }
 
-    /// Makes the context the thread's own again: another device may have been opened on it since.
     fn enter(&self) -> Result<()> {
-        // SAFETY: the context was retained by `open` and is given back when this is dropped.
-        unsafe { result::ctx::set_current(self.context) }.map_err(driver_error("a context"))
+        self.context.enter()
     }
 
     /// The kernel, its module loaded and compiled for this GPU by the driver if this is the first of it.
@@ -175,49 +199,17 @@ fn facts_of(device: sys::CUdevice) -> Result<Facts> {
         shared_bytes: count(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
         multiprocessors: count(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         driver,
+        // Known once it is open.
+        cublas: 0,
     })
-}
-
-/// Opens cuBLAS by name, or from a folder first, after which the loader finds it by name.
-fn open_cublas(places: &Places) -> Result<()> {
-    // SAFETY: only opens the library.
-    let present = || unsafe { cublas_sys::is_culib_present() };
-    if present() {
-        return Ok(());
-    }
-    let searched = places.folders();
-    for folder in &searched {
-        for name in ["libcublasLt.so.12", "libcublas.so.12"] {
-            let path = folder.join(name);
-            if path.is_file() {
-                // SAFETY: NVIDIA's library, whose start code has no preconditions.
-                if let Ok(library) = unsafe { libloading::Library::new(&path) } {
-                    // Open for as long as the program runs: cudarc finds it by its name from now on.
-                    std::mem::forget(library);
-                }
-            }
-        }
-        if present() {
-            return Ok(());
-        }
-    }
-    Err(CudaError::NoCublas { searched })
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Errors on the way out have nobody to go to.
-        // SAFETY: each of these was made by `open` or `module`, and nothing runs on the stream after its wait.
-        unsafe {
-            let _ = result::ctx::set_current(self.context);
-            let _ = result::stream::synchronize(self.stream);
-            let _ = cublas::destroy_handle(self.handle);
-            let _ = result::free_sync(self.workspace);
-            for module in self.modules.borrow().values() {
-                let _ = result::module::unload(*module);
-            }
-            let _ = result::stream::destroy(self.stream);
-            let _ = result::primary_ctx::release(self.device);
+        let _ = self.enter().and_then(|()| self.synchronize());
+        for module in self.modules.borrow().values() {
+            // SAFETY: loaded by `module`, and nothing runs any more. An error has nobody to go to.
+            let _ = unsafe { result::module::unload(*module) };
         }
     }
 }
@@ -229,10 +221,12 @@ impl Backend for Driver {
             return Ok(0);
         }
         // SAFETY: the context is current.
-        unsafe { result::malloc_sync(bytes) }.map_err(memory_error(bytes))
+        let address = unsafe { result::malloc_sync(bytes) }.map_err(memory_error(bytes))?;
+        self.held_bytes.set(self.held_bytes.get() + bytes);
+        Ok(address)
     }
 
-    unsafe fn free(&self, address: u64, _: usize) {
+    unsafe fn free(&self, address: u64, bytes: usize) {
         if address == 0 {
             return;
         }
@@ -240,6 +234,7 @@ impl Backend for Driver {
         let _ = self.enter().and_then(|()| self.synchronize());
         // SAFETY: the caller's promise, and nothing runs any more.
         let _ = unsafe { result::free_sync(address) };
+        self.held_bytes.set(self.held_bytes.get() - bytes);
     }
 
     unsafe fn upload(&self, from: &[u8], to: u64) -> Result<()> {
@@ -248,7 +243,7 @@ impl Backend for Driver {
             return Ok(());
         }
         // SAFETY: the caller's promise; the wait below ends all use of `from`.
-        unsafe { result::memcpy_htod_async(to, from, self.stream) }
+        unsafe { result::memcpy_htod_async(to, from, self.context.stream) }
             .map_err(driver_error("copy to the GPU"))?;
         self.synchronize()
     }
@@ -259,7 +254,7 @@ impl Backend for Driver {
             return self.synchronize();
         }
         // SAFETY: as above.
-        unsafe { result::memcpy_dtoh_async(to, from, self.stream) }
+        unsafe { result::memcpy_dtoh_async(to, from, self.context.stream) }
             .map_err(driver_error("copy from the GPU"))?;
         self.synchronize()
     }
@@ -270,7 +265,7 @@ impl Backend for Driver {
             return Ok(());
         }
         // SAFETY: the caller's promise.
-        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.context.stream) }
             .map_err(driver_error("copy on the GPU"))
     }
 
@@ -280,7 +275,7 @@ impl Backend for Driver {
             return Ok(());
         }
         // SAFETY: the caller's promise.
-        unsafe { result::memset_d8_async(to, byte, bytes, self.stream) }.map_err(driver_error("fill"))
+        unsafe { result::memset_d8_async(to, byte, bytes, self.context.stream) }.map_err(driver_error("fill"))
     }
 
     unsafe fn launch(&self, call: &mut Call) -> Result<()> {
@@ -291,57 +286,27 @@ impl Backend for Driver {
         let name = call.kernel.name;
         // SAFETY: the caller's promise; the driver reads the parameters before it returns.
         unsafe {
-            result::launch_kernel(function, grid, block, shared_bytes, self.stream, &mut call.pointers())
+            result::launch_kernel(function, grid, block, shared_bytes, self.context.stream, &mut call.pointers())
         }
         .map_err(driver_error(name))
     }
 
     unsafe fn multiply(&self, product: &Product) -> Result<()> {
         self.enter()?;
-        use cublas_sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
-        use cublas_sys::cudaDataType::{CUDA_R_16BF, CUDA_R_32F};
-        let size =
-            |value: usize| i32::try_from(value).unwrap_or_else(|_| panic!("a product's size of {value}"));
-        let way = |operand: &Operand| if operand.transposed { CUBLAS_OP_T } else { CUBLAS_OP_N };
-        let Product { left, right, out, .. } = product;
-        // cuBLAS counts by columns: our rows are its columns, so it forms the transposed product, right by left.
-        // SAFETY: the caller's promise; both factors are read before the call returns.
-        unsafe {
-            cublas::gemm_strided_batched_ex(
-                self.handle,
-                way(right),
-                way(left),
-                size(product.n),
-                size(product.m),
-                size(product.k),
-                (&raw const product.alpha).cast(),
-                right.address as *const c_void,
-                CUDA_R_16BF,
-                size(right.stride.max(1)),
-                right.step as i64,
-                left.address as *const c_void,
-                CUDA_R_16BF,
-                size(left.stride.max(1)),
-                left.step as i64,
-                (&raw const product.beta).cast(),
-                out.address as *mut c_void,
-                if product.wide_out { CUDA_R_32F } else { CUDA_R_16BF },
-                size(out.stride.max(1)),
-                out.step as i64,
-                size(product.batch),
-                cublas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-                cublas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT_TENSOR_OP,
-            )
-        }
-        .map_err(cublas_error(format!("product {}x{}x{}", product.m, product.k, product.n)))
+        // SAFETY: the caller's promise.
+        unsafe { self.cublas.multiply(product) }
     }
 
     fn synchronize(&self) -> Result<()> {
         // SAFETY: the stream lives.
-        unsafe { result::stream::synchronize(self.stream) }.map_err(driver_error("wait for the GPU"))
+        unsafe { result::stream::synchronize(self.context.stream) }.map_err(driver_error("wait for the GPU"))
     }
 
     fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.held_bytes.get()
     }
 }

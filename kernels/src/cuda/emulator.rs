@@ -3,6 +3,7 @@
 //!
 //! Each source is compiled by the machine's C++ compiler when the first of its kernels is launched.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub const SCHEDULES: [u32; 2] = [0, 7];
 struct Emulator {
     facts: Facts,
     schedule: u32,
+    held_bytes: Cell<usize>,
 }
 
 type Run = unsafe extern "C" fn(
@@ -48,7 +50,7 @@ pub fn open(schedule: u32) -> Option<Device> {
     compiler()?;
     let facts =
         Facts { name: "emulator".into(), capability: (8, 0), shared_bytes: SHARED_BYTES, ..Facts::default() };
-    Some(Device::over(Rc::new(Emulator { facts, schedule })))
+    Some(Device::over(Rc::new(Emulator { facts, schedule, held_bytes: Cell::new(0) })))
 }
 
 /// The C++ compiler of this machine.
@@ -112,10 +114,12 @@ impl Backend for Emulator {
         assert!(!start.is_null(), "no memory");
         // SAFETY: as long as was just allocated. All of it is poison until someone writes.
         unsafe { start.write_bytes(GUARD, bytes + 2 * GUARD_BYTES) };
+        self.held_bytes.set(self.held_bytes.get() + bytes);
         Ok(start as u64 + GUARD_BYTES as u64)
     }
 
     unsafe fn free(&self, address: u64, bytes: usize) {
+        self.held_bytes.set(self.held_bytes.get() - bytes);
         let start = (address as usize - GUARD_BYTES) as *mut u8;
         // SAFETY: allocated by `allocate` with this size, by the caller's promise.
         let all = unsafe { std::slice::from_raw_parts(start, bytes + 2 * GUARD_BYTES) };
@@ -214,5 +218,9 @@ impl Backend for Emulator {
 
     fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.held_bytes.get()
     }
 }

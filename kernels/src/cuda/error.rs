@@ -33,10 +33,16 @@ pub enum CudaError {
         found: i32,
     },
     /// A driver and no cuBLAS.
-    #[error("a GPU is there, but no cuBLAS (libcublas.so.12) in the system's library folders{}", looked(.searched))]
+    #[error("a GPU is there, but no cuBLAS (libcublas.so.12 or .13) in the system's library folders{}", looked(.searched))]
     NoCublas {
         /// The folders looked into besides those of the system.
         searched: Vec<PathBuf>,
+    },
+    /// A cuBLAS that the products were not written for.
+    #[error("cuBLAS is {}.{}; the products need 12.0", .found / 10_000, .found / 100 % 100)]
+    OldCublas {
+        /// Its version, 110501 for 11.5.1.
+        found: i32,
     },
     /// A driver call failed.
     #[error("{what}: the driver says {message}")]
@@ -62,6 +68,16 @@ pub enum CudaError {
         /// What the driver says is free.
         free_bytes: usize,
     },
+    /// An arena has no part that is large enough.
+    #[error("{wanted_bytes} bytes do not fit beside the {lent_bytes} in use of {arena_bytes} bytes of GPU memory")]
+    ArenaFull {
+        /// The size asked for.
+        wanted_bytes: usize,
+        /// What is in use.
+        lent_bytes: usize,
+        /// The size of the arena.
+        arena_bytes: usize,
+    },
 }
 
 fn looked(searched: &[PathBuf]) -> String {
@@ -77,12 +93,12 @@ impl CudaError {
             Self::NoDriver => {
                 Some("install NVIDIA's driver, 570 or later, or train on the CPU: device = \"cpu\"")
             }
-            Self::NoCublas { .. } => Some(
+            Self::NoCublas { .. } | Self::OldCublas { .. } => Some(
                 "install cuBLAS: `pip install nvidia-cublas-cu12`, or the CUDA toolkit, and set CUDA_HOME",
             ),
             Self::OldDriver { .. } => Some("install NVIDIA's driver, 570 or later"),
             Self::TooOld { .. } => Some("train on the CPU: device = \"cpu\""),
-            Self::OutOfMemory { .. } => Some("fewer tokens a micro-batch, or a save policy that keeps less"),
+            Self::OutOfMemory { .. } | Self::ArenaFull { .. } => Some("fewer tokens a micro-batch, or a save policy that keeps less"),
             _ => None,
         }
     }

@@ -14,7 +14,8 @@
 //! | [`rows`], [`elementwise`] | embeddings and experts' rows; sums, factors, casts | [`crate::elementwise`], [`crate::columns`] |
 //! | [`cross_entropy`], [`adamw`] | loss with its gradient; the optimiser, its norm on the device | of the same names |
 //!
-//! Memory comes from [`Device`] in [`Buffer`]s, of which an engine takes one for all and cuts it into [`SpanMut`]s; a
+//! Memory comes from [`Device`] in [`Buffer`]s; an engine takes one for all that comes and goes, an [`Arena`], which lends
+//! parts of it. What is borrowed of either is a [`Span`] or, alone, a [`SpanMut`]; a
 //! [`Matrix`] is a span with rows and a stride. Launches return at once and run in order; what fails on the way is said by
 //! the next call that waits: a copy to the host or [`Device::synchronize`].
 //!
@@ -23,10 +24,13 @@
 
 pub mod activation;
 pub mod adamw;
+mod arena;
 pub mod attention;
 pub mod cross_entropy;
+mod cublas;
 mod device;
 mod driver;
+mod dry;
 pub mod elementwise;
 #[cfg(any(test, feature = "emulator"))]
 pub mod emulator;
@@ -46,6 +50,7 @@ mod sources;
 mod tests;
 mod view;
 
+pub use arena::{Arena, Lent};
 pub use device::{Buffer, Device, Facts};
 pub use error::{CudaError, Result};
 pub use places::Places;

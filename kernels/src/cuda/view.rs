@@ -140,6 +140,17 @@ impl<'a, T> SpanMut<'a, T> {
         )
     }
 
+    /// The elements of `ranges`, which are in order and do not overlap.
+    ///
+    /// # Panics
+    /// If they are not, or do not lie within.
+    #[must_use]
+    pub fn parts(self, ranges: &[Range<usize>]) -> Vec<Self> {
+        assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "span: parts {ranges:?}");
+        let (address, len) = (self.address, self.len);
+        ranges.iter().map(|range| Self::new(part::<T>(address, len, range), range.len())).collect()
+    }
+
     /// The same memory as elements of another type.
     ///
     /// # Panics
@@ -235,6 +246,15 @@ impl<T> Matrix<'_, T> {
     pub fn columns(self, range: Range<usize>) -> Self {
         let (start, len) = column_part(self.span.len, self.rows, self.columns, self.stride, &range);
         Self { span: self.span.slice(start..start + len), columns: range.len(), ..self }
+    }
+}
+
+impl<'a, T> MatrixMut<'a, T> {
+    /// The same matrix, only to be read from now on.
+    #[must_use]
+    pub fn into_read(self) -> Matrix<'a, T> {
+        let span = Span::new(self.span.address, self.span.len);
+        Matrix { span, rows: self.rows, columns: self.columns, stride: self.stride }
     }
 }
 

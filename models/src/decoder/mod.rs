@@ -7,6 +7,7 @@
 
 mod block;
 mod cache;
+pub mod gpu;
 mod head;
 mod load;
 mod norm;

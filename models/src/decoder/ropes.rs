@@ -40,6 +40,11 @@ impl<R: Real> Ropes<R> {
         }
     }
 
+    /// Cosines and sines, one table for each rotation.
+    pub(super) fn tables(&self) -> &[Table<R>] {
+        &self.tables
+    }
+
     /// How many positions there are.
     pub(super) fn positions(&self) -> usize {
         self.positions
@@ -66,6 +71,11 @@ impl<R: Real> Ropes<R> {
 }
 
 impl<R: Real> Turns<'_, R> {
+    /// For each rotation the place of every token in its table.
+    pub(super) fn into_places(self) -> Vec<Vec<u32>> {
+        self.places.into_iter().map(Cow::into_owned).collect()
+    }
+
     /// Turns `x_the` in place by the rotation `rope`, if there is one.
     pub(super) fn turn(&self, rope: Option<usize>, x_the: &mut [R], heads: usize, turn: Turn) {
         if let Some(rope) = rope {

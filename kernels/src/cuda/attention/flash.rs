@@ -3,7 +3,8 @@
 use half::bf16;
 
 use super::{Gradients, Heads, Inputs, check_bounds};
-use crate::cuda::device::{Buffer, Device};
+use crate::cuda::arena::{Arena, Lent};
+use crate::cuda::device::Device;
 use crate::cuda::error::Result;
 use crate::cuda::launch::Launch;
 use crate::cuda::view::{Matrix, MatrixMut, Span, SpanMut};
@@ -111,9 +112,9 @@ pub fn supports(head_width: usize) -> bool {
 /// The work of a packed row, cut into tiles once for all layers with heads of one width: the longest first, so that
 /// blocks end together.
 pub struct Tiles {
-    forward: Buffer<i32>,
-    queries: Buffer<i32>,
-    keys: Buffer<i32>,
+    forward: Lent<i32>,
+    queries: Lent<i32>,
+    keys: Lent<i32>,
     tokens: usize,
     head_width: usize,
 }
@@ -125,14 +126,14 @@ impl Tiles {
     /// Tiles of the segments between `bounds`: first 0, last T.
     ///
     /// # Errors
-    /// If there is not as much memory.
+    /// If the arena has no room for them.
     ///
     /// # Panics
     /// If the bounds are no such list, or [`supports`] says no.
-    pub fn new(device: &Device, bounds: &[usize], head_width: usize) -> Result<Self> {
+    pub fn new(device: &Device, arena: &Arena, bounds: &[usize], head_width: usize) -> Result<Self> {
         check_bounds(bounds);
         let instance = Instance::of(head_width).expect("a head width that is supported");
-        let upload = |tiles: Vec<[i32; NUMBERS_A_TILE]>| device.upload(tiles.as_flattened());
+        let upload = |tiles: Vec<[i32; NUMBERS_A_TILE]>| arena.upload(device, tiles.as_flattened());
         Ok(Self {
             forward: upload(tiles_of(bounds, instance.forward_rows, keys_before))?,
             queries: upload(tiles_of(bounds, BACKWARD_ROWS, keys_before))?,
@@ -168,7 +169,7 @@ fn tiles_of(
 }
 
 /// Parameters that all three kernels end with.
-fn finish<'d>(launch: Launch<'d>, heads: &Heads, tiles: &Buffer<i32>, tokens: usize) -> Launch<'d> {
+fn finish<'d>(launch: Launch<'d>, heads: &Heads, tiles: &Lent<i32>, tokens: usize) -> Launch<'d> {
     launch
         .read(tiles.all())
         .int(tokens)
@@ -194,7 +195,7 @@ fn begin<'d>(
         .long(v.stride)
 }
 
-fn count(tiles: &Buffer<i32>) -> usize {
+fn count(tiles: &Lent<i32>) -> usize {
     tiles.all().len() / NUMBERS_A_TILE
 }
 

@@ -4,7 +4,7 @@ use super::{cases, narrow_numbers, poisoned, wide};
 use crate::arena::Arena;
 use crate::attention as twin;
 use crate::cuda::attention::{Gradients, Heads, Inputs, flash, strips};
-use crate::cuda::{Buffer, Device};
+use crate::cuda::{self, Buffer, Device};
 
 cases! {
     cuda_attention_64, emulated_attention_64: |device| flashed(device, 64);
@@ -100,7 +100,9 @@ impl Case<'_> {
             v: whole.columns(q_width + kv_width..row),
         };
         let (wide_len, narrow_len) = strips::scratch_elements(&self.heads, self.bounds);
-        let tiles = || flash::Tiles::new(device, self.bounds, self.heads.head_width).expect("memory");
+        let arena = cuda::Arena::new(device, 1 << 20).expect("memory");
+        let tiles =
+            || flash::Tiles::new(device, &arena, self.bounds, self.heads.head_width).expect("memory");
         let mut way = Way {
             tiles: (!by_strips).then(tiles),
             wide: poisoned(device, wide_len),

@@ -236,7 +236,7 @@ impl Held {
         if rank == 0 {
             return Part { weight: Weight::Dense(self.dense.all().matrix(outputs, INPUTS)), lora: None };
         }
-        Part { weight: Weight::Nf4(&self.nf4), lora: Some(Lora { a, b, scale: SCALE }) }
+        Part { weight: Weight::Nf4(&self.nf4), lora: Some(Lora { a, b, scale: SCALE, dropout: None }) }
     }
 }
 
@@ -263,9 +263,9 @@ fn run_linear(device: &Device, held: &[Held], x: &[bf16], bias: &[f32], dy: &[bf
     assert_eq!((linear.wide_inputs(), linear.wide_outputs()), (INPUTS + RANKS, OUTPUTS + RANKS));
     let (mut x_d, mut dy_d) = (beside(device, x, INPUTS), beside(device, dy, OUTPUTS));
     let bias_d = device.upload(bias).expect("memory");
-    let mut scratch = poisoned::<bf16>(device, linear.scratch_elements());
+    let mut scratch = poisoned::<bf16>(device, linear.scratch_elements(TOKENS));
     let mut y = poisoned::<bf16>(device, TOKENS * OUTPUTS);
-    linear.project(device, x_d.all_mut().matrix(TOKENS, INPUTS + RANKS)).expect("launch");
+    linear.project(device, x_d.all_mut().matrix(TOKENS, INPUTS + RANKS), scratch.all_mut()).expect("launch");
     let x_m = x_d.all().matrix(TOKENS, INPUTS + RANKS);
     let y_m = y.all_mut().matrix(TOKENS, OUTPUTS);
     linear.forward(device, x_m, Some(bias_d.all()), false, y_m, scratch.all_mut()).expect("launch");
@@ -285,7 +285,7 @@ fn run_linear(device: &Device, held: &[Held], x: &[bf16], bias: &[f32], dy: &[bf
         .collect();
     let dy_m = dy_d.all_mut().matrix(TOKENS, OUTPUTS + RANKS);
     let dx_m = dx.all_mut().matrix(TOKENS, INPUTS);
-    linear.backward(device, x_m, dy_m, true, dx_m, &mut gradients, scratch.all_mut()).expect("launch");
+    linear.backward(device, x_m, dy_m, true, Some(dx_m), &mut gradients, scratch.all_mut()).expect("launch");
     let host = |buffer: &Buffer<f32>| buffer.to_vec().expect("copy");
     Got {
         y: y.to_vec().expect("copy"),

@@ -1,0 +1,84 @@
+//! A device that computes nothing: the schedule of a step, run on it, says how much memory the step takes.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::device::{Backend, Device, Facts, Product};
+use super::error::Result;
+use super::launch::Call;
+
+/// Where the first allocation lies, so that no address is zero.
+const FIRST_ADDRESS: u64 = 1 << 20;
+/// What the driver rounds allocations to.
+const ALIGNMENT_BYTES: usize = 256;
+
+struct Dry {
+    facts: Facts,
+    next: Cell<u64>,
+    held_bytes: Cell<usize>,
+}
+
+impl Device {
+    /// A device with these facts and memory without end, whose launches do nothing and from which all that is read is
+    /// zero.
+    #[must_use]
+    pub fn dry(facts: Facts) -> Self {
+        Self::over(Rc::new(Dry { facts, next: Cell::new(FIRST_ADDRESS), held_bytes: Cell::new(0) }))
+    }
+}
+
+impl Backend for Dry {
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        let bytes = bytes.next_multiple_of(ALIGNMENT_BYTES);
+        let address = self.next.get();
+        self.next.set(address + bytes as u64);
+        self.held_bytes.set(self.held_bytes.get() + bytes);
+        Ok(address)
+    }
+
+    unsafe fn free(&self, _: u64, bytes: usize) {
+        let bytes = bytes.next_multiple_of(ALIGNMENT_BYTES);
+        self.held_bytes.set(self.held_bytes.get() - bytes);
+    }
+
+    unsafe fn upload(&self, _: &[u8], _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    unsafe fn download(&self, _: u64, to: &mut [u8]) -> Result<()> {
+        to.fill(0);
+        Ok(())
+    }
+
+    unsafe fn copy(&self, _: u64, _: u64, _: usize) -> Result<()> {
+        Ok(())
+    }
+
+    unsafe fn fill(&self, _: u64, _: u8, _: usize) -> Result<()> {
+        Ok(())
+    }
+
+    unsafe fn launch(&self, _: &mut Call) -> Result<()> {
+        Ok(())
+    }
+
+    unsafe fn multiply(&self, _: &Product) -> Result<()> {
+        Ok(())
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.held_bytes.get()
+    }
+
+    fn is_dry(&self) -> bool {
+        true
+    }
+}
