@@ -6,6 +6,7 @@ use rtune_models::hub::HubError;
 use rtune_release::ReleaseError;
 use rtune_trainer::config::ConfigError;
 use rtune_trainer::error::TrainerError;
+use rtune_trainer::gpu::CudaError;
 
 /// Done.
 pub(crate) const DONE: u8 = 0;
@@ -89,6 +90,9 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Str
     }
     if let Some(error) = error.downcast_ref::<ReleaseError>() {
         return Some((code(error.is_input()), error.hint()));
+    }
+    if let Some(error) = error.downcast_ref::<CudaError>() {
+        return Some((FAILED, error.hint().map(str::to_owned)));
     }
     let error = error.downcast_ref::<HubError>()?;
     Some((code(is_named_wrongly(error)), error.hint()))

@@ -4,13 +4,14 @@ use comfy_table::{CellAlignment, Table, presets};
 use rtune_models::{Decoder, DecoderSpec, ModelConfig, Quantization, RandomWeights};
 use rtune_trainer::bench::{self, BenchOptions, Measured, Phase, shapes};
 use rtune_trainer::config::Config;
+use rtune_trainer::gpu::Device;
 use rtune_trainer::metrics::peak_memory_bytes;
 use rtune_trainer::plan;
 use rtune_trainer::subject::quantization;
 use serde_json::{Value, json};
 
 use crate::args::bench::BenchArgs;
-use crate::commands::resolve_base;
+use crate::commands::{gpu, resolve_base};
 use crate::failure::{BadInput, DONE};
 use crate::reporter::{counted, say};
 
@@ -24,13 +25,16 @@ struct Subject {
 }
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
-    let (subject, decoder) = match &args.shape {
+    let (subject, decoder, gpu) = match &args.shape {
         Some(name) => of_shape(name, args)?,
         None => of_config(args)?,
     };
-    let rate = bench::product_rate();
+    let rate = match &gpu {
+        None => bench::product_rate(),
+        Some(device) => bench::product_rate_on_gpu(device)?,
+    };
     let mut on_step = counted("measuring");
-    let measured = bench::measure(decoder, &subject.config, &subject.options, &mut on_step)?;
+    let measured = bench::measure(decoder, &subject.config, &subject.options, gpu.as_ref(), &mut on_step)?;
     if args.json {
         say(&serde_json::to_string_pretty(&to_json(&subject, &measured, rate))?);
     } else {
@@ -39,7 +43,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-fn of_shape(name: &str, args: &BenchArgs) -> anyhow::Result<(Subject, Decoder)> {
+fn of_shape(name: &str, args: &BenchArgs) -> anyhow::Result<(Subject, Decoder, Option<Device>)> {
     let Some(shape) = shapes::by_name(name) else {
         let known = shapes::SHAPES.map(|shape| shape.name).join(", ");
         return Err(BadInput::new(format!("no shape `{name}`"))
@@ -48,26 +52,37 @@ fn of_shape(name: &str, args: &BenchArgs) -> anyhow::Result<(Subject, Decoder)> 
     };
     let model = shape.config()?;
     let config = Config::of_base(name, &args.overrides)?;
-    let subject = subject(name.to_owned(), config, &model, args);
+    let gpu = gpu::open(&config)?;
+    let subject = subject(name.to_owned(), config, &model, args, gpu.as_ref());
     let weights = RandomWeights::new(name, &DecoderSpec::new(&model));
     let decoder =
         Decoder::load(&model, &weights, quantization(&subject.config), &mut counted("making weights"))?;
-    Ok((subject, decoder))
+    Ok((subject, decoder, gpu))
 }
 
-fn of_config(args: &BenchArgs) -> anyhow::Result<(Subject, Decoder)> {
+fn of_config(args: &BenchArgs) -> anyhow::Result<(Subject, Decoder, Option<Device>)> {
     let path = args.config.clone().unwrap_or_default();
     let config = Config::load(&path, &args.overrides)?;
     let base = rtune_models::open(&resolve_base(&config)?)?;
-    let subject = subject(config.model.base.clone(), config, &base.config, args);
+    let gpu = gpu::open(&config)?;
+    let subject = subject(config.model.base.clone(), config, &base.config, args, gpu.as_ref());
     let held = quantization(&subject.config);
     let decoder = Decoder::load(&base.config, base.weights.as_ref(), held, &mut counted("loading"))?;
-    Ok((subject, decoder))
+    Ok((subject, decoder, gpu))
 }
 
-fn subject(name: String, config: Config, model: &ModelConfig, args: &BenchArgs) -> Subject {
+fn subject(
+    name: String,
+    config: Config,
+    model: &ModelConfig,
+    args: &BenchArgs,
+    gpu: Option<&Device>,
+) -> Subject {
     let row_tokens = (args.row_tokens as usize).min(model.max_position_embeddings);
-    let config = plan::resolve(&config, model, row_tokens);
+    let config = match gpu {
+        None => plan::resolve(&config, model, row_tokens),
+        Some(device) => plan::resolve_on_gpu(&config, model, row_tokens, device.facts().memory_bytes),
+    };
     let rows =
         args.rows.map_or_else(|| bench::rows_of(config.train.step_size, row_tokens), |rows| rows as usize);
     let (steps, warmup_steps) = (args.steps as usize, args.warmup as usize);
@@ -128,6 +143,9 @@ fn show(subject: &Subject, measured: &Measured, rate: f64) {
         rate / 1e9,
         100.0 * executed,
     ));
+    if let Some((name, bytes)) = &measured.gpu {
+        say(&format!("on {name}: {:.0} MiB of its memory are held", *bytes as f64 / MEBIBYTE));
+    }
     let peak = peak_memory_bytes().map_or_else(String::new, |bytes| {
         format!("; {:.0} MiB at the most, loading and all", bytes as f64 / MEBIBYTE)
     });
@@ -180,6 +198,7 @@ fn to_json(subject: &Subject, measured: &Measured, rate: f64) -> Value {
         "base_bytes": measured.base_bytes,
         "buffers_bytes": measured.buffers_bytes,
         "peak_bytes": peak_memory_bytes(),
+        "gpu": measured.gpu.as_ref().map(|(name, bytes)| json!({"name": name, "held_bytes": bytes})),
         "phases_s": phases,
     })
 }

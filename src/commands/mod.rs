@@ -11,6 +11,7 @@ pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod generate;
+pub(crate) mod gpu;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod merge;

@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::TrainArgs;
 use crate::commands::opened::preparation;
-use crate::commands::{next, resolve_base};
+use crate::commands::{gpu, next, resolve_base};
 use crate::failure::{BY_SIGNAL, DONE};
 use crate::reporter::{Reporter, complain, say};
 
@@ -30,7 +30,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
     for note in inputs.preparation.iter().flat_map(|used| &used.notes) {
         complain(&format!("note: {note}"));
     }
-    let options = RunOptions { resume: args.resume, program: program()?, environment: environment(&base)? };
+    let gpu = gpu::open(&config)?;
+    let (program, environment) = (program()?, environment(&base)?);
+    let options = RunOptions { resume: args.resume, gpu, program, environment };
     let signal = listen()?;
     let mut reporter = Reporter::new(args.json, Arc::clone(&signal));
     let outcome = train(&config, &inputs, &options, &mut Alone, &mut reporter);

@@ -10,6 +10,7 @@ mod families;
 mod generation;
 mod generation_peers;
 mod gguf;
+mod gpu;
 mod gguf_families;
 mod hostile;
 mod init;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rtune_trainer::config::Config;
 use rtune_trainer::dist::Alone;
+use rtune_trainer::gpu::Device;
 use rtune_trainer::inputs::{Inputs, Preparation};
 use rtune_trainer::manifest::{Environment, Program};
 use rtune_trainer::run::{Event, Observer, Outcome, RunOptions, train};
@@ -153,6 +154,17 @@ impl Observer for StopAfter {
 }
 
 fn run_until(config: &Config, base: &Path, step: u64, resume: bool) -> Outcome {
+    run_on(None, config, base, step, resume)
+}
+
+/// Trains on a GPU, or here, until `step` is done.
+pub(crate) fn run_on(
+    gpu: Option<Device>,
+    config: &Config,
+    base: &Path,
+    step: u64,
+    resume: bool,
+) -> Outcome {
     let inputs = Inputs::prepare(config, base, &Preparation::default(), None).expect("inputs");
     let program = Program { name: "test".to_owned(), version: "0".to_owned(), sha256: "0".to_owned() };
     let environment = Environment {
@@ -164,7 +176,7 @@ fn run_until(config: &Config, base: &Path, step: u64, resume: bool) -> Outcome {
         base: base.to_owned(),
         preparation: None,
     };
-    let options = RunOptions { resume, program, environment };
+    let options = RunOptions { resume, gpu, program, environment };
     train(config, &inputs, &options, &mut Alone, &mut StopAfter { step, done: 0 }).expect("runs")
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rtune_kernels::cuda::Facts;
 use serde::{Deserialize, Serialize};
 
 /// A device, as far as it decides bits. The order of a sum follows from the instruction sets that are used and from the
@@ -9,15 +10,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceModel {
-    /// `cpu`.
+    /// `cpu` or `cuda`.
     pub kind: String,
-    /// The processor's name, where the system tells.
+    /// The processor's name, where the system tells, or the GPU's.
     pub model: Option<String>,
-    /// The instruction sets beyond the architecture's least that the kernels use where they are there.
+    /// The instruction sets beyond the architecture's least that the kernels use where they are there; of a GPU its compute
+    /// capability and the version of cuBLAS, which sums as it sees fit.
     pub instructions: Vec<String>,
 }
 
 impl DeviceModel {
+    /// A GPU.
+    pub fn of_gpu(facts: &Facts) -> Self {
+        let (major, minor) = facts.capability;
+        let instructions = vec![format!("sm_{major}{minor}"), format!("cublas {}", facts.cublas)];
+        Self { kind: "cuda".to_owned(), model: Some(facts.name.clone()), instructions }
+    }
+
     /// The processor of this machine.
     pub fn of_this_machine() -> Self {
         let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

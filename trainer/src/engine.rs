@@ -1,40 +1,64 @@
 //! The base, the adapters beside it, and the memory they work in.
 
 use rtune_data::{Example, PackedRow, pack};
+use rtune_kernels::adamw;
 use rtune_kernels::arena::{Arena, Usage};
+use rtune_kernels::cuda::Device;
 use rtune_kernels::phase::PhaseTimes;
+use rtune_models::decoder::gpu::GpuError;
 use rtune_models::{Decoder, SavePolicy};
 
 use crate::checkpoint::NamedSlice;
 use crate::dist::Collective;
+use crate::error::TrainerError;
+use crate::gpu::GpuEngine;
 use crate::loss::{self, LossSum};
 use crate::noise::{Noise, StepNoise};
+use crate::optimizer::Optimizer;
 use rtune_adapters::Parameters;
 
-/// Computes losses and gradients. It knows no file, no optimizer and no order of rows.
+/// Computes losses and gradients, and updates what is trained. It knows no file and no order of rows.
 #[derive(Debug)]
 pub struct Engine {
     decoder: Decoder,
+    /// On a GPU as they were when the engine was settled last.
     parameters: Parameters<f32>,
     gradients: Vec<f32>,
     arena: Arena<f32>,
+    /// Where it computes, if that is not here.
+    gpu: Option<GpuEngine>,
     policy: SavePolicy,
     micro_batch_tokens: usize,
     noise: Option<Noise>,
 }
 
+/// How an engine goes about its work.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// What is kept for the backward pass.
+    pub policy: SavePolicy,
+    /// Tokens of a packed row; a longer example stands alone.
+    pub micro_batch_tokens: usize,
+    /// What passes are disturbed with in training.
+    pub noise: Option<Noise>,
+}
+
 impl Engine {
-    /// `parameters` are those of the adapters attached to `decoder`. `noise` is what its passes are
-    /// disturbed with in training.
-    pub fn new(
-        decoder: Decoder,
-        parameters: Parameters<f32>,
-        policy: SavePolicy,
-        micro_batch_tokens: usize,
-        noise: Option<Noise>,
-    ) -> Self {
+    /// An engine on this machine's processor. `parameters` are those of the adapters attached to `decoder`.
+    pub fn new(decoder: Decoder, parameters: Parameters<f32>, options: EngineOptions) -> Self {
         let gradients = vec![0.0; parameters.flat().len()];
-        Self { decoder, parameters, gradients, arena: Arena::new(), policy, micro_batch_tokens, noise }
+        let EngineOptions { policy, micro_batch_tokens, noise } = options;
+        Self { decoder, parameters, gradients, arena: Arena::new(), gpu: None, policy, micro_batch_tokens, noise }
+    }
+
+    /// The same on a GPU; `longest_tokens` are those of the longest example.
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`] for what only the processor computes, and if there is not as much memory.
+    pub fn on_gpu(self, device: &Device, longest_tokens: usize) -> Result<Self, TrainerError> {
+        let row_tokens = self.micro_batch_tokens.max(longest_tokens);
+        let gpu = GpuEngine::new(device, &self.decoder, &self.parameters, self.policy, row_tokens)?;
+        Ok(Self { gpu: Some(gpu), ..self })
     }
 
     /// The frozen base.
@@ -42,14 +66,31 @@ impl Engine {
         &self.decoder
     }
 
-    /// The trained numbers.
+    /// The trained numbers; on a GPU as they were when the engine was settled last.
     pub fn parameters(&self) -> &Parameters<f32> {
         &self.parameters
     }
 
-    /// The trained numbers and their gradients, for the optimizer.
-    pub fn parameters_and_gradients(&mut self) -> (&mut [f32], &[f32]) {
-        (self.parameters.flat_mut(), &self.gradients)
+    /// Brings the trained numbers and the moments of `optimizer` to where they are read.
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`].
+    pub fn settle(&mut self, optimizer: &mut Optimizer) -> Result<(), TrainerError> {
+        match &self.gpu {
+            None => Ok(()),
+            Some(gpu) => Ok(gpu.settle(self.parameters.flat_mut(), optimizer).map_err(GpuError::from)?),
+        }
+    }
+
+    /// Takes over the moments of `optimizer`, which were read from a checkpoint.
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`].
+    pub fn restore(&mut self, optimizer: &Optimizer) -> Result<(), TrainerError> {
+        match &mut self.gpu {
+            None => Ok(()),
+            Some(gpu) => Ok(gpu.restore(optimizer).map_err(GpuError::from)?),
+        }
     }
 
     /// Names, shapes and places of the trained tensors.
@@ -66,40 +107,97 @@ impl Engine {
     /// the update `step` (from 1).
     ///
     /// The rows are packed into micro-batches here: what fits into memory at once does not change the mean.
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`].
     pub fn differentiate(
         &mut self,
         rows: &[&Example],
         step: u64,
         collective: &mut dyn Collective,
-    ) -> LossSum {
+    ) -> Result<LossSum, TrainerError> {
         let supervised = rows.iter().map(|row| row.supervised_count() as u64).sum();
         let mut counts = [supervised];
         collective.sum_counts(&mut counts);
         // A step with nothing to learn has a gradient of zero, not of 0 / 0.
         let scale = 1.0 / counts[0].max(1) as f64;
-        self.gradients.fill(0.0);
+        match &mut self.gpu {
+            None => self.gradients.fill(0.0),
+            Some(gpu) => gpu.clear_gradients().map_err(GpuError::from)?,
+        }
         let mut sum = LossSum::default();
         let mut noise = self.noise.map(|noise| StepNoise::new(noise, step));
         for row in pack(rows, self.micro_batch_tokens) {
             let keys_t = noise.as_mut().map(|noise| noise.keys(&row));
-            sum += loss::accumulate(
-                &self.decoder,
-                self.parameters.flat(),
-                &row,
-                noise.as_ref().zip(keys_t.as_deref()).map(|(noise, keys_t)| noise.of(keys_t)),
-                scale,
-                self.policy,
-                &mut self.gradients,
-                &self.arena,
-            );
+            let noise = noise.as_ref().zip(keys_t.as_deref()).map(|(noise, keys_t)| noise.of(keys_t));
+            if let Some(gpu) = &mut self.gpu {
+                sum += gpu.accumulate(&row, noise, scale).map_err(GpuError::from)?;
+                continue;
+            }
+            let (flat, gradients) = (self.parameters.flat(), &mut self.gradients);
+            let (decoder, policy) = (&self.decoder, self.policy);
+            sum += loss::accumulate(decoder, flat, &row, noise, scale, policy, gradients, &self.arena);
             self.arena.give_back();
         }
-        collective.sum(&mut self.gradients);
+        self.add_up_gradients(collective)?;
         let mut nats = [sum.nats];
         collective.sum_wide(&mut nats);
         let mut correct = [sum.correct_tokens];
         collective.sum_counts(&mut correct);
-        LossSum { nats: nats[0], correct_tokens: correct[0], supervised_tokens: counts[0] }
+        Ok(LossSum { nats: nats[0], correct_tokens: correct[0], supervised_tokens: counts[0] })
+    }
+
+    /// Over all ranks.
+    fn add_up_gradients(&mut self, collective: &mut dyn Collective) -> Result<(), TrainerError> {
+        let Some(gpu) = self.gpu.as_mut().filter(|_| collective.ranks() > 1) else {
+            collective.sum(&mut self.gradients);
+            return Ok(());
+        };
+        gpu.gradients(&mut self.gradients).map_err(GpuError::from)?;
+        collective.sum(&mut self.gradients);
+        Ok(gpu.set_gradients(&self.gradients).map_err(GpuError::from)?)
+    }
+
+    /// The gradients of the last step, laid out as the parameters.
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`].
+    pub fn gradients(&mut self) -> Result<&[f32], TrainerError> {
+        if let Some(gpu) = &self.gpu {
+            gpu.gradients(&mut self.gradients).map_err(GpuError::from)?;
+        }
+        Ok(&self.gradients)
+    }
+
+    /// The length of the gradient, which the next update may clip as `optimizer` says.
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`].
+    pub fn gradient_norm(&mut self, optimizer: &Optimizer) -> Result<f64, TrainerError> {
+        match &mut self.gpu {
+            None => Ok(adamw::norm(&self.gradients)),
+            Some(gpu) => Ok(gpu.gradient_norm(optimizer.max_grad_norm()).map_err(GpuError::from)?),
+        }
+    }
+
+    /// Update `step` (from 1) by the gradients, whose length is `norm`.
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`].
+    pub fn update(
+        &mut self,
+        optimizer: &mut Optimizer,
+        norm: f64,
+        learning_rate: f64,
+        step: u64,
+    ) -> Result<(), TrainerError> {
+        match &mut self.gpu {
+            None => {
+                optimizer.update(self.parameters.flat_mut(), &self.gradients, norm, learning_rate, step);
+                Ok(())
+            }
+            Some(gpu) => Ok(gpu.update(optimizer, norm, learning_rate, step).map_err(GpuError::from)?),
+        }
     }
 
     /// The time of all steps so far, by phase.
@@ -107,25 +205,43 @@ impl Engine {
         self.arena.times()
     }
 
-    /// The memory of its buffers.
+    /// The memory of its buffers on this machine.
     pub fn usage(&self) -> Usage {
         self.arena.usage()
     }
 
+    /// The memory that it holds on a GPU; `None` where it works here.
+    pub fn gpu_bytes(&self) -> Option<usize> {
+        self.gpu.as_ref().map(GpuEngine::held_bytes)
+    }
+
     /// The loss of one packed row.
-    pub fn score(&self, row: &PackedRow) -> LossSum {
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`].
+    pub fn score(&mut self, row: &PackedRow) -> Result<LossSum, TrainerError> {
+        if let Some(gpu) = &mut self.gpu {
+            return Ok(gpu.score(row).map_err(GpuError::from)?);
+        }
         let sum = loss::evaluate(&self.decoder, self.parameters.flat(), row, &self.arena);
         self.arena.give_back();
-        sum
+        Ok(sum)
     }
 
     /// The first tensor with a number that is none: among the trained ones, then among their gradients.
-    pub fn first_not_finite(&self) -> Option<String> {
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`].
+    pub fn first_not_finite(&mut self) -> Result<Option<String>, TrainerError> {
+        self.gradients()?;
+        if let Some(gpu) = &self.gpu {
+            gpu.values(self.parameters.flat_mut()).map_err(GpuError::from)?;
+        }
         let name = |index| self.parameters.name_at(index).unwrap_or_default().to_owned();
         let bad = |numbers: &[f32]| numbers.iter().position(|number| !number.is_finite());
         if let Some(index) = bad(self.parameters.flat()) {
-            return Some(name(index));
+            return Ok(Some(name(index)));
         }
-        bad(&self.gradients).map(|index| format!("{} (gradient)", name(index)))
+        Ok(bad(&self.gradients).map(|index| format!("{} (gradient)", name(index))))
     }
 }

@@ -23,6 +23,9 @@ pub enum TrainerError {
     /// A conversation cannot be turned into a prompt.
     #[error("the conversation cannot be asked")]
     Conversation(#[from] rtune_data::ProblemKind),
+    /// The GPU fails, or does not compute what is asked for.
+    #[error(transparent)]
+    Gpu(#[from] rtune_models::decoder::gpu::GpuError),
     /// An answer cannot be made.
     #[error(transparent)]
     Generate(#[from] rtune_models::generate::GenerateError),
@@ -202,6 +205,7 @@ impl TrainerError {
         match self {
             Self::InUse { .. } | Self::NotFinite { .. } => false,
             Self::Generate(error) => error.is_input(),
+            Self::Gpu(error) => matches!(error, rtune_models::decoder::gpu::GpuError::Refused { .. }),
             Self::File(error) => error.action == "read" && !is_of_the_machine(&error.source),
             Self::Adapter(rtune_adapters::AdapterError::Io { source, .. })
             | Self::Model(rtune_models::ModelError::Io { source, .. })
@@ -241,6 +245,7 @@ impl TrainerError {
             Self::Data(error) => return error.hint(),
             Self::Model(error) => return error.hint(),
             Self::Adapter(error) => return adapter_hint(error),
+            Self::Gpu(error) => return error.hint().map(str::to_owned),
             Self::Conversation(problem) => return problem.hint(),
             Self::Generate(error) => return error.hint(),
             Self::Config(_) => {

@@ -6,6 +6,7 @@
 //! | [`inputs`] | the base, the template and the prepared rows |
 //! | [`plan`], [`memory`] | what "auto" means on this machine; what a run will take |
 //! | [`run`] | the run folder, the order of the rows, the loop |
+//! | [`gpu`] | the engine on a GPU |
 //! | [`engine`], [`loss`] | losses and gradients of a step |
 //! | [`optimizer`], [`schedule`] | AdamW and its learning rate |
 //! | [`evaluate`] | loss, perplexity and accuracy on held-out rows |
@@ -29,6 +30,7 @@ pub mod error;
 pub mod evaluate;
 pub mod files;
 mod full;
+pub mod gpu;
 mod init;
 pub mod inputs;
 pub mod lock;

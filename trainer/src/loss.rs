@@ -59,7 +59,7 @@ impl std::ops::AddAssign for LossSum {
 }
 
 /// The rows that predict a supervised token, and those tokens: token `t` is predicted from row `t - 1`.
-fn targets(row: &PackedRow) -> (Vec<usize>, Vec<u32>) {
+pub(crate) fn targets(row: &PackedRow) -> (Vec<usize>, Vec<u32>) {
     let supervised = (1..row.tokens.len()).filter(|&t| row.supervised[t]);
     supervised.map(|t| (t - 1, row.tokens[t])).unzip()
 }

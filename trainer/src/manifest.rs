@@ -137,7 +137,10 @@ impl Manifest {
             config: hash_of_config(config),
             program: options.program.clone(),
             preparation_format: rtune_data::PREPARATION_FORMAT,
-            device: DeviceModel::of_this_machine(),
+            device: match &options.gpu {
+                None => DeviceModel::of_this_machine(),
+                Some(device) => DeviceModel::of_gpu(device.facts()),
+            },
             seed: config.train.seed,
             evaluations: BTreeMap::new(),
             continuations: Vec::new(),

@@ -55,6 +55,54 @@ impl Optimizer {
         self
     }
 
+    /// What gradients longer than this are clipped to; 0 does not clip.
+    #[must_use]
+    pub fn max_grad_norm(&self) -> f64 {
+        self.max_grad_norm
+    }
+
+    /// Both moments, as long as the flat vector.
+    #[must_use]
+    pub fn moments(&self) -> (&[f32], &[f32]) {
+        (&self.first, &self.second)
+    }
+
+    /// Replaces both moments: by those of a device.
+    ///
+    /// # Panics
+    /// If their length differs.
+    pub fn set_moments(&mut self, first: Vec<f32>, second: Vec<f32>) {
+        assert!(first.len() == self.first.len() && second.len() == self.second.len(), "optimizer: lengths");
+        (self.first, self.second) = (first, second);
+    }
+
+    /// The parts of the flat vector in order, and what update `step` (from 1) does to each, where the gradients have the
+    /// length `norm`. Neighbours that are treated alike are one part.
+    #[must_use]
+    pub fn updates(&self, norm: f64, learning_rate: f64, step: u64) -> Vec<(Range<usize>, adamw::Update)> {
+        let gradient_factor =
+            if self.max_grad_norm > 0.0 { adamw::clip_factor(norm, self.max_grad_norm) } else { 1.0 };
+        let with = |rate: f64, decays: bool| adamw::Update {
+            learning_rate: learning_rate * rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            weight_decay: if decays { self.weight_decay } else { 0.0 },
+            step,
+            gradient_factor,
+        };
+        let mut merged: Vec<(Range<usize>, f64, bool)> = Vec::new();
+        for (range, rate, decays) in &self.parts {
+            match merged.last_mut() {
+                Some((last, r, d)) if last.end == range.start && r == rate && d == decays => {
+                    last.end = range.end;
+                }
+                _ => merged.push((range.clone(), *rate, *decays)),
+            }
+        }
+        merged.into_iter().map(|(range, rate, decays)| (range, with(rate, decays))).collect()
+    }
+
     /// One update of the parameters by the gradients of update `step` (from 1), which have the length `norm`.
     ///
     /// # Panics
@@ -67,25 +115,14 @@ impl Optimizer {
         learning_rate: f64,
         step: u64,
     ) {
-        let gradient_factor =
-            if self.max_grad_norm > 0.0 { adamw::clip_factor(norm, self.max_grad_norm) } else { 1.0 };
-        let with = |rate: f64, decays: bool| adamw::Update {
-            learning_rate: learning_rate * rate,
-            beta1: self.beta1,
-            beta2: self.beta2,
-            epsilon: self.epsilon,
-            weight_decay: if decays { self.weight_decay } else { 0.0 },
-            step,
-            gradient_factor,
-        };
         assert!(
             parameters.len() == self.first.len() && gradients.len() == self.first.len(),
             "optimizer: lengths"
         );
-        for (range, rate, decays) in &self.parts {
+        for (range, update) in self.updates(norm, learning_rate, step) {
             let (first, second) = (&mut self.first[range.clone()], &mut self.second[range.clone()]);
-            let (parameters, gradients) = (&mut parameters[range.clone()], &gradients[range.clone()]);
-            adamw::update(parameters, gradients, first, second, &with(*rate, *decays));
+            let (parameters, gradients) = (&mut parameters[range.clone()], &gradients[range]);
+            adamw::update(parameters, gradients, first, second, &update);
         }
     }
 

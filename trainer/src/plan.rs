@@ -1,5 +1,6 @@
 //! From the configuration as written to the one that is run: what "auto" means on this machine.
 
+use rtune_adapters::Biases;
 use rtune_models::{DecoderSpec, ModelConfig, SavePolicy};
 
 use crate::config::{Config, Device, LoraSection, SaveActivations};
@@ -18,6 +19,44 @@ pub fn resolve(config: &Config, base: &ModelConfig, longest_tokens: usize) -> Co
         resolved.train.save_activations = choose(needed, available_memory_bytes());
     }
     resolved
+}
+
+/// [`resolve`] for a run on a GPU with so much memory.
+pub fn resolve_on_gpu(
+    config: &Config,
+    base: &ModelConfig,
+    longest_tokens: usize,
+    memory_bytes: usize,
+) -> Config {
+    let mut resolved = config.clone();
+    resolved.model.device = Device::Cuda;
+    if config.train.save_activations == SaveActivations::Auto {
+        let tokens = config.train.micro_batch_tokens.max(longest_tokens);
+        // In bf16 there.
+        let needed = activation_bytes(base, rank(config), tokens) / 2;
+        resolved.train.save_activations = choose(needed, Some(memory_bytes as u64));
+    }
+    resolved
+}
+
+/// Whether a GPU computes all that `config` asks for.
+///
+/// # Errors
+/// What it does not, in words.
+pub fn fits_gpu(config: &Config) -> Result<(), &'static str> {
+    let lora = match &config.lora {
+        LoraSection::Full => return Err("training every number of the base runs on the processor only"),
+        LoraSection::From(_) => return Ok(()),
+        LoraSection::New(lora) => lora,
+    };
+    let alongside = &lora.alongside;
+    match () {
+        () if lora.dora => Err("DoRA runs on the processor only"),
+        () if alongside.biases != Biases::None => Err("biases are trained on the processor only"),
+        () if !alongside.modules.is_empty() => Err("whole modules are trained on the processor only"),
+        () if !alongside.tokens.is_empty() => Err("rows of tokens are trained on the processor only"),
+        () => Ok(()),
+    }
 }
 
 /// The engine's name for a resolved choice; an unresolved one takes the least memory.

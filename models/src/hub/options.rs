@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use rtune_kernels::cuda::Places;
+
 /// The hub that is meant when `HF_ENDPOINT` is not set.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
@@ -29,12 +31,15 @@ pub struct HubOptions {
     pub pip_commands: Vec<Vec<OsString>>,
     /// How often a failed request is repeated.
     pub retries: usize,
+    /// Where cuBLAS may lie.
+    pub places: Places,
 }
 
 impl HubOptions {
     /// Reads `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HOME`,
     /// `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `HF_HUB_OFFLINE`, `RTUNE_CACHE`, `XDG_CACHE_HOME`, `HOME` (or
-    /// `USERPROFILE`) and the proxy variables, with the meaning that `huggingface_hub` gives them.
+    /// `USERPROFILE`) and the proxy variables, with the meaning that `huggingface_hub` gives them; and `CUDA_HOME`,
+    /// `CUDA_PATH` and `VIRTUAL_ENV`.
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var_os(name).filter(|value| !value.is_empty()))
     }
@@ -66,6 +71,11 @@ impl HubOptions {
                 .map(|command| command.iter().map(OsString::from).collect())
                 .collect(),
             retries: DEFAULT_RETRIES,
+            places: Places {
+                cuda_home: first_path(&["CUDA_HOME", "CUDA_PATH"]),
+                virtual_env: path("VIRTUAL_ENV"),
+                home: first_path(&["HOME", "USERPROFILE"]),
+            },
         }
     }
 }

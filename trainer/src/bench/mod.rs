@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use rand_core::Rng;
 use rtune_data::{Example, Origin, StepSize, pack, stream};
-use rtune_kernels::adamw;
+use rtune_kernels::cuda::{self, Device};
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
 pub use rtune_kernels::phase::{Phase, PhaseTimes};
+use rtune_models::decoder::gpu::GpuError;
 use rtune_models::{Decoder, SavePolicy};
 
 use crate::config::{Config, LoraSection};
 use crate::dist::Alone;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineOptions};
 use crate::error::TrainerError;
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
@@ -56,6 +57,8 @@ pub struct Measured {
     pub base_bytes: usize,
     /// Most bytes of buffers that were lent at once.
     pub buffers_bytes: usize,
+    /// The GPU's name, and bytes of its memory that were held; `None` for this machine's processor.
+    pub gpu: Option<(String, usize)>,
 }
 
 impl Measured {
@@ -83,6 +86,7 @@ pub fn measure(
     mut decoder: Decoder,
     config: &Config,
     options: &BenchOptions,
+    gpu: Option<&Device>,
     on_step: &mut dyn FnMut(usize, usize),
 ) -> Result<Measured, TrainerError> {
     let LoraSection::New(lora) = &config.lora else { return Err(TrainerError::NotMeasured) };
@@ -99,7 +103,12 @@ pub fn measure(
     let trained = parameters.flat().len();
     let work = work_of(&decoder, &rows, config.train.micro_batch_tokens, policy);
     let base_bytes = decoder.size_bytes();
-    let mut engine = Engine::new(decoder, parameters, policy, config.train.micro_batch_tokens, noise);
+    let engine_options =
+        EngineOptions { policy, micro_batch_tokens: config.train.micro_batch_tokens, noise };
+    let mut engine = Engine::new(decoder, parameters, engine_options);
+    if let Some(device) = gpu {
+        engine = engine.on_gpu(device, options.row_tokens)?;
+    }
     let optimizer = Optimizer::new(&config.train, trained);
     let mut optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());
     let rows: Vec<&Example> = rows.iter().collect();
@@ -113,15 +122,19 @@ pub fn measure(
         trained,
         base_bytes,
         buffers_bytes: 0,
+        gpu: None,
     };
     let mut before = engine.times();
     for step in 0..options.warmup_steps + options.steps {
         let start = Instant::now();
-        let sum = engine.differentiate(&rows, step as u64 + 1, &mut Alone);
+        let sum = engine.differentiate(&rows, step as u64 + 1, &mut Alone)?;
         let update = Instant::now();
-        let (parameters, gradients) = engine.parameters_and_gradients();
-        let norm = adamw::norm(gradients);
-        optimizer.update(parameters, gradients, norm, config.train.learning_rate, step as u64 + 1);
+        let norm = engine.gradient_norm(&optimizer)?;
+        engine.update(&mut optimizer, norm, config.train.learning_rate, step as u64 + 1)?;
+        // The time of a step ends with its work, and not with its launches.
+        if let Some(device) = gpu {
+            device.synchronize().map_err(GpuError::from)?;
+        }
         let end = Instant::now();
         if step == 0 {
             measured.losses.0 = sum.mean_nats();
@@ -137,6 +150,7 @@ pub fn measure(
     }
     measured.phases = engine.times().since(&before);
     measured.buffers_bytes = engine.usage().peak_lent_bytes;
+    measured.gpu = gpu.map(|device| device.facts().name.clone()).zip(engine.gpu_bytes());
     Ok(measured)
 }
 
@@ -182,6 +196,35 @@ pub fn product_rate() -> f64 {
         best = best.min(start.elapsed().as_secs_f64());
     }
     2.0 * (count * PROBE_SIDE) as f64 / best
+}
+
+/// Side of the square matrices on a GPU, and how many products are launched at a time, so that launches do not count.
+const GPU_PROBE_SIDE: usize = 8192;
+const GPU_PROBE_PRODUCTS: usize = 4;
+
+/// Operations a second of a GPU's own product of two square matrices in bf16: the best of some.
+///
+/// # Errors
+/// [`TrainerError::Gpu`].
+pub fn product_rate_on_gpu(device: &Device) -> Result<f64, TrainerError> {
+    let rate = || {
+        let (side, count) = (GPU_PROBE_SIDE, GPU_PROBE_SIDE * GPU_PROBE_SIDE);
+        let (a, b) = (device.zeros::<half::bf16>(count)?, device.zeros::<half::bf16>(count)?);
+        let mut c = device.zeros::<half::bf16>(count)?;
+        let mut best = f64::INFINITY;
+        for _ in 0..PROBE_TIMES {
+            device.synchronize()?;
+            let start = Instant::now();
+            for _ in 0..GPU_PROBE_PRODUCTS {
+                let (a, b) = (a.all().matrix(side, side), b.all().matrix(side, side));
+                cuda::gemm::multiply(device, c.all_mut().matrix(side, side), 0.0, 1.0, a, b)?;
+            }
+            device.synchronize()?;
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        Ok::<f64, cuda::CudaError>(2.0 * (GPU_PROBE_PRODUCTS * count * side) as f64 / best)
+    };
+    Ok(rate().map_err(GpuError::from)?)
 }
 
 /// Rows of a step as a configuration says it.

@@ -79,7 +79,7 @@ const BEFORE_DATA: &[Meaning] = &[
     ),
     key(
         "model.device",
-        "Where the arithmetic is done: the best device there is (`auto`), or the processor. This version has an engine for the processor only.",
+        "Where the arithmetic is done: `cuda` (the first NVIDIA GPU; which one that is, CUDA_VISIBLE_DEVICES says), `cpu`, or `auto`: a GPU where there is one that does all that is asked for, else the processor.",
     ),
     key(
         "quantization.kind",

@@ -77,6 +77,8 @@ pub enum Device {
     Auto,
     /// The processor.
     Cpu,
+    /// The first NVIDIA GPU.
+    Cuda,
 }
 
 /// How the frozen weights are held.

@@ -74,6 +74,7 @@ fn model(out: &mut Document, config: &Config) {
         match config.model.device {
             Device::Auto => "auto",
             Device::Cpu => "cpu",
+            Device::Cuda => "cuda",
         },
     );
     out.section("quantization");

@@ -2,6 +2,8 @@
 
 /// Sums over all ranks, in place and the same on each when it returns.
 pub trait Collective {
+    /// How many there are.
+    fn ranks(&self) -> usize;
     /// Adds up whole numbers.
     fn sum_counts(&mut self, counts: &mut [u64]);
     /// Adds up losses.
@@ -15,6 +17,9 @@ pub trait Collective {
 pub struct Alone;
 
 impl Collective for Alone {
+    fn ranks(&self) -> usize {
+        1
+    }
     fn sum_counts(&mut self, _counts: &mut [u64]) {}
     fn sum_wide(&mut self, _numbers: &mut [f64]) {}
     fn sum(&mut self, _numbers: &mut [f32]) {}

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::FORMAT;
 use crate::engine::Engine;
+use crate::error::TrainerError;
 use crate::loss::LossSum;
 use crate::metrics::EvaluationLine;
 
@@ -54,20 +55,23 @@ impl ValidationSet {
 
     /// Evaluates after `step` steps; `go_on` is asked before each packed row with (rows done, rows in all). `None` if it
     /// said no.
+    ///
+    /// # Errors
+    /// Those of [`Engine::score`].
     pub fn evaluate(
         &self,
-        engine: &Engine,
+        engine: &mut Engine,
         step: u64,
         go_on: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Option<Evaluation> {
+    ) -> Result<Option<Evaluation>, TrainerError> {
         let mut sum = LossSum::default();
         for (index, row) in self.rows.iter().enumerate() {
             if !go_on(index, self.rows.len()) {
-                return None;
+                return Ok(None);
             }
-            sum += engine.score(row);
+            sum += engine.score(row)?;
         }
-        Some(Evaluation {
+        Ok(Some(Evaluation {
             format: FORMAT,
             step,
             rows: self.examples,
@@ -75,7 +79,7 @@ impl ValidationSet {
             validation_loss_nats: sum.mean_nats(),
             perplexity: sum.perplexity(),
             token_accuracy: sum.token_accuracy(),
-        })
+        }))
     }
 }
 

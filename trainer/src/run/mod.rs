@@ -9,13 +9,14 @@ mod session;
 use std::path::PathBuf;
 
 use rtune_data::{Encoder, Example};
+use rtune_kernels::cuda::Device;
 use rtune_models::Decoder;
 
 use crate::adapter::{self, Attached};
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
 use crate::config::{Config, EvalSection};
 use crate::dist::Collective;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineOptions};
 use crate::error::TrainerError;
 use crate::evaluate::perplexity::{ValidationSet, file_of};
 use crate::evaluate::samples::Samples;
@@ -43,6 +44,8 @@ pub(crate) use order::Order;
 pub struct RunOptions {
     /// Go on from the last checkpoint if there is one.
     pub resume: bool,
+    /// The GPU to train on, opened; `None` for this machine's processor.
+    pub gpu: Option<Device>,
     /// What runs, for the manifest.
     pub program: Program,
     /// Where it runs, for the manifest.
@@ -73,7 +76,11 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainerError> {
     let mut folder = RunFolder::open(&config.output.dir, options.resume)?;
-    let resolved = plan::resolve(config, &inputs.base.config, inputs.longest_tokens());
+    let (base, longest) = (&inputs.base.config, inputs.longest_tokens());
+    let resolved = match &options.gpu {
+        None => plan::resolve(config, base, longest),
+        Some(device) => plan::resolve_on_gpu(config, base, longest, device.facts().memory_bytes),
+    };
     let Begun { config, manifest, state, resumed } = match folder.newest.checkpoint.take() {
         None => begin(&folder, resolved, inputs, options)?,
         Some(last) => go_on(&folder, last, config, resolved, inputs, options, observer)?,
@@ -100,11 +107,17 @@ pub fn train(
     let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
     let noise = (shape.as_ref().is_some_and(|shape| shape.dropout > 0.0) || neftune_alpha > 0.0)
         .then_some(Noise { seed, neftune_alpha });
-    let engine = Engine::new(decoder, parameters, policy, config.train.micro_batch_tokens, noise);
+    let engine_options =
+        EngineOptions { policy, micro_batch_tokens: config.train.micro_batch_tokens, noise };
+    let mut engine = Engine::new(decoder, parameters, engine_options);
+    if let Some(device) = &options.gpu {
+        engine = engine.on_gpu(device, inputs.longest_tokens())?;
+    }
     let optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
     let mut optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());
     if let Some(folder) = &resumed {
         optimizer.restore(folder, &engine.slices())?;
+        engine.restore(&optimizer)?;
     }
     let rows: &[Example] = &inputs.prepared.train;
     let validation = ValidationSet::new(&inputs.prepared.validation, config.train.micro_batch_tokens);

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use rtune_adapters::{Linear, LoraConfig, Parameters, peft};
 use rtune_data::Example;
-use rtune_kernels::adamw;
 use tokenizers::Tokenizer;
 
 use super::order::Order;
@@ -116,13 +115,12 @@ impl Session<'_> {
         let (indices, steps_of_epoch) = self.order.step(self.state.epoch, self.state.position);
         let rows: Vec<&Example> = indices.iter().map(|index| &self.rows[*index]).collect();
         let number = self.state.step + 1;
-        let sum = self.engine.differentiate(&rows, number, self.collective);
-        let norm = adamw::norm(self.engine.parameters_and_gradients().1);
+        let sum = self.engine.differentiate(&rows, number, self.collective)?;
+        let norm = self.engine.gradient_norm(&self.optimizer)?;
         self.refuse_not_finite("the loss", sum.mean_nats())?;
         self.refuse_not_finite("the length of the gradient", norm)?;
         let lr = self.learning_rate();
-        let (parameters, gradients) = self.engine.parameters_and_gradients();
-        self.optimizer.update(parameters, gradients, norm, lr, number);
+        self.engine.update(&mut self.optimizer, norm, lr, number)?;
 
         let mut tokens = [rows.iter().map(|row| row.tokens.len() as u64).sum()];
         self.collective.sum_counts(&mut tokens);
@@ -169,11 +167,11 @@ impl Session<'_> {
         )
     }
 
-    fn refuse_not_finite(&self, what: &'static str, value: f64) -> Result<(), TrainerError> {
+    fn refuse_not_finite(&mut self, what: &'static str, value: f64) -> Result<(), TrainerError> {
         if value.is_finite() {
             return Ok(());
         }
-        let tensor = self.engine.first_not_finite().unwrap_or_else(|| "none of the adapter's".to_owned());
+        let tensor = self.engine.first_not_finite()?.unwrap_or_else(|| "none of the adapter's".to_owned());
         Err(TrainerError::NotFinite { step: self.state.step + 1, what, value, tensor })
     }
 
@@ -186,7 +184,7 @@ impl Session<'_> {
             observer.on(Event::Evaluating { done, total });
             !observer.stop_requested()
         };
-        let Some(evaluation) = validation.evaluate(&self.engine, step, &mut go_on) else {
+        let Some(evaluation) = validation.evaluate(&mut self.engine, step, &mut go_on)? else {
             return Ok(Evaluated::Stopped);
         };
         if self.samples.is_some() && self.observer.stop_requested() {
@@ -219,6 +217,7 @@ impl Session<'_> {
     /// What the adapter would say now.
     fn answer_samples(&mut self) -> Result<(), TrainerError> {
         let Some(samples) = &self.samples else { return Ok(()) };
+        self.engine.settle(&mut self.optimizer)?;
         let (decoder, parameters) = (self.engine.decoder(), self.engine.parameters().flat());
         for line in samples.answer(decoder, parameters, self.tokenizer, self.state.step)? {
             self.observer.on(Event::Sample(&line));
@@ -238,6 +237,7 @@ impl Session<'_> {
     /// Writes a checkpoint, and removes those that are no longer kept.
     fn save(&mut self) -> Result<(), TrainerError> {
         self.metrics.sync()?;
+        self.engine.settle(&mut self.optimizer)?;
         let slices = self.engine.slices();
         let folder = self.checkpoints.write(&self.state, |folder| -> Result<(), TrainerError> {
             match &self.shape {

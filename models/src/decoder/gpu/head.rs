@@ -72,9 +72,9 @@ impl GpuDecoder {
         rows: &[u32],
     ) -> Result<GpuHeadRows, CudaError> {
         let width = self.spec.width;
-        let chosen = pass.arena.upload(&self.device, rows)?;
+        let chosen = pass.arena.upload(pass.device, rows)?;
         let mut x = Rows::new(pass.arena, rows.len(), width)?;
-        rows::gather(&self.device, forward.output.all(), chosen.all(), 1.0, x.all_mut())?;
+        rows::gather(pass.device, forward.output.all(), chosen.all(), 1.0, x.all_mut())?;
         let mut normed = Rows::new(pass.arena, rows.len(), width)?;
         let c = self.context(pass, forward);
         let shape = [rows.len(), width];
@@ -107,7 +107,7 @@ impl GpuDecoder {
         let stride = vocabulary.next_multiple_of(8);
         let mut logits = Logits { part: pass.arena.take(range.len() * stride)?, rows: range.len(), vocabulary, stride };
         let normed = head.normed.all().rows(range);
-        multiply(&self.device, logits.matrix_mut(), 0.0, 1.0, normed, self.head().t())?;
+        multiply(pass.device, logits.matrix_mut(), 0.0, 1.0, normed, self.head().t())?;
         Ok(logits)
     }
 
@@ -129,12 +129,13 @@ impl GpuDecoder {
     /// As [`Self::head_rows`].
     pub fn logits_backward(
         &self,
+        pass: &GpuPass<'_>,
         d_logits: &Logits,
         range: Range<usize>,
         d_normed: &mut NormedGradient,
     ) -> Result<(), CudaError> {
         let out = d_normed.0.all_mut().rows(range);
-        multiply(&self.device, out, 0.0, 1.0, d_logits.matrix(), self.head())
+        multiply(pass.device, out, 0.0, 1.0, d_logits.matrix(), self.head())
     }
 
     /// The gradient of the last block's output from that of the chosen rows behind the final norm.
@@ -149,12 +150,12 @@ impl GpuDecoder {
         d_normed: &NormedGradient,
     ) -> Result<OutputGradient, CudaError> {
         let (c, width) = (self.context(pass, forward), self.spec.width);
-        let mut dx = Rows::zeros(&self.device, pass.arena, head.count(), width)?;
+        let mut dx = Rows::zeros(pass.device, pass.arena, head.count(), width)?;
         let dy = d_normed.0.all();
         self.final_norm.backward_add(&c, width, head.x.all(), &head.moments, dy, dx.all_mut())?;
         let columns = self.blocks.iter().map(|block| block.residual_columns(&c)).max().unwrap_or(width);
-        let mut d_output = Rows::zeros(&self.device, pass.arena, forward.row.count(), columns)?;
-        rows::scatter(&self.device, dx.all(), head.rows.all(), d_output.first_mut(width))?;
+        let mut d_output = Rows::zeros(pass.device, pass.arena, forward.row.count(), columns)?;
+        rows::scatter(pass.device, dx.all(), head.rows.all(), d_output.first_mut(width))?;
         Ok(OutputGradient(d_output))
     }
 }

@@ -77,6 +77,8 @@ pub struct GpuDecoder {
 /// What a pass is given.
 #[derive(Clone, Copy)]
 pub struct GpuPass<'a> {
+    /// Where it runs: where the decoder is, or on [`Device::dry`] to see what it takes.
+    pub device: &'a Device,
     /// Where activations live.
     pub arena: &'a Arena,
     /// The shadow of the trained numbers, laid out by [`PaddedLayout`]; `None` for the base alone.
@@ -152,8 +154,8 @@ impl GpuDecoder {
     }
 
     fn context_of<'a>(&'a self, pass: &GpuPass<'a>, row: &'a Row, ropes: &'a GpuRopes) -> Context<'a> {
-        let GpuPass { arena, adapters } = *pass;
-        Context { device: &self.device, arena, adapters, row, ropes, keys: row.keys() }
+        let GpuPass { device, arena, adapters } = *pass;
+        Context { device, arena, adapters, row, ropes, keys: row.keys() }
     }
 
     /// Runs the blocks over one packed row.
@@ -172,7 +174,7 @@ impl GpuDecoder {
         assert!(row.positions.len() == row.tokens.len(), "row: one position a token");
         assert_eq!(row.bounds.last(), Some(&row.tokens.len()), "row: bounds");
         let ropes = self.ropes(row.positions.iter().max().map_or(0, |&last| last as usize + 1))?;
-        let on_device = Row::new(&self.device, pass.arena, &self.spec, &ropes, row)?;
+        let on_device = Row::new(pass.device, pass.arena, &self.spec, &ropes, row)?;
         let c = self.context_of(pass, &on_device, &ropes);
         let mut x = self.embed(&c, row)?;
         let mut saved = Vec::with_capacity(self.blocks.len());
@@ -193,14 +195,14 @@ impl GpuDecoder {
         let mut x = Rows::new(c.arena, tokens, width)?;
         let table = self.embedding.all().matrix(self.spec.vocabulary, width);
         let scale = self.spec.embedding_scale as f32;
-        rows::gather(&self.device, table, c.row.tokens.all(), scale, x.all_mut())?;
+        rows::gather(c.device, table, c.row.tokens.all(), scale, x.all_mut())?;
         let Some((noise, keys)) = row.noise.filter(|noise| noise.neftune_alpha > 0.0).zip(c.keys) else {
             return Ok(x);
         };
         for ends in row.bounds.windows(2).filter(|ends| ends[0] < ends[1]) {
             let bound = noise.neftune_alpha / (((ends[1] - ends[0]) * width) as f64).sqrt();
             let draw = Draw { keys: keys.slice(ends[0]..ends[1]), stream: stream_of("embeddings") };
-            draw.add_uniform(&self.device, bound, x.all_mut().rows(ends[0]..ends[1]))?;
+            draw.add_uniform(c.device, bound, x.all_mut().rows(ends[0]..ends[1]))?;
         }
         Ok(x)
     }

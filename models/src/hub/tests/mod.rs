@@ -21,6 +21,7 @@ fn options(folder: &Path, endpoint: &str) -> HubOptions {
         proxy: None,
         pip_commands: vec![vec!["no-such-program".into()]],
         retries: 1,
+        places: rtune_kernels::cuda::Places::default(),
     }
 }
 

@@ -1,0 +1,44 @@
+//! The GPU that a command computes on, if there is one.
+
+use rtune_models::hub::HubOptions;
+use rtune_trainer::config::{Config, Device as Wanted};
+use rtune_trainer::gpu::{CudaError, Device};
+use rtune_trainer::plan;
+
+use crate::failure::BadInput;
+use crate::reporter::complain;
+
+/// Opens the GPU that `model.device` asks for: with `cuda` there must be one, with `auto` the processor takes its place,
+/// and why is said.
+pub(crate) fn open(config: &Config) -> anyhow::Result<Option<Device>> {
+    if config.model.device == Wanted::Cpu {
+        return Ok(None);
+    }
+    let wanted = config.model.device == Wanted::Cuda;
+    if let Err(reason) = plan::fits_gpu(config) {
+        if wanted {
+            let error = BadInput::new(format!("model.device is \"cuda\", and {reason}"));
+            return Err(error.with_hint("train on the CPU: device = \"cpu\"").into());
+        }
+        if is_there() {
+            complain(&format!("note: {reason}, so the processor trains, though a GPU is there"));
+        }
+        return Ok(None);
+    }
+    match Device::open(0, &HubOptions::from_env().places) {
+        Ok(device) => Ok(Some(device)),
+        Err(error) if wanted => Err(anyhow::Error::new(error).context("model.device is \"cuda\"")),
+        // A machine without a GPU is the usual case, and nothing to speak of.
+        Err(CudaError::NoDriver | CudaError::NoDevice { .. }) => Ok(None),
+        Err(error) => {
+            let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            complain(&format!("note: the processor trains: {error}{hint}"));
+            Ok(None)
+        }
+    }
+}
+
+/// Whether there is a GPU that could be opened.
+fn is_there() -> bool {
+    Device::open(0, &HubOptions::from_env().places).is_ok()
+}
