@@ -46,6 +46,13 @@ enum Parted {
 
 impl GpuAttention {
     pub(super) fn upload(device: &Device, attention: &Attention, layout: &PaddedLayout) -> Result<Self, GpuError> {
+        let head_width = attention.spec.head_width;
+        if !head_width.is_multiple_of(8) {
+            return Err(GpuError::Refused {
+                name: attention.output.name().to_owned(),
+                problem: format!("heads of {head_width} elements: no multiple of 8"),
+            });
+        }
         let norms = match &attention.norms {
             None => None,
             Some([query, key]) => Some([GpuNorm::upload(device, query)?, GpuNorm::upload(device, key)?]),
