@@ -125,6 +125,8 @@ fn show(subject: &Subject, measured: &Measured, rate: f64) {
         options.row_tokens,
         plan::policy(config.train.save_activations),
     ));
+    let (first, last) = (measured.losses_nats.first(), measured.losses_nats.last());
+    let [first, last] = [first, last].map(|loss| loss.copied().unwrap_or(f64::NAN));
     let of = |time: &std::time::Duration| measured.tokens as f64 / time.as_secs_f64();
     let rates = || measured.steps.iter().map(of);
     let (slowest, fastest) = (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max));
@@ -133,8 +135,8 @@ fn show(subject: &Subject, measured: &Measured, rate: f64) {
         measured.tokens_per_s(),
         measured.steps.len(),
         measured.median_s(),
-        measured.losses.0,
-        measured.losses.1,
+        first,
+        last,
     ));
     let [useful, executed] = utilisation(measured, rate);
     say(&format!(
@@ -188,8 +190,7 @@ fn to_json(subject: &Subject, measured: &Measured, rate: f64) -> Value {
         "tokens_per_s": measured.tokens_per_s(),
         "step_s": measured.median_s(),
         "steps_s": measured.steps.iter().map(std::time::Duration::as_secs_f64).collect::<Vec<f64>>(),
-        "loss_first_nats": measured.losses.0,
-        "loss_last_nats": measured.losses.1,
+        "losses_nats": measured.losses_nats,
         "useful_operations": measured.work.useful,
         "executed_operations": measured.work.executed,
         "product_operations_per_s": rate,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rtune_models::hub::{self, CacheState, HubOptions};
+use rtune_trainer::gpu::{CudaError, Device, Facts};
 use rtune_trainer::metrics::{available_memory_bytes, total_memory_bytes};
 use serde_json::{Value, json};
 
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
     let mut findings = vec![version(), processor(), memory()];
     findings.extend(hub::cache_states(&options).iter().zip(["cache", "hub cache"]).map(cache));
     findings.push(hub(&options, args.online));
-    findings.push(gpu());
+    findings.push(gpu(&options));
     let problems: Vec<&str> = findings.iter().filter_map(|finding| finding.problem.as_deref()).collect();
     if args.json {
         let found: serde_json::Map<String, Value> =
@@ -179,7 +180,7 @@ fn hub(options: &HubOptions, online: bool) -> Finding {
     Finding { name: "hub", text, value, problem: None }
 }
 
-fn gpu() -> Finding {
+fn gpu(options: &HubOptions) -> Finding {
     let device = Path::new("/dev/nvidia0").exists() || Path::new("/dev/dxg").exists();
     let driver = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
     let driver = driver.and_then(|text| {
@@ -197,10 +198,37 @@ fn gpu() -> Finding {
     found.extend(driver.iter().map(|version| format!("driver {version}")));
     found.extend(library.iter().map(|path| path.display().to_string()));
     let found_text = if found.is_empty() { "none found".to_owned() } else { found.join(", ") };
-    let text = format!("{found_text}; this version of rtune computes on the processor only");
     let library = library.map(|path| path.display().to_string());
-    let value = json!({"device": device, "driver": driver, "library": library, "used": false});
-    Finding { name: "gpu", text, value, problem: None }
+    let (text, used, problem) = match Device::open(0, &options.places) {
+        Ok(device) => (usable(device.facts()), Some(facts(device.facts())), None),
+        // The usual machine: the processor trains, and nothing is wrong with that.
+        Err(error @ (CudaError::NoDriver | CudaError::NoDevice { .. })) => {
+            (format!("{found_text}; the processor trains: {error}"), None, None)
+        }
+        Err(error) => {
+            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            (format!("{found_text}; not usable"), None, Some(format!("{error}{hint}")))
+        }
+    };
+    let value =
+        json!({"device": device, "driver": driver, "library": library, "used": used.is_some(), "facts": used});
+    Finding { name: "gpu", text, value, problem }
+}
+
+fn usable(facts: &Facts) -> String {
+    let (major, minor) = facts.capability;
+    let memory = gibibytes(facts.memory_bytes as u64);
+    let [driver, cublas] = [(facts.driver, 1000, 10), (facts.cublas, 10_000, 100)]
+        .map(|(version, of, minor)| format!("{}.{}", version / of, version % of / minor));
+    format!(
+        "{}, {memory}, compute capability {major}.{minor}; driver for CUDA {driver}, cuBLAS {cublas}",
+        facts.name
+    )
+}
+
+fn facts(facts: &Facts) -> Value {
+    json!({"name": facts.name, "capability": facts.capability, "memory_bytes": facts.memory_bytes,
+        "multiprocessors": facts.multiprocessors, "driver": facts.driver, "cublas": facts.cublas})
 }
 
 fn gibibytes(bytes: u64) -> String {

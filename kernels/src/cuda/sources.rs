@@ -19,6 +19,7 @@ macro_rules! sources {
 sources!(
     "activation",
     "adamw",
+    "cached",
     "cross_entropy",
     "elementwise",
     "flash_backward",

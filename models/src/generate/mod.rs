@@ -3,6 +3,7 @@
 //! A pass takes one token of every answer that is under way and the whole prompts of those that begin, as one packed row;
 //! an answer that ends makes room for the next prompt at once. Answers are the same for any number of threads.
 
+mod model;
 mod sampling;
 
 use std::iter::Peekable;
@@ -10,8 +11,10 @@ use std::iter::Peekable;
 use rtune_kernels::arena::Arena;
 
 use crate::Decoder;
-use crate::decoder::{Fresh, KvCache, Positions};
+use crate::decoder::KvCache;
+use crate::decoder::gpu::GpuError;
 
+pub use model::{GpuModel, HostModel, Model, New};
 pub use sampling::{Sampler, Sampling};
 
 /// Why no token could be chosen.
@@ -43,6 +46,12 @@ pub enum GenerateError {
     /// The sampler failed.
     #[error("the next token cannot be sampled")]
     Sampling(#[from] candle_core::Error),
+    /// More documents than the model has room for.
+    #[error("there is no room for another document")]
+    NoRoom,
+    /// The GPU failed.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
 }
 
 impl GenerateError {
@@ -59,16 +68,17 @@ impl GenerateError {
             Self::TooLong { .. } => "shorten it; in a chat, `/reset` begins anew",
             Self::NoSuchToken { .. } => "tokenizer.json and config.json are of two models",
             Self::NotFinite => "the weights are damaged, or the adapter diverged: take an earlier checkpoint",
-            Self::Empty | Self::Sampling(_) => return None,
+            Self::Gpu(error) => return error.hint().map(str::to_owned),
+            Self::Empty | Self::NoRoom | Self::Sampling(_) => return None,
         };
         Some(hint.to_owned())
     }
 }
 
-/// A document that has been answered, ready to be gone on with.
+/// A document that has been answered, ready to be gone on with; `C` keeps its keys and values.
 #[derive(Clone, Debug)]
-pub struct Document {
-    cache: KvCache<f32>,
+pub struct Document<C = KvCache<f32>> {
+    cache: C,
     /// The tokens whose keys and values the cache holds.
     tokens: Vec<u32>,
 }
@@ -86,13 +96,13 @@ impl Document {
 }
 
 /// A prompt to be answered.
-pub struct Request {
+pub struct Request<C = KvCache<f32>> {
     /// Token ids, at least one.
     pub prompt: Vec<u32>,
     /// How tokens are chosen.
     pub sampler: Sampler,
     /// An earlier answer's document: what it shares with the prompt is not computed again.
-    pub document: Option<Document>,
+    pub document: Option<Document<C>>,
 }
 
 /// When answers end, and how many are under way at once.
@@ -123,13 +133,13 @@ pub enum End {
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Answer<C = KvCache<f32>> {
     /// Token ids, without the stop token.
     pub tokens: Vec<u32>,
     /// Why it ended.
     pub end: End,
-    /// Prompt and answer, to go on from.
-    pub document: Document,
+    /// Prompt and answer, to go on from; empty where the model has no room for what is over.
+    pub document: Document<C>,
 }
 
 /// What the caller says to a new token.
@@ -156,15 +166,21 @@ pub fn generate(
     arena: &Arena<f32>,
     on_token: &mut dyn FnMut(usize, u32) -> Go,
 ) -> Result<Vec<Answer>, GenerateError> {
-    let mut batch = Batch {
-        decoder,
-        parameters,
-        limits,
-        arena,
-        positions: decoder.positions(limits.max_positions),
-        running: Vec::new(),
-        answers: Vec::new(),
-    };
+    let model = HostModel::new(decoder, parameters, limits.max_positions, arena);
+    generate_with(&model, requests, limits, on_token)
+}
+
+/// [`generate`] with any model.
+///
+/// # Errors
+/// [`GenerateError`].
+pub fn generate_with<M: Model>(
+    model: &M,
+    requests: impl IntoIterator<Item = Request<M::Cache>>,
+    limits: &Limits,
+    on_token: &mut dyn FnMut(usize, u32) -> Go,
+) -> Result<Vec<Answer<M::Cache>>, GenerateError> {
+    let mut batch = Batch { model, limits, running: Vec::new(), answers: Vec::new() };
     let mut waiting = requests.into_iter().peekable();
     loop {
         batch.admit(&mut waiting)?;
@@ -173,16 +189,17 @@ pub fn generate(
         }
         if batch.pass(on_token)? == Go::Enough {
             batch.interrupt();
-            waiting.for_each(|_| batch.leave_out());
+            for _ in waiting {
+                batch.leave_out()?;
+            }
             break;
         }
-        arena.give_back();
     }
     Ok(batch.answers.into_iter().flatten().collect())
 }
 
-fn check(decoder: &Decoder, request: &Request, limits: &Limits) -> Result<(), GenerateError> {
-    let (vocabulary, longest) = (decoder.spec().vocabulary, limits.max_positions);
+fn check<C>(vocabulary: usize, request: &Request<C>, limits: &Limits) -> Result<(), GenerateError> {
+    let longest = limits.max_positions;
     let tokens = request.prompt.len();
     if tokens == 0 {
         return Err(GenerateError::Empty);
@@ -197,32 +214,32 @@ fn check(decoder: &Decoder, request: &Request, limits: &Limits) -> Result<(), Ge
 }
 
 /// An answer under way.
-struct Running {
+struct Running<C> {
     index: usize,
-    document: Document,
+    document: Document<C>,
     /// Tokens that the next pass computes: the rest of the prompt, then the newest token.
     fresh: Vec<u32>,
     sampler: Sampler,
     answer: Vec<u32>,
 }
 
-struct Batch<'a> {
-    decoder: &'a Decoder,
-    parameters: &'a [f32],
+struct Batch<'a, M: Model> {
+    model: &'a M,
     limits: &'a Limits,
-    arena: &'a Arena<f32>,
-    positions: Positions<f32>,
-    running: Vec<Running>,
-    answers: Vec<Option<Answer>>,
+    running: Vec<Running<M::Cache>>,
+    answers: Vec<Option<Answer<M::Cache>>>,
 }
 
-impl Batch<'_> {
+impl<M: Model> Batch<'_, M> {
     /// Takes waiting prompts while there is room in the batch and in the pass.
-    fn admit(&mut self, waiting: &mut Peekable<impl Iterator<Item = Request>>) -> Result<(), GenerateError> {
+    fn admit(
+        &mut self,
+        waiting: &mut Peekable<impl Iterator<Item = Request<M::Cache>>>,
+    ) -> Result<(), GenerateError> {
         let mut tokens = 0;
         while self.running.len() < self.limits.batch_documents.max(1) {
             let Some(request) = waiting.peek() else { return Ok(()) };
-            check(self.decoder, request, self.limits)?;
+            check(self.model.vocabulary(), request, self.limits)?;
             let kept = request.shared();
             let own = request.prompt.len() - kept;
             if tokens > 0 && tokens + own > self.limits.batch_tokens {
@@ -230,8 +247,11 @@ impl Batch<'_> {
             }
             tokens += own;
             let Some(Request { prompt, sampler, document }) = waiting.next() else { return Ok(()) };
-            let mut document = document.unwrap_or_else(|| self.empty());
-            document.cache.truncate(kept);
+            let mut document = match document.filter(|document| !document.tokens.is_empty()) {
+                Some(document) => document,
+                None => self.empty()?,
+            };
+            self.model.truncate(&mut document.cache, kept);
             document.tokens.truncate(kept);
             let fresh = prompt[kept..].to_vec();
             let index = self.answers.len();
@@ -243,53 +263,48 @@ impl Batch<'_> {
 
     /// One token for every answer under way.
     fn pass(&mut self, on_token: &mut dyn FnMut(usize, u32) -> Go) -> Result<Go, GenerateError> {
-        let mut last_rows = Vec::with_capacity(self.running.len());
-        let mut rows = 0;
-        for running in &self.running {
-            rows += running.fresh.len();
-            last_rows.push(rows - 1);
+        let mut asked = std::mem::take(&mut self.running);
+        let fresh: Vec<Vec<u32>> = asked.iter_mut().map(|running| std::mem::take(&mut running.fresh)).collect();
+        let (mut documents, mut choosers) = (Vec::with_capacity(asked.len()), Vec::with_capacity(asked.len()));
+        for (running, fresh) in asked.iter_mut().zip(&fresh) {
+            let Running { document: Document { cache, tokens }, sampler, .. } = running;
+            tokens.extend_from_slice(fresh);
+            documents.push(New { tokens: fresh, cache });
+            choosers.push((sampler, tokens));
         }
-        let documents = self.running.iter_mut();
-        let documents = documents
-            .map(|running| Fresh { tokens: &running.fresh, cache: &mut running.document.cache })
-            .collect();
-        let output = self.decoder.forward_cached(self.parameters, documents, &self.positions, self.arena);
-        let head = self.decoder.head_rows(self.parameters, &output, last_rows, self.arena);
-        drop(output);
-        let (width, vocabulary) = (self.decoder.spec().width, self.decoder.spec().vocabulary);
-        let chunk = self.decoder.head_chunk_rows();
-        let mut going = Vec::with_capacity(self.running.len());
-        let mut asked = std::mem::take(&mut self.running).into_iter();
+        let wanted = self.limits.max_new_tokens > 0;
+        let mut chosen = Vec::with_capacity(choosers.len());
+        let mut choosers = choosers.into_iter();
+        self.model.next(documents, &mut |logits_v| {
+            let Some((sampler, tokens)) = choosers.next().filter(|_| wanted) else { return Ok(()) };
+            chosen.push(sampler.choose(logits_v, tokens)?);
+            Ok(())
+        })?;
+        drop(choosers);
         let mut go = Go::On;
-        for normed_cd in head.normed_nd.chunks(chunk * width) {
-            let mut logits_cv = self.arena.take(normed_cd.len() / width * vocabulary);
-            self.decoder.logits(self.parameters, normed_cd, &mut logits_cv, self.arena);
-            for (logits_v, running) in logits_cv.chunks_exact(vocabulary).zip(&mut asked) {
-                let said = self.next(running, logits_v, on_token, &mut going)?;
-                go = if said == Go::Enough { said } else { go };
+        let mut chosen = chosen.into_iter();
+        for running in asked {
+            match chosen.next() {
+                Some(token) => {
+                    let said = self.next(running, token, on_token);
+                    go = if said == Go::Enough { said } else { go };
+                }
+                None => self.end(running, End::Length),
             }
         }
-        self.running = going;
         Ok(go)
     }
 
-    /// Chooses a token of one answer, which then goes on or ends.
+    /// Adds a token to one answer, which then goes on or ends.
     fn next(
         &mut self,
-        mut running: Running,
-        logits_v: &[f32],
+        mut running: Running<M::Cache>,
+        token: u32,
         on_token: &mut dyn FnMut(usize, u32) -> Go,
-        going: &mut Vec<Running>,
-    ) -> Result<Go, GenerateError> {
-        running.document.tokens.append(&mut running.fresh);
-        if self.limits.max_new_tokens == 0 {
-            self.end(running, End::Length);
-            return Ok(Go::On);
-        }
-        let token = running.sampler.choose(logits_v, &running.document.tokens)?;
+    ) -> Go {
         if self.limits.stop_tokens.contains(&token) {
             self.end(running, End::Stop);
-            return Ok(Go::On);
+            return Go::On;
         }
         running.answer.push(token);
         let go = on_token(running.index, token);
@@ -298,13 +313,16 @@ impl Batch<'_> {
             self.end(running, End::Length);
         } else {
             running.fresh = vec![token];
-            going.push(running);
+            self.running.push(running);
         }
-        Ok(go)
+        go
     }
 
-    fn end(&mut self, running: Running, end: End) {
-        let Running { index, document, answer, .. } = running;
+    fn end(&mut self, running: Running<M::Cache>, end: End) {
+        let Running { index, mut document, answer, .. } = running;
+        if !self.model.keeps(&mut document.cache) {
+            document.tokens.clear();
+        }
         self.answers[index] = Some(Answer { tokens: answer, end, document });
     }
 
@@ -316,17 +334,19 @@ impl Batch<'_> {
     }
 
     /// The empty answer to a request that was not begun.
-    fn leave_out(&mut self) {
-        let document = self.empty();
+    fn leave_out(&mut self) -> Result<(), GenerateError> {
+        let mut document = self.empty()?;
+        self.model.keeps(&mut document.cache);
         self.answers.push(Some(Answer { tokens: Vec::new(), end: End::Interrupted, document }));
+        Ok(())
     }
 
-    fn empty(&self) -> Document {
-        Document { cache: self.decoder.empty_cache(), tokens: Vec::new() }
+    fn empty(&self) -> Result<Document<M::Cache>, GenerateError> {
+        Ok(Document { cache: self.model.empty()?, tokens: Vec::new() })
     }
 }
 
-impl Request {
+impl<C> Request<C> {
     /// Tokens of the prompt that need not be computed. At least the last one is: its logits choose the first token of
     /// the answer.
     fn shared(&self) -> usize {

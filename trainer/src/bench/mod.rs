@@ -49,8 +49,8 @@ pub struct Measured {
     pub phases: PhaseTimes,
     /// Time of all steps in the update of the trained numbers.
     pub update: Duration,
-    /// Mean loss of the first step and of the last, in nats.
-    pub losses: (f64, f64),
+    /// Mean loss of every step, those before the ones that count among them, in nats.
+    pub losses_nats: Vec<f64>,
     /// Trained numbers.
     pub trained: usize,
     /// Bytes of the frozen base.
@@ -118,7 +118,7 @@ pub fn measure(
         work,
         phases: PhaseTimes::default(),
         update: Duration::ZERO,
-        losses: (f64::NAN, f64::NAN),
+        losses_nats: Vec::new(),
         trained,
         base_bytes,
         buffers_bytes: 0,
@@ -136,10 +136,7 @@ pub fn measure(
             device.synchronize().map_err(GpuError::from)?;
         }
         let end = Instant::now();
-        if step == 0 {
-            measured.losses.0 = sum.mean_nats();
-        }
-        measured.losses.1 = sum.mean_nats();
+        measured.losses_nats.push(sum.mean_nats());
         if step < options.warmup_steps {
             before = engine.times();
         } else {

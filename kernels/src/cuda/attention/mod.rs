@@ -1,8 +1,10 @@
 //! Attention over packed segments on a GPU; the twin is [`crate::attention`].
 //!
 //! Heads of 64, 96, 128 and 256 elements go through the kernels of `cuda/flash_*.cu` ([`flash`]), whose memory grows with
-//! the tokens; others, and tests, through products of strips ([`strips`]).
+//! the tokens; others, and tests, through products of strips ([`strips`]). Answers read what is kept of what came before
+//! ([`cached`]).
 
+pub mod cached;
 pub mod flash;
 pub mod strips;
 

@@ -3,7 +3,7 @@ use half::bf16;
 use super::{cases, narrow_numbers, poisoned, wide};
 use crate::arena::Arena;
 use crate::attention as twin;
-use crate::cuda::attention::{Gradients, Heads, Inputs, flash, strips};
+use crate::cuda::attention::{Gradients, Heads, Inputs, cached, flash, strips};
 use crate::cuda::{self, Buffer, Device};
 
 cases! {
@@ -12,6 +12,7 @@ cases! {
     cuda_attention_128, emulated_attention_128: |device| flashed(device, 128);
     cuda_attention_256, emulated_attention_256: |device| flashed(device, 256);
     cuda_attention_strips, emulated_attention_strips: stripped;
+    cuda_attention_cached, emulated_attention_cached: kept;
 }
 
 /// Query heads, key-value heads, window, softcap.
@@ -227,6 +228,45 @@ fn flashed(device: &Device, head_width: usize) {
     for bounds in bounds {
         for &kind in kinds {
             case(device, bounds, head_width, kind).run(&format!("{head_width} {bounds:?} {kind:?}"), false);
+        }
+    }
+}
+
+/// What new tokens see of a cache is what they see of a row that is computed at once.
+fn kept(device: &Device) {
+    for (head_width, bounds) in [(40, &[0, 1, 8, 301][..]), (64, &[0, 257]), (256, &[0, 3, 40])] {
+        for kind in KINDS {
+            let case = case(device, bounds, head_width, kind);
+            let (tokens, [q_width, kv_width, _]) = (case.tokens(), case.widths());
+            let joint = device.upload(&case.joint).expect("memory");
+            let whole = joint.all().matrix(tokens, q_width + 2 * kv_width);
+            // Every third token is new; each of its document's keys is in the cache, those behind it too.
+            let new: Vec<usize> = (0..tokens).step_by(3).collect();
+            let start = |token: usize| *bounds.iter().rfind(|&&bound| bound <= token).expect("a document");
+            let number = |value: usize| i32::try_from(value).expect("a small number");
+            let first: Vec<i32> = new.iter().map(|&token| number(start(token))).collect();
+            let count: Vec<i32> = new.iter().map(|&token| number(token + 1 - start(token))).collect();
+            let row = q_width + 2 * kv_width;
+            let queries = new.iter().flat_map(|token| case.joint[token * row..token * row + q_width].to_vec());
+            let q = device.upload(&queries.collect::<Vec<bf16>>()).expect("memory");
+            let (first, count) = (device.upload(&first).expect("memory"), device.upload(&count).expect("memory"));
+            let stride = q_width + BEHIND;
+            let mut o = poisoned::<bf16>(device, new.len() * stride);
+            let there = cached::Kept {
+                keys: whole.columns(q_width..q_width + kv_width),
+                values: whole.columns(q_width + kv_width..row),
+                first: first.all(),
+                count: count.all(),
+            };
+            let out = o.all_mut().strided(new.len(), q_width, stride);
+            cached::attend(device, &case.heads, q.all().matrix(new.len(), q_width), there, out).expect("launch");
+            let name = format!("cache of {head_width} {bounds:?} {kind:?}");
+            let got = without_what_is_behind(&name, &o.to_vec().expect("copy"), q_width);
+            let [q, k, v] = case.parts();
+            let (mut all, mut lse) = (vec![0.0; q.len()], vec![0.0; tokens * case.heads.heads]);
+            twin::forward(&case.shape(), &q, &k, &v, &mut all, &mut lse, &Arena::new());
+            let want = new.iter().flat_map(|token| all[token * q_width..(token + 1) * q_width].to_vec());
+            assert_sums_near(&name, &got, &want.collect::<Vec<f32>>());
         }
     }
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::context::Rows;
 use super::norm::Moments;
 use super::{GpuDecoder, GpuForward, GpuPass};
+use crate::DecoderSpec;
 
 /// Logits that a caller should hold at a time: 256 MiB of bf16. The head is read once for each chunk, so chunks are larger
 /// than on the CPU.
@@ -109,6 +110,29 @@ impl GpuDecoder {
         let normed = head.normed.all().rows(range);
         multiply(pass.device, logits.matrix_mut(), 0.0, 1.0, normed, self.head().t())?;
         Ok(logits)
+    }
+
+    /// Logits of all chosen rows, `[N, V]`, divided and capped as the family does it: for answers.
+    ///
+    /// # Errors
+    /// As [`Self::head_rows`].
+    pub fn logits_on_host(&self, pass: &GpuPass<'_>, head: &GpuHeadRows) -> Result<Vec<f32>, CudaError> {
+        let (count, vocabulary, chunk) = (head.count(), self.spec.vocabulary, self.head_chunk_rows());
+        let mut values = Vec::with_capacity(count * vocabulary);
+        for start in (0..count).step_by(chunk) {
+            let logits = self.logits(pass, head, start..count.min(start + chunk))?;
+            for row in logits.part.all().to_vec(pass.device)?.chunks_exact(logits.stride) {
+                values.extend(row[..vocabulary].iter().map(|value| value.to_f32()));
+            }
+        }
+        let DecoderSpec { logit_divisor, logit_cap, .. } = &self.spec;
+        if *logit_divisor != 1.0 {
+            values.iter_mut().for_each(|value| *value /= *logit_divisor as f32);
+        }
+        if let Some(cap) = logit_cap.map(|cap| cap as f32) {
+            values.iter_mut().for_each(|value| *value = cap * (*value / cap).tanh());
+        }
+        Ok(values)
     }
 
     /// Room for the gradient of what the head reads.

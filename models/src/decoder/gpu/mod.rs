@@ -8,6 +8,7 @@
 
 mod attention;
 mod block;
+mod cache;
 mod context;
 mod experts;
 mod group;
@@ -32,6 +33,7 @@ use context::{Context, Row, Rows};
 use norm::GpuNorm;
 use ropes::GpuRopes;
 
+pub use cache::{GpuCache, GpuDocument, GpuFresh};
 pub use head::{GpuHeadRows, Logits, NormedGradient, OutputGradient};
 
 /// Why a decoder is not on the GPU.
