@@ -108,6 +108,17 @@ pub struct Limits {
     pub batch_documents: usize,
     /// Prompt tokens of one pass; a longer prompt has a pass of its own.
     pub batch_tokens: usize,
+    /// What becomes of the keys and values of answers that have ended.
+    pub documents: Documents,
+}
+
+/// Whether answers are gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Documents {
+    /// They may be: their keys and values are kept.
+    Kept,
+    /// They are not: their documents are empty, and many answers take no more memory than a batch of them.
+    Dropped,
 }
 
 /// Why an answer ended.
@@ -128,7 +139,7 @@ pub struct Answer {
     pub tokens: Vec<u32>,
     /// Why it ended.
     pub end: End,
-    /// Prompt and answer, to go on from.
+    /// Prompt and answer, to go on from; empty where [`Limits::documents`] says so.
     pub document: Document,
 }
 
@@ -137,6 +148,8 @@ pub struct Answer {
 pub enum Go {
     /// Another one.
     On,
+    /// End this answer here, as a stop token would, and go on with the others.
+    Ended,
     /// End all answers here.
     Enough,
 }
@@ -294,7 +307,9 @@ impl Batch<'_> {
         running.answer.push(token);
         let go = on_token(running.index, token);
         let full = running.document.tokens.len() + 1 >= self.limits.max_positions;
-        if running.answer.len() >= self.limits.max_new_tokens || full {
+        if go == Go::Ended {
+            self.end(running, End::Stop);
+        } else if running.answer.len() >= self.limits.max_new_tokens || full {
             self.end(running, End::Length);
         } else {
             running.fresh = vec![token];
@@ -305,6 +320,10 @@ impl Batch<'_> {
 
     fn end(&mut self, running: Running, end: End) {
         let Running { index, document, answer, .. } = running;
+        let document = match self.limits.documents {
+            Documents::Kept => document,
+            Documents::Dropped => self.empty(),
+        };
         self.answers[index] = Some(Answer { tokens: answer, end, document });
     }
 
