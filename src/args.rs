@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod choose;
 pub(crate) mod compare;
+pub(crate) mod judge;
 pub(crate) mod scan;
 pub(crate) mod talk;
 pub(crate) mod tools;
@@ -48,7 +49,7 @@ pub(crate) enum Verb {
     Eval(talk::EvalArgs),
     /// Say whether one model is better than another, from their evaluations of the same golden rows
     Compare(compare::CompareArgs),
-    /// Score answers against references: exact match, chrF, BLEU
+    /// Score answers against references: exact match, chrF, chrF++, BLEU, TER, ROUGE
     Score(tools::ScoreArgs),
     /// Show where personal data stands in a file; changes nothing
     Scan(scan::ScanArgs),

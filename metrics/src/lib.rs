@@ -7,6 +7,8 @@
 //! | [`checks`], [`extract`] | an answer and what it must be | passes or the reason; fields that are right |
 //! | [`grounded`] | an answer and its sources | what no source supports, with spans |
 //! | [`likelihood`], [`pass_at_k`] | nats, counts of samples | perplexities, pass@k |
+//! | [`final_answer`] | the answer to a sum | the number it comes to |
+//! | [`judge`] | what a judge is shown, what it replies | prompts, scores, preferences that the order does not decide |
 //! | [`compare`] | scores of two models on the same cases | tests, intervals, a verdict |
 //! | [`rank`] | a metric's scores and people's | rank correlations |
 //!
@@ -18,7 +20,9 @@ pub mod checks;
 pub mod classify;
 pub mod compare;
 pub mod extract;
+pub mod final_answer;
 pub mod grounded;
+pub mod judge;
 pub mod likelihood;
 mod pass_at_k;
 pub mod rank;

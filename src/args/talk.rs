@@ -86,6 +86,30 @@ pub(crate) struct EvalArgs {
     /// A label that matters most, such as spam: its recall decides; may be repeated
     #[arg(long = "key-class", value_name = "LABEL")]
     pub(crate) key_classes: Vec<String>,
+    /// Take the likelihood of prompts too, for perplexity over all tokens; reading prompts then takes about a quarter longer
+    #[arg(long)]
+    pub(crate) all_tokens: bool,
+    /// Known limits: `classification` takes the expected answers as the labels, where none are named, and fails under 0.60 accuracy or
+    /// 0.50 recall of a key class
+    #[arg(long, value_enum, value_name = "PRESET")]
+    pub(crate) preset: Option<Preset>,
+    /// Instead of golden rows a benchmark, JSONL with the fields of MMLU, ARC, HellaSwag, PIQA or GSM8K, or `query`, `choices`, `gold`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["golden", "labels", "key_classes", "all_tokens", "preset"])]
+    pub(crate) benchmark: Option<PathBuf>,
+    /// Examples before each item of a benchmark
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "benchmark")]
+    pub(crate) shots: usize,
+    /// The file that examples come from, its first rows; without it the benchmark itself, without the item that is asked
+    #[arg(long, value_name = "FILE", requires = "benchmark")]
+    pub(crate) shots_from: Option<PathBuf>,
+    /// What stands before the examples; without it, of MMLU, a line that names the subject
+    #[arg(long, value_name = "TEXT", requires = "benchmark")]
+    pub(crate) description: Option<String>,
+    /// Write the cases with the tuned model's answers for another tool, too: deepeval or ragas, and a file; may be repeated
+    #[arg(long, num_args = 2, value_names = ["TOOL", "FILE"], conflicts_with = "benchmark")]
+    pub(crate) export: Vec<String>,
+    #[command(flatten)]
+    pub(crate) judge: super::judge::JudgeArgs,
     /// Show prompts, expected answers and answers too
     #[arg(long, conflicts_with = "json")]
     pub(crate) answers: bool,
@@ -95,6 +119,12 @@ pub(crate) struct EvalArgs {
     /// Write the report as JSON to standard output, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Preset {
+    /// Answers are labels
+    Classification,
 }
 
 fn number(text: &str, fits: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {

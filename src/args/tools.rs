@@ -15,12 +15,24 @@ pub(crate) struct ScoreArgs {
     /// What to compute; may be repeated. By default everything
     #[arg(long = "metric", value_enum, value_name = "METRIC")]
     pub(crate) metrics: Vec<Metric>,
+    /// A folder with a BERT, config.json, tokenizer.json or vocab.txt, and model.safetensors, for BERTScore
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) encoder: Option<PathBuf>,
+    /// The layer of it whose vectors are compared; by default the last. bert-score takes 9 of bert-base-uncased
+    #[arg(long, value_name = "LAYER", requires = "encoder")]
+    pub(crate) encoder_layer: Option<usize>,
+    /// Weigh tokens of BERTScore by how rare they are in the references
+    #[arg(long, requires = "encoder")]
+    pub(crate) idf: bool,
+    /// Take the endings off English words before ROUGE, as rouge-score does with `use_stemmer`
+    #[arg(long)]
+    pub(crate) stem: bool,
     /// Write the scores as JSON, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Metric {
     /// Part of the answers that equal a reference, whitespace around them aside
     Exact,
@@ -33,6 +45,23 @@ pub(crate) enum Metric {
     ChrfPlusPlus,
     /// BLEU as sacreBLEU computes it: 13a, exp
     Bleu,
+    /// TER as sacreBLEU computes it: edits in a hundred words, the fewer the better
+    Ter,
+    /// The mean F1 of ROUGE-1 as rouge-score computes it, in percent
+    #[value(name = "rouge-1")]
+    Rouge1,
+    /// ROUGE-2
+    #[value(name = "rouge-2")]
+    Rouge2,
+    /// ROUGE-L
+    #[value(name = "rouge-l")]
+    RougeL,
+    /// ROUGE-Lsum: lines are sentences
+    #[value(name = "rouge-lsum")]
+    RougeLsum,
+    /// The mean F1 of BERTScore as bert-score computes it, in percent and not rescaled; needs --encoder
+    #[value(name = "bertscore")]
+    BertScore,
 }
 
 #[derive(Debug, clap::Args)]

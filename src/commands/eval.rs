@@ -1,31 +1,36 @@
 //! `rtune eval`: a golden set, base and tuned side by side.
 
+mod benchmark;
 mod classification;
+mod judge;
+mod tables;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use comfy_table::presets;
-use comfy_table::{CellAlignment, Table};
 use rtune_data::Source;
 use rtune_models::generate::Sampling;
+use rtune_models::hub::HubOptions;
 use rtune_trainer::error::TrainerError;
-use rtune_trainer::evaluate::golden::{Case, GoldenReport, Side, Summary, examine};
+use rtune_trainer::evaluate::export::{Layout, export};
+use rtune_trainer::evaluate::golden::{ExamOptions, examine};
 use rtune_trainer::evaluate::labels::LabelOptions;
 use rtune_trainer::files::write_whole;
 use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::{Settings, Speaker};
 
-use crate::args::talk::EvalArgs;
+use crate::args::talk::{EvalArgs, Preset};
 use crate::commands::opened;
-use crate::failure::DONE;
+use crate::failure::{BadInput, DONE};
 use crate::reporter::{Work, say};
 
-/// Characters of an id that a table shows.
-const SHOWN_ID: usize = 32;
-
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
+    let exports = exports(&args.export)?;
+    let judge = judge::Judge::named(&args.judge, &HubOptions::from_env().rtune_cache.join("judge"))?;
     let (subject, model) = opened::open(&args.subject)?;
+    if let Some(file) = &args.benchmark {
+        return benchmark::run(args, file, &subject, &model);
+    }
     let named: Vec<Source> = args.golden.iter().map(Source::new).collect();
     let golden = if named.is_empty() { subject.config.data.golden.clone() } else { named };
     if golden.is_empty() {
@@ -39,12 +44,14 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
     };
     let labels = LabelOptions {
         labels: args.labels.iter().map(|label| label.trim().to_owned()).collect(),
+        preset: args.preset == Some(Preset::Classification),
         key_classes: args.key_classes.clone(),
         train: if subject.run.is_some() { subject.config.data.train.clone() } else { Vec::new() },
     };
+    let options = ExamOptions { labels, all_tokens: args.all_tokens };
     let speaker = Speaker::new(&model)?;
     let mut work = Work::new("asking");
-    let report = examine(&speaker, &golden, &settings, &labels, &mut |progress| {
+    let report = examine(&speaker, &golden, &settings, &options, &mut |progress| {
         work.rename(match (progress.scoring, progress.tuned) {
             (false, true) => "asking the tuned model",
             (false, false) => "asking the base",
@@ -54,30 +61,26 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         work.show(progress.done, progress.total);
     })?;
     work.finish();
-    let text = serde_json::to_string_pretty(&report)? + "\n";
-    let places = places(&subject, &golden, args.out.as_deref());
-    for place in &places {
-        let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create `{}`", folder.display()))?;
-        }
-        write_whole(place, text.as_bytes()).map_err(TrainerError::from)?;
+    let judged = judge.map(|judge| judge::judge(&judge, &report));
+    let mut value = serde_json::to_value(&report)?;
+    if let Some(judged) = &judged {
+        value["judge"] = serde_json::to_value(judged)?;
+    }
+    let text = serde_json::to_string_pretty(&value)? + "\n";
+    let places = places(&subject, &report_name(&golden), args.out.as_deref());
+    write(&places, &text)?;
+    for (layout, file) in &exports {
+        write(std::slice::from_ref(file), &export(&report, *layout))?;
     }
     if args.json {
         say(text.trim_end());
         return Ok(DONE);
     }
-    if args.answers {
-        report.cases.iter().for_each(show);
-    }
-    say(&case_table(&report).to_string());
-    say("");
-    say(&summary_table(&report).to_string());
-    say(&format!("{} cases; {}; {}", report.cases.len(), report.chrf_signature, report.bleu_signature));
+    tables::show(&report, args.answers);
     if report.labels.is_some() {
         classification::show(&report);
     }
+    judged.iter().flat_map(judge::JudgeReport::lines).for_each(|line| say(&line));
     for place in &places {
         say(&format!("report: {}", place.display()));
     }
@@ -97,88 +100,40 @@ pub(super) fn batch(model: &Opened) -> usize {
     (MEMORY_BYTES / bytes.max(1)).clamp(1, MOST_ROWS)
 }
 
-/// Where the report goes: beside the other evaluations of a run, and where the user wants it.
-fn places(subject: &Subject, golden: &[Source], out: Option<&Path>) -> Vec<PathBuf> {
-    let stems: Vec<String> = golden
-        .iter()
-        .map(|source| source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned())
-        .collect();
-    let in_run =
-        subject.run.as_ref().map(|run| run.join("eval").join(format!("golden-{}.json", stems.join("-"))));
-    in_run.into_iter().chain(out.map(Path::to_owned)).collect()
-}
-
-fn table(header: Vec<&str>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    table
-}
-
-fn align(table: &mut Table) {
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-}
-
-fn case_table(report: &GoldenReport) -> Table {
-    let tuned = report.tuned.is_some();
-    let header = ["case", "chrF base", "perplexity base", "exact base"];
-    let header_tuned = ["case", "chrF base", "tuned", "perplexity base", "tuned", "exact base", "tuned"];
-    let mut table = table(if tuned { header_tuned.to_vec() } else { header.to_vec() });
-    for case in &report.cases {
-        let sides: Vec<&Side> = std::iter::once(&case.base).chain(&case.tuned).collect();
-        let mut row = vec![case.id.chars().take(SHOWN_ID).collect::<String>()];
-        row.extend(sides.iter().map(|side| format!("{:.1}", side.chrf)));
-        row.extend(sides.iter().map(|side| format!("{:.3}", side.perplexity)));
-        row.extend(sides.iter().map(|side| if side.exact_match { "yes" } else { "-" }.to_owned()));
-        table.add_row(row);
-    }
-    align(&mut table);
-    table
-}
-
-fn summary_table(report: &GoldenReport) -> Table {
-    let mut table = table(if report.tuned.is_some() { vec!["", "base", "tuned"] } else { vec!["", "base"] });
-    let percent = |share: f64| format!("{:.1}%", 100.0 * share);
-    type Figure<'a> = &'a dyn Fn(&Summary) -> String;
-    let rows: [(&str, Figure<'_>); 8] = [
-        ("chrF2", &|s| format!("{:.2}", s.chrf)),
-        ("BLEU", &|s| format!("{:.2}", s.bleu)),
-        ("answer perplexity", &|s| format!("{:.3}", s.answer_perplexity)),
-        ("exact match", &|s| percent(s.exact_match)),
-        ("normalised match", &|s| percent(s.normalised_match)),
-        ("checks passed", &|s| s.checks_passed.map_or_else(String::new, percent)),
-        ("ended by itself", &|s| percent(s.ended)),
-        ("answer tokens", &|s| s.answer_tokens.to_string()),
-    ];
-    let is_checked = report.base.checks_passed.is_some();
-    for (name, value) in rows.into_iter().filter(|(name, _)| is_checked || *name != "checks passed") {
-        let sides = std::iter::once(&report.base).chain(&report.tuned);
-        let mut row = vec![name.to_owned()];
-        row.extend(sides.map(value));
-        table.add_row(row);
-    }
-    align(&mut table);
-    table
-}
-
-/// A case with its texts.
-fn show(case: &Case) {
-    say(&format!("=== {} ({}:{})", case.id, case.file, case.line));
-    for message in &case.prompt {
-        say(&format!("{}: {}", message.role, message.content));
-    }
-    for expected in &case.expected {
-        say(&format!("--- expected\n{expected}"));
-    }
-    let side = |name: &str, side: &Side| {
-        say(&format!("--- {name}\n{}", side.answer));
-        for reason in &side.failed_checks {
-            say(&format!("check failed: {reason}"));
-        }
+/// Which tool gets which file.
+fn exports(named: &[String]) -> anyhow::Result<Vec<(Layout, PathBuf)>> {
+    let pair = |pair: &[String]| {
+        let layout = match pair[0].as_str() {
+            "deepeval" => Layout::DeepEval,
+            "ragas" => Layout::Ragas,
+            other => return Err(BadInput::new(format!("expected deepeval or ragas, found `{other}`")).into()),
+        };
+        Ok((layout, PathBuf::from(&pair[1])))
     };
-    side("base", &case.base);
-    if let Some(tuned) = &case.tuned {
-        side("tuned", tuned);
+    named.chunks_exact(2).map(pair).collect()
+}
+
+/// Writes a report wherever it goes.
+fn write(places: &[PathBuf], text: &str) -> anyhow::Result<()> {
+    for place in places {
+        let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create `{}`", folder.display()))?;
+        }
+        write_whole(place, text.as_bytes()).map_err(TrainerError::from)?;
     }
+    Ok(())
+}
+
+/// By the names of the files.
+fn report_name(golden: &[Source]) -> String {
+    let stem = |source: &Source| source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    format!("golden-{}.json", golden.iter().map(stem).collect::<Vec<String>>().join("-"))
+}
+
+/// Where the report goes: beside the other evaluations of a run, and where the user wants it.
+fn places(subject: &Subject, name: &str, out: Option<&Path>) -> Vec<PathBuf> {
+    let in_run = subject.run.as_ref().map(|run| run.join("eval").join(name));
+    in_run.into_iter().chain(out.map(Path::to_owned)).collect()
 }

@@ -1,10 +1,15 @@
 //! `rtune score`: how near answers are to references.
 
+mod bert;
+
 use std::path::Path;
 
+use clap::ValueEnum;
 use rtune_trainer::evaluate::text::bleu::{self, BleuStatistics};
 use rtune_trainer::evaluate::text::chrf::{self, ChrfStatistics, Kind};
-use rtune_trainer::evaluate::text::{exact_match, normalised_match};
+use rtune_trainer::evaluate::text::rouge::{self, RougeScores};
+use rtune_trainer::evaluate::text::ter::{self, TerStatistics};
+use rtune_trainer::evaluate::text::{exact_match, normalised_match, signed};
 use serde_json::{Value, json};
 
 use crate::args::tools::{Metric, ScoreArgs};
@@ -20,6 +25,8 @@ struct Scored {
     score: f64,
     /// How it was computed.
     signature: String,
+    /// Precision and recall, where the score is their harmonic mean.
+    parts: Option<[f64; 2]>,
 }
 
 pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<u8> {
@@ -46,28 +53,46 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<u8> {
         .collect();
     let mut metrics = args.metrics.clone();
     if metrics.is_empty() {
-        metrics = vec![Metric::Exact, Metric::Normalised, Metric::Chrf, Metric::ChrfPlusPlus, Metric::Bleu];
+        let with_encoder = |metric: &Metric| *metric != Metric::BertScore || args.encoder.is_some();
+        metrics = Metric::value_variants().iter().copied().filter(with_encoder).collect();
     }
-    let scored: Vec<Scored> =
-        metrics.into_iter().map(|metric| score(metric, &pairs, references.len())).collect();
+    let mut scored = Vec::with_capacity(metrics.len());
+    for metric in metrics {
+        scored.push(score(metric, args, &pairs, references.len())?);
+    }
     if args.json {
         let metrics: Vec<Value> = scored
             .iter()
-            .map(|one| json!({"name": one.name, "score": one.score, "signature": one.signature}))
+            .map(|one| {
+                let mut value = json!({"name": one.name, "score": one.score, "signature": one.signature});
+                if let Some(parts) = &one.parts {
+                    value["precision"] = json!(parts[0]);
+                    value["recall"] = json!(parts[1]);
+                }
+                value
+            })
             .collect();
         say(&serde_json::to_string_pretty(&json!({"format": 1, "lines": pairs.len(), "metrics": metrics}))?);
         return Ok(DONE);
     }
     say(&format!("{} lines", pairs.len()));
-    for Scored { name, score, signature } in scored {
+    for Scored { name, score, signature, .. } in scored {
         say(&format!("{name:<16} {score:>6.2}  {signature}"));
     }
     Ok(DONE)
 }
 
-/// From 0 to 100, as all of these metrics are.
-fn score(metric: Metric, pairs: &[(&str, Vec<&str>)], references: usize) -> Scored {
-    let version = concat!("version:rtune-", env!("CARGO_PKG_VERSION"));
+/// From 0 to 100, as all of these metrics are but TER, which has no highest.
+///
+/// # Errors
+/// Those of the encoder.
+fn score(
+    metric: Metric,
+    args: &ScoreArgs,
+    pairs: &[(&str, Vec<&str>)],
+    references: usize,
+) -> anyhow::Result<Scored> {
+    let stem = args.stem;
     let share = |equal: fn(&str, &str) -> bool| {
         let count = pairs.iter().filter(|(answer, all)| all.iter().any(|text| equal(answer, text))).count();
         100.0 * count as f64 / pairs.len() as f64
@@ -76,27 +101,33 @@ fn score(metric: Metric, pairs: &[(&str, Vec<&str>)], references: usize) -> Scor
         let statistics = pairs.iter().map(|(answer, all)| chrf::statistics_of_best(answer, all, kind));
         (statistics.sum::<ChrfStatistics>().score_of(kind), chrf::signature(kind, references))
     };
-    let (name, score, signature) = match metric {
-        Metric::Exact => ("exact match", share(exact_match), format!("exact|nrefs:{references}|trimmed")),
+    let rouge = |f1: fn(&RougeScores) -> f64| {
+        let all = pairs.iter().map(|(answer, all)| f1(&rouge::scores_of_best(answer, all, stem)));
+        (100.0 * all.sum::<f64>() / pairs.len() as f64, rouge::signature(references, stem))
+    };
+    let (name, (score, signature)) = match metric {
+        Metric::Exact => ("exact match", (share(exact_match), format!("exact|nrefs:{references}|trimmed"))),
         Metric::Normalised => (
             "normalised match",
-            share(normalised_match),
-            format!("exact|nrefs:{references}|case:lc|punctuation:no|space:one"),
+            (share(normalised_match), format!("exact|nrefs:{references}|case:lc|punctuation:no|space:one")),
         ),
-        Metric::Chrf => {
-            let (score, signature) = chrf(Kind::Plain);
-            ("chrF2", score, signature)
-        }
-        Metric::ChrfPlusPlus => {
-            let (score, signature) = chrf(Kind::PlusPlus);
-            ("chrF2++", score, signature)
-        }
+        Metric::Chrf => ("chrF2", chrf(Kind::Plain)),
+        Metric::ChrfPlusPlus => ("chrF2++", chrf(Kind::PlusPlus)),
         Metric::Bleu => {
             let statistics = pairs.iter().map(|(answer, all)| bleu::statistics_of_all(answer, all));
-            ("BLEU", statistics.sum::<BleuStatistics>().score(), bleu::signature(references))
+            ("BLEU", (statistics.sum::<BleuStatistics>().score(), bleu::signature(references)))
         }
+        Metric::Ter => {
+            let statistics = pairs.iter().map(|(answer, all)| ter::statistics_of_all(answer, all));
+            ("TER", (statistics.sum::<TerStatistics>().score(), ter::signature(references)))
+        }
+        Metric::Rouge1 => ("ROUGE-1", rouge(|scores| scores.rouge1.f1)),
+        Metric::Rouge2 => ("ROUGE-2", rouge(|scores| scores.rouge2.f1)),
+        Metric::RougeL => ("ROUGE-L", rouge(|scores| scores.rouge_l.f1)),
+        Metric::RougeLsum => ("ROUGE-Lsum", rouge(|scores| scores.rouge_lsum.f1)),
+        Metric::BertScore => return bert::score(args, pairs, references),
     };
-    Scored { name, score, signature: format!("{signature}|{version}") }
+    Ok(Scored { name, score, signature: signed(&signature), parts: None })
 }
 
 /// The texts of a file, one a line; of a `.jsonl` file, one a row.

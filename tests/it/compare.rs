@@ -109,10 +109,21 @@ fn labels_are_read_and_scored_and_models_compared() {
         "{}",
         same.stdout
     );
+    // The preset takes the expected answers as labels, and finds the same.
+    let preset = report(&place, &["--preset", "classification", "--key-class", "b"]);
+    assert_eq!((&preset["labels"], &preset["tuned"]), (&found["labels"], &found["tuned"]));
+    let curve = &tuned["curves"][0];
+    assert_eq!((&curve["label"], tuned["curves"].as_array().map(Vec::len)), (&json!("b"), Some(1)));
+    assert_eq!(curve["average_precision"], tuned["average_precision"][0][1]);
+    assert_eq!(
+        curve["points"].as_array().and_then(|points| points.last()).map(|last| &last["recall"]),
+        Some(&json!(1.0))
+    );
     let people =
         place.rtune(&["eval", "run", "--golden", "golden.jsonl", "--max-new-tokens", "4", "--labels", "a,b"]);
     people.succeeds();
     for part in [
+        "precision at a recall of",
         "tuned, likeliest",
         "always `a`",
         "expected \\ greedy answer",

@@ -3,14 +3,21 @@
 use rtune_kernels::arena::Arena;
 use rtune_models::Quantization;
 use rtune_models::decoder::Fresh;
-use rtune_models::generate::{Answer, End, Go, Limits, Request, Sampler, Sampling, generate};
+use rtune_models::generate::{Answer, Documents, End, Go, Limits, Request, Sampler, Sampling, generate};
 
 use crate::reference::{Case, document, logits, opened};
 
 const NF4: Quantization = Quantization::Nf4 { double: true };
 
 fn limits(batch_documents: usize) -> Limits {
-    Limits { stop_tokens: vec![], max_new_tokens: 12, max_positions: 64, batch_documents, batch_tokens: 20 }
+    Limits {
+        stop_tokens: vec![],
+        max_new_tokens: 12,
+        max_positions: 64,
+        batch_documents,
+        batch_tokens: 20,
+        documents: Documents::Kept,
+    }
 }
 
 fn prompts(case: &Case) -> Vec<Vec<u32>> {

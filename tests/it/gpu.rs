@@ -10,7 +10,7 @@ use rtune_kernels::cuda::emulator::{self, SCHEDULES};
 use rtune_kernels::cuda::Arena as GpuArena;
 use rtune_models::decoder::gpu::GpuDecoder;
 use rtune_models::families::NormKind;
-use rtune_models::generate::{GpuModel, Go, Limits, Request, Sampler, Sampling, generate_with};
+use rtune_models::generate::{Documents, GpuModel, Go, Limits, Request, Sampler, Sampling, generate_with};
 use rtune_models::hub::HubOptions;
 use rtune_models::{Decoder, DecoderSpec, ModelConfig, Quantization, SavePolicy, open_weights};
 use rtune_trainer::config::Config;
@@ -345,6 +345,7 @@ fn answers_are_those_of_the_processor(open: Open<'_>) {
         max_positions: 64,
         batch_documents: 2,
         batch_tokens: 64,
+        documents: Documents::Dropped,
     };
     for Subject { name, decoder, parameters, .. } in subjects(&lora()) {
         let layout = PaddedLayout::new(parameters.entries());

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bases;
 mod bench;
+mod benchmark;
 mod choose;
 mod compare;
 mod engine;
@@ -12,8 +13,10 @@ mod generation_peers;
 mod gguf;
 mod gpu;
 mod gguf_families;
+mod golden;
 mod hostile;
 mod init;
+mod judge;
 mod keys;
 mod kills;
 mod noise;

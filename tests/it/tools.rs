@@ -1,5 +1,7 @@
 //! The verbs around a run: score, keys, doctor, completions.
 
+#![expect(clippy::print_stdout, reason = "figures of the peer are what that test is for")]
+
 use std::path::Path;
 
 use crate::workplace::Workplace;
@@ -26,11 +28,12 @@ fn scores_are_those_of_sacrebleu() {
     let check = |files: &[&str], expected: &serde_json::Value| {
         let mut arguments =
             vec!["score", "--json", "--metric", "chrf", "--metric", "chrf++", "--metric", "bleu"];
+        arguments.extend(["--metric", "ter"]);
         arguments.extend(files);
         let ran = place.rtune(&arguments);
         ran.succeeds();
         let found = json(&ran.stdout);
-        for (index, name) in ["chrf", "chrfpp", "bleu"].into_iter().enumerate() {
+        for (index, name) in ["chrf", "chrfpp", "bleu", "ter"].into_iter().enumerate() {
             let one = &found["metrics"][index];
             let (score, wanted) = (one["score"].as_f64(), expected[name]["score"].as_f64());
             let difference = score.expect("a score") - wanted.expect("a score");
@@ -43,6 +46,62 @@ fn scores_are_those_of_sacrebleu() {
     };
     check(&["sys.jsonl", "ref.jsonl"], &exam);
     check(&["sys.jsonl", "ref.jsonl", "more.jsonl"], &exam["two_references"]);
+    // rouge-score scores answers one by one; over many the mean is meant, here in percent.
+    let rouge = |of: &serde_json::Value, stem: &[&str], files: &[&str]| {
+        for (name, field) in
+            [("rouge-1", "rouge1"), ("rouge-2", "rouge2"), ("rouge-l", "rougeL"), ("rouge-lsum", "rougeLsum")]
+        {
+            let ran = place.rtune(&[&["score", "--json", "--metric", name], stem, files].concat());
+            ran.succeeds();
+            let found = json(&ran.stdout)["metrics"][0]["score"].as_f64().expect("a score");
+            let all = of.as_array().expect("answers");
+            let f1 = all.iter().map(|one| one[field][2].as_f64().expect("an F1")).sum::<f64>();
+            assert!((found - 100.0 * f1 / all.len() as f64).abs() < 1e-9, "{name}: {found}");
+        }
+    };
+    rouge(&exam["rouge"], &[], &["sys.jsonl", "ref.jsonl"]);
+    rouge(&exam["rouge_stem"], &["--stem"], &["sys.jsonl", "ref.jsonl"]);
+    rouge(&exam["two_references"]["rouge"], &[], &["sys.jsonl", "ref.jsonl", "more.jsonl"]);
+}
+
+/// BERTScore of a small BERT, beside the package, in all its ways.
+#[test]
+fn bert_scores_are_those_of_the_package() {
+    let Some(python) = crate::release_peers::python("bert_score, transformers, torch") else { return };
+    let place = Workplace::new();
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/bert_score_pairs.py");
+    let output =
+        std::process::Command::new(python).arg(script).arg(place.path("")).output().expect("Python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut worst = 0.0_f64;
+    for case in json(&place.read("expected.json")).as_array().expect("cases") {
+        let layer = case["layer"].to_string();
+        let mut arguments = vec!["score", "answers.txt", "first.txt"];
+        if case["references"] == 2 {
+            arguments.push("second.txt");
+        }
+        arguments.extend(["--metric", "bertscore", "--encoder", "bert", "--encoder-layer", &layer, "--json"]);
+        if case["idf"] == true {
+            arguments.push("--idf");
+        }
+        let ran = place.rtune(&arguments);
+        ran.succeeds();
+        let found = &json(&ran.stdout)["metrics"][0];
+        for (index, name) in ["precision", "recall", "score"].into_iter().enumerate() {
+            let (ours, theirs) =
+                (found[name].as_f64().expect("a score") / 100.0, case["figures"][index].as_f64());
+            let difference = (ours - theirs.expect("a score")).abs();
+            worst = worst.max(difference);
+            assert!(difference < 1e-5, "{name} of {case}: {ours}");
+        }
+    }
+    println!("BERTScore at most {worst:.1e} from the package's");
+    place
+        .rtune(&["score", "answers.txt", "first.txt", "--metric", "bertscore"])
+        .fails(2, &["BERTScore needs an encoder", "hint: name a folder"]);
+    place
+        .rtune(&["score", "answers.txt", "first.txt", "--encoder", "bert", "--encoder-layer", "4"])
+        .fails(2, &["expected a layer from 1 to 3, found 4"]);
 }
 
 #[test]
@@ -52,9 +111,13 @@ fn lines_are_scored_for_people_too() {
     place.write("ref.txt", "Yes.\nNo!\nA kettle.\n");
     let ran = place.rtune(&["score", "sys.txt", "ref.txt"]);
     ran.succeeds();
-    for part in
-        ["3 lines\n", "exact match       33.33  exact|nrefs:1|trimmed|", "normalised match  66.67", "\nBLEU "]
-    {
+    for part in [
+        "3 lines\n",
+        "exact match       33.33  exact|nrefs:1|trimmed|",
+        "normalised match  66.67",
+        "\nBLEU ",
+        "\nROUGE-Lsum ",
+    ] {
         assert!(ran.stdout.contains(part), "{part:?} in\n{}", ran.stdout);
     }
     let golden = "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"Yes.\"}]}\n";

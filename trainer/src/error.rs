@@ -41,6 +41,14 @@ pub enum TrainerError {
         /// Why not.
         problem: String,
     },
+    /// A benchmark cannot be asked as it was wanted.
+    #[error("`{file}`: {problem}")]
+    Benchmark {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        problem: String,
+    },
     /// Labels of a golden set are not what they should be.
     #[error("{place}: {problem}")]
     Labels {
@@ -218,6 +226,7 @@ impl TrainerError {
             | Self::Conversation(_)
             | Self::NotMeasured
             | Self::Labels { .. }
+            | Self::Benchmark { .. }
             | Self::NotComparable { .. }
             | Self::NoTemplate { .. }
             | Self::NoSuchToken { .. }
@@ -253,6 +262,9 @@ impl TrainerError {
             }
             Self::NotComparable { .. } => {
                 "evaluate both on the same golden files, in the same way: `rtune eval NAME --golden FILE --out REPORT`"
+            }
+            Self::Benchmark { .. } => {
+                "`--shots` says how many examples stand before each item, `--shots-from` whence they are"
             }
             Self::Labels { .. } => {
                 "`--labels` names them, with commas between; so does `labels` in every golden row"

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use rand_core::Rng;
 use rtune_data::{Encoder, Message, TrainOn, stream};
 use rtune_kernels::arena::Arena;
-use rtune_models::generate::{self, Answer, Document, Go, Limits, Request, Sampler, Sampling};
+use rtune_models::generate::{self, Answer, Document, Documents, Go, Limits, Request, Sampler, Sampling};
 use rtune_models::{BaseModel, Decoder};
 use tokenizers::Tokenizer;
 
@@ -125,6 +125,15 @@ impl<'a> Speaker<'a> {
         decode(&self.opened.base.tokenizer, tokens)
     }
 
+    /// The text of tokens as a model reads them, special tokens too.
+    ///
+    /// # Errors
+    /// [`TrainerError::Data`] if the tokenizer fails.
+    pub(crate) fn text_with_marks(&self, tokens: &[u32]) -> Result<String, TrainerError> {
+        let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
+        Ok(self.opened.base.tokenizer.decode(tokens, false).map_err(fail)?)
+    }
+
     /// Answers one prompt as a text, piece by piece: `on_piece` gets what is new as soon as it is whole characters.
     /// `document` is an earlier answer's, whose beginning is not computed again.
     ///
@@ -144,7 +153,7 @@ impl<'a> Speaker<'a> {
             Some(piece) => on_piece(&piece),
             None => Go::On,
         };
-        let answers = self.generate([request], settings, tuned, &mut on_token)?;
+        let answers = self.generate([request], settings, tuned, Documents::Kept, &mut on_token)?;
         let answer = answers.into_iter().next().ok_or(generate::GenerateError::Empty)?;
         let (whole, rest) = (self.text(&answer.tokens)?, text.into_inner().given);
         if let Some(rest) = whole.get(rest..).filter(|rest| !rest.is_empty()) {
@@ -184,6 +193,7 @@ impl<'a> Speaker<'a> {
         requests: impl IntoIterator<Item = Request>,
         settings: &Settings,
         tuned: bool,
+        documents: Documents,
         on_token: &mut dyn FnMut(usize, u32) -> Go,
     ) -> Result<Vec<Answer>, TrainerError> {
         let limits = Limits {
@@ -192,6 +202,7 @@ impl<'a> Speaker<'a> {
             max_positions: self.opened.base.config.max_position_embeddings,
             batch_documents: settings.batch,
             batch_tokens: BATCH_TOKENS,
+            documents,
         };
         let (decoder, parameters) = (&self.opened.decoder, self.parameters(tuned));
         Ok(generate::generate(decoder, parameters, requests, &limits, &self.arena, on_token)?)

@@ -188,6 +188,12 @@ impl Checker {
         Ok(checker)
     }
 
+    /// What is checked.
+    #[must_use]
+    pub fn definition(&self) -> &Check {
+        &self.check
+    }
+
     /// Makes the check.
     ///
     /// # Errors

@@ -5,17 +5,17 @@
 pub enum ChoiceBy {
     /// Nothing: the most likely text, as lm-evaluation-harness's `acc`.
     Sum,
-    /// The bytes of the choice, so that long ones are not at a disadvantage: its `acc_norm`.
-    Bytes,
+    /// The length of the choice, so that long ones are not at a disadvantage: in characters its `acc_norm`, in bytes its `acc_bytes`.
+    Length,
 }
 
-/// The choice with the highest score, the first of equals; each is (sum of the log-probabilities of its tokens, its bytes).
+/// The choice with the highest score, the first of equals; each is (sum of the log-probabilities of its tokens, its length).
 /// `None` without a choice, or where none has a score that is a number.
 #[must_use]
 pub fn choose(choices: &[(f64, usize)], by: ChoiceBy) -> Option<usize> {
-    let score = |&(logarithm, bytes): &(f64, usize)| match by {
+    let score = |&(logarithm, length): &(f64, usize)| match by {
         ChoiceBy::Sum => logarithm,
-        ChoiceBy::Bytes => logarithm / bytes.max(1) as f64,
+        ChoiceBy::Length => logarithm / length.max(1) as f64,
     };
     let scores = choices.iter().map(score).enumerate().filter(|(_, score)| !score.is_nan());
     scores.reduce(|best, other| if other.1 > best.1 { other } else { best }).map(|(index, _)| index)
@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn long_choices_have_less_probability() {
         let choices = [(-4.0, 4), (-3.0, 2), (-3.0, 2)];
-        assert_eq!((choose(&choices, ChoiceBy::Sum), choose(&choices, ChoiceBy::Bytes)), (Some(1), Some(0)));
+        assert_eq!((choose(&choices, ChoiceBy::Sum), choose(&choices, ChoiceBy::Length)), (Some(1), Some(0)));
         assert_eq!(choose(&[], ChoiceBy::Sum), None);
         assert_eq!(choose(&[(f64::NAN, 1), (f64::NEG_INFINITY, 1)], ChoiceBy::Sum), Some(1));
     }

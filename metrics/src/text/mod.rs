@@ -1,9 +1,10 @@
 //! Answers as texts: how near one is to the answer that was wanted.
 //!
-//! BLEU, chrF, chrF++ and TER are sacreBLEU 2.6's, ROUGE is rouge-score 0.1.2's, number for number; signatures say how
+//! BERTScore ([`bert_score`]) is bert-score's, of vectors that are made elsewhere; BLEU, chrF, chrF++ and TER are sacreBLEU 2.6's, ROUGE is rouge-score 0.1.2's, number for number; signatures say how
 //! they were computed. Statistics of sentences are summed and scored once, which is how a score over many sentences is
 //! meant, and what lets a bootstrap draw sentences and score again.
 
+pub mod bert_score;
 pub mod bleu;
 pub mod chrf;
 mod matching;

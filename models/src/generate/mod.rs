@@ -118,6 +118,17 @@ pub struct Limits {
     pub batch_documents: usize,
     /// Prompt tokens of one pass; a longer prompt has a pass of its own.
     pub batch_tokens: usize,
+    /// What becomes of the keys and values of answers that have ended.
+    pub documents: Documents,
+}
+
+/// Whether answers are gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Documents {
+    /// They may be: their keys and values are kept.
+    Kept,
+    /// They are not: their documents are empty, and many answers take no more memory than a batch of them.
+    Dropped,
 }
 
 /// Why an answer ended.
@@ -138,7 +149,8 @@ pub struct Answer<C = KvCache<f32>> {
     pub tokens: Vec<u32>,
     /// Why it ended.
     pub end: End,
-    /// Prompt and answer, to go on from; empty where the model has no room for what is over.
+    /// Prompt and answer, to go on from; empty where [`Limits::documents`] says so, and where the
+    /// model has no room for what is over.
     pub document: Document<C>,
 }
 
@@ -147,6 +159,8 @@ pub struct Answer<C = KvCache<f32>> {
 pub enum Go {
     /// Another one.
     On,
+    /// End this answer here, as a stop token would, and go on with the others.
+    Ended,
     /// End all answers here.
     Enough,
 }
@@ -309,7 +323,9 @@ impl<M: Model> Batch<'_, M> {
         running.answer.push(token);
         let go = on_token(running.index, token);
         let full = running.document.tokens.len() + 1 >= self.limits.max_positions;
-        if running.answer.len() >= self.limits.max_new_tokens || full {
+        if go == Go::Ended {
+            self.end(running, End::Stop);
+        } else if running.answer.len() >= self.limits.max_new_tokens || full {
             self.end(running, End::Length);
         } else {
             running.fresh = vec![token];
@@ -318,9 +334,9 @@ impl<M: Model> Batch<'_, M> {
         go
     }
 
-    fn end(&mut self, running: Running<M::Cache>, end: End) {
         let Running { index, mut document, answer, .. } = running;
-        if !self.model.keeps(&mut document.cache) {
+        if self.limits.documents == Documents::Dropped || !self.model.keeps() {
+            self.model.forget(&mut document.cache);
             document.tokens.clear();
         }
         self.answers[index] = Some(Answer { tokens: answer, end, document });
@@ -336,7 +352,7 @@ impl<M: Model> Batch<'_, M> {
     /// The empty answer to a request that was not begun.
     fn leave_out(&mut self) -> Result<(), GenerateError> {
         let mut document = self.empty()?;
-        self.model.keeps(&mut document.cache);
+        self.model.forget(&mut document.cache);
         self.answers.push(Some(Answer { tokens: Vec::new(), end: End::Interrupted, document }));
         Ok(())
     }

@@ -36,8 +36,11 @@ pub trait Model {
     /// Forgets everything behind the first `tokens` tokens.
     fn truncate(&self, cache: &mut Self::Cache, tokens: usize);
 
-    /// Whether the keys and values of a document that is over are kept; makes room where they are not.
-    fn keeps(&self, cache: &mut Self::Cache) -> bool;
+    /// Whether there is room for the keys and values of documents that are over.
+    fn keeps(&self) -> bool;
+
+    /// Makes room: nothing of this document is kept any more.
+    fn forget(&self, cache: &mut Self::Cache);
 
     /// Computes the new tokens of several documents in one pass; `take` gets the logits behind the last token of each, in
     /// order, `[V]`.
@@ -87,8 +90,12 @@ impl Model for HostModel<'_> {
         cache.truncate(tokens);
     }
 
-    fn keeps(&self, _: &mut KvCache<f32>) -> bool {
+    fn keeps(&self) -> bool {
         true
+    }
+
+    fn forget(&self, cache: &mut KvCache<f32>) {
+        *cache = self.decoder.empty_cache();
     }
 
     fn next(
@@ -156,9 +163,12 @@ impl Model for GpuModel<'_> {
         cache.truncate(tokens);
     }
 
-    fn keeps(&self, cache: &mut GpuDocument) -> bool {
-        cache.release();
+    fn keeps(&self) -> bool {
         false
+    }
+
+    fn forget(&self, cache: &mut GpuDocument) {
+        cache.release();
     }
 
     fn next(

@@ -27,86 +27,101 @@ pub(super) struct TaggerConfig {
 impl TaggerConfig {
     /// Reads and checks the file. Errors name the key.
     pub(super) fn from_file(path: &Path) -> Result<Self, ModelError> {
-        let fields = Fields::new(path, read_json(path, "the model's configuration")?)?;
-        let model_type = fields.required_string("model_type")?;
-        if model_type != "bert" {
-            return Err(fields.unsupported("model_type", model_type, "bert"));
-        }
-        let position = fields.string("position_embedding_type")?.unwrap_or_else(|| "absolute".to_owned());
-        if position != "absolute" {
-            return Err(fields.unsupported("position_embedding_type", position, "absolute"));
-        }
-        let hidden_size = fields.required_size("hidden_size", MAX_WIDTH)?;
-        let num_attention_heads = fields.required_size("num_attention_heads", MAX_HEADS)?;
-        if hidden_size % num_attention_heads != 0 {
-            let expected = format!("a divisor of `hidden_size` ({hidden_size})");
-            return Err(fields.wrong("num_attention_heads", &expected, &Value::from(num_attention_heads)));
-        }
-        let max_position_embeddings = fields.required_size("max_position_embeddings", MAX_BERT_POSITIONS)?;
-        if max_position_embeddings < MIN_POSITIONS {
-            let expected = format!("at least {MIN_POSITIONS}");
-            return Err(fields.wrong(
-                "max_position_embeddings",
-                &expected,
-                &Value::from(max_position_embeddings),
-            ));
-        }
-        let bert = BertConfig {
-            vocab_size: fields.required_size("vocab_size", MAX_VOCABULARY)?,
-            hidden_size,
-            num_hidden_layers: fields.required_size("num_hidden_layers", MAX_LAYERS)?,
-            num_attention_heads,
-            intermediate_size: fields.required_size("intermediate_size", MAX_WIDTH)?,
-            hidden_act: activation(&fields)?,
-            hidden_dropout_prob: 0.0,
-            max_position_embeddings,
-            type_vocab_size: fields.size("type_vocab_size", MAX_TYPES)?.unwrap_or(2),
-            initializer_range: 0.02,
-            layer_norm_eps: fields.positive("layer_norm_eps", MAX_EPSILON)?.unwrap_or(1e-12),
-            pad_token_id: 0,
-            position_embedding_type: PositionEmbeddingType::Absolute,
-            use_cache: false,
-            classifier_dropout: None,
-            model_type: None,
-        };
-        let labels = Labels::from_fields(&fields)?;
+        let fields = fields(path)?;
+        let (bert, labels) = (bert_of(&fields)?, Labels::from_fields(&fields)?);
         Ok(Self { bert, labels })
     }
 
     /// The names and shapes of all tensors, as transformers writes them.
     pub(super) fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let BertConfig { hidden_size: hidden, intermediate_size: inner, .. } = self.bert;
-        let mut tensors = Vec::new();
-        let mut put = |name: String, shape: &[usize]| tensors.push((name, shape.to_vec()));
-        let embeddings = "bert.embeddings";
-        put(format!("{embeddings}.word_embeddings.weight"), &[self.bert.vocab_size, hidden]);
-        put(format!("{embeddings}.position_embeddings.weight"), &[self.bert.max_position_embeddings, hidden]);
-        put(format!("{embeddings}.token_type_embeddings.weight"), &[self.bert.type_vocab_size, hidden]);
-        put(format!("{embeddings}.LayerNorm.weight"), &[hidden]);
-        put(format!("{embeddings}.LayerNorm.bias"), &[hidden]);
-        for number in 0..self.bert.num_hidden_layers {
-            let layer = format!("bert.encoder.layer.{number}");
-            let linears = [
-                ("attention.self.query", hidden, hidden),
-                ("attention.self.key", hidden, hidden),
-                ("attention.self.value", hidden, hidden),
-                ("attention.output.dense", hidden, hidden),
-                ("intermediate.dense", inner, hidden),
-                ("output.dense", hidden, inner),
-            ];
-            for (name, rows, columns) in linears {
-                put(format!("{layer}.{name}.weight"), &[rows, columns]);
-                put(format!("{layer}.{name}.bias"), &[rows]);
-            }
-            for name in ["attention.output.LayerNorm", "output.LayerNorm"] {
-                put(format!("{layer}.{name}.weight"), &[hidden]);
-                put(format!("{layer}.{name}.bias"), &[hidden]);
-            }
-        }
-        put("classifier.weight".to_owned(), &[self.labels.len(), hidden]);
-        put("classifier.bias".to_owned(), &[self.labels.len()]);
+        let mut tensors = tensors_of(&self.bert);
+        tensors.push(("classifier.weight".to_owned(), vec![self.labels.len(), self.bert.hidden_size]));
+        tensors.push(("classifier.bias".to_owned(), vec![self.labels.len()]));
         tensors
     }
+}
+
+pub(super) fn fields(path: &Path) -> Result<Fields, ModelError> {
+    Fields::new(path, read_json(path, "the model's configuration")?)
+}
+
+/// The BERT under whatever stands on it.
+pub(super) fn bert_of(fields: &Fields) -> Result<BertConfig, ModelError> {
+    let model_type = fields.required_string("model_type")?;
+    if model_type != "bert" {
+        return Err(fields.unsupported("model_type", model_type, "bert"));
+    }
+    let position = fields.string("position_embedding_type")?.unwrap_or_else(|| "absolute".to_owned());
+    if position != "absolute" {
+        return Err(fields.unsupported("position_embedding_type", position, "absolute"));
+    }
+    let hidden_size = fields.required_size("hidden_size", MAX_WIDTH)?;
+    let num_attention_heads = fields.required_size("num_attention_heads", MAX_HEADS)?;
+    if hidden_size % num_attention_heads != 0 {
+        let expected = format!("a divisor of `hidden_size` ({hidden_size})");
+        return Err(fields.wrong("num_attention_heads", &expected, &Value::from(num_attention_heads)));
+    }
+    let max_position_embeddings = fields.required_size("max_position_embeddings", MAX_BERT_POSITIONS)?;
+    if max_position_embeddings < MIN_POSITIONS {
+        let expected = format!("at least {MIN_POSITIONS}");
+        return Err(fields.wrong(
+            "max_position_embeddings",
+            &expected,
+            &Value::from(max_position_embeddings),
+        ));
+    }
+    let bert = BertConfig {
+        vocab_size: fields.required_size("vocab_size", MAX_VOCABULARY)?,
+        hidden_size,
+        num_hidden_layers: fields.required_size("num_hidden_layers", MAX_LAYERS)?,
+        num_attention_heads,
+        intermediate_size: fields.required_size("intermediate_size", MAX_WIDTH)?,
+        hidden_act: activation(fields)?,
+        hidden_dropout_prob: 0.0,
+        max_position_embeddings,
+        type_vocab_size: fields.size("type_vocab_size", MAX_TYPES)?.unwrap_or(2),
+        initializer_range: 0.02,
+        layer_norm_eps: fields.positive("layer_norm_eps", MAX_EPSILON)?.unwrap_or(1e-12),
+        pad_token_id: 0,
+        position_embedding_type: PositionEmbeddingType::Absolute,
+        use_cache: false,
+        classifier_dropout: None,
+        model_type: None,
+    };
+    Ok(bert)
+}
+
+/// The names and shapes of a BERT's tensors, as transformers writes them.
+pub(super) fn tensors_of(bert: &BertConfig) -> Vec<(String, Vec<usize>)> {
+    let BertConfig { hidden_size: hidden, intermediate_size: inner, .. } = *bert;
+    let mut tensors = Vec::new();
+    let mut put = |name: String, shape: &[usize]| tensors.push((name, shape.to_vec()));
+    let embeddings = "bert.embeddings";
+    put(format!("{embeddings}.word_embeddings.weight"), &[bert.vocab_size, hidden]);
+    put(format!("{embeddings}.position_embeddings.weight"), &[bert.max_position_embeddings, hidden]);
+    put(format!("{embeddings}.token_type_embeddings.weight"), &[bert.type_vocab_size, hidden]);
+    put(format!("{embeddings}.LayerNorm.weight"), &[hidden]);
+    put(format!("{embeddings}.LayerNorm.bias"), &[hidden]);
+    for number in 0..bert.num_hidden_layers {
+        let layer = format!("bert.encoder.layer.{number}");
+        let linears = [
+            ("attention.self.query", hidden, hidden),
+            ("attention.self.key", hidden, hidden),
+            ("attention.self.value", hidden, hidden),
+            ("attention.output.dense", hidden, hidden),
+            ("intermediate.dense", inner, hidden),
+            ("output.dense", hidden, inner),
+        ];
+        for (name, rows, columns) in linears {
+            put(format!("{layer}.{name}.weight"), &[rows, columns]);
+            put(format!("{layer}.{name}.bias"), &[rows]);
+        }
+        for name in ["attention.output.LayerNorm", "output.LayerNorm"] {
+            put(format!("{layer}.{name}.weight"), &[hidden]);
+            put(format!("{layer}.{name}.bias"), &[hidden]);
+        }
+    }
+    tensors
 }
 
 fn activation(fields: &Fields) -> Result<HiddenAct, ModelError> {

@@ -8,6 +8,7 @@ mod labels;
 mod network;
 mod onnx;
 mod text;
+mod vectors;
 mod weights;
 mod windows;
 
@@ -17,6 +18,7 @@ use crate::ModelError;
 use config::TaggerConfig;
 use network::Network;
 use text::{Encoder, Window};
+pub use vectors::{TextEncoder, TokenVectors};
 
 /// A word is of a kind from this probability on.
 const THRESHOLD: f32 = 0.5;
@@ -51,10 +53,10 @@ impl Tagger {
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
         let config = TaggerConfig::from_file(&folder.join("config.json"))?;
         let encoder = Encoder::open(folder, config.bert.vocab_size, config.bert.max_position_embeddings)?;
-        let weights = weights::read(folder, &config)?;
+        let weights = weights::read(folder, &config.tensors())?;
         let name = folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy());
         let identity = format!("{name}@sha256:{}", weights.sha256);
-        let network = Network::new(folder, &config, weights.tensors)?;
+        let network = Network::new(folder, &config.bert, Some(config.labels.len()), weights.tensors)?;
         Ok(Self { config, encoder, network, identity })
     }
 
@@ -71,7 +73,7 @@ impl Tagger {
             self.encoder.encode(number, text, &mut windows)?;
         }
         let sequences: Vec<&[u32]> = windows.iter().map(|window| window.ids.as_slice()).collect();
-        let logits = self.network.logits(&sequences)?;
+        let logits = self.network.rows(&sequences)?;
         let mut tags: Vec<Vec<Tag>> = vec![Vec::new(); texts.len()];
         for (window, logits) in windows.iter().zip(&logits) {
             let rows = window.probabilities(logits, self.config.labels.len());

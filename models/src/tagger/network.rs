@@ -1,4 +1,4 @@
-//! The network: candle's BERT with a linear layer on top, in batches.
+//! The network: candle's BERT, with a linear layer on top or without, in batches.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,29 +6,30 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::{Linear, VarBuilder, linear};
-use candle_transformers::models::bert::BertModel;
+use candle_transformers::models::bert::{BertModel, Config};
 use rayon::ThreadPoolBuilder;
 
-use super::config::TaggerConfig;
 use crate::ModelError;
 
 /// Tokens of a batch, padding included: enough to keep the matrix products busy, few enough that attention's scores
 /// (12 heads of 128 by 128 tokens in 16 rows) stay in the cache.
 const BATCH_TOKENS: usize = 2048;
 
-/// A classifier on the processor in 32-bit floats.
+/// A BERT on the processor in 32-bit floats, and the classifier on it.
 pub(super) struct Network {
     path: PathBuf,
     bert: BertModel,
-    classifier: Linear,
-    labels: usize,
+    classifier: Option<Linear>,
+    /// Numbers of each token: the labels, or the width of the BERT.
+    columns: usize,
 }
 
 impl Network {
-    /// Of tensors whose shapes were checked.
+    /// Of tensors whose shapes were checked. Without `labels` there is no classifier, and a token's row is its vector.
     pub(super) fn new(
         path: &Path,
-        config: &TaggerConfig,
+        config: &Config,
+        labels: Option<usize>,
         tensors: HashMap<String, Tensor>,
     ) -> Result<Self, ModelError> {
         let fault = |error: candle_core::Error| ModelError::Compute {
@@ -36,16 +37,16 @@ impl Network {
             problem: error.to_string(),
         };
         let builder = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
-        let bert = BertModel::load(builder.pp("bert"), &config.bert).map_err(fault)?;
-        let labels = config.labels.len();
-        let classifier = linear(config.bert.hidden_size, labels, builder.pp("classifier")).map_err(fault)?;
-        Ok(Self { path: path.to_owned(), bert, classifier, labels })
+        let bert = BertModel::load(builder.pp("bert"), config).map_err(fault)?;
+        let on_top = |labels| linear(config.hidden_size, labels, builder.pp("classifier")).map_err(fault);
+        let classifier = labels.map(on_top).transpose()?;
+        Ok(Self { path: path.to_owned(), bert, classifier, columns: labels.unwrap_or(config.hidden_size) })
     }
 
-    /// For each sequence of ids a row of logits for each id. Sequences of like length are computed together, a batch on one
+    /// For each sequence of ids a row for each id: logits, or the vector where there is no classifier. Sequences of like length are computed together, a batch on one
     /// processor: splitting each of a small network's products over all of them takes longer than it saves, many times over
     /// where other programs run.
-    pub(super) fn logits(&self, sequences: &[&[u32]]) -> Result<Vec<Vec<f32>>, ModelError> {
+    pub(super) fn rows(&self, sequences: &[&[u32]]) -> Result<Vec<Vec<f32>>, ModelError> {
         let mut order: Vec<usize> = (0..sequences.len()).collect();
         order.sort_by_key(|&at| (sequences[at].len(), at));
         let batches = batches(&order, sequences);
@@ -93,10 +94,14 @@ impl Network {
         let ids = Tensor::from_vec(ids, shape, &Device::Cpu)?;
         let mask = Tensor::from_vec(mask, shape, &Device::Cpu)?;
         let hidden = self.bert.forward(&ids, &ids.zeros_like()?, Some(&mask))?;
-        let logits = self.classifier.forward(&hidden)?.flatten_all()?.to_vec1::<f32>()?;
+        let on_top = match &self.classifier {
+            Some(classifier) => classifier.forward(&hidden)?,
+            None => hidden,
+        };
+        let values = on_top.flatten_all()?.to_vec1::<f32>()?;
         let row = |(at, row): (usize, &&[u32])| {
-            let start = at * width * self.labels;
-            logits[start..start + row.len() * self.labels].to_vec()
+            let start = at * width * self.columns;
+            values[start..start + row.len() * self.columns].to_vec()
         };
         Ok(rows.iter().enumerate().map(row).collect())
     }

@@ -84,6 +84,18 @@ impl Encoder {
         Ok(())
     }
 
+    /// A text in its frame, as far as there are positions; spaces around it are left out.
+    pub(super) fn framed(&self, text: &str) -> Result<Vec<u32>, ModelError> {
+        let encoding = self.tokenizer.encode(text.trim(), false).map_err(|error| self.fault(&error))?;
+        let kept = encoding.get_ids().iter().copied().take(self.most_tokens);
+        Ok(std::iter::once(self.first_id).chain(kept).chain([self.last_id]).collect())
+    }
+
+    /// The ids of the two tokens of the frame.
+    pub(super) fn frame(&self) -> (u32, u32) {
+        (self.first_id, self.last_id)
+    }
+
     fn fault(&self, error: &tokenizers::Error) -> ModelError {
         ModelError::Tokenizer { path: self.path.clone(), problem: error.to_string() }
     }

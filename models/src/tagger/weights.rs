@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
-use super::config::TaggerConfig;
 use super::onnx;
 use crate::{ModelError, SafetensorsFolder, WeightSource};
 
@@ -16,7 +15,7 @@ const SAFETENSORS: &str = "model.safetensors";
 const ONNX_FILES: &[&str] =
     &["onnx/model_q4.onnx", "onnx/model_quantized.onnx", "onnx/model.onnx", "model_q4.onnx", "model.onnx"];
 
-/// All tensors by the names of [`TaggerConfig::tensors`].
+/// All tensors by the names that were asked for.
 pub(super) struct Weights {
     pub(super) tensors: HashMap<String, Tensor>,
     /// Over names, shapes and elements, in hex: the same from safetensors and from the ONNX file it was made of.
@@ -25,16 +24,15 @@ pub(super) struct Weights {
 
 /// Reads the weights of a folder. An ONNX file is unpacked once into `model.safetensors` beside it; where the folder
 /// cannot be written, it is unpacked each time.
-pub(super) fn read(folder: &Path, config: &TaggerConfig) -> Result<Weights, ModelError> {
+pub(super) fn read(folder: &Path, expected: &[(String, Vec<usize>)]) -> Result<Weights, ModelError> {
     let has_safetensors =
         folder.join(SAFETENSORS).is_file() || folder.join("model.safetensors.index.json").is_file();
     let onnx: Option<PathBuf> = ONNX_FILES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-    let expected = config.tensors();
     match onnx {
         Some(path) if !has_safetensors => {
-            let unpacked = onnx::unpack(&path, &expected)?;
-            onnx::keep(&folder.join(SAFETENSORS), &expected, &unpacked);
-            collect(&path, &expected, |name| {
+            let unpacked = onnx::unpack(&path, expected)?;
+            onnx::keep(&folder.join(SAFETENSORS), expected, &unpacked);
+            collect(&path, expected, |name| {
                 let values = unpacked.get(name).cloned();
                 values
                     .ok_or_else(|| ModelError::MissingTensor { path: path.clone(), tensor: name.to_owned() })
@@ -43,7 +41,7 @@ pub(super) fn read(folder: &Path, config: &TaggerConfig) -> Result<Weights, Mode
         _ => {
             let source = SafetensorsFolder::open(folder)?;
             let names = Names::of(&source);
-            collect(folder, &expected, |name| names.read(&source, name))
+            collect(folder, expected, |name| names.read(&source, name))
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Bases by how likely the expected answers are to them, nothing trained.
 
 use rtune_models::generate::Sampling;
-use rtune_trainer::evaluate::golden::examine;
-use rtune_trainer::evaluate::labels::LabelOptions;
+use rtune_trainer::evaluate::golden::{ExamOptions, examine};
 use rtune_trainer::evaluate::likelihood::{self, bits_per_byte, difference_interval};
 use rtune_trainer::subject::Subject;
 use rtune_trainer::talk::{Settings, Speaker};
@@ -39,7 +38,7 @@ fn try_weigh(found: &mut Found, wish: &Wish) -> anyhow::Result<()> {
         work.rename(&format!("asking {name}"));
         let batch = eval::batch(&opened);
         let settings = Settings { sampling: Sampling::GREEDY, seed: 0, max_new_tokens, batch };
-        let report = examine(&speaker, &wish.golden, &settings, &LabelOptions::default(), &mut |progress| {
+        let report = examine(&speaker, &wish.golden, &settings, &ExamOptions::default(), &mut |progress| {
             work.show(progress.done, progress.total);
         })?;
         found.answers = Some(report.base);

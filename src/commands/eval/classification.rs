@@ -10,6 +10,13 @@ use crate::reporter::say;
 /// Classes of a confusion matrix that is still read.
 const SHOWN_CLASSES: usize = 12;
 
+/// Classes whose curves are still read.
+const SHOWN_CURVES: usize = 4;
+/// Recalls that a curve is shown at.
+const RECALLS: [f64; 7] = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0];
+/// A recall is a quotient of two counts.
+const ROUNDING: f64 = 1e-9;
+
 pub(super) fn show(report: &GoldenReport) {
     let columns = columns(report);
     say("");
@@ -22,6 +29,7 @@ pub(super) fn show(report: &GoldenReport) {
         say("");
         say(&confusion(&of.greedy.report).to_string());
         tell_calibration(of);
+        show_curves(of);
     }
     for (name, judged) in &columns {
         if let Some(judged) = judged {
@@ -132,6 +140,39 @@ fn tell_calibration(of: &Classification) {
     );
     if !parts.is_empty() {
         say(&format!("likeliest labels: {}", parts.join(", ")));
+    }
+}
+
+/// What precision is left at each recall, by the probability of the class.
+fn show_curves(of: &Classification) {
+    let Some(first) = of.curves.first() else { return };
+    if of.curves.len() > SHOWN_CURVES || first.points.is_empty() {
+        return;
+    }
+    let names = RECALLS.iter().map(|recall| format!("{recall:.2}"));
+    let mut table = table(["precision at a recall of".to_owned()].into_iter().chain(names).collect());
+    for curve in &of.curves {
+        let at = |recall: &f64| {
+            let reached = curve.points.iter().filter(|point| point.recall >= recall - ROUNDING);
+            reached
+                .map(|point| point.precision)
+                .fold(None, |best: Option<f64>, one| Some(best.map_or(one, |best| best.max(one))))
+        };
+        let values =
+            RECALLS.iter().map(|recall| at(recall).map_or_else(String::new, |best| format!("{best:.3}")));
+        table.add_row([format!("`{}`", curve.label)].into_iter().chain(values).collect::<Vec<String>>());
+    }
+    align(&mut table);
+    say("");
+    say(&table.to_string());
+    for curve in &of.curves {
+        if let Some(best) = &curve.best_f1 {
+            let f1 = 2.0 * best.precision * best.recall / (best.precision + best.recall);
+            say(&format!(
+                "`{}` from a probability of {:.3} on: precision {:.3}, recall {:.3}, F1 {f1:.3}, the best on these cases",
+                curve.label, best.threshold, best.precision, best.recall
+            ));
+        }
     }
 }
 

@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 
 use rtune_data::Example;
-use rtune_kernels::cross_entropy::{self, RowLoss};
+use rtune_kernels::cross_entropy::RowLoss;
 use rtune_models::decoder::{Fresh, KvCache, Positions};
 use rtune_models::generate::{Document, Request};
 
+use super::choosing::row_losses;
 use crate::loss::LossSum;
 use crate::talk::{BATCH_TOKENS, Settings, Speaker};
 
@@ -19,19 +20,53 @@ pub(super) struct Question<'a> {
     pub(super) scored: &'a Example,
 }
 
+/// What of a question has its likelihood taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The expected answer.
+    Answer,
+    /// The prompt too.
+    Everything,
+}
+
+/// How likely the tokens of one question are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct QuestionLoss {
+    /// Of each token of the expected answer, in order.
+    pub(super) answer: Vec<RowLoss>,
+    /// Of all tokens that have one before them; of those of the answer, where the scope is that.
+    pub(super) everything: LossSum,
+}
+
+impl QuestionLoss {
+    /// Of the whole answer, with the token that ends it.
+    pub(super) fn of_answer(&self) -> LossSum {
+        LossSum::of(&self.answer)
+    }
+
+    /// Of the answer's text: without its last token, where that ends it.
+    pub(super) fn of_text(&self, ended: bool) -> LossSum {
+        LossSum::of(&self.answer[..self.answer.len() - usize::from(ended && !self.answer.is_empty())])
+    }
+}
+
 /// Hands out requests, and keeps the losses of the expected answers.
 pub(super) struct Asking<'a> {
     speaker: &'a Speaker<'a>,
     settings: &'a Settings,
     tuned: bool,
+    scope: Scope,
     questions: Vec<Question<'a>>,
     positions: Positions<f32>,
     /// The tokens that all questions begin with, computed once.
     beginning: KvCache<f32>,
+    /// The losses of those tokens, but for the first, and of the token behind them in each question; where the scope is everything.
+    begun: LossSum,
+    behind: Vec<RowLoss>,
     /// Questions made ready so far.
     done: usize,
     ready: VecDeque<Request>,
-    losses: Vec<LossSum>,
+    losses: Vec<QuestionLoss>,
 }
 
 impl<'a> Asking<'a> {
@@ -40,25 +75,54 @@ impl<'a> Asking<'a> {
         questions: Vec<Question<'a>>,
         settings: &'a Settings,
         tuned: bool,
+        scope: Scope,
     ) -> Self {
         let opened = speaker.opened();
         let longest = questions.iter().map(|question| question.scored.tokens.len()).max().unwrap_or(0);
         let positions = opened.decoder.positions(longest);
-        let mut beginning = opened.decoder.empty_cache();
+        let beginning = opened.decoder.empty_cache();
         let shared = shared(&questions);
-        if shared > 0 {
-            let tokens = &questions[0].scored.tokens[..shared];
-            let fresh = vec![Fresh { tokens, cache: &mut beginning }];
-            let parameters = speaker.parameters(tuned);
-            drop(opened.decoder.forward_cached(parameters, fresh, &positions, speaker.arena()));
-        }
         let losses = Vec::with_capacity(questions.len());
-        let ready = VecDeque::new();
-        Self { speaker, settings, tuned, questions, positions, beginning, done: 0, ready, losses }
+        let mut asking = Self {
+            speaker,
+            settings,
+            tuned,
+            scope,
+            questions,
+            positions,
+            beginning,
+            begun: LossSum::default(),
+            behind: Vec::new(),
+            done: 0,
+            ready: VecDeque::new(),
+            losses,
+        };
+        if shared > 0 {
+            asking.begin(shared);
+        }
+        asking
     }
 
-    /// The loss of every expected answer, in order, once all requests are handed out.
-    pub(super) fn losses(self) -> Vec<LossSum> {
+    /// Computes what all questions begin with.
+    fn begin(&mut self, shared: usize) {
+        let first: &'a Example = self.questions[0].scored;
+        let tokens = &first.tokens[..shared];
+        let fresh = vec![Fresh { tokens, cache: &mut self.beginning }];
+        let (parameters, arena) = (self.speaker.parameters(self.tuned), self.speaker.arena());
+        let output = self.speaker.opened().decoder.forward_cached(parameters, fresh, &self.positions, arena);
+        if self.scope == Scope::Everything {
+            // The last row predicts another token in each question.
+            let rows = (0..shared - 1).chain(std::iter::repeat_n(shared - 1, self.questions.len()));
+            let behind = self.questions.iter().map(|question| question.scored.tokens[shared]);
+            let targets: Vec<u32> = tokens[1..].iter().copied().chain(behind).collect();
+            let losses = self.row_losses(&output, rows.collect(), &targets);
+            let (begun, behind) = losses.split_at(shared - 1);
+            (self.begun, self.behind) = (LossSum::of(begun), behind.to_vec());
+        }
+    }
+
+    /// The losses of every question, in order, once all requests are handed out.
+    pub(super) fn losses(self) -> Vec<QuestionLoss> {
         self.losses
     }
 
@@ -79,19 +143,33 @@ impl<'a> Asking<'a> {
         let (parameters, arena) = (self.speaker.parameters(self.tuned), self.speaker.arena());
         let output = opened.decoder.forward_cached(parameters, fresh.collect(), &self.positions, arena);
         let (mut rows, mut targets, mut start) = (Vec::new(), Vec::new(), 0);
+        let everything = self.scope == Scope::Everything;
         for Question { scored, .. } in &group {
-            for t in (shared + 1..scored.tokens.len()).filter(|&t| scored.supervised[t]) {
+            for t in (shared + 1..scored.tokens.len()).filter(|&t| everything || scored.supervised[t]) {
                 rows.push(start + t - 1 - shared);
-                targets.push(scored.tokens[t]);
+                targets.push((scored.tokens[t], scored.supervised[t]));
             }
             start += scored.tokens.len() - shared;
         }
-        let losses = self.row_losses(&output, rows, &targets);
-        let mut rest = &losses[..];
+        let tokens: Vec<u32> = targets.iter().map(|(token, _)| *token).collect();
+        let losses = self.row_losses(&output, rows, &tokens);
+        let mut rest = losses.into_iter().zip(targets).map(|(loss, (_, supervised))| (loss, supervised));
         for (question, mut cache) in group.into_iter().zip(caches) {
-            let (own, behind) = rest.split_at(question.scored.supervised_count());
-            rest = behind;
-            self.losses.push(LossSum::of(own));
+            let scored = question.scored;
+            let own = scored.tokens.len() - shared - 1;
+            let count = if everything { own } else { scored.supervised_count() };
+            let mut loss = QuestionLoss::default();
+            for (row, supervised) in rest.by_ref().take(count) {
+                loss.everything += LossSum::of(&[row]);
+                if supervised {
+                    loss.answer.push(row);
+                }
+            }
+            loss.everything += self.begun;
+            if let Some(behind) = self.behind.get(self.done) {
+                loss.everything += LossSum::of(&[*behind]);
+            }
+            self.losses.push(loss);
             let prompt = question.prompt.to_vec();
             // A template may end a conversation otherwise than it begins an answer.
             let document = question.scored.tokens.starts_with(&prompt).then(|| {
@@ -106,17 +184,7 @@ impl<'a> Asking<'a> {
     fn row_losses(&self, output_td: &[f32], rows: Vec<usize>, targets: &[u32]) -> Vec<RowLoss> {
         let (opened, arena) = (self.speaker.opened(), self.speaker.arena());
         let (decoder, parameters) = (&opened.decoder, &opened.parameters);
-        let head = decoder.head_rows(parameters, output_td, rows, arena);
-        let (width, vocabulary) = (decoder.spec().width, decoder.spec().vocabulary);
-        let chunk = decoder.head_chunk_rows();
-        let mut losses = vec![RowLoss::default(); targets.len()];
-        let chunks = head.normed_nd.chunks(chunk * width).zip(targets.chunks(chunk));
-        for ((normed_cd, targets), losses) in chunks.zip(losses.chunks_mut(chunk)) {
-            let mut logits_cv = arena.take(targets.len() * vocabulary);
-            decoder.logits(parameters, normed_cd, &mut logits_cv, arena);
-            cross_entropy::evaluate(&logits_cv, targets, losses);
-        }
-        losses
+        row_losses(decoder, parameters, output_td, rows, targets, arena)
     }
 }
 

@@ -1,118 +1,21 @@
 //! A golden set: what the base and the tuned model answer, case by case, beside what was expected.
 
-use rtune_data::{Example, Message, ProblemKind, Record, RowProblem, Source, TrainOn, read_golden};
-use rtune_metrics::text::{self, bleu, chrf};
-use rtune_models::generate::{End, Go};
-use serde::Serialize;
+use rtune_data::{Example, ProblemKind, Record, RowProblem, Source, TrainOn, read_golden};
+use rtune_metrics::grounded::Sources;
+use rtune_models::generate::{Answer, Documents, End, Go};
 use serde_json::{Map, Value};
 
-use super::asking::{Asking, Question};
-use super::labels::{self, Classification, Judged, LabelOptions, Labelled};
+use super::asking::{Asking, Question, QuestionLoss, Scope};
+use super::conversation::{self, Said};
+use super::extraction;
+pub use super::figures::{Case, GoldenReport, Grounding, Likely, Rouge, Side, Signatures, Summary};
+use super::labels::{self, LabelOptions, Labelled};
+use super::stability::{Member, Stability, stability};
+use super::tally::{Tally, signatures};
 use super::wanted::Wanted;
 use crate::checkpoint::FORMAT;
 use crate::error::TrainerError;
-use crate::loss::LossSum;
 use crate::talk::{Settings, Speaker};
-
-/// What `eval/golden-NAME.json` holds. Nothing in it depends on time or place.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct GoldenReport {
-    /// [`FORMAT`].
-    pub format: u64,
-    /// The golden files, as they were named, and BLAKE3 of their bytes.
-    pub files: Vec<(String, String)>,
-    /// Most tokens of an answer.
-    pub max_new_tokens: usize,
-    /// How chrF was computed, as sacreBLEU says it.
-    pub chrf_signature: String,
-    /// The same of BLEU.
-    pub bleu_signature: String,
-    /// The labels, where the expected answers are labels.
-    pub labels: Option<Vec<String>>,
-    /// What copying the label of the nearest training row would come to.
-    pub nearest_row: Option<Judged>,
-    /// The base over all cases.
-    pub base: Summary,
-    /// The tuned model over all cases; `None` where there is no adapter.
-    pub tuned: Option<Summary>,
-    /// One for each golden row, in order.
-    pub cases: Vec<Case>,
-}
-
-/// A model over all cases.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
-    /// `e` to the nats a token of the expected answers, over all tokens of all cases.
-    pub answer_perplexity: f64,
-    /// Part of the cases whose answer is an expected one.
-    pub exact_match: f64,
-    /// The same without regard to case, ASCII punctuation and the amount of whitespace.
-    pub normalised_match: f64,
-    /// chrF2 of all answers as one corpus.
-    pub chrf: f64,
-    /// BLEU of all answers as one corpus.
-    pub bleu: f64,
-    /// Part of the cases with checks whose answer passes them all; `None` where no case has one.
-    pub checks_passed: Option<f64>,
-    /// Part of the answers that ended by themselves.
-    pub ended: f64,
-    /// Tokens of all answers.
-    pub answer_tokens: usize,
-    /// Answers as labels, where the expected ones are.
-    pub classification: Option<Classification>,
-}
-
-/// A golden row and its answers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Case {
-    /// The row's id.
-    pub id: String,
-    /// Its file.
-    pub file: String,
-    /// Its line.
-    pub line: u64,
-    /// What was asked.
-    pub prompt: Vec<Message>,
-    /// What was expected: the row's answer, then its `references`.
-    pub expected: Vec<String>,
-    /// The part of the set that it belongs to.
-    pub slice: Option<String>,
-    /// What it says much the same with.
-    pub cluster: Option<String>,
-    /// How much it counts where a mean over cases is taken.
-    pub weight: f64,
-    /// How many checks its answers have to pass.
-    pub checks: usize,
-    /// The base.
-    pub base: Side,
-    /// The tuned model.
-    pub tuned: Option<Side>,
-}
-
-/// One model's answer to one case.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Side {
-    /// The greedy answer.
-    pub answer: String,
-    /// Whether it ended by itself, and not at its longest.
-    pub ended: bool,
-    /// Whether it is an expected one, spaces around it aside.
-    pub exact_match: bool,
-    /// The same without regard to case, ASCII punctuation and the amount of whitespace.
-    pub normalised_match: bool,
-    /// Why it fails its checks; empty where it passes them all or has none.
-    pub failed_checks: Vec<String>,
-    /// chrF2 against the nearest expected answer.
-    pub chrf: f64,
-    /// Nats of the row's own answer, under this model.
-    pub nats: f64,
-    /// Its tokens, with the one that ends it.
-    pub tokens: u64,
-    /// `e` to the nats a token.
-    pub perplexity: f64,
-    /// Nats of each label as the answer, where the set has labels.
-    pub label_nats: Option<Vec<f64>>,
-}
 
 /// A golden row, ready to be asked.
 pub(super) struct Asked {
@@ -123,6 +26,31 @@ pub(super) struct Asked {
     pub(super) scored: Example,
     /// Whether the last token of [`Self::scored`] ends the answer.
     pub(super) ended: bool,
+    /// Where in the record the answers stand that the model makes.
+    pub(super) turns: Vec<usize>,
+    /// What answers are held against, where the row has a context.
+    pub(super) sources: Option<Sources>,
+    /// What the last answer should be as JSON.
+    pub(super) json: Option<extraction::Wanted>,
+}
+
+impl Asked {
+    /// What is expected of turn `turn`, from 0: of the last one all that is right.
+    pub(super) fn references(&self, turn: usize) -> Vec<&str> {
+        match self.turns.get(turn) {
+            Some(&place) if turn + 1 < self.turns.len() => vec![self.record.messages[place].content.as_str()],
+            _ => self.expected.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// What is asked of an evaluation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExamOptions {
+    /// Answers as labels.
+    pub labels: LabelOptions,
+    /// Whether the likelihood of prompts is taken too, which costs a product with the head for each of their tokens.
+    pub all_tokens: bool,
 }
 
 /// What is going on, for a bar.
@@ -146,7 +74,7 @@ pub fn examine(
     speaker: &Speaker<'_>,
     sources: &[Source],
     settings: &Settings,
-    options: &LabelOptions,
+    options: &ExamOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<GoldenReport, TrainerError> {
     let (mut hashes, mut asked) = (Vec::new(), Vec::new());
@@ -157,9 +85,13 @@ pub fn examine(
         }
     }
     let has_adapter = speaker.opened().tuned;
-    let labelled = labels::labelled(&asked, options)?;
+    let labelled = labels::labelled(&asked, &options.labels)?;
+    if labelled.is_some() {
+        // A label claims nothing.
+        asked.iter_mut().for_each(|asked| asked.sources = None);
+    }
     let nearest_row = match &labelled {
-        Some(labelled) => labels::nearest_row(&asked, labelled, options)?,
+        Some(labelled) => labels::nearest_row(&asked, labelled, &options.labels)?,
         None => None,
     };
     let exam = Exam { speaker, asked: &asked, settings, labelled: labelled.as_ref(), options };
@@ -173,7 +105,13 @@ pub fn examine(
         file: asked.record.origin.file.display().to_string(),
         line: asked.record.origin.line,
         prompt: asked.record.prompt().to_vec(),
+        turns: match asked.turns.as_slice() {
+            [_] => Vec::new(),
+            turns => turns.iter().map(|&place| asked.record.messages[place].content.clone()).collect(),
+        },
         expected: asked.expected,
+        places: asked.turns,
+        context: asked.wanted.context,
         slice: asked.wanted.slice,
         cluster: asked.wanted.cluster,
         weight: asked.wanted.weight,
@@ -187,8 +125,7 @@ pub fn examine(
         format: FORMAT,
         files: hashes,
         max_new_tokens: settings.max_new_tokens,
-        chrf_signature: chrf::signature(chrf::Kind::Plain, most),
-        bleu_signature: bleu::signature(most),
+        signatures: signatures(most),
         labels: labelled.map(|labelled| labelled.set.names().to_vec()),
         nearest_row,
         base: base_summary,
@@ -208,7 +145,15 @@ pub(super) fn ask(
     let (scored, ended) = encoded(speaker, &record)?;
     let mut expected: Vec<String> = record.answer().map(str::to_owned).into_iter().collect();
     expected.extend(wanted.references.iter().cloned());
-    Ok(Asked { record, wanted, expected, prompt, scored, ended })
+    let turns = conversation::turns(&record, wanted.ask);
+    wanted.fit(turns.len()).map_err(|kind| problem(&record, kind))?;
+    let said = record.messages.iter().map(|message| message.content.as_str());
+    let texts = said.chain(wanted.references.iter().chain(&wanted.context).map(String::as_str));
+    let sources = (!wanted.context.is_empty()).then(|| Sources::new(&texts.collect::<Vec<_>>()));
+    let of_last = wanted.checks.iter().filter(|check| check.is_of(turns.len(), turns.len()));
+    let definitions = of_last.map(|check| check.checker.definition());
+    let json = extraction::Wanted::new(definitions, record.answer().unwrap_or_default());
+    Ok(Asked { record, wanted, expected, prompt, scored, ended, turns, sources, json })
 }
 
 /// The row with another answer, of which what ends it is not supervised.
@@ -242,7 +187,7 @@ fn encoded(speaker: &Speaker<'_>, record: &Record) -> Result<(Example, bool), Tr
     Ok((Example { id, origin, tokens: row.tokens, supervised: row.supervised }, row.ended))
 }
 
-fn problem(record: &Record, kind: ProblemKind) -> TrainerError {
+pub(super) fn problem(record: &Record, kind: ProblemKind) -> TrainerError {
     rtune_data::DataError::from(RowProblem { origin: record.origin.clone(), kind }).into()
 }
 
@@ -252,7 +197,7 @@ struct Exam<'a> {
     asked: &'a [Asked],
     settings: &'a Settings,
     labelled: Option<&'a Labelled>,
-    options: &'a LabelOptions,
+    options: &'a ExamOptions,
 }
 
 impl Exam<'_> {
@@ -262,98 +207,112 @@ impl Exam<'_> {
         tuned: bool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(Vec<Side>, Summary), TrainerError> {
-        let Self { speaker, asked, settings, labelled, options } = *self;
-        let questions = asked.iter().map(|asked| Question { prompt: &asked.prompt, scored: &asked.scored });
-        let mut asking = Asking::new(speaker, questions.collect(), settings, tuned);
-        let mut begun = vec![false; asked.len()];
-        let mut done = 0;
-        let mut on_token = |index: usize, _| {
-            done += usize::from(!std::mem::replace(&mut begun[index], true));
-            progress(Progress { tuned, scoring: false, done, total: asked.len() });
-            Go::On
-        };
-        let answers = speaker.generate(&mut asking, settings, tuned, &mut on_token)?;
-        let losses = asking.losses();
+        let Self { speaker, asked, labelled, options, .. } = *self;
+        let scope = if options.all_tokens { Scope::Everything } else { Scope::Answer };
+        let total = asked.len();
+        let mut on_begun = |done| progress(Progress { tuned, scoring: false, done, total });
+        let (mut said, losses) = self.answers(tuned, scope, &mut on_begun)?;
         let mut tally = Tally::default();
-        let mut sides = Vec::with_capacity(asked.len());
-        for ((asked, answer), loss) in asked.iter().zip(answers).zip(losses) {
-            let text = speaker.text(&answer.tokens)?;
-            tally.answer_tokens += answer.tokens.len();
-            sides.push(tally.add(asked, text, answer.end == End::Stop, loss));
+        let mut sides = Vec::with_capacity(total);
+        for ((asked, said), loss) in asked.iter().zip(&mut said).zip(losses) {
+            let marked = (scope == Scope::Everything)
+                .then(|| speaker.text_with_marks(&asked.scored.tokens[1..]))
+                .transpose()?;
+            sides.push(tally.add(asked, std::mem::take(said), &loss, marked.as_deref()));
         }
-        let mut summary = tally.summary(asked, &sides);
+        let mut summary = tally.summary(asked, &sides, scope);
         if let Some(labelled) = labelled {
             let mut on_label = |done, total| progress(Progress { tuned, scoring: true, done, total });
             let nats = labels::score(speaker, asked, &labelled.set, tuned, &mut on_label)?;
             let answers = sides.iter().map(|side| side.answer.as_str());
-            summary.classification = Some(labels::classify(labelled, answers, &nats, &options.key_classes));
+            let key_classes = &options.labels.key_classes;
+            summary.classification = Some(labels::classify(labelled, answers, &nats, key_classes));
             for (side, nats) in sides.iter_mut().zip(nats) {
                 side.label_nats = Some(nats);
             }
         }
+        summary.stability = self.stability(&sides);
         Ok((sides, summary))
     }
-}
 
-/// Sums over the cases of one model.
-#[derive(Default)]
-struct Tally {
-    chrf: chrf::ChrfStatistics,
-    bleu: bleu::BleuStatistics,
-    loss: LossSum,
-    answer_tokens: usize,
-}
-
-impl Tally {
-    fn add(&mut self, asked: &Asked, answer: String, ended: bool, loss: LossSum) -> Side {
-        let references: Vec<&str> = asked.expected.iter().map(String::as_str).collect();
-        let statistics = chrf::statistics_of_best(&answer, &references, chrf::Kind::Plain);
-        self.chrf += statistics;
-        self.bleu += bleu::statistics_of_all(&answer, &references);
-        self.loss += loss;
-        Side {
-            ended,
-            exact_match: references.iter().any(|reference| text::exact_match(&answer, reference)),
-            normalised_match: references.iter().any(|reference| text::normalised_match(&answer, reference)),
-            failed_checks: asked
-                .wanted
-                .checks
-                .iter()
-                .filter_map(|check| check.check(&answer).err())
-                .collect(),
-            chrf: statistics.score(),
-            nats: loss.nats,
-            tokens: loss.supervised_tokens,
-            perplexity: loss.perplexity(),
-            label_nats: None,
-            answer,
+    /// What the model says to each case, turn by turn, and how likely the expected answers are. `on_begun` is called with how many cases
+    /// have begun.
+    fn answers(
+        &self,
+        tuned: bool,
+        scope: Scope,
+        on_begun: &mut dyn FnMut(usize),
+    ) -> Result<(Vec<Vec<Said>>, Vec<QuestionLoss>), TrainerError> {
+        let Self { speaker, asked, settings, .. } = *self;
+        let (single, several): (Vec<usize>, Vec<usize>) =
+            (0..asked.len()).partition(|&index| asked[index].turns.len() == 1);
+        let question =
+            |&index: &usize| Question { prompt: &asked[index].prompt, scored: &asked[index].scored };
+        let asking =
+            |of: &[usize]| Asking::new(speaker, of.iter().map(question).collect(), settings, tuned, scope);
+        let mut said = vec![Vec::new(); asked.len()];
+        let mut losses = vec![QuestionLoss::default(); asked.len()];
+        let mut begun = Begun { seen: vec![false; asked.len()], count: 0 };
+        let mut singles = asking(&single);
+        let mut on_token = |request: usize, _| {
+            on_begun(begun.count_of(single[request]));
+            Go::On
+        };
+        let answers = speaker.generate(&mut singles, settings, tuned, Documents::Dropped, &mut on_token)?;
+        for ((&index, answer), loss) in single.iter().zip(answers).zip(singles.losses()) {
+            said[index] = vec![Said::of(speaker, &answer)?];
+            losses[index] = loss;
         }
+        // The expected answers stand behind the row's own history, and not behind the model's.
+        let mut talks = asking(&several);
+        talks.by_ref().for_each(drop);
+        let conversations: Vec<&Asked> = several.iter().map(|&index| &asked[index]).collect();
+        let mut on_turn = |place: usize| on_begun(begun.count_of(several[place]));
+        let turns = conversation::converse(speaker, &conversations, settings, tuned, &mut on_turn)?;
+        for ((&index, turns), loss) in several.iter().zip(turns).zip(talks.losses()) {
+            (said[index], losses[index]) = (turns, loss);
+        }
+        Ok((said, losses))
     }
 
-    fn summary(&self, asked: &[Asked], sides: &[Side]) -> Summary {
-        // Shares are means over cases, each by its weight.
-        let share = |among: &dyn Fn(&Asked) -> bool, counts: &dyn Fn(&Side) -> bool| {
-            let cases = || asked.iter().zip(sides).filter(|(asked, _)| among(asked));
-            // From zero: the sum of no numbers at all is the negative one.
-            let weigh = |sum: f64, (asked, _): (&Asked, &Side)| sum + asked.wanted.weight;
-            let all = cases().fold(0.0, weigh);
-            cases().filter(|(_, side)| counts(side)).fold(0.0, weigh) / if all > 0.0 { all } else { 1.0 }
+    fn stability(&self, sides: &[Side]) -> Option<Stability> {
+        let labels = self.labelled.map(|labelled| &labelled.set);
+        let right = |asked: &Asked, side: &Side| match asked.wanted.checks.is_empty() {
+            true => side.normalised_match,
+            false => side.failed_checks.is_empty(),
         };
-        let all = |_: &Asked| true;
-        let is_checked = |asked: &Asked| !asked.wanted.checks.is_empty();
-        Summary {
-            answer_perplexity: self.loss.perplexity(),
-            exact_match: share(&all, &|side| side.exact_match),
-            normalised_match: share(&all, &|side| side.normalised_match),
-            chrf: self.chrf.score(),
-            bleu: self.bleu.score(),
-            checks_passed: asked
-                .iter()
-                .any(is_checked)
-                .then(|| share(&is_checked, &|side| side.failed_checks.is_empty())),
-            ended: share(&all, &|side| side.ended),
-            answer_tokens: self.answer_tokens,
-            classification: None,
-        }
+        let members: Vec<Member<'_>> = self
+            .asked
+            .iter()
+            .zip(sides)
+            .map(|(asked, side)| Member {
+                cluster: asked.wanted.cluster.as_deref(),
+                expected: asked.record.answer().unwrap_or_default(),
+                answer: &side.answer,
+                label: labels.map(|labels| labels.parse(&side.answer)),
+                right: right(asked, side),
+            })
+            .collect();
+        stability(&members)
+    }
+}
+
+impl Said {
+    pub(super) fn of(speaker: &Speaker<'_>, answer: &Answer) -> Result<Self, TrainerError> {
+        let text = speaker.text(&answer.tokens)?;
+        Ok(Self { text, ended: answer.end == End::Stop, tokens: answer.tokens.len() })
+    }
+}
+
+/// Which cases have begun.
+struct Begun {
+    seen: Vec<bool>,
+    count: usize,
+}
+
+impl Begun {
+    fn count_of(&mut self, index: usize) -> usize {
+        self.count += usize::from(!std::mem::replace(&mut self.seen[index], true));
+        self.count
     }
 }

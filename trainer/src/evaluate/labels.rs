@@ -1,26 +1,34 @@
 //! A golden set whose answers are labels: what the greedy answers are as labels, and which label is the likeliest.
 
 use rtune_data::{Source, read_golden};
+use rtune_kernels::cross_entropy::RowLoss;
 use rtune_metrics::classify::{
-    Calibration, ChoiceBy, ClassificationReport, Confusion, Judgement, LabelSet, Limits, NearestRow, brier,
-    calibration, choose, judge, precision_recall_curve, probabilities,
+    Calibration, ChoiceBy, ClassificationReport, Confusion, CurvePoint, Judgement, LabelSet, Limits,
+    NearestRow, brier, calibration, choose, judge, precision_recall_curve, probabilities,
 };
-use rtune_models::generate::Sampling;
 use serde::Serialize;
 
-use super::asking::{Asking, Question};
+use super::choosing;
 use super::golden::{Asked, scored_as};
 use crate::error::TrainerError;
-use crate::talk::{Settings, Speaker};
+use crate::talk::Speaker;
 
 /// Bins of a reliability table.
 const BINS: usize = 10;
+/// Points of a curve that a report keeps: more are not seen.
+const MOST_POINTS: usize = 200;
+/// Classes whose curves a report keeps where none is named.
+const MOST_CURVES: usize = 12;
+/// More different answers than this are no labels.
+const MOST_LABELS: usize = 64;
 
 /// What is asked of a classification.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabelOptions {
     /// The labels; none where the rows say them, or the answers are none.
     pub labels: Vec<String>,
+    /// Whether the expected answers are the labels, where neither this nor the rows say them.
+    pub preset: bool,
     /// Labels that matter most.
     pub key_classes: Vec<String>,
     /// Rows that the model was trained on, for the baseline of the nearest of them.
@@ -40,6 +48,37 @@ pub struct Classification {
     pub brier: Option<f64>,
     /// Average precision of each key class, by its probability.
     pub average_precision: Vec<(String, f64)>,
+    /// What precision each recall costs, by the probability of the class: of key classes, or of all where none is named.
+    pub curves: Vec<LabelCurve>,
+}
+
+/// A class as it is told from the others by its probability.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LabelCurve {
+    /// The class.
+    pub label: String,
+    /// The mean of the precisions, each by the recall that it adds.
+    pub average_precision: f64,
+    /// The threshold with the highest F1. It was chosen on these cases: on others it does no better, and mostly worse.
+    pub best_f1: Option<CurvePoint>,
+    /// From the highest threshold to the lowest, at most 200.
+    pub points: Vec<CurvePoint>,
+}
+
+impl LabelCurve {
+    /// `scored` are the probability of the class and whether the case is of it; `None` where no case is.
+    fn new(label: &str, scored: &[(f64, bool)]) -> Option<Self> {
+        let curve = precision_recall_curve(scored)?;
+        let (count, best_f1) = (curve.points.len(), curve.best_f1());
+        let kept = count.min(MOST_POINTS);
+        let points = (0..kept).map(|index| curve.points[index * (count - 1) / (kept - 1).max(1)]);
+        Some(Self {
+            label: label.to_owned(),
+            average_precision: curve.average_precision,
+            best_f1,
+            points: points.collect(),
+        })
+    }
 }
 
 /// Figures, and what known limits make of them.
@@ -75,12 +114,18 @@ pub(super) fn labelled(asked: &[Asked], options: &LabelOptions) -> Result<Option
     } else {
         options.labels.clone()
     };
+    let own = named.is_empty() && options.preset;
+    let named = if own { distinct(asked) } else { named };
     let problem = |place: String, problem: String| TrainerError::Labels { place, problem };
     if named.is_empty() {
         return match options.key_classes.first() {
             Some(key) => Err(problem(format!("the key class `{key}`"), "the set has no labels".to_owned())),
             None => Ok(None),
         };
+    }
+    if own && !(2..=MOST_LABELS).contains(&named.len()) {
+        let words = format!("expected 2 to {MOST_LABELS} different answers, found {}", named.len());
+        return Err(problem("the labels".to_owned(), words));
     }
     let set = LabelSet::new(named).map_err(|error| problem("the labels".to_owned(), error.to_string()))?;
     for key in &options.key_classes {
@@ -92,8 +137,8 @@ pub(super) fn labelled(asked: &[Asked], options: &LabelOptions) -> Result<Option
     let mut gold = Vec::with_capacity(asked.len());
     for one in asked {
         let place = || one.record.origin.to_string();
-        let own = &one.wanted.labels;
-        if options.labels.is_empty() && own != set.names() {
+        let said = &one.wanted.labels;
+        if options.labels.is_empty() && !own && said != set.names() {
             return Err(problem(place(), "`labels` are others than those of the first row".to_owned()));
         }
         let answer = one.record.answer().unwrap_or_default();
@@ -104,8 +149,22 @@ pub(super) fn labelled(asked: &[Asked], options: &LabelOptions) -> Result<Option
     Ok(Some(Labelled { set, gold }))
 }
 
+/// The expected answers, each once, in order.
+fn distinct(asked: &[Asked]) -> Vec<String> {
+    let mut labels: Vec<String> = asked
+        .iter()
+        .filter_map(|one| one.record.answer())
+        .map(|answer| answer.trim().to_owned())
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    // Two ways to write one label are not two labels.
+    labels.dedup_by_key(|label| label.to_lowercase());
+    labels
+}
+
 /// Nats of each label as the answer of each case, `[cases][labels]`; the token that ends an answer does not count.
-/// `progress` is called with (answers done, answers in all).
+/// `progress` is called with (cases done, cases in all).
 ///
 /// # Errors
 /// Those of the template.
@@ -116,23 +175,14 @@ pub(super) fn score(
     tuned: bool,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Vec<f64>>, TrainerError> {
-    let mut scored = Vec::with_capacity(asked.len() * labels.len());
+    let mut groups = Vec::with_capacity(asked.len());
     for one in asked {
-        for label in labels.names() {
-            scored.push(scored_as(speaker, &one.record, label)?);
-        }
+        let of = labels.names().iter().map(|label| scored_as(speaker, &one.record, label));
+        groups.push(of.collect::<Result<Vec<_>, _>>()?);
     }
-    let settings = Settings { sampling: Sampling::GREEDY, seed: 0, max_new_tokens: 1, batch: 1 };
-    let prompts = asked.iter().flat_map(|one| std::iter::repeat_n(&one.prompt, labels.len()));
-    let questions = prompts.zip(&scored).map(|(prompt, scored)| Question { prompt, scored });
-    let mut asking = Asking::new(speaker, questions.collect(), &settings, tuned);
-    let mut done = 0;
-    while asking.next().is_some() {
-        done += 1;
-        progress(done, scored.len());
-    }
-    let nats: Vec<f64> = asking.losses().iter().map(|loss| loss.nats).collect();
-    Ok(nats.chunks(labels.len()).map(<[f64]>::to_vec).collect())
+    let losses = choosing::losses(speaker, &groups, tuned, progress);
+    let nats = |rows: &Vec<RowLoss>| rows.iter().map(|row| row.nats).sum::<f64>();
+    Ok(losses.iter().map(|labels| labels.iter().map(nats).collect()).collect())
 }
 
 /// The figures of one model. `nats` are those of [`score`], `answers` the greedy ones.
@@ -152,19 +202,24 @@ pub(super) fn classify<'t>(
         .zip(gold)
         .map(|((label, probabilities), gold)| (probabilities[*label], label == gold))
         .collect();
-    let average = |key: &String| {
-        let class = set.names().iter().position(|name| name == key)?;
+    let curve = |(class, label): (usize, &String)| {
         let scored: Vec<(f64, bool)> =
             probabilities.iter().zip(gold).map(|(all, gold)| (all[class], *gold == class)).collect();
-        Some((key.clone(), precision_recall_curve(&scored)?.average_precision))
+        LabelCurve::new(label, &scored)
     };
+    let classes = set.names().iter().enumerate();
+    let is_key = |label: &String| key_classes.contains(label);
+    let wanted = classes.filter(|(_, label)| key_classes.is_empty() || is_key(label)).take(MOST_CURVES);
+    let curves: Vec<LabelCurve> = wanted.filter_map(curve).collect();
+    let of_keys = curves.iter().filter(|curve| is_key(&curve.label));
     let greedy = gold.iter().copied().zip(answers.map(|answer| set.parse(answer)));
     let scored = gold.iter().copied().zip(likeliest.iter().map(|label| Some(*label)));
     Classification {
         greedy: Judged::new(set, greedy, key_classes),
         scored: Judged::new(set, scored, key_classes),
         calibration: calibration(&confident, BINS),
-        average_precision: key_classes.iter().filter_map(average).collect(),
+        average_precision: of_keys.map(|curve| (curve.label.clone(), curve.average_precision)).collect(),
+        curves,
         brier: brier(&probabilities.into_iter().zip(gold.iter().copied()).collect::<Vec<_>>()),
     }
 }

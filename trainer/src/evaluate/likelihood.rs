@@ -4,7 +4,7 @@
 use rtune_data::{Source, read_golden, stream, uniform_below};
 use rtune_models::generate::Sampling;
 
-use super::asking::{Asking, Question};
+use super::asking::{Asking, Question, Scope};
 use super::golden::{Asked, ask};
 use crate::error::TrainerError;
 use crate::talk::{Settings, Speaker};
@@ -109,13 +109,13 @@ pub fn weigh(
     }
     let settings = Settings { sampling: Sampling::GREEDY, seed: 0, max_new_tokens: 1, batch: 1 };
     let questions = asked.iter().map(|asked| Question { prompt: &asked.prompt, scored: &asked.scored });
-    let mut asking = Asking::new(speaker, questions.collect(), &settings, false);
+    let mut asking = Asking::new(speaker, questions.collect(), &settings, false, Scope::Answer);
     let mut done = 0;
     while asking.next().is_some() {
         done += 1;
         progress(done, asked.len());
     }
-    let losses = asking.losses();
+    let losses = asking.losses().into_iter().map(|loss| loss.of_answer());
     let rows = asked.iter().zip(losses).map(|(asked, loss)| RowLikelihood {
         id: asked.record.id.clone(),
         file: asked.record.origin.file.display().to_string(),

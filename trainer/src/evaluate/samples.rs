@@ -2,7 +2,7 @@
 
 use rtune_data::Example;
 use rtune_kernels::arena::Arena;
-use rtune_models::generate::{self, Go, Limits, Request, Sampler, Sampling};
+use rtune_models::generate::{self, Documents, Go, Limits, Request, Sampler, Sampling};
 use rtune_models::{BaseModel, Decoder};
 use tokenizers::Tokenizer;
 
@@ -52,6 +52,7 @@ impl Samples {
             max_positions,
             batch_documents: count,
             batch_tokens: max_positions,
+            documents: Documents::Dropped,
         };
         Ok((!prompts.is_empty()).then_some(Self { prompts, limits }))
     }

@@ -20,8 +20,49 @@ pub(super) struct Wanted {
     pub(super) cluster: Option<String>,
     /// How much it counts.
     pub(super) weight: f64,
-    /// What the answer must be.
-    pub(super) checks: Vec<Checker>,
+    /// What the answers must be.
+    pub(super) checks: Vec<TurnCheck>,
+    /// Which answers of a conversation the model makes.
+    pub(super) ask: Ask,
+    /// What the answer may draw on: `context`, or the `input` that became part of the prompt.
+    pub(super) context: Vec<String>,
+}
+
+/// A check, and which answer it is of.
+#[derive(Debug)]
+pub(super) struct TurnCheck {
+    pub(super) checker: Checker,
+    turn: Turn,
+    /// The turn that gave the fact, from 1.
+    pub(super) given: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Last,
+    /// From 1.
+    One(usize),
+    Every,
+}
+
+/// Which answers of a conversation the model makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// All, each on its own history.
+    Every,
+    /// The last, on the history that the row has.
+    Last,
+}
+
+impl TurnCheck {
+    /// Whether it is of turn `turn` of `turns`, from 1.
+    pub(super) fn is_of(&self, turn: usize, turns: usize) -> bool {
+        match self.turn {
+            Turn::Last => turn == turns,
+            Turn::One(one) => turn == one,
+            Turn::Every => true,
+        }
+    }
 }
 
 impl Wanted {
@@ -51,7 +92,36 @@ impl Wanted {
             cluster: name("cluster")?,
             weight,
             checks: get("checks").map_or_else(|| Ok(Vec::new()), checks)?,
+            ask: match get("ask").map(|value| value.as_str()) {
+                None | Some(Some("every")) => Ask::Every,
+                Some(Some("last")) => Ask::Last,
+                Some(_) => return Err(problem("ask", "expected \"every\" or \"last\"".to_owned())),
+            },
+            context: get("context").or_else(|| get("input")).map_or_else(|| Ok(Vec::new()), context)?,
         })
+    }
+
+    /// Whether the turns that checks name are there.
+    ///
+    /// # Errors
+    /// [`ProblemKind::Golden`].
+    pub(super) fn fit(&self, turns: usize) -> Result<(), ProblemKind> {
+        for (check, number) in self.checks.iter().zip(1..) {
+            let turn = match check.turn {
+                Turn::One(turn) => turn,
+                Turn::Last => turns,
+                Turn::Every => 1,
+            };
+            if turn > turns {
+                let reason = format!("check {number}: `turn` is {turn}, and the model answers {turns} times");
+                return Err(problem("checks", reason));
+            }
+            if check.given.is_some_and(|given| given >= turn) {
+                let reason = format!("check {number}: `given` must be a turn before {turn}");
+                return Err(problem("checks", reason));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -74,14 +144,50 @@ fn name(field: &str, value: &Value) -> Result<String, ProblemKind> {
     }
 }
 
-fn checks(value: &Value) -> Result<Vec<Checker>, ProblemKind> {
+fn checks(value: &Value) -> Result<Vec<TurnCheck>, ProblemKind> {
     let list = value.as_array().ok_or_else(|| problem("checks", "expected a list of checks".to_owned()))?;
-    let made = list.iter().zip(1..).map(|(value, number)| {
-        let check: Check = serde_json::from_value(value.clone())
-            .map_err(|error| problem("checks", format!("check {number}: {error}")))?;
-        Checker::new(&check).map_err(|error| problem("checks", format!("check {number}: {error}")))
-    });
-    made.collect()
+    list.iter().zip(1..).map(|(value, number)| check(value.clone(), number)).collect()
+}
+
+fn check(mut value: Value, number: usize) -> Result<TurnCheck, ProblemKind> {
+    let wrong = |reason: String| problem("checks", format!("check {number}: {reason}"));
+    let mut take = |name: &str| value.as_object_mut().and_then(|fields| fields.shift_remove(name));
+    let count = |value: &Value| {
+        value.as_u64().and_then(|number| usize::try_from(number).ok()).filter(|&number| number > 0)
+    };
+    let turn = match take("turn") {
+        None => Turn::Last,
+        Some(Value::String(all)) if all == "every" => Turn::Every,
+        Some(value) => match count(&value) {
+            Some(turn) => Turn::One(turn),
+            None => {
+                return Err(wrong(format!("`turn`: expected a number from 1, or \"every\"; found {value}")));
+            }
+        },
+    };
+    let given = match take("given") {
+        None => None,
+        Some(value) => match count(&value) {
+            Some(_) if turn == Turn::Every => {
+                return Err(wrong("`given` needs the one turn that is to know it, not \"every\"".to_owned()));
+            }
+            Some(given) => Some(given),
+            None => return Err(wrong(format!("`given`: expected a number from 1; found {value}"))),
+        },
+    };
+    let check: Check = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+    let checker = Checker::new(&check).map_err(|error| wrong(error.to_string()))?;
+    Ok(TurnCheck { checker, turn, given })
+}
+
+/// One text or several.
+fn context(value: &Value) -> Result<Vec<String>, ProblemKind> {
+    match value {
+        Value::String(text) if text.is_empty() => Ok(Vec::new()),
+        Value::String(text) => Ok(vec![text.clone()]),
+        Value::Array(_) => texts("context", value),
+        other => Err(problem("context", format!("expected a text or a list of texts, found {other}"))),
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +213,31 @@ mod tests {
         assert_eq!((wanted.slice.as_deref(), wanted.cluster.as_deref()), (Some("billing"), Some("7")));
         assert_eq!((wanted.weight, wanted.checks.len()), (2.0, 1));
         assert_eq!(read(json!({"weight": null})).expect("read").weight, 1.0);
+        assert_eq!(wanted.ask, Ask::Every);
+        let wanted = read(json!({"context": ["a", "b"], "input": "c", "ask": "last"})).expect("read");
+        assert_eq!(
+            (wanted.context.as_slice(), wanted.ask),
+            (&["a".to_owned(), "b".to_owned()][..], Ask::Last)
+        );
+        assert_eq!(read(json!({"input": "c"})).expect("read").context, ["c"]);
+    }
+
+    #[test]
+    fn checks_are_of_turns() {
+        let all = json!([{"kind": "contains", "text": "a", "turn": 1}, {"kind": "not-refusal", "turn": "every"},
+            {"kind": "contains", "text": "b", "given": 1}]);
+        let wanted = read(json!({"checks": all})).expect("read");
+        let of =
+            |turn: usize| -> Vec<bool> { wanted.checks.iter().map(|check| check.is_of(turn, 3)).collect() };
+        assert_eq!(of(1), [true, true, false]);
+        assert_eq!(of(3), [false, true, true]);
+        assert_eq!(wanted.checks[2].given, Some(1));
+        assert!(wanted.fit(3).is_ok());
+        let reason = wanted.fit(1).expect_err("no turn before it").to_string();
+        assert!(reason.contains("check 3: `given` must be a turn before 1"), "{reason}");
+        let late = read(json!({"checks": [{"kind": "not-refusal", "turn": 4}]})).expect("read");
+        let reason = late.fit(3).expect_err("no such turn").to_string();
+        assert!(reason.contains("check 1: `turn` is 4, and the model answers 3 times"), "{reason}");
     }
 
     #[test]
@@ -121,6 +252,16 @@ mod tests {
                 json!({"checks": [{"kind": "contains", "text": "a"}, {"kind": "no"}]}),
                 "check 2: unknown variant `no`",
             ),
+            (
+                json!({"checks": [{"kind": "not-refusal", "turn": 0}]}),
+                "`turn`: expected a number from 1, or \"every\"; found 0",
+            ),
+            (
+                json!({"checks": [{"kind": "not-refusal", "turn": "every", "given": 1}]}),
+                "`given` needs the one turn",
+            ),
+            (json!({"ask": "all"}), "`ask` of a golden row: expected \"every\" or \"last\""),
+            (json!({"context": {"a": 1}}), "`context` of a golden row: expected a text or a list of texts"),
         ] {
             let found = read(row).expect_err("a problem");
             assert!(found.contains(part), "{found}");

@@ -21,7 +21,7 @@ pub(super) struct ParsedRow {
     pub(super) id: Option<String>,
     pub(super) messages: Vec<Message>,
     pub(super) tools: Vec<Value>,
-    /// The fields that belong to neither the id nor the form.
+    /// The fields that belong to neither the id nor the form, and [`CONTEXT_FIELD`] where it became part of the prompt.
     pub(super) extra: Map<String, Value>,
     /// Their names, and those of fields inside messages as `messages[].name`, each once.
     pub(super) unread_fields: Vec<String>,
@@ -29,6 +29,9 @@ pub(super) struct ParsedRow {
 
 /// Fields of a row that other tools turn into text of the prompt or the answer, or render it by.
 const MEANINGFUL_FIELDS: [&str; 3] = ["functions", "documents", "chat_template_kwargs"];
+
+/// What an instruction is about. It becomes part of the prompt, and answers are held against it.
+const CONTEXT_FIELD: &str = "input";
 
 /// Fields that say what a text is answered with: beside them a `text` is a question and no training text.
 const ANSWER_FIELDS: [&str; 9] =
@@ -72,6 +75,7 @@ pub(super) fn parse(
     };
     let mut unread = Vec::new();
     let id = take_id(&mut fields)?;
+    let context = fields.get(CONTEXT_FIELD).filter(|_| form == Form::Instruction).cloned();
     let mut messages = match form {
         Form::Instruction => flat::instruction(&mut fields)?,
         Form::Completion => flat::completion(&mut fields, &mut unread)?,
@@ -97,6 +101,9 @@ pub(super) fn parse(
         return Err(ProblemKind::Unsupported { field: field.to_owned() });
     }
     unread.extend(fields.keys().cloned());
+    if let Some(context) = context.filter(|context| says_something(Some(context))) {
+        fields.insert(CONTEXT_FIELD.to_owned(), context);
+    }
     Ok(ParsedRow { id, messages, tools, extra: fields, unread_fields: unread })
 }
 

@@ -1,0 +1,192 @@
+//! A golden set's figures, for people.
+
+use comfy_table::{CellAlignment, Table, presets};
+use rtune_trainer::evaluate::extraction::Extraction;
+use rtune_trainer::evaluate::golden::{Case, GoldenReport, Grounding, Likely, Side, Summary};
+
+use crate::reporter::say;
+
+/// Characters of an id that a table shows.
+const SHOWN_ID: usize = 32;
+/// Fields of an extraction that are named: the worst.
+const SHOWN_FIELDS: usize = 8;
+
+pub(super) fn show(report: &GoldenReport, answers: bool) {
+    if answers {
+        report.cases.iter().for_each(show_case);
+    }
+    say(&case_table(report).to_string());
+    say("");
+    say(&summary_table(report).to_string());
+    let signatures = &report.signatures;
+    say(&format!(
+        "{} cases; {}; {}; {}; {}; {}",
+        report.cases.len(),
+        signatures.chrf_signature,
+        signatures.chrf_plus_plus_signature,
+        signatures.bleu_signature,
+        signatures.ter_signature,
+        signatures.rouge_signature
+    ));
+    let last = report.tuned.as_ref().unwrap_or(&report.base);
+    if let Some(extraction) = &last.extraction {
+        show_fields(extraction);
+    }
+}
+
+fn table(header: Vec<&str>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    table
+}
+
+fn align(table: &mut Table) {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+fn case_table(report: &GoldenReport) -> Table {
+    let tuned = report.tuned.is_some();
+    let header = ["case", "chrF base", "perplexity base", "exact base"];
+    let header_tuned = ["case", "chrF base", "tuned", "perplexity base", "tuned", "exact base", "tuned"];
+    let mut table = table(if tuned { header_tuned.to_vec() } else { header.to_vec() });
+    for case in &report.cases {
+        let sides: Vec<&Side> = std::iter::once(&case.base).chain(&case.tuned).collect();
+        let mut row = vec![case.id.chars().take(SHOWN_ID).collect::<String>()];
+        row.extend(sides.iter().map(|side| format!("{:.1}", side.chrf)));
+        row.extend(sides.iter().map(|side| format!("{:.3}", side.perplexity)));
+        row.extend(sides.iter().map(|side| if side.exact_match { "yes" } else { "-" }.to_owned()));
+        table.add_row(row);
+    }
+    align(&mut table);
+    table
+}
+
+/// A row for each figure that one of the models has.
+fn summary_table(report: &GoldenReport) -> Table {
+    let mut table = table(if report.tuned.is_some() { vec!["", "base", "tuned"] } else { vec!["", "base"] });
+    for (name, value) in figures() {
+        let sides = std::iter::once(&report.base).chain(&report.tuned);
+        let values: Vec<Option<String>> = sides.map(|side| value(side)).collect();
+        if values.iter().any(Option::is_some) {
+            let values = values.into_iter().map(Option::unwrap_or_default);
+            table.add_row([name.to_owned()].into_iter().chain(values).collect::<Vec<String>>());
+        }
+    }
+    align(&mut table);
+    table
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}%", 100.0 * share)
+}
+
+type Figure = fn(&Summary) -> Option<String>;
+
+fn figures() -> Vec<(&'static str, Figure)> {
+    let mut all = texts();
+    all.extend(contents());
+    all.extend(likelihoods());
+    all.push(("ended by itself", |s| Some(percent(s.ended))));
+    all.push(("answer tokens", |s| Some(s.answer_tokens.to_string())));
+    all
+}
+
+fn texts() -> Vec<(&'static str, Figure)> {
+    vec![
+        ("chrF2", |s| Some(format!("{:.2}", s.chrf))),
+        ("chrF2++", |s| Some(format!("{:.2}", s.chrf_plus_plus))),
+        ("BLEU", |s| Some(format!("{:.2}", s.bleu))),
+        ("TER (less is better)", |s| Some(format!("{:.2}", s.ter))),
+        ("ROUGE-1, -2, -L", |s| {
+            Some(format!("{:.3} {:.3} {:.3}", s.rouge.rouge1, s.rouge.rouge2, s.rouge.rouge_l))
+        }),
+        ("exact match", |s| Some(percent(s.exact_match))),
+        ("normalised match", |s| Some(percent(s.normalised_match))),
+    ]
+}
+
+fn contents() -> Vec<(&'static str, Figure)> {
+    fn grounded(summary: &Summary, value: fn(&Grounding) -> f64) -> Option<String> {
+        summary.groundedness.as_ref().map(|one| percent(value(one)))
+    }
+    vec![
+        ("checks passed", |s| s.checks_passed.map(percent)),
+        ("conversations completed", |s| s.conversations.as_ref()?.completed.map(percent)),
+        ("facts of earlier turns known", |s| s.conversations.as_ref()?.retention.map(percent)),
+        ("paraphrases answered alike", |s| s.stability.as_ref().map(|one| percent(one.same_answer))),
+        ("paraphrases judged alike", |s| s.stability.as_ref().map(|one| percent(one.same_outcome))),
+        ("answers with unsupported claims", |s| grounded(s, |one| one.hallucination_rate)),
+        ("claims without support", |s| grounded(s, |one| one.unsupported_rate)),
+        ("valid JSON", |s| s.extraction.as_ref().map(|one| percent(one.valid))),
+        ("fits the schema", |s| s.extraction.as_ref()?.fits_schema.map(percent)),
+        ("all fields right", |s| s.extraction.as_ref()?.all_right.map(percent)),
+        ("field F1", |s| s.extraction.as_ref()?.fields.map(|fields| format!("{:.3}", fields.f1))),
+    ]
+}
+
+fn likelihoods() -> Vec<(&'static str, Figure)> {
+    fn three(likely: &Likely) -> String {
+        let Likely { token_perplexity, word_perplexity, byte_perplexity, .. } = likely;
+        format!("{token_perplexity:.3} {} {byte_perplexity:.3}", short(*word_perplexity))
+    }
+    vec![
+        ("answer perplexity a token, word, byte", |s| Some(three(&s.answers))),
+        ("answer tokens that were likeliest", |s| Some(percent(s.answers.token_accuracy))),
+        ("perplexity with prompts", |s| s.all_tokens.as_ref().map(three)),
+        ("likeliest tokens with prompts", |s| s.all_tokens.map(|all| percent(all.token_accuracy))),
+    ]
+}
+
+/// Perplexities of words are beyond all bounds where a model knows nothing of them.
+fn short(value: f64) -> String {
+    if value < 1e5 { format!("{value:.2}") } else { format!("{value:.1e}") }
+}
+
+fn show_fields(extraction: &Extraction) {
+    let mut fields: Vec<_> = extraction.by_field.iter().collect();
+    fields.sort_by(|(_, one), (_, other)| one.f1.total_cmp(&other.f1));
+    let named: Vec<String> = fields
+        .iter()
+        .take(SHOWN_FIELDS)
+        .map(|(path, field)| {
+            let counts = field.counts;
+            let path = if path.is_empty() { "the whole answer" } else { path.as_str() };
+            format!(
+                "{path} {:.3} ({} of {} right, {} found)",
+                field.f1, counts.right, counts.expected, counts.found
+            )
+        })
+        .collect();
+    if !named.is_empty() {
+        say(&format!("F1 of fields, the worst first: {}", named.join("; ")));
+    }
+}
+
+/// A case with its texts.
+fn show_case(case: &Case) {
+    say(&format!("=== {} ({}:{})", case.id, case.file, case.line));
+    for message in &case.prompt {
+        say(&format!("{}: {}", message.role, message.content));
+    }
+    for expected in &case.expected {
+        say(&format!("--- expected\n{expected}"));
+    }
+    let side = |name: &str, side: &Side| {
+        for (turn, number) in side.turns.iter().zip(1..).take(side.turns.len().saturating_sub(1)) {
+            say(&format!("--- {name}, turn {number}\n{}", turn.answer));
+        }
+        say(&format!("--- {name}\n{}", side.answer));
+        for reason in &side.failed_checks {
+            say(&format!("check failed: {reason}"));
+        }
+        for part in side.grounded.iter().flat_map(|grounded| &grounded.unsupported) {
+            say(&format!("no source supports: {}", part.text));
+        }
+    };
+    side("base", &case.base);
+    if let Some(tuned) = &case.tuned {
+        side("tuned", tuned);
+    }
+}

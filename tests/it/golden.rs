@@ -1,0 +1,253 @@
+//! Golden sets with turns, contexts, JSON and clusters, and how likely their answers are.
+
+#![expect(clippy::print_stdout, reason = "figures of the peers are what that test is for")]
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::release_peers::python;
+use crate::workplace::Workplace;
+
+fn examined(place: &Workplace, rows: &[Value], more: &[&str]) -> Value {
+    let rows: Vec<String> = rows.iter().map(Value::to_string).collect();
+    place.write("golden.jsonl", rows.join("\n"));
+    let ran = place.rtune(
+        &[
+            &[
+                "eval",
+                "model",
+                "--golden",
+                "golden.jsonl",
+                "--max-new-tokens",
+                "6",
+                "--json",
+                "--out",
+                "report.json",
+            ],
+            more,
+        ]
+        .concat(),
+    );
+    ran.succeeds();
+    serde_json::from_str(&ran.stdout).expect("JSON")
+}
+
+fn say(role: &str, content: &str) -> Value {
+    json!({"role": role, "content": content})
+}
+
+fn said(place: &Workplace, messages: &[Value]) -> String {
+    let mut messages = messages.to_vec();
+    messages.push(say("assistant", "x"));
+    let report = examined(place, &[json!({"messages": messages, "ask": "last"})], &[]);
+    report["cases"][0]["base"]["answer"].as_str().expect("a text").to_owned()
+}
+
+#[test]
+fn turns_are_answered_on_the_models_own_history() {
+    let place = Workplace::new();
+    let (first, second, third) =
+        (say("user", "My name is Ann."), say("user", "And the lamp?"), say("user", "Bye"));
+    let own = said(&place, std::slice::from_ref(&first));
+    let after = [first.clone(), say("assistant", &own), second.clone()];
+    let own_second = said(&place, &after);
+    let row = json!({"id": "talk", "messages": [first, say("assistant", "Hello Ann!"), second,
+        say("assistant", "It is red."), third, say("assistant", "Bye Ann!")], "checks": [
+        {"kind": "equals", "text": own, "turn": 1},
+        {"kind": "equals", "text": own_second, "turn": 2, "given": 1},
+        {"kind": "contains", "text": "Ann, never said", "turn": 3, "given": 1},
+        {"kind": "length", "unit": "bytes", "most": 100, "turn": "every"}]});
+    // One at a time and many at a time: more rows of other lengths around it.
+    let other = json!({"id": "other", "messages": [say("user", "A"), say("assistant", "b"), say("user", "C"), say("assistant", "d")]});
+    let single = json!({"id": "single", "instruction": "What?", "output": "x", "checks": [{"kind": "length", "unit": "bytes", "least": 0}]});
+    let rows = [other, single, row];
+    let report = examined(&place, &rows, &[]);
+    assert_eq!(report["cases"], examined(&place, &rows, &["--batch", "1"])["cases"]);
+    let case = &report["cases"][2];
+    let side = &case["base"];
+    assert_eq!((&side["turns"][0]["answer"], &side["turns"][1]["answer"]), (&json!(own), &json!(own_second)));
+    assert_eq!(side["turns"].as_array().map(Vec::len), Some(3));
+    assert_eq!(side["answer"], side["turns"][2]["answer"]);
+    assert_eq!(case["turns"], json!(["Hello Ann!", "It is red.", "Bye Ann!"]));
+    assert_eq!(side["failed_checks"].as_array().map(Vec::len), Some(1), "{side}");
+    assert!(side["failed_checks"][0].as_str().expect("a reason").starts_with("turn 3: "), "{side}");
+    let talks = &report["base"]["conversations"];
+    assert_eq!((&talks["cases"], &talks["turns"], &talks["completed"]), (&json!(2), &json!(5), &json!(0.0)));
+    assert_eq!(talks["retention"], json!(0.5));
+    assert_eq!(
+        talks["retention_by_distance"],
+        json!([{"turns_ago": 1, "checks": 1, "passed": 1}, {"turns_ago": 2, "checks": 1, "passed": 0}])
+    );
+    assert_eq!(report["base"]["checks_passed"], json!(0.5), "the row of one turn passes its check");
+    assert!(report["cases"][1]["base"].get("turns").is_none());
+    // The comparison scores all turns, as the report does.
+    for (metric, of) in [("chrf", "chrf"), ("chrf++", "chrf_plus_plus"), ("bleu", "bleu"), ("ter", "ter")] {
+        let ran = place.rtune(&["compare", "report.json", "report.json", "--metric", metric, "--json"]);
+        ran.succeeds();
+        let compared: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert_eq!(compared["metrics"][0]["metric"], *metric);
+        let (ours, theirs) = (compared["metrics"][0]["first"].as_f64(), report["base"][of].as_f64());
+        assert!((ours.expect("a score") - theirs.expect("a score")).abs() < 1e-9, "{metric}");
+    }
+    let people =
+        place.rtune(&["eval", "model", "--golden", "golden.jsonl", "--max-new-tokens", "6", "--answers"]);
+    people.succeeds();
+    for part in [
+        "--- base, turn 1",
+        "check failed: turn 3: ",
+        "conversations completed",
+        "facts of earlier turns known",
+    ] {
+        assert!(people.stdout.contains(part), "{part:?} in\n{}", people.stdout);
+    }
+    let wrong = json!({"messages": [say("user", "A"), say("assistant", "b")], "checks": [{"kind": "refusal", "turn": 2}]});
+    place.write("wrong.jsonl", wrong.to_string());
+    place
+        .rtune(&["eval", "model", "--golden", "wrong.jsonl"])
+        .fails(2, &["wrong.jsonl:1: the field `checks` of a golden row: check 1: `turn` is 2"]);
+}
+
+#[test]
+fn contexts_json_and_clusters_are_reported() {
+    let place = Workplace::new();
+    let answer = said(&place, &[say("user", "Which?\n\nThe lamp costs 5 euros.")]);
+    let rows = [
+        json!({"instruction": "Which?", "input": "The lamp costs 5 euros.", "output": answer, "cluster": "lamp"}),
+        json!({"instruction": "Which?", "input": "The lamp costs 5 euros!", "output": answer, "cluster": "lamp"}),
+        json!({"instruction": "Give JSON.", "output": "{\"id\": 3, \"name\": \"Ann\"}",
+            "checks": [{"kind": "json-schema", "schema": {"type": "object"}}]}),
+    ];
+    let report = examined(&place, &rows, &["--all-tokens"]);
+    let base = &report["base"];
+    assert_eq!(base["groundedness"]["answers"], 2);
+    assert_eq!(report["cases"][0]["context"], json!(["The lamp costs 5 euros."]));
+    // An answer that is the reference says nothing that no source supports.
+    assert_eq!(report["cases"][0]["base"]["grounded"]["unsupported"], json!([]));
+    assert!(report["cases"][2]["base"].get("grounded").is_none());
+    let extraction = &base["extraction"];
+    assert_eq!((&extraction["answers"], &extraction["fits_schema"]), (&json!(1), &json!(0.0)));
+    assert_eq!(extraction["by_field"]["name"]["expected"], 1);
+    assert_eq!(extraction["by_field"]["name"]["recall"], 0.0);
+    assert_eq!((&base["stability"]["clusters"], &base["stability"]["cases"]), (&json!(1), &json!(2)));
+    for metric in ["grounded", "field-f1", "bits-per-byte", "token-accuracy", "rouge-l"] {
+        place.rtune(&["compare", "report.json", "report.json", "--metric", metric]).succeeds();
+    }
+    let all = &base["all_tokens"];
+    assert!(all["tokens"].as_u64() > base["answers"]["tokens"].as_u64(), "{base}");
+    // The same sums from the rows one by one, where they begin with other tokens and share none.
+    let (mut nats, mut tokens, mut bytes) = (0.0, 0, 0);
+    for row in &rows {
+        let one = examined(&place, std::slice::from_ref(row), &["--all-tokens"]);
+        nats += one["base"]["all_tokens"]["nats"].as_f64().expect("nats");
+        tokens += one["base"]["all_tokens"]["tokens"].as_u64().expect("tokens");
+        bytes += one["base"]["all_tokens"]["bytes"].as_u64().expect("bytes");
+    }
+    assert!((all["nats"].as_f64().expect("nats") / nats - 1.0).abs() < 1e-6, "{all} {nats}");
+    assert_eq!((all["tokens"].as_u64(), all["bytes"].as_u64()), (Some(tokens), Some(bytes)));
+    let answers = &base["answers"];
+    let per_byte = answers["text_nats"].as_f64().expect("nats") / answers["bytes"].as_f64().expect("bytes");
+    assert!((answers["byte_perplexity"].as_f64().expect("a number").ln() - per_byte).abs() < 1e-9);
+    assert!(answers["text_nats"].as_f64() < answers["nats"].as_f64(), "the end of an answer is no text");
+    for name in ["chrf", "chrf_plus_plus", "bleu", "ter", "rouge"] {
+        let signature = report[format!("{name}_signature")].as_str().expect("a signature").to_owned();
+        assert!(signature.contains("|nrefs:1|") && signature.contains("|version:rtune-"), "{signature}");
+    }
+}
+
+#[test]
+fn other_tools_read_the_cases() {
+    let place = Workplace::new();
+    let talk = json!({"id": "talk", "messages": [say("system", "Be short."), say("user", "I am Ann."), say("assistant", "Hello!"),
+        say("user", "And now?"), say("assistant", "Bye")]});
+    let single = json!({"id": "one", "instruction": "Which?", "input": "The lamp.", "output": "ü"});
+    let files = ["--export", "deepeval", "deep.json", "--export", "ragas", "ragas.jsonl"];
+    let report = examined(&place, &[talk, single.clone()], &files);
+    let read = |name: &str| -> Value { serde_json::from_str(&place.read(name)).expect("JSON") };
+    let deep = read("deep.json");
+    let own = &report["cases"][0]["base"];
+    assert_eq!(
+        deep[0]["turns"],
+        json!([say("user", "I am Ann."), {"role": "assistant", "content": own["turns"][0]["answer"]},
+        say("user", "And now?"), {"role": "assistant", "content": own["answer"]}])
+    );
+    assert_eq!(
+        (&deep[1]["input"], &deep[1]["retrieval_context"]),
+        (&json!("Which?\n\nThe lamp."), &json!(["The lamp."]))
+    );
+    assert_eq!(
+        (&deep[1]["expected_output"], &deep[1]["actual_output"]),
+        (&json!("ü"), &report["cases"][1]["base"]["answer"])
+    );
+    let ragas = place.read("ragas.jsonl");
+    assert_eq!(ragas.lines().count(), 2);
+    let last: Value = serde_json::from_str(ragas.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(last["user_input"][0], json!({"content": "Which?\n\nThe lamp.", "type": "human"}));
+    // Without a conversation they are questions.
+    examined(&place, &[single], &["--export", "ragas", "single.jsonl"]);
+    let only = read("single.jsonl");
+    assert_eq!(
+        (&only["user_input"], &only["retrieved_contexts"]),
+        (&json!("Which?\n\nThe lamp."), &json!(["The lamp."]))
+    );
+    place
+        .rtune(&["eval", "model", "--golden", "golden.jsonl", "--export", "csv", "x"])
+        .fails(2, &["expected deepeval or ragas"]);
+    for (module, script) in [
+        (
+            "deepeval",
+            "from deepeval.dataset import EvaluationDataset as D; d = D(); d.add_goldens_from_json_file('deep.json'); print(len(d.goldens)); \
+            e = D(); e.add_test_cases_from_json_file('deep.json', 'input', 'actual_output', 'expected_output', 'context', 'retrieval_context'); print(len(e.test_cases))",
+        ),
+        (
+            "ragas",
+            "from ragas import EvaluationDataset as D; print(len(D.from_jsonl('ragas.jsonl'))); print(len(D.from_jsonl('single.jsonl')))",
+        ),
+    ] {
+        let Some(python) = python(module) else { continue };
+        let mut command = Command::new(python);
+        place.settle(command.args(["-c", script]));
+        let output = command.env("DEEPEVAL_TELEMETRY_OPT_OUT", "1").output().expect("Python runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        println!("{module} reads {}", text.trim().replace('\n', " and "));
+    }
+}
+
+/// Perplexities of answers and of all tokens, and which tokens are likeliest, as transformers computes them.
+#[test]
+fn perplexities_are_those_of_transformers() {
+    let Some(python) = python("transformers, torch") else { return };
+    let place = Workplace::new();
+    let rows: Vec<Value> = (0..8)
+        .map(|n| json!({"instruction": format!("Letter {n}, {}?", "please ".repeat(n)), "output": format!("It is {n}, ünder a lamp.")}))
+        .collect();
+    let model = std::env::var_os("RTUNE_MODEL_SMOLLM2").map(|folder| Path::new(&folder).join("hf"));
+    for model in std::iter::once(place.path("model")).chain(model) {
+        let rows: Vec<String> = rows.iter().map(Value::to_string).collect();
+        place.write("golden.jsonl", rows.join("\n"));
+        let named = model.display().to_string();
+        let ran = place.rtune(&[
+            "eval",
+            &named,
+            "--golden",
+            "golden.jsonl",
+            "--max-new-tokens",
+            "1",
+            "--all-tokens",
+            "--out",
+            "report.json",
+            "--set",
+            "quantization.kind=none",
+        ]);
+        ran.succeeds();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/perplexity.py");
+        let files = [script, place.path("report.json"), model, place.path("golden.jsonl")];
+        let output = Command::new(&python).args(files).output().expect("Python runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("all figures agree"), "{text}");
+        print!("{text}");
+    }
+}

@@ -1,0 +1,139 @@
+//! A judge behind an endpoint: a server of the test's own that answers as an OpenAI-compatible one does.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::workplace::{Ran, Workplace};
+
+/// The bodies of the requests so far, each with the line of its key.
+type Requests = Arc<Mutex<Vec<(String, Value)>>>;
+
+/// A judge that gives 4, once after words that are no JSON, and prefers whatever is shown as A.
+fn serve() -> (String, Requests) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}/v1", listener.local_addr().expect("an address"));
+    let requests = Requests::default();
+    let shared = Arc::clone(&requests);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // A client may go away at any time.
+            let _ = answer(stream, &shared);
+        }
+    });
+    (endpoint, requests)
+}
+
+fn answer(mut stream: TcpStream, requests: &Requests) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let (mut header, mut key, mut length) = (String::new(), String::new(), 0);
+    while reader.read_line(&mut header)? > 2 {
+        let lower = header.to_ascii_lowercase();
+        if let Some(bytes) = lower.strip_prefix("content-length:") {
+            length = bytes.trim().parse().unwrap_or(0);
+        }
+        if lower.starts_with("authorization:") {
+            key = header.trim().to_owned();
+        }
+        header.clear();
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let prompt = body["messages"][0]["content"].as_str().unwrap_or_default().to_owned();
+    let mut requests = requests.lock().expect("requests");
+    let reply = if line.split_whitespace().nth(1) != Some("/v1/chat/completions") {
+        "wrong path".to_owned()
+    } else if requests.is_empty() {
+        "I would say 4.".to_owned()
+    } else if prompt.starts_with("You compare") {
+        json!({"reason": "The first.", "better": "A"}).to_string()
+    } else {
+        json!({"reason": "Good enough.", "score": 4}).to_string()
+    };
+    requests.push((key, body));
+    let text = json!({"choices": [{"message": {"role": "assistant", "content": reply}}]}).to_string();
+    let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", text.len());
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(text.as_bytes())
+}
+
+fn eval(place: &Workplace, more: &[&str]) -> Ran {
+    let mut command = place
+        .command(&[&["eval", "run", "--golden", "golden.jsonl", "--max-new-tokens", "4"], more].concat());
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env_remove(name);
+    }
+    Ran::of(command.output().expect("started"))
+}
+
+#[test]
+fn a_judge_is_asked_in_both_orders_and_never_twice() {
+    let place = Workplace::new();
+    place.train(&["train.steps=40", "train.learning-rate=0.03", "data.validation=0"]).succeeds();
+    place.write(
+        "golden.jsonl",
+        "{\"id\": \"one\", \"instruction\": \"Letter 3?\", \"input\": \"It is d.\", \"output\": \"dd\"}\n",
+    );
+    place.write("key.txt", "secret-key\n");
+    let (endpoint, requests) = serve();
+    let named =
+        ["--judge", endpoint.as_str(), "--judge-model", "tester", "--judge-key-file", "key.txt", "--json"];
+    let ran = eval(&place, &named);
+    ran.succeeds();
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let judged = &report["judge"];
+    assert_eq!(
+        (&judged["base"], &judged["tuned"], &judged["failed"]),
+        (&json!(4.0), &json!(4.0), &json!(0)),
+        "{judged}"
+    );
+    assert_ne!(
+        report["cases"][0]["base"]["answer"], report["cases"][0]["tuned"]["answer"],
+        "nothing to compare"
+    );
+    // Whatever is shown first is preferred: that is no preference.
+    assert_eq!((&judged["by_order"], &judged["tuned_better"]), (&json!(1), &json!(0)));
+    assert_eq!(judged["cases"][0]["verdict"], "by-order");
+    let seen = requests.lock().expect("requests").clone();
+    assert_eq!(seen.len(), 5, "two scores, one of them asked for twice, and two orders");
+    for (key, body) in &seen {
+        assert_eq!(key.to_ascii_lowercase(), "authorization: bearer secret-key");
+        assert_eq!((&body["model"], &body["temperature"]), (&json!("tester"), &json!(0)));
+        let prompt = body["messages"][0]["content"].as_str().expect("a prompt");
+        assert!(prompt.contains("<context>\nIt is d.") && prompt.contains("<reference>\ndd"), "{prompt}");
+    }
+    assert!(!ran.stdout.contains("secret-key"));
+    // The same again is known; another rubric is not.
+    assert_eq!(eval(&place, &named).stdout, ran.stdout);
+    assert_eq!(requests.lock().expect("requests").len(), 5);
+    place.write("rubric.txt", "It must rhyme.");
+    let text = eval(&place, &[&named[..6], &["--judge-rubric", "rubric.txt"]].concat());
+    text.succeeds();
+    assert!(text.stdout.contains("judge tester by the rubric rubric.txt: base 4.00 of 5"), "{}", text.stdout);
+    assert!(text.stdout.contains("in 1 the order decided"), "{}", text.stdout);
+    assert_eq!(requests.lock().expect("requests").len(), 9);
+}
+
+#[test]
+fn a_judge_that_cannot_be_asked_is_said() {
+    let place = Workplace::new();
+    place.write("golden.jsonl", "{\"instruction\": \"Hi\", \"output\": \"x\"}\n");
+    let model = |more: &[&str]| {
+        place.rtune(&[&["eval", "model", "--golden", "golden.jsonl", "--max-new-tokens", "2"], more].concat())
+    };
+    model(&["--judge", "http://x"]).fails(2, &["--judge-model"]);
+    model(&["--judge", "ftp://x", "--judge-model", "m"])
+        .fails(2, &["`ftp://x` is no address of a judge", "hint: such as"]);
+    model(&["--judge", "http://x", "--judge-model", "m", "--judge-rubric", "none.txt"])
+        .fails(2, &["`none.txt` is no rubric", "hint: name support, summary"]);
+    // Nobody listens there: the evaluation stands, and the judge's part says that there is none.
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let ran = model(&["--judge", &format!("http://{closed}"), "--judge-model", "m"]);
+    ran.succeeds();
+    assert!(ran.stdout.contains("the judge gave no usable reply to 1 questions"), "{}", ran.stdout);
+}

@@ -1,0 +1,181 @@
+//! Two models on the same golden cases: metric by metric, from the reports of their evaluations.
+
+mod measure;
+mod report;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rtune_metrics::classify::LabelSet;
+use rtune_metrics::compare::{Cases, CompareError, Comparison, Settings, judge_together};
+use serde::Serialize;
+
+use self::measure::Scores;
+use self::report::{Report, ReportCase, ReportSide, read};
+use crate::checkpoint::FORMAT;
+use crate::error::TrainerError;
+
+/// Which model of a report is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The base.
+    Base,
+    /// The tuned model.
+    Tuned,
+    /// The tuned model, or the base where there is none.
+    Best,
+}
+
+/// A case that only one of the two has right.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Flip {
+    /// The case.
+    pub id: String,
+    /// Whether the second model has it right.
+    pub gained: bool,
+    /// What was asked last.
+    pub asked: String,
+    /// What was expected.
+    pub expected: Vec<String>,
+    /// The first model's answer.
+    pub first: String,
+    /// The second model's answer.
+    pub second: String,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Compared {
+    /// [`FORMAT`].
+    pub format: u64,
+    /// Metric by metric over all cases, corrected for their number together; the first is the one that decides.
+    pub metrics: Vec<Comparison>,
+    /// The deciding metric by slice, where cases are in slices, corrected for their number.
+    pub slices: Vec<Comparison>,
+    /// Cases that changed, by the deciding metric where that is right or wrong, else by exact match.
+    pub flips: Vec<Flip>,
+    /// What was asked of the comparison.
+    pub settings: Settings,
+}
+
+/// Compares `second` with `first`. `decides` names the metric that decides; `None` takes checks where there are any, else labels,
+/// else chrF. `key_classes` are labels whose F1 is compared, too.
+///
+/// # Errors
+/// [`TrainerError::Unreadable`] for a file that is no golden report, [`TrainerError::NotComparable`] for two that have not the same
+/// cases.
+pub fn compare_reports(
+    first: (&Path, Which),
+    second: (&Path, Which),
+    decides: Option<&str>,
+    key_classes: &[String],
+    settings: &Settings,
+) -> Result<Compared, TrainerError> {
+    let pairs = Pairs::new(read(first.0)?, first.1, read(second.0)?, second.1)?;
+    let mut measures = pairs.measures(key_classes)?;
+    if let Some(name) = decides {
+        // What is not compared unless asked for joins those that are: each more makes all others harder to see.
+        if !measures.iter().any(|measure| measure.name == name) {
+            measures.extend(pairs.on_demand(name));
+        }
+        let at = measures.iter().position(|measure| measure.name == name).ok_or_else(|| {
+            let known: Vec<&str> = measures.iter().map(|measure| measure.name.as_str()).collect();
+            let more = pairs.named_on_demand();
+            not_comparable(format!(
+                "no metric `{name}`; these cases have {}, {}",
+                known.join(", "),
+                more.join(", ")
+            ))
+        })?;
+        let chosen = measures.remove(at);
+        measures.insert(0, chosen);
+    }
+    let failed = |error: CompareError| not_comparable(error.to_string());
+    let mut metrics = Vec::with_capacity(measures.len());
+    for measure in &measures {
+        metrics.push(measure.compared(&pairs, settings).map_err(failed)?);
+    }
+    judge_together(&mut metrics, settings);
+    let slices = match measures.first() {
+        Some(measure) => measure.by_slice(&pairs, settings).map_err(failed)?,
+        None => Vec::new(),
+    };
+    let flips = pairs.flips(measures.first());
+    Ok(Compared { format: FORMAT, metrics, slices, flips, settings: *settings })
+}
+
+fn not_comparable(problem: String) -> TrainerError {
+    TrainerError::NotComparable { problem }
+}
+
+/// The same cases under two models.
+struct Pairs {
+    cases: Vec<ReportCase>,
+    sides: [Vec<ReportSide>; 2],
+    labels: Option<LabelSet>,
+    clusters: Cases,
+}
+
+impl Pairs {
+    fn new(first: Report, which: Which, second: Report, other: Which) -> Result<Self, TrainerError> {
+        if first.labels != second.labels {
+            return Err(not_comparable("one was evaluated with other labels than the other".to_owned()));
+        }
+        for (report, which) in [(&first, which), (&second, other)] {
+            if which == Which::Tuned && report.cases.iter().any(|case| case.tuned.is_none()) {
+                return Err(not_comparable("there is no tuned model beside the base".to_owned()));
+            }
+        }
+        let mut others: HashMap<&str, &ReportCase> =
+            second.cases.iter().map(|case| (case.id.as_str(), case)).collect();
+        let (mut sides, mut missing) = ([Vec::new(), Vec::new()], 0_usize);
+        for case in &first.cases {
+            match others.remove(case.id.as_str()) {
+                Some(found) if found.asks_as(case) => {
+                    sides[0].push(case.side(which));
+                    sides[1].push(found.side(other));
+                }
+                _ => missing += 1,
+            }
+        }
+        if missing + others.len() > 0 {
+            let problem = format!(
+                "{missing} of the {} cases of the first are not in the second, and {} of the {} the other way round",
+                first.cases.len(),
+                others.len(),
+                second.cases.len()
+            );
+            return Err(not_comparable(problem));
+        }
+        let labels = first.labels.map(LabelSet::new).transpose();
+        let labels = labels.map_err(|error| not_comparable(error.to_string()))?;
+        let keys: Vec<Option<&str>> = first.cases.iter().map(|case| case.cluster.as_deref()).collect();
+        Ok(Self { clusters: Cases::clustered(&keys), cases: first.cases, sides, labels })
+    }
+
+    fn flips(&self, decides: Option<&measure::Measure>) -> Vec<Flip> {
+        let exact = self.outcomes("exact-match", |_, side| side.exact_match);
+        let is_outcome =
+            |measure: &&measure::Measure| matches!(measure.scores, Scores::Outcomes(_) | Scores::Weighted(_));
+        let (Scores::Outcomes([first, second]) | Scores::Weighted([first, second])) =
+            &decides.filter(is_outcome).unwrap_or(&exact).scores
+        else {
+            return Vec::new();
+        };
+        let changed = (0..self.cases.len()).filter(|&index| first[index] != second[index]);
+        changed
+            .map(|index| {
+                let case = &self.cases[index];
+                let asked = case.prompt.last().and_then(|message| message["content"].as_str());
+                Flip {
+                    id: case.id.clone(),
+                    gained: second[index],
+                    asked: asked.unwrap_or_default().to_owned(),
+                    expected: case.expected.clone(),
+                    first: self.sides[0][index].answer.clone(),
+                    second: self.sides[1][index].answer.clone(),
+                }
+            })
+            .collect()
+    }
+}
