@@ -334,6 +334,7 @@ impl<M: Model> Batch<'_, M> {
         go
     }
 
+    fn end(&mut self, running: Running<M::Cache>, end: End) {
         let Running { index, mut document, answer, .. } = running;
         if self.limits.documents == Documents::Dropped || !self.model.keeps() {
             self.model.forget(&mut document.cache);
