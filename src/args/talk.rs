@@ -86,6 +86,9 @@ pub(crate) struct EvalArgs {
     /// A label that matters most, such as spam: its recall decides; may be repeated
     #[arg(long = "key-class", value_name = "LABEL")]
     pub(crate) key_classes: Vec<String>,
+    /// Train the run on a quarter and half of its rows too, and say whether more data would pay; goes on where it was stopped
+    #[arg(long, conflicts_with_all = ["answers", "out"])]
+    pub(crate) learning_curve: bool,
     /// Show prompts, expected answers and answers too
     #[arg(long, conflicts_with = "json")]
     pub(crate) answers: bool,

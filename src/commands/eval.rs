@@ -1,6 +1,7 @@
 //! `rtune eval`: a golden set, base and tuned side by side.
 
 mod classification;
+mod curve;
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,9 @@ use crate::reporter::{Work, say};
 const SHOWN_ID: usize = 32;
 
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
+    if args.learning_curve {
+        return curve::run(args);
+    }
     let (subject, model) = opened::open(&args.subject)?;
     let named: Vec<Source> = args.golden.iter().map(Source::new).collect();
     let golden = if named.is_empty() { subject.config.data.golden.clone() } else { named };

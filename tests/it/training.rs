@@ -152,7 +152,7 @@ impl Observer for StopAfter {
     }
 }
 
-fn run_until(config: &Config, base: &Path, step: u64, resume: bool) -> Outcome {
+pub(crate) fn run_until(config: &Config, base: &Path, step: u64, resume: bool) -> Outcome {
     let inputs = Inputs::prepare(config, base, &Preparation::default(), None).expect("inputs");
     let program = Program { name: "test".to_owned(), version: "0".to_owned(), sha256: "0".to_owned() };
     let environment = Environment {

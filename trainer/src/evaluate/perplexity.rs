@@ -3,10 +3,12 @@
 use rtune_data::{Example, PackedRow, pack};
 use serde::{Deserialize, Serialize};
 
+use super::figures::VALIDATION_LOSS;
+use super::watch::Watched;
 use crate::checkpoint::FORMAT;
 use crate::engine::Engine;
 use crate::loss::LossSum;
-use crate::metrics::EvaluationLine;
+use crate::metrics::{EvaluationLine, GeneralLine, GoldenLine, Line};
 
 /// The folder of evaluations in a run folder.
 pub(crate) const EVALUATIONS: &str = "eval";
@@ -30,6 +32,20 @@ pub struct Evaluation {
     pub format: u64,
     /// Steps done.
     pub step: u64,
+    /// The held-out rows, where there are any.
+    #[serde(flatten)]
+    pub validation: Option<Validated>,
+    /// The golden rows, where they are asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub golden: Option<Watched>,
+    /// General skills, where they are measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub general: Option<Watched>,
+}
+
+/// The held-out rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Validated {
     /// Rows.
     pub rows: usize,
     /// Their supervised tokens.
@@ -52,14 +68,13 @@ impl ValidationSet {
         Some(Self { rows: pack(&references, capacity_tokens), examples: examples.len() })
     }
 
-    /// Evaluates after `step` steps; `go_on` is asked before each packed row with (rows done, rows in all). `None` if it
+    /// Evaluates; `go_on` is asked before each packed row with (rows done, rows in all). `None` if it
     /// said no.
     pub fn evaluate(
         &self,
         engine: &Engine,
-        step: u64,
         go_on: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Option<Evaluation> {
+    ) -> Option<Validated> {
         let mut sum = LossSum::default();
         for (index, row) in self.rows.iter().enumerate() {
             if !go_on(index, self.rows.len()) {
@@ -67,9 +82,7 @@ impl ValidationSet {
             }
             sum += engine.score(row);
         }
-        Some(Evaluation {
-            format: FORMAT,
-            step,
+        Some(Validated {
             rows: self.examples,
             supervised_tokens: sum.supervised_tokens,
             validation_loss_nats: sum.mean_nats(),
@@ -80,13 +93,42 @@ impl ValidationSet {
 }
 
 impl Evaluation {
-    /// The line of metrics.jsonl.
-    pub fn line(&self) -> EvaluationLine {
-        EvaluationLine {
-            step: self.step,
-            validation_loss_nats: self.validation_loss_nats,
-            perplexity: self.perplexity,
-            token_accuracy: self.token_accuracy,
+    /// Before anything is measured.
+    pub fn after(step: u64) -> Self {
+        Self { format: FORMAT, step, validation: None, golden: None, general: None }
+    }
+
+    /// The value of a metric of [`super::figures`]; `None` where it was not measured.
+    pub fn value(&self, metric: &str) -> Option<f64> {
+        match metric {
+            VALIDATION_LOSS => self.validation.as_ref().map(|rows| rows.validation_loss_nats),
+            _ => self.golden.as_ref().and_then(|golden| golden.figures.get(metric).copied()),
         }
+    }
+
+    /// The lines of metrics.jsonl.
+    pub fn lines(&self) -> Vec<Line> {
+        let step = self.step;
+        let validation = self.validation.as_ref().map(|rows| {
+            Line::Evaluation(EvaluationLine {
+                step,
+                validation_loss_nats: rows.validation_loss_nats,
+                perplexity: rows.perplexity,
+                token_accuracy: rows.token_accuracy,
+            })
+        });
+        let golden = self.golden.clone().map(|watched| {
+            Line::Golden(GoldenLine { step, golden_rows: watched.rows, golden: watched.figures })
+        });
+        let general = self.general.as_ref().map(|watched| {
+            let figure = |name: &str| watched.figures.get(name).copied().unwrap_or_default();
+            Line::General(GeneralLine {
+                step,
+                general_rows: watched.rows,
+                general_loss_nats: figure("answer-nats"),
+                general_right: figure("checks"),
+            })
+        });
+        validation.into_iter().chain(golden).chain(general).collect()
     }
 }
