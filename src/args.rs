@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod choose;
 pub(crate) mod compare;
 pub(crate) mod judge;
+pub(crate) mod report;
 pub(crate) mod scan;
 pub(crate) mod talk;
 pub(crate) mod tools;
@@ -49,6 +50,8 @@ pub(crate) enum Verb {
     Eval(talk::EvalArgs),
     /// Say whether one model is better than another, from their evaluations of the same golden rows
     Compare(compare::CompareArgs),
+    /// Write a run as one page: curves, data, golden rows with what changed, verdicts, settings
+    Report(report::ReportArgs),
     /// Score answers against references: exact match, chrF, chrF++, BLEU, TER, ROUGE
     Score(tools::ScoreArgs),
     /// Show where personal data stands in a file; changes nothing

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Verb::Chat(args) => commands::chat::run(args),
         Verb::Eval(args) => commands::eval::run(args),
         Verb::Compare(args) => commands::compare::run(args),
+        Verb::Report(args) => commands::report::run(args),
         Verb::Score(args) => commands::score::run(args),
         Verb::Scan(args) => commands::scan::run(args),
         Verb::Init(args) => commands::init::run(args),

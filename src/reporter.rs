@@ -118,9 +118,20 @@ pub(crate) fn counted(what: &str) -> impl FnMut(usize, usize) {
     }
 }
 
+/// What of a run goes to standard output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// Lines for people.
+    People,
+    /// Those of metrics.jsonl.
+    Json,
+    /// Nothing; warnings go to standard error all the same.
+    None,
+}
+
 /// Shows a run.
 pub(crate) struct Reporter {
-    json: bool,
+    lines: Lines,
     terminal: bool,
     signal: Arc<AtomicUsize>,
     bar: Option<ProgressBar>,
@@ -129,9 +140,9 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn new(json: bool, signal: Arc<AtomicUsize>) -> Self {
+    pub(crate) fn new(lines: Lines, signal: Arc<AtomicUsize>) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { json, terminal, signal, bar: None, last_loss_nats: None, useless: None }
+        Self { lines, terminal, signal, bar: None, last_loss_nats: None, useless: None }
     }
 
     pub(crate) fn finish(&mut self) {
@@ -156,14 +167,14 @@ impl Reporter {
     /// A line for people, above the bar if there is one.
     fn line(&self, text: &str) {
         match &self.bar {
-            _ if self.json => {}
+            _ if self.lines != Lines::People => {}
             Some(bar) => bar.suspend(|| say(text)),
             None => say(text),
         }
     }
 
     fn json_line(&self, line: &Line) {
-        if self.json {
+        if self.lines == Lines::Json {
             say(&line.to_json());
         }
     }
@@ -271,6 +282,21 @@ impl Observer for Reporter {
                     line.validation_loss_nats,
                     line.perplexity,
                     100.0 * line.token_accuracy
+                ));
+            }
+            Event::Golden(line) => {
+                self.json_line(&Line::Golden(line.clone()));
+                let figures: Vec<String> =
+                    line.golden.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+                let (step, rows) = (line.step, line.golden_rows);
+                self.line(&format!("step {step} {rows} golden rows: {}", figures.join(", ")));
+            }
+            Event::General(line) => {
+                self.json_line(&Line::General(line.clone()));
+                let (step, rows, right) = (line.step, line.general_rows, 100.0 * line.general_right);
+                let loss = line.general_loss_nats;
+                self.line(&format!(
+                    "step {step} general skills: loss {loss:.4}, {right:.0}% of {rows} right"
                 ));
             }
             Event::Sample(line) => self.sample(line),

@@ -110,6 +110,9 @@ pub(crate) struct EvalArgs {
     pub(crate) export: Vec<String>,
     #[command(flatten)]
     pub(crate) judge: super::judge::JudgeArgs,
+    /// Train the run on a quarter and half of its rows too, and say whether more data would pay; goes on where it was stopped
+    #[arg(long, conflicts_with_all = ["answers", "out"])]
+    pub(crate) learning_curve: bool,
     /// Show prompts, expected answers and answers too
     #[arg(long, conflicts_with = "json")]
     pub(crate) answers: bool,

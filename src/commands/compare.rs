@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use comfy_table::{CellAlignment, Table, presets};
-use rtune_metrics::compare::{Comparison, Settings, Verdict};
+use rtune_metrics::compare::{Comparison, Settings};
 use rtune_trainer::evaluate::compare::{Compared, Flip, Which, compare_reports};
+use rtune_trainer::evaluate::verdict::{sentence, word};
 
 use crate::args::compare::CompareArgs;
 use crate::failure::{BadInput, DONE};
@@ -61,21 +62,12 @@ fn report(named: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn words(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Better => "better",
-        Verdict::Worse => "worse",
-        Verdict::Equivalent => "equivalent",
-        Verdict::Inconclusive => "inconclusive",
-    }
-}
-
 fn show(compared: &Compared, names: &[String; 2], flips: usize) {
     say(&format!("A: {}\nB: {}\n", names[0], names[1]));
     let confidence = 1.0 - compared.settings.alpha;
     say(&table(&compared.metrics, "metric", confidence, |one| one.metric.clone()).to_string());
     if let Some(decides) = compared.metrics.first() {
-        say(&format!("\n{}", sentence(decides, compared.settings.margin)));
+        say(&format!("\n{}", sentence(decides, compared.settings.margin, "A", "B")));
         for warning in &decides.warnings {
             say(&format!("note: {warning}"));
         }
@@ -122,31 +114,13 @@ fn table(
             signed(one.difference),
             format!("{} to {}", signed(low), signed(high)),
             format!("{:.3}", one.adjusted_p),
-            words(one.verdict).to_owned(),
+            word(one.verdict).to_owned(),
         ]);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
-}
-
-/// What the deciding metric comes to, in a sentence or two.
-fn sentence(one: &Comparison, margin: f64) -> String {
-    let begin = format!("By {}, B is {}", one.metric, words(one.verdict));
-    match one.verdict {
-        Verdict::Inconclusive => {
-            let more = match one.needed_cases {
-                Some(cases) => {
-                    format!("about {cases} cases like these would tell, if the difference seen is real")
-                }
-                None => "there is no difference to be told".to_owned(),
-            };
-            format!("{begin}: {} cases cannot tell; {more}.", one.cases)
-        }
-        Verdict::Equivalent => format!("{begin} to A: the difference lies within {margin} either way."),
-        Verdict::Better | Verdict::Worse => format!("{begin} than A, on {} cases.", one.cases),
-    }
 }
 
 fn show_flip(flip: &Flip) {

@@ -2,6 +2,7 @@
 
 mod benchmark;
 mod classification;
+mod curve;
 mod judge;
 mod tables;
 
@@ -25,6 +26,9 @@ use crate::failure::{BadInput, DONE};
 use crate::reporter::{Work, say};
 
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
+    if args.learning_curve {
+        return curve::run(args);
+    }
     let exports = exports(&args.export)?;
     let judge = judge::Judge::named(&args.judge, &HubOptions::from_env().rtune_cache.join("judge"))?;
     let (subject, model) = opened::open(&args.subject)?;

@@ -20,6 +20,7 @@ mod opened;
 pub(crate) mod prepare;
 pub(crate) mod pull;
 mod released;
+pub(crate) mod report;
 pub(crate) mod scan;
 pub(crate) mod score;
 pub(crate) mod train;

@@ -10,6 +10,7 @@ use rtune_trainer::checkpoint::State;
 use rtune_trainer::config::Config;
 use rtune_trainer::dist::Alone;
 use rtune_trainer::error::TrainerError;
+use rtune_trainer::evaluate::by_name::VALIDATION_LOSS;
 use rtune_trainer::files::sha256_of_file;
 use rtune_trainer::inputs::Inputs;
 use rtune_trainer::manifest::{Environment, Program};
@@ -20,24 +21,17 @@ use crate::args::TrainArgs;
 use crate::commands::opened::preparation;
 use crate::commands::{gpu, next, resolve_base};
 use crate::failure::{BY_SIGNAL, DONE};
-use crate::reporter::{Reporter, complain, say};
+use crate::reporter::{Lines, Reporter, complain, say};
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
     let config = Config::load(&args.config, &args.overrides)?;
     check_folder(&config.output.dir, args.resume)?;
     let base = resolve_base(&config)?;
-    let inputs = Inputs::prepare(&config, &base, &preparation(&config)?, None)?;
-    for note in inputs.preparation.iter().flat_map(|used| &used.notes) {
-        complain(&format!("note: {note}"));
-    }
-    let gpu = gpu::open(&config)?;
-    let (program, environment) = (program()?, environment(&base)?);
-    let options = RunOptions { resume: args.resume, gpu, program, environment };
+    let inputs = prepared(&config, &base)?;
     let signal = listen()?;
-    let mut reporter = Reporter::new(args.json, Arc::clone(&signal));
-    let outcome = train(&config, &inputs, &options, &mut Alone, &mut reporter);
-    reporter.finish();
-    let (state, words, code) = match outcome? {
+    let lines = if args.json { Lines::Json } else { Lines::People };
+    let (outcome, useless) = go(&config, &inputs, args.resume, lines, &signal)?;
+    let (state, words, code) = match outcome {
         Outcome::Complete(state) => (state, "done", DONE),
         Outcome::WasComplete(state) => (state, "was complete already", DONE),
         Outcome::Stopped(state) => (state, "stopped", BY_SIGNAL + signal.load(Ordering::SeqCst) as u8),
@@ -48,10 +42,37 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
             say(&next::after_training(&config));
         }
     }
-    if let Some(reason) = reporter.useless() {
+    if let Some(reason) = useless {
         complain(&format!("warning: {reason}"));
     }
     Ok(code)
+}
+
+/// The base and the rows of `config`, with what is to be said of them.
+pub(super) fn prepared(config: &Config, base: &Path) -> anyhow::Result<Inputs> {
+    let inputs = Inputs::prepare(config, base, &preparation(config)?, None)?;
+    for note in inputs.preparation.iter().flat_map(|used| &used.notes) {
+        complain(&format!("note: {note}"));
+    }
+    Ok(inputs)
+}
+
+/// Trains until the end, or until `signal` is no longer zero: how it ended, and why the adapter is of no use, if that was
+/// found.
+pub(super) fn go(
+    config: &Config,
+    inputs: &Inputs,
+    resume: bool,
+    lines: Lines,
+    signal: &Arc<AtomicUsize>,
+) -> anyhow::Result<(Outcome, Option<String>)> {
+    let gpu = gpu::open(config)?;
+    let (program, environment) = (program()?, environment(&inputs.base_path)?);
+    let options = RunOptions { resume, gpu, program, environment };
+    let mut reporter = Reporter::new(lines, Arc::clone(signal));
+    let outcome = train(config, inputs, &options, &mut Alone, &mut reporter);
+    reporter.finish();
+    Ok((outcome?, reporter.useless().map(str::to_owned)))
 }
 
 fn farewell(state: &State, words: &str, run: &Path, config: &Path, code: u8) -> String {
@@ -64,18 +85,18 @@ fn farewell(state: &State, words: &str, run: &Path, config: &Path, code: u8) -> 
     };
     match &state.best {
         Some(best) => {
-            let loss = best.validation_loss_nats;
-            format!(
-                "{words} at step {step}: best validation loss {loss:.4} nats at step {}\n{next}",
-                best.step
-            )
+            let value = match best.metric.as_str() {
+                VALIDATION_LOSS => format!("validation loss {:.4} nats", best.value),
+                metric => format!("{metric} {:.4}", best.value),
+            };
+            format!("{words} at step {step}: best {value} at step {}\n{next}", best.step)
         }
         None => format!("{words} at step {step}\n{next}"),
     }
 }
 
 /// From now on the first SIGINT or SIGTERM is a wish, which the loop grants after a save; a second one ends at once.
-fn listen() -> anyhow::Result<Arc<AtomicUsize>> {
+pub(super) fn listen() -> anyhow::Result<Arc<AtomicUsize>> {
     let wish = Arc::new(AtomicUsize::new(0));
     let wished = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

@@ -23,6 +23,11 @@ fn workplace() -> Workplace {
     crate::workplace::write_model(&place.path("other"), crate::workplace::Sizes { hidden: 24, layers: 1 });
     place.write("more.jsonl", rows(30..34));
     place.write("golden.jsonl", rows(2..3));
+    let long = "[{\"kind\": \"length\", \"unit\": \"bytes\", \"least\": 20}]";
+    place.write(
+        "asked.jsonl",
+        format!("{{\"instruction\": \"Which of the two?\", \"output\": \"a\", \"checks\": {long}}}\n"),
+    );
     place.write("twice.jsonl", rows(0..12) + &rows(0..12));
     let template = "{% for m in messages %}{{ '<|im_start|>' + m['content'] + '<|im_end|>' }}{% endfor %}\
         {% if add_generation_prompt %}{{ '<|im_start|>' }}{% endif %}";

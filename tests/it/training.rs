@@ -153,7 +153,7 @@ impl Observer for StopAfter {
     }
 }
 
-fn run_until(config: &Config, base: &Path, step: u64, resume: bool) -> Outcome {
+pub(crate) fn run_until(config: &Config, base: &Path, step: u64, resume: bool) -> Outcome {
     run_on(None, config, base, step, resume)
 }
 

@@ -134,6 +134,7 @@ every = 2
 [eval]
 every = 3
 samples = 0
+general = false
 [output]
 dir = \"run\"
 ";

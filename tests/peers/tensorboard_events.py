@@ -24,6 +24,12 @@ def main():
         if "sample_id" in line:
             texts.setdefault("sample/" + line["sample_id"], []).append((line["step"], line["answer"]))
             continue
+        if "golden" in line or "general_right" in line:
+            figures = line.get("golden") or {"loss_nats": line["general_loss_nats"], "right": line["general_right"]}
+            kind = "golden" if "golden" in line else "general"
+            for name, value in figures.items():
+                expected.setdefault(f"{kind}/{name}", []).append((line["step"], single(value)))
+            continue
         for tag, key in (EVALUATION if "perplexity" in line else STEP).items():
             expected.setdefault(tag, []).append((line["step"], single(float(line.get(key, False)))))
     # 0 keeps every event; by default a sample of each tag is kept.

@@ -57,6 +57,14 @@ pub enum TrainerError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A metric that the golden rows do not have.
+    #[error("`eval.best`: the golden rows have no metric `{metric}`; they have {}", known.join(", "))]
+    NoSuchMetric {
+        /// As the configuration has it.
+        metric: String,
+        /// Those that they have.
+        known: Vec<String>,
+    },
     /// There is no chat template.
     #[error("the base `{base}` has no chat template")]
     NoTemplate {
@@ -228,6 +236,7 @@ impl TrainerError {
             | Self::Labels { .. }
             | Self::Benchmark { .. }
             | Self::NotComparable { .. }
+            | Self::NoSuchMetric { .. }
             | Self::NoTemplate { .. }
             | Self::NoSuchToken { .. }
             | Self::NoSuchTokenName { .. }
@@ -268,6 +277,9 @@ impl TrainerError {
             }
             Self::Labels { .. } => {
                 "`--labels` names them, with commas between; so does `labels` in every golden row"
+            }
+            Self::NoSuchMetric { .. } => {
+                "choose one of these; `checks` are fields of golden rows, and labels are named by `eval.labels`"
             }
             Self::NotMeasured => "leave `lora.from` and `lora.method` out: `--set lora.method=lora`",
             Self::NoTemplate { .. } => "name a Jinja file by `data.template`",

@@ -12,8 +12,11 @@
 //! | [`evaluate`] | loss, perplexity and accuracy on held-out rows |
 //! | [`checkpoint`], [`manifest`], [`metrics`] | what a run writes |
 //! | [`verify`], [`rows`] | whether a run is what its manifest says; which rows trained it |
+//! | [`learning_curve`] | whether more data would pay |
+//! | [`report`] | a run as one page, in HTML or Markdown |
 //! | [`device`] | what computes, as far as it decides bits |
 //! | [`spikes`], [`useless`] | losses that jump, adapters that do nothing |
+//! | [`overfitting`], [`forgetting`] | rows learnt by heart, skills that are lost |
 //! | [`subject`] | a run, a checkpoint, an adapter or a base, opened to be used |
 //! | [`talk`] | conversations in, texts out |
 //! | [`NameModel`] | a token classifier that finds names for the scrubber |
@@ -29,10 +32,12 @@ pub mod engine;
 pub mod error;
 pub mod evaluate;
 pub mod files;
+pub mod forgetting;
 mod full;
 pub mod gpu;
 mod init;
 pub mod inputs;
+pub mod learning_curve;
 pub mod lock;
 pub mod loss;
 pub mod manifest;
@@ -41,7 +46,9 @@ pub mod metrics;
 mod name_model;
 pub mod noise;
 pub mod optimizer;
+pub mod overfitting;
 pub mod plan;
+pub mod report;
 pub mod rows;
 pub mod run;
 pub mod schedule;

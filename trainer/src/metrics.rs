@@ -1,165 +1,24 @@
 //! What a run measures: metrics.jsonl, one object a line, and the same figures for TensorBoard.
 
+mod lines;
 mod tensorboard;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::files::{self, At, FileError};
 use tensorboard::EventFile;
 
-/// One line for every step, in the order in which the keys are written.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StepLine {
-    /// Steps done, this one included.
-    pub step: u64,
-    /// Epochs done, as a fraction.
-    pub epoch: f64,
-    /// Nats a supervised token, over the whole step.
-    pub train_loss_nats: f64,
-    /// Length of the gradient before clipping.
-    pub grad_norm: f64,
-    /// Learning rate of the step.
-    pub lr: f64,
-    /// Tokens of the step.
-    pub tokens: u64,
-    /// Those with loss.
-    pub supervised_tokens: u64,
-    /// Tokens of the step over its seconds.
-    pub tokens_per_second: f64,
-    /// Most memory the process has held, where the system tells.
-    pub peak_memory_bytes: Option<u64>,
-    /// Time of the step.
-    pub seconds: f64,
-    /// Whether the loss jumped; see [`crate::spikes`]. The key is there only if it did.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub loss_spike: bool,
-}
+pub use lines::{EvaluationLine, GeneralLine, GoldenLine, Line, SampleLine, StepLine};
 
-/// One line for every evaluation; the base's is the first, with step 0.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EvaluationLine {
-    /// Steps done.
-    pub step: u64,
-    /// Nats a supervised token.
-    pub validation_loss_nats: f64,
-    /// Its exponential.
-    pub perplexity: f64,
-    /// Part of the supervised tokens that are the likeliest.
-    pub token_accuracy: f64,
-}
-
-/// One line for every sample answer, behind the line of its evaluation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SampleLine {
-    /// Steps done.
-    pub step: u64,
-    /// The id of the held-out row.
-    pub sample_id: String,
-    /// What was asked, as the template writes it, without special tokens.
-    pub prompt: String,
-    /// The row's own answer.
-    pub expected: String,
-    /// The greedy answer of this moment.
-    pub answer: String,
-}
-
-/// A line of metrics.jsonl.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Line {
-    /// Of a step.
-    Step(StepLine),
-    /// Of an evaluation.
-    Evaluation(EvaluationLine),
-    /// Of a sample answer.
-    Sample(SampleLine),
-}
-
-impl Line {
-    fn step(&self) -> u64 {
-        match self {
-            Line::Step(line) => line.step,
-            Line::Evaluation(line) => line.step,
-            Line::Sample(line) => line.step,
-        }
-    }
-
-    /// The loss of a step.
-    pub(crate) fn train_loss_nats(&self) -> Option<f64> {
-        match self {
-            Line::Step(line) => Some(line.train_loss_nats),
-            Line::Evaluation(_) | Line::Sample(_) => None,
-        }
-    }
-
-    /// The loss of an evaluation.
-    pub(crate) fn validation_loss_nats(&self) -> Option<f64> {
-        match self {
-            Line::Step(_) | Line::Sample(_) => None,
-            Line::Evaluation(line) => Some(line.validation_loss_nats),
-        }
-    }
-
-    /// The line as JSON, without its end.
-    pub fn to_json(&self) -> String {
-        // Numbers and names only: there is nothing here that JSON cannot say.
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let step = serde_json::from_str(text).map(Line::Step).ok();
-        step.or_else(|| serde_json::from_str(text).map(Line::Evaluation).ok())
-            .or_else(|| serde_json::from_str(text).map(Line::Sample).ok())
-    }
-
-    fn write_into(&self, events: &mut EventFile) -> Result<(), FileError> {
-        match self {
-            Line::Sample(line) => {
-                events.add_text(line.step, &format!("sample/{}", line.sample_id), &line.text())
-            }
-            Line::Step(_) | Line::Evaluation(_) => events.add(self.step(), &self.scalars()),
-        }
-    }
-
-    fn scalars(&self) -> Vec<(&'static str, f64)> {
-        match self {
-            Line::Step(line) => vec![
-                ("train/loss_nats", line.train_loss_nats),
-                ("train/grad_norm", line.grad_norm),
-                ("train/lr", line.lr),
-                ("train/epoch", line.epoch),
-                ("train/tokens_per_second", line.tokens_per_second),
-                ("train/loss_spike", f64::from(u8::from(line.loss_spike))),
-            ],
-            Line::Evaluation(line) => vec![
-                ("validation/loss_nats", line.validation_loss_nats),
-                ("validation/perplexity", line.perplexity),
-                ("validation/token_accuracy", line.token_accuracy),
-            ],
-            Line::Sample(_) => Vec::new(),
-        }
-    }
-}
-
-impl SampleLine {
-    /// For TensorBoard, which reads Markdown: four spaces before a line keep it as it stands.
-    fn text(&self) -> String {
-        let block = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
-        let Self { prompt, expected, answer, .. } = self;
-        format!(
-            "**prompt**\n\n{}\n**expected**\n\n{}\n**answer**\n\n{}",
-            block(prompt),
-            block(expected),
-            block(answer)
-        )
-    }
+/// What of a run's measurements counts: up to which step, each; `None` for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Lines of steps.
+    pub steps: Option<u64>,
+    /// Lines of evaluations.
+    pub evaluations: Option<u64>,
 }
 
 /// The open files of a run.
@@ -171,18 +30,16 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Opens the files in the run folder, after cutting away every line of a later step than `step`, or every line for
-    /// `None`: what they tell of will be done again. TensorBoard's files are written anew from the lines that stay,
+    /// Opens the files in the run folder, after cutting away every line that does not count: what they tell of will be
+    /// done again. TensorBoard's files are written anew from the lines that stay,
     /// which are given back too.
     ///
     /// # Errors
     /// [`FileError`] when a file cannot be read or written.
-    pub fn open(run: &Path, step: Option<u64>) -> Result<(Self, Vec<Line>), FileError> {
+    pub fn open(run: &Path, counts: Measured) -> Result<(Self, Vec<Line>), FileError> {
         let path = run.join("metrics.jsonl");
-        let kept = match step {
-            Some(step) => kept_lines(&path, step)?,
-            None => Vec::new(),
-        };
+        let mut kept = read_lines(&path)?;
+        kept.retain(|line| line.is_kept(counts));
         let text: String = kept.iter().flat_map(|line| [line.to_json(), "\n".to_owned()]).collect();
         files::write_whole(&path, text.as_bytes())?;
         let folder = run.join("tensorboard");
@@ -215,14 +72,18 @@ impl Metrics {
     }
 }
 
-/// Lines up to `step`. A line that cannot be read is one that a killed process had begun, and costs no other.
-fn kept_lines(path: &Path, step: u64) -> Result<Vec<Line>, FileError> {
+/// The lines of a metrics.jsonl, none where it is not there. A line that cannot be read is one that a killed process had
+/// begun, and costs no other.
+///
+/// # Errors
+/// [`FileError`] when the file cannot be read.
+pub fn read_lines(path: &Path) -> Result<Vec<Line>, FileError> {
     let text = match fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error).at("read", path),
     };
-    Ok(text.lines().filter_map(Line::parse).filter(|line| line.step() <= step).collect())
+    Ok(text.lines().filter_map(Line::parse).collect())
 }
 
 /// Most memory the process has held, where the system tells (Linux: `VmHWM`).
@@ -249,6 +110,8 @@ fn memory_line(file: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn step(step: u64) -> Line {
@@ -265,6 +128,10 @@ mod tests {
             seconds: 2.0,
             loss_spike: false,
         })
+    }
+
+    fn up_to(steps: u64, evaluations: u64) -> Measured {
+        Measured { steps: Some(steps), evaluations: Some(evaluations) }
     }
 
     fn evaluation(step: u64) -> Line {
@@ -295,7 +162,7 @@ mod tests {
         let line = Line::Step(StepLine { loss_spike: true, ..plain });
         assert!(line.to_json().ends_with(",\"loss_spike\":true}"), "{}", line.to_json());
         assert_eq!(Line::parse(&line.to_json()), Some(line.clone()));
-        assert!(line.scalars().contains(&("train/loss_spike", 1.0)));
+        assert!(line.scalars().contains(&("train/loss_spike".into(), 1.0)));
     }
 
     #[test]
@@ -303,26 +170,44 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let text = format!("{}\n{{\"step\":2,\"ep\n{}\n", step(1).to_json(), step(3).to_json());
         fs::write(folder.path().join("metrics.jsonl"), text).expect("written");
-        let (_, kept) = Metrics::open(folder.path(), Some(3)).expect("opened");
+        let (_, kept) = Metrics::open(folder.path(), up_to(3, 3)).expect("opened");
         assert_eq!(kept, [step(1), step(3)]);
     }
 
     #[test]
     fn later_lines_and_a_torn_one_are_cut_away() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (mut metrics, _) = Metrics::open(folder.path(), None).expect("opened");
+        let (mut metrics, _) =
+            Metrics::open(folder.path(), Measured { steps: None, evaluations: None }).expect("opened");
         for line in [evaluation(0), step(1), step(2), evaluation(2), step(3)] {
             metrics.add(&line).expect("written");
         }
         let path = folder.path().join("metrics.jsonl");
         let mut file = OpenOptions::new().append(true).open(&path).expect("there");
         file.write_all(b"{\"step\":4,\"ep").expect("written");
-        let (_, kept) = Metrics::open(folder.path(), Some(2)).expect("opened again");
+        let (_, kept) = Metrics::open(folder.path(), up_to(2, 2)).expect("opened again");
         assert_eq!(kept, [evaluation(0), step(1), step(2), evaluation(2)]);
         let text = fs::read_to_string(&path).expect("there");
         let expected: Vec<String> =
             [evaluation(0), step(1), step(2), evaluation(2)].iter().map(Line::to_json).collect();
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
         assert_eq!(fs::read_dir(folder.path().join("tensorboard")).expect("there").count(), 1);
+        let (_, kept) = Metrics::open(folder.path(), up_to(2, 0)).expect("opened again");
+        assert_eq!(
+            kept,
+            [evaluation(0), step(1), step(2)],
+            "an evaluation that is not in the state is done again"
+        );
+    }
+
+    #[test]
+    fn every_line_is_read_as_what_it_was() {
+        let golden = BTreeMap::from([("chrf".to_owned(), 41.5), ("f1-spam".to_owned(), 0.9)]);
+        let general = GeneralLine { step: 4, general_rows: 50, general_loss_nats: 0.5, general_right: 0.25 };
+        let lines = [Line::Golden(GoldenLine { step: 4, golden_rows: 8, golden }), Line::General(general)];
+        for line in lines {
+            assert_eq!(Line::parse(&line.to_json()), Some(line.clone()));
+            assert_eq!(line.scalars().len(), 2);
+        }
     }
 }

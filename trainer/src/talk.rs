@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use rand_core::Rng;
-use rtune_data::{Encoder, Message, TrainOn, stream};
+use rtune_data::{ChatTemplate, Encoder, Message, TrainOn, stream};
 use rtune_kernels::arena::Arena;
 use rtune_models::generate::{self, Answer, Document, Documents, Go, Limits, Request, Sampler, Sampling};
 use rtune_models::{BaseModel, Decoder};
@@ -33,13 +33,43 @@ pub struct Settings {
 
 /// A model that is talked to.
 pub struct Speaker<'a> {
-    opened: &'a Opened,
+    model: Model<'a>,
     encoder: Option<Encoder<'a>>,
     stop_tokens: Vec<u32>,
     arena: Arena<f32>,
+    is_enough: Option<&'a dyn Fn() -> bool>,
+}
+
+/// What is talked to: what was opened, or a run that is under way. The fields are those of [`Opened`].
+#[derive(Clone, Copy)]
+pub struct Model<'a> {
+    /// The base, its files and its tokenizer.
+    pub base: &'a BaseModel,
+    /// The chat template, if there is one.
+    pub template: Option<&'a ChatTemplate>,
+    /// The decoder, with the adapter's linears attached.
+    pub decoder: &'a Decoder,
+    /// The adapter's numbers.
+    pub parameters: &'a [f32],
+    /// Those with which the model is its base.
+    pub untrained: &'a [f32],
+    /// Whether there is something trained beside the base.
+    pub tuned: bool,
 }
 
 impl Opened {
+    /// As a speaker takes it.
+    pub fn model(&self) -> Model<'_> {
+        Model {
+            base: &self.base,
+            template: self.template.as_ref(),
+            decoder: &self.decoder,
+            parameters: &self.parameters,
+            untrained: &self.untrained,
+            tuned: self.tuned,
+        }
+    }
+
     /// Holds the matrices in `f32`, where memory allows: answers take many passes over few tokens each. The numbers stay
     /// the same to the bit.
     pub fn unpack_for_answers(&mut self) {
@@ -78,16 +108,28 @@ impl<'a> Speaker<'a> {
     /// # Errors
     /// [`TrainerError::Data`] if the template or the tokenizer fails.
     pub fn new(opened: &'a Opened) -> Result<Self, TrainerError> {
-        let tokenizer = &opened.base.tokenizer;
-        let encoder =
-            opened.template.as_ref().map(|template| Encoder::new(template, tokenizer)).transpose()?;
-        let stop_tokens = stop_tokens(&opened.base, encoder.as_ref());
-        Ok(Self { opened, encoder, stop_tokens, arena: Arena::new() })
+        Self::of(opened.model())
+    }
+
+    /// [`Speaker::new`] for a model whose parts lie elsewhere.
+    ///
+    /// # Errors
+    /// [`TrainerError::Data`] if the template or the tokenizer fails.
+    pub(crate) fn of(model: Model<'a>) -> Result<Self, TrainerError> {
+        let tokenizer = &model.base.tokenizer;
+        let encoder = model.template.map(|template| Encoder::new(template, tokenizer)).transpose()?;
+        let stop_tokens = stop_tokens(model.base, encoder.as_ref());
+        Ok(Self { model, encoder, stop_tokens, arena: Arena::new(), is_enough: None })
+    }
+
+    /// Ends all answers as soon as `is_enough` says so, which is asked at every token.
+    pub(crate) fn until(self, is_enough: &'a dyn Fn() -> bool) -> Self {
+        Self { is_enough: Some(is_enough), ..self }
     }
 
     /// The model.
-    pub fn opened(&self) -> &'a Opened {
-        self.opened
+    pub fn opened(&self) -> Model<'a> {
+        self.model
     }
 
     /// The template and the tokenizer.
@@ -95,7 +137,7 @@ impl<'a> Speaker<'a> {
     /// # Errors
     /// [`TrainerError::NoTemplate`].
     pub fn encoder(&self) -> Result<&Encoder<'a>, TrainerError> {
-        let base = || self.opened.base.files.first().cloned().unwrap_or_default();
+        let base = || self.model.base.files.first().cloned().unwrap_or_default();
         self.encoder.as_ref().ok_or_else(|| TrainerError::NoTemplate { base: base() })
     }
 
@@ -112,7 +154,7 @@ impl<'a> Speaker<'a> {
     /// # Errors
     /// [`TrainerError::Data`] if the tokenizer fails.
     pub fn continued(&self, text: &str) -> Result<Vec<u32>, TrainerError> {
-        let encoding = self.opened.base.tokenizer.encode(text, true);
+        let encoding = self.model.base.tokenizer.encode(text, true);
         let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
         Ok(encoding.map_err(fail)?.get_ids().to_vec())
     }
@@ -122,7 +164,7 @@ impl<'a> Speaker<'a> {
     /// # Errors
     /// [`TrainerError::Data`] if the tokenizer fails.
     pub fn text(&self, tokens: &[u32]) -> Result<String, TrainerError> {
-        decode(&self.opened.base.tokenizer, tokens)
+        decode(&self.model.base.tokenizer, tokens)
     }
 
     /// The text of tokens as a model reads them, special tokens too.
@@ -131,7 +173,7 @@ impl<'a> Speaker<'a> {
     /// [`TrainerError::Data`] if the tokenizer fails.
     pub(crate) fn text_with_marks(&self, tokens: &[u32]) -> Result<String, TrainerError> {
         let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
-        Ok(self.opened.base.tokenizer.decode(tokens, false).map_err(fail)?)
+        Ok(self.model.base.tokenizer.decode(tokens, false).map_err(fail)?)
     }
 
     /// Answers one prompt as a text, piece by piece: `on_piece` gets what is new as soon as it is whole characters.
@@ -148,7 +190,7 @@ impl<'a> Speaker<'a> {
         on_piece: &mut dyn FnMut(&str) -> Go,
     ) -> Result<(String, Answer), TrainerError> {
         let request = self.request(0, prompt, settings, document);
-        let text = RefCell::new(TextStream::new(&self.opened.base.tokenizer));
+        let text = RefCell::new(TextStream::new(&self.model.base.tokenizer));
         let mut on_token = |_, token| match text.borrow_mut().add(token) {
             Some(piece) => on_piece(&piece),
             None => Go::On,
@@ -176,7 +218,7 @@ impl<'a> Speaker<'a> {
 
     /// The adapter's numbers, or none where the base answers alone.
     pub(crate) fn parameters(&self, tuned: bool) -> &'a [f32] {
-        if tuned { &self.opened.parameters } else { &self.opened.untrained }
+        if tuned { self.model.parameters } else { self.model.untrained }
     }
 
     pub(crate) fn arena(&self) -> &Arena<f32> {
@@ -199,13 +241,17 @@ impl<'a> Speaker<'a> {
         let limits = Limits {
             stop_tokens: self.stop_tokens.clone(),
             max_new_tokens: settings.max_new_tokens,
-            max_positions: self.opened.base.config.max_position_embeddings,
+            max_positions: self.model.base.config.max_position_embeddings,
             batch_documents: settings.batch,
             batch_tokens: BATCH_TOKENS,
             documents,
         };
-        let (decoder, parameters) = (&self.opened.decoder, self.parameters(tuned));
-        Ok(generate::generate(decoder, parameters, requests, &limits, &self.arena, on_token)?)
+        let (decoder, parameters) = (self.model.decoder, self.parameters(tuned));
+        let mut on_token = |index, token| match (on_token(index, token), self.is_enough) {
+            (Go::On, Some(is_enough)) if is_enough() => Go::Enough,
+            (go, _) => go,
+        };
+        Ok(generate::generate(decoder, parameters, requests, &limits, &self.arena, &mut on_token)?)
     }
 }
 

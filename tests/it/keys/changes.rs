@@ -247,5 +247,16 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ("eval.every", "1", &[]),
     ("eval.samples", "1", &[]),
     ("eval.sample-tokens", "1", &["eval.samples=1"]),
+    ("eval.golden-rows", "1", &["data.golden=asked.jsonl"]),
+    ("eval.golden-tokens", "1", &["data.golden=asked.jsonl", "eval.golden-rows=1"]),
+    ("eval.labels", "[\"a\", \"b\"]", &["data.golden=asked.jsonl", "eval.golden-rows=1"]),
+    ("eval.general", "true", &[]),
+    (
+        "eval.best",
+        "exact-match",
+        &["data.golden=asked.jsonl", "eval.golden-rows=1", "eval.every=1", "train.learning-rate=0.2"],
+    ),
+    ("eval.patience", "1", &["eval.every=1", "eval.least-improvement=100"]),
+    ("eval.least-improvement", "100", &["eval.every=1", "eval.patience=1", "train.steps=2"]),
     ("output.dir", "elsewhere", &[]),
 ];

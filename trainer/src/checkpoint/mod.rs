@@ -5,6 +5,7 @@
 
 mod json;
 mod moments;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use crate::files::{self, At};
 
 pub(crate) use json::{read_json, read_value, to_json, write_json};
 pub use moments::{NamedSlice, read_moments, write_moments};
+pub use state::{Best, State, Waiting};
 
 /// The format of every file written here; readers refuse any other.
 pub const FORMAT: u64 = 1;
@@ -27,43 +29,6 @@ pub const FORMAT: u64 = 1;
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 const STATE_FILE: &str = "state.json";
 const MANIFEST_FILE: &str = "manifest.json";
-
-/// Where a run stands: enough, with the adapter and the moments, to go on bit for bit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct State {
-    /// [`FORMAT`].
-    pub format: u64,
-    /// Steps done.
-    pub step: u64,
-    /// The epoch of the next step, from 0.
-    pub epoch: u64,
-    /// Steps of that epoch that are done.
-    pub position: u64,
-    /// Tokens seen, over all steps.
-    pub tokens: u64,
-    /// Supervised tokens seen, over all steps.
-    pub supervised_tokens: u64,
-    /// The best evaluation so far.
-    pub best: Option<Best>,
-}
-
-/// The evaluation with the lowest validation loss; of equal ones the first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Best {
-    /// Steps done at that evaluation.
-    pub step: u64,
-    /// Nats a supervised token.
-    pub validation_loss_nats: f64,
-}
-
-impl State {
-    /// Before the first step.
-    pub fn start() -> Self {
-        Self { format: FORMAT, step: 0, epoch: 0, position: 0, tokens: 0, supervised_tokens: 0, best: None }
-    }
-}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

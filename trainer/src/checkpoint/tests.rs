@@ -3,7 +3,7 @@
 use super::*;
 
 fn state(step: u64, best: Option<u64>) -> State {
-    let best = best.map(|step| Best { step, validation_loss_nats: 0.1 + 0.2 });
+    let best = best.map(|step| Best { step, metric: "validation-loss".to_owned(), value: 0.1 + 0.2 });
     State { step, best, ..State::start() }
 }
 

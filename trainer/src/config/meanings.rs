@@ -215,6 +215,32 @@ const AFTER_DATA: &[Meaning] = &[
         "Held-out prompts that are answered at every evaluation, greedily: the answers stand in the log and in TensorBoard. 0 is none.",
     ),
     key("eval.sample-tokens", "Most tokens of such an answer."),
+    key(
+        "eval.golden-rows",
+        "Golden rows that are asked at every evaluation, a sample of `data.golden`: the figures of `rtune eval` while the run is under way. 0 is none.",
+    ),
+    key("eval.golden-tokens", "Most tokens of their answers."),
+    unset(
+        "eval.labels",
+        "those that the golden rows say, if any",
+        "The labels that the golden answers are chosen from: `[\"ham\", \"spam\"]`.",
+    ),
+    key(
+        "eval.general",
+        "Measure some 50 general skills that come with the program (arithmetic, facts, instructions, formats) at every evaluation, and warn where the model forgets them.",
+    ),
+    key(
+        "eval.best",
+        "The metric that chooses the best checkpoint: `validation-loss`, or of the golden rows `checks`, `chrf`, `bleu`, `exact-match`, `normalised-match`, `answer-nats` (the logarithm of the perplexity), and of labels `greedy-label`, `likeliest-label` (accuracies), `greedy-macro-f1`, `likeliest-macro-f1`, `greedy-mcc`, `likeliest-mcc`, `f1-LABEL`, `recall-LABEL`, `precision-LABEL` and `likeliest-f1-LABEL` and so on.",
+    ),
+    key(
+        "eval.patience",
+        "The run ends early after so many evaluations in a row that did not improve that metric; the best checkpoint stays. 0 never ends early.",
+    ),
+    key(
+        "eval.least-improvement",
+        "What counts as an improvement there: more than this, in the unit of the metric.",
+    ),
     unset(
         "output.dir",
         "",

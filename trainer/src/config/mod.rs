@@ -240,7 +240,7 @@ pub struct CheckpointSection {
 }
 
 /// `[eval]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EvalSection {
     /// Steps between evaluations.
     pub every: u64,
@@ -248,6 +248,20 @@ pub struct EvalSection {
     pub samples: usize,
     /// Most tokens of such an answer.
     pub sample_tokens: usize,
+    /// Golden rows asked at every evaluation.
+    pub golden_rows: usize,
+    /// Most tokens of their answers.
+    pub golden_tokens: usize,
+    /// The labels that those answers are chosen from; none where the rows say them, or the answers are none.
+    pub labels: Vec<String>,
+    /// Whether general skills are measured.
+    pub general: bool,
+    /// The metric that chooses the best checkpoint, a name of [`crate::evaluate::by_name`].
+    pub best: String,
+    /// Evaluations without improvement after which the run ends; 0 for never.
+    pub patience: u64,
+    /// The least that counts as an improvement, in the metric's unit.
+    pub least_improvement: f64,
 }
 
 /// `[output]`

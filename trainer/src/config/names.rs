@@ -111,6 +111,13 @@ pub const KEYS: &[&str] = &[
     "eval.every",
     "eval.samples",
     "eval.sample-tokens",
+    "eval.golden-rows",
+    "eval.golden-tokens",
+    "eval.labels",
+    "eval.general",
+    "eval.best",
+    "eval.patience",
+    "eval.least-improvement",
     "output.dir",
 ];
 

@@ -4,6 +4,7 @@ use super::problem::Problem;
 use super::reader::Section;
 use super::tree::{Table, Value};
 use super::*;
+use crate::evaluate::by_name;
 
 /// Longest row: positions of the longest published context, 10 million tokens, fit below.
 pub(super) const MOST_TOKENS: u64 = 1 << 24;
@@ -29,6 +30,8 @@ const DEFAULT_KEEP: usize = 3;
 /// Enough to see what the answers are like, few enough to read and to wait for.
 const DEFAULT_SAMPLES: usize = 2;
 const DEFAULT_SAMPLE_TOKENS: usize = 48;
+/// Most answers of support and classification sets end before.
+const DEFAULT_GOLDEN_TOKENS: usize = 128;
 
 /// Reads all sections, adding to the problems `found` before.
 pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Result<Config, Vec<Problem>> {
@@ -57,6 +60,11 @@ pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Resul
     let checkpoint = checkpoint(Section::new("checkpoint", checkpoint_table, &mut problems));
     let eval = eval(Section::new("eval", eval_table, &mut problems));
     let output = output(file, Section::new("output", output_table, &mut problems));
+    let measured = data.as_ref().map(|data| (!data.golden.is_empty(), data.validation.clone()));
+    if let Some((golden, validation)) = measured {
+        let is_held_out = validation != Validation::None;
+        unmeasured(Section::new("eval", eval_table, &mut problems), &eval, golden, is_held_out);
+    }
     match (model, data, output) {
         (Some(model), Some(data), Some(output)) if problems.is_empty() => {
             Ok(Config { model, quantization, lora, tokens, data, train, checkpoint, eval, output })
@@ -198,8 +206,55 @@ fn eval(mut section: Section<'_, '_>) -> EvalSection {
     let every = section.integer("every", 1, MOST_COUNT).unwrap_or(DEFAULT_EVERY);
     let samples = section.integer("samples", 0, MOST_SAMPLES).map_or(DEFAULT_SAMPLES, |count| count as usize);
     let sample_tokens = section.integer("sample-tokens", 1, MOST_TOKENS);
+    let golden_rows = section.integer("golden-rows", 0, MOST_COUNT).unwrap_or(0);
+    let golden_tokens = section.integer("golden-tokens", 1, MOST_TOKENS);
+    let labels = section.strings("labels").unwrap_or_default();
+    let general = section.boolean("general").unwrap_or(true);
+    let best = best(&mut section);
+    let patience = section.integer("patience", 0, MOST_COUNT).unwrap_or(0);
+    let least = section.number("least-improvement", "from 0", |least| least >= 0.0);
+    if golden_rows == 0 {
+        let hint = "let golden rows be asked while training: `golden-rows = 32`";
+        if best != by_name::VALIDATION_LOSS {
+            section.contradiction("best", "a run that asks no golden rows", hint);
+        }
+        section.contradiction("labels", "a run that asks no golden rows", hint);
+    }
     section.finish();
-    EvalSection { every, samples, sample_tokens: sample_tokens.map_or(DEFAULT_SAMPLE_TOKENS, |n| n as usize) }
+    EvalSection {
+        every,
+        samples,
+        sample_tokens: sample_tokens.map_or(DEFAULT_SAMPLE_TOKENS, |n| n as usize),
+        golden_rows: golden_rows as usize,
+        golden_tokens: golden_tokens.map_or(DEFAULT_GOLDEN_TOKENS, |n| n as usize),
+        labels,
+        general,
+        best,
+        patience,
+        least_improvement: least.unwrap_or(0.0),
+    }
+}
+
+/// What is to be measured on rows that are not there.
+fn unmeasured(mut section: Section<'_, '_>, eval: &EvalSection, has_golden: bool, is_held_out: bool) {
+    if eval.golden_rows > 0 && !has_golden {
+        let hint = "name a file by `data.golden`, or leave it out";
+        section.contradiction("golden-rows", "a configuration without golden rows", hint);
+    }
+    if eval.patience > 0 && eval.best == by_name::VALIDATION_LOSS && !is_held_out {
+        let hint =
+            "hold rows out by `data.validation`, or choose by a metric of golden rows: `best = \"chrf\"`";
+        section.contradiction("patience", "a run without validation rows", hint);
+    }
+}
+
+fn best(section: &mut Section<'_, '_>) -> String {
+    let default = || by_name::VALIDATION_LOSS.to_owned();
+    let Some(node) = section.any("best") else { return default() };
+    match &node.value {
+        Value::String(name) if by_name::better(name).is_some() => name.clone(),
+        _ => section.expected("best", node, &format!("one of {}", by_name::names())).unwrap_or_else(default),
+    }
 }
 
 fn output(file: &str, mut section: Section<'_, '_>) -> Option<OutputSection> {

@@ -51,13 +51,26 @@ pub(super) fn to_toml(config: &Config) -> String {
     out.section("checkpoint");
     out.count("every", config.checkpoint.every);
     out.count("keep", config.checkpoint.keep as u64);
-    out.section("eval");
-    out.count("every", config.eval.every);
-    out.count("samples", config.eval.samples as u64);
-    out.count("sample-tokens", config.eval.sample_tokens as u64);
+    eval(&mut out, &config.eval);
     out.section("output");
     out.line("dir", config.output.dir.display().to_string());
     out.0
+}
+
+fn eval(out: &mut Document, eval: &EvalSection) {
+    out.section("eval");
+    out.count("every", eval.every);
+    out.count("samples", eval.samples as u64);
+    out.count("sample-tokens", eval.sample_tokens as u64);
+    out.count("golden-rows", eval.golden_rows as u64);
+    out.count("golden-tokens", eval.golden_tokens as u64);
+    if !eval.labels.is_empty() {
+        out.line("labels", eval.labels.clone());
+    }
+    out.line("general", eval.general);
+    out.line("best", eval.best.clone());
+    out.count("patience", eval.patience);
+    out.line("least-improvement", eval.least_improvement);
 }
 
 fn model(out: &mut Document, config: &Config) {

@@ -183,7 +183,7 @@ impl<'a> Asking<'a> {
 
     fn row_losses(&self, output_td: &[f32], rows: Vec<usize>, targets: &[u32]) -> Vec<RowLoss> {
         let (opened, arena) = (self.speaker.opened(), self.speaker.arena());
-        let (decoder, parameters) = (&opened.decoder, &opened.parameters);
+        let (decoder, parameters) = (opened.decoder, self.speaker.parameters(self.tuned));
         row_losses(decoder, parameters, output_td, rows, targets, arena)
     }
 }

@@ -192,17 +192,17 @@ pub(super) fn problem(record: &Record, kind: ProblemKind) -> TrainerError {
 }
 
 /// What both models are asked, and how.
-struct Exam<'a> {
-    speaker: &'a Speaker<'a>,
-    asked: &'a [Asked],
-    settings: &'a Settings,
-    labelled: Option<&'a Labelled>,
-    options: &'a ExamOptions,
+pub(super) struct Exam<'a> {
+    pub(super) speaker: &'a Speaker<'a>,
+    pub(super) asked: &'a [Asked],
+    pub(super) settings: &'a Settings,
+    pub(super) labelled: Option<&'a Labelled>,
+    pub(super) options: &'a ExamOptions,
 }
 
 impl Exam<'_> {
     /// One model's answers and their scores.
-    fn sides(
+    pub(super) fn sides(
         &self,
         tuned: bool,
         progress: &mut dyn FnMut(Progress),

@@ -2,6 +2,7 @@
 
 mod asking;
 pub mod benchmark;
+pub mod by_name;
 mod choosing;
 pub mod compare;
 pub mod conversation;
@@ -15,6 +16,8 @@ pub mod perplexity;
 pub mod samples;
 pub mod stability;
 mod tally;
+pub mod verdict;
 mod wanted;
+pub mod watch;
 
 pub use rtune_metrics::text;

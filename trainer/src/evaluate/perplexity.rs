@@ -3,11 +3,13 @@
 use rtune_data::{Example, PackedRow, pack};
 use serde::{Deserialize, Serialize};
 
+use super::by_name::VALIDATION_LOSS;
+use super::watch::Watched;
 use crate::checkpoint::FORMAT;
 use crate::engine::Engine;
 use crate::error::TrainerError;
 use crate::loss::LossSum;
-use crate::metrics::EvaluationLine;
+use crate::metrics::{EvaluationLine, GeneralLine, GoldenLine, Line};
 
 /// The folder of evaluations in a run folder.
 pub(crate) const EVALUATIONS: &str = "eval";
@@ -31,6 +33,20 @@ pub struct Evaluation {
     pub format: u64,
     /// Steps done.
     pub step: u64,
+    /// The held-out rows, where there are any.
+    #[serde(flatten)]
+    pub validation: Option<Validated>,
+    /// The golden rows, where they are asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub golden: Option<Watched>,
+    /// General skills, where they are measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub general: Option<Watched>,
+}
+
+/// The held-out rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Validated {
     /// Rows.
     pub rows: usize,
     /// Their supervised tokens.
@@ -53,7 +69,7 @@ impl ValidationSet {
         Some(Self { rows: pack(&references, capacity_tokens), examples: examples.len() })
     }
 
-    /// Evaluates after `step` steps; `go_on` is asked before each packed row with (rows done, rows in all). `None` if it
+    /// Evaluates; `go_on` is asked before each packed row with (rows done, rows in all). `None` if it
     /// said no.
     ///
     /// # Errors
@@ -61,9 +77,8 @@ impl ValidationSet {
     pub fn evaluate(
         &self,
         engine: &mut Engine,
-        step: u64,
         go_on: &mut dyn FnMut(usize, usize) -> bool,
-    ) -> Result<Option<Evaluation>, TrainerError> {
+    ) -> Result<Option<Validated>, TrainerError> {
         let mut sum = LossSum::default();
         for (index, row) in self.rows.iter().enumerate() {
             if !go_on(index, self.rows.len()) {
@@ -71,9 +86,7 @@ impl ValidationSet {
             }
             sum += engine.score(row)?;
         }
-        Ok(Some(Evaluation {
-            format: FORMAT,
-            step,
+        Ok(Some(Validated {
             rows: self.examples,
             supervised_tokens: sum.supervised_tokens,
             validation_loss_nats: sum.mean_nats(),
@@ -84,13 +97,42 @@ impl ValidationSet {
 }
 
 impl Evaluation {
-    /// The line of metrics.jsonl.
-    pub fn line(&self) -> EvaluationLine {
-        EvaluationLine {
-            step: self.step,
-            validation_loss_nats: self.validation_loss_nats,
-            perplexity: self.perplexity,
-            token_accuracy: self.token_accuracy,
+    /// Before anything is measured.
+    pub fn after(step: u64) -> Self {
+        Self { format: FORMAT, step, validation: None, golden: None, general: None }
+    }
+
+    /// The value of a metric of [`super::by_name`]; `None` where it was not measured.
+    pub fn value(&self, metric: &str) -> Option<f64> {
+        match metric {
+            VALIDATION_LOSS => self.validation.as_ref().map(|rows| rows.validation_loss_nats),
+            _ => self.golden.as_ref().and_then(|golden| golden.figures.get(metric).copied()),
         }
+    }
+
+    /// The lines of metrics.jsonl.
+    pub fn lines(&self) -> Vec<Line> {
+        let step = self.step;
+        let validation = self.validation.as_ref().map(|rows| {
+            Line::Evaluation(EvaluationLine {
+                step,
+                validation_loss_nats: rows.validation_loss_nats,
+                perplexity: rows.perplexity,
+                token_accuracy: rows.token_accuracy,
+            })
+        });
+        let golden = self.golden.clone().map(|watched| {
+            Line::Golden(GoldenLine { step, golden_rows: watched.rows, golden: watched.figures })
+        });
+        let general = self.general.as_ref().map(|watched| {
+            let figure = |name: &str| watched.figures.get(name).copied().unwrap_or_default();
+            Line::General(GeneralLine {
+                step,
+                general_rows: watched.rows,
+                general_loss_nats: figure("answer-nats"),
+                general_right: figure("checks"),
+            })
+        });
+        validation.into_iter().chain(golden).chain(general).collect()
     }
 }

@@ -38,10 +38,10 @@ impl EventFile {
     }
 
     /// Adds one event that holds all `scalars` of a step.
-    pub(super) fn add(&mut self, step: u64, scalars: &[(&str, f64)]) -> Result<(), FileError> {
+    pub(super) fn add(&mut self, step: u64, scalars: &[(impl AsRef<str>, f64)]) -> Result<(), FileError> {
         let mut summary = Vec::new();
         for (tag, number) in scalars {
-            let mut value = message_field(1, tag.as_bytes());
+            let mut value = message_field(1, tag.as_ref().as_bytes());
             // Field 2, simple_value, is a 32-bit float.
             value.push(2 << 3 | 5);
             value.extend((*number as f32).to_le_bytes());

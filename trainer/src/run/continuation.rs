@@ -134,6 +134,13 @@ pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
     ("eval.every", Rule::Free, "it decides when is measured: `best` is the best of what was"),
     ("eval.samples", Rule::Free, "answers are looked at, not learnt from"),
     ("eval.sample-tokens", Rule::Free, "answers are looked at, not learnt from"),
+    ("eval.golden-rows", Rule::Fixed, "evaluations would not compare with those that are done"),
+    ("eval.golden-tokens", Rule::Fixed, "evaluations would not compare with those that are done"),
+    ("eval.labels", Rule::Fixed, "evaluations would not compare with those that are done"),
+    ("eval.general", Rule::Free, "skills are measured, not learnt from"),
+    ("eval.best", Rule::Fixed, "the best so far was chosen by another metric"),
+    ("eval.patience", Rule::Length, "a run that ended early goes on if it has more, or none"),
+    ("eval.least-improvement", Rule::Free, "it decides what later evaluations are compared by"),
     ("output.dir", Rule::Free, "a run folder may be moved"),
 ];
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::best::is_better;
 use crate::checkpoint::{Best, Checkpoint, Checkpoints, Newest, State, read_json};
 use crate::config::Config;
 use crate::error::TrainerError;
@@ -194,12 +195,16 @@ impl RunFolder {
             Err(error) => error,
         };
         let whole = checkpoints.whole_steps()?.into_iter().filter(|step| *step <= state.step);
+        let metric = best.metric.clone();
         let measured = whole.filter_map(|step| {
             let evaluation: Evaluation = read_json(&self.path.join(EVALUATIONS).join(file_of(step))).ok()?;
-            Some(Best { step, validation_loss_nats: evaluation.validation_loss_nats })
+            Some(Best { step, value: evaluation.value(&metric)?, metric: metric.clone() })
         });
-        let next =
-            measured.min_by(|one, other| one.validation_loss_nats.total_cmp(&other.validation_loss_nats));
+        // Of equal ones the first, as they were measured.
+        let next = measured.reduce(|best, next| match is_better(&metric, next.value, best.value) {
+            true => next,
+            false => best,
+        });
         let instead = next.as_ref().map_or("the next evaluation decides anew".to_owned(), |next| {
             format!("that of step {} is the best now", next.step)
         });
@@ -217,6 +222,7 @@ fn step_of(name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::perplexity::Validated;
 
     #[test]
     fn folders_are_refused_for_what_is_in_them() {
@@ -237,6 +243,10 @@ mod tests {
         assert!(matches!(check_folder(&run, false), Err(TrainerError::InUse { .. })));
     }
 
+    fn of(step: u64, value: f64) -> Best {
+        Best { step, metric: "validation-loss".to_owned(), value }
+    }
+
     #[test]
     fn a_lost_best_gives_way_to_the_best_that_is_left() {
         let home = tempfile::tempdir().expect("a folder");
@@ -244,28 +254,27 @@ mod tests {
         let checkpoints = Checkpoints::of(home.path());
         fs::create_dir(home.path().join(EVALUATIONS)).expect("made");
         for (step, loss) in [(0, 3.0), (2, 1.0), (4, 1.5), (6, 1.25)] {
-            let best = Some(Best { step: step.min(2), validation_loss_nats: loss });
+            let best = Some(of(step.min(2), loss));
             let state = State { step, best, ..State::start() };
             checkpoints.write(&state, |_| Ok::<(), TrainerError>(())).expect("written");
-            let evaluation = Evaluation {
-                format: crate::checkpoint::FORMAT,
-                step,
+            let validation = Some(Validated {
                 rows: 1,
                 supervised_tokens: 1,
                 validation_loss_nats: loss,
                 perplexity: 1.0,
                 token_accuracy: 0.5,
-            };
+            });
+            let evaluation = Evaluation { validation, ..Evaluation::after(step) };
             let path = home.path().join(EVALUATIONS).join(file_of(step));
             crate::checkpoint::write_json(&path, &evaluation).expect("written");
         }
-        let best = Best { step: 2, validation_loss_nats: 1.0 };
+        let best = of(2, 1.0);
         let mut state = State { step: 4, best: Some(best), ..State::start() };
         assert_eq!(folder.settle_best(&mut state).expect("readable"), None);
         fs::remove_dir_all(checkpoints.folder(2)).expect("removed");
         let said = folder.settle_best(&mut state).expect("readable").expect("lost");
         assert!(said.contains("step 2, is lost") && said.contains("step 4 is the best now"), "{said}");
-        assert_eq!(state.best, Some(Best { step: 4, validation_loss_nats: 1.5 }), "6 is not done yet");
+        assert_eq!(state.best, Some(of(4, 1.5)), "6 is not done yet");
         fs::remove_dir_all(home.path().join(EVALUATIONS)).expect("removed");
         fs::remove_dir_all(checkpoints.folder(4)).expect("removed");
         folder.settle_best(&mut state).expect("readable").expect("lost again");

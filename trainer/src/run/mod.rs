@@ -1,6 +1,8 @@
 //! A run, from prepared inputs to its last checkpoint.
 
+mod best;
 mod continuation;
+mod evaluation;
 mod folder;
 mod observer;
 mod order;
@@ -8,28 +10,29 @@ mod session;
 
 use std::path::PathBuf;
 
-use rtune_data::{Encoder, Example};
+use rtune_data::Example;
 use rtune_kernels::cuda::Device;
 use rtune_models::Decoder;
 
 use crate::adapter::{self, Attached};
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
-use crate::config::{Config, EvalSection};
+use crate::config::Config;
 use crate::dist::Collective;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::TrainerError;
-use crate::evaluate::perplexity::{ValidationSet, file_of};
-use crate::evaluate::samples::Samples;
+use crate::evaluate::perplexity::file_of;
+use crate::forgetting::Skills;
 use crate::inputs::Inputs;
 use crate::manifest::{Environment, Manifest, Program};
-use crate::metrics::{Line, Metrics};
+use crate::metrics::{Line, Measured, Metrics};
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
+use crate::overfitting::Fit;
 use crate::plan;
 use crate::spikes::Spikes;
 use crate::subject::quantization;
-use crate::talk;
 use continuation::GoingOn;
+use evaluation::Exam;
 use folder::RunFolder;
 use session::Session;
 
@@ -87,8 +90,9 @@ pub fn train(
     };
     let order = Order::new(&inputs.prepared.train, &config.train, config.data.shuffle);
     let is_measured =
-        inputs.prepared.validation.is_empty() || manifest.evaluations.contains_key(&file_of(state.step));
-    if resumed.is_some() && state.step >= order.total && is_measured {
+        !evaluation::is_measured(&config, inputs) || manifest.evaluations.contains_key(&file_of(state.step));
+    let is_over = state.step >= order.total || best::is_over(&state, &config.eval);
+    if resumed.is_some() && is_over && is_measured {
         return Ok(Outcome::WasComplete(state));
     }
     let mut load = |done, total| observer.on(Event::Loading { done, total });
@@ -120,7 +124,11 @@ pub fn train(
         engine.restore(&optimizer)?;
     }
     let rows: &[Example] = &inputs.prepared.train;
-    let validation = ValidationSet::new(&inputs.prepared.validation, config.train.micro_batch_tokens);
+    let exam = Exam::new(&config, inputs, engine.decoder());
+    if exam.is_err() && resumed.is_none() {
+        folder.take_back()?;
+    }
+    let exam = exam?;
     observer.on(Event::Ready(&Ready {
         trainable: engine.parameters().flat().len(),
         parameters: engine.parameters().flat().len() + engine.decoder().frozen_count(),
@@ -130,12 +138,13 @@ pub fn train(
         step: state.step,
         steps: order.total,
     }));
-    let samples = samples(&config, inputs)?;
     let (metrics, kept) = Metrics::open(&folder.path, measured(&state))?;
     let session = Session {
         metrics,
         spikes: Spikes::after(kept.iter().filter_map(Line::train_loss_nats)),
         base_nats: kept.first().and_then(Line::validation_loss_nats),
+        fit: Fit::after(&kept),
+        skills: Skills::after(&kept),
         checkpoints: Checkpoints::of(&folder.path),
         run: &folder.path,
         config: &config,
@@ -143,9 +152,8 @@ pub fn train(
         shape,
         initial,
         rows,
-        validation,
-        samples,
-        tokenizer: &inputs.base.tokenizer,
+        inputs,
+        exam,
         order,
         engine,
         optimizer,
@@ -154,14 +162,6 @@ pub fn train(
         observer,
     };
     session.run()
-}
-
-/// The held-out prompts that are answered at every evaluation.
-fn samples(config: &Config, inputs: &Inputs) -> Result<Option<Samples>, TrainerError> {
-    let encoder = Encoder::new(&inputs.template, &inputs.base.tokenizer)?;
-    let stop_tokens = talk::stop_tokens(&inputs.base, Some(&encoder));
-    let EvalSection { samples, sample_tokens, .. } = config.eval;
-    Samples::new(&inputs.prepared.validation, samples, sample_tokens, &inputs.base, stop_tokens)
 }
 
 /// What a run goes into its loop with.
@@ -211,12 +211,16 @@ fn go_on(
     folder.restore(&state)?;
     let best = state.best.as_ref().map(|best| best.step);
     Checkpoints::of(&folder.path).prune(config.checkpoint.keep, config.checkpoint.every, best)?;
-    folder.forget_evaluations_after(measured(&state), &mut manifest)?;
+    folder.forget_evaluations_after(measured(&state).evaluations, &mut manifest)?;
     folder.go_on(&config, &manifest, inputs)?;
     Ok(Begun { config, manifest, state, resumed: Some(last.folder) })
 }
 
-/// The step up to which measurements count. Before the base is evaluated nothing does.
-fn measured(state: &State) -> Option<u64> {
-    (state.step > 0 || state.best.is_some()).then_some(state.step)
+/// What of the measurements counts. An evaluation that the state does not know of is done again, and before the first step
+/// there is no other.
+fn measured(state: &State) -> Measured {
+    let steps = (state.step > 0).then_some(state.step);
+    // A state of an earlier version knows of the evaluations up to its step.
+    let is_of_before = state.evaluated.is_none() && state.best.is_some();
+    Measured { steps, evaluations: if is_of_before { Some(state.step) } else { state.evaluated } }
 }

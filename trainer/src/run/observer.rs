@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::metrics::{EvaluationLine, SampleLine, StepLine};
+use crate::metrics::{EvaluationLine, GeneralLine, GoldenLine, SampleLine, StepLine};
 
 /// Something that has happened.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +18,17 @@ pub enum Event<'a> {
     Ready(&'a Ready),
     /// An evaluation is under way.
     Evaluating {
-        /// Packed rows done.
+        /// Rows done.
         done: usize,
-        /// Packed rows in all.
+        /// Rows in all.
         total: usize,
     },
     /// An evaluation is done.
     Evaluation(&'a EvaluationLine),
+    /// Golden rows were asked.
+    Golden(&'a GoldenLine),
+    /// General skills were looked at.
+    General(&'a GeneralLine),
     /// A held-out prompt was answered.
     Sample(&'a SampleLine),
     /// A step is done.

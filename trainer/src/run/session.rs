@@ -5,21 +5,23 @@ use std::time::Instant;
 
 use rtune_adapters::{Linear, LoraConfig, Parameters, peft};
 use rtune_data::Example;
-use tokenizers::Tokenizer;
 
+use super::best;
+use super::evaluation::{Evaluated, Exam};
 use super::order::Order;
 use super::{Event, Observer, Outcome};
-use crate::checkpoint::{Best, Checkpoints, FORMAT, State, to_json, write_json};
+use crate::checkpoint::{Checkpoints, FORMAT, State, write_json};
 use crate::config::Config;
 use crate::dist::Collective;
 use crate::engine::Engine;
 use crate::error::TrainerError;
-use crate::evaluate::perplexity::{EVALUATIONS, ValidationSet, file_of};
-use crate::evaluate::samples::Samples;
-use crate::files::{self, At};
+use crate::evaluate::perplexity::file_of;
+use crate::forgetting::Skills;
+use crate::inputs::Inputs;
 use crate::manifest::Manifest;
 use crate::metrics::{Line, Metrics, StepLine, peak_memory_bytes};
 use crate::optimizer::Optimizer;
+use crate::overfitting::Fit;
 use crate::schedule;
 use crate::spikes::Spikes;
 use crate::{adapter, full, tensors, useless};
@@ -33,9 +35,8 @@ pub(super) struct Session<'a> {
     /// What was taken off the base before the first step.
     pub(super) initial: Option<Parameters<f32>>,
     pub(super) rows: &'a [Example],
-    pub(super) validation: Option<ValidationSet>,
-    pub(super) samples: Option<Samples>,
-    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) inputs: &'a Inputs,
+    pub(super) exam: Exam,
     pub(super) order: Order,
     pub(super) engine: Engine,
     pub(super) optimizer: Optimizer,
@@ -45,20 +46,11 @@ pub(super) struct Session<'a> {
     pub(super) spikes: Spikes,
     /// The validation loss before the first step, once it is known.
     pub(super) base_nats: Option<f64>,
+    pub(super) fit: Fit,
+    pub(super) skills: Skills,
     pub(super) checkpoints: Checkpoints,
     pub(super) collective: &'a mut dyn Collective,
     pub(super) observer: &'a mut dyn Observer,
-}
-
-/// How an evaluation ended.
-#[derive(Clone, Copy, PartialEq)]
-enum Evaluated {
-    /// There is nothing to evaluate on.
-    Nothing,
-    /// It is done; whether it is the best so far.
-    Done { is_best: bool },
-    /// A stop was asked for on the way.
-    Stopped,
 }
 
 impl Session<'_> {
@@ -66,7 +58,7 @@ impl Session<'_> {
     ///
     /// Before the first step there is a checkpoint and an evaluation, so that what would fail after hours fails now.
     pub(super) fn run(mut self) -> Result<Outcome, TrainerError> {
-        if self.state.step == 0 && self.state.best.is_none() {
+        if self.state.step == 0 && self.state.evaluated.is_none() && self.state.best.is_none() {
             self.save()?;
         }
         // A run that was stopped during an evaluation goes on with it.
@@ -74,6 +66,10 @@ impl Session<'_> {
             return Ok(Outcome::Stopped(self.state));
         }
         while self.state.step < self.order.total {
+            if best::is_over(&self.state, &self.config.eval) {
+                self.observer.on(Event::Note(&best::farewell(&self.state, &self.config.eval)));
+                break;
+            }
             if self.observer.stop_requested() {
                 self.save()?;
                 return Ok(Outcome::Stopped(self.state));
@@ -103,6 +99,7 @@ impl Session<'_> {
         let is_last = step == self.order.total;
         // Without its evaluation the step is saved too: that is done first when the run goes on.
         let is_news = evaluated == Evaluated::Stopped || evaluated == Evaluated::Done { is_best: true };
+        let is_last = is_last || best::is_over(&self.state, &self.config.eval);
         if is_last || is_news || step.is_multiple_of(self.config.checkpoint.every) {
             self.save()?;
         }
@@ -135,6 +132,7 @@ impl Session<'_> {
         self.state.supervised_tokens += sum.supervised_tokens;
         let seconds = began.elapsed().as_secs_f64();
         let spike = self.spikes.add(sum.mean_nats());
+        self.fit.add_step(sum.mean_nats());
         let line = StepLine {
             step: number,
             epoch,
@@ -167,7 +165,7 @@ impl Session<'_> {
         )
     }
 
-    fn refuse_not_finite(&mut self, what: &'static str, value: f64) -> Result<(), TrainerError> {
+    pub(super) fn refuse_not_finite(&mut self, what: &'static str, value: f64) -> Result<(), TrainerError> {
         if value.is_finite() {
             return Ok(());
         }
@@ -175,60 +173,9 @@ impl Session<'_> {
         Err(TrainerError::NotFinite { step: self.state.step + 1, what, value, tensor })
     }
 
-    /// Evaluates, if there is anything to evaluate on.
-    fn evaluate(&mut self) -> Result<Evaluated, TrainerError> {
-        let Some(validation) = &self.validation else { return Ok(Evaluated::Nothing) };
-        let step = self.state.step;
-        let observer = &mut *self.observer;
-        let mut go_on = |done, total| {
-            observer.on(Event::Evaluating { done, total });
-            !observer.stop_requested()
-        };
-        let Some(evaluation) = validation.evaluate(&mut self.engine, step, &mut go_on)? else {
-            return Ok(Evaluated::Stopped);
-        };
-        if self.samples.is_some() && self.observer.stop_requested() {
-            // Nobody who asked for a stop waits for the answers; evaluation and answers come when the run goes on.
-            return Ok(Evaluated::Stopped);
-        }
-        let loss = evaluation.validation_loss_nats;
-        self.refuse_not_finite("the validation loss", loss)?;
-        let folder = self.run.join(EVALUATIONS);
-        std::fs::create_dir_all(&folder).at("create", &folder)?;
-        let path = folder.join(file_of(step));
-        let bytes = to_json(&path, &evaluation)?;
-        files::write_whole(&path, &bytes)?;
-        self.manifest.evaluations.insert(file_of(step), files::sha256_of(&bytes));
-        self.manifest.write(self.run)?;
-        let line = evaluation.line();
-        self.observer.on(Event::Evaluation(&line));
-        self.metrics.add(&Line::Evaluation(line))?;
-        if step == 0 {
-            self.base_nats = Some(loss);
-        }
-        let is_best = self.state.best.as_ref().is_none_or(|best| loss < best.validation_loss_nats);
-        if is_best {
-            self.state.best = Some(Best { step, validation_loss_nats: loss });
-        }
-        self.answer_samples()?;
-        Ok(Evaluated::Done { is_best })
-    }
-
-    /// What the adapter would say now.
-    fn answer_samples(&mut self) -> Result<(), TrainerError> {
-        let Some(samples) = &self.samples else { return Ok(()) };
-        self.engine.settle(&mut self.optimizer)?;
-        let (decoder, parameters) = (self.engine.decoder(), self.engine.parameters().flat());
-        for line in samples.answer(decoder, parameters, self.tokenizer, self.state.step)? {
-            self.observer.on(Event::Sample(&line));
-            self.metrics.add(&Line::Sample(line))?;
-        }
-        Ok(())
-    }
-
     fn say_if_useless(&mut self) {
-        let best = self.state.best.as_ref().map(|best| best.validation_loss_nats);
-        let reason = useless::reason(self.engine.parameters(), self.base_nats, best, self.state.step);
+        let lowest = self.fit.lowest_nats();
+        let reason = useless::reason(self.engine.parameters(), self.base_nats, lowest, self.state.step);
         if let Some(reason) = reason {
             self.observer.on(Event::Useless(&reason));
         }

@@ -1,0 +1,178 @@
+//! Golden rows and general skills while a run is under way: what the adapter would answer now, and how good that is.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use rand_core::Rng;
+use rtune_data::{Message, Origin, Record, Source, read_golden, stream};
+use rtune_models::generate::Sampling;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::by_name::{available, figures};
+use super::golden::{Asked, Exam, ExamOptions, Progress, ask};
+use super::labels::{LabelOptions, Labelled, labelled};
+use crate::error::TrainerError;
+use crate::talk::{Settings, Speaker};
+
+/// Answers under way at once. It is fixed, so that a figure is the same on every machine.
+const BATCH: usize = 32;
+/// Most tokens of an answer about general skills: each can be given in a line.
+const GENERAL_TOKENS: usize = 24;
+/// The set's name where a row has a problem.
+const GENERAL_FILE: &str = "general.jsonl";
+/// Arithmetic, facts, instructions, formats and language, a row each, with checks of the answer: what a base can do
+/// before it is trained, and may forget.
+const GENERAL: &str = include_str!("general.jsonl");
+
+/// Rows that are asked again and again.
+pub struct Watch {
+    asked: Vec<Asked>,
+    labelled: Option<Labelled>,
+    options: ExamOptions,
+    settings: Settings,
+}
+
+/// What a model makes of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watched {
+    /// Rows that were asked.
+    pub rows: usize,
+    /// Every metric of [`super::by_name`] that the rows have, by name.
+    pub figures: BTreeMap<String, f64>,
+}
+
+impl Watch {
+    /// A sample of `rows` of the golden rows, drawn by `seed`, in the order of the files; `None` where there is none to
+    /// be asked.
+    ///
+    /// # Errors
+    /// Those of the files, the template and the labels.
+    pub fn golden(
+        speaker: &Speaker<'_>,
+        sources: &[Source],
+        rows: usize,
+        max_new_tokens: usize,
+        labels: &[String],
+        seed: u64,
+    ) -> Result<Option<Self>, TrainerError> {
+        if rows == 0 {
+            return Ok(None);
+        }
+        let files = sources.iter().map(read_golden).collect::<Result<Vec<_>, _>>()?;
+        let all: Vec<_> = files.into_iter().flatten().flat_map(|file| file.rows).collect();
+        let drawn = sample(all.iter().map(|row| row.record.id.as_str()), rows, seed);
+        let mut asked = Vec::with_capacity(drawn.len());
+        for (index, row) in all.into_iter().enumerate() {
+            if drawn.binary_search(&index).is_ok() {
+                asked.push(ask(speaker, row.record, &row.extra)?);
+            }
+        }
+        let labels = LabelOptions { labels: labels.to_vec(), ..LabelOptions::default() };
+        let labelled = labelled(&asked, &labels)?;
+        let options = ExamOptions { labels, all_tokens: false };
+        let settings = settings(max_new_tokens);
+        Ok((!asked.is_empty()).then_some(Self { asked, labelled, options, settings }))
+    }
+
+    /// The general skills that come with the program.
+    ///
+    /// # Errors
+    /// Those of the template.
+    pub fn general(speaker: &Speaker<'_>) -> Result<Self, TrainerError> {
+        let asked = general_rows().into_iter().map(|(record, extra)| ask(speaker, record, &extra));
+        let asked = asked.collect::<Result<_, _>>()?;
+        let (labelled, options) = (None, ExamOptions::default());
+        Ok(Self { asked, labelled, options, settings: settings(GENERAL_TOKENS) })
+    }
+
+    /// The metrics that the rows have.
+    pub fn metrics(&self) -> Vec<String> {
+        let has_checks = self.asked.iter().any(|asked| !asked.wanted.checks.is_empty());
+        available(has_checks, self.labelled.as_ref().map(|labelled| labelled.set.names()))
+    }
+
+    /// Asks all rows. `progress` is called with (rows begun, rows in all). What a speaker with
+    /// [`Speaker::until`] cut short is of no use.
+    ///
+    /// # Errors
+    /// [`TrainerError::Generate`].
+    pub fn measure(
+        &self,
+        speaker: &Speaker<'_>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Watched, TrainerError> {
+        let Self { asked, settings, options, .. } = self;
+        let exam = Exam { speaker, asked, settings, labelled: self.labelled.as_ref(), options };
+        let (_, summary) = exam.sides(true, &mut |Progress { done, total, .. }| progress(done, total))?;
+        Ok(Watched { rows: asked.len(), figures: figures(&summary) })
+    }
+}
+
+fn settings(max_new_tokens: usize) -> Settings {
+    Settings { sampling: Sampling::GREEDY, seed: 0, max_new_tokens, batch: BATCH }
+}
+
+/// Which of the rows with these ids are asked, ascending. Fewer rows are a part of more.
+fn sample<'a>(ids: impl Iterator<Item = &'a str>, rows: usize, seed: u64) -> Vec<usize> {
+    let draw = |(index, id)| (stream(seed, "golden-sample", id, index as u64).next_u64(), index);
+    let mut drawn: Vec<(u64, usize)> = ids.enumerate().map(draw).collect();
+    drawn.sort_unstable();
+    let mut indices: Vec<usize> = drawn.into_iter().take(rows).map(|(_, index)| index).collect();
+    indices.sort_unstable();
+    indices
+}
+
+/// The rows of [`GENERAL`]; a test reads each of them.
+fn general_rows() -> Vec<(Record, Map<String, Value>)> {
+    let file: Arc<Path> = Path::new(GENERAL_FILE).into();
+    let rows = GENERAL.lines().zip(1..).filter_map(|(line, number)| {
+        let mut row: Map<String, Value> = serde_json::from_str(line).ok()?;
+        let mut text = |name: &str| row.remove(name).and_then(|value| value.as_str().map(str::to_owned));
+        let (id, asked, answer) = (text("id")?, text("instruction")?, text("output")?);
+        let messages = vec![Message::new("user", &asked), Message::new("assistant", &answer)];
+        let origin = Origin { file: Arc::clone(&file), line: number };
+        Some((Record::new(Some(id), origin, messages), row))
+    });
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wanted::Wanted;
+    use super::*;
+
+    #[test]
+    fn samples_are_nested_and_keyed() {
+        let ids: Vec<String> = (0..100).map(|id| format!("row {id}")).collect();
+        let of = |rows, seed| sample(ids.iter().map(String::as_str), rows, seed);
+        let (few, more) = (of(10, 1), of(30, 1));
+        assert_eq!((few.len(), more.len()), (10, 30));
+        assert!(few.iter().all(|row| more.contains(row)) && few.is_sorted());
+        assert_ne!(of(10, 2), few);
+        assert_eq!(of(500, 1), (0..100).collect::<Vec<_>>());
+    }
+
+    /// The expected answer of every row passes its own checks, and an empty one none.
+    #[test]
+    fn general_rows_are_golden_rows_whose_answers_pass() {
+        let rows = general_rows();
+        assert_eq!(rows.len(), GENERAL.lines().count());
+        assert!((40..=60).contains(&rows.len()));
+        let mut ids = std::collections::BTreeSet::new();
+        for (record, extra) in rows {
+            assert!(ids.insert(record.id.clone()), "{} stands twice", record.id);
+            let wanted = Wanted::read(&extra).unwrap_or_else(|problem| panic!("{}: {problem}", record.id));
+            assert!(!wanted.checks.is_empty(), "{}", record.id);
+            let failed: Vec<String> = wanted
+                .checks
+                .iter()
+                .filter_map(|check| check.checker.check(record.answer().unwrap_or_default()).err())
+                .collect();
+            assert!(failed.is_empty(), "{}: {failed:?}", record.id);
+            assert!(wanted.checks.iter().any(|check| check.checker.check("").is_err()), "{}", record.id);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Golden reports of a run: figures, verdicts, what changed, what was mistaken for what.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rtune_metrics::compare::{Comparison, Settings};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Table;
+use super::chart::reliability;
+use super::curves::{Drawn, percent};
+use super::text::number;
+use crate::error::TrainerError;
+use crate::evaluate::compare::{Compared, Which, compare_reports};
+use crate::evaluate::verdict::{sentence, word};
+
+/// Cases that a page shows; what changed comes first.
+const MOST_CASES: usize = 400;
+/// Classes of a confusion matrix that is still read.
+const MOST_CLASSES: usize = 20;
+/// Figures of a summary that are parts of a whole.
+const SHARES: [&str; 4] = ["exact_match", "normalised_match", "checks_passed", "ended"];
+
+/// What of a golden report is shown.
+#[derive(Deserialize)]
+struct Report {
+    #[serde(default)]
+    files: Vec<(String, String)>,
+    base: Map<String, Value>,
+    tuned: Option<Map<String, Value>>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    #[serde(default)]
+    prompt: Vec<Value>,
+    #[serde(default)]
+    expected: Vec<String>,
+    slice: Option<String>,
+    base: Side,
+    tuned: Option<Side>,
+}
+
+#[derive(Clone, Deserialize, Serialize)]
+struct Side {
+    answer: String,
+    #[serde(default)]
+    exact_match: bool,
+    #[serde(default)]
+    failed_checks: Vec<String>,
+    #[serde(default)]
+    chrf: f64,
+}
+
+/// A golden report as a page shows it.
+#[derive(Serialize)]
+pub(super) struct Golden {
+    name: String,
+    files: Vec<(String, String)>,
+    cases: usize,
+    figures: Table,
+    sentence: Option<String>,
+    warnings: Vec<String>,
+    comparison: Table,
+    slices: Table,
+    gained: usize,
+    lost: usize,
+    shown: Vec<Shown>,
+    left_out: usize,
+    matrices: Vec<Matrix>,
+    reliability: Vec<Drawn>,
+    judgements: Vec<String>,
+}
+
+/// A case.
+#[derive(Serialize)]
+struct Shown {
+    id: String,
+    slice: Option<String>,
+    /// `lost`, `gained` or `same`.
+    change: &'static str,
+    asked: String,
+    expected: Vec<String>,
+    base: Side,
+    tuned: Option<Side>,
+}
+
+/// A confusion matrix.
+#[derive(Serialize)]
+struct Matrix {
+    title: String,
+    answers: Vec<String>,
+    rows: Vec<MatrixRow>,
+    left_out: usize,
+}
+
+#[derive(Serialize)]
+struct MatrixRow {
+    label: String,
+    cells: Vec<Cell>,
+}
+
+#[derive(Serialize)]
+struct Cell {
+    count: u64,
+    /// In hundredths of the row's cases.
+    share: u64,
+    right: bool,
+}
+
+impl Golden {
+    /// Reads the report in `path`, and compares its two models.
+    pub(super) fn read(path: &Path) -> Result<Self, TrainerError> {
+        let problem = |problem: String| TrainerError::Unreadable { file: path.to_owned(), problem };
+        let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
+        let report: Report = serde_json::from_slice(&bytes)
+            .map_err(|error| problem(format!("not a report of `rtune eval`: {error}")))?;
+        let keys = key_classes(&report.base);
+        let compared = match &report.tuned {
+            Some(_) => {
+                let settings = Settings::default();
+                Some(compare_reports((path, Which::Base), (path, Which::Tuned), None, &keys, &settings)?)
+            }
+            None => None,
+        };
+        Ok(Self::of(path, report, compared.as_ref()))
+    }
+
+    fn of(path: &Path, report: Report, compared: Option<&Compared>) -> Self {
+        let flips: HashMap<&str, bool> = compared
+            .iter()
+            .flat_map(|compared| &compared.flips)
+            .map(|flip| (flip.id.as_str(), flip.gained))
+            .collect();
+        let gained = flips.values().filter(|gained| **gained).count();
+        let decides = compared.and_then(|compared| compared.metrics.first());
+        let sides: Vec<(&str, &Map<String, Value>)> =
+            [("base", Some(&report.base)), ("tuned", report.tuned.as_ref())]
+                .into_iter()
+                .filter_map(|(name, side)| side.map(|side| (name, side)))
+                .collect();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let figures = figures(&sides);
+        let (matrices, reliability) = (matrices(&sides), plots(&sides));
+        let judgements = judgements(&sides);
+        let (cases, lost) = (report.cases.len(), flips.len() - gained);
+        let mut shown: Vec<Shown> = report.cases.into_iter().map(|case| case.shown(&flips)).collect();
+        // What was lost is read first, then what was gained.
+        shown.sort_by_key(|case| ["lost", "gained", "same"].iter().position(|change| *change == case.change));
+        let left_out = shown.len().saturating_sub(MOST_CASES);
+        shown.truncate(MOST_CASES);
+        Self {
+            name: name.trim_start_matches("golden-").to_owned(),
+            files: report.files,
+            cases,
+            figures,
+            sentence: decides
+                .map(|one| sentence(one, Settings::default().margin, "the base", "the tuned model")),
+            warnings: decides.map(|one| one.warnings.clone()).unwrap_or_default(),
+            comparison: compared.map(|all| table("metric", &all.metrics)).unwrap_or_default(),
+            slices: compared.map(|all| table("slice", &all.slices)).unwrap_or_default(),
+            gained,
+            lost,
+            shown,
+            left_out,
+            matrices,
+            reliability,
+            judgements,
+        }
+    }
+}
+
+impl Case {
+    fn shown(self, flips: &HashMap<&str, bool>) -> Shown {
+        let change = match flips.get(self.id.as_str()) {
+            Some(true) => "gained",
+            Some(false) => "lost",
+            None => "same",
+        };
+        let turn = |message: &Value| {
+            let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
+            format!("{}: {}", text("role"), text("content"))
+        };
+        // One question alone needs no role before it.
+        let asked = match self.prompt.as_slice() {
+            [only] => only["content"].as_str().unwrap_or_default().to_owned(),
+            several => several.iter().map(turn).collect::<Vec<_>>().join("\n\n"),
+        };
+        let Self { id, expected, slice, base, tuned, .. } = self;
+        Shown { id, slice, change, asked, expected, base, tuned }
+    }
+}
+
+/// Every figure of the summaries that is a number, by its name.
+fn figures(sides: &[(&str, &Map<String, Value>)]) -> Table {
+    let header: Vec<&str> = ["metric"].into_iter().chain(sides.iter().map(|(name, _)| *name)).collect();
+    let mut table = Table::new(&header);
+    let mut add = |name: String, value: &dyn Fn(&Map<String, Value>) -> Option<String>| {
+        let values: Vec<Option<String>> = sides.iter().map(|(_, side)| value(side)).collect();
+        if values.iter().any(Option::is_some) {
+            let values = values.into_iter().map(Option::unwrap_or_default);
+            table.rows.push(std::iter::once(name).chain(values).collect());
+        }
+    };
+    for key in sides.iter().take(1).flat_map(|(_, side)| side.keys()) {
+        let shown = |value: f64| if SHARES.contains(&key.as_str()) { percent(value) } else { number(value) };
+        add(key.replace('_', " "), &|side| side.get(key).and_then(Value::as_f64).map(shown));
+    }
+    for (way, name) in [("greedy", "greedy labels"), ("scored", "likeliest labels")] {
+        let of = |side: &Map<String, Value>, pointer: &str| {
+            side.get("classification")?.pointer(&format!("/{way}/report{pointer}"))?.as_f64()
+        };
+        add(format!("{name}: accuracy"), &|side| of(side, "/accuracy").map(percent));
+        add(format!("{name}: always the commonest"), &|side| of(side, "/majority_accuracy").map(percent));
+        add(format!("{name}: macro F1"), &|side| of(side, "/macro/f1").map(number));
+        add(format!("{name}: MCC"), &|side| of(side, "/mcc").map(number));
+        let classes = |side: &Map<String, Value>| {
+            side.get("classification")?.pointer(&format!("/{way}/report/classes"))?.as_array().cloned()
+        };
+        let named = sides.first().and_then(|(_, side)| classes(side)).unwrap_or_default();
+        for (index, class) in named.iter().enumerate().take(MOST_CLASSES) {
+            let label = class["label"].as_str().unwrap_or_default();
+            add(format!("{name}: precision, recall, F1 of {label}"), &|side| {
+                let class = classes(side)?.get(index)?.clone();
+                let parts = ["precision", "recall", "f1"]
+                    .map(|name| class[name].as_f64().map_or_else(String::new, number));
+                Some(parts.join(", "))
+            });
+        }
+    }
+    table
+}
+
+fn table(header: &str, comparisons: &[Comparison]) -> Table {
+    let mut table =
+        Table::new(&[header, "cases", "base", "tuned", "difference", "interval", "p, Holm", "tuned is"]);
+    for one in comparisons {
+        let shares = one.outcomes.is_some();
+        let plain = |value: f64| if shares { percent(value) } else { number(value) };
+        let signed =
+            |value: f64| if shares { format!("{:+.1}", 100.0 * value) } else { format!("{value:+.3}") };
+        let [low, high] = one.interval.map(signed);
+        table.rows.push(vec![
+            one.slice.clone().unwrap_or_else(|| one.metric.clone()),
+            one.cases.to_string(),
+            plain(one.first),
+            plain(one.second),
+            signed(one.difference),
+            format!("{low} to {high}"),
+            format!("{:.3}", one.adjusted_p),
+            word(one.verdict).to_owned(),
+        ]);
+    }
+    table
+}
+
+/// The labels that matter most, as the report has them.
+fn key_classes(side: &Map<String, Value>) -> Vec<String> {
+    let named = side.get("classification").and_then(|of| of["average_precision"].as_array());
+    named.into_iter().flatten().filter_map(|pair| pair[0].as_str().map(str::to_owned)).collect()
+}
+
+fn matrices(sides: &[(&str, &Map<String, Value>)]) -> Vec<Matrix> {
+    let of = |(name, side): &(&str, &Map<String, Value>)| {
+        let report = side.get("classification")?.pointer("/greedy/report")?;
+        let texts = |name: &str| -> Vec<String> {
+            let list = report[name].as_array().into_iter().flatten();
+            list.filter_map(|value| value.as_str().or(value["label"].as_str()).map(str::to_owned)).collect()
+        };
+        let (labels, answers) = (texts("classes"), texts("answers"));
+        let counts = report["confusion"].as_array()?;
+        let rows =
+            labels.iter().zip(counts).enumerate().take(MOST_CLASSES).map(|(index, (label, counts))| {
+                let counts: Vec<u64> =
+                    counts.as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+                let all = counts.iter().sum::<u64>().max(1);
+                let cell = |(answer, &count): (usize, &u64)| Cell {
+                    count,
+                    share: 100 * count / all,
+                    right: answer == index,
+                };
+                MatrixRow { label: label.clone(), cells: counts.iter().enumerate().map(cell).collect() }
+            });
+        let left_out = labels.len().saturating_sub(MOST_CLASSES);
+        Some(Matrix { title: (*name).to_owned(), rows: rows.collect(), answers, left_out })
+    };
+    sides.iter().filter_map(of).collect()
+}
+
+fn plots(sides: &[(&str, &Map<String, Value>)]) -> Vec<Drawn> {
+    let of = |(name, side): &(&str, &Map<String, Value>)| {
+        let calibration = side.get("classification")?.get("calibration")?;
+        let bins = calibration["bins"].as_array()?.iter().filter_map(|bin| {
+            Some((bin["confidence"].as_f64()?, bin["accuracy"].as_f64()?, bin["cases"].as_u64()?))
+        });
+        let bins: Vec<(f64, f64, u64)> = bins.collect();
+        let error = calibration["expected_error"].as_f64()?;
+        let title = format!("{name}: expected calibration error {}", number(error));
+        let lines = bins.iter().filter(|bin| bin.2 > 0).map(|(confidence, accuracy, cases)| {
+            [format!("{cases} cases"), String::new(), number(*confidence), number(*accuracy)]
+        });
+        Some(Drawn { svg: reliability(&title, &bins), lines: lines.collect(), title })
+    };
+    sides.iter().filter_map(of).collect()
+}
+
+/// What known limits make of the labels, in words.
+fn judgements(sides: &[(&str, &Map<String, Value>)]) -> Vec<String> {
+    let mut said = Vec::new();
+    for (name, side) in sides {
+        for (way, kind) in [("greedy", "greedy"), ("scored", "likeliest")] {
+            let Some(judged) = side.get("classification").map(|of| &of[way]["judgement"]) else { continue };
+            for key in ["failures", "shortfalls", "warnings"] {
+                let reasons = judged[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+                said.extend(reasons.map(|reason| format!("{name}, {kind}: {reason}")));
+            }
+        }
+    }
+    said
+}
