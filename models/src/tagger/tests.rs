@@ -45,7 +45,7 @@ fn largest_difference(folder: &Path) -> f32 {
         assert!(all == *ids || ids.len() == 2, "{text:?}: {all:?}, expected {ids:?}");
     }
     let sequences: Vec<&[u32]> = cases.iter().map(|(_, ids, _)| ids.as_slice()).collect();
-    let logits = tagger.network.logits(&sequences).expect("computes");
+    let logits = tagger.network.rows(&sequences).expect("computes");
     let mut largest: f32 = 0.0;
     for ((text, _, expected), found) in cases.iter().zip(&logits) {
         assert_eq!(expected.len(), found.len(), "{text:?}");

@@ -10,7 +10,7 @@ use rtune_metrics::compare::Settings as Comparing;
 use rtune_models::generate::Sampling;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::compare::{Which, compare_reports};
-use rtune_trainer::evaluate::golden::examine;
+use rtune_trainer::evaluate::golden::{ExamOptions, examine};
 use rtune_trainer::evaluate::labels::LabelOptions;
 use rtune_trainer::files::write_whole;
 use rtune_trainer::learning_curve::{
@@ -22,7 +22,7 @@ use rtune_trainer::subject::Subject;
 use rtune_trainer::talk::{Settings, Speaker};
 
 use super::batch;
-use crate::args::talk::EvalArgs;
+use crate::args::talk::{EvalArgs, Preset};
 use crate::commands::{resolve_base, train};
 use crate::failure::{BY_SIGNAL, BadInput, DONE};
 use crate::reporter::{Lines, Work, complain, say};

@@ -15,21 +15,19 @@ pub enum Layout {
 
 /// The text of a file with all cases, and the answers of the tuned model, or of the base where there is none.
 ///
-/// RAGAS has sets of questions and sets of conversations: with one conversation among the cases all of them are written as such.
-/// Neither has a place for system messages; they are left out.
+/// Both have sets of questions and sets of conversations: with one conversation among the cases all of them are written as such. Neither
+/// has a place for system messages; they are left out.
 #[must_use]
 pub fn export(report: &GoldenReport, layout: Layout) -> String {
     let sides = || report.cases.iter().map(|case| (case, case.tuned.as_ref().unwrap_or(&case.base)));
+    let talks = report.cases.iter().any(is_talk);
     match layout {
         Layout::DeepEval => {
-            let all: Vec<Value> = sides().map(|(case, side)| deepeval(case, side)).collect();
+            let all: Vec<Value> = sides().map(|(case, side)| deepeval(case, side, talks)).collect();
             // A list of JSON values is always JSON.
             format!("{:#}\n", Value::Array(all))
         }
-        Layout::Ragas => {
-            let talks = report.cases.iter().any(is_talk);
-            sides().map(|(case, side)| format!("{}\n", ragas(case, side, talks))).collect()
-        }
+        Layout::Ragas => sides().map(|(case, side)| format!("{}\n", ragas(case, side, talks))).collect(),
     }
 }
 
@@ -61,7 +59,7 @@ fn asked(case: &Case) -> &str {
     case.prompt.iter().rfind(|message| message.role == "user").map_or("", |message| &message.content)
 }
 
-fn deepeval(case: &Case, side: &Side) -> Value {
+fn deepeval(case: &Case, side: &Side, talk: bool) -> Value {
     let mut row = json!({
         "name": case.id,
         "input": asked(case),
@@ -79,7 +77,7 @@ fn deepeval(case: &Case, side: &Side) -> Value {
         row["context"] = json!(case.context);
         row["retrieval_context"] = json!(case.context);
     }
-    if is_talk(case) {
+    if talk {
         let turns: Vec<Value> = turns(case, side)
             .into_iter()
             .map(|(role, content)| json!({"role": role, "content": content}))
