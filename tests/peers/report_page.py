@@ -28,6 +28,18 @@ CONTRAST = """() => {
   }
   return [...low];
 }"""
+# Words that are broken in the middle: a number over two lines is read as two.
+BROKEN = """() => {
+  const out = new Set(), range = document.createRange();
+  for (const cell of document.querySelectorAll('td.n, th.n, .tile b')) for (const node of cell.childNodes) {
+    if (node.nodeType !== 3) continue;
+    for (const word of node.textContent.matchAll(/\\S{1,24}/g)) {
+      range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(r => r.top)).size > 1) out.add(word[0]);
+    }
+  }
+  return [...out];
+}"""
 CHARTS = "() => [...document.querySelectorAll('figure svg')].map(s => [s.getAttribute('aria-label'), s.querySelectorAll('.line, .bin').length, s.getBoundingClientRect().height])"
 WIDE = """() => {
   const out = [];
@@ -45,6 +57,7 @@ with sync_playwright() as playwright:
         for name, width in [("wide", 1280), ("narrow", 420)]:
             context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}, offline=True)
             page = context.new_page()
+            page.set_default_timeout(180_000)
             page.on("request", lambda request: request.url == page_file.as_uri() or wrong.append(f"asks for {request.url}"))
             page.on("console", lambda message: wrong.append(f"console: {message.text}"))
             page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
@@ -52,12 +65,15 @@ with sync_playwright() as playwright:
             page.goto(page_file.as_uri())
             wrong += [f"{scheme} {name}: {what}" for what in page.evaluate(WIDE)]
             wrong += [f"{scheme}: low contrast: {what}" for what in page.evaluate(CONTRAST)]
+            wrong += [f"{name}: broken in the middle: {word}" for word in page.evaluate(BROKEN)]
             charts = page.evaluate(CHARTS)
             wrong += [f"{name}: the chart `{label}` is empty" for label, lines, height in charts if lines == 0 or height < 50]
             page.screenshot(path=str(out / f"{scheme}-{name}.png"), full_page=True)
             if scheme == "dark" and name == "wide":
                 # Printed from a dark screen it is black on white all the same.
                 page.emulate_media(media="print", color_scheme="dark")
+                page.set_viewport_size({"width": 700, "height": 1000})
+                wrong += [f"printed: broken in the middle: {word}" for word in page.evaluate(BROKEN)]
                 ink = page.evaluate("() => getComputedStyle(document.body).color")
                 if ink != "rgb(0, 0, 0)":
                     wrong.append(f"printed in {ink}")

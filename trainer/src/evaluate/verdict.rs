@@ -23,7 +23,10 @@ pub fn sentence(one: &Comparison, margin: f64, first: &str, second: &str) -> Str
                 }
                 None => "there is no difference to be told".to_owned(),
             };
-            format!("{begin}: {} cases cannot tell; {more}.", one.cases)
+            format!(
+                "By {}, the comparison is inconclusive: {} cases cannot tell; {more}.",
+                one.metric, one.cases
+            )
         }
         Verdict::Equivalent => format!("{begin} to {first}: the difference lies within {margin} either way."),
         Verdict::Better | Verdict::Worse => format!("{begin} than {first}, on {} cases.", one.cases),

@@ -14,6 +14,8 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 30.0;
 /// About so many numbers stand on an axis.
 const TICKS: f64 = 5.0;
+/// The least range of a vertical axis, as a part of the largest number: a chart does not make much of little.
+const LEAST_RANGE: f64 = 0.05;
 /// More points than this are more than a line has pixels: means of neighbours are drawn in their place.
 const MOST_POINTS: usize = 400;
 /// Most points that are marked one by one, with their values.
@@ -32,6 +34,8 @@ pub(super) struct Series {
 pub(super) enum Axis {
     /// From the smallest to the largest.
     Linear,
+    /// From zero to the last step of the run, the same for all its charts.
+    Steps(f64),
     /// Each doubling as wide as the others.
     Logarithmic,
 }
@@ -40,7 +44,10 @@ pub(super) enum Axis {
 pub(super) fn lines(title: &str, across: &str, axis: Axis, series: &[Series]) -> String {
     let finite = |(x, y): &&(f64, f64)| x.is_finite() && y.is_finite();
     let all: Vec<(f64, f64)> = series.iter().flat_map(|one| &one.points).filter(finite).copied().collect();
-    let Some(frame) = Frame::around(&all, axis) else { return String::new() };
+    let Some(mut frame) = Frame::around(&all, axis) else { return String::new() };
+    if let Axis::Steps(last) = axis {
+        frame.x = (0.0, last.max(1.0));
+    }
     let mut out = opened(title);
     frame.axes(&mut out, across);
     for (index, one) in series.iter().enumerate() {
@@ -114,12 +121,10 @@ impl Frame {
         if points.is_empty() || (axis == Axis::Logarithmic && x.0 <= 0.0) {
             return None;
         }
-        // A line that does not move lies in the middle.
-        let wide = |(low, high): (f64, f64)| match high - low {
-            0.0 => (low - 0.5 * low.abs().max(1e-9), high + 0.5 * high.abs().max(1e-9)),
-            _ => (low, high),
-        };
-        let y = wide(y);
+        // What hardly moves lies in the middle, and does not fill the chart.
+        let least = LEAST_RANGE * y.0.abs().max(y.1.abs()).max(1e-9);
+        let missing = 0.5 * (least - (y.1 - y.0)).max(0.0);
+        let y = (y.0 - missing, y.1 + missing);
         // Above and below is a little room, but zero stays at the foot of what is never below it.
         let room = 0.04 * (y.1 - y.0);
         let foot = if y.0 >= 0.0 { (y.0 - room).max(0.0) } else { y.0 - room };
@@ -130,7 +135,7 @@ impl Frame {
     fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let part = |value: f64, (low, high): (f64, f64)| (value - low) / (high - low);
         let across = match self.axis {
-            Axis::Linear => part(x, self.x),
+            Axis::Linear | Axis::Steps(_) => part(x, self.x),
             Axis::Logarithmic => part(x.ln(), (self.x.0.ln(), self.x.1.ln())),
         };
         let left = LEFT + across * (WIDTH - LEFT - RIGHT);
@@ -158,7 +163,7 @@ impl Frame {
             );
         }
         let (marks, step) = match self.axis {
-            Axis::Linear => ticks(self.x),
+            Axis::Linear | Axis::Steps(_) => ticks(self.x),
             Axis::Logarithmic => {
                 let doublings = (self.x.1 / self.x.0).log2().ceil() as u32;
                 ((0..=doublings).map(|n| self.x.0 * f64::from(1 << n.min(30))).collect(), 1.0)
@@ -195,7 +200,8 @@ fn ticks((low, high): (f64, f64)) -> (Vec<f64>, f64) {
 
 /// A number of an axis, with the digits that its step has.
 fn shown(value: f64, step: f64) -> String {
-    if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e6) {
+    // The step decides, so that all numbers of an axis are written alike.
+    if value != 0.0 && !(1e-3..1e6).contains(&step) {
         return format!("{value:.1e}");
     }
     let digits = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
@@ -221,7 +227,7 @@ mod tests {
         assert_eq!(ticks((0.0, 26.0)).0, [0.0, 10.0, 20.0]);
         assert_eq!(ticks((1.53, 3.04)).0, [2.0, 2.5, 3.0]);
         assert_eq!(ticks((-1.0, 1.0)).0, [-1.0, -0.5, 0.0, 0.5, 1.0]);
-        assert_eq!([shown(2.5, 0.5), shown(20.0, 10.0), shown(0.0002, 0.0001)], ["2.5", "20", "2.0e-4"]);
+        assert_eq!([shown(2.5, 0.5), shown(20.0, 10.0), shown(0.001, 0.0002)], ["2.5", "20", "1.0e-3"]);
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub(super) fn charts(all: &[Line], config: &Config) -> Vec<Drawn> {
             _ => None,
         })
     };
-    let step = |title: &str, series: &[Series]| drawn(title, "step", Axis::Linear, series);
+    let last = all.iter().map(Line::step).max().unwrap_or(0) as f64;
+    let step = |title: &str, series: &[Series]| drawn(title, "step", Axis::Steps(last), series);
     let mut charts = vec![step(
         "Loss, nats a token",
         &[of_steps("training", |line| Some(line.train_loss_nats)), validation],

@@ -119,14 +119,14 @@ impl Golden {
         let report: Report = serde_json::from_slice(&bytes)
             .map_err(|error| problem(format!("not a report of `rtune eval`: {error}")))?;
         let keys = key_classes(&report.base);
-        let compared = match &report.tuned {
-            Some(_) => {
-                let settings = Settings::default();
-                Some(compare_reports((path, Which::Base), (path, Which::Tuned), None, &keys, &settings)?)
-            }
-            None => None,
-        };
-        Ok(Self::of(path, report, compared.as_ref()))
+        let settings = Settings::default();
+        let compare = || compare_reports((path, Which::Base), (path, Which::Tuned), None, &keys, &settings);
+        let compared = report.tuned.is_some().then(compare).transpose();
+        // Cases that cannot be compared, such as two of one id, are shown all the same.
+        let problem = compared.as_ref().err().map(ToString::to_string);
+        let mut golden = Self::of(path, report, compared.ok().flatten().as_ref());
+        golden.warnings.extend(problem);
+        Ok(golden)
     }
 
     fn of(path: &Path, report: Report, compared: Option<&Compared>) -> Self {
@@ -264,8 +264,8 @@ fn key_classes(side: &Map<String, Value>) -> Vec<String> {
 }
 
 fn matrices(sides: &[(&str, &Map<String, Value>)]) -> Vec<Matrix> {
-    let of = |(name, side): &(&str, &Map<String, Value>)| {
-        let report = side.get("classification")?.pointer("/greedy/report")?;
+    let of = |name: &str, side: &Map<String, Value>, way: &str, kind: &str| {
+        let report = side.get("classification")?.pointer(&format!("/{way}/report"))?;
         let texts = |name: &str| -> Vec<String> {
             let list = report[name].as_array().into_iter().flatten();
             list.filter_map(|value| value.as_str().or(value["label"].as_str()).map(str::to_owned)).collect()
@@ -285,9 +285,11 @@ fn matrices(sides: &[(&str, &Map<String, Value>)]) -> Vec<Matrix> {
                 MatrixRow { label: label.clone(), cells: counts.iter().enumerate().map(cell).collect() }
             });
         let left_out = labels.len().saturating_sub(MOST_CLASSES);
-        Some(Matrix { title: (*name).to_owned(), rows: rows.collect(), answers, left_out })
+        Some(Matrix { title: format!("{name}, {kind}"), rows: rows.collect(), answers, left_out })
     };
-    sides.iter().filter_map(of).collect()
+    let ways = [("greedy", "greedy answers"), ("scored", "likeliest labels")];
+    let each = sides.iter().flat_map(|side| ways.map(|way| (side, way)));
+    each.filter_map(|((name, side), (way, kind))| of(name, side, way, kind)).collect()
 }
 
 fn plots(sides: &[(&str, &Map<String, Value>)]) -> Vec<Drawn> {

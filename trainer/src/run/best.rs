@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn little_steps_add_up_and_the_best_is_the_best_all_the_same() {
         let eval = eval("patience = 2\nleast-improvement = 0.5");
-        assert_eq!(run(&eval, &[3.0, 2.8, 2.4, 2.2, 1.9, 1.8, 1.7]), (Some(6), 6), "1.9 improves on 2.4");
+        assert_eq!(run(&eval, &[3.0, 2.8, 2.4, 2.2, 1.85, 1.8, 1.7]), (Some(6), 6), "1.85 improves on 2.4");
     }
 
     #[test]
