@@ -1,9 +1,11 @@
 //! `rtune bench`: how fast steps are on this machine, and what they take.
 
 use comfy_table::{CellAlignment, Table, presets};
-use rtune_models::{Decoder, DecoderSpec, ModelConfig, Quantization, RandomWeights};
+use rtune_models::outline::Pass;
+use rtune_models::{BaseOutline, Decoder, DecoderSpec, Precision, Quantization, RandomWeights};
 use rtune_trainer::bench::{self, BenchOptions, Measured, Phase, shapes};
 use rtune_trainer::config::Config;
+use rtune_trainer::memory::RowSizes;
 use rtune_trainer::metrics::peak_memory_bytes;
 use rtune_trainer::plan;
 use rtune_trainer::subject::quantization;
@@ -48,7 +50,8 @@ fn of_shape(name: &str, args: &BenchArgs) -> anyhow::Result<(Subject, Decoder)> 
     };
     let model = shape.config()?;
     let config = Config::of_base(name, &args.overrides)?;
-    let subject = subject(name.to_owned(), config, &model, args);
+    let outline = BaseOutline::of_config(&model, Precision::F32);
+    let subject = subject(name.to_owned(), config, &outline, args)?;
     let weights = RandomWeights::new(name, &DecoderSpec::new(&model));
     let decoder =
         Decoder::load(&model, &weights, quantization(&subject.config), &mut counted("making weights"))?;
@@ -58,20 +61,25 @@ fn of_shape(name: &str, args: &BenchArgs) -> anyhow::Result<(Subject, Decoder)> 
 fn of_config(args: &BenchArgs) -> anyhow::Result<(Subject, Decoder)> {
     let path = args.config.clone().unwrap_or_default();
     let config = Config::load(&path, &args.overrides)?;
-    let base = rtune_models::open(&resolve_base(&config)?)?;
-    let subject = subject(config.model.base.clone(), config, &base.config, args);
+    let place = resolve_base(&config)?;
+    let base = rtune_models::open(&place)?;
+    let subject = subject(config.model.base.clone(), config, &BaseOutline::open(&place)?, args)?;
     let held = quantization(&subject.config);
     let decoder = Decoder::load(&base.config, base.weights.as_ref(), held, &mut counted("loading"))?;
     Ok((subject, decoder))
 }
 
-fn subject(name: String, config: Config, model: &ModelConfig, args: &BenchArgs) -> Subject {
-    let row_tokens = (args.row_tokens as usize).min(model.max_position_embeddings);
-    let config = plan::resolve(&config, model, row_tokens);
+fn subject(name: String, config: Config, outline: &BaseOutline, args: &BenchArgs) -> anyhow::Result<Subject> {
+    let row_tokens = (args.row_tokens as usize).min(outline.config.max_position_embeddings);
     let rows =
         args.rows.map_or_else(|| bench::rows_of(config.train.step_size, row_tokens), |rows| rows as usize);
+    let threads = rayon::current_num_threads();
+    let tokens = config.train.micro_batch_tokens.max(row_tokens).min(rows.saturating_mul(row_tokens));
+    let pass = Pass { tokens, supervised: tokens, longest: row_tokens, prefix_sums: 0, threads };
+    let sizes = RowSizes { training: vec![pass], ..RowSizes::default() };
+    let config = plan::resolve(&config, plan::choose(outline, &config, &sizes, plan::free_bytes())?);
     let (steps, warmup_steps) = (args.steps as usize, args.warmup as usize);
-    Subject { name, options: BenchOptions { row_tokens, rows, steps, warmup_steps }, config }
+    Ok(Subject { name, options: BenchOptions { row_tokens, rows, steps, warmup_steps }, config })
 }
 
 /// Seconds of a step by what they went into; the last is all that is no product, no attention and no loss.

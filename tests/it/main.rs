@@ -16,6 +16,8 @@ mod init;
 mod keys;
 mod kills;
 mod noise;
+mod plan;
+mod prefixes;
 mod prompts;
 mod reference;
 mod reference_cases;

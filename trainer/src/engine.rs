@@ -1,6 +1,6 @@
 //! The base, the adapters beside it, and the memory they work in.
 
-use rtune_data::{Example, PackedRow, pack};
+use rtune_data::{Example, PackedRow, pack, pack_shared};
 use rtune_kernels::arena::{Arena, Usage};
 use rtune_kernels::phase::PhaseTimes;
 use rtune_models::{Decoder, SavePolicy};
@@ -19,8 +19,28 @@ pub struct Engine {
     gradients: Vec<f32>,
     arena: Arena<f32>,
     policy: SavePolicy,
-    micro_batch_tokens: usize,
+    micro_batch: MicroBatch,
     noise: Option<Noise>,
+}
+
+/// What is in memory at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MicroBatch {
+    /// Most tokens of a packed row.
+    pub tokens: usize,
+    /// Whether examples that begin alike have that in common; not where each token has a draw of its own.
+    pub shares_prefixes: bool,
+}
+
+impl MicroBatch {
+    /// The packed rows of a step.
+    #[must_use]
+    pub fn pack(self, examples: &[&Example]) -> Vec<PackedRow> {
+        match self.shares_prefixes {
+            true => pack_shared(examples, self.tokens),
+            false => pack(examples, self.tokens),
+        }
+    }
 }
 
 impl Engine {
@@ -30,11 +50,11 @@ impl Engine {
         decoder: Decoder,
         parameters: Parameters<f32>,
         policy: SavePolicy,
-        micro_batch_tokens: usize,
+        micro_batch: MicroBatch,
         noise: Option<Noise>,
     ) -> Self {
         let gradients = vec![0.0; parameters.flat().len()];
-        Self { decoder, parameters, gradients, arena: Arena::new(), policy, micro_batch_tokens, noise }
+        Self { decoder, parameters, gradients, arena: Arena::new(), policy, micro_batch, noise }
     }
 
     /// The frozen base.
@@ -80,7 +100,7 @@ impl Engine {
         self.gradients.fill(0.0);
         let mut sum = LossSum::default();
         let mut noise = self.noise.map(|noise| StepNoise::new(noise, step));
-        for row in pack(rows, self.micro_batch_tokens) {
+        for row in self.micro_batch.pack(rows) {
             let keys_t = noise.as_mut().map(|noise| noise.keys(&row));
             sum += loss::accumulate(
                 &self.decoder,

@@ -8,14 +8,14 @@ mod session;
 
 use std::path::PathBuf;
 
-use rtune_data::{Encoder, Example};
-use rtune_models::Decoder;
+use rtune_data::{Encoder, Example, Prepared};
+use rtune_models::{BaseOutline, Decoder};
 
 use crate::adapter::{self, Attached};
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
-use crate::config::{Config, EvalSection};
+use crate::config::{Config, EvalSection, LoraSection};
 use crate::dist::Collective;
-use crate::engine::Engine;
+use crate::engine::{Engine, MicroBatch};
 use crate::error::TrainerError;
 use crate::evaluate::perplexity::{ValidationSet, file_of};
 use crate::evaluate::samples::Samples;
@@ -24,6 +24,7 @@ use crate::manifest::{Environment, Manifest, Program};
 use crate::metrics::{Line, Metrics};
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
+use crate::outlook::Outlook;
 use crate::plan;
 use crate::spikes::Spikes;
 use crate::subject::quantization;
@@ -73,7 +74,17 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainerError> {
     let mut folder = RunFolder::open(&config.output.dir, options.resume)?;
-    let resolved = plan::resolve(config, &inputs.base.config, inputs.longest_tokens());
+    let outline = BaseOutline::open(&inputs.base_path)?;
+    let mut shaped = config.clone();
+    if let (LoraSection::From(_), Some(last)) = (&config.lora, &folder.newest.checkpoint) {
+        // The adapter that the run began with may be gone; its own has the same shape.
+        shaped.lora = LoraSection::From(last.folder.clone());
+    }
+    let (threads, shares_prefixes) =
+        (options.environment.threads, plan::shares_prefixes(&shaped, &outline.spec)?);
+    let Prepared { train, validation, .. } = &inputs.prepared;
+    let sizes = Outlook::of(train, validation, config, shares_prefixes, threads).sizes;
+    let resolved = plan::resolve(config, plan::choose(&outline, &shaped, &sizes, plan::free_bytes())?);
     let Begun { config, manifest, state, resumed } = match folder.newest.checkpoint.take() {
         None => begin(&folder, resolved, inputs, options)?,
         Some(last) => go_on(&folder, last, config, resolved, inputs, options, observer)?,
@@ -100,7 +111,8 @@ pub fn train(
     let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
     let noise = (shape.as_ref().is_some_and(|shape| shape.dropout > 0.0) || neftune_alpha > 0.0)
         .then_some(Noise { seed, neftune_alpha });
-    let engine = Engine::new(decoder, parameters, policy, config.train.micro_batch_tokens, noise);
+    let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes };
+    let engine = Engine::new(decoder, parameters, policy, micro_batch, noise);
     let optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
     let mut optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());
     if let Some(folder) = &resumed {
