@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod choose;
 pub(crate) mod compare;
 pub(crate) mod judge;
+pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod scan;
 pub(crate) mod talk;
@@ -34,6 +35,8 @@ pub(crate) enum Verb {
     Check(CheckArgs),
     /// Compare bases before training: memory, GPUs, licences, and how likely your golden answers are to each
     Choose(choose::ChooseArgs),
+    /// Say what a run would take: memory by what it is for, steps, tokens, time, money; and what would fit if it does not
+    Plan(plan::PlanArgs),
     /// Measure steps on this machine: tokens a second, where the time goes, memory
     Bench(bench::BenchArgs),
     /// Download a base model ahead of training

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Verb::Prepare(args) => commands::prepare::run(args),
         Verb::Check(args) => commands::check::run(args),
         Verb::Choose(args) => commands::choose::run(args),
+        Verb::Plan(args) => commands::plan::run(args),
         Verb::Bench(args) => commands::bench::run(args),
         Verb::Pull(args) => commands::pull::run(args),
         Verb::Merge(args) => commands::merge::run(args),

@@ -44,7 +44,7 @@ pub use options::{
     BadRows, CleanOptions, Duplicates, LeakPolicy, NamesBy, OverLong, PrepareOptions, PrivacyMode,
     PrivacyOptions, PrivacyScope, TrainOn, Validation,
 };
-pub use pack::{PackedRow, Segment, pack};
+pub use pack::{PackedRow, Segment, pack, pack_shared};
 pub use prepare::{
     Account, Accounts, Outline, Prepared, Side, Tools, outline, prepare, prepare_with_accounts,
 };

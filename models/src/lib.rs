@@ -26,7 +26,7 @@ pub use error::ModelError;
 pub use families::{BlockSpec, DecoderSpec, FAMILIES, Family, Names};
 pub use layout::{TensorRole, TensorSpec};
 pub use licence::Licence;
-pub use open::{BaseModel, open};
+pub use open::{BaseModel, open, open_headers};
 pub use outline::BaseOutline;
 pub use source::{
     GgufFile, HostTensor, Piece, Precision, RandomWeights, SafetensorsFolder, Take, WeightSource,

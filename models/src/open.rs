@@ -8,7 +8,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use crate::source::extended::Extended;
 use crate::tokenizer::{self, SpecialTokenStrings, TokenizerParts};
-use crate::{DecoderSpec, GgufFile, ModelConfig, ModelError, WeightSource, open_weights};
+use crate::{DecoderSpec, GgufFile, ModelConfig, ModelError, SafetensorsFolder, WeightSource, open_weights};
 
 /// A base model, opened: everything but its weights is in memory.
 pub struct BaseModel {
@@ -77,23 +77,36 @@ pub fn open(path: &Path) -> Result<BaseModel, ModelError> {
     Err(ModelError::MissingFile { path: path.to_owned(), what: "a base model's folder or .gguf file", hint })
 }
 
+/// [`open`] of a base of which nothing but the headers of the weights need be there, as [`crate::hub::headers`] fetches it:
+/// rows can be prepared for it, and reading a weight is an error.
+///
+/// Errors as [`open`], but for what only the length of a file tells.
+pub fn open_headers(path: &Path) -> Result<BaseModel, ModelError> {
+    if !path.is_dir() {
+        return open(path);
+    }
+    let weights = SafetensorsFolder::open_headers(path)?;
+    let files = weights.files();
+    open_parts(path, Arc::new(weights), files)
+}
+
 fn open_folder(folder: &Path) -> Result<BaseModel, ModelError> {
+    let (weights, files) = open_weights(folder)?;
+    open_parts(folder, Arc::from(weights), files)
+}
+
+fn open_parts(
+    folder: &Path,
+    weights: Arc<dyn WeightSource>,
+    weight_files: Vec<PathBuf>,
+) -> Result<BaseModel, ModelError> {
     let config_file = folder.join("config.json");
     let config = ModelConfig::from_file(&config_file)?;
     let (TokenizerParts { tokenizer, special, chat_template }, mut files) = tokenizer::from_folder(folder)?;
     check_end(folder, &config, &tokenizer)?;
-    let (weights, weight_files) = open_weights(folder)?;
     files.insert(0, config_file);
     files.extend(weight_files);
-    Ok(BaseModel {
-        config,
-        tokenizer,
-        chat_template,
-        special,
-        weights: Arc::from(weights),
-        files,
-        new_tokens: Vec::new(),
-    })
+    Ok(BaseModel { config, tokenizer, chat_template, special, weights, files, new_tokens: Vec::new() })
 }
 
 /// Tokenizer and configuration are of one model, as far as that can be told: one of the tokens that end a sequence is in

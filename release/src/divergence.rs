@@ -121,7 +121,8 @@ fn compare(first: Model<'_>, second: Model<'_>, probe: &Probe, arena: &Arena<f32
 fn hidden(model: Model<'_>, probe: &Probe, arena: &Arena<f32>) -> rtune_models::decoder::HeadRows<f32> {
     let positions: Vec<u32> = (0..probe.tokens.len() as u32).collect();
     let bounds = [0, probe.tokens.len()];
-    let row = RowView { tokens: &probe.tokens, positions: &positions, bounds: &bounds, noise: None };
+    let row =
+        RowView { tokens: &probe.tokens, positions: &positions, bounds: &bounds, parents: &[], noise: None };
     let forward = model.decoder.forward(model.parameters, &row, SavePolicy::Nothing, arena);
     let rows = (0..probe.tokens.len().saturating_sub(1)).collect();
     model.decoder.head_rows(model.parameters, &forward.output, rows, arena)

@@ -1,10 +1,12 @@
 //! `rtune bench`: how fast steps are on this machine, and what they take.
 
 use comfy_table::{CellAlignment, Table, presets};
-use rtune_models::{Decoder, DecoderSpec, ModelConfig, Quantization, RandomWeights};
+use rtune_models::outline::Pass;
+use rtune_models::{BaseOutline, Decoder, DecoderSpec, Precision, Quantization, RandomWeights};
 use rtune_trainer::bench::{self, BenchOptions, Measured, Phase, shapes};
 use rtune_trainer::config::Config;
 use rtune_trainer::gpu::Device;
+use rtune_trainer::memory::RowSizes;
 use rtune_trainer::metrics::peak_memory_bytes;
 use rtune_trainer::plan;
 use rtune_trainer::subject::quantization;
@@ -53,7 +55,8 @@ fn of_shape(name: &str, args: &BenchArgs) -> anyhow::Result<(Subject, Decoder, O
     let model = shape.config()?;
     let config = Config::of_base(name, &args.overrides)?;
     let gpu = gpu::open(&config)?;
-    let subject = subject(name.to_owned(), config, &model, args, gpu.as_ref());
+    let outline = BaseOutline::of_config(&model, Precision::F32);
+    let subject = subject(name.to_owned(), config, &outline, args, gpu.as_ref())?;
     let weights = RandomWeights::new(name, &DecoderSpec::new(&model));
     let decoder =
         Decoder::load(&model, &weights, quantization(&subject.config), &mut counted("making weights"))?;
@@ -63,9 +66,10 @@ fn of_shape(name: &str, args: &BenchArgs) -> anyhow::Result<(Subject, Decoder, O
 fn of_config(args: &BenchArgs) -> anyhow::Result<(Subject, Decoder, Option<Device>)> {
     let path = args.config.clone().unwrap_or_default();
     let config = Config::load(&path, &args.overrides)?;
-    let base = rtune_models::open(&resolve_base(&config)?)?;
+    let place = resolve_base(&config)?;
+    let base = rtune_models::open(&place)?;
     let gpu = gpu::open(&config)?;
-    let subject = subject(config.model.base.clone(), config, &base.config, args, gpu.as_ref());
+    let subject = subject(config.model.base.clone(), config, &BaseOutline::open(&place)?, args, gpu.as_ref())?;
     let held = quantization(&subject.config);
     let decoder = Decoder::load(&base.config, base.weights.as_ref(), held, &mut counted("loading"))?;
     Ok((subject, decoder, gpu))
@@ -74,19 +78,26 @@ fn of_config(args: &BenchArgs) -> anyhow::Result<(Subject, Decoder, Option<Devic
 fn subject(
     name: String,
     config: Config,
-    model: &ModelConfig,
+    outline: &BaseOutline,
     args: &BenchArgs,
     gpu: Option<&Device>,
-) -> Subject {
-    let row_tokens = (args.row_tokens as usize).min(model.max_position_embeddings);
-    let config = match gpu {
-        None => plan::resolve(&config, model, row_tokens),
-        Some(device) => plan::resolve_on_gpu(&config, model, row_tokens, device.facts().memory_bytes),
-    };
+) -> anyhow::Result<Subject> {
+    let row_tokens = (args.row_tokens as usize).min(outline.config.max_position_embeddings);
     let rows =
         args.rows.map_or_else(|| bench::rows_of(config.train.step_size, row_tokens), |rows| rows as usize);
+    let threads = rayon::current_num_threads();
+    let tokens = config.train.micro_batch_tokens.max(row_tokens).min(rows.saturating_mul(row_tokens));
+    let pass = Pass { tokens, supervised: tokens, longest: row_tokens, prefix_sums: 0, threads };
+    let sizes = RowSizes { training: vec![pass], ..RowSizes::default() };
+    let config = match gpu {
+        None => plan::resolve(&config, plan::choose(outline, &config, &sizes, plan::free_bytes())?),
+        Some(device) => {
+            let memory_bytes = device.facts().memory_bytes;
+            plan::resolve_on_gpu(&config, plan::choose_on_gpu(outline, &config, &sizes, memory_bytes)?)
+        }
+    };
     let (steps, warmup_steps) = (args.steps as usize, args.warmup as usize);
-    Subject { name, options: BenchOptions { row_tokens, rows, steps, warmup_steps }, config }
+    Ok(Subject { name, options: BenchOptions { row_tokens, rows, steps, warmup_steps }, config })
 }
 
 /// Seconds of a step by what they went into; the last is all that is no product, no attention and no loss.

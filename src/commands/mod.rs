@@ -17,6 +17,7 @@ pub(crate) mod keys;
 pub(crate) mod merge;
 mod next;
 mod opened;
+pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod pull;
 mod released;

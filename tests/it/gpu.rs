@@ -15,7 +15,7 @@ use rtune_models::hub::HubOptions;
 use rtune_models::{Decoder, DecoderSpec, ModelConfig, Quantization, SavePolicy, open_weights};
 use rtune_trainer::config::Config;
 use rtune_trainer::dist::Alone;
-use rtune_trainer::engine::{Engine, EngineOptions};
+use rtune_trainer::engine::{Engine, EngineOptions, MicroBatch};
 use rtune_trainer::gpu::Device;
 use rtune_trainer::noise::Noise;
 use rtune_trainer::optimizer::Optimizer;
@@ -188,7 +188,7 @@ fn engine(
     noise: Option<Noise>,
     gpu: Option<&Device>,
 ) -> Engine {
-    let options = EngineOptions { policy, micro_batch_tokens: 1 << 12, noise };
+    let options = EngineOptions { policy, micro_batch: MicroBatch { tokens: 1 << 12, shares_prefixes: false }, noise };
     let engine = Engine::new(decoder, parameters, options);
     match gpu {
         None => engine,
@@ -389,7 +389,7 @@ fn what_only_the_processor_computes_is_refused_by_name(open: Open<'_>) {
     let (name, config) = configurations().into_iter().find(|(name, _)| name == "llama").expect("Llama");
     let lora = LoraConfig { dora: true, ..lora() };
     let Subject { decoder, parameters, .. } = subject(&name, &widened(&name, config), &lora);
-    let options = EngineOptions { policy: SavePolicy::All, micro_batch_tokens: 64, noise: None };
+    let options = EngineOptions { policy: SavePolicy::All, micro_batch: MicroBatch { tokens: 64, shares_prefixes: true }, noise: None };
     let error = Engine::new(decoder, parameters, options).on_gpu(&device, 1).expect_err("refused");
     assert!(error.to_string().contains("DoRA runs on the CPU only"), "{error}");
     assert!(error.hint().expect("a hint").contains("device = \"cpu\""));

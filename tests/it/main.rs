@@ -21,6 +21,8 @@ mod keys;
 mod kills;
 mod learning_curve;
 mod noise;
+mod plan;
+mod prefixes;
 mod prompts;
 mod reference;
 mod reference_cases;

@@ -142,7 +142,13 @@ impl Case {
 pub(crate) fn logits<R: Real>(decoder: &Decoder, parameters: &[R], row: &PackedRow) -> Vec<R> {
     let arena = Arena::new();
     let bounds = rtune_trainer::loss::bounds(row);
-    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds, noise: None };
+    let view = RowView {
+        tokens: &row.tokens,
+        positions: &row.positions,
+        bounds: &bounds,
+        parents: &[],
+        noise: None,
+    };
     let forward = decoder.forward(parameters, &view, SavePolicy::Nothing, &arena);
     let head = decoder.head_rows(parameters, &forward.output, (0..row.tokens.len()).collect(), &arena);
     let mut logits = vec![R::zero(); row.tokens.len() * decoder.spec().vocabulary];

@@ -1,6 +1,6 @@
 //! The base, the adapters beside it, and the memory they work in.
 
-use rtune_data::{Example, PackedRow, pack};
+use rtune_data::{Example, PackedRow, pack, pack_shared};
 use rtune_kernels::adamw;
 use rtune_kernels::arena::{Arena, Usage};
 use rtune_kernels::cuda::Device;
@@ -28,8 +28,28 @@ pub struct Engine {
     /// Where it computes, if that is not here.
     gpu: Option<GpuEngine>,
     policy: SavePolicy,
-    micro_batch_tokens: usize,
+    micro_batch: MicroBatch,
     noise: Option<Noise>,
+}
+
+/// What is in memory at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MicroBatch {
+    /// Most tokens of a packed row.
+    pub tokens: usize,
+    /// Whether examples that begin alike have that in common; not where each token has a draw of its own.
+    pub shares_prefixes: bool,
+}
+
+impl MicroBatch {
+    /// The packed rows of a step.
+    #[must_use]
+    pub fn pack(self, examples: &[&Example]) -> Vec<PackedRow> {
+        match self.shares_prefixes {
+            true => pack_shared(examples, self.tokens),
+            false => pack(examples, self.tokens),
+        }
+    }
 }
 
 /// How an engine goes about its work.
@@ -37,8 +57,8 @@ pub struct Engine {
 pub struct EngineOptions {
     /// What is kept for the backward pass.
     pub policy: SavePolicy,
-    /// Tokens of a packed row; a longer example stands alone.
-    pub micro_batch_tokens: usize,
+    /// What is in memory at once.
+    pub micro_batch: MicroBatch,
     /// What passes are disturbed with in training.
     pub noise: Option<Noise>,
 }
@@ -47,8 +67,8 @@ impl Engine {
     /// An engine on this machine's processor. `parameters` are those of the adapters attached to `decoder`.
     pub fn new(decoder: Decoder, parameters: Parameters<f32>, options: EngineOptions) -> Self {
         let gradients = vec![0.0; parameters.flat().len()];
-        let EngineOptions { policy, micro_batch_tokens, noise } = options;
-        Self { decoder, parameters, gradients, arena: Arena::new(), gpu: None, policy, micro_batch_tokens, noise }
+        let EngineOptions { policy, micro_batch, noise } = options;
+        Self { decoder, parameters, gradients, arena: Arena::new(), gpu: None, policy, micro_batch, noise }
     }
 
     /// The same on a GPU; `longest_tokens` are those of the longest example.
@@ -56,9 +76,11 @@ impl Engine {
     /// # Errors
     /// [`TrainerError::Gpu`] for what only the processor computes, and if there is not as much memory.
     pub fn on_gpu(self, device: &Device, longest_tokens: usize) -> Result<Self, TrainerError> {
-        let row_tokens = self.micro_batch_tokens.max(longest_tokens);
+        let row_tokens = self.micro_batch.tokens.max(longest_tokens);
         let gpu = GpuEngine::new(device, &self.decoder, &self.parameters, self.policy, row_tokens)?;
-        Ok(Self { gpu: Some(gpu), ..self })
+        // What documents have in common is shared by the processor's attention alone.
+        let micro_batch = MicroBatch { shares_prefixes: false, ..self.micro_batch };
+        Ok(Self { gpu: Some(gpu), micro_batch, ..self })
     }
 
     /// The frozen base.
@@ -127,7 +149,7 @@ impl Engine {
         }
         let mut sum = LossSum::default();
         let mut noise = self.noise.map(|noise| StepNoise::new(noise, step));
-        for row in pack(rows, self.micro_batch_tokens) {
+        for row in self.micro_batch.pack(rows) {
             let keys_t = noise.as_mut().map(|noise| noise.keys(&row));
             let noise = noise.as_ref().zip(keys_t.as_deref()).map(|(noise, keys_t)| noise.of(keys_t));
             if let Some(gpu) = &mut self.gpu {

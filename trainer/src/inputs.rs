@@ -55,7 +55,31 @@ impl Inputs {
         preparation: &Preparation,
         accounts: Option<&mut dyn Accounts>,
     ) -> Result<Self, TrainerError> {
-        let (base, template) = base_and_template(config, base_path)?;
+        Self::prepare_for(base(config, base_path)?, config, base_path, preparation, accounts)
+    }
+
+    /// [`Self::prepare`] for a base of which no weight need be there.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn of_headers(
+        config: &Config,
+        base_path: &Path,
+        preparation: &Preparation,
+    ) -> Result<Self, TrainerError> {
+        licence(config, base_path)?;
+        let base = with_tokens(rtune_models::open_headers(base_path)?, config)?;
+        Self::prepare_for(base, config, base_path, preparation, None)
+    }
+
+    fn prepare_for(
+        base: BaseModel,
+        config: &Config,
+        base_path: &Path,
+        preparation: &Preparation,
+        accounts: Option<&mut dyn Accounts>,
+    ) -> Result<Self, TrainerError> {
+        let template = template(&config.data, &base, base_path)?;
         let (prepared, used) =
             with_tools(config, &base, &template, preparation, |options, tools| match &preparation.cache {
                 Some(cache) => cache.prepare(options, tools, accounts).map(|(rows, used)| (rows, Some(used))),
@@ -73,12 +97,6 @@ impl Inputs {
     pub(crate) fn report(&self) -> Result<Vec<u8>, TrainerError> {
         checkpoint::to_json(Path::new(REPORT_FILE), &self.prepared.report)
     }
-
-    /// Tokens of the longest row.
-    pub fn longest_tokens(&self) -> usize {
-        let rows = self.prepared.train.iter().chain(&self.prepared.validation);
-        rows.map(|row| row.tokens.len()).max().unwrap_or(0)
-    }
 }
 
 /// Prepares the rows of `config.data` as [`Inputs::prepare`] does, for their account alone: the examples stay on disk.
@@ -91,7 +109,8 @@ pub fn outline(
     preparation: &Preparation,
     accounts: Option<&mut dyn Accounts>,
 ) -> Result<(DataReport, Option<CacheUse>), TrainerError> {
-    let (base, template) = base_and_template(config, base_path)?;
+    let base = base(config, base_path)?;
+    let template = template(&config.data, &base, base_path)?;
     let (outline, used) =
         with_tools(config, &base, &template, preparation, |options, tools| match &preparation.cache {
             Some(cache) => cache.outline(options, tools, accounts).map(|(rows, used)| (rows, Some(used))),
@@ -101,13 +120,16 @@ pub fn outline(
     Ok((outline.report, used))
 }
 
-fn base_and_template(config: &Config, base_path: &Path) -> Result<(BaseModel, ChatTemplate), TrainerError> {
+fn base(config: &Config, base_path: &Path) -> Result<BaseModel, TrainerError> {
+    // Before the base is opened: what must not be taken need not be whole.
     licence(config, base_path)?;
-    let mut base = rtune_models::open(base_path)?;
+    with_tokens(rtune_models::open(base_path)?, config)
+}
+
+fn with_tokens(mut base: BaseModel, config: &Config) -> Result<BaseModel, TrainerError> {
     base.add_tokens(&config.tokens.new)?;
     adapter::token_ids(&base, config)?;
-    let template = template(&config.data, &base, base_path)?;
-    Ok((base, template))
+    Ok(base)
 }
 
 /// The licence of the base at `base_path`, which may be the folder of [`rtune_models::hub::headers`].

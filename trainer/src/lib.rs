@@ -5,6 +5,7 @@
 //! | [`config`] | TOML in, checked values out, every problem at once |
 //! | [`inputs`] | the base, the template and the prepared rows |
 //! | [`plan`], [`memory`] | what "auto" means on this machine; what a run will take |
+//! | [`outlook`] | how long a run will be, by its rows and by a step that is tried |
 //! | [`run`] | the run folder, the order of the rows, the loop |
 //! | [`gpu`] | the engine on a GPU |
 //! | [`engine`], [`loss`] | losses and gradients of a step |
@@ -46,6 +47,7 @@ pub mod metrics;
 mod name_model;
 pub mod noise;
 pub mod optimizer;
+pub mod outlook;
 pub mod overfitting;
 pub mod plan;
 pub mod report;

@@ -70,6 +70,15 @@ pub fn bounds(row: &PackedRow) -> Vec<usize> {
     std::iter::once(0).chain(row.segments.iter().map(|s| s.end)).collect()
 }
 
+fn view<'a>(
+    row: &'a PackedRow,
+    bounds: &'a [usize],
+    parents: &'a [Option<usize>],
+    noise: Option<RowNoise<'a>>,
+) -> RowView<'a> {
+    RowView { tokens: &row.tokens, positions: &row.positions, bounds, parents, noise }
+}
+
 /// The loss of a packed row, for evaluation.
 #[must_use]
 pub fn evaluate<R: Real>(decoder: &Decoder, parameters: &[R], row: &PackedRow, arena: &Arena<R>) -> LossSum {
@@ -87,8 +96,8 @@ fn evaluate_chunks<R: Real>(
     row: &PackedRow,
     arena: &Arena<R>,
 ) -> Vec<Vec<RowLoss>> {
-    let bounds = bounds(row);
-    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds, noise: None };
+    let (bounds, parents) = (bounds(row), row.parents());
+    let view = view(row, &bounds, &parents, None);
     let (rows, targets) = targets(row);
     let forward = decoder.forward(parameters, &view, SavePolicy::Nothing, arena);
     let head = decoder.head_rows(parameters, &forward.output, rows, arena);
@@ -120,8 +129,8 @@ pub fn accumulate<R: Real>(
     gradients: &mut [R],
     arena: &Arena<R>,
 ) -> LossSum {
-    let bounds = bounds(row);
-    let view = RowView { tokens: &row.tokens, positions: &row.positions, bounds: &bounds, noise };
+    let (bounds, parents) = (bounds(row), row.parents());
+    let view = view(row, &bounds, &parents, noise);
     let (rows, targets) = targets(row);
     let forward = decoder.forward(parameters, &view, policy, arena);
     let head = decoder.head_rows(parameters, &forward.output, rows, arena);

@@ -3,9 +3,11 @@
 //! The base is held as [`rtune_models::Decoder::load`] holds it, the adapters are those that [`LoraConfig`] puts beside its
 //! linears, the passes take the buffers that the decoder takes. docs/log.md has measured peaks beside these figures.
 
-use rtune_adapters::{LoraConfig, peft};
+#[cfg(doc)]
+use rtune_adapters::LoraConfig;
+use rtune_adapters::peft;
 use rtune_data::StepSize;
-use rtune_models::outline::Pass;
+use rtune_models::outline::{Pass, PassElements, TrainedOutline};
 use rtune_models::{BaseOutline, Quantization, SavePolicy};
 
 use crate::config::{Config, LoraSection};
@@ -14,13 +16,24 @@ use crate::plan;
 use crate::subject::quantization;
 
 /// Bytes of the program itself, its threads, and the packing buffers of products: measured, see docs/log.md.
-const PROGRAM_BYTES: usize = 24 << 20;
+const PROGRAM_BYTES: usize = 12 << 20;
 /// Bytes that tokenizer and template take for each token of the vocabulary: measured, see docs/log.md.
-const TOKEN_BYTES: usize = 1750;
-/// What a checkpoint has in memory while it is written, for each trained number: both moments as bytes, and the file.
-const SAVED_BYTES: usize = 16;
+const TOKEN_BYTES: usize = 1500;
+/// What a checkpoint has in memory while it is written, for each trained number: the file of both moments.
+const SAVED_BYTES: usize = 8;
 /// The part of a GPU's memory that is counted on; the rest is for its driver, its libraries and fragments.
 pub const GPU_SHARE: f64 = 0.9;
+
+/// The rows of a run, as far as memory is concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowSizes {
+    /// Packed rows that are trained on, of which none is larger than another in everything.
+    pub training: Vec<Pass>,
+    /// Those that are evaluated on.
+    pub evaluation: Vec<Pass>,
+    /// Bytes of all examples.
+    pub bytes: usize,
+}
 
 /// Memory of a training run, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +44,18 @@ pub struct TrainingMemory {
     pub loading_bytes: usize,
     /// Trained numbers.
     pub trained: usize,
-    /// Buffers of a forward and a backward pass.
-    pub passes_bytes: usize,
-    /// The program and its tokenizer.
+    /// What adapters have beside those: numbers they began with, lengths of the base's rows.
+    pub beside_bytes: usize,
+    /// What the forward pass keeps for the backward pass.
+    pub kept_bytes: usize,
+    /// What one block, or the head, works in.
+    pub work_bytes: usize,
+    /// The program.
     pub program_bytes: usize,
+    /// The tokenizer and the template.
+    pub tokenizer_bytes: usize,
+    /// The examples; 0 where they are not known.
+    pub rows_bytes: usize,
     /// Tokens of the packed row that was taken for the largest.
     pub tokens: usize,
     /// What blocks keep for the backward pass.
@@ -45,26 +66,44 @@ impl TrainingMemory {
     /// Trained numbers, their gradients and both moments of AdamW.
     #[must_use]
     pub fn adapter_bytes(&self) -> usize {
-        4 * size_of::<f32>() * self.trained
+        (4 * size_of::<f32>() * self.trained).saturating_add(self.beside_bytes)
+    }
+
+    /// Buffers of a forward and a backward pass.
+    #[must_use]
+    pub fn passes_bytes(&self) -> usize {
+        self.kept_bytes.saturating_add(self.work_bytes)
+    }
+
+    /// Program, tokenizer and examples.
+    #[must_use]
+    pub fn resident_bytes(&self) -> usize {
+        self.program_bytes + self.tokenizer_bytes + self.rows_bytes
     }
 
     /// What a step takes beside the program: all that a device would have to hold.
     #[must_use]
     pub fn step_bytes(&self) -> usize {
-        self.base_bytes.saturating_add(self.adapter_bytes()).saturating_add(self.passes_bytes)
+        self.base_bytes.saturating_add(self.adapter_bytes()).saturating_add(self.passes_bytes())
+    }
+
+    /// What writing a checkpoint takes besides.
+    #[must_use]
+    pub fn saving_bytes(&self) -> usize {
+        SAVED_BYTES * self.trained
     }
 
     /// The most at any moment: while loading, or while a checkpoint is written behind a step.
     #[must_use]
     pub fn peak_bytes(&self) -> usize {
         let loading = self.base_bytes.saturating_add(self.loading_bytes);
-        let saving = self.step_bytes().saturating_add(SAVED_BYTES * self.trained);
-        self.program_bytes.saturating_add(loading.max(saving))
+        let saving = self.step_bytes().saturating_add(self.saving_bytes());
+        self.resident_bytes().saturating_add(loading.max(saving))
     }
 }
 
-/// What a run of `config` on this base takes with so many threads. Rows are taken to be as long as `data.max-tokens` allows,
-/// and every token to be supervised, so that the figure is an upper one.
+/// What a run of `config` on this base takes with so many threads, and what its blocks keep where that is "auto". Rows are
+/// taken to be as long as `data.max-tokens` allows, and every token to be supervised, so that the figure is an upper one.
 ///
 /// # Errors
 /// [`TrainerError::Adapter`] for targets that the base does not have, or an adapter that cannot be read.
@@ -73,9 +112,7 @@ pub fn training(
     config: &Config,
     threads: usize,
 ) -> Result<TrainingMemory, TrainerError> {
-    let longest = config.data.max_tokens.min(outline.config.max_position_embeddings);
-    let resolved = plan::resolve(config, &outline.config, longest);
-    with_policy(outline, config, threads, plan::policy(resolved.train.save_activations))
+    of_rows(outline, config, &longest_rows(outline, config, threads))
 }
 
 /// [`training`], where blocks keep what `policy` says.
@@ -88,43 +125,89 @@ pub fn with_policy(
     threads: usize,
     policy: SavePolicy,
 ) -> Result<TrainingMemory, TrainerError> {
+    of_policy(outline, config, &longest_rows(outline, config, threads), policy)
+}
+
+/// What a run of `config` on these rows takes; where `train.save-activations` is "auto", with what this machine's free memory
+/// allows.
+///
+/// # Errors
+/// As [`training`].
+pub fn of_rows(
+    outline: &BaseOutline,
+    config: &Config,
+    rows: &RowSizes,
+) -> Result<TrainingMemory, TrainerError> {
+    let choice = plan::choose(outline, config, rows, plan::free_bytes())?;
+    of_policy(outline, config, rows, plan::policy(choice))
+}
+
+/// [`of_rows`], where blocks keep what `policy` says.
+///
+/// # Errors
+/// As [`training`].
+pub fn of_policy(
+    outline: &BaseOutline,
+    config: &Config,
+    rows: &RowSizes,
+    policy: SavePolicy,
+) -> Result<TrainingMemory, TrainerError> {
+    let held = quantization(config);
+    let trained = trained(outline, config)?;
+    let mut most = PassElements::default();
+    let training = rows.training.iter().map(|pass| (policy, pass));
+    let evaluation = rows.evaluation.iter().map(|pass| (SavePolicy::Nothing, pass));
+    for (policy, pass) in training.chain(evaluation) {
+        let elements = outline.pass_elements(&trained, policy, pass);
+        if elements.total() > most.total() {
+            most = elements;
+        }
+    }
+    let base = outline.held_bytes(held);
+    let initial = match &config.lora {
+        LoraSection::New(lora) if lora.start.changes_base() => size_of::<f32>() * trained.numbers,
+        _ => 0,
+    };
+    Ok(TrainingMemory {
+        // What is trained whole stands among the trained numbers alone.
+        base_bytes: base.held.saturating_sub(trained.replaced_bytes),
+        loading_bytes: base.loading.saturating_add(trained.replaced_bytes),
+        trained: trained.numbers,
+        beside_bytes: trained.beside_bytes + initial,
+        kept_bytes: most.kept.saturating_mul(size_of::<f32>()),
+        work_bytes: most.work.saturating_mul(size_of::<f32>()),
+        program_bytes: PROGRAM_BYTES,
+        tokenizer_bytes: TOKEN_BYTES * outline.spec.vocabulary,
+        rows_bytes: rows.bytes,
+        tokens: rows.training.iter().map(|pass| pass.tokens).max().unwrap_or(0),
+        policy,
+    })
+}
+
+/// The largest packed row that `config` allows.
+#[must_use]
+pub fn longest_rows(outline: &BaseOutline, config: &Config, threads: usize) -> RowSizes {
     let longest = config.data.max_tokens.min(outline.config.max_position_embeddings);
     let step = match config.train.step_size {
         StepSize::Rows(rows) => rows.saturating_mul(longest),
         StepSize::Tokens(tokens) => tokens.max(longest),
     };
     let tokens = config.train.micro_batch_tokens.max(longest).min(step);
-    let linears = outline.linears();
-    let named = linears.iter().map(|linear| (linear.name.as_str(), linear.only_by_name));
-    let ranks = match lora(config)? {
-        Some(lora) => lora.ranks(named)?,
-        None => vec![None; linears.len()],
-    };
-    let pairs = ranks.iter().zip(&linears);
-    let adapters = pairs.map(|(rank, linear)| rank.unwrap_or(0) * (linear.inputs + linear.outputs)).sum();
-    let full = config.lora == LoraSection::Full;
-    let trained = if full { outline.parameters().total() } else { adapters };
-    let pass = Pass { tokens, supervised: tokens, longest, threads };
-    let base = outline.held_bytes(quantization(config));
-    Ok(TrainingMemory {
-        // What is trained whole stands among the trained numbers alone.
-        base_bytes: if full { 0 } else { base.held },
-        loading_bytes: base.loading,
-        trained,
-        passes_bytes: outline.pass_elements(&ranks, policy, &pass).saturating_mul(size_of::<f32>()),
-        program_bytes: PROGRAM_BYTES + TOKEN_BYTES * outline.spec.vocabulary,
-        tokens,
-        policy,
-    })
+    let pass = Pass { tokens, supervised: tokens, longest, prefix_sums: 0, threads };
+    RowSizes { training: vec![pass], ..RowSizes::default() }
 }
 
-/// The adapters' shape; `None` where every number is trained.
-fn lora(config: &Config) -> Result<Option<LoraConfig>, TrainerError> {
-    match &config.lora {
-        LoraSection::New(lora) => Ok(Some(lora.clone())),
-        LoraSection::From(folder) => Ok(Some(peft::read(folder)?.config)),
-        LoraSection::Full => Ok(None),
-    }
+/// What a run trains.
+fn trained(outline: &BaseOutline, config: &Config) -> Result<TrainedOutline, TrainerError> {
+    let held = quantization(config);
+    let rows = config.tokens.trainable.len() + config.tokens.new.len();
+    let mut lora = match &config.lora {
+        LoraSection::New(lora) => lora.clone(),
+        LoraSection::From(folder) => peft::read(folder)?.config,
+        LoraSection::Full => return Ok(outline.trained_in_full(held)),
+    };
+    lora.alongside.of_head |= rows > 0;
+    Ok(outline.trained(&lora, rows, held)?)
 }
 
 /// Memory of answering, in bytes.
@@ -179,13 +262,13 @@ mod tests {
         let outline = outline();
         let of = |extra: &str| training(&outline, &config(extra), 2).expect("an estimate");
         let plain = of("");
-        assert!(of("[lora]\nrank = 32").adapter_bytes() == 2 * plain.adapter_bytes());
+        assert_eq!(of("[lora]\nrank = 32").adapter_bytes(), 2 * plain.adapter_bytes());
         assert!(of("[quantization]\nkind = 'none'").base_bytes > plain.base_bytes);
         // In linears as small as these the map of nested magnitudes takes more than it saves.
         assert!(of("[quantization]\ndouble = false").base_bytes != plain.base_bytes);
         let all = of("[train]\nsave-activations = 'all'");
         let less = of("[train]\nsave-activations = 'input-only'");
-        assert!(less.passes_bytes < all.passes_bytes);
+        assert!(less.passes_bytes() < all.passes_bytes());
         assert!(of("[train]\nrows-per-step = 1\n").tokens <= plain.tokens);
         assert!(plain.peak_bytes() > plain.step_bytes());
         let wrong = training(&outline, &config("[lora]\ntargets = ['c_attn']"), 2);

@@ -1,14 +1,44 @@
 //! Files of trained tensors, f32, under the names of the parameters.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
 use rtune_adapters::Parameters;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::View;
+use safetensors::tensor::{Dtype, SafeTensors};
 
 use crate::checkpoint::NamedSlice;
 use crate::error::TrainerError;
 use crate::files::{self, At};
+
+/// A part of a flat vector as a tensor, whose bytes are made when they are asked for: one tensor of them is in memory at a
+/// time, beside the file.
+pub(crate) struct Floats<'a> {
+    shape: &'a [usize],
+    values: &'a [f32],
+}
+
+impl<'a> Floats<'a> {
+    pub(crate) fn of(slice: &'a NamedSlice, flat: &'a [f32]) -> Self {
+        Self { shape: &slice.shape, values: &flat[slice.range.clone()] }
+    }
+}
+
+impl View for Floats<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+    fn data_len(&self) -> usize {
+        size_of_val(self.values)
+    }
+}
 
 /// Writes the tensors, f32.
 ///
@@ -19,15 +49,7 @@ pub(crate) fn write(path: &Path, slices: &[NamedSlice], flat: &[f32]) -> Result<
         file: path.to_owned(),
         problem: error.to_string(),
     };
-    let bytes: Vec<Vec<u8>> = slices
-        .iter()
-        .map(|slice| flat[slice.range.clone()].iter().flat_map(|number| number.to_le_bytes()).collect())
-        .collect();
-    let mut views = Vec::with_capacity(slices.len());
-    for (slice, bytes) in slices.iter().zip(&bytes) {
-        let view = TensorView::new(Dtype::F32, slice.shape.clone(), bytes).map_err(unreadable)?;
-        views.push((slice.name.as_str(), view));
-    }
+    let views = slices.iter().map(|slice| (slice.name.as_str(), Floats::of(slice, flat)));
     let metadata = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(unreadable)?;
     Ok(files::write_whole(path, &file)?)

@@ -1,11 +1,12 @@
 //! The backward pass: scores are formed again from the saved logarithms, nothing of size L × L is kept.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::forward::cap_row;
-use super::{QUERY_TILE, Shape, scratch_elements};
+use super::{Keys, PREFIX_PARTS, QUERY_TILE, Segment, Shape};
 use crate::arena::Arena;
 use crate::gemm::{Mat, MatMut, multiply_here, multiply_shared};
 use crate::real::Real;
@@ -33,11 +34,51 @@ struct Inputs<'a, R> {
     d_o: &'a [R],
 }
 
+/// Segments that one task goes back through: one alone, or some of those that share a prefix.
+struct Group {
+    segments: Vec<Segment>,
+    /// Where its sums for the prefix begin among those of all.
+    sums_at: usize,
+}
+
+impl Group {
+    fn work(&self) -> usize {
+        self.segments.iter().map(|one| (one.end - one.start) * one.length()).sum()
+    }
+}
+
+/// The groups of a row, those with the most to do first; and for each prefix, a segment, where the sums of its groups begin.
+fn groups(shape: &Shape<'_>) -> (Vec<Group>, Vec<(Segment, Vec<usize>)>) {
+    let mut groups = Vec::new();
+    let mut families: BTreeMap<usize, Vec<Segment>> = BTreeMap::new();
+    for segment in shape.segments() {
+        if segment.shared() > 0 {
+            families.entry(segment.prefix_start).or_default().push(segment);
+        } else {
+            groups.push(Group { segments: vec![segment], sums_at: 0 });
+        }
+    }
+    let mut sums = Vec::new();
+    let mut at = 0;
+    for segments in families.into_values() {
+        let mut places = Vec::new();
+        for part in segments.chunks(segments.len().div_ceil(PREFIX_PARTS)) {
+            groups.push(Group { segments: part.to_vec(), sums_at: at });
+            places.push(at);
+            at += segments[0].shared() * shape.kv_row();
+        }
+        sums.push((segments[0], places));
+    }
+    groups.sort_by_key(|group| (std::cmp::Reverse(group.work()), group.segments[0].start));
+    (groups, sums)
+}
+
 /// Gradients of [`super::forward`]: with `δ = Σ do · o`, `P = exp(scores - lse)`, `dP = do vᵀ`, `dS = P (dP - δ)`:
 /// `dv = Pᵀ do`, `dq = dS k · scale`, `dk = dSᵀ q · scale`.
 ///
 /// `q_the`, `o_the`, `do_the`: `[T, H, E]`; `k_tke`, `v_tke`: `[T, K, E]`; `log_sum_exp_th`: `[T, H]`. A task owns a
-/// segment in one key-value head and walks the query heads that share it, so no sum needs atomics.
+/// segment, or some that share a prefix, in one key-value head and walks the query heads that share it, so no sum needs
+/// atomics.
 ///
 /// # Panics
 /// If the lengths do not fit the shape.
@@ -56,67 +97,129 @@ pub fn backward<R: Real>(
     shape.check(q_the.len(), k_tke.len(), v_tke.len(), o_the.len(), log_sum_exp_th.len());
     shape.check(do_the.len(), out.dk_tke.len(), out.dv_tke.len(), out.dq_the.len(), log_sum_exp_th.len());
     let inputs = Inputs { q: q_the, k: k_tke, v: v_tke, o: o_the, log_sum_exp: log_sum_exp_th, d_o: do_the };
-    let (dq, dk, dv) = (Shared::new(out.dq_the), Shared::new(out.dk_tke), Shared::new(out.dv_tke));
-    shape.tasks(shape.kv_heads).into_par_iter().for_each(|(start, end, kv_head)| {
-        for row in start..end {
-            let at = row * shape.kv_row() + kv_head * shape.head_width;
-            // SAFETY: this segment in this key-value head belongs to this task alone.
-            unsafe { dk.slice_mut(at, shape.head_width) }.fill(R::zero());
-            // SAFETY: as above.
-            unsafe { dv.slice_mut(at, shape.head_width) }.fill(R::zero());
-        }
-        let scratch = scratch_elements(end - start) / 2;
-        let (mut scores, mut d_scores) = (arena.take(scratch), arena.take(scratch));
-        for head in kv_head * shape.group()..(kv_head + 1) * shape.group() {
-            for first in (start..end).step_by(QUERY_TILE) {
-                let (low, last) = (shape.first_seen(start, first), (first + QUERY_TILE).min(end));
-                let tile = Tile { start, low, first, last, head, kv_head };
-                // SAFETY: the tile's queries, and its segment's keys in `kv_head`, belong to this task alone.
-                unsafe { tile.run(shape, &inputs, &dq, &dk, &dv, &mut scores, &mut d_scores) };
-            }
-        }
+    let (groups, sums) = groups(shape);
+    let elements =
+        sums.iter().map(|(one, places)| places.len() * one.shared()).sum::<usize>() * shape.kv_row();
+    let (mut k_sums, mut v_sums) = (arena.take(elements), arena.take(elements));
+    let Gradients { dq_the, dk_tke, dv_tke } = out;
+    let outputs = Outputs {
+        dq: Shared::new(dq_the),
+        dk: Shared::new(&mut *dk_tke),
+        dv: Shared::new(&mut *dv_tke),
+        k_sums: Shared::new(&mut k_sums),
+        v_sums: Shared::new(&mut v_sums),
+    };
+    let tasks = groups.iter().flat_map(|group| (0..shape.kv_heads).map(move |kv_head| (group, kv_head)));
+    tasks.collect::<Vec<_>>().into_par_iter().for_each(|(group, kv_head)| {
+        // SAFETY: each group of segments is there once with each key-value head.
+        unsafe { go_back(shape, &inputs, &outputs, group, kv_head, arena) };
     });
+    for (segment, places) in &sums {
+        let rows = segment.prefix_start * shape.kv_row()..segment.prefix_end * shape.kv_row();
+        for (out, sums) in [(&mut *dk_tke, &k_sums), (&mut *dv_tke, &v_sums)] {
+            let tokens = out[rows.clone()].par_chunks_exact_mut(shape.kv_row());
+            tokens.enumerate().for_each(|(token, out)| {
+                for place in places {
+                    let sum = &sums[place + token * shape.kv_row()..][..out.len()];
+                    out.iter_mut().zip(sum).for_each(|(out, &sum)| *out += sum);
+                }
+            });
+        }
+    }
 }
 
-/// Query rows `first..last` of one head, in a segment that begins at `start`, of which they see `low` and what follows.
-struct Tile {
-    start: usize,
-    low: usize,
+/// Where tasks write.
+struct Outputs<'a, R> {
+    dq: Shared<'a, R>,
+    dk: Shared<'a, R>,
+    dv: Shared<'a, R>,
+    /// What groups make of their prefixes, `[tokens of the prefix, K, E]` each.
+    k_sums: Shared<'a, R>,
+    v_sums: Shared<'a, R>,
+}
+
+/// Goes back through a group in one key-value head.
+///
+/// # Safety
+/// The group's segments in `kv_head` and the query heads that share it, in all outputs, and its sums in `kv_head`, must be
+/// the caller's alone.
+unsafe fn go_back<R: Real>(
+    shape: &Shape<'_>,
+    inputs: &Inputs<'_, R>,
+    outputs: &Outputs<'_, R>,
+    group: &Group,
+    kv_head: usize,
+    arena: &Arena<R>,
+) {
+    let clear = |out: &Shared<'_, R>, first: usize, tokens: usize| {
+        for token in 0..tokens {
+            let at = first + token * shape.kv_row() + kv_head * shape.head_width;
+            // SAFETY: passed on from the caller.
+            unsafe { out.slice_mut(at, shape.head_width) }.fill(R::zero());
+        }
+    };
+    let longest = group.segments.iter().map(|one| (one.end - one.start).min(QUERY_TILE) * one.length()).max();
+    let scratch = longest.unwrap_or(0);
+    let (mut scores, mut d_scores) = (arena.take(scratch), arena.take(scratch));
+    clear(&outputs.k_sums, group.sums_at, group.segments[0].shared());
+    clear(&outputs.v_sums, group.sums_at, group.segments[0].shared());
+    for segment in &group.segments {
+        clear(&outputs.dk, segment.start * shape.kv_row(), segment.end - segment.start);
+        clear(&outputs.dv, segment.start * shape.kv_row(), segment.end - segment.start);
+        for head in kv_head * shape.group()..(kv_head + 1) * shape.group() {
+            for first in (segment.start..segment.end).step_by(QUERY_TILE) {
+                let last = (first + QUERY_TILE).min(segment.end);
+                let keys = shape.keys(segment, first, last);
+                let tile = Tile { segment, keys, first, last, head, kv_head, sums_at: group.sums_at };
+                // SAFETY: the tile's queries, its segment's keys and the group's sums in `kv_head` are the caller's alone.
+                unsafe { tile.run(shape, inputs, outputs, &mut scores, &mut d_scores) };
+            }
+        }
+    }
+}
+
+/// Query rows `first..last` of one head in a segment, and the keys that they see.
+struct Tile<'a> {
+    segment: &'a Segment,
+    keys: Keys,
     first: usize,
     last: usize,
     head: usize,
     kv_head: usize,
+    sums_at: usize,
 }
 
-impl Tile {
+impl Tile<'_> {
     /// # Safety
-    /// Rows `first..last` of `head` in `dq`, and rows `low..last` of `kv_head` in `dk` and `dv`, must be the caller's alone.
-    #[expect(clippy::too_many_arguments, reason = "three outputs and two scratch buffers of one tile")]
+    /// Rows `first..last` of `head` in `dq`, the keys in `kv_head` of `dk` and `dv`, and the sums of the prefix in `kv_head`,
+    /// must be the caller's alone.
     unsafe fn run<R: Real>(
         &self,
         shape: &Shape<'_>,
         inputs: &Inputs<'_, R>,
-        dq: &Shared<'_, R>,
-        dk: &Shared<'_, R>,
-        dv: &Shared<'_, R>,
+        outputs: &Outputs<'_, R>,
         scores: &mut [R],
         d_scores: &mut [R],
     ) {
         let (width, q_row, kv_row) = (shape.head_width, shape.query_row(), shape.kv_row());
-        let (rows, keys) = (self.last - self.first, self.last - self.low);
+        let (rows, columns) = (self.last - self.first, self.keys.len());
         let q_at = self.first * q_row + self.head * width;
-        let kv_at = self.low * kv_row + self.kv_head * width;
+        let kv_at = |token: usize| token * kv_row + self.kv_head * width;
         let q = Mat::strided(&inputs.q[q_at..], rows, width, q_row);
         let d_o = Mat::strided(&inputs.d_o[q_at..], rows, width, q_row);
-        let k = Mat::strided(&inputs.k[kv_at..], keys, width, kv_row);
-        let v = Mat::strided(&inputs.v[kv_at..], keys, width, kv_row);
-        multiply_here(MatMut::new(scores, rows, keys), R::zero(), R::of(shape.scale), q, k.t());
-        multiply_here(MatMut::new(d_scores, rows, keys), R::zero(), R::one(), d_o, v.t());
+        for (tokens, column) in self.keys.parts() {
+            let k = Mat::strided(&inputs.k[kv_at(tokens.start)..], tokens.len(), width, kv_row);
+            let v = Mat::strided(&inputs.v[kv_at(tokens.start)..], tokens.len(), width, kv_row);
+            let part = MatMut::strided(&mut scores[column..], rows, tokens.len(), columns);
+            multiply_here(part, R::zero(), R::of(shape.scale), q, k.t());
+            let part = MatMut::strided(&mut d_scores[column..], rows, tokens.len(), columns);
+            multiply_here(part, R::zero(), R::one(), d_o, v.t());
+        }
         for row in 0..rows {
             let token = self.first + row;
             let at = token * q_row + self.head * width;
-            let line = row * keys..(row + 1) * keys;
-            let seen = shape.first_seen(self.start, token) - self.low..token + 1 - self.low;
+            let line = row * columns..(row + 1) * columns;
+            let seen = self.keys.seen(shape, self.segment.place(token));
             simd::dispatch(
                 #[inline(always)]
                 || {
@@ -133,12 +236,24 @@ impl Tile {
                 },
             );
         }
-        let (p, ds) = (Mat::new(scores, rows, keys), Mat::new(d_scores, rows, keys));
-        // SAFETY: passed on from the caller.
-        unsafe {
-            multiply_shared(dv, kv_at, kv_row, R::one(), R::one(), p.t(), d_o);
-            multiply_shared(dk, kv_at, kv_row, R::one(), R::one(), ds.t(), q);
-            multiply_shared(dq, q_at, q_row, R::zero(), R::one(), ds, k);
+        let mut beta = R::zero();
+        for (tokens, column) in self.keys.parts() {
+            let p = Mat::strided(&scores[column..], rows, tokens.len(), columns);
+            let ds = Mat::strided(&d_scores[column..], rows, tokens.len(), columns);
+            let k = Mat::strided(&inputs.k[kv_at(tokens.start)..], tokens.len(), width, kv_row);
+            let (dk, dv, at) = if tokens.end <= self.segment.start && self.segment.shared() > 0 {
+                let at = self.sums_at + kv_at(tokens.start - self.segment.prefix_start);
+                (&outputs.k_sums, &outputs.v_sums, at)
+            } else {
+                (&outputs.dk, &outputs.dv, kv_at(tokens.start))
+            };
+            // SAFETY: passed on from the caller.
+            unsafe {
+                multiply_shared(dv, at, kv_row, R::one(), R::one(), p.t(), d_o);
+                multiply_shared(dk, at, kv_row, R::one(), R::one(), ds.t(), q);
+                multiply_shared(&outputs.dq, q_at, q_row, beta, R::one(), ds, k);
+            }
+            beta = R::one();
         }
     }
 }

@@ -34,6 +34,7 @@ pub fn cached<R: Real>(
     arena: &Arena<R>,
 ) {
     assert_eq!(pasts.len() + 1, shape.bounds.len(), "attention: one past a document");
+    assert!(shape.parents.is_empty(), "attention: a past is a document's own");
     assert!(
         q_the.len() == shape.tokens() * shape.query_row() && o_the.len() == q_the.len(),
         "attention: lengths"

@@ -30,20 +30,23 @@ pub fn forward<R: Real>(
     shape.check(q_the.len(), k_tke.len(), v_tke.len(), o_the.len(), log_sum_exp_th.len());
     let (o, log_sum_exp) = (Shared::new(o_the), Shared::new(log_sum_exp_th));
     let (width, q_row, kv_row) = (shape.head_width, shape.query_row(), shape.kv_row());
-    shape.tasks(shape.heads).into_par_iter().for_each(|(start, end, head)| {
-        let mut scores = arena.take(QUERY_TILE.min(end - start) * (end - start));
+    shape.tasks().into_par_iter().for_each(|(segment, head)| {
+        let (start, end) = (segment.start, segment.end);
+        let mut scores = arena.take(QUERY_TILE.min(end - start) * segment.length());
         for first in (start..end).step_by(QUERY_TILE) {
             let last = (first + QUERY_TILE).min(end);
-            let low = shape.first_seen(start, first);
-            let (rows, keys) = (last - first, last - low);
-            let kv_at = low * kv_row + head / shape.group() * width;
+            let keys = shape.keys(&segment, first, last);
+            let (rows, columns) = (last - first, keys.len());
+            let kv_at = |token: usize| token * kv_row + head / shape.group() * width;
             let q = Mat::strided(&q_the[first * q_row + head * width..], rows, width, q_row);
-            let k = Mat::strided(&k_tke[kv_at..], keys, width, kv_row);
-            let v = Mat::strided(&v_tke[kv_at..], keys, width, kv_row);
-            multiply_here(MatMut::new(&mut scores, rows, keys), R::zero(), R::of(shape.scale), q, k.t());
-            for (row, scores_l) in scores.chunks_exact_mut(keys).take(rows).enumerate() {
+            for (tokens, column) in keys.parts() {
+                let k = Mat::strided(&k_tke[kv_at(tokens.start)..], tokens.len(), width, kv_row);
+                let part = MatMut::strided(&mut scores[column..], rows, tokens.len(), columns);
+                multiply_here(part, R::zero(), R::of(shape.scale), q, k.t());
+            }
+            for (row, scores_l) in scores.chunks_exact_mut(columns).take(rows).enumerate() {
                 let token = first + row;
-                let seen = shape.first_seen(start, token) - low..token + 1 - low;
+                let seen = keys.seen(shape, segment.place(token));
                 let sum = simd::dispatch(
                     #[inline(always)]
                     || softmax_row(scores_l, seen, shape.softcap),
@@ -52,17 +55,14 @@ pub fn forward<R: Real>(
                 let place = unsafe { log_sum_exp.slice_mut(token * shape.heads + head, 1) };
                 place[0] = sum;
             }
-            // SAFETY: the rows first..last of column block `head` belong to this task alone.
-            unsafe {
-                multiply_shared(
-                    &o,
-                    first * q_row + head * width,
-                    q_row,
-                    R::zero(),
-                    R::one(),
-                    Mat::new(&scores, rows, keys),
-                    v,
-                );
+            let at = first * q_row + head * width;
+            let mut beta = R::zero();
+            for (tokens, column) in keys.parts() {
+                let p = Mat::strided(&scores[column..], rows, tokens.len(), columns);
+                let v = Mat::strided(&v_tke[kv_at(tokens.start)..], tokens.len(), width, kv_row);
+                // SAFETY: the rows first..last of column block `head` belong to this task alone.
+                unsafe { multiply_shared(&o, at, q_row, beta, R::one(), p, v) };
+                beta = R::one();
             }
         }
     });

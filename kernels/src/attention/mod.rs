@@ -1,5 +1,5 @@
 //! Causal attention over packed segments with grouped queries, forward and backward (FlashAttention-2's mathematics,
-//! arXiv 2307.08691, in tiles of query rows).
+//! arXiv 2307.08691, in tiles of query rows). Segments may share a prefix, which is another segment.
 //!
 //! Legend: T tokens, H query heads, K key-value heads, E head width, L length of a segment.
 
@@ -9,6 +9,8 @@ mod forward;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 pub use backward::{Gradients, backward};
 pub use cached::{Past, cached};
 pub use forward::forward;
@@ -17,11 +19,22 @@ pub use forward::forward;
 /// lengths that packed rows have.
 const QUERY_TILE: usize = 64;
 
+/// Most parts that the segments behind one prefix are gone back through in. Each part sums what it makes of the prefix by
+/// itself, and these sums are added in order: threads share the work, and their number changes no bit.
+const PREFIX_PARTS: usize = 8;
+
 /// Elements that each thread works in while it goes back through documents of at most `longest_tokens` tokens; going
 /// forward takes half of it.
 #[must_use]
 pub fn scratch_elements(longest_tokens: usize) -> usize {
     2 * QUERY_TILE.min(longest_tokens) * longest_tokens
+}
+
+/// How often the way back sums what so many segments make of a prefix that they share: each sum is as large as the gradients
+/// of the prefix's keys and values.
+#[must_use]
+pub fn prefix_sums(segments: usize) -> usize {
+    segments.div_ceil(segments.div_ceil(PREFIX_PARTS).max(1))
 }
 
 /// Sizes of one attention call.
@@ -37,10 +50,66 @@ pub struct Shape<'a> {
     pub scale: f64,
     /// Cumulative bounds of the segments: first 0, last T. A token sees its own segment up to itself.
     pub bounds: &'a [usize],
+    /// For each segment the earlier one whose tokens stand before its own, all of which they see too, or none; a segment that
+    /// is such a prefix has none. Empty where no segment has one.
+    pub parents: &'a [Option<usize>],
     /// The most tokens that one sees, itself among them; `None` for all.
     pub window: Option<usize>,
     /// Scores `s` become `cap * tanh(s / cap)` before the softmax.
     pub softcap: Option<f64>,
+}
+
+/// A segment, and the prefix that it shares with others.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    start: usize,
+    end: usize,
+    /// Tokens of the row that stand before it in its document; empty where there are none.
+    prefix_start: usize,
+    prefix_end: usize,
+}
+
+impl Segment {
+    /// Tokens of the prefix.
+    fn shared(&self) -> usize {
+        self.prefix_end - self.prefix_start
+    }
+
+    /// Tokens of the document: prefix and segment.
+    fn length(&self) -> usize {
+        self.shared() + self.end - self.start
+    }
+
+    /// The place in the document of a token of the segment.
+    fn place(&self, token: usize) -> usize {
+        self.shared() + token - self.start
+    }
+}
+
+/// The keys that a tile of queries sees: tokens of the prefix, and behind them tokens of the segment.
+#[derive(Clone, Debug)]
+struct Keys {
+    /// The place in the document of the first.
+    low: usize,
+    prefix: Range<usize>,
+    own: Range<usize>,
+}
+
+impl Keys {
+    fn len(&self) -> usize {
+        self.prefix.len() + self.own.len()
+    }
+
+    /// Those of the prefix if there are any, then those of the segment, each with the number of the first.
+    fn parts(&self) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let parts = [(self.prefix.clone(), 0), (self.own.clone(), self.prefix.len())];
+        parts.into_iter().filter(|(tokens, _)| !tokens.is_empty())
+    }
+
+    /// Which of them a query at this place of the document sees.
+    fn seen(&self, shape: &Shape<'_>, place: usize) -> Range<usize> {
+        shape.first_seen(0, place) - self.low..place + 1 - self.low
+    }
 }
 
 impl Shape<'_> {
@@ -76,13 +145,39 @@ impl Shape<'_> {
             "attention: lengths"
         );
         assert_eq!(log_sum_exp, tokens * self.heads, "attention: lengths");
+        let fits = |(number, parent): (usize, &Option<usize>)| {
+            parent.is_none_or(|parent| parent < number && self.parents[parent].is_none())
+        };
+        let count = self.parents.len();
+        assert!(count == 0 || count + 1 == self.bounds.len(), "attention: one parent a segment");
+        assert!(self.parents.iter().enumerate().all(fits), "attention: parents");
     }
 
-    /// (segment start, segment end, head) for `heads` heads, the longest segments first so that threads end together.
-    fn tasks(&self, heads: usize) -> Vec<(usize, usize, usize)> {
-        let mut segments: Vec<(usize, usize)> =
-            self.bounds.windows(2).map(|w| (w[0], w[1])).filter(|(start, end)| end > start).collect();
-        segments.sort_by_key(|&(start, end)| (std::cmp::Reverse(end - start), start));
-        segments.into_iter().flat_map(|(start, end)| (0..heads).map(move |head| (start, end, head))).collect()
+    /// The segments that have tokens, in order.
+    fn segments(&self) -> impl Iterator<Item = Segment> {
+        let bounds = self.bounds.windows(2).enumerate();
+        bounds.filter(|(_, ends)| ends[1] > ends[0]).map(|(number, ends)| {
+            let parent = self.parents.get(number).copied().flatten();
+            let (prefix_start, prefix_end) =
+                parent.map_or((0, 0), |parent| (self.bounds[parent], self.bounds[parent + 1]));
+            Segment { start: ends[0], end: ends[1], prefix_start, prefix_end }
+        })
+    }
+
+    /// The keys that the tokens `first..last` of a segment see.
+    fn keys(&self, segment: &Segment, first: usize, last: usize) -> Keys {
+        let (low, shared) = (self.first_seen(0, segment.place(first)), segment.shared());
+        Keys {
+            low,
+            prefix: segment.prefix_start + low.min(shared)..segment.prefix_end,
+            own: segment.start + low.saturating_sub(shared)..last,
+        }
+    }
+
+    /// Every segment with every head, those with the most to do first so that threads end together.
+    fn tasks(&self) -> Vec<(Segment, usize)> {
+        let mut segments: Vec<Segment> = self.segments().collect();
+        segments.sort_by_key(|one| (std::cmp::Reverse((one.end - one.start) * one.length()), one.start));
+        segments.into_iter().flat_map(|one| (0..self.heads).map(move |head| (one, head))).collect()
     }
 }

@@ -16,6 +16,7 @@ fn shape(bounds: &[usize]) -> Shape<'_> {
         head_width: WIDTH,
         scale: 0.4,
         bounds,
+        parents: &[],
         window: None,
         softcap: None,
     }
@@ -166,4 +167,95 @@ fn new_tokens_see(case: &Case, bounds: &[usize], kind: (Option<usize>, Option<f6
     let mut o = vec![f64::NAN; q.len()];
     cached(&shape_of(&new_bounds, kind), &pasts, &q, &mut o, &Arena::new());
     assert!(o.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12));
+}
+
+/// A prefix of 70 tokens that two documents go on, one alone, a prefix of 2, and what goes on that.
+const FAMILY_BOUNDS: [usize; 8] = [0, 70, 75, 150, 153, 155, 156, 190];
+const FAMILY_PARENTS: [Option<usize>; 7] = [None, Some(0), Some(0), None, None, Some(4), Some(4)];
+
+/// The tokens of each document, prefix and all.
+fn documents() -> Vec<Vec<usize>> {
+    let own = |segment: usize| FAMILY_BOUNDS[segment]..FAMILY_BOUNDS[segment + 1];
+    let parents = FAMILY_PARENTS.iter().enumerate();
+    parents
+        .map(|(segment, parent)| parent.iter().flat_map(|p| own(*p)).chain(own(segment)).collect())
+        .collect()
+}
+
+/// The rows of a tensor at some tokens.
+fn rows_at(tensor: &[f64], tokens: &[usize], row: usize) -> Vec<f64> {
+    tokens.iter().flat_map(|token| &tensor[token * row..(token + 1) * row]).copied().collect()
+}
+
+#[test]
+fn a_shared_prefix_is_as_good_as_one_of_each() {
+    let case = Case::new(190);
+    for kind in KINDS {
+        let shape = Shape { parents: &FAMILY_PARENTS, ..shape_of(&FAMILY_BOUNDS, kind) };
+        let (o, lse) = case.forward_of(&shape);
+        let d_o = numbers(case.q.len(), 4);
+        let [mut dq, mut dk, mut dv] =
+            [case.q.len(), case.k.len(), case.k.len()].map(|len| vec![f64::NAN; len]);
+        let out = Gradients { dq_the: &mut dq, dk_tke: &mut dk, dv_tke: &mut dv };
+        backward(&shape, &case.q, &case.k, &case.v, &o, &lse, &d_o, out, &Arena::new());
+        let (q_row, kv_row) = (HEADS * WIDTH, KV_HEADS * WIDTH);
+        let (mut dk_want, mut dv_want) = (vec![0.0; dk.len()], vec![0.0; dv.len()]);
+        for (segment, tokens) in documents().iter().enumerate() {
+            let own = FAMILY_BOUNDS[segment + 1] - FAMILY_BOUNDS[segment];
+            let first = tokens.len() - own;
+            let bounds = [0, tokens.len()];
+            let alone = shape_of(&bounds, kind);
+            let document = Case {
+                q: rows_at(&case.q, tokens, q_row),
+                k: rows_at(&case.k, tokens, kv_row),
+                v: rows_at(&case.v, tokens, kv_row),
+            };
+            let (o_alone, lse_alone) = document.forward_of(&alone);
+            let mine = &tokens[first..];
+            close(&rows_at(&o, mine, q_row), &o_alone[first * q_row..], 1e-13);
+            close(&rows_at(&lse, mine, HEADS), &lse_alone[first * HEADS..], 1e-13);
+            // What comes back to the prefix' own outputs is counted by the prefix itself.
+            let mut d_o = rows_at(&d_o, tokens, q_row);
+            d_o[..first * q_row].fill(0.0);
+            let [mut dq_a, mut dk_a, mut dv_a] =
+                [document.q.len(), document.k.len(), document.k.len()].map(|len| vec![f64::NAN; len]);
+            let out = Gradients { dq_the: &mut dq_a, dk_tke: &mut dk_a, dv_tke: &mut dv_a };
+            let Case { q, k, v } = &document;
+            backward(&alone, q, k, v, &o_alone, &lse_alone, &d_o, out, &Arena::new());
+            close(&rows_at(&dq, mine, q_row), &dq_a[first * q_row..], 1e-12);
+            for (want, alone) in [(&mut dk_want, &dk_a), (&mut dv_want, &dv_a)] {
+                for (place, token) in tokens.iter().enumerate() {
+                    let line = &mut want[token * kv_row..(token + 1) * kv_row];
+                    line.iter_mut().zip(&alone[place * kv_row..]).for_each(|(sum, one)| *sum += one);
+                }
+            }
+        }
+        close(&dk, &dk_want, 1e-12);
+        close(&dv, &dv_want, 1e-12);
+    }
+}
+
+fn close(found: &[f64], want: &[f64], most: f64) {
+    assert_eq!(found.len(), want.len());
+    let worst = found.iter().zip(want).map(|(a, b)| (a - b).abs() / b.abs().max(1.0)).fold(0.0, f64::max);
+    assert!(worst < most, "{worst}");
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit_of_a_shared_prefix() {
+    let case = Case::new(190);
+    let shape = Shape { parents: &FAMILY_PARENTS, ..shape(&FAMILY_BOUNDS) };
+    let d_o = numbers(case.q.len(), 4);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| {
+            let (o, lse) = case.forward_of(&shape);
+            let [mut dq, mut dk, mut dv] =
+                [case.q.len(), case.k.len(), case.k.len()].map(|len| vec![f64::NAN; len]);
+            let out = Gradients { dq_the: &mut dq, dk_tke: &mut dk, dv_tke: &mut dv };
+            backward(&shape, &case.q, &case.k, &case.v, &o, &lse, &d_o, out, &Arena::new());
+            (o, dq, dk, dv)
+        })
+    };
+    assert_eq!(run(1), run(4));
 }

@@ -114,7 +114,7 @@ impl Decoder {
             bounds.push(tokens.len());
             asked.extend(tokens.len() - document.tokens.len()..tokens.len());
         }
-        let row = RowView { tokens: &tokens, positions: &places, bounds: &bounds, noise: None };
+        let row = RowView { tokens: &tokens, positions: &places, bounds: &bounds, parents: &[], noise: None };
         let context = Context { parameters, row, turns: positions.0.turns(&places, &bounds), arena };
         let mut x_td = self.embed(parameters, &tokens, arena);
         for (index, block) in self.blocks.iter().enumerate() {

@@ -53,6 +53,9 @@ pub struct RowView<'a> {
     pub positions: &'a [u32],
     /// Cumulative bounds of the documents: first 0, last T.
     pub bounds: &'a [usize],
+    /// For each document the earlier one that stands before its tokens as a prefix, or none; positions go on from there. What
+    /// is such a prefix has none itself. Empty where no document has one.
+    pub parents: &'a [Option<usize>],
     /// What training disturbs the pass with; `None` everywhere else.
     pub noise: Option<RowNoise<'a>>,
 }
@@ -173,6 +176,8 @@ impl Decoder {
     ) -> Forward<R> {
         assert!(row.positions.len() == row.tokens.len(), "row: one position a token");
         assert_eq!(row.bounds.last(), Some(&row.tokens.len()), "row: bounds");
+        let alone = row.parents.is_empty() || (row.noise.is_none() && self.spec.shares_prefixes());
+        assert!(alone, "row: a prefix is not the same to all documents");
         let longest = row.positions.iter().max().map_or(0, |&p| p as usize + 1);
         let ropes = Ropes::new(&self.spec, longest);
         let turns = ropes.turns(row.positions, row.bounds);

@@ -189,27 +189,17 @@ impl DecoderSpec {
         }
     }
 
-    /// Elements that all blocks keep of a token for the backward pass, with adapters of this rank on all linears.
+    /// Whether documents that begin alike may share what is computed of that. Where long documents are turned otherwise from
+    /// their first token on, they may not.
     #[must_use]
-    pub fn kept_elements(&self, rank: usize) -> usize {
-        self.blocks.iter().map(|block| block.kept_elements(rank)).sum()
+    pub fn shares_prefixes(&self) -> bool {
+        self.ropes.iter().all(|rope| rope.long.is_none())
     }
 
     /// Elements of a token's keys, and of its values, in one block.
     #[must_use]
     pub fn kv_row(&self) -> usize {
         self.blocks.first().map_or(0, |block| block.attention.kv_heads * block.attention.head_width)
-    }
-}
-
-impl BlockSpec {
-    fn kept_elements(&self, rank: usize) -> usize {
-        let heads = (2 * self.attention.heads + 2 * self.attention.kv_heads) * self.attention.head_width;
-        let inputs = if self.mlp.shape == MlpShape::Plain { 1 } else { 2 };
-        let copies = self.mlp.experts.map_or(1, |experts| experts.choice.per_token);
-        // Input and residual, and what norms behind attention and MLP read.
-        let norms = usize::from(self.norms.attention_out) + usize::from(self.norms.mlp_out);
-        (2 + norms) * self.width + heads + copies * inputs * self.mlp.width + 7 * rank
     }
 }
 

@@ -72,11 +72,13 @@ fn gather(
 ) -> Result<(), HubError> {
     let files = list(client, commit)?;
     let weights = weight_files(client, commit, &files, progress)?;
-    // The configuration is the first; the tokenizer says nothing of sizes.
+    // The configuration is the first. The tokenizer says nothing of the base's size, but how long rows are.
     let config = find(&files, REQUIRED_FILES[0]).ok_or_else(|| missing(client, &files, REQUIRED_FILES[0]))?;
+    let tokenizer = find(&files, REQUIRED_FILES[1]);
     let index = files.iter().filter(|listed| listed.file.path.ends_with(".safetensors.index.json"));
     let settings = find(&files, "quantize_config.json");
-    for listed in std::iter::once(config).chain(index).chain(settings).chain(optional_files(&files)) {
+    let needed = std::iter::once(config).chain(tokenizer);
+    for listed in needed.chain(index).chain(settings).chain(optional_files(&files)) {
         let from = download(client, commit, listed, progress)?;
         let to = folder.join(&listed.file.path);
         fs::copy(&from, &to).map_err(HubError::io(&to, listed.file.size_bytes))?;

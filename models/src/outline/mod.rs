@@ -6,6 +6,7 @@
 mod passes;
 #[cfg(test)]
 mod tests;
+mod trained;
 
 use std::path::Path;
 
@@ -16,7 +17,8 @@ use crate::layout::LinearPart;
 use crate::source::{Headers, Stored};
 use crate::{DecoderSpec, ModelConfig, ModelError, Precision, Quantization, TensorRole, TensorSpec};
 
-pub use passes::Pass;
+pub use passes::{Pass, PassElements};
+pub use trained::TrainedOutline;
 
 /// Elements of a linear that are in memory while it is quantised piece by piece: one that is taken and one that is read.
 const PIECES_ELEMENTS: usize = 2 << 22;
@@ -103,6 +105,14 @@ impl BaseOutline {
             Ok((tensor, stored))
         });
         Ok(Self { tensors: stored.collect::<Result<_, ModelError>>()?, spec, config })
+    }
+
+    /// A base that is nowhere, of this configuration, with its weights kept as plain numbers of `precision`.
+    #[must_use]
+    pub fn of_config(config: &ModelConfig, precision: Precision) -> Self {
+        let spec = DecoderSpec::new(config);
+        let tensors = spec.tensors().into_iter().map(|tensor| (tensor, Stored::Plain(precision))).collect();
+        Self { config: config.clone(), spec, tensors }
     }
 
     /// The numbers by their roles.

@@ -1,4 +1,4 @@
-//! The buffers of a training pass: how many of which length an arena holds when it has lent what a step needs.
+//! The buffers of a training pass: how much an arena holds when it has lent what a step needs.
 //!
 //! Counted are the buffers that `decoder/block` takes, in the same terms. What the passes of the tests take is what is
 //! compared.
@@ -6,12 +6,10 @@
 //! Legend: T tokens, N supervised tokens, D width, H query heads, K key-value heads, E head width, F width of the MLP, V
 //! vocabulary, R rank.
 
-use std::collections::BTreeMap;
-
 use rtune_adapters::weight::PANEL_ELEMENTS;
 use rtune_kernels::attention::scratch_elements;
 
-use super::BaseOutline;
+use super::{BaseOutline, TrainedOutline};
 use crate::families::{BlockSpec, MlpShape, NormKind, QueryKeyNorm};
 use crate::{SavePolicy, decoder::HEAD_CHUNK_ELEMENTS};
 
@@ -24,52 +22,72 @@ pub struct Pass {
     pub supervised: usize,
     /// Tokens of the longest document in it.
     pub longest: usize,
+    /// Tokens of prefixes that documents share, each as often as the way back sums what documents make of it
+    /// ([`rtune_kernels::attention::prefix_sums`]).
+    pub prefix_sums: usize,
     /// Threads that compute.
     pub threads: usize,
 }
 
-/// Buffers by their length in elements, and how many there are of each.
-#[derive(Clone, Debug, Default)]
-struct Buffers(BTreeMap<usize, usize>);
+/// Arenas lend multiples of so many elements.
+const LENT_ELEMENTS: usize = 16;
+
+/// Elements of some buffers. An arena lends parts of the same memory whatever their lengths are, so that their sum counts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Buffers(usize);
 
 impl Buffers {
+    /// `count` more of this length.
     fn add(&mut self, length: usize, count: usize) {
-        *self.0.entry(length).or_default() += count;
+        let lent = length.div_ceil(LENT_ELEMENTS).saturating_mul(LENT_ELEMENTS);
+        self.0 = self.0.saturating_add(lent.saturating_mul(count));
     }
 
     /// Those of both at once.
     fn and(&mut self, other: &Self) {
-        other.0.iter().for_each(|(&length, &count)| self.add(length, count));
+        self.add(other.0, 1);
     }
 
     /// Those of one after the other: what the first gave back serves the second.
     fn or(&mut self, other: &Self) {
-        for (&length, &count) in &other.0 {
-            let here = self.0.entry(length).or_default();
-            *here = count.max(*here);
-        }
+        self.0 = self.0.max(other.0);
     }
+}
 
-    fn elements(&self) -> usize {
-        self.0.iter().map(|(&length, &count)| length.saturating_mul(count)).fold(0, usize::saturating_add)
+/// Elements of the buffers of a pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassElements {
+    /// What is kept from the forward pass for the backward pass.
+    pub kept: usize,
+    /// What one block or the head works in.
+    pub work: usize,
+}
+
+impl PassElements {
+    /// Both.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.kept.saturating_add(self.work)
     }
 }
 
 impl BaseOutline {
-    /// Elements of the buffers of a forward and a backward pass over one packed row. `ranks`: those of the adapters, a linear
-    /// each, in the order of [`BaseOutline::linears`].
+    /// Elements of the buffers of a forward and a backward pass over one packed row; with [`SavePolicy::Nothing`] of a
+    /// forward pass alone.
     #[must_use]
-    pub fn pass_elements(&self, ranks: &[Option<usize>], policy: SavePolicy, pass: &Pass) -> usize {
+    pub fn pass_elements(&self, trained: &TrainedOutline, policy: SavePolicy, pass: &Pass) -> PassElements {
         let (mut kept, mut one_block, mut work) =
             (Buffers::default(), Buffers::default(), Buffers::default());
-        let mut rest = ranks;
+        let mut rest = trained.ranks.as_slice();
         for block in &self.spec.blocks {
             let linears = self.linears_of(block).min(rest.len());
             let (own, behind) = rest.split_at(linears);
             rest = behind;
-            let block = Walk { block, norm: self.spec.norm, ranks: own, pass };
+            let block = Walk { block, norm: self.spec.norm, ranks: own, trained, pass };
             let inner = block.kept();
-            kept.add(pass.tokens * block.block.width, 1);
+            if policy != SavePolicy::Nothing {
+                kept.add(pass.tokens * block.block.width, 1);
+            }
             match policy {
                 SavePolicy::All => kept.and(&inner),
                 SavePolicy::InputOnly | SavePolicy::Nothing => one_block.or(&inner),
@@ -80,10 +98,9 @@ impl BaseOutline {
         }
         // What one block keeps for itself stays while it works.
         work.and(&one_block);
-        work.or(&self.head(pass));
-        kept.and(&work);
+        work.or(&self.head(pass, trained.rows));
         let panel = PANEL_ELEMENTS.min(self.spec.vocabulary.saturating_mul(self.spec.width));
-        kept.elements().saturating_add(panel)
+        PassElements { kept: kept.0, work: work.0.saturating_add(panel) }
     }
 
     fn linears_of(&self, block: &BlockSpec) -> usize {
@@ -97,16 +114,17 @@ impl BaseOutline {
     }
 
     /// Final norm, logits of a chunk, and their way back.
-    fn head(&self, pass: &Pass) -> Buffers {
+    fn head(&self, pass: &Pass, trained_rows: usize) -> Buffers {
         let (width, vocabulary) = (self.spec.width, self.spec.vocabulary);
         let chunk = (HEAD_CHUNK_ELEMENTS / vocabulary).max(1).min(pass.supervised);
         let mut buffers = Buffers::default();
         // The output of the blocks and its gradient.
         buffers.add(pass.tokens * width, 2);
-        // The chosen rows, normed, and the gradients of both. An arena lends buffers of up to twice the length.
-        let rows = if 2 * pass.supervised >= pass.tokens { pass.tokens } else { pass.supervised };
-        buffers.add(rows * width, 4);
+        // The chosen rows, normed, and the gradients of both.
+        buffers.add(pass.supervised * width, 4);
+        buffers.add(pass.supervised * if self.spec.norm == NormKind::Layer { 2 } else { 1 }, 1);
         buffers.add(chunk * vocabulary, if self.spec.logit_cap.is_some() { 2 } else { 1 });
+        buffers.add(chunk * trained_rows, 1);
         buffers
     }
 }
@@ -116,6 +134,7 @@ struct Walk<'a> {
     block: &'a BlockSpec,
     norm: NormKind,
     ranks: &'a [Option<usize>],
+    trained: &'a TrainedOutline,
     pass: &'a Pass,
 }
 
@@ -216,6 +235,9 @@ impl Walk<'_> {
             work.add(self.pass.tokens * experts.choice.experts, 1);
             work.add(self.pass.tokens * experts.choice.per_token, 1);
         }
+        let (_, ranks) = self.ranks.split_at(self.attention_linears());
+        let outputs = if mlp.shape == MlpShape::FusedGated { 2 } else { 1 } * mlp.width;
+        self.beside_adapters(ranks, rows, mlp.width.max(*width), outputs.max(*width), &mut work);
         work
     }
 
@@ -229,6 +251,7 @@ impl Walk<'_> {
         let tasks =
             self.pass.threads.min(attention.heads * self.pass.tokens.div_ceil(self.pass.longest.max(1)));
         work.add(scratch_elements(self.pass.longest), tasks);
+        work.add(self.pass.prefix_sums * attention.kv_heads * attention.head_width, 2);
         work
     }
 
@@ -241,6 +264,30 @@ impl Walk<'_> {
         work.add(keys, 2 + normed);
         work.add(queries + 2 * keys, usize::from(attention.joint.is_some()));
         work.add(self.width(), 1);
+        let (ranks, _) = self.ranks.split_at(self.attention_linears());
+        let tokens = self.pass.tokens.max(1);
+        let outputs = if attention.joint.is_some() { queries + 2 * keys } else { queries } / tokens;
+        let width = self.block.width;
+        self.beside_adapters(ranks, tokens, (queries / tokens).max(width), outputs.max(width), &mut work);
         work
+    }
+
+    /// What the way back through one linear with an adapter takes besides: its input with elements left out, or the gradient
+    /// of that, and what DoRA's lengths are put on, with the products that it finds them by.
+    fn beside_adapters(
+        &self,
+        ranks: &[Option<usize>],
+        rows: usize,
+        inputs: usize,
+        outputs: usize,
+        work: &mut Buffers,
+    ) {
+        let Some(rank) = ranks.iter().flatten().max() else { return };
+        work.add(rows * inputs, usize::from(self.trained.dropout));
+        if self.trained.dora {
+            work.add(rows * outputs, 1);
+            work.add(rank * outputs, 1);
+            work.add(outputs, 2);
+        }
     }
 }

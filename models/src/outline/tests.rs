@@ -1,11 +1,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rtune_adapters::LoraConfig;
-use rtune_kernels::arena::Arena;
-
 use super::*;
-use crate::{Decoder, RowView, SavePolicy, open_weights};
+use crate::{Decoder, open_weights};
+
+mod passes;
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference");
@@ -119,80 +118,3 @@ fn a_tensor_that_is_missing_or_of_another_shape_is_named() {
     let error = BaseOutline::open(place.path()).expect_err("refused").to_string();
     assert!(error.contains("expected shape [7, "), "{error}");
 }
-
-/// Tokens of the row, and of each of its documents.
-const TOKENS: usize = 192;
-const DOCUMENT: usize = 96;
-const RANK: usize = 4;
-
-/// What an arena holds after a forward and a backward pass, and the most that it lent, in elements.
-fn measured(decoder: &Decoder, parameters: &[f32], policy: SavePolicy) -> (usize, usize) {
-    let arena = Arena::<f32>::new();
-    let tokens: Vec<u32> = (0..TOKENS as u32).map(|t| t % 5).collect();
-    let positions: Vec<u32> = (0..TOKENS).map(|t| (t % DOCUMENT) as u32).collect();
-    let bounds: Vec<usize> = (0..=TOKENS).step_by(DOCUMENT).collect();
-    let row = RowView { tokens: &tokens, positions: &positions, bounds: &bounds, noise: None };
-    let mut gradients = vec![0.0; parameters.len()];
-    let forward = decoder.forward(parameters, &row, policy, &arena);
-    let head = decoder.head_rows(parameters, &forward.output, (0..TOKENS - 1).collect(), &arena);
-    let mut d_normed = arena.take(head.normed_nd.len());
-    let mut logits = arena.take((TOKENS - 1) * decoder.spec().vocabulary);
-    decoder.logits(parameters, &head.normed_nd, &mut logits, &arena);
-    let slopes = decoder.logit_slopes(&logits, &arena);
-    let normed = &head.normed_nd;
-    let slopes_nv = slopes.as_deref();
-    decoder.logits_backward(
-        parameters,
-        normed,
-        &mut logits,
-        slopes_nv,
-        &mut gradients,
-        &mut d_normed,
-        &arena,
-    );
-    drop((logits, slopes));
-    let d_output = decoder.head_backward(parameters, &head, &d_normed, TOKENS, &mut gradients, &arena);
-    drop((head, d_normed));
-    decoder.backward(parameters, &row, forward, d_output, &mut gradients, &arena);
-    let usage = arena.usage();
-    (usage.held_bytes / size_of::<f32>(), usage.peak_lent_bytes / size_of::<f32>())
-}
-
-/// Every family: what is computed lies between what a pass borrowed at once, and not far above what it left allocated.
-#[test]
-fn passes_take_the_buffers_that_are_computed() {
-    let lora = LoraConfig::new(RANK, 8.0);
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
-    let mut wrong = Vec::new();
-    for case in cases() {
-        let outline = BaseOutline::open(&case).expect("an outline");
-        let mut decoder = decoder(&case, &outline, Quantization::Nf4 { double: true });
-        let parameters = decoder.attach_lora::<f32>(&lora).expect("attached");
-        let linears = outline.linears();
-        let ranks = lora.ranks(linears.iter().map(|linear| (linear.name.as_str(), linear.only_by_name)));
-        let ranks = ranks.expect("ranks");
-        let counted: usize = ranks
-            .iter()
-            .zip(&linears)
-            .map(|(rank, linear)| rank.unwrap_or(0) * (linear.inputs + linear.outputs))
-            .sum();
-        assert_eq!(counted, parameters.flat().len(), "{}", case.display());
-        let pass = Pass { tokens: TOKENS, supervised: TOKENS - 1, longest: DOCUMENT, threads: 1 };
-        for policy in [SavePolicy::All, SavePolicy::InputOnly] {
-            let computed = outline.pass_elements(&ranks, policy, &pass);
-            let (held, lent) = threads.install(|| measured(&decoder, parameters.flat(), policy));
-            let ratio = computed as f64 / lent as f64;
-            let line = format!(
-                "{} {policy:?}: computed {computed}, held {held}, lent {lent}, {ratio:.3} of what was lent",
-                case.file_name().unwrap_or_default().display()
-            );
-            if computed < lent || ratio > MOST_OVER_LENT {
-                wrong.push(line);
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// Of tiny models, whose buffers share less than those of large ones.
-const MOST_OVER_LENT: f64 = 1.35;

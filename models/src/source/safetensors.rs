@@ -57,7 +57,7 @@ impl SafetensorsFolder {
     /// be read.
     ///
     /// Errors as [`Self::open`], but for what only the length of a file tells.
-    pub(super) fn open_headers(folder: &Path) -> Result<Self, ModelError> {
+    pub(crate) fn open_headers(folder: &Path) -> Result<Self, ModelError> {
         Self::open_as_far(folder, Extent::Header)
     }
 

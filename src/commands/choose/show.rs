@@ -223,7 +223,7 @@ fn size_json(size: &Size, wish: &Wish) -> Value {
             "routers": parameters.routers, "norms_and_biases": parameters.vectors, "head": parameters.head},
         "training": {"peak_bytes": training.peak_bytes(), "base_bytes": training.base_bytes,
             "trained_parameters": training.trained, "adapter_gradient_and_moment_bytes": training.adapter_bytes(),
-            "pass_bytes": training.passes_bytes, "program_bytes": training.program_bytes,
+            "pass_bytes": training.passes_bytes(), "program_bytes": training.resident_bytes(),
             "row_tokens": training.tokens, "save_activations": policy(training.policy)},
         "training_on_gpu": {"computed_bytes": on_gpu.step_bytes(), "save_activations": policy(on_gpu.policy),
             "gpus": gpus(on_gpu.step_bytes(), wish.gpu_bytes)},

@@ -219,6 +219,7 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ("train.rows-per-step", "3", &[]),
     ("train.tokens-per-step", "120", &[]),
     ("train.micro-batch-tokens", "90", &[]),
+    ("train.share-prefixes", "false", &[]),
     ("train.learning-rate", "0.02", &[]),
     ("train.lora-plus-ratio", "4", &[]),
     ("train.schedule", "constant", &[]),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand_core::Rng;
-use rtune_data::{Example, Origin, StepSize, pack, stream};
+use rtune_data::{Example, Origin, StepSize, stream};
 use rtune_kernels::cuda::{self, Device};
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
 pub use rtune_kernels::phase::{Phase, PhaseTimes};
@@ -16,7 +16,7 @@ use rtune_models::{Decoder, SavePolicy};
 
 use crate::config::{Config, LoraSection};
 use crate::dist::Alone;
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions, MicroBatch};
 use crate::error::TrainerError;
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
@@ -101,10 +101,11 @@ pub fn measure(
     let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
     let noise = (lora.dropout > 0.0 || neftune_alpha > 0.0).then_some(Noise { seed, neftune_alpha });
     let trained = parameters.flat().len();
-    let work = work_of(&decoder, &rows, config.train.micro_batch_tokens, policy);
+    // Random rows begin alike by chance alone.
+    let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes: false };
+    let work = work_of(&decoder, &rows, micro_batch, policy);
     let base_bytes = decoder.size_bytes();
-    let engine_options =
-        EngineOptions { policy, micro_batch_tokens: config.train.micro_batch_tokens, noise };
+    let engine_options = EngineOptions { policy, micro_batch, noise };
     let mut engine = Engine::new(decoder, parameters, engine_options);
     if let Some(device) = gpu {
         engine = engine.on_gpu(device, options.row_tokens)?;
@@ -167,10 +168,10 @@ fn rows(vocabulary: usize, seed: u64, options: &BenchOptions) -> Vec<Example> {
     (0..options.rows).map(row).collect()
 }
 
-fn work_of(decoder: &Decoder, rows: &[Example], micro_batch_tokens: usize, policy: SavePolicy) -> Work {
+fn work_of(decoder: &Decoder, rows: &[Example], micro_batch: MicroBatch, policy: SavePolicy) -> Work {
     let rows: Vec<&Example> = rows.iter().collect();
     let mut work = Work::default();
-    for row in pack(&rows, micro_batch_tokens) {
+    for row in micro_batch.pack(&rows) {
         work += work::of_row(decoder, &row, policy);
     }
     work

@@ -51,8 +51,12 @@ pub fn of_row(decoder: &Decoder, row: &PackedRow, policy: SavePolicy) -> Work {
     let mut attention = 0.0;
     for block in &spec.blocks {
         let width = (block.attention.heads * block.attention.head_width) as f64;
-        let seen =
-            row.segments.iter().map(|segment| pairs(segment.end - segment.start, block.attention.window));
+        let seen = row.segments.iter().map(|segment| {
+            let before =
+                segment.parent.map_or(0, |parent| row.segments[parent].end - row.segments[parent].start);
+            let window = block.attention.window;
+            pairs(before + segment.end - segment.start, window) - pairs(before, window)
+        });
         attention += 2.0 * width * seen.sum::<f64>();
     }
     forward += ATTENTION_FORWARD * attention;

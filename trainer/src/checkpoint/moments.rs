@@ -5,10 +5,11 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors};
 
 use crate::error::TrainerError;
 use crate::files::{self, At};
+use crate::tensors::Floats;
 
 /// A named part of the flat vectors.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,17 +39,11 @@ pub fn write_moments(
         file: path.to_owned(),
         problem: error.to_string(),
     };
-    let mut bytes: BTreeMap<String, (&NamedSlice, Vec<u8>)> = BTreeMap::new();
+    let mut views = BTreeMap::new();
     for (prefix, flat) in [(FIRST, first), (SECOND, second)] {
         for slice in slices {
-            let little_endian =
-                flat[slice.range.clone()].iter().flat_map(|number| number.to_le_bytes()).collect();
-            bytes.insert(format!("{prefix}{}", slice.name), (slice, little_endian));
+            views.insert(format!("{prefix}{}", slice.name), Floats::of(slice, flat));
         }
-    }
-    let mut views = BTreeMap::new();
-    for (name, (slice, bytes)) in &bytes {
-        views.insert(name, TensorView::new(Dtype::F32, slice.shape.clone(), bytes).map_err(unreadable)?);
     }
     let metadata = std::collections::HashMap::from([("format".to_owned(), super::FORMAT.to_string())]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(unreadable)?;

@@ -163,6 +163,10 @@ const AFTER_DATA: &[Meaning] = &[
         "train.micro-batch-tokens",
         "Most tokens in memory at once. A step that has more is done in parts, with the same result.",
     ),
+    key(
+        "train.share-prefixes",
+        "Compute once what examples of a step begin with alike, up to what is learnt: losses and gradients are the same but for last bits. With `lora.dropout` or `train.neftune-alpha`, whose draws differ from row to row, nothing is shared.",
+    ),
     key("train.learning-rate", "The highest learning rate. Small models bear more than large ones."),
     key(
         "train.lora-plus-ratio",

@@ -161,6 +161,8 @@ pub struct TrainSection {
     pub step_size: StepSize,
     /// Most tokens that are in memory at once.
     pub micro_batch_tokens: usize,
+    /// Whether examples of a step that begin alike share what is computed of that.
+    pub share_prefixes: bool,
     /// Highest learning rate.
     pub learning_rate: f64,
     /// That of the matrices B over it.

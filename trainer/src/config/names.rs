@@ -93,6 +93,7 @@ pub const KEYS: &[&str] = &[
     "train.rows-per-step",
     "train.tokens-per-step",
     "train.micro-batch-tokens",
+    "train.share-prefixes",
     "train.learning-rate",
     "train.lora-plus-ratio",
     "train.schedule",

@@ -124,6 +124,7 @@ fn train(mut section: Section<'_, '_>) -> TrainSection {
         );
     }
     let micro_batch = section.integer("micro-batch-tokens", 1, MOST_TOKENS);
+    let share_prefixes = section.boolean("share-prefixes").unwrap_or(true);
     let learning_rate = section.number("learning-rate", "above 0", |rate| rate > 0.0);
     let lora_plus_ratio = section.number("lora-plus-ratio", "above 0", |ratio| ratio > 0.0);
     let schedule = schedule(&mut section);
@@ -148,6 +149,7 @@ fn train(mut section: Section<'_, '_>) -> TrainSection {
             StepSize::Tokens(n as usize)
         }),
         micro_batch_tokens: micro_batch.map_or(DEFAULT_MICRO_BATCH_TOKENS, |n| n as usize),
+        share_prefixes,
         learning_rate: learning_rate.unwrap_or(DEFAULT_LEARNING_RATE),
         lora_plus_ratio: lora_plus_ratio.unwrap_or(1.0),
         schedule,

@@ -251,6 +251,7 @@ fn train(out: &mut Document, train: &TrainSection) {
         StepSize::Tokens(tokens) => out.count("tokens-per-step", tokens as u64),
     }
     out.count("micro-batch-tokens", train.micro_batch_tokens as u64);
+    out.line("share-prefixes", train.share_prefixes);
     out.line("learning-rate", train.learning_rate);
     out.line("lora-plus-ratio", train.lora_plus_ratio);
     match train.schedule {

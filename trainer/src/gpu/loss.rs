@@ -29,7 +29,7 @@ impl<'a> Supervised<'a> {
 
     fn view(&self) -> RowView<'_> {
         let PackedRow { tokens, positions, .. } = self.row;
-        RowView { tokens, positions, bounds: &self.bounds, noise: self.noise }
+        RowView { tokens, positions, bounds: &self.bounds, parents: &[], noise: self.noise }
     }
 
     /// The loss, for evaluation.

@@ -116,6 +116,7 @@ pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
     ("train.rows-per-step", Rule::Fixed, "it decides which rows a step takes"),
     ("train.tokens-per-step", Rule::Fixed, "it decides which rows a step takes"),
     ("train.micro-batch-tokens", Rule::Fixed, "sums in other parts have other last bits"),
+    ("train.share-prefixes", Rule::Fixed, "sums in other parts have other last bits"),
     ("train.learning-rate", Rule::Fixed, "it decides every update"),
     ("train.lora-plus-ratio", Rule::Fixed, "it decides every update"),
     ("train.schedule", Rule::Fixed, "it decides every update"),

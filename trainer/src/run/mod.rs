@@ -10,15 +10,15 @@ mod session;
 
 use std::path::PathBuf;
 
-use rtune_data::Example;
+use rtune_data::{Example, Prepared};
 use rtune_kernels::cuda::Device;
-use rtune_models::Decoder;
+use rtune_models::{BaseOutline, Decoder};
 
 use crate::adapter::{self, Attached};
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
-use crate::config::Config;
+use crate::config::{Config, LoraSection};
 use crate::dist::Collective;
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions, MicroBatch};
 use crate::error::TrainerError;
 use crate::evaluate::perplexity::file_of;
 use crate::forgetting::Skills;
@@ -27,6 +27,7 @@ use crate::manifest::{Environment, Manifest, Program};
 use crate::metrics::{Line, Measured, Metrics};
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
+use crate::outlook::Outlook;
 use crate::overfitting::Fit;
 use crate::plan;
 use crate::spikes::Spikes;
@@ -79,10 +80,22 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainerError> {
     let mut folder = RunFolder::open(&config.output.dir, options.resume)?;
-    let (base, longest) = (&inputs.base.config, inputs.longest_tokens());
+    let outline = BaseOutline::open(&inputs.base_path)?;
+    let mut shaped = config.clone();
+    if let (LoraSection::From(_), Some(last)) = (&config.lora, &folder.newest.checkpoint) {
+        // The adapter that the run began with may be gone; its own has the same shape.
+        shaped.lora = LoraSection::From(last.folder.clone());
+    }
+    let (threads, shares_prefixes) =
+        (options.environment.threads, plan::shares_prefixes(&shaped, &outline.spec)?);
+    let Prepared { train, validation, .. } = &inputs.prepared;
+    let sizes = Outlook::of(train, validation, config, shares_prefixes, threads).sizes;
     let resolved = match &options.gpu {
-        None => plan::resolve(config, base, longest),
-        Some(device) => plan::resolve_on_gpu(config, base, longest, device.facts().memory_bytes),
+        None => plan::resolve(config, plan::choose(&outline, &shaped, &sizes, plan::free_bytes())?),
+        Some(device) => {
+            let memory_bytes = device.facts().memory_bytes;
+            plan::resolve_on_gpu(config, plan::choose_on_gpu(&outline, &shaped, &sizes, memory_bytes)?)
+        }
     };
     let Begun { config, manifest, state, resumed } = match folder.newest.checkpoint.take() {
         None => begin(&folder, resolved, inputs, options)?,
@@ -111,9 +124,8 @@ pub fn train(
     let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
     let noise = (shape.as_ref().is_some_and(|shape| shape.dropout > 0.0) || neftune_alpha > 0.0)
         .then_some(Noise { seed, neftune_alpha });
-    let engine_options =
-        EngineOptions { policy, micro_batch_tokens: config.train.micro_batch_tokens, noise };
-    let mut engine = Engine::new(decoder, parameters, engine_options);
+    let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes };
+    let mut engine = Engine::new(decoder, parameters, EngineOptions { policy, micro_batch, noise });
     if let Some(device) = &options.gpu {
         engine = engine.on_gpu(device, inputs.longest_tokens())?;
     }

@@ -72,6 +72,7 @@ impl Case<'_> {
             head_width: self.heads.head_width,
             scale: f64::from(self.heads.scale),
             bounds: self.bounds,
+            parents: &[],
             window: self.heads.window,
             softcap: self.softcap,
         }

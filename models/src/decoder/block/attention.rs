@@ -10,6 +10,7 @@ use rtune_kernels::real::Real;
 use rtune_kernels::rope::Turn;
 
 use super::{Context, Reading};
+use crate::RowView;
 use crate::decoder::cache::BlockCache;
 use crate::decoder::norm::{Norm, Normed};
 use crate::families::{AttentionSpec, Joint};
@@ -57,9 +58,10 @@ struct Entrance<R: Real> {
 }
 
 impl Attention {
-    fn shape<'a>(&self, bounds: &'a [usize]) -> Shape<'a> {
+    fn shape<'a>(&self, row: &RowView<'a>) -> Shape<'a> {
         let AttentionSpec { heads, kv_heads, head_width, scale, window, cap, .. } = self.spec;
-        Shape { heads, kv_heads, head_width, scale, bounds, window, softcap: cap }
+        let RowView { bounds, parents, .. } = *row;
+        Shape { heads, kv_heads, head_width, scale, bounds, parents, window, softcap: cap }
     }
 
     /// Elements of queries and of keys of one token.
@@ -92,7 +94,7 @@ impl Attention {
         let Entrance { q_the, k_tke, v_tke, raw, projected } = self.enter(context, n_td);
         let tokens = row.tokens.len();
         let (mut o_the, mut log_sum_exp_th) = (arena.take(q_the.len()), arena.take(tokens * self.spec.heads));
-        let shape = self.shape(row.bounds);
+        let shape = self.shape(row);
         arena.timed(Phase::AttentionForward, || {
             attention::forward(&shape, &q_the, &k_tke, &v_tke, &mut o_the, &mut log_sum_exp_th, arena);
         });
@@ -124,7 +126,7 @@ impl Attention {
             .map(|cache| Past { keys_lke: &cache.keys_lke, values_lke: &cache.values_lke })
             .collect();
         let mut o_the = arena.take(q_the.len());
-        attention::cached(&self.shape(row.bounds), &pasts, &q_the, &mut o_the, arena);
+        attention::cached(&self.shape(row), &pasts, &q_the, &mut o_the, arena);
         self.output.forward(context.pass(), &o_the, y_td, into, arena);
     }
 
@@ -197,7 +199,7 @@ impl Attention {
             }
         };
         let out = Gradients { dq_the: &mut dq_the, dk_tke: &mut dk_tke, dv_tke: &mut dv_tke };
-        let shape = self.shape(row.bounds);
+        let shape = self.shape(row);
         arena.timed(Phase::AttentionBackward, || {
             attention::backward(&shape, q_the, k_tke, v_tke, o_the, log_sum_exp_th, &do_the, out, arena);
         });

@@ -139,7 +139,7 @@ impl GpuDecoder {
         }
         let longest = positions.iter().max().map_or(0, |&last| last as usize + 1);
         let ropes = self.ropes(longest)?;
-        let view = RowView { tokens: &tokens, positions: &positions, bounds: &bounds, noise: None };
+        let view = RowView { tokens: &tokens, positions: &positions, bounds: &bounds, parents: &[], noise: None };
         let row = Row::new(pass.device, pass.arena, &self.spec, &ropes, &view)?;
         let places = Places {
             rows: pass.arena.upload(pass.device, &rows)?,

@@ -1,0 +1,92 @@
+//! What would make a run fit that does not.
+
+use rtune_models::BaseOutline;
+use rtune_trainer::config::{Config, LoraSection, QuantizationSection, SaveActivations};
+use rtune_trainer::memory::{self, RowSizes};
+use rtune_trainer::plan;
+
+use super::fits;
+use crate::args::plan::PlanArgs;
+
+/// The rank below which there is little left to learn with, and little left to save.
+const LEAST_RANK: usize = 8;
+/// The shortest rows and micro-batches that are proposed, in tokens.
+const LEAST_TOKENS: usize = 128;
+
+/// Keys that make a run fit.
+#[derive(Debug)]
+pub(super) struct Remedy {
+    /// `KEY=VALUE` each.
+    pub(super) overrides: Vec<String>,
+    /// What the run takes with them.
+    pub(super) peak_bytes: usize,
+}
+
+impl Remedy {
+    /// As they are given to a verb.
+    pub(super) fn flags(&self) -> String {
+        let flags: Vec<String> = self.overrides.iter().map(|one| format!("--set {one}")).collect();
+        flags.join(" ")
+    }
+}
+
+/// The first of some changes, each on top of those before it, with which the run fits: what costs nothing but time comes
+/// first, then precision, then what changes what is learnt. One that saves nothing is left out.
+pub(super) fn find(
+    args: &PlanArgs,
+    wished: SaveActivations,
+    outline: &BaseOutline,
+    allowed_bytes: Option<u64>,
+    rows_of: &dyn Fn(&Config) -> anyhow::Result<RowSizes>,
+) -> anyhow::Result<Option<Remedy>> {
+    let peak = |taken: &[String]| -> anyhow::Result<(Config, memory::TrainingMemory)> {
+        let overrides = [args.overrides.as_slice(), taken].concat();
+        let config = Config::load(&args.config, &overrides)?;
+        let rows = rows_of(&config)?;
+        let choice = plan::choose(outline, &config, &rows, allowed_bytes)?;
+        let memory = memory::of_policy(outline, &config, &rows, plan::policy(choice))?;
+        Ok((config, memory))
+    };
+    let mut taken: Vec<String> = Vec::new();
+    let (config, mut memory) = peak(&taken)?;
+    for change in changes(&config, wished) {
+        let with: Vec<String> = [taken.as_slice(), &[change.clone()]].concat();
+        let (_, changed) = peak(&with)?;
+        if changed.peak_bytes() >= memory.peak_bytes() {
+            continue;
+        }
+        // A later value of the same key takes the place of the earlier one.
+        let key = |one: &str| one.split('=').next().unwrap_or_default().to_owned();
+        taken.retain(|one| key(one) != key(&change));
+        taken.push(change);
+        memory = changed;
+        if fits(&memory, allowed_bytes) {
+            return Ok(Some(Remedy { overrides: taken, peak_bytes: memory.peak_bytes() }));
+        }
+    }
+    Ok(None)
+}
+
+fn changes(config: &Config, wished: SaveActivations) -> Vec<String> {
+    let halves = |from: usize| {
+        std::iter::successors(Some(from / 2), |tokens| Some(tokens / 2)).take_while(|&t| t >= LEAST_TOKENS)
+    };
+    let mut changes = Vec::new();
+    if wished == SaveActivations::All {
+        changes.push("train.save-activations=input-only".to_owned());
+    }
+    let micro = config.train.micro_batch_tokens;
+    changes.extend(halves(micro).map(|tokens| format!("train.micro-batch-tokens={tokens}")));
+    if config.quantization != (QuantizationSection::Nf4 { double: true }) && config.lora != LoraSection::Full
+    {
+        changes.push("quantization.kind=nf4".to_owned());
+        changes.push("quantization.double=true".to_owned());
+    }
+    if let LoraSection::New(lora) = &config.lora
+        && lora.rank > LEAST_RANK
+    {
+        changes.push(format!("lora.rank={LEAST_RANK}"));
+    }
+    changes.extend(halves(config.data.max_tokens).map(|tokens| format!("data.max-tokens={tokens}")));
+    changes
+}

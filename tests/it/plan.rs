@@ -1,0 +1,152 @@
+//! `rtune plan`: what it says is what the run does.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::workplace::{Ran, Sizes, Workplace, write_model};
+
+#[track_caller]
+fn report(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}\n{}", ran.stdout, ran.stderr))
+}
+
+fn planned(place: &Workplace, arguments: &[&str]) -> Value {
+    let ran = place.rtune(&[&["plan", "config.toml", "--json"], arguments].concat());
+    ran.succeeds();
+    report(&ran)
+}
+
+#[test]
+fn steps_and_tokens_are_those_of_the_run() {
+    let place = Workplace::new();
+    for sets in [&["train.epochs=2"][..], &["train.epochs=1", "train.tokens-per-step=150"]] {
+        let mut arguments: Vec<&str> = vec!["--no-probe"];
+        sets.iter().for_each(|set| arguments.extend(["--set", set]));
+        let plan = planned(&place, &arguments);
+        let trained = place.train(&[sets, &["output.dir=run"]].concat());
+        trained.succeeds();
+        let metrics = place.read("run/metrics.jsonl");
+        let lines: Vec<Value> =
+            metrics.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let steps: Vec<&Value> = lines.iter().filter(|line| line["train_loss_nats"].is_number()).collect();
+        let evaluations = lines.iter().filter(|line| line["validation_loss_nats"].is_number()).count();
+        let sum = |key: &str| steps.iter().filter_map(|line| line[key].as_u64()).sum::<u64>();
+        assert_eq!(plan["run"]["steps"], steps.len());
+        assert_eq!(plan["run"]["tokens"], sum("tokens"));
+        assert_eq!(plan["run"]["supervised_tokens"], sum("supervised_tokens"));
+        assert_eq!(plan["run"]["evaluations"], evaluations);
+        assert!(plan["run"]["computed_tokens"].as_u64() < plan["run"]["tokens"].as_u64(), "rows begin alike");
+        let last = steps.last().expect("a step")["epoch"].as_f64().expect("a number");
+        assert!((plan["run"]["epochs"].as_f64().expect("a number") - last).abs() < 1e-9);
+        assert!(plan["time"].is_null());
+        fs::remove_dir_all(place.path("run")).expect("removed");
+    }
+}
+
+#[test]
+fn a_step_is_tried_and_has_its_price() {
+    let place = Workplace::new();
+    let plan = planned(&place, &["--price-per-hour", "3600"]);
+    let seconds = plan["time"]["run_s"].as_f64().expect("seconds");
+    assert!(seconds > 0.0 && plan["time"]["tokens_per_s"].as_f64() > Some(0.0), "{plan}");
+    assert!((plan["price"].as_f64().expect("a price") - seconds).abs() < 1e-6 * seconds, "one a second");
+    let ran = place.rtune(&["plan", "config.toml", "--price-per-hour", "1.5"]);
+    ran.succeeds();
+    for part in ["weights of the base", "moments of AdamW", "at the most", "6 steps", "at 1.5 an hour"] {
+        assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
+    }
+    assert!(!place.path("run").exists(), "nothing is written");
+}
+
+#[test]
+fn headers_and_a_tokenizer_suffice() {
+    let place = Workplace::new();
+    let whole = planned(&place, &["--no-probe"]);
+    let path = place.path("model").join("model.safetensors");
+    let bytes = fs::read(&path).expect("weights");
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    fs::write(&path, &bytes[..8 + length]).expect("written");
+    assert_eq!(without_free_memory(planned(&place, &["--no-probe"])), without_free_memory(whole.clone()));
+    let ran = place.rtune(&["plan", "config.toml", "--json"]);
+    ran.succeeds();
+    assert!(ran.stderr.contains("note: the weights of the base are not here"), "{}", ran.stderr);
+    assert!(report(&ran)["time"].is_null());
+    // Without a tokenizer rows are as long as they may be.
+    fs::remove_file(place.path("model").join("tokenizer.json")).expect("removed");
+    let ran = place.rtune(&["plan", "config.toml", "--json"]);
+    ran.succeeds();
+    assert!(
+        ran.stderr.contains("rows are taken to be as long as `data.max-tokens` allows"),
+        "{}",
+        ran.stderr
+    );
+    let bare = report(&ran);
+    assert!(bare["run"].is_null());
+    assert_eq!(bare["memory"]["base_bytes"], whole["memory"]["base_bytes"]);
+    assert!(bare["memory"]["peak_bytes"].as_u64() > whole["memory"]["peak_bytes"].as_u64());
+}
+
+/// What two plans share whatever else the machine does.
+fn without_free_memory(mut plan: Value) -> Value {
+    plan["memory"]["allowed_bytes"] = Value::Null;
+    plan
+}
+
+#[test]
+fn what_cannot_fit_is_refused_with_what_would() {
+    let place = Workplace::new();
+    write_model(&place.path("model"), Sizes { hidden: 256, layers: 6 });
+    let plan = |arguments: &[&str]| {
+        let shared = ["plan", "config.toml", "--no-probe", "--json", "--set", "quantization.kind=none"];
+        let ran = place.rtune(&[&shared, arguments].concat());
+        (report(&ran), ran)
+    };
+    let (all, _) = plan(&["--memory-gib", "8"]);
+    assert_eq!((&all["fits"], &all["save_activations"]), (&json!(true), &json!("all")));
+    let peak = |plan: &Value| plan["memory"]["peak_bytes"].as_u64().expect("bytes");
+    let gib = |bytes: u64| format!("{:.9}", bytes as f64 / f64::from(1 << 30));
+    // A byte less than everything takes: the inputs of blocks are kept.
+    let (inputs, _) = plan(&["--memory-gib", &gib(peak(&all) - 1000)]);
+    assert_eq!((&inputs["fits"], &inputs["save_activations"]), (&json!(true), &json!("input-only")));
+    assert!(peak(&inputs) < peak(&all));
+    // Less than that: another micro-batch or four bits, and with these it fits.
+    let memory = gib(peak(&inputs) - (1 << 20));
+    let (refused, ran) = plan(&["--memory-gib", &memory]);
+    ran.fails(2, &["error: the run takes", "hint: --set "]);
+    assert_eq!(refused["fits"], false);
+    let sets: Vec<String> =
+        serde_json::from_value(refused["would_fit"]["set"].clone()).expect("a list of overrides");
+    let mut again = vec!["--memory-gib", memory.as_str()];
+    sets.iter().for_each(|set| again.extend(["--set", set.as_str()]));
+    let (fitting, ran) = plan(&again);
+    ran.succeeds();
+    assert_eq!(fitting["fits"], true);
+    assert_eq!(fitting["memory"]["peak_bytes"], refused["would_fit"]["peak_bytes"]);
+    // And what nothing helps is said to be so.
+    let (_, ran) = plan(&["--memory-gib", "0.01"]);
+    ran.fails(2, &["error: the run takes", "hint: nothing that the configuration can say makes it fit"]);
+}
+
+#[test]
+fn what_is_trained_whole_is_counted() {
+    let place = Workplace::new();
+    let trained = |sets: &[&str]| {
+        let mut arguments = vec!["--no-probe"];
+        sets.iter().for_each(|set| arguments.extend(["--set", set]));
+        let plan = planned(&place, &arguments);
+        let numbers = plan["memory"]["trained_parameters"].as_u64().expect("a number");
+        let ran = place.train(&[sets, &["train.steps=1"]].concat());
+        ran.succeeds();
+        let text = ran.stdout.replace(',', "");
+        assert!(text.contains(&format!("trainable: {numbers} of ")), "{sets:?}: {numbers} in {text}");
+        fs::remove_dir_all(place.path("run")).expect("removed");
+        numbers
+    };
+    let plain = trained(&[]);
+    assert_eq!(trained(&["lora.modules-to-save=[\"embed_tokens\"]"]), plain + 258 * 16);
+    assert!(trained(&["lora.method=dora"]) > plain);
+    assert_eq!(trained(&["lora.trainable-tokens=[\"<|im_end|>\"]"]), plain + 16);
+    assert!(trained(&["lora.new-tokens=[\"<new>\"]"]) > plain);
+}

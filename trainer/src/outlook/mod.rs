@@ -1,0 +1,197 @@
+//! How long a run will be and what it will take, by its rows; and how fast, by a step that is tried.
+
+mod probe;
+
+pub use probe::{Probe, probe};
+use rtune_data::{Example, PackedRow, pack};
+use rtune_kernels::attention::prefix_sums;
+use rtune_models::outline::Pass;
+
+use crate::config::Config;
+use crate::engine::MicroBatch;
+use crate::memory::RowSizes;
+use crate::run::Order;
+
+/// Steps of which the packed rows are looked at one by one; a longer run takes the same rows again in other steps.
+const MOST_PACKED_STEPS: u64 = 20_000;
+/// What an example has beside its tokens: two blocks of a vector and one of its name, as an allocator has them.
+const EXAMPLE_BYTES: usize = 48;
+
+/// A run, as far as its rows decide it.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    /// Examples that are trained on, and held out.
+    pub examples: [usize; 2],
+    /// Updates.
+    pub steps: u64,
+    /// Times that the examples are gone through.
+    pub epochs: f64,
+    /// Tokens of all steps.
+    pub tokens: u64,
+    /// Those that are computed: what examples of a step begin with alike is computed once.
+    pub computed_tokens: u64,
+    /// Those that are learnt.
+    pub supervised_tokens: u64,
+    /// Tokens of the longest example.
+    pub longest_tokens: usize,
+    /// Evaluations, that before the first step among them.
+    pub evaluations: u64,
+    /// Tokens of one evaluation.
+    pub evaluation_tokens: u64,
+    /// Packed rows and examples, as far as memory is concerned.
+    pub sizes: RowSizes,
+    /// The examples of the step that has the median number of tokens.
+    typical: Vec<usize>,
+}
+
+impl Outlook {
+    /// Looks at the examples that a run of `config` trains on and is evaluated on, with so many threads; `shares_prefixes`
+    /// as [`crate::plan::shares_prefixes`] has it.
+    #[must_use]
+    pub fn of(
+        rows: &[Example],
+        held_out: &[Example],
+        config: &Config,
+        shares_prefixes: bool,
+        threads: usize,
+    ) -> Self {
+        let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes };
+        let mut order = Order::new(rows, &config.train, config.data.shuffle);
+        let (mut tokens, mut supervised_tokens, mut computed_tokens) = (0, 0, 0);
+        let mut training = Vec::new();
+        let mut first_steps: Vec<(usize, Vec<usize>)> = Vec::new();
+        let (mut epoch, mut position, mut epochs) = (0, 0, 0.0);
+        for step in 0..order.total {
+            let (indices, in_epoch) = order.step(epoch, position);
+            let examples: Vec<&Example> = indices.iter().map(|&index| &rows[index]).collect();
+            let of_step: usize = examples.iter().map(|example| example.tokens.len()).sum();
+            tokens += of_step as u64;
+            supervised_tokens += examples.iter().map(|one| one.supervised_count() as u64).sum::<u64>();
+            if step < MOST_PACKED_STEPS {
+                computed_tokens += add_passes(micro_batch.pack(&examples), threads, &mut training);
+            } else {
+                computed_tokens += of_step as u64;
+            }
+            if epoch == 0 {
+                first_steps.push((of_step, indices.to_vec()));
+            }
+            position += 1;
+            epochs += 1.0 / in_epoch.max(1) as f64;
+            if position >= in_epoch {
+                (epoch, position) = (epoch + 1, 0);
+            }
+        }
+        first_steps.sort();
+        let median = first_steps.len() / 2;
+        let typical = first_steps.into_iter().nth(median).map_or_else(Vec::new, |(_, indices)| indices);
+        let validation: Vec<&Example> = held_out.iter().collect();
+        let mut evaluation = Vec::new();
+        add_passes(pack(&validation, config.train.micro_batch_tokens), threads, &mut evaluation);
+        let evaluations = match validation.is_empty() {
+            true => 0,
+            false => 1 + order.total.div_ceil(config.eval.every.max(1)),
+        };
+        let all = || rows.iter().chain(held_out);
+        Self {
+            examples: [rows.len(), validation.len()],
+            steps: order.total,
+            epochs,
+            tokens,
+            computed_tokens,
+            supervised_tokens,
+            longest_tokens: all().map(|example| example.tokens.len()).max().unwrap_or(0),
+            evaluations,
+            evaluation_tokens: validation.iter().map(|example| example.tokens.len() as u64).sum(),
+            sizes: RowSizes { training, evaluation, bytes: all().map(example_bytes).sum() },
+            typical,
+        }
+    }
+}
+
+fn example_bytes(example: &Example) -> usize {
+    let parts = size_of_val(example.tokens.as_slice()) + example.supervised.len() + example.id.len();
+    size_of::<Example>() + parts + EXAMPLE_BYTES
+}
+
+/// Adds the packed rows of a step to those that none is larger than in everything; gives their tokens.
+fn add_passes(rows: Vec<PackedRow>, threads: usize, passes: &mut Vec<Pass>) -> u64 {
+    let mut tokens = 0;
+    for row in rows {
+        tokens += row.tokens.len() as u64;
+        let pass = Pass {
+            tokens: row.tokens.len(),
+            supervised: row.supervised.iter().filter(|supervised| **supervised).count(),
+            longest: row.longest(),
+            prefix_sums: row
+                .prefixes()
+                .iter()
+                .map(|(tokens, examples)| tokens * prefix_sums(*examples))
+                .sum(),
+            threads,
+        };
+        let covers = |one: &Pass, other: &Pass| {
+            one.tokens >= other.tokens
+                && one.supervised >= other.supervised
+                && one.longest >= other.longest
+                && one.prefix_sums >= other.prefix_sums
+        };
+        if !passes.iter().any(|known| covers(known, &pass)) {
+            passes.retain(|known| !covers(&pass, known));
+            passes.push(pass);
+        }
+    }
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rtune_data::Origin;
+
+    use super::*;
+
+    fn rows(lengths: &[usize]) -> Vec<Example> {
+        let row = |(number, &length): (usize, &usize)| Example {
+            id: number.to_string(),
+            origin: Origin { file: Path::new("a").into(), line: number as u64 + 1 },
+            tokens: vec![0; length],
+            supervised: (0..length).map(|token| token + 2 >= length).collect(),
+        };
+        lengths.iter().enumerate().map(row).collect()
+    }
+
+    fn config(extra: &str) -> Config {
+        let text = format!("[model]\nbase='m'\n[data]\ntrain='t'\n[output]\ndir='r'\n{extra}\n");
+        Config::parse("c.toml", &text, &[]).expect("valid")
+    }
+
+    #[test]
+    fn steps_and_tokens_are_those_of_the_run() {
+        let (rows, held_out) = (rows(&[3, 5, 7, 9, 11, 13, 40]), rows(&[4, 6]));
+        let config =
+            config("[train]\nepochs = 3\nrows-per-step = 2\nmicro-batch-tokens = 16\n[eval]\nevery = 5\n");
+        let outlook = Outlook::of(&rows, &held_out, &config, false, 2);
+        assert_eq!((outlook.steps, outlook.tokens), (12, 3 * 88));
+        assert_eq!(outlook.supervised_tokens, 3 * 7 * 2);
+        assert!((outlook.epochs - 3.0).abs() < 1e-9);
+        // Before the first step, after 5 and 10, and at the end.
+        assert_eq!((outlook.evaluations, outlook.evaluation_tokens), (4, 10));
+        assert_eq!((outlook.examples, outlook.longest_tokens), ([7, 2], 40));
+        // The longest stands alone; whatever else there is, a row of at most 16 tokens has no more supervised.
+        assert_eq!(outlook.sizes.training.iter().map(|pass| pass.tokens).max(), Some(40));
+        assert!(outlook.sizes.training.iter().all(|pass| pass.tokens == 40 || pass.tokens <= 16));
+        assert_eq!(
+            outlook.sizes.evaluation,
+            [Pass { tokens: 10, supervised: 4, longest: 6, prefix_sums: 0, threads: 2 }]
+        );
+    }
+
+    #[test]
+    fn half_an_epoch_is_told() {
+        let outlook =
+            Outlook::of(&rows(&[4; 8]), &[], &config("[train]\nsteps = 2\nrows-per-step = 2\n"), false, 1);
+        assert!((outlook.epochs - 0.5).abs() < 1e-9);
+        assert_eq!((outlook.steps, outlook.tokens, outlook.evaluations), (2, 16, 0));
+    }
+}

@@ -1,0 +1,99 @@
+//! A step that is tried, so that the time of a run is known before it begins.
+
+use std::time::Instant;
+
+use rtune_data::{Example, Prepared, pack};
+use rtune_models::{BaseModel, Decoder};
+
+use super::Outlook;
+use crate::adapter::{self, Attached};
+use crate::config::Config;
+use crate::dist::Alone;
+use crate::engine::{Engine, EngineOptions, MicroBatch};
+use crate::error::TrainerError;
+use crate::noise::Noise;
+use crate::optimizer::Optimizer;
+use crate::plan;
+use crate::subject::quantization;
+
+/// Tokens of rows that are tried at most: enough for the rate of products, few enough to wait for.
+const MOST_TOKENS: usize = 4096;
+/// How often the step is tried after one that takes memory; the fastest counts, since what disturbs it only slows it down.
+const TIMES: usize = 2;
+
+/// How fast a run is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Probe {
+    /// Seconds that reading the base took.
+    pub load_s: f64,
+    /// Seconds of a step for each of its tokens.
+    pub token_s: f64,
+    /// Seconds of an evaluation for each of its tokens.
+    pub evaluation_token_s: f64,
+}
+
+impl Probe {
+    /// Seconds of a whole run: the base, all steps, all evaluations. Answers to samples and checkpoints are not in it.
+    #[must_use]
+    pub fn run_s(&self, outlook: &Outlook) -> f64 {
+        let evaluations = (outlook.evaluations * outlook.evaluation_tokens) as f64;
+        self.load_s + outlook.tokens as f64 * self.token_s + evaluations * self.evaluation_token_s
+    }
+}
+
+/// Trains on a step of a typical number of tokens, and forgets what it learnt. `config` is resolved; `progress` hears of
+/// the base's tensors.
+///
+/// # Errors
+/// Those of the base and the adapters.
+pub fn probe(
+    config: &Config,
+    base: &BaseModel,
+    prepared: &Prepared,
+    outlook: &Outlook,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Probe, TrainerError> {
+    let start = Instant::now();
+    let mut decoder = Decoder::load(&base.config, base.weights.as_ref(), quantization(config), progress)?;
+    let Attached { shape, parameters, .. } = adapter::attach(&mut decoder, base, config, None)?;
+    let load_s = start.elapsed().as_secs_f64();
+    let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
+    let noise = (shape.is_some_and(|shape| shape.dropout > 0.0) || neftune_alpha > 0.0)
+        .then_some(Noise { seed, neftune_alpha });
+    let policy = plan::policy(config.train.save_activations);
+    let shares_prefixes = plan::shares_prefixes(config, decoder.spec())?;
+    let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes };
+    let mut engine = Engine::new(decoder, parameters, EngineOptions { policy, micro_batch, noise });
+    let mut optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
+    let rows = within(outlook.typical.iter().map(|&index| &prepared.train[index]));
+    let tokens: usize = rows.iter().map(|row| row.tokens.len()).sum();
+    let mut best_s = f64::INFINITY;
+    for step in 0..=TIMES {
+        let start = Instant::now();
+        engine.differentiate(&rows, step as u64 + 1, &mut Alone)?;
+        let norm = engine.gradient_norm(&optimizer)?;
+        engine.update(&mut optimizer, norm, config.train.learning_rate, step as u64 + 1)?;
+        if step > 0 {
+            best_s = best_s.min(start.elapsed().as_secs_f64());
+        }
+    }
+    let held_out = within(prepared.validation.iter());
+    let start = Instant::now();
+    for row in pack(&held_out, config.train.micro_batch_tokens) {
+        engine.score(&row)?;
+    }
+    let scored: usize = held_out.iter().map(|row| row.tokens.len()).sum();
+    let evaluation_token_s = start.elapsed().as_secs_f64() / scored.max(1) as f64;
+    Ok(Probe { load_s, token_s: best_s / tokens.max(1) as f64, evaluation_token_s })
+}
+
+/// As many as have [`MOST_TOKENS`] together, at least one.
+fn within<'a>(rows: impl Iterator<Item = &'a Example>) -> Vec<&'a Example> {
+    let mut tokens = 0;
+    let taken = rows.take_while(|row| {
+        let first = tokens == 0;
+        tokens += row.tokens.len();
+        first || tokens <= MOST_TOKENS
+    });
+    taken.collect()
+}
