@@ -127,7 +127,8 @@ pub fn train(
     let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes };
     let mut engine = Engine::new(decoder, parameters, EngineOptions { policy, micro_batch, noise });
     if let Some(device) = &options.gpu {
-        engine = engine.on_gpu(device, inputs.longest_tokens())?;
+        let longest_tokens = inputs.prepared.train.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
+        engine = engine.on_gpu(device, longest_tokens)?;
     }
     let optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
     let mut optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());
