@@ -103,7 +103,8 @@ mod tests {
         assert_eq!(run(&eval, &[10.0, 20.0, 15.0, 12.0, 30.0]), (Some(3), 1));
         let mut state = State { step: 3, ..State::start() };
         take(&mut state, &eval, 10.0);
-        (take(&mut state, &eval, 9.0), take(&mut state, &eval, 8.0));
+        take(&mut state, &eval, 9.0);
+        take(&mut state, &eval, 8.0);
         assert_eq!(
             farewell(&state, &eval),
             "the run ends early, after step 3: 2 evaluations in a row did not improve `chrf`; the best is that of step \
