@@ -128,6 +128,9 @@ mod tests {
         layout.unpad(&padded, &mut back);
         assert_eq!(back, values);
         assert_eq!(layout.place(48), 128..192);
-        assert_eq!((layout.run(&(0..77)), layout.run(&(48..72)), layout.run(&(72..72))), (0..200, 128..192, 0..0));
+        assert_eq!(
+            (layout.run(&(0..77)), layout.run(&(48..72)), layout.run(&(72..72))),
+            (0..200, 128..192, 0..0)
+        );
     }
 }

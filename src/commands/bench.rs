@@ -69,7 +69,8 @@ fn of_config(args: &BenchArgs) -> anyhow::Result<(Subject, Decoder, Option<Devic
     let place = resolve_base(&config)?;
     let base = rtune_models::open(&place)?;
     let gpu = gpu::open(&config)?;
-    let subject = subject(config.model.base.clone(), config, &BaseOutline::open(&place)?, args, gpu.as_ref())?;
+    let subject =
+        subject(config.model.base.clone(), config, &BaseOutline::open(&place)?, args, gpu.as_ref())?;
     let held = quantization(&subject.config);
     let decoder = Decoder::load(&base.config, base.weights.as_ref(), held, &mut counted("loading"))?;
     Ok((subject, decoder, gpu))

@@ -210,8 +210,7 @@ fn gpu(options: &HubOptions) -> Finding {
             (format!("{found_text}; not usable"), None, Some(format!("{error}{hint}")))
         }
     };
-    let value =
-        json!({"device": device, "driver": driver, "library": library, "used": used.is_some(), "facts": used});
+    let value = json!({"device": device, "driver": driver, "library": library, "used": used.is_some(), "facts": used});
     Finding { name: "gpu", text, value, problem }
 }
 

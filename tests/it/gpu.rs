@@ -6,11 +6,11 @@ use std::path::Path;
 use half::bf16;
 use rtune_adapters::{LoraConfig, PaddedLayout, ParameterEntry, Parameters, Targets};
 use rtune_data::{Example, Origin};
-use rtune_kernels::cuda::emulator::{self, SCHEDULES};
 use rtune_kernels::cuda::Arena as GpuArena;
+use rtune_kernels::cuda::emulator::{self, SCHEDULES};
 use rtune_models::decoder::gpu::GpuDecoder;
 use rtune_models::families::NormKind;
-use rtune_models::generate::{Documents, GpuModel, Go, Limits, Request, Sampler, Sampling, generate_with};
+use rtune_models::generate::{Documents, Go, GpuModel, Limits, Request, Sampler, Sampling, generate_with};
 use rtune_models::hub::HubOptions;
 use rtune_models::{Decoder, DecoderSpec, ModelConfig, Quantization, SavePolicy, open_weights};
 use rtune_trainer::config::Config;
@@ -188,7 +188,8 @@ fn engine(
     noise: Option<Noise>,
     gpu: Option<&Device>,
 ) -> Engine {
-    let options = EngineOptions { policy, micro_batch: MicroBatch { tokens: 1 << 12, shares_prefixes: false }, noise };
+    let options =
+        EngineOptions { policy, micro_batch: MicroBatch { tokens: 1 << 12, shares_prefixes: false }, noise };
     let engine = Engine::new(decoder, parameters, options);
     match gpu {
         None => engine,
@@ -197,12 +198,7 @@ fn engine(
 }
 
 /// Mean loss and gradients of a step on all rows.
-fn step(
-    subject: Subject,
-    policy: SavePolicy,
-    noise: Option<Noise>,
-    gpu: Option<&Device>,
-) -> (f64, Vec<f32>) {
+fn step(subject: Subject, policy: SavePolicy, noise: Option<Noise>, gpu: Option<&Device>) -> (f64, Vec<f32>) {
     let Subject { decoder, parameters, rows, .. } = subject;
     let mut engine = engine(decoder, parameters, policy, noise, gpu);
     let sum = engine.differentiate(&rows.iter().collect::<Vec<_>>(), 1, &mut Alone).expect("a step");
@@ -215,10 +211,16 @@ fn length(numbers: impl Iterator<Item = f32>) -> f32 {
 
 /// Holds a step on the GPU against one here.
 #[track_caller]
-fn compare(name: &str, entries: &[ParameterEntry], here: &(f64, Vec<f32>), there: &(f64, Vec<f32>)) -> Result<(), String> {
+fn compare(
+    name: &str,
+    entries: &[ParameterEntry],
+    here: &(f64, Vec<f32>),
+    there: &(f64, Vec<f32>),
+) -> Result<(), String> {
     let off = (there.0 - here.0).abs() / here.0;
     // Small tensors are held against the usual one: a gradient near zero is all rounding.
-    let longest = entries.iter().map(|entry| length(here.1[entry.range.clone()].iter().copied())).fold(0.0, f32::max);
+    let longest =
+        entries.iter().map(|entry| length(here.1[entry.range.clone()].iter().copied())).fold(0.0, f32::max);
     let mut worst = (0.0_f32, "");
     for entry in entries {
         let (a, b) = (&here.1[entry.range.clone()], &there.1[entry.range.clone()]);
@@ -353,7 +355,8 @@ fn answers_are_those_of_the_processor(open: Open<'_>) {
         let narrow: Vec<bf16> = layout.padded(parameters.flat()).into_iter().map(bf16::from_f32).collect();
         let shadow = device.upload(&narrow).expect("memory");
         let arena = GpuArena::new(&device, 8 << 20).expect("memory");
-        let prompts = [3, 21, 9].map(|length| (0..length).map(|t| (17 * t + length) % 200).collect::<Vec<u32>>());
+        let prompts =
+            [3, 21, 9].map(|length| (0..length).map(|t| (17 * t + length) % 200).collect::<Vec<u32>>());
         let answers = |batch_documents: usize| {
             let limits = Limits { batch_documents, ..limits.clone() };
             let sampler = || Sampler::new(&Sampling::GREEDY, 0);
@@ -378,7 +381,9 @@ fn answers_are_those_of_the_processor(open: Open<'_>) {
                 worst = worst.max((best - row[token as usize]) / (best - least));
             }
         }
-        eprintln!("{name}: the GPU's choices are at most {worst:.4} of the spread below the processor's best");
+        eprintln!(
+            "{name}: the GPU's choices are at most {worst:.4} of the spread below the processor's best"
+        );
         assert!(worst < LOGIT_TOLERANCE, "{name}: {worst}");
         assert_eq!(answers(1), together, "{name}: what else is in the batch changes an answer");
     }
@@ -389,7 +394,11 @@ fn what_only_the_processor_computes_is_refused_by_name(open: Open<'_>) {
     let (name, config) = configurations().into_iter().find(|(name, _)| name == "llama").expect("Llama");
     let lora = LoraConfig { dora: true, ..lora() };
     let Subject { decoder, parameters, .. } = subject(&name, &widened(&name, config), &lora);
-    let options = EngineOptions { policy: SavePolicy::All, micro_batch: MicroBatch { tokens: 64, shares_prefixes: true }, noise: None };
+    let options = EngineOptions {
+        policy: SavePolicy::All,
+        micro_batch: MicroBatch { tokens: 64, shares_prefixes: true },
+        noise: None,
+    };
     let error = Engine::new(decoder, parameters, options).on_gpu(&device, 1).expect_err("refused");
     assert!(error.to_string().contains("DoRA runs on the CPU only"), "{error}");
     assert!(error.hint().expect("a hint").contains("device = \"cpu\""));

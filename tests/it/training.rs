@@ -158,13 +158,7 @@ pub(crate) fn run_until(config: &Config, base: &Path, step: u64, resume: bool) -
 }
 
 /// Trains on a GPU, or here, until `step` is done.
-pub(crate) fn run_on(
-    gpu: Option<Device>,
-    config: &Config,
-    base: &Path,
-    step: u64,
-    resume: bool,
-) -> Outcome {
+pub(crate) fn run_on(gpu: Option<Device>, config: &Config, base: &Path, step: u64, resume: bool) -> Outcome {
     let inputs = Inputs::prepare(config, base, &Preparation::default(), None).expect("inputs");
     let program = Program { name: "test".to_owned(), version: "0".to_owned(), sha256: "0".to_owned() };
     let environment = Environment {

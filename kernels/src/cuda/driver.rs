@@ -286,7 +286,14 @@ impl Backend for Driver {
         let name = call.kernel.name;
         // SAFETY: the caller's promise; the driver reads the parameters before it returns.
         unsafe {
-            result::launch_kernel(function, grid, block, shared_bytes, self.context.stream, &mut call.pointers())
+            result::launch_kernel(
+                function,
+                grid,
+                block,
+                shared_bytes,
+                self.context.stream,
+                &mut call.pointers(),
+            )
         }
         .map_err(driver_error(name))
     }

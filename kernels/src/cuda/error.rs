@@ -69,7 +69,9 @@ pub enum CudaError {
         free_bytes: usize,
     },
     /// An arena has no part that is large enough.
-    #[error("{wanted_bytes} bytes do not fit beside the {lent_bytes} in use of {arena_bytes} bytes of GPU memory")]
+    #[error(
+        "{wanted_bytes} bytes do not fit beside the {lent_bytes} in use of {arena_bytes} bytes of GPU memory"
+    )]
     ArenaFull {
         /// The size asked for.
         wanted_bytes: usize,
@@ -98,7 +100,9 @@ impl CudaError {
             ),
             Self::OldDriver { .. } => Some("install NVIDIA's driver, 570 or later"),
             Self::TooOld { .. } => Some("train on the CPU: device = \"cpu\""),
-            Self::OutOfMemory { .. } | Self::ArenaFull { .. } => Some("fewer tokens a micro-batch, or a save policy that keeps less"),
+            Self::OutOfMemory { .. } | Self::ArenaFull { .. } => {
+                Some("fewer tokens a micro-batch, or a save policy that keeps less")
+            }
             _ => None,
         }
     }

@@ -278,8 +278,10 @@ impl<M: Model> Batch<'_, M> {
     /// One token for every answer under way.
     fn pass(&mut self, on_token: &mut dyn FnMut(usize, u32) -> Go) -> Result<Go, GenerateError> {
         let mut asked = std::mem::take(&mut self.running);
-        let fresh: Vec<Vec<u32>> = asked.iter_mut().map(|running| std::mem::take(&mut running.fresh)).collect();
-        let (mut documents, mut choosers) = (Vec::with_capacity(asked.len()), Vec::with_capacity(asked.len()));
+        let fresh: Vec<Vec<u32>> =
+            asked.iter_mut().map(|running| std::mem::take(&mut running.fresh)).collect();
+        let (mut documents, mut choosers) =
+            (Vec::with_capacity(asked.len()), Vec::with_capacity(asked.len()));
         for (running, fresh) in asked.iter_mut().zip(&fresh) {
             let Running { document: Document { cache, tokens }, sampler, .. } = running;
             tokens.extend_from_slice(fresh);

@@ -178,10 +178,8 @@ impl Model for GpuModel<'_> {
     ) -> Result<(), GenerateError> {
         let device = self.decoder.device();
         let pass = GpuPass { device, arena: self.arena, adapters: self.adapters };
-        let mut fresh: Vec<GpuFresh<'_>> = documents
-            .into_iter()
-            .map(|New { tokens, cache }| GpuFresh { tokens, document: cache })
-            .collect();
+        let mut fresh: Vec<GpuFresh<'_>> =
+            documents.into_iter().map(|New { tokens, cache }| GpuFresh { tokens, document: cache }).collect();
         let mut logits = || {
             let (forward, last) = self.decoder.forward_cached(&pass, &self.cache, &mut fresh)?;
             let head = self.decoder.head_rows(&pass, &forward, &last)?;

@@ -80,7 +80,8 @@ fn model(file: &str, mut section: Section<'_, '_>) -> Option<ModelSection> {
     }
     let revision = section.string("revision");
     let licences = section.strings("licences").unwrap_or_default();
-    let device = section.choice("device", &[("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda", Device::Cuda)]);
+    let device =
+        section.choice("device", &[("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda", Device::Cuda)]);
     section.finish();
     Some(ModelSection { base: base?, revision, licences, device: device.unwrap_or(Device::Auto) })
 }

@@ -51,13 +51,8 @@ impl GpuEngine {
         let gpu = GpuDecoder::upload(device, decoder, &layout)?;
         let mut on_device = GpuParameters::new(device, layout, parameters.flat())?;
         on_device.train()?;
-        let mut engine = Self {
-            device: device.clone(),
-            decoder: gpu,
-            parameters: on_device,
-            arena: None,
-            policy,
-        };
+        let mut engine =
+            Self { device: device.clone(), decoder: gpu, parameters: on_device, arena: None, policy };
         engine.make_room(&longest(row_tokens), Pass::Both)?;
         Ok(engine)
     }

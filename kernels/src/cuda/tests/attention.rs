@@ -103,8 +103,7 @@ impl Case<'_> {
         };
         let (wide_len, narrow_len) = strips::scratch_elements(&self.heads, self.bounds);
         let arena = cuda::Arena::new(device, 1 << 20).expect("memory");
-        let tiles =
-            || flash::Tiles::new(device, &arena, self.bounds, self.heads.head_width).expect("memory");
+        let tiles = || flash::Tiles::new(device, &arena, self.bounds, self.heads.head_width).expect("memory");
         let mut way = Way {
             tiles: (!by_strips).then(tiles),
             wide: poisoned(device, wide_len),
@@ -248,9 +247,11 @@ fn kept(device: &Device) {
             let first: Vec<i32> = new.iter().map(|&token| number(start(token))).collect();
             let count: Vec<i32> = new.iter().map(|&token| number(token + 1 - start(token))).collect();
             let row = q_width + 2 * kv_width;
-            let queries = new.iter().flat_map(|token| case.joint[token * row..token * row + q_width].to_vec());
+            let queries =
+                new.iter().flat_map(|token| case.joint[token * row..token * row + q_width].to_vec());
             let q = device.upload(&queries.collect::<Vec<bf16>>()).expect("memory");
-            let (first, count) = (device.upload(&first).expect("memory"), device.upload(&count).expect("memory"));
+            let (first, count) =
+                (device.upload(&first).expect("memory"), device.upload(&count).expect("memory"));
             let stride = q_width + BEHIND;
             let mut o = poisoned::<bf16>(device, new.len() * stride);
             let there = cached::Kept {
@@ -260,7 +261,8 @@ fn kept(device: &Device) {
                 count: count.all(),
             };
             let out = o.all_mut().strided(new.len(), q_width, stride);
-            cached::attend(device, &case.heads, q.all().matrix(new.len(), q_width), there, out).expect("launch");
+            cached::attend(device, &case.heads, q.all().matrix(new.len(), q_width), there, out)
+                .expect("launch");
             let name = format!("cache of {head_width} {bounds:?} {kind:?}");
             let got = without_what_is_behind(&name, &o.to_vec().expect("copy"), q_width);
             let [q, k, v] = case.parts();

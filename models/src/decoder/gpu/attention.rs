@@ -45,7 +45,11 @@ enum Parted {
 }
 
 impl GpuAttention {
-    pub(super) fn upload(device: &Device, attention: &Attention, layout: &PaddedLayout) -> Result<Self, GpuError> {
+    pub(super) fn upload(
+        device: &Device,
+        attention: &Attention,
+        layout: &PaddedLayout,
+    ) -> Result<Self, GpuError> {
         let head_width = attention.spec.head_width;
         if !head_width.is_multiple_of(8) {
             return Err(GpuError::Refused {

@@ -76,9 +76,7 @@ impl GpuBlock {
             attention,
             mlp: match &block.mlp {
                 MlpKind::One(mlp) => Kind::One(GpuMlp::upload(device, mlp, layout)?),
-                MlpKind::Several(experts) => {
-                    Kind::Several(GpuExperts::upload(device, experts, layout)?)
-                }
+                MlpKind::Several(experts) => Kind::Several(GpuExperts::upload(device, experts, layout)?),
             },
         })
     }
@@ -162,9 +160,7 @@ impl GpuBlock {
     ) -> Result<(), CudaError> {
         let (dn, to) = (dn.first(self.width), dr.first_mut(self.width));
         match norm.zip(moments) {
-            Some((norm, moments)) => {
-                norm.backward_add(c, self.width, x.first(self.width), moments, dn, to)
-            }
+            Some((norm, moments)) => norm.backward_add(c, self.width, x.first(self.width), moments, dn, to),
             None => elementwise::add_scaled(c.device, dn, 1.0, to),
         }
     }
@@ -247,8 +243,7 @@ impl GpuBlock {
         let (mut n, mlp_moments) = match mlp {
             Some(norm) if !self.parallel => {
                 let mut n = Rows::new(c.arena, rows, self.mlp_columns(c))?;
-                let input =
-                    Input::Sum { x: x.first(width), delta: delta.all(), sum: x1.all_mut() };
+                let input = Input::Sum { x: x.first(width), delta: delta.all(), sum: x1.all_mut() };
                 let moments = norm.forward(c, [rows, width], input, n.first_mut(width))?;
                 (n, Some(moments))
             }

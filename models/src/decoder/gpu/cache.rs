@@ -127,7 +127,11 @@ impl GpuDecoder {
             assert!(Rc::ptr_eq(cache, &document.cache), "cache: of another decoder");
             let before = self.prepare(document, new);
             let length = document.tokens.len();
-            assert!(length <= cache.capacity && before < length, "cache: {length} tokens of {}", cache.capacity);
+            assert!(
+                length <= cache.capacity && before < length,
+                "cache: {length} tokens of {}",
+                cache.capacity
+            );
             tokens.extend_from_slice(&document.tokens[before..]);
             for position in before..length {
                 positions.push(position as u32);
@@ -139,7 +143,8 @@ impl GpuDecoder {
         }
         let longest = positions.iter().max().map_or(0, |&last| last as usize + 1);
         let ropes = self.ropes(longest)?;
-        let view = RowView { tokens: &tokens, positions: &positions, bounds: &bounds, parents: &[], noise: None };
+        let view =
+            RowView { tokens: &tokens, positions: &positions, bounds: &bounds, parents: &[], noise: None };
         let row = Row::new(pass.device, pass.arena, &self.spec, &ropes, &view)?;
         let places = Places {
             rows: pass.arena.upload(pass.device, &rows)?,

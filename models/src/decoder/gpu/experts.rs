@@ -68,7 +68,8 @@ impl GpuExperts {
         let Choice { experts, per_token, .. } = self.choice;
         let tokens = n.count();
         let mut probabilities = c.arena.take(tokens * experts)?;
-        let (mut chosen, mut weights) = (c.arena.take(tokens * per_token)?, c.arena.take(tokens * per_token)?);
+        let (mut chosen, mut weights) =
+            (c.arena.take(tokens * per_token)?, c.arena.take(tokens * per_token)?);
         let logits = probabilities.all_mut().matrix(tokens, experts);
         multiply(c.device, logits, 0.0, 1.0, n.first(self.width), self.router().t())?;
         route::forward(c.device, self.choice, probabilities.all_mut(), chosen.all_mut(), weights.all_mut())?;
@@ -155,13 +156,7 @@ impl GpuExperts {
         // Casts go by eights, and the numbers behind the last one are nobody's.
         let padded = count.next_multiple_of(8);
         let mut d_logits = c.arena.zeros(c.device, padded)?;
-        route::backward(
-            c.device,
-            self.choice,
-            routed,
-            d_weights.all(),
-            d_logits.all_mut().slice(0..count),
-        )?;
+        route::backward(c.device, self.choice, routed, d_weights.all(), d_logits.all_mut().slice(0..count))?;
         let mut narrow = c.arena.take(padded)?;
         let from = d_logits.all().matrix(1, padded);
         elementwise::narrow(c.device, from, 1.0, narrow.all_mut().matrix(1, padded))?;

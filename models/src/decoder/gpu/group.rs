@@ -9,8 +9,8 @@ use rtune_kernels::cuda::linear::{Dropout, Linear, Lora, LoraGradient, Part, Wei
 use rtune_kernels::cuda::nf4::{Magnitudes, Nf4};
 use rtune_kernels::cuda::{Buffer, CudaError, Device, MatrixMut, SpanMut};
 
-use super::context::{Context, Rows};
 use super::GpuError;
+use super::context::{Context, Rows};
 
 /// One linear.
 struct Member {
@@ -110,12 +110,7 @@ impl Group {
     }
 
     /// `y` from `x`, which was given to [`Self::project`].
-    pub(super) fn forward(
-        &self,
-        c: &Context<'_>,
-        x: &Rows,
-        y: MatrixMut<'_, bf16>,
-    ) -> Result<(), CudaError> {
+    pub(super) fn forward(&self, c: &Context<'_>, x: &Rows, y: MatrixMut<'_, bf16>) -> Result<(), CudaError> {
         let width = self.wide_inputs(c);
         let bias = self.bias.as_ref().map(Buffer::all);
         self.with(c, x.count(), |linear, scratch| {
@@ -154,9 +149,8 @@ impl Group {
 
 impl Member {
     fn upload(device: &Device, linear: &HostLinear, layout: &PaddedLayout) -> Result<Self, GpuError> {
-        let refused = |what: &str| {
-            Err(GpuError::Refused { name: linear.name().to_owned(), problem: what.to_owned() })
-        };
+        let refused =
+            |what: &str| Err(GpuError::Refused { name: linear.name().to_owned(), problem: what.to_owned() });
         if linear.trained_whole() > 0 {
             return refused("weights and biases of the base are trained on the CPU only");
         }

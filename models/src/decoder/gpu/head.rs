@@ -106,7 +106,8 @@ impl GpuDecoder {
     ) -> Result<Logits, CudaError> {
         let vocabulary = self.spec.vocabulary;
         let stride = vocabulary.next_multiple_of(8);
-        let mut logits = Logits { part: pass.arena.take(range.len() * stride)?, rows: range.len(), vocabulary, stride };
+        let mut logits =
+            Logits { part: pass.arena.take(range.len() * stride)?, rows: range.len(), vocabulary, stride };
         let normed = head.normed.all().rows(range);
         multiply(pass.device, logits.matrix_mut(), 0.0, 1.0, normed, self.head().t())?;
         Ok(logits)
