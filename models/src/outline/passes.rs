@@ -99,7 +99,10 @@ impl BaseOutline {
         // What one block keeps for itself stays while it works.
         work.and(&one_block);
         work.or(&self.head(pass, trained.rows));
-        let panel = PANEL_ELEMENTS.min(self.spec.vocabulary.saturating_mul(self.spec.width));
+        // The most of one matrix that is unpacked at a time: the head's, or a linear's.
+        let linears = self.linears().into_iter().map(|linear| linear.inputs.saturating_mul(linear.outputs));
+        let table = self.spec.vocabulary.saturating_mul(self.spec.width);
+        let panel = PANEL_ELEMENTS.min(linears.fold(table, usize::max));
         PassElements { kept: kept.0, work: work.0.saturating_add(panel) }
     }
 
