@@ -1,18 +1,17 @@
 //! The engine on a GPU, or with its kernels run block by block on the processor: against the engine of the processor, which
 //! is held against transformers and peft.
 
-use std::path::Path;
+mod subjects;
 
 use half::bf16;
-use rtune_adapters::{LoraConfig, PaddedLayout, ParameterEntry, Parameters, Targets};
-use rtune_data::{Example, Origin};
+use rtune_adapters::{LoraConfig, PaddedLayout, ParameterEntry, Parameters};
+use rtune_data::Example;
 use rtune_kernels::cuda::Arena as GpuArena;
 use rtune_kernels::cuda::emulator::{self, SCHEDULES};
 use rtune_models::decoder::gpu::GpuDecoder;
-use rtune_models::families::NormKind;
 use rtune_models::generate::{Documents, Go, GpuModel, Limits, Request, Sampler, Sampling, generate_with};
 use rtune_models::hub::HubOptions;
-use rtune_models::{Decoder, DecoderSpec, ModelConfig, Quantization, SavePolicy, open_weights};
+use rtune_models::{Decoder, SavePolicy};
 use rtune_trainer::config::Config;
 use rtune_trainer::dist::Alone;
 use rtune_trainer::engine::{Engine, EngineOptions, MicroBatch};
@@ -21,16 +20,11 @@ use rtune_trainer::noise::Noise;
 use rtune_trainer::optimizer::Optimizer;
 use rtune_trainer::run::Outcome;
 
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
-use serde_json::Value;
-
 use crate::families::configurations;
 use crate::reference::{document, logits};
 use crate::training::{bytes_of, run_on};
-use crate::workplace::{Workplace, write_base};
-
-const NF4: Quantization = Quantization::Nf4 { double: true };
+use crate::workplace::Workplace;
+use subjects::{Subject, lora, pairs, rows, subject, subjects, widened};
 
 /// Of the mean loss: bf16 keeps eight bits of every activation, and errors of a few hundred tokens even out.
 const LOSS_TOLERANCE: f64 = 4e-3;
@@ -76,109 +70,6 @@ cases! {
 
 /// Opens the device that a case runs on, the emulated one under a schedule of its threads.
 type Open<'a> = &'a dyn Fn(u32) -> Option<Device>;
-
-/// A small model with adapters of which no number is zero, and rows to train it on.
-struct Subject {
-    name: String,
-    decoder: Decoder,
-    parameters: Parameters<f32>,
-    rows: Vec<Example>,
-}
-
-/// The configuration with sides of matrices and heads that kernels take: some heads for tensor cores, some for strips.
-fn widened(name: &str, mut config: Value) -> Value {
-    config["hidden_size"] = 64.into();
-    for key in ["intermediate_size", "ffn_hidden_size", "moe_intermediate_size"] {
-        if config.get(key).is_some_and(Value::is_u64) {
-            config[key] = 96.into();
-        }
-    }
-    if config.get("head_dim").is_some_and(Value::is_u64) {
-        config["head_dim"] = if ["gemma2", "mistral", "qwen3"].contains(&name) { 64 } else { 16 }.into();
-    }
-    if name.starts_with("phi3") {
-        // Its lists of factors are for heads of eight.
-        (config["num_attention_heads"], config["num_key_value_heads"]) = (8.into(), 4.into());
-    }
-    config
-}
-
-/// Documents of these lengths, of which the second half is supervised.
-const LENGTHS: [usize; 3] = [5, 37, 20];
-
-fn rows(vocabulary: usize) -> Vec<Example> {
-    let row = |(index, &length): (usize, &usize)| Example {
-        id: index.to_string(),
-        origin: Origin { file: Path::new("a").into(), line: 1 },
-        tokens: (0..length).map(|t| ((11 * index + 29 * t + t * t) % vocabulary) as u32).collect(),
-        supervised: (0..length).map(|t| t > length / 2).collect(),
-    };
-    LENGTHS.iter().enumerate().map(row).collect()
-}
-
-/// Weights of norms that are kept less one: with ones, scores are so large that each token sees one other, and the gradients
-/// of queries and keys are nothing but rounding.
-fn ones_become_zeros(file: &Path) {
-    let bytes = std::fs::read(file).expect("read");
-    let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
-    let zeros = vec![0; bytes.len()];
-    let views = tensors.tensors().into_iter().map(|(name, view)| {
-        let data = if view.shape().len() == 1 { &zeros[..view.data().len()] } else { view.data() };
-        let shape = view.shape().to_vec();
-        (name, TensorView::new(view.dtype(), shape, data).expect("a tensor"))
-    });
-    let written = safetensors::serialize(views.collect::<Vec<_>>(), None).expect("a file");
-    drop(tensors);
-    std::fs::write(file, written).expect("written");
-}
-
-fn subject(name: &str, config: &Value, lora: &LoraConfig) -> Subject {
-    let folder = tempfile::tempdir().expect("a folder");
-    write_base(folder.path(), config.clone());
-    let config = ModelConfig::from_file(&folder.path().join("config.json")).expect("a configuration");
-    if DecoderSpec::new(&config).norm == NormKind::RmsPlusOne {
-        ones_become_zeros(&folder.path().join("model.safetensors"));
-    }
-    let (weights, _) = open_weights(folder.path()).expect("weights");
-    let mut decoder = Decoder::load(&config, weights.as_ref(), NF4, &mut |_, _| {}).expect("a decoder");
-    let mut lora = lora.clone();
-    if let Some(names) = decoder.spec().names.experts {
-        let attention = ["q_proj", "k_proj", "v_proj", "o_proj"];
-        let names = attention.iter().chain(&names.linears).map(|name| (*name).to_owned());
-        lora.targets = Targets::Names(names.collect());
-    }
-    let mut parameters = decoder.attach_lora(&lora).expect("adapters");
-    for (index, value) in parameters.flat_mut().iter_mut().enumerate() {
-        *value = 0.05 * (index as f32 + 0.5).sin();
-    }
-    let rows = rows(decoder.spec().vocabulary);
-    Subject { name: name.to_owned(), decoder, parameters, rows }
-}
-
-/// One of every family.
-fn subjects(lora: &LoraConfig) -> impl Iterator<Item = Subject> {
-    let lora = lora.clone();
-    configurations().into_iter().map(move |(name, config)| subject(&name, &widened(&name, config), &lora))
-}
-
-/// The same twice, for the engine here and for that on a GPU. Each token goes through every expert: one whose next best is
-/// as good to bf16 would go through another there, and which it is would decide over gradients.
-fn pairs(lora: &LoraConfig) -> impl Iterator<Item = (Subject, Subject)> {
-    let lora = lora.clone();
-    configurations().into_iter().map(move |(name, config)| {
-        let mut config = widened(&name, config);
-        for key in ["num_local_experts", "num_experts"] {
-            if let Some(experts) = config.get(key).cloned() {
-                config["num_experts_per_tok"] = experts;
-            }
-        }
-        (subject(&name, &config, &lora), subject(&name, &config, &lora))
-    })
-}
-
-fn lora() -> LoraConfig {
-    LoraConfig::new(4, 8.0)
-}
 
 /// An engine here or on a GPU that packs all rows into one.
 fn engine(

@@ -103,8 +103,8 @@ fn what_is_missing_or_wrong_is_named() {
     place.write("mine.jsonl", rows(0..30));
     init(&place, &["--name", "!!!"]).fails(2, &["has no letter or digit"]);
     init(&place, &["--memory", "0"]).fails(2, &["--memory: expected a number of GiB above 0"]);
-    init(&place, &["--device", "cuda"])
-        .fails(2, &["`model.device`: expected", "this version computes on the CPU"]);
+    init(&place, &["--device", "mps"])
+        .fails(2, &["`model.device`: expected", "not offered: an NVIDIA GPU trains"]);
     let arguments = ["init", "--data", "mine.jsonl", "--base", "smolm2", "--yes"];
     place.rtune(&arguments).fails(2, &["unknown base model `smolm2`"]);
     assert!(!place.path("mine").exists());

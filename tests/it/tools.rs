@@ -219,7 +219,8 @@ fn another_tools_configuration_is_answered() {
         ("optim=paged_adamw_8bit", "`paged_adamw_8bit` is not offered"),
         ("train.schedule=cosine_with_restarts", "`cosine_with_restarts`: not offered"),
         ("quantization.kind=int4", "`int4` is \"nf4\" here"),
-        ("model.device=cuda", "`cuda`: this version computes on the CPU"),
+        ("model.device=gpu", "`gpu` is \"cuda\" here"),
+        ("model.device=mps", "`mps`: not offered: an NVIDIA GPU trains"),
         ("max_seq_length=1024", "`max_seq_length` is `data.max-tokens` here"),
         ("neat_packing=true", "`neat_packing`: not needed: rows are always packed"),
     ] {
@@ -232,7 +233,7 @@ fn the_doctor_says_what_there_is() {
     let place = Workplace::new();
     let ran = place.rtune(&["doctor"]);
     assert!(ran.code == 0 || ran.stdout.contains("problem"), "{}\n{}", ran.stdout, ran.stderr);
-    for part in ["rtune ", "processor ", "memory ", "cache ", "computes on the processor only"] {
+    for part in ["rtune ", "processor ", "memory ", "cache ", "the processor trains"] {
         assert!(ran.stdout.contains(part), "{part:?} in\n{}", ran.stdout);
     }
     assert!(ran.stdout.contains("HF_HUB_OFFLINE forbids the network"), "{}", ran.stdout);

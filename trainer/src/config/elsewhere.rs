@@ -310,10 +310,16 @@ pub(super) const KEYS_ELSEWHERE: &[(&str, &str)] = &[
 
 /// Values of other tools, and what they are for a key of ours. An answer that begins with `"` is the value to write.
 pub(super) const VALUES_ELSEWHERE: &[(&str, &[&str], &str)] = &[
+    ("model.device", &["cuda:0", "gpu"], "\"cuda\""),
     (
         "model.device",
-        &["cuda", "cuda:0", "gpu", "mps", "rocm", "xpu", "hpu", "npu"],
-        "this version computes on the CPU",
+        &["cuda:1", "cuda:2", "cuda:3"],
+        "not offered: the first GPU trains, and CUDA_VISIBLE_DEVICES says which that is",
+    ),
+    (
+        "model.device",
+        &["mps", "rocm", "xpu", "hpu", "npu"],
+        "not offered: an NVIDIA GPU trains (\"cuda\"), or the CPU",
     ),
     ("quantization.kind", &["4bit", "int4", "fp4", "bnb", "bitsandbytes", "qlora"], "\"nf4\""),
     (

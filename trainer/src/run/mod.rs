@@ -16,7 +16,7 @@ use rtune_models::{BaseOutline, Decoder};
 
 use crate::adapter::{self, Attached};
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
-use crate::config::{Config, LoraSection};
+use crate::config::{Config, LoraSection, SaveActivations};
 use crate::dist::Collective;
 use crate::engine::{Engine, EngineOptions, MicroBatch};
 use crate::error::TrainerError;
@@ -90,12 +90,18 @@ pub fn train(
         (options.environment.threads, plan::shares_prefixes(&shaped, &outline.spec)?);
     let Prepared { train, validation, .. } = &inputs.prepared;
     let sizes = Outlook::of(train, validation, config, shares_prefixes, threads).sizes;
+    let chosen = match &options.gpu {
+        None => plan::choose(&outline, &shaped, &sizes, plan::free_bytes()),
+        Some(device) => plan::choose_on_gpu(&outline, &shaped, &sizes, device.facts().memory_bytes),
+    };
+    let choice = match (chosen, &shaped.lora) {
+        // An adapter of another base is refused where it is read, by the name of its first tensor that does not fit.
+        (Err(TrainerError::Adapter(_)), LoraSection::From(_)) => SaveActivations::InputOnly,
+        (chosen, _) => chosen?,
+    };
     let resolved = match &options.gpu {
-        None => plan::resolve(config, plan::choose(&outline, &shaped, &sizes, plan::free_bytes())?),
-        Some(device) => {
-            let memory_bytes = device.facts().memory_bytes;
-            plan::resolve_on_gpu(config, plan::choose_on_gpu(&outline, &shaped, &sizes, memory_bytes)?)
-        }
+        None => plan::resolve(config, choice),
+        Some(_) => plan::resolve_on_gpu(config, choice),
     };
     let Begun { config, manifest, state, resumed } = match folder.newest.checkpoint.take() {
         None => begin(&folder, resolved, inputs, options)?,
