@@ -119,7 +119,7 @@ mod tests {
     fn what_goes_to_the_device_comes_back_and_zeros_stand_between() {
         let entries = [entry("a", &[3, 16], 0), entry("b", &[8, 3], 48), entry("c", &[5], 72)];
         let layout = PaddedLayout::new(&entries);
-        assert_eq!((layout.host_len(), layout.device_len()), (77, 128 + 64 + 8));
+        assert_eq!((layout.host_len(), layout.device_len()), (77, 128 + 64 + 64));
         let values: Vec<f32> = (1..=77).map(|value| value as f32).collect();
         let padded = layout.padded(&values);
         assert_eq!(padded.iter().filter(|value| **value != 0.0).count(), 77);
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(layout.place(48), 128..192);
         assert_eq!(
             (layout.run(&(0..77)), layout.run(&(48..72)), layout.run(&(72..72))),
-            (0..200, 128..192, 0..0)
+            (0..256, 128..192, 0..0)
         );
     }
 }

@@ -1,6 +1,8 @@
 //! The engine on a GPU, or with its kernels run block by block on the processor: against the engine of the processor, which
 //! is held against transformers and peft.
 
+#![expect(clippy::print_stderr, reason = "what was skipped, and figures, are what these tests are for")]
+
 mod subjects;
 
 use half::bf16;

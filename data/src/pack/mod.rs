@@ -223,8 +223,11 @@ mod tests {
         }
     }
 
+    /// Tokens, whether they are learnt, and positions of an example.
+    type Whole = (Vec<u32>, Vec<bool>, Vec<u32>);
+
     /// What each example was, by the segments of the rows.
-    fn unpacked(rows: &[PackedRow]) -> BTreeMap<String, (Vec<u32>, Vec<bool>, Vec<u32>)> {
+    fn unpacked(rows: &[PackedRow]) -> BTreeMap<String, Whole> {
         let mut found = BTreeMap::new();
         for row in rows {
             let mut end = 0;

@@ -37,7 +37,7 @@ impl<R: Real> Slab<R> {
     }
 
     fn layout(len: usize) -> Layout {
-        let bytes = len.max(1).checked_mul(size_of::<R>()).unwrap_or(usize::MAX);
+        let bytes = len.max(1).saturating_mul(size_of::<R>());
         Layout::from_size_align(bytes, ALIGNED_BYTES).unwrap_or_else(|_| panic!("arena: {len} elements"))
     }
 

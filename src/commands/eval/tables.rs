@@ -68,7 +68,7 @@ fn summary_table(report: &GoldenReport) -> Table {
     let mut table = table(if report.tuned.is_some() { vec!["", "base", "tuned"] } else { vec!["", "base"] });
     for (name, value) in figures() {
         let sides = std::iter::once(&report.base).chain(&report.tuned);
-        let values: Vec<Option<String>> = sides.map(|side| value(side)).collect();
+        let values: Vec<Option<String>> = sides.map(value).collect();
         if values.iter().any(Option::is_some) {
             let values = values.into_iter().map(Option::unwrap_or_default);
             table.add_row([name.to_owned()].into_iter().chain(values).collect::<Vec<String>>());

@@ -50,7 +50,7 @@ pub(super) fn find(
     let mut taken: Vec<String> = Vec::new();
     let (config, mut memory) = peak(&taken)?;
     for change in changes(&config, wished) {
-        let with: Vec<String> = [taken.as_slice(), &[change.clone()]].concat();
+        let with: Vec<String> = [taken.as_slice(), std::slice::from_ref(&change)].concat();
         let (_, changed) = peak(&with)?;
         if changed.peak_bytes() >= memory.peak_bytes() {
             continue;

@@ -117,4 +117,3 @@ pub(super) fn pairs(lora: &LoraConfig) -> impl Iterator<Item = (Subject, Subject
 pub(super) fn lora() -> LoraConfig {
     LoraConfig::new(4, 8.0)
 }
-

@@ -24,7 +24,7 @@ pub(super) fn losses(
 ) -> Vec<Vec<Vec<RowLoss>>> {
     let longest = groups.iter().flatten().map(|text| text.tokens.len()).max().unwrap_or(0);
     let mut chooser = Chooser {
-        decoder: &speaker.opened().decoder,
+        decoder: speaker.opened().decoder,
         parameters: speaker.parameters(tuned),
         arena: speaker.arena(),
         positions: speaker.opened().decoder.positions(longest),
