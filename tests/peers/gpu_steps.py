@@ -75,8 +75,8 @@ def model_of(shape, attention):
         setattr(owner, name.rpartition(".")[2], torch.nn.Parameter(fresh, requires_grad=False))
     model.tie_weights()
     # Rotations are buffers, which were made on no device.
-    rotary = type(model.model.rotary_emb)(config=config, device=DEVICE)
-    model.model.rotary_emb = rotary
+    with torch.device(DEVICE):
+        model.model.rotary_emb = type(model.model.rotary_emb)(config)
     if bitsandbytes is not None:
         model.is_loaded_in_4bit = True
     return model

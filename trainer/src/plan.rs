@@ -23,11 +23,13 @@ pub fn resolve(config: &Config, choice: SaveActivations) -> Config {
 /// The part of a GPU's memory that activations may take; the rest is for weights, what is trained, and the logits.
 const GPU_ACTIVATIONS_SHARE: f64 = 0.5;
 
-/// [`resolve`] for a run on a GPU.
+/// [`resolve`] for a run on a GPU. Answers are made by the processor, which a run on a GPU is not to wait for: sample answers
+/// and general skills are left out.
 #[must_use]
 pub fn resolve_on_gpu(config: &Config, choice: SaveActivations) -> Config {
     let mut resolved = resolve(config, choice);
     resolved.model.device = Device::Cuda;
+    (resolved.eval.samples, resolved.eval.general) = (0, false);
     resolved
 }
 

@@ -101,7 +101,13 @@ pub fn train(
     };
     let resolved = match &options.gpu {
         None => plan::resolve(config, choice),
-        Some(_) => plan::resolve_on_gpu(config, choice),
+        Some(_) => {
+            if config.eval.samples > 0 || config.eval.general {
+                let left_out = "eval.samples and eval.general are left out: on a GPU the processor would make the answers";
+                observer.on(Event::Note(left_out));
+            }
+            plan::resolve_on_gpu(config, choice)
+        }
     };
     let Begun { config, manifest, state, resumed } = match folder.newest.checkpoint.take() {
         None => begin(&folder, resolved, inputs, options)?,
