@@ -85,25 +85,30 @@ pub fn open_headers(path: &Path) -> Result<BaseModel, ModelError> {
     if !path.is_dir() {
         return open(path);
     }
-    let weights = SafetensorsFolder::open_headers(path)?;
-    let files = weights.files();
-    open_parts(path, Arc::new(weights), files)
+    open_parts(path, || {
+        let weights = SafetensorsFolder::open_headers(path)?;
+        let files = weights.files();
+        Ok((Arc::new(weights), files))
+    })
 }
 
 fn open_folder(folder: &Path) -> Result<BaseModel, ModelError> {
-    let (weights, files) = open_weights(folder)?;
-    open_parts(folder, Arc::from(weights), files)
+    open_parts(folder, || {
+        let (weights, files) = open_weights(folder)?;
+        Ok((Arc::from(weights), files))
+    })
 }
 
+/// The weights come last: of a folder that is no model at all, its configuration is missed first.
 fn open_parts(
     folder: &Path,
-    weights: Arc<dyn WeightSource>,
-    weight_files: Vec<PathBuf>,
+    open_weights: impl FnOnce() -> Result<(Arc<dyn WeightSource>, Vec<PathBuf>), ModelError>,
 ) -> Result<BaseModel, ModelError> {
     let config_file = folder.join("config.json");
     let config = ModelConfig::from_file(&config_file)?;
     let (TokenizerParts { tokenizer, special, chat_template }, mut files) = tokenizer::from_folder(folder)?;
     check_end(folder, &config, &tokenizer)?;
+    let (weights, weight_files) = open_weights()?;
     files.insert(0, config_file);
     files.extend(weight_files);
     Ok(BaseModel { config, tokenizer, chat_template, special, weights, files, new_tokens: Vec::new() })
