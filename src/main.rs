@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod failure;
 mod reporter;
+mod table;
 
 use std::process::ExitCode;
 

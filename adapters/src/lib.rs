@@ -17,6 +17,7 @@
 pub mod candle;
 pub mod dora;
 mod error;
+mod floats;
 mod layout;
 pub mod linear;
 pub mod lora;
@@ -29,6 +30,7 @@ pub mod targets;
 pub mod weight;
 
 pub use error::AdapterError;
+pub use floats::Floats;
 pub use layout::PaddedLayout;
 pub use linear::Linear;
 pub use lora::{Alongside, Biases, LoraConfig, Scaling, Start};

@@ -1,11 +1,13 @@
 //! `rtune bench`: how fast steps are on this machine, and what they take.
 
-use comfy_table::{CellAlignment, Table, presets};
+use std::collections::BTreeMap;
+
+use comfy_table::Table;
 use rtune_models::outline::Pass;
 use rtune_models::{BaseOutline, Decoder, DecoderSpec, Precision, Quantization, RandomWeights};
-use rtune_trainer::bench::{self, BenchOptions, Measured, Phase, shapes};
+use rtune_trainer::bench::{self, BenchOptions, Measured, OnGpu, Phase, shapes};
 use rtune_trainer::config::Config;
-use rtune_trainer::gpu::Device;
+use rtune_trainer::gpu::{Device, Launches, Profile};
 use rtune_trainer::memory::RowSizes;
 use rtune_trainer::metrics::peak_memory_bytes;
 use rtune_trainer::plan;
@@ -16,8 +18,13 @@ use crate::args::bench::BenchArgs;
 use crate::commands::{gpu, resolve_base};
 use crate::failure::{BadInput, DONE};
 use crate::reporter::{counted, say};
+use crate::table::{align_right, table};
 
 const MEBIBYTE: f64 = (1 << 20) as f64;
+/// The part of a step from which a kernel is shown by itself.
+const SHOWN_SHARE: f64 = 0.005;
+/// What is left of a step where the device has nothing to do.
+const NO_LAUNCH: &str = "waiting for launches";
 
 /// What is measured, and how it is called.
 struct Subject {
@@ -101,8 +108,23 @@ fn subject(
     Ok(Subject { name, options: BenchOptions { row_tokens, rows, steps, warmup_steps }, config })
 }
 
-/// Seconds of a step by what they went into; the last is all that is no product, no attention and no loss.
+fn gpu_json(gpu: &OnGpu) -> Value {
+    let kernels = gpu.profile.iter().map(|((source, kernel), of)| {
+        json!({"source": source, "kernel": kernel, "launches": of.count, "seconds": of.seconds})
+    });
+    json!({"name": gpu.name, "held_bytes": gpu.held_bytes, "kernels": kernels.collect::<Vec<_>>()})
+}
+
+/// Seconds of a step by what they went into; the last is all that is no product, no attention and no loss, or on a GPU what
+/// is no kernel.
 fn phases(measured: &Measured) -> Vec<(&'static str, f64)> {
+    if let Some(OnGpu { profile, .. }) = &measured.gpu {
+        let mut parts: Vec<(&str, f64)> =
+            by_source(profile).into_iter().map(|(source, of)| (source, of.seconds)).collect();
+        let busy: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
+        parts.push((NO_LAUNCH, (measured.median_s() - busy).max(0.0)));
+        return parts;
+    }
     let steps = measured.steps.len() as f64;
     let whole = measured.steps.iter().sum::<std::time::Duration>().as_secs_f64() / steps;
     let mut parts: Vec<(&str, f64)> =
@@ -130,7 +152,7 @@ fn held(config: &Config) -> &'static str {
 fn show(subject: &Subject, measured: &Measured, rate: f64) {
     let Subject { name, config, options } = subject;
     say(&format!(
-        "{name}: {}, {} trained numbers; {} x {} tokens a step, activations {:?}",
+        "{name}: {}, {} trained numbers; {} x {} tokens a step, activations: {}",
         held(config),
         measured.trained,
         options.rows,
@@ -157,8 +179,8 @@ fn show(subject: &Subject, measured: &Measured, rate: f64) {
         rate / 1e9,
         100.0 * executed,
     ));
-    if let Some((name, bytes)) = &measured.gpu {
-        say(&format!("on {name}: {:.0} MiB of its memory are held", *bytes as f64 / MEBIBYTE));
+    if let Some(OnGpu { name, held_bytes, .. }) = &measured.gpu {
+        say(&format!("on {name}: {:.0} MiB of its memory are held", *held_bytes as f64 / MEBIBYTE));
     }
     let peak = peak_memory_bytes().map_or_else(String::new, |bytes| {
         format!("; {:.0} MiB at the most, loading and all", bytes as f64 / MEBIBYTE)
@@ -169,8 +191,11 @@ fn show(subject: &Subject, measured: &Measured, rate: f64) {
         measured.buffers_bytes as f64 / MEBIBYTE,
         (4 * size_of::<f32>() * measured.trained) as f64 / MEBIBYTE,
     ));
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["phase", "seconds", "share"]);
+    if let Some(OnGpu { profile, .. }) = &measured.gpu {
+        say(&profile_table(profile, measured.median_s()).to_string());
+        return;
+    }
+    let mut table = table(["phase", "seconds", "share"]);
     let parts = phases(measured);
     let whole: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
     for (phase, seconds) in parts {
@@ -180,10 +205,45 @@ fn show(subject: &Subject, measured: &Measured, rate: f64) {
             format!("{:.1}%", 100.0 * seconds / whole),
         ]);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_right(&mut table, 1);
     say(&table.to_string());
+}
+
+/// What a step's time on a GPU goes into: by the file of the kernels, and by each of them that takes a noticeable part.
+fn profile_table(profile: &Profile, step_s: f64) -> Table {
+    let mut table = table(["on the device", "launches", "seconds", "share of a step"]);
+    let row = |name: &str, count: usize, seconds: f64| {
+        [
+            name.to_owned(),
+            count.to_string(),
+            format!("{seconds:.4}"),
+            format!("{:.1}%", 100.0 * seconds / step_s),
+        ]
+    };
+    let mut phases: Vec<(&str, Launches)> = by_source(profile).into_iter().collect();
+    phases.sort_by(|(_, a), (_, b)| b.seconds.total_cmp(&a.seconds));
+    for (source, of) in phases {
+        table.add_row(row(source, of.count, of.seconds));
+        let mut kernels: Vec<_> = profile.iter().filter(|((of, _), _)| *of == source).collect();
+        kernels.sort_by(|(_, a), (_, b)| b.seconds.total_cmp(&a.seconds));
+        for ((_, kernel), of) in kernels.into_iter().filter(|(_, of)| of.seconds > SHOWN_SHARE * step_s) {
+            table.add_row(row(&format!("  {kernel}"), of.count, of.seconds));
+        }
+    }
+    let busy: f64 = profile.values().map(|of| of.seconds).sum();
+    table.add_row(row(NO_LAUNCH, 0, (step_s - busy).max(0.0)));
+    align_right(&mut table, 1);
+    table
+}
+
+fn by_source(profile: &Profile) -> BTreeMap<&'static str, Launches> {
+    let mut phases = BTreeMap::new();
+    for ((source, _), of) in profile {
+        let phase: &mut Launches = phases.entry(*source).or_default();
+        phase.count += of.count;
+        phase.seconds += of.seconds;
+    }
+    phases
 }
 
 fn to_json(subject: &Subject, measured: &Measured, rate: f64) -> Value {
@@ -197,7 +257,7 @@ fn to_json(subject: &Subject, measured: &Measured, rate: f64) -> Value {
         "row_tokens": options.row_tokens,
         "rows": options.rows,
         "micro_batch_tokens": config.train.micro_batch_tokens,
-        "save_activations": format!("{:?}", plan::policy(config.train.save_activations)),
+        "save_activations": plan::policy(config.train.save_activations).to_string(),
         "trained": measured.trained,
         "tokens_per_s": measured.tokens_per_s(),
         "step_s": measured.median_s(),
@@ -211,7 +271,7 @@ fn to_json(subject: &Subject, measured: &Measured, rate: f64) -> Value {
         "base_bytes": measured.base_bytes,
         "buffers_bytes": measured.buffers_bytes,
         "peak_bytes": peak_memory_bytes(),
-        "gpu": measured.gpu.as_ref().map(|(name, bytes)| json!({"name": name, "held_bytes": bytes})),
+        "gpu": measured.gpu.as_ref().map(gpu_json),
         "phases_s": phases,
     })
 }

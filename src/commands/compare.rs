@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use rtune_metrics::compare::{Comparison, Settings};
 use rtune_trainer::evaluate::compare::{Compared, Flip, Which, compare_reports};
 use rtune_trainer::evaluate::verdict::{sentence, word};
@@ -10,6 +10,7 @@ use rtune_trainer::evaluate::verdict::{sentence, word};
 use crate::args::compare::CompareArgs;
 use crate::failure::{BadInput, DONE};
 use crate::reporter::say;
+use crate::table::{align_right, table};
 
 /// Characters of a text that a flip shows.
 const SHOWN_CHARACTERS: usize = 240;
@@ -65,7 +66,7 @@ fn report(named: &Path) -> anyhow::Result<PathBuf> {
 fn show(compared: &Compared, names: &[String; 2], flips: usize) {
     say(&format!("A: {}\nB: {}\n", names[0], names[1]));
     let confidence = 1.0 - compared.settings.alpha;
-    say(&table(&compared.metrics, "metric", confidence, |one| one.metric.clone()).to_string());
+    say(&comparison_table(&compared.metrics, "metric", confidence, |one| one.metric.clone()).to_string());
     if let Some(decides) = compared.metrics.first() {
         say(&format!("\n{}", sentence(decides, compared.settings.margin, "A", "B")));
         for warning in &decides.warnings {
@@ -75,7 +76,7 @@ fn show(compared: &Compared, names: &[String; 2], flips: usize) {
     if !compared.slices.is_empty() {
         say("");
         let name = |one: &Comparison| one.slice.clone().unwrap_or_default();
-        say(&table(&compared.slices, "slice", confidence, name).to_string());
+        say(&comparison_table(&compared.slices, "slice", confidence, name).to_string());
     }
     let gained = compared.flips.iter().filter(|flip| flip.gained).count();
     say(&format!("\n{gained} cases gained, {} lost", compared.flips.len() - gained));
@@ -88,17 +89,14 @@ fn show(compared: &Compared, names: &[String; 2], flips: usize) {
     lost_first.take(flips).for_each(show_flip);
 }
 
-fn table(
+fn comparison_table(
     comparisons: &[Comparison],
     header: &str,
     confidence: f64,
     name: impl Fn(&Comparison) -> String,
 ) -> Table {
     let interval = format!("{:.0}% interval", 100.0 * confidence);
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header([header, "cases", "A", "B", "B - A", &interval, "p, Holm", "B is"]);
+    let mut table = table([header, "cases", "A", "B", "B - A", &interval, "p, Holm", "B is"]);
     for one in comparisons {
         let percent = one.outcomes.is_some();
         let number =
@@ -117,9 +115,7 @@ fn table(
             word(one.verdict).to_owned(),
         ]);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_right(&mut table, 1);
     table
 }
 

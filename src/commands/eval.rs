@@ -40,19 +40,9 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
     if golden.is_empty() {
         return Err(TrainerError::NoGolden { subject: subject.name() }.into());
     }
-    let settings = Settings {
-        sampling: Sampling::GREEDY,
-        seed: 0,
-        max_new_tokens: args.max_new_tokens as usize,
-        batch: args.batch.map_or_else(|| batch(&model), |rows| rows as usize),
-    };
-    let labels = LabelOptions {
-        labels: args.labels.iter().map(|label| label.trim().to_owned()).collect(),
-        preset: args.preset == Some(Preset::Classification),
-        key_classes: args.key_classes.clone(),
-        train: if subject.run.is_some() { subject.config.data.train.clone() } else { Vec::new() },
-    };
-    let options = ExamOptions { labels, all_tokens: args.all_tokens };
+    let settings = settings(args, &model);
+    let train = if subject.run.is_some() { subject.config.data.train.clone() } else { Vec::new() };
+    let options = exam_options(args, train);
     let speaker = Speaker::new(&model)?;
     let mut work = Work::new("asking");
     let report = examine(&speaker, &golden, &settings, &options, &mut |progress| {
@@ -89,6 +79,27 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         say(&format!("report: {}", place.display()));
     }
     Ok(DONE)
+}
+
+/// How golden rows are answered.
+fn settings(args: &EvalArgs, model: &Opened) -> Settings {
+    Settings {
+        sampling: Sampling::GREEDY,
+        seed: 0,
+        max_new_tokens: args.max_new_tokens as usize,
+        batch: args.batch.map_or_else(|| batch(model), |rows| rows as usize),
+    }
+}
+
+/// What of golden rows is scored; `train` has the labels of the trivial baselines.
+fn exam_options(args: &EvalArgs, train: Vec<Source>) -> ExamOptions {
+    let labels = LabelOptions {
+        labels: args.labels.iter().map(|label| label.trim().to_owned()).collect(),
+        preset: args.preset == Some(Preset::Classification),
+        key_classes: args.key_classes.clone(),
+        train,
+    };
+    ExamOptions { labels, all_tokens: args.all_tokens }
 }
 
 /// A batch whose keys and values take about 4 GiB, if each of its conversations has 512 tokens. It follows from the model

@@ -14,7 +14,7 @@ use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::Settings;
 
 use crate::args::talk::{SamplingArgs, SubjectArgs};
-use crate::commands::resolve_base;
+use crate::commands::{gpu, resolve_base};
 use crate::reporter::{Transfer, Work};
 
 /// Answers under way at once where a person waits for one.
@@ -26,7 +26,7 @@ pub(crate) fn open(args: &SubjectArgs) -> anyhow::Result<(Subject, Opened)> {
     let base = resolve_base(&subject.config)?;
     let mut work = Work::new("loading the base");
     let mut opened = subject.open(&base, &mut |done, total| work.show(done, total))?;
-    opened.unpack_for_answers();
+    gpu::answer(&mut opened, &subject.config, &args.overrides)?;
     work.finish();
     Ok((subject, opened))
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stderr, reason = "what was skipped, and figures, are what these tests are for")]
 
+mod answers;
 mod subjects;
 
 use half::bf16;
@@ -10,7 +11,7 @@ use rtune_adapters::{LoraConfig, PaddedLayout, ParameterEntry, Parameters};
 use rtune_data::Example;
 use rtune_kernels::cuda::Arena as GpuArena;
 use rtune_kernels::cuda::emulator::{self, SCHEDULES};
-use rtune_models::decoder::gpu::GpuDecoder;
+use rtune_models::decoder::gpu::{Embeddings, GpuDecoder, GpuPass};
 use rtune_models::generate::{Documents, Go, GpuModel, Limits, Request, Sampler, Sampling, generate_with};
 use rtune_models::hub::HubOptions;
 use rtune_models::{Decoder, SavePolicy};
@@ -67,6 +68,8 @@ cases! {
     cuda_updates, emulated_updates: updates_are_those_of_the_processor;
     cuda_resume, emulated_resume: a_run_that_was_stopped_ends_in_the_bytes_of_one_that_was_not;
     cuda_answers, emulated_answers: answers_are_those_of_the_processor;
+    cuda_golden, emulated_golden: answers::golden_rows_are_answered_and_weighed;
+    cuda_watched, emulated_watched: answers::a_run_answers_where_it_trains;
     cuda_refusals, emulated_refusals: what_only_the_processor_computes_is_refused_by_name;
 }
 
@@ -84,9 +87,12 @@ fn engine(
     let options =
         EngineOptions { policy, micro_batch: MicroBatch { tokens: 1 << 12, shares_prefixes: false }, noise };
     let engine = Engine::new(decoder, parameters, options);
+    let offloads = policy == SavePolicy::Offloaded;
+    let embeddings = if offloads { Embeddings::OnHost } else { Embeddings::OnDevice };
     match gpu {
         None => engine,
-        Some(device) => engine.on_gpu(device, 1).expect("on the GPU"),
+        // The embedding's rows come from the host where the inputs of blocks go there.
+        Some(device) => engine.on_gpu(device, 1, embeddings).expect("on the GPU"),
     }
 }
 
@@ -142,12 +148,13 @@ fn families_agree_with_the_processor(open: Open<'_>) {
 fn neither_what_is_kept_nor_the_order_of_threads_changes_a_bit(open: Open<'_>) {
     let Some(first) = open(SCHEDULES[0]) else { return };
     let Some(second) = open(SCHEDULES[1]) else { return };
-    for (all, input_only) in subjects(&lora()).zip(subjects(&lora())) {
-        let name = all.name.clone();
+    let policies = [SavePolicy::Offloaded, SavePolicy::InputOnly, SavePolicy::Last(1)];
+    for ((all, less), policy) in subjects(&lora()).zip(subjects(&lora())).zip(policies.into_iter().cycle()) {
+        let name = format!("{}, {policy}", all.name);
         let all = step(all, SavePolicy::All, None, Some(&first));
-        let input_only = step(input_only, SavePolicy::InputOnly, None, Some(&second));
-        assert_eq!(all.0.to_bits(), input_only.0.to_bits(), "{name}: the loss");
-        let differ = all.1.iter().zip(&input_only.1).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+        let less = step(less, policy, None, Some(&second));
+        assert_eq!(all.0.to_bits(), less.0.to_bits(), "{name}: the loss");
+        let differ = all.1.iter().zip(&less.1).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
         assert_eq!(differ, 0, "{name}: gradients of {} numbers", all.1.len());
     }
 }
@@ -244,7 +251,7 @@ fn answers_are_those_of_the_processor(open: Open<'_>) {
     };
     for Subject { name, decoder, parameters, .. } in subjects(&lora()) {
         let layout = PaddedLayout::new(parameters.entries());
-        let gpu = GpuDecoder::upload(&device, &decoder, &layout).expect("on the GPU");
+        let gpu = GpuDecoder::upload(&device, &decoder, &layout, Embeddings::OnDevice).expect("on the GPU");
         let narrow: Vec<bf16> = layout.padded(parameters.flat()).into_iter().map(bf16::from_f32).collect();
         let shadow = device.upload(&narrow).expect("memory");
         let arena = GpuArena::new(&device, 8 << 20).expect("memory");
@@ -255,8 +262,8 @@ fn answers_are_those_of_the_processor(open: Open<'_>) {
             let sampler = || Sampler::new(&Sampling::GREEDY, 0);
             let requests =
                 prompts.clone().map(|prompt| Request { prompt, sampler: sampler(), document: None });
-            let model =
-                GpuModel::new(&gpu, Some(shadow.all()), [batch_documents, 64], &arena).expect("memory");
+            let pass = GpuPass { device: &device, arena: &arena, adapters: Some(shadow.all()), aside: None };
+            let model = GpuModel::new(&gpu, pass, [batch_documents, 64]).expect("memory");
             let answers = generate_with(&model, requests, &limits, &mut |_, _| Go::On).expect("answers");
             answers.into_iter().map(|answer| answer.tokens).collect::<Vec<_>>()
         };
@@ -292,7 +299,9 @@ fn what_only_the_processor_computes_is_refused_by_name(open: Open<'_>) {
         micro_batch: MicroBatch { tokens: 64, shares_prefixes: true },
         noise: None,
     };
-    let error = Engine::new(decoder, parameters, options).on_gpu(&device, 1).expect_err("refused");
+    let error = Engine::new(decoder, parameters, options)
+        .on_gpu(&device, 1, Embeddings::OnDevice)
+        .expect_err("refused");
     assert!(error.to_string().contains("DoRA runs on the CPU only"), "{error}");
     assert!(error.hint().expect("a hint").contains("device = \"cpu\""));
 }

@@ -126,7 +126,7 @@ fn the_same_run_gives_the_same_bytes_for_other_threads_and_policies() {
     };
     again("1", &[]);
     assert_same(&place.path("first"), &run);
-    for policy in ["all", "input-only"] {
+    for policy in ["all", "input-only", "offloaded", "1"] {
         fs::remove_dir_all(&run).expect("removed");
         again("3", &[&format!("train.save-activations={policy}")]);
         for name in ["adapter_model.safetensors", "optimizer.safetensors", "state.json"] {

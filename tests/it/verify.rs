@@ -89,7 +89,8 @@ fn everything_is_verified_and_every_change_is_named() {
     fs::remove_file(place.path("run/best")).expect("removed");
     std::os::unix::fs::symlink("checkpoints/step-000000", place.path("run/best")).expect("linked");
     place.rtune(&["verify", "run"]).fails(2, &["`best` should point at run/checkpoints/step-00000"]);
-    place.rtune(&["verify", "model"]).fails(2, &["`model` is not empty and is not a run folder"]);
+    place.rtune(&["verify", "nowhere"]).fails(2, &["`nowhere` is not a run folder: it has no config.toml"]);
+    place.rtune(&["verify", "model"]).fails(2, &["`model` is not a run folder: it has no config.toml"]);
 }
 
 #[test]

@@ -5,13 +5,13 @@ use rtune_kernels::adamw;
 use rtune_kernels::arena::{Arena, Usage};
 use rtune_kernels::cuda::Device;
 use rtune_kernels::phase::PhaseTimes;
-use rtune_models::decoder::gpu::GpuError;
+use rtune_models::decoder::gpu::{Embeddings, GpuError};
 use rtune_models::{Decoder, SavePolicy};
 
 use crate::checkpoint::NamedSlice;
 use crate::dist::Collective;
 use crate::error::TrainerError;
-use crate::gpu::GpuEngine;
+use crate::gpu::{GpuEngine, OnGpu, Voice};
 use crate::loss::{self, LossSum};
 use crate::noise::{Noise, StepNoise};
 use crate::optimizer::Optimizer;
@@ -71,13 +71,20 @@ impl Engine {
         Self { decoder, parameters, gradients, arena: Arena::new(), gpu: None, policy, micro_batch, noise }
     }
 
-    /// The same on a GPU; `longest_tokens` are those of the longest example.
+    /// The same on a GPU; `longest_tokens` are those of the longest example, `embeddings` say where the embedding's rows
+    /// are kept.
     ///
     /// # Errors
     /// [`TrainerError::Gpu`] for what only the processor computes, and if there is not as much memory.
-    pub fn on_gpu(self, device: &Device, longest_tokens: usize) -> Result<Self, TrainerError> {
+    pub fn on_gpu(
+        self,
+        device: &Device,
+        longest_tokens: usize,
+        embeddings: Embeddings,
+    ) -> Result<Self, TrainerError> {
         let row_tokens = self.micro_batch.tokens.max(longest_tokens);
-        let gpu = GpuEngine::new(device, &self.decoder, &self.parameters, self.policy, row_tokens)?;
+        let on = OnGpu { policy: self.policy, row_tokens, embeddings };
+        let gpu = GpuEngine::new(device, &self.decoder, &self.parameters, on)?;
         // What documents have in common is shared by the processor's attention alone.
         let micro_batch = MicroBatch { shares_prefixes: false, ..self.micro_batch };
         Ok(Self { gpu: Some(gpu), micro_batch, ..self })
@@ -248,6 +255,11 @@ impl Engine {
         let sum = loss::evaluate(&self.decoder, self.parameters.flat(), row, &self.arena);
         self.arena.give_back();
         Ok(sum)
+    }
+
+    /// What answers on the GPU with the trained numbers as they are now; `None` where the engine works here.
+    pub(crate) fn voice(&self) -> Option<Voice<'_>> {
+        self.gpu.as_ref().map(GpuEngine::voice)
     }
 
     /// The first tensor with a number that is none: among the trained ones, then among their gradients.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rtune_models::decoder::gpu::GpuError;
+
 use crate::files::FileError;
 
 /// Everything that can stop a run, besides its configuration ([`crate::config::ConfigError`]).
@@ -25,7 +27,7 @@ pub enum TrainerError {
     Conversation(#[from] rtune_data::ProblemKind),
     /// The GPU fails, or does not compute what is asked for.
     #[error(transparent)]
-    Gpu(#[from] rtune_models::decoder::gpu::GpuError),
+    Gpu(#[from] GpuError),
     /// An answer cannot be made.
     #[error(transparent)]
     Generate(#[from] rtune_models::generate::GenerateError),
@@ -99,8 +101,8 @@ pub enum TrainerError {
         /// The run folder.
         folder: PathBuf,
     },
-    /// The folder holds files, but not those of a run.
-    #[error("`{folder}` is not empty and is not a run folder: it has no config.toml")]
+    /// The folder is not there, or holds files that are not those of a run.
+    #[error("`{folder}` is not a run folder: it has no config.toml")]
     NotARun {
         /// The folder.
         folder: PathBuf,
@@ -221,7 +223,7 @@ impl TrainerError {
         match self {
             Self::InUse { .. } | Self::NotFinite { .. } => false,
             Self::Generate(error) => error.is_input(),
-            Self::Gpu(error) => matches!(error, rtune_models::decoder::gpu::GpuError::Refused { .. }),
+            Self::Gpu(error) => matches!(error, GpuError::Refused { .. }),
             Self::File(error) => error.action == "read" && !is_of_the_machine(&error.source),
             Self::Adapter(rtune_adapters::AdapterError::Io { source, .. })
             | Self::Model(rtune_models::ModelError::Io { source, .. })
@@ -287,7 +289,9 @@ impl TrainerError {
             Self::NoSuchTokenName { .. } => "name one that it has, or have it added by `lora.new-tokens`",
             Self::InUse { .. } => "wait for it, stop it, or choose another `output.dir`",
             Self::NotEmpty { .. } => "go on with it by `--resume`, or choose another `output.dir`",
-            Self::NotARun { .. } => "choose another `output.dir`",
+            Self::NotARun { .. } => {
+                "name the folder that `rtune train` wrote; for a new run, choose another `output.dir`"
+            }
             Self::OtherConfig { .. } => {
                 "undo the change, or choose another `output.dir` and start from this run's adapter with `lora.from`"
             }

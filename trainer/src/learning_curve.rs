@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::TrainerError;
 use crate::evaluate::verdict::word;
 use crate::loss::{self, LossSum};
-use crate::talk::Model;
+use crate::talk::{self, Model};
 
 /// The folder of the parts in the run folder.
 pub const FOLDER: &str = "curve";
@@ -101,7 +101,19 @@ pub fn part(run: &Path, config: &Config, name: &str, share: f64) -> Config {
 }
 
 /// The loss of each of `rows` on its own. `progress` is called with (rows done, rows in all).
-pub fn measure(model: &Model<'_>, rows: &[Example], progress: &mut dyn FnMut(usize, usize)) -> Vec<LossSum> {
+///
+/// # Errors
+/// [`TrainerError::Gpu`].
+pub fn measure(
+    model: &Model<'_>,
+    rows: &[Example],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<LossSum>, TrainerError> {
+    if let Some(voice) = model.voice {
+        let texts: Vec<&Example> = rows.iter().collect();
+        let losses = voice.losses(&texts, talk::BATCH_TOKENS, true, progress)?;
+        return Ok(losses.iter().map(|losses| LossSum::of(losses)).collect());
+    }
     let arena = Arena::new();
     let mut losses = Vec::with_capacity(rows.len());
     for row in rows {
@@ -113,7 +125,7 @@ pub fn measure(model: &Model<'_>, rows: &[Example], progress: &mut dyn FnMut(usi
         arena.give_back();
         losses.push(sum);
     }
-    losses
+    Ok(losses)
 }
 
 /// Nats a supervised token over all rows; none without one.

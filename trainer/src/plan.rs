@@ -20,16 +20,17 @@ pub fn resolve(config: &Config, choice: SaveActivations) -> Config {
     resolved
 }
 
-/// The part of a GPU's memory that activations may take; the rest is for weights, what is trained, and the logits.
-const GPU_ACTIVATIONS_SHARE: f64 = 0.5;
+/// What a GPU's memory has to hold beside weights, what is trained, and activations: a chunk of logits, what cuBLAS works in,
+/// and the driver's own.
+const GPU_BESIDE_BYTES: usize = 1 << 30;
+/// Of each trained number on a GPU: itself, its gradient, two moments, and its shadow in 16 bits.
+const GPU_TRAINED_BYTES: usize = 4 * size_of::<f32>() + 2;
 
-/// [`resolve`] for a run on a GPU. Answers are made by the processor, which a run on a GPU is not to wait for: sample answers
-/// and general skills are left out.
+/// [`resolve`] for a run on a GPU.
 #[must_use]
 pub fn resolve_on_gpu(config: &Config, choice: SaveActivations) -> Config {
     let mut resolved = resolve(config, choice);
     resolved.model.device = Device::Cuda;
-    (resolved.eval.samples, resolved.eval.general) = (0, false);
     resolved
 }
 
@@ -46,12 +47,38 @@ pub fn choose_on_gpu(
     if config.train.save_activations != SaveActivations::Auto {
         return Ok(config.train.save_activations);
     }
-    let in_f32 = memory::of_policy(outline, config, rows, SavePolicy::All)?.kept_bytes;
-    // In bf16 there.
-    Ok(match in_f32 as f64 / 2.0 > GPU_ACTIVATIONS_SHARE * memory_bytes as f64 {
-        true => SaveActivations::InputOnly,
-        false => SaveActivations::All,
-    })
+    let may_take = (FREE_SHARE * memory_bytes as f64) as usize;
+    let fits = |policy| -> Result<bool, TrainerError> {
+        let memory = memory::of_policy(outline, config, rows, policy)?;
+        // Activations are in bf16 there.
+        let activations = (memory.kept_bytes + memory.work_bytes) / 2;
+        let held = memory.base_bytes + memory.trained * GPU_TRAINED_BYTES + GPU_BESIDE_BYTES;
+        Ok(activations.saturating_add(held) <= may_take)
+    };
+    match most_kept(outline.spec.blocks.len(), fits)? {
+        SaveActivations::InputOnly if !fits(SavePolicy::InputOnly)? => Ok(SaveActivations::Offloaded),
+        choice => Ok(choice),
+    }
+}
+
+/// As many of the last blocks as may keep everything.
+fn most_kept(
+    blocks: usize,
+    fits: impl Fn(SavePolicy) -> Result<bool, TrainerError>,
+) -> Result<SaveActivations, TrainerError> {
+    if fits(SavePolicy::All)? {
+        return Ok(SaveActivations::All);
+    }
+    // None always goes on as if it fitted: there is nothing that takes less.
+    let (mut known, mut too_many) = (0, blocks);
+    while known + 1 < too_many {
+        let middle = known.midpoint(too_many);
+        match fits(SavePolicy::Last(middle))? {
+            true => known = middle,
+            false => too_many = middle,
+        }
+    }
+    Ok(if known == 0 { SaveActivations::InputOnly } else { SaveActivations::Last(known) })
 }
 
 /// Whether a GPU computes all that `config` asks for.
@@ -95,7 +122,7 @@ pub fn free_bytes() -> Option<u64> {
     available_memory_bytes().map(|bytes| (FREE_SHARE * bytes as f64) as u64)
 }
 
-/// What blocks keep: what the configuration says, or everything where that fits into `free_bytes`.
+/// What blocks keep: what the configuration says, or as much as fits into `free_bytes`.
 ///
 /// # Errors
 /// [`TrainerError::Adapter`] for targets that the base does not have, or an adapter that cannot be read.
@@ -108,10 +135,9 @@ pub fn choose(
     if config.train.save_activations != SaveActivations::Auto {
         return Ok(config.train.save_activations);
     }
-    let all = memory::of_policy(outline, config, rows, SavePolicy::All)?.peak_bytes();
-    Ok(match free_bytes {
-        Some(free) if all as u64 > free => SaveActivations::InputOnly,
-        _ => SaveActivations::All,
+    let Some(free) = free_bytes else { return Ok(SaveActivations::All) };
+    most_kept(outline.spec.blocks.len(), |policy| {
+        Ok(memory::of_policy(outline, config, rows, policy)?.peak_bytes() as u64 <= free)
     })
 }
 
@@ -120,6 +146,8 @@ pub fn choose(
 pub fn policy(choice: SaveActivations) -> SavePolicy {
     match choice {
         SaveActivations::All => SavePolicy::All,
+        SaveActivations::Last(last) => SavePolicy::Last(last),
+        SaveActivations::Offloaded => SavePolicy::Offloaded,
         SaveActivations::InputOnly | SaveActivations::Auto => SavePolicy::InputOnly,
     }
 }
@@ -140,7 +168,12 @@ mod tests {
         let all = memory::of_policy(&outline, &config, &rows, SavePolicy::All).expect("bytes").peak_bytes();
         let chosen = |free| choose(&outline, &config, &rows, free).expect("a choice");
         assert_eq!(chosen(Some(all as u64)), SaveActivations::All);
-        assert_eq!(chosen(Some(all as u64 - 1)), SaveActivations::InputOnly);
+        let blocks = outline.spec.blocks.len();
+        assert_eq!(chosen(Some(all as u64 - 1)), SaveActivations::Last(blocks - 1));
+        let peak = |policy| memory::of_policy(&outline, &config, &rows, policy).expect("bytes").peak_bytes();
+        let one = peak(SavePolicy::Last(1));
+        assert_eq!(chosen(Some(one as u64)), SaveActivations::Last(1));
+        assert_eq!(chosen(Some(one as u64 - 1)), SaveActivations::InputOnly);
         assert_eq!(chosen(None), SaveActivations::All);
         let said = ["train.save-activations=all".to_owned()];
         let config = Config::parse("c.toml", text, &said).expect("valid");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rtune_adapters::peft;
+use rtune_adapters::{ParameterEntry, peft};
 use rtune_data::ChatTemplate;
 use rtune_models::{BaseModel, Decoder, Quantization};
 
@@ -12,6 +12,7 @@ use crate::checkpoint::{Checkpoint, read_json};
 use crate::config::{Config, QuantizationSection};
 use crate::error::TrainerError;
 use crate::full;
+use crate::gpu::GpuOpened;
 use crate::inputs;
 use crate::manifest::{self, Manifest};
 
@@ -43,6 +44,10 @@ pub struct Opened {
     pub untrained: Vec<f32>,
     /// Whether there is something trained beside the base.
     pub tuned: bool,
+    /// Names, shapes and places of the adapter's tensors.
+    pub(crate) entries: Vec<ParameterEntry>,
+    /// The same in a GPU's memory, where answers are made there.
+    pub(crate) gpu: Option<GpuOpened>,
 }
 
 impl Subject {
@@ -159,14 +164,16 @@ impl Subject {
         let mut decoder =
             Decoder::load(&base.config, base.weights.as_ref(), quantization(&self.config), progress)?;
         let Some(folder) = &self.adapter else {
-            let (parameters, untrained) = (Vec::new(), Vec::new());
-            return Ok(Opened { base, template, decoder, parameters, untrained, tuned: false });
+            let (parameters, untrained, entries) = (Vec::new(), Vec::new(), Vec::new());
+            let (tuned, gpu) = (false, None);
+            return Ok(Opened { base, template, decoder, parameters, untrained, tuned, entries, gpu });
         };
         let Attached { parameters, untrained, .. } =
             adapter::attach(&mut decoder, &base, &self.config, Some(folder))?;
-        let parameters = parameters.flat().to_vec();
+        let (entries, parameters) = (parameters.entries().to_vec(), parameters.flat().to_vec());
         let untrained = untrained.map_or_else(Vec::new, |untrained| untrained.flat().to_vec());
-        Ok(Opened { base, template, decoder, parameters, untrained, tuned: true })
+        let (tuned, gpu) = (true, None);
+        Ok(Opened { base, template, decoder, parameters, untrained, tuned, entries, gpu })
     }
 }
 

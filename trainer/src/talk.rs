@@ -5,11 +5,14 @@ use std::cell::RefCell;
 use rand_core::Rng;
 use rtune_data::{ChatTemplate, Encoder, Message, TrainOn, stream};
 use rtune_kernels::arena::Arena;
-use rtune_models::generate::{self, Answer, Document, Documents, Go, Limits, Request, Sampler, Sampling};
+use rtune_models::generate::{
+    self, Answer, Document, Documents, GenerateError, Go, Limits, Request, Sampler, Sampling,
+};
 use rtune_models::{BaseModel, Decoder};
 use tokenizers::Tokenizer;
 
 use crate::error::TrainerError;
+use crate::gpu::{Device, GpuOpened, Voice};
 use crate::metrics::available_memory_bytes;
 use crate::subject::Opened;
 
@@ -55,6 +58,8 @@ pub struct Model<'a> {
     pub untrained: &'a [f32],
     /// Whether there is something trained beside the base.
     pub tuned: bool,
+    /// What answers in its place on a GPU, where it is on one.
+    pub(crate) voice: Option<Voice<'a>>,
 }
 
 impl Opened {
@@ -67,7 +72,18 @@ impl Opened {
             parameters: &self.parameters,
             untrained: &self.untrained,
             tuned: self.tuned,
+            voice: self.gpu.as_ref().map(GpuOpened::voice),
         }
+    }
+
+    /// Has answers made on a GPU.
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`] for what only the processor computes, and if there is not as much memory.
+    pub fn answer_on(&mut self, device: &Device) -> Result<(), TrainerError> {
+        let Self { decoder, entries, parameters, untrained, .. } = self;
+        self.gpu = Some(GpuOpened::new(device, decoder, entries, [parameters, untrained])?);
+        Ok(())
     }
 
     /// Holds the matrices in `f32`, where memory allows: answers take many passes over few tokens each. The numbers stay
@@ -79,8 +95,17 @@ impl Opened {
     }
 }
 
+/// A copy of the decoder with its matrices in `f32`, where it answers on this machine's processor and memory allows.
+pub(crate) fn unpacked_for_answers(model: &Model<'_>) -> Option<Decoder> {
+    (model.voice.is_none() && fits_unpacked(model.decoder)).then(|| {
+        let mut copy = model.decoder.clone();
+        copy.unpack();
+        copy
+    })
+}
+
 /// Whether there is memory to hold the matrices of `decoder` in `f32`.
-pub(crate) fn fits_unpacked(decoder: &Decoder) -> bool {
+fn fits_unpacked(decoder: &Decoder) -> bool {
     available_memory_bytes()
         .is_none_or(|free| decoder.unpacked_bytes() as f64 <= UNPACKED_SHARE * free as f64)
 }
@@ -196,7 +221,7 @@ impl<'a> Speaker<'a> {
             None => Go::On,
         };
         let answers = self.generate([request], settings, tuned, Documents::Kept, &mut on_token)?;
-        let answer = answers.into_iter().next().ok_or(generate::GenerateError::Empty)?;
+        let answer = answers.into_iter().next().ok_or(GenerateError::Empty)?;
         let (whole, rest) = (self.text(&answer.tokens)?, text.into_inner().given);
         if let Some(rest) = whole.get(rest..).filter(|rest| !rest.is_empty()) {
             on_piece(rest);
@@ -218,7 +243,7 @@ impl<'a> Speaker<'a> {
 
     /// The adapter's numbers, or none where the base answers alone.
     pub(crate) fn parameters(&self, tuned: bool) -> &'a [f32] {
-        if tuned { self.model.parameters } else { self.model.untrained }
+        self.model.numbers(tuned)
     }
 
     pub(crate) fn arena(&self) -> &Arena<f32> {
@@ -246,12 +271,33 @@ impl<'a> Speaker<'a> {
             batch_tokens: BATCH_TOKENS,
             documents,
         };
-        let (decoder, parameters) = (self.model.decoder, self.parameters(tuned));
         let mut on_token = |index, token| match (on_token(index, token), self.is_enough) {
             (Go::On, Some(is_enough)) if is_enough() => Go::Enough,
             (go, _) => go,
         };
-        Ok(generate::generate(decoder, parameters, requests, &limits, &self.arena, &mut on_token)?)
+        Ok(self.model.generate(requests, &limits, tuned, &self.arena, &mut on_token)?)
+    }
+}
+
+impl<'a> Model<'a> {
+    /// The adapter's numbers, or those with which the model is its base.
+    fn numbers(&self, tuned: bool) -> &'a [f32] {
+        if tuned { self.parameters } else { self.untrained }
+    }
+
+    /// Answers `requests`, in their order, where the model is.
+    pub(crate) fn generate(
+        &self,
+        requests: impl IntoIterator<Item = Request>,
+        limits: &Limits,
+        tuned: bool,
+        arena: &Arena<f32>,
+        on_token: &mut dyn FnMut(usize, u32) -> Go,
+    ) -> Result<Vec<Answer>, GenerateError> {
+        match self.voice {
+            Some(voice) => voice.generate(requests, limits, tuned, self.decoder, on_token),
+            None => generate::generate(self.decoder, self.numbers(tuned), requests, limits, arena, on_token),
+        }
     }
 }
 

@@ -1,43 +1,18 @@
 //! Files of trained tensors, f32, under the names of the parameters.
 
-use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
-use rtune_adapters::Parameters;
-use safetensors::View;
+use rtune_adapters::{Floats, Parameters};
 use safetensors::tensor::{Dtype, SafeTensors};
 
 use crate::checkpoint::NamedSlice;
 use crate::error::TrainerError;
 use crate::files::{self, At};
 
-/// A part of a flat vector as a tensor, whose bytes are made when they are asked for: one tensor of them is in memory at a
-/// time, beside the file.
-pub(crate) struct Floats<'a> {
-    shape: &'a [usize],
-    values: &'a [f32],
-}
-
-impl<'a> Floats<'a> {
-    pub(crate) fn of(slice: &'a NamedSlice, flat: &'a [f32]) -> Self {
-        Self { shape: &slice.shape, values: &flat[slice.range.clone()] }
-    }
-}
-
-impl View for Floats<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-    fn shape(&self) -> &[usize] {
-        self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-    fn data_len(&self) -> usize {
-        size_of_val(self.values)
-    }
+/// A part of a flat vector as a tensor.
+pub(crate) fn floats<'a>(slice: &'a NamedSlice, flat: &'a [f32]) -> Floats<'a> {
+    Floats { shape: &slice.shape, values: &flat[slice.range.clone()] }
 }
 
 /// Writes the tensors, f32.
@@ -49,7 +24,7 @@ pub(crate) fn write(path: &Path, slices: &[NamedSlice], flat: &[f32]) -> Result<
         file: path.to_owned(),
         problem: error.to_string(),
     };
-    let views = slices.iter().map(|slice| (slice.name.as_str(), Floats::of(slice, flat)));
+    let views = slices.iter().map(|slice| (slice.name.as_str(), floats(slice, flat)));
     let metadata = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(unreadable)?;
     Ok(files::write_whole(path, &file)?)

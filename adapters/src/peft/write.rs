@@ -1,12 +1,10 @@
 //! Writing an adapter folder.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use safetensors::{Dtype, View};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -14,7 +12,7 @@ use super::{
     kind_of,
 };
 use crate::targets::{block_of, is_called};
-use crate::{AdapterError, Biases, LoraConfig, Parameters, Scaling, Start};
+use crate::{AdapterError, Biases, Floats, LoraConfig, Parameters, Scaling, Start};
 
 /// The version of PEFT whose files these are.
 const PEFT_VERSION: &str = "0.21.2";
@@ -180,26 +178,6 @@ fn pattern<T: Copy>(entries: &[(String, T)], value: impl Fn(T) -> Value) -> Valu
     Value::Object(object)
 }
 
-struct Tensor<'a> {
-    shape: &'a [usize],
-    values: &'a [f32],
-}
-
-impl View for Tensor<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-    fn shape(&self) -> &[usize] {
-        self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-    fn data_len(&self) -> usize {
-        size_of_val(self.values)
-    }
-}
-
 /// The file of weights; the crate sorts the tensors by name.
 fn serialize(
     parameters: &Parameters<f32>,
@@ -209,7 +187,7 @@ fn serialize(
     let twice = tied.and_then(|[embedding, head]| {
         let values = parameters.range_of(&format!("{embedding}.weight"))?;
         let entry = parameters.entries().iter().find(|entry| entry.range == values)?;
-        let tensor = Tensor { shape: &entry.shape, values: &parameters.flat()[values] };
+        let tensor = Floats { shape: &entry.shape, values: &parameters.flat()[values] };
         Some((format!("{PREFIX}{head}.weight"), tensor))
     });
     let tensors = parameters.entries().iter().map(|entry| {
@@ -218,7 +196,7 @@ fn serialize(
             Some(linear) => format!("{PREFIX}{linear}{BASE_LAYER}bias"),
             None => format!("{PREFIX}{}", entry.name),
         };
-        (name, Tensor { shape: &entry.shape, values })
+        (name, Floats { shape: &entry.shape, values })
     });
     safetensors::serialize(
         tensors.chain(twice),

@@ -10,6 +10,7 @@ use super::error::Result;
 use super::launch::Call;
 use super::places::Places;
 use super::view::{Element, Span, SpanMut};
+use super::watch::Watch;
 
 /// Where kernels run: the driver, or in tests the emulator.
 pub(crate) trait Backend {
@@ -35,6 +36,25 @@ pub(crate) trait Backend {
     /// # Safety
     /// The operands lie in memory that may be read, the result in memory that is the caller's.
     unsafe fn multiply(&self, product: &Product) -> Result<()>;
+    /// Page-locked memory of the host.
+    fn pin(&self, bytes: usize) -> Result<u64>;
+    /// # Safety
+    /// `address` came from [`Self::pin`] with as many bytes, and is used no more.
+    unsafe fn unpin(&self, address: u64, bytes: usize);
+    /// Copies beside the stream, behind everything launched on it so far and all earlier copies of this kind; gives what
+    /// [`Self::join`] takes.
+    /// # Safety
+    /// `bytes` bytes at `from` may be read and those at `to` are the caller's until the copy was joined; one of them lies
+    /// in memory of [`Self::pin`], the other on the device.
+    unsafe fn copy_aside(&self, from: u64, to: u64, bytes: usize, way: Way) -> Result<u64>;
+    /// What is launched from here on waits for that copy and for all before it.
+    fn join(&self, ticket: u64) -> Result<()>;
+    /// Notes on the stream when everything launched so far is done; gives what [`Self::seconds_between`] takes.
+    fn stamp(&self) -> Result<usize>;
+    /// The time from one stamp to a later one; waits for that.
+    fn seconds_between(&self, from: usize, to: usize) -> Result<f64>;
+    /// Takes all stamps back.
+    fn clear_stamps(&self);
     fn synchronize(&self) -> Result<()>;
     fn facts(&self) -> &Facts;
     /// Bytes allocated and not freed.
@@ -43,6 +63,17 @@ pub(crate) trait Backend {
     fn is_dry(&self) -> bool {
         false
     }
+    /// What takes the time of launches, if something does.
+    fn watch(&self) -> Option<&Watch> {
+        None
+    }
+}
+
+/// Which way a copy goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    ToHost,
+    ToDevice,
 }
 
 /// What there is to know about a GPU.
@@ -116,6 +147,10 @@ impl Device {
 
     pub(crate) fn backend(&self) -> &dyn Backend {
         &*self.backend
+    }
+
+    pub(crate) fn share(&self) -> Rc<dyn Backend> {
+        Rc::clone(&self.backend)
     }
 
     /// What there is to know about it.

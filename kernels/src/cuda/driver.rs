@@ -1,7 +1,9 @@
 //! The backend that is a GPU: NVIDIA's driver and cuBLAS through cudarc, opened at run time.
 //!
-//! One stream, on which everything runs in order, so nothing needs events; memory comes straight from the driver, for
+//! One stream, on which everything runs in order, so nothing needs events but the copies beside it; memory comes straight from the driver, for
 //! the engine takes it once, in an arena.
+
+mod aside;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -10,7 +12,7 @@ use std::ffi::CString;
 use cudarc::driver::{result, sys};
 
 use super::cublas::{self, Cublas};
-use super::device::{Backend, Facts, Product};
+use super::device::{Backend, Facts, Product, Way};
 use super::error::{CudaError, Result};
 use super::launch::{Call, Kernel};
 use super::places::Places;
@@ -33,6 +35,14 @@ pub(super) struct Driver {
     modules: RefCell<HashMap<&'static str, sys::CUmodule>>,
     functions: RefCell<HashMap<&'static str, (sys::CUfunction, Cell<u32>)>>,
     facts: Facts,
+    stamps: RefCell<Stamps>,
+}
+
+/// Events that take the time, of which the first `used` were recorded.
+#[derive(Default)]
+struct Stamps {
+    events: Vec<sys::CUevent>,
+    used: usize,
 }
 
 /// The context of a GPU, a stream in it, and what cuBLAS works in; each given back as far as it was made.
@@ -40,6 +50,7 @@ struct Context {
     device: sys::CUdevice,
     context: sys::CUcontext,
     stream: sys::CUstream,
+    aside: aside::Stream,
     workspace: sys::CUdeviceptr,
 }
 
@@ -47,10 +58,12 @@ impl Context {
     fn new(device: sys::CUdevice) -> Result<Self> {
         // SAFETY: `device` came from the driver; the context is given back when this is dropped.
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(driver_error("a context"))?;
-        let mut made = Self { device, context, stream: std::ptr::null_mut(), workspace: 0 };
+        let (stream, aside) = (std::ptr::null_mut(), aside::Stream::default());
+        let mut made = Self { device, context, stream, aside, workspace: 0 };
         made.enter()?;
         made.stream = result::stream::create(result::stream::StreamKind::NonBlocking)
             .map_err(driver_error("a stream"))?;
+        made.aside.open()?;
         // SAFETY: a context is current; freed when this is dropped.
         made.workspace =
             unsafe { result::malloc_sync(WORKSPACE_BYTES) }.map_err(memory_error(WORKSPACE_BYTES))?;
@@ -70,6 +83,7 @@ impl Drop for Context {
         // SAFETY: each of these was made by `new`, and nothing runs on the stream after its wait.
         unsafe {
             let _ = result::ctx::set_current(self.context);
+            self.aside.close();
             if !self.stream.is_null() {
                 let _ = result::stream::synchronize(self.stream);
             }
@@ -84,7 +98,7 @@ impl Drop for Context {
     }
 }
 
-fn driver_error(what: impl Into<String>) -> impl FnOnce(result::DriverError) -> CudaError {
+pub(self) fn driver_error(what: impl Into<String>) -> impl FnOnce(result::DriverError) -> CudaError {
     |error| CudaError::Driver { what: what.into(), message: format!("{error:?}") }
 }
 
@@ -121,7 +135,8 @@ impl Driver {
         let cublas = unsafe { cublas.start(context.stream.cast(), context.workspace, WORKSPACE_BYTES) }?;
         facts.cublas = cublas.version;
         let (modules, functions) = (RefCell::default(), RefCell::default());
-        Ok(Self { cublas, context, held_bytes: Cell::new(WORKSPACE_BYTES), modules, functions, facts })
+        let (held_bytes, stamps) = (Cell::new(WORKSPACE_BYTES), RefCell::default());
+        Ok(Self { cublas, context, held_bytes, modules, functions, facts, stamps })
     }
 
     fn enter(&self) -> Result<()> {
@@ -207,6 +222,10 @@ fn facts_of(device: sys::CUdevice) -> Result<Facts> {
 impl Drop for Driver {
     fn drop(&mut self) {
         let _ = self.enter().and_then(|()| self.synchronize());
+        for event in &self.stamps.borrow().events {
+            // SAFETY: made by `stamp`, and nothing waits for it. An error has nobody to go to.
+            let _ = unsafe { result::event::destroy(*event) };
+        }
         for module in self.modules.borrow().values() {
             // SAFETY: loaded by `module`, and nothing runs any more. An error has nobody to go to.
             let _ = unsafe { result::module::unload(*module) };
@@ -231,7 +250,8 @@ impl Backend for Driver {
             return;
         }
         // Nobody could act on an error here.
-        let _ = self.enter().and_then(|()| self.synchronize());
+        let _ =
+            self.enter().and_then(|()| self.context.aside.synchronize()).and_then(|()| self.synchronize());
         // SAFETY: the caller's promise, and nothing runs any more.
         let _ = unsafe { result::free_sync(address) };
         self.held_bytes.set(self.held_bytes.get() - bytes);
@@ -302,6 +322,63 @@ impl Backend for Driver {
         self.enter()?;
         // SAFETY: the caller's promise.
         unsafe { self.cublas.multiply(product) }
+    }
+
+    fn pin(&self, bytes: usize) -> Result<u64> {
+        self.enter()?;
+        // SAFETY: a context is current.
+        let address = unsafe { result::malloc_host(bytes, 0) };
+        address.map(|address| address as u64).map_err(|_| CudaError::Unpinned { wanted_bytes: bytes })
+    }
+
+    unsafe fn unpin(&self, address: u64, _: usize) {
+        // Nobody could act on an error here.
+        let _ = self.enter().and_then(|()| self.context.aside.synchronize());
+        // SAFETY: the caller's promise, and nothing is copied any more.
+        let _ = unsafe { result::free_host(address as *mut _) };
+    }
+
+    unsafe fn copy_aside(&self, from: u64, to: u64, bytes: usize, way: Way) -> Result<u64> {
+        self.enter()?;
+        // SAFETY: the caller's promise.
+        unsafe { self.context.aside.copy(self.context.stream, from, to, bytes, way) }
+    }
+
+    fn join(&self, ticket: u64) -> Result<()> {
+        self.enter()?;
+        self.context.aside.join(self.context.stream, ticket)
+    }
+
+    fn stamp(&self) -> Result<usize> {
+        self.enter()?;
+        let mut stamps = self.stamps.borrow_mut();
+        let index = stamps.used;
+        if index == stamps.events.len() {
+            let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT);
+            stamps.events.push(event.map_err(driver_error("an event"))?);
+        }
+        // SAFETY: event and stream live.
+        unsafe { result::event::record(stamps.events[index], self.context.stream) }
+            .map_err(driver_error("a stamp"))?;
+        stamps.used += 1;
+        Ok(index)
+    }
+
+    fn seconds_between(&self, from: usize, to: usize) -> Result<f64> {
+        self.enter()?;
+        let stamps = self.stamps.borrow();
+        let failed = || driver_error("the time between two stamps");
+        // SAFETY: both were made by `stamp`, and recorded.
+        unsafe {
+            result::event::synchronize(stamps.events[to]).map_err(failed())?;
+            let milliseconds =
+                result::event::elapsed(stamps.events[from], stamps.events[to]).map_err(failed())?;
+            Ok(f64::from(milliseconds) / 1e3)
+        }
+    }
+
+    fn clear_stamps(&self) {
+        self.stamps.borrow_mut().used = 0;
     }
 
     fn synchronize(&self) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::device::{Backend, Device, Facts, Product};
+use super::device::{Backend, Device, Facts, Product, Way};
 use super::error::Result;
 use super::launch::Call;
 
@@ -65,6 +65,30 @@ impl Backend for Dry {
     unsafe fn multiply(&self, _: &Product) -> Result<()> {
         Ok(())
     }
+
+    fn pin(&self, _: usize) -> Result<u64> {
+        Ok(0)
+    }
+
+    unsafe fn unpin(&self, _: u64, _: usize) {}
+
+    unsafe fn copy_aside(&self, _: u64, _: u64, _: usize, _: Way) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn join(&self, _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn stamp(&self) -> Result<usize> {
+        Ok(0)
+    }
+
+    fn seconds_between(&self, _: usize, _: usize) -> Result<f64> {
+        Ok(0.0)
+    }
+
+    fn clear_stamps(&self) {}
 
     fn synchronize(&self) -> Result<()> {
         Ok(())

@@ -3,17 +3,18 @@
 //!
 //! Each source is compiled by the machine's C++ compiler when the first of its kernels is launched.
 
-use std::cell::Cell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::PathBuf;
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use half::bf16;
 
-use super::device::{Backend, Device, Facts, Operand, Product};
+use super::device::{Backend, Device, Facts, Operand, Product, Way};
 use super::error::{CudaError, Result};
 use super::launch::Call;
 
@@ -26,12 +27,36 @@ const SHARED_BYTES: usize = 99 << 10;
 /// Bits: 1 for threads from the last to the first, 2 for asynchronous copies at the last moment (else at once), 4 for
 /// warps in turns. What a missing barrier or wait would break, one of these breaks.
 pub const SCHEDULES: [u32; 2] = [0, 7];
+/// Asynchronous copies happen at the last moment, those of a kernel and those beside the stream.
+const COPIES_LATE: u32 = 2;
 
 /// The emulated device.
 struct Emulator {
     facts: Facts,
     schedule: u32,
     held_bytes: Cell<usize>,
+    aside: RefCell<Copies>,
+    stamps: RefCell<Vec<Instant>>,
+}
+
+/// Copies beside the stream: from, to, bytes.
+#[derive(Default)]
+struct Copies {
+    waiting: VecDeque<[u64; 3]>,
+    done: u64,
+}
+
+impl Copies {
+    /// Does the first of those that wait.
+    ///
+    /// # Safety
+    /// What was promised when it was asked for.
+    unsafe fn step(&mut self) {
+        let [from, to, bytes] = self.waiting.pop_front().expect("a copy that was asked for");
+        // SAFETY: the caller's promise; addresses are the host's.
+        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes as usize) };
+        self.done += 1;
+    }
 }
 
 type Run = unsafe extern "C" fn(
@@ -50,7 +75,8 @@ pub fn open(schedule: u32) -> Option<Device> {
     compiler()?;
     let facts =
         Facts { name: "emulator".into(), capability: (8, 0), shared_bytes: SHARED_BYTES, ..Facts::default() };
-    Some(Device::over(Rc::new(Emulator { facts, schedule, held_bytes: Cell::new(0) })))
+    let (held_bytes, aside, stamps) = (Cell::new(0), RefCell::default(), RefCell::default());
+    Some(Device::over(Rc::new(Emulator { facts, schedule, held_bytes, aside, stamps })))
 }
 
 /// The C++ compiler of this machine.
@@ -210,6 +236,53 @@ impl Backend for Emulator {
             }
         }
         Ok(())
+    }
+
+    fn pin(&self, bytes: usize) -> Result<u64> {
+        let address = self.allocate(bytes)?;
+        self.held_bytes.set(self.held_bytes.get() - bytes);
+        Ok(address)
+    }
+
+    unsafe fn unpin(&self, address: u64, bytes: usize) {
+        self.held_bytes.set(self.held_bytes.get() + bytes);
+        // SAFETY: allocated by `pin`, by the caller's promise.
+        unsafe { self.free(address, bytes) }
+    }
+
+    unsafe fn copy_aside(&self, from: u64, to: u64, bytes: usize, _: Way) -> Result<u64> {
+        let mut copies = self.aside.borrow_mut();
+        copies.waiting.push_back([from, to, bytes as u64]);
+        let ticket = copies.done + copies.waiting.len() as u64;
+        if self.schedule & COPIES_LATE == 0 {
+            // SAFETY: the caller's promise.
+            unsafe { copies.step() };
+        }
+        Ok(ticket)
+    }
+
+    fn join(&self, ticket: u64) -> Result<()> {
+        let mut copies = self.aside.borrow_mut();
+        while copies.done < ticket {
+            // SAFETY: whoever asked for it joins it before the memory is given back.
+            unsafe { copies.step() };
+        }
+        Ok(())
+    }
+
+    fn stamp(&self) -> Result<usize> {
+        let mut stamps = self.stamps.borrow_mut();
+        stamps.push(Instant::now());
+        Ok(stamps.len() - 1)
+    }
+
+    fn seconds_between(&self, from: usize, to: usize) -> Result<f64> {
+        let stamps = self.stamps.borrow();
+        Ok(stamps[to].duration_since(stamps[from]).as_secs_f64())
+    }
+
+    fn clear_stamps(&self) {
+        self.stamps.borrow_mut().clear();
     }
 
     fn synchronize(&self) -> Result<()> {

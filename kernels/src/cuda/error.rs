@@ -68,6 +68,12 @@ pub enum CudaError {
         /// What the driver says is free.
         free_bytes: usize,
     },
+    /// The host has not as much memory that could be page-locked.
+    #[error("{wanted_bytes} bytes of this machine's memory could not be page-locked for copies from the GPU")]
+    Unpinned {
+        /// The size asked for.
+        wanted_bytes: usize,
+    },
     /// An arena has no part that is large enough.
     #[error(
         "{wanted_bytes} bytes do not fit beside the {lent_bytes} in use of {arena_bytes} bytes of GPU memory"
@@ -100,6 +106,9 @@ impl CudaError {
             ),
             Self::OldDriver { .. } => Some("install NVIDIA's driver, 570 or later"),
             Self::TooOld { .. } => Some("train on the CPU: device = \"cpu\""),
+            Self::Unpinned { .. } => {
+                Some("fewer tokens a micro-batch, or train.save-activations = \"input-only\"")
+            }
             Self::OutOfMemory { .. } | Self::ArenaFull { .. } => {
                 Some("fewer tokens a micro-batch, or a save policy that keeps less")
             }

@@ -15,7 +15,7 @@
 //! | [`cross_entropy`], [`adamw`] | loss with its gradient; the optimiser, its norm on the device | of the same names |
 //!
 //! Memory comes from [`Device`] in [`Buffer`]s; an engine takes one for all that comes and goes, an [`Arena`], which lends
-//! parts of it. What is borrowed of either is a [`Span`] or, alone, a [`SpanMut`]; a
+//! parts of it; what an [`Aside`] keeps lies in the host's. What is borrowed of either is a [`Span`] or, alone, a [`SpanMut`]; a
 //! [`Matrix`] is a span with rows and a stride. Launches return at once and run in order; what fails on the way is said by
 //! the next call that waits: a copy to the host or [`Device::synchronize`].
 //!
@@ -25,6 +25,7 @@
 pub mod activation;
 pub mod adamw;
 mod arena;
+mod aside;
 pub mod attention;
 pub mod cross_entropy;
 mod cublas;
@@ -49,9 +50,12 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod view;
+mod watch;
 
 pub use arena::{Arena, Lent};
+pub use aside::{Aside, Coming, Leaving};
 pub use device::{Buffer, Device, Facts};
 pub use error::{CudaError, Result};
 pub use places::Places;
 pub use view::{Element, Matrix, MatrixMut, Span, SpanMut};
+pub use watch::{Launches, Profile};

@@ -1,4 +1,8 @@
-//! The kernels' PTX, compiled by `scripts/kernels` and kept beside the sources.
+//! The kernels' PTX, compiled by `scripts/kernels`, kept beside the sources, and packed by `build.rs`.
+
+use std::io::Read;
+
+use flate2::read::ZlibDecoder;
 
 macro_rules! sources {
     ($($name:literal),* $(,)?) => {
@@ -6,14 +10,21 @@ macro_rules! sources {
         #[cfg(test)]
         pub(super) const NAMES: &[&str] = &[$($name),*];
 
-        /// The PTX of a source.
-        pub(super) fn ptx(name: &str) -> &'static str {
+        fn packed(name: &str) -> &'static [u8] {
             match name {
-                $($name => include_str!(concat!("../../cuda/", $name, ".ptx")),)*
-                _ => "",
+                $($name => include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".ptx")),)*
+                _ => &[],
             }
         }
     };
+}
+
+/// The PTX of a source; nothing for a name that is none.
+pub(super) fn ptx(name: &str) -> String {
+    let mut text = String::new();
+    // What was packed beside this program can be unpacked; a test does it.
+    let _ = ZlibDecoder::new(packed(name)).read_to_string(&mut text);
+    text
 }
 
 sources!(
@@ -75,7 +86,8 @@ mod tests {
         kept.sort();
         assert_eq!(kept, NAMES);
         for name in NAMES {
-            let first = ptx(name).lines().next().unwrap_or_default();
+            let text = ptx(name);
+            let first = text.lines().next().unwrap_or_default();
             assert_eq!(
                 first,
                 format!("// sha256 of the source: {}", hash_of(name)),

@@ -75,10 +75,54 @@ pub struct RowNoise<'a> {
 pub enum SavePolicy {
     /// Nothing: for evaluation. A backward pass is not possible.
     Nothing,
-    /// The input of the block; the rest is computed again. Least memory, a third more work.
+    /// The input of the block; the rest is computed again. A third more work.
     InputOnly,
+    /// The same in the host's memory, where a GPU computes: least of its own. Without a GPU, [`Self::InputOnly`].
+    Offloaded,
+    /// [`Self::All`] of so many of the last blocks, [`Self::InputOnly`] of those before: what fits.
+    Last(usize),
     /// Everything that is dear to compute again; norms and activations are formed anew.
     All,
+}
+
+impl std::fmt::Display for SavePolicy {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nothing => formatter.write_str("nothing"),
+            Self::InputOnly => formatter.write_str("input-only"),
+            Self::Offloaded => formatter.write_str("offloaded"),
+            Self::Last(last) => write!(formatter, "all of the last {last}"),
+            Self::All => formatter.write_str("all"),
+        }
+    }
+}
+
+/// What is kept of one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing: no gradient goes through it.
+    Nothing,
+    /// Its input.
+    Input,
+    /// Its input, in the host's memory.
+    InputAside,
+    /// Everything.
+    All,
+}
+
+impl SavePolicy {
+    /// What is kept of block `block` of `blocks`, of which `lowest` is the first with something trained.
+    #[must_use]
+    pub fn keep(self, block: usize, blocks: usize, lowest: usize) -> Keep {
+        match self {
+            Self::Nothing => Keep::Nothing,
+            _ if block < lowest => Keep::Nothing,
+            Self::InputOnly => Keep::Input,
+            Self::Offloaded => Keep::InputAside,
+            Self::Last(last) if block + last < blocks => Keep::Input,
+            Self::Last(_) | Self::All => Keep::All,
+        }
+    }
 }
 
 /// What [`Decoder::forward`] gives.
@@ -86,7 +130,7 @@ pub enum SavePolicy {
 pub struct Forward<R: Real> {
     /// The output of the last block, before the final norm, `[T, D]`.
     pub output: Buffer<R>,
-    saved: Vec<BlockSaved<R>>,
+    saved: Vec<Option<BlockSaved<R>>>,
     ropes: Ropes<R>,
 }
 
@@ -186,17 +230,28 @@ impl Decoder {
         if let Some(noise) = row.noise.filter(|noise| noise.neftune_alpha > 0.0) {
             self.disturb(noise, row.bounds, &mut x_td);
         }
-        let mut saved = Vec::with_capacity(self.blocks.len());
-        for block in &self.blocks {
+        let blocks = self.blocks.len();
+        let lowest = self.lowest_trained().unwrap_or(blocks);
+        let mut saved = Vec::with_capacity(blocks);
+        for (index, block) in self.blocks.iter().enumerate() {
             let (y_td, inner) = block.forward(&context, &x_td);
-            match policy {
-                SavePolicy::Nothing => {}
-                SavePolicy::InputOnly => saved.push(BlockSaved { x_td, inner: None }),
-                SavePolicy::All => saved.push(BlockSaved { x_td, inner: Some(inner) }),
-            }
+            saved.push(match policy.keep(index, blocks, lowest) {
+                Keep::Nothing => None,
+                Keep::Input | Keep::InputAside => Some(BlockSaved { x_td, inner: None }),
+                Keep::All => Some(BlockSaved { x_td, inner: Some(inner) }),
+            });
             x_td = y_td;
         }
         Forward { output: x_td, saved, ropes }
+    }
+
+    /// The first block that the gradient goes through; `None` where nothing is trained.
+    #[must_use]
+    pub fn lowest_trained(&self) -> Option<usize> {
+        match self.embedding.is_trained() {
+            true => Some(0),
+            false => self.blocks.iter().position(Block::is_trained),
+        }
     }
 
     /// Adds the gradients of all adapters to `gradients`, laid out as `parameters`; blocks below the lowest adapter
@@ -215,11 +270,9 @@ impl Decoder {
         gradients: &mut [R],
         arena: &Arena<R>,
     ) {
-        assert_eq!(forward.saved.len(), self.blocks.len(), "backward: the forward pass saved nothing");
         assert_eq!(gradients.len(), parameters.len(), "backward: gradients");
         let embeds = self.embedding.is_trained();
-        let lowest = if embeds { Some(0) } else { self.blocks.iter().position(Block::is_trained) };
-        let Some(lowest) = lowest else { return };
+        let Some(lowest) = self.lowest_trained() else { return };
         // What is trained of a norm has its gradient from that of the norm's output, which is left out where nothing below
         // wants it.
         let all_the_way = embeds || self.blocks[lowest].norms().any(Norm::is_trained);
@@ -229,6 +282,7 @@ impl Decoder {
         let mut dy_td = d_output_td;
         let walked = self.blocks.iter().zip(forward.saved).enumerate().skip(lowest).rev();
         for (index, (block, saved)) in walked {
+            let saved = saved.expect("backward: the forward pass saved its inputs");
             let inner = match saved.inner {
                 Some(inner) => inner,
                 None => block.forward(&context, &saved.x_td).1,

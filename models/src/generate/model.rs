@@ -2,9 +2,8 @@
 
 use std::rc::Rc;
 
-use half::bf16;
 use rtune_kernels::arena::Arena;
-use rtune_kernels::cuda::{Arena as GpuArena, CudaError, Span};
+use rtune_kernels::cuda::CudaError;
 
 use super::GenerateError;
 use crate::Decoder;
@@ -128,23 +127,21 @@ impl Model for HostModel<'_> {
 /// A decoder on a GPU, with room for a number of documents.
 pub struct GpuModel<'a> {
     decoder: &'a GpuDecoder,
-    adapters: Option<Span<'a, bf16>>,
+    pass: GpuPass<'a>,
     cache: Rc<GpuCache>,
-    arena: &'a GpuArena,
 }
 
 impl<'a> GpuModel<'a> {
-    /// Room for `slots` documents of at most `capacity` tokens each; `adapters` as in [`GpuPass`].
+    /// Room for `slots` documents of at most `capacity` tokens each, in the arena of `pass`.
     ///
     /// # Errors
-    /// If there is not as much memory.
+    /// If that is too small.
     pub fn new(
         decoder: &'a GpuDecoder,
-        adapters: Option<Span<'a, bf16>>,
+        pass: GpuPass<'a>,
         [slots, capacity]: [usize; 2],
-        arena: &'a GpuArena,
     ) -> Result<Self, CudaError> {
-        Ok(Self { decoder, adapters, cache: decoder.cache(slots, capacity)?, arena })
+        Ok(Self { decoder, pass, cache: decoder.cache(pass.arena, slots, capacity)? })
     }
 }
 
@@ -176,15 +173,13 @@ impl Model for GpuModel<'_> {
         documents: Vec<New<'_, GpuDocument>>,
         take: &mut dyn FnMut(&[f32]) -> Result<(), GenerateError>,
     ) -> Result<(), GenerateError> {
-        let device = self.decoder.device();
-        let pass = GpuPass { device, arena: self.arena, adapters: self.adapters };
         let mut fresh: Vec<GpuFresh<'_>> =
             documents.into_iter().map(|New { tokens, cache }| GpuFresh { tokens, document: cache }).collect();
         let mut logits = || {
-            let (forward, last) = self.decoder.forward_cached(&pass, &self.cache, &mut fresh)?;
-            let head = self.decoder.head_rows(&pass, &forward, &last)?;
+            let (forward, last) = self.decoder.forward_cached(&self.pass, &self.cache, &mut fresh)?;
+            let head = self.decoder.head_rows(&self.pass, &forward, &last)?;
             drop(forward);
-            self.decoder.logits_on_host(&pass, &head)
+            self.decoder.logits_on_host(&self.pass, &head)
         };
         let (logits_nv, vocabulary) = (logits().map_err(GpuError::from)?, self.vocabulary());
         logits_nv.chunks_exact(vocabulary).try_for_each(take)

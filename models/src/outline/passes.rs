@@ -11,7 +11,7 @@ use rtune_kernels::attention::scratch_elements;
 
 use super::{BaseOutline, TrainedOutline};
 use crate::families::{BlockSpec, MlpShape, NormKind, QueryKeyNorm};
-use crate::{SavePolicy, decoder::HEAD_CHUNK_ELEMENTS};
+use crate::{Keep, SavePolicy, decoder::HEAD_CHUNK_ELEMENTS};
 
 /// One packed row, as far as memory is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,18 +79,22 @@ impl BaseOutline {
         let (mut kept, mut one_block, mut work) =
             (Buffers::default(), Buffers::default(), Buffers::default());
         let mut rest = trained.ranks.as_slice();
-        for block in &self.spec.blocks {
+        let blocks = self.spec.blocks.len();
+        let mut begun = !trained.adapters_alone;
+        for (index, block) in self.spec.blocks.iter().enumerate() {
             let linears = self.linears_of(block).min(rest.len());
             let (own, behind) = rest.split_at(linears);
             rest = behind;
             let block = Walk { block, norm: self.spec.norm, ranks: own, trained, pass };
             let inner = block.kept();
-            if policy != SavePolicy::Nothing {
+            begun |= own.iter().any(Option::is_some);
+            let keep = policy.keep(index, blocks, if begun { index } else { blocks });
+            if keep != Keep::Nothing {
                 kept.add(pass.tokens * block.block.width, 1);
             }
-            match policy {
-                SavePolicy::All => kept.and(&inner),
-                SavePolicy::InputOnly | SavePolicy::Nothing => one_block.or(&inner),
+            match keep {
+                Keep::All => kept.and(&inner),
+                Keep::Input | Keep::InputAside | Keep::Nothing => one_block.or(&inner),
             }
             work.or(&block.mlp_back());
             work.or(&block.attention_back());

@@ -26,6 +26,8 @@ pub struct TrainedOutline {
     pub dropout: bool,
     /// Rows of embedding and head that are trained by themselves.
     pub rows: usize,
+    /// Whether adapters are all that is trained: no gradient goes below the first of them.
+    pub adapters_alone: bool,
 }
 
 impl BaseOutline {
@@ -46,6 +48,7 @@ impl BaseOutline {
             dora: lora.dora,
             dropout: lora.dropout > 0.0,
             rows: rows.max(lora.alongside.tokens.len()),
+            adapters_alone: rows == 0 && lora.alongside == Alongside::default(),
             ..TrainedOutline::default()
         };
         let mut adapted = BTreeSet::new();

@@ -1,6 +1,6 @@
 //! What was found, as tables and as JSON.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use rtune_models::{Licence, SavePolicy};
 use rtune_trainer::evaluate::likelihood::{bits_per_byte, standard_error};
 use rtune_trainer::memory::{GPU_SHARE, gpus};
@@ -10,6 +10,7 @@ use super::Wish;
 use super::look::{Found, Size};
 use super::rank;
 use crate::reporter::say;
+use crate::table::{align_right, table};
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
@@ -36,18 +37,6 @@ pub(super) fn tables(found: &[Found], order: &[usize], wish: &Wish) {
         say("");
         say(&rank_table(found, order).to_string());
         say(&rank::meaning(found, order));
-    }
-}
-
-fn table(header: Vec<&str>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    table
-}
-
-fn align(table: &mut Table, from: usize) {
-    for column in table.column_iter_mut().skip(from) {
-        column.set_cell_alignment(CellAlignment::Right);
     }
 }
 
@@ -80,7 +69,7 @@ fn size_table(sizes: &[(&Found, &Size)], wish: &Wish) -> Table {
             gpus(half, wish.gpu_bytes).to_string(),
         ]);
     }
-    align(&mut table, 3);
+    align_right(&mut table, 3);
     table
 }
 
@@ -100,13 +89,13 @@ fn millions(count: usize) -> String {
 /// What the figures of the table take for granted.
 fn assumptions(sizes: &[(&Found, &Size)], wish: &Wish) -> String {
     let tokens = sizes.iter().map(|(_, size)| size.training.tokens).max().unwrap_or(0);
-    let inputs = sizes.iter().any(|(_, size)| size.training.policy == SavePolicy::InputOnly);
-    let kept = if inputs { ", some keeping the inputs of blocks alone" } else { "" };
+    let inputs = sizes.iter().any(|(_, size)| size.training.policy != SavePolicy::All);
+    let kept = if inputs { ", some keeping only the inputs of blocks" } else { "" };
     let context = sizes.iter().map(|(_, size)| size.served_context).max().unwrap_or(0);
     format!(
         "train here: peak memory of `rtune train` on this processor, packed rows of up to {tokens} tokens{kept}; computed from \
          headers, rows as long as they may be.\n\
-         GPUs: computed, not measured, since this version trains on the processor: GPUs of {:.0} GiB, {:.0}% of it used, the \
+         GPUs: computed, not measured: GPUs of {:.0} GiB, {:.0}% of it used, the \
          same numbers spread evenly.\n\
          serve: weights, and keys and values of {} x {context} tokens, in 32 bits beside NF4, in 16 beside 16-bit weights.",
         wish.gpu_bytes / GIB,
@@ -156,7 +145,7 @@ fn rank_table(found: &[Found], order: &[usize]) -> Table {
         }
         table.add_row(line);
     }
-    align(&mut table, 2);
+    align_right(&mut table, 2);
     table
 }
 
@@ -213,7 +202,6 @@ fn base_json(one: &Found, wish: &Wish) -> Value {
 
 fn size_json(size: &Size, wish: &Wish) -> Value {
     let Size { parameters, training, on_gpu, serving, .. } = size;
-    let policy = |policy: SavePolicy| if policy == SavePolicy::All { "all" } else { "input-only" };
     let half = serving.half_bytes + serving.half_cache_bytes;
     json!({
         "family": size.family,
@@ -224,8 +212,8 @@ fn size_json(size: &Size, wish: &Wish) -> Value {
         "training": {"peak_bytes": training.peak_bytes(), "base_bytes": training.base_bytes,
             "trained_parameters": training.trained, "adapter_gradient_and_moment_bytes": training.adapter_bytes(),
             "pass_bytes": training.passes_bytes(), "program_bytes": training.resident_bytes(),
-            "row_tokens": training.tokens, "save_activations": policy(training.policy)},
-        "training_on_gpu": {"computed_bytes": on_gpu.step_bytes(), "save_activations": policy(on_gpu.policy),
+            "row_tokens": training.tokens, "save_activations": training.policy.to_string()},
+        "training_on_gpu": {"computed_bytes": on_gpu.step_bytes(), "save_activations": on_gpu.policy.to_string(),
             "gpus": gpus(on_gpu.step_bytes(), wish.gpu_bytes)},
         "serving": {"context_tokens": size.served_context, "nf4_bytes": serving.nf4_bytes, "cache_bytes": serving.cache_bytes,
             "half_precision_bytes": serving.half_bytes, "half_precision_cache_bytes": serving.half_cache_bytes,

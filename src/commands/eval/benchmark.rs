@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use rtune_trainer::evaluate::benchmark::{
     BenchmarkOptions, BenchmarkReport, ItemReport, ItemSide, Scores, examine,
 };
@@ -13,6 +13,7 @@ use rtune_trainer::talk::Speaker;
 use crate::args::talk::EvalArgs;
 use crate::failure::DONE;
 use crate::reporter::{Work, say};
+use crate::table::{align_right, table};
 
 /// Subjects that are still read one by one.
 const SHOWN_SUBJECTS: usize = 60;
@@ -43,7 +44,7 @@ pub(super) fn run(args: &EvalArgs, file: &Path, subject: &Subject, model: &Opene
     if args.answers {
         report.items.iter().for_each(show_item);
     }
-    say(&table(&report).to_string());
+    say(&score_table(&report).to_string());
     say(&format!(
         "{} items of the form {}, {} examples before each; as lm-evaluation-harness computes it, no chat template",
         report.items.len(),
@@ -56,13 +57,12 @@ pub(super) fn run(args: &EvalArgs, file: &Path, subject: &Subject, model: &Opene
     Ok(DONE)
 }
 
-fn table(report: &BenchmarkReport) -> Table {
+fn score_table(report: &BenchmarkReport) -> Table {
     let sides: Vec<(&str, &Scores)> = std::iter::once(("base", &report.base))
         .chain(report.tuned.iter().map(|tuned| ("tuned", tuned)))
         .collect();
-    let mut table = Table::new();
     let header = std::iter::once(String::new()).chain(sides.iter().map(|(name, _)| (*name).to_owned()));
-    table.load_style(presets::NOTHING).set_header(header.collect::<Vec<String>>());
+    let mut table = table(header.collect::<Vec<String>>());
     let mut row = |name: &str, of: &dyn Fn(&Scores) -> Option<Estimate>| {
         let values = sides.iter().map(|(_, scores)| of(scores).map_or_else(String::new, shown));
         table.add_row(std::iter::once(name.to_owned()).chain(values).collect::<Vec<String>>());
@@ -73,9 +73,7 @@ fn table(report: &BenchmarkReport) -> Table {
     for name in report.base.subjects.keys().take(SHOWN_SUBJECTS) {
         row(&format!("  {name}"), &|scores| scores.subjects.get(name).copied());
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_right(&mut table, 1);
     table
 }
 

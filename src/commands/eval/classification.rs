@@ -1,11 +1,12 @@
 //! Answers as labels, for people.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use rtune_metrics::classify::{ClassificationReport, Grade};
 use rtune_trainer::evaluate::golden::GoldenReport;
 use rtune_trainer::evaluate::labels::{Classification, Judged};
 
 use crate::reporter::say;
+use crate::table::{align_right, table};
 
 /// Classes of a confusion matrix that is still read.
 const SHOWN_CLASSES: usize = 12;
@@ -54,21 +55,9 @@ fn columns(report: &GoldenReport) -> Vec<(String, Option<&Judged>)> {
     columns
 }
 
-fn table(header: Vec<String>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    table
-}
-
-fn align(table: &mut Table) {
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-}
-
 fn figures(columns: &[(String, Option<&Judged>)]) -> Table {
     let names = columns.iter().map(|(name, _)| name.clone());
-    let mut table = table([String::new()].into_iter().chain(names).collect());
+    let mut table = table([String::new()].into_iter().chain(names).collect::<Vec<_>>());
     let Some(first) = columns.first().and_then(|(_, judged)| *judged) else { return table };
     let mut row = |name: String, value: &dyn Fn(&ClassificationReport) -> String| {
         let values =
@@ -95,7 +84,7 @@ fn figures(columns: &[(String, Option<&Judged>)]) -> Table {
     let grade =
         columns.iter().map(|(_, judged)| judged.map_or_else(String::new, |judged| grade(judged).to_owned()));
     table.add_row(["grade".to_owned()].into_iter().chain(grade).collect::<Vec<String>>());
-    align(&mut table);
+    align_right(&mut table, 1);
     table
 }
 
@@ -116,12 +105,13 @@ fn confusion(report: &ClassificationReport) -> Table {
         .map(|(index, _)| index)
         .collect();
     let names = columns.iter().map(|&index| report.answers[index].clone());
-    let mut table = table(["expected \\ greedy answer".to_owned()].into_iter().chain(names).collect());
+    let mut table =
+        table(["expected \\ greedy answer".to_owned()].into_iter().chain(names).collect::<Vec<_>>());
     for (class, counts) in report.classes.iter().zip(&report.confusion).take(shown) {
         let counts = columns.iter().map(|&index| counts.get(index).copied().unwrap_or_default().to_string());
         table.add_row([class.label.clone()].into_iter().chain(counts).collect::<Vec<String>>());
     }
-    align(&mut table);
+    align_right(&mut table, 1);
     table
 }
 
@@ -150,7 +140,8 @@ fn show_curves(of: &Classification) {
         return;
     }
     let names = RECALLS.iter().map(|recall| format!("{recall:.2}"));
-    let mut table = table(["precision at a recall of".to_owned()].into_iter().chain(names).collect());
+    let mut table =
+        table(["precision at a recall of".to_owned()].into_iter().chain(names).collect::<Vec<_>>());
     for curve in &of.curves {
         let at = |recall: &f64| {
             let reached = curve.points.iter().filter(|point| point.recall >= recall - ROUNDING);
@@ -162,7 +153,7 @@ fn show_curves(of: &Classification) {
             RECALLS.iter().map(|recall| at(recall).map_or_else(String::new, |best| format!("{best:.3}")));
         table.add_row([format!("`{}`", curve.label)].into_iter().chain(values).collect::<Vec<String>>());
     }
-    align(&mut table);
+    align_right(&mut table, 1);
     say("");
     say(&table.to_string());
     for curve in &of.curves {

@@ -4,14 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use comfy_table::{CellAlignment, Table, presets};
 use rtune_data::{Example, Source};
 use rtune_metrics::compare::Settings as Comparing;
-use rtune_models::generate::Sampling;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::compare::{Which, compare_reports};
-use rtune_trainer::evaluate::golden::{ExamOptions, examine};
-use rtune_trainer::evaluate::labels::LabelOptions;
+use rtune_trainer::evaluate::golden::examine;
 use rtune_trainer::files::write_whole;
 use rtune_trainer::learning_curve::{
     FOLDER, Gain, LearningCurve, PARTS, Point, gain, mean_nats, measure, part,
@@ -19,13 +16,14 @@ use rtune_trainer::learning_curve::{
 use rtune_trainer::loss::LossSum;
 use rtune_trainer::run::Outcome;
 use rtune_trainer::subject::Subject;
-use rtune_trainer::talk::{Settings, Speaker};
+use rtune_trainer::talk::Speaker;
 
-use super::batch;
-use crate::args::talk::{EvalArgs, Preset};
-use crate::commands::{resolve_base, train};
+use super::{exam_options, settings};
+use crate::args::talk::EvalArgs;
+use crate::commands::{gpu, resolve_base, train};
 use crate::failure::{BY_SIGNAL, BadInput, DONE};
 use crate::reporter::{Lines, Work, complain, say};
+use crate::table::{align_right, table};
 
 /// What one run came to.
 struct Measured {
@@ -106,24 +104,13 @@ fn measured_run(
     let subject = Subject::find(&folder.display().to_string(), &[])?;
     let mut work = Work::new("loading the base");
     let mut opened = subject.open(base, &mut |done, total| work.show(done, total))?;
-    opened.unpack_for_answers();
+    gpu::answer(&mut opened, &subject.config, &args.subject.overrides)?;
     work.rename("weighing held-out rows");
-    let losses = measure(&opened.model(), held_out, &mut |done, total| work.show(done, total));
+    let losses = measure(&opened.model(), held_out, &mut |done, total| work.show(done, total))?;
     let mut measured = Measured { losses, golden: None };
     if !golden.is_empty() {
-        let settings = Settings {
-            sampling: Sampling::GREEDY,
-            seed: 0,
-            max_new_tokens: args.max_new_tokens as usize,
-            batch: args.batch.map_or_else(|| batch(&opened), |rows| rows as usize),
-        };
-        let labels = LabelOptions {
-            labels: args.labels.iter().map(|label| label.trim().to_owned()).collect(),
-            preset: args.preset == Some(Preset::Classification),
-            key_classes: args.key_classes.clone(),
-            train: Vec::new(),
-        };
-        let options = ExamOptions { labels, all_tokens: args.all_tokens };
+        let settings = settings(args, &opened);
+        let options = exam_options(args, Vec::new());
         let speaker = Speaker::new(&opened)?;
         work.rename("asking golden rows");
         let report = examine(&speaker, golden, &settings, &options, &mut |progress| {
@@ -174,9 +161,8 @@ fn curve(
 
 fn show(curve: &LearningCurve) {
     let golden = curve.golden_metric.as_ref().map(|metric| format!("golden {metric}"));
-    let mut table = Table::new();
     let header = ["part", "rows", "validation loss"].map(str::to_owned).into_iter().chain(golden);
-    table.load_style(presets::NOTHING).set_header(header.collect::<Vec<_>>());
+    let mut table = table(header.collect::<Vec<_>>());
     for point in &curve.points {
         let number = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
         let mut row = vec![point.part.clone(), point.rows.to_string(), number(point.validation_loss_nats)];
@@ -185,9 +171,7 @@ fn show(curve: &LearningCurve) {
         }
         table.add_row(row);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_right(&mut table, 1);
     say(&table.to_string());
     say("");
     say(&curve.sentence);

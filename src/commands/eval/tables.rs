@@ -1,10 +1,11 @@
 //! A golden set's figures, for people.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use rtune_trainer::evaluate::extraction::Extraction;
 use rtune_trainer::evaluate::golden::{Case, GoldenReport, Grounding, Likely, Side, Summary};
 
 use crate::reporter::say;
+use crate::table::{align_right, table};
 
 /// Characters of an id that a table shows.
 const SHOWN_ID: usize = 32;
@@ -34,18 +35,6 @@ pub(super) fn show(report: &GoldenReport, answers: bool) {
     }
 }
 
-fn table(header: Vec<&str>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    table
-}
-
-fn align(table: &mut Table) {
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-}
-
 fn case_table(report: &GoldenReport) -> Table {
     let tuned = report.tuned.is_some();
     let header = ["case", "chrF base", "perplexity base", "exact base"];
@@ -59,7 +48,7 @@ fn case_table(report: &GoldenReport) -> Table {
         row.extend(sides.iter().map(|side| if side.exact_match { "yes" } else { "-" }.to_owned()));
         table.add_row(row);
     }
-    align(&mut table);
+    align_right(&mut table, 1);
     table
 }
 
@@ -74,7 +63,7 @@ fn summary_table(report: &GoldenReport) -> Table {
             table.add_row([name.to_owned()].into_iter().chain(values).collect::<Vec<String>>());
         }
     }
-    align(&mut table);
+    align_right(&mut table, 1);
     table
 }
 

@@ -72,7 +72,7 @@ fn changes(config: &Config, wished: SaveActivations) -> Vec<String> {
         std::iter::successors(Some(from / 2), |tokens| Some(tokens / 2)).take_while(|&t| t >= LEAST_TOKENS)
     };
     let mut changes = Vec::new();
-    if wished == SaveActivations::All {
+    if matches!(wished, SaveActivations::All | SaveActivations::Last(1..)) {
         changes.push("train.save-activations=input-only".to_owned());
     }
     let micro = config.train.micro_batch_tokens;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
 use rtune_models::SavePolicy;
 use rtune_trainer::memory::TrainingMemory;
 use serde_json::{Value, json};
 
 use super::Plan;
 use crate::reporter::say;
+use crate::table::{align_right, table};
 
 const MEBIBYTE: f64 = (1 << 20) as f64;
 const SECONDS_OF_HOUR: f64 = 3600.0;
@@ -18,15 +18,12 @@ pub(super) fn show(plan: &Plan, as_json: bool) -> anyhow::Result<()> {
         say(&serde_json::to_string_pretty(&to_json(plan))?);
         return Ok(());
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["memory", "MiB"]);
+    let mut table = table(["memory", "MiB"]);
     for (name, bytes) in parts(&plan.memory) {
         table.add_row([name.to_owned(), format!("{:.0}", bytes as f64 / MEBIBYTE)]);
     }
     table.add_row(["at the most".to_owned(), format!("{:.0}", plan.memory.peak_bytes() as f64 / MEBIBYTE)]);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_right(&mut table, 1);
     say(&table.to_string());
     let allowed = plan.allowed_bytes.map_or_else(String::new, |bytes| {
         format!("; {} may be taken", amount(usize::try_from(bytes).unwrap_or(usize::MAX)))
@@ -82,11 +79,12 @@ fn parts(memory: &TrainingMemory) -> [(&'static str, usize); 9] {
     ]
 }
 
-fn kept(policy: SavePolicy) -> &'static str {
+fn kept(policy: SavePolicy) -> String {
     match policy {
-        SavePolicy::All => "all",
-        SavePolicy::InputOnly => "inputs of blocks alone",
-        SavePolicy::Nothing => "nothing",
+        SavePolicy::All => "all".to_owned(),
+        SavePolicy::Last(last) => format!("all of the last {last} blocks, of the others the inputs"),
+        SavePolicy::InputOnly | SavePolicy::Offloaded => "inputs of blocks alone".to_owned(),
+        SavePolicy::Nothing => "nothing".to_owned(),
     }
 }
 
@@ -130,7 +128,7 @@ fn to_json(plan: &Plan) -> Value {
             "peak_bytes": memory.peak_bytes(),
             "allowed_bytes": plan.allowed_bytes,
         },
-        "save_activations": match memory.policy { SavePolicy::All => "all", _ => "input-only" },
+        "save_activations": memory.policy.to_string(),
         "micro_batch_tokens": plan.config.train.micro_batch_tokens,
         "packed_row_tokens": memory.tokens,
         "fits": plan.fits(),

@@ -6,6 +6,8 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ("model.revision", "main", &[]),
     ("model.licences", "[\"mit\"]", &[]),
     ("model.device", "gpu", &[]),
+    // Only a GPU has two places for them.
+    ("model.embeddings", "elsewhere", &[]),
     ("quantization.kind", "none", &[]),
     ("quantization.double", "false", &[]),
     ("lora.method", "dora", &[]),

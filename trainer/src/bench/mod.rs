@@ -18,6 +18,7 @@ use crate::config::{Config, LoraSection};
 use crate::dist::Alone;
 use crate::engine::{Engine, EngineOptions, MicroBatch};
 use crate::error::TrainerError;
+use crate::gpu::Profile;
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::plan;
@@ -57,8 +58,19 @@ pub struct Measured {
     pub base_bytes: usize,
     /// Most bytes of buffers that were lent at once.
     pub buffers_bytes: usize,
-    /// The GPU's name, and bytes of its memory that were held; `None` for this machine's processor.
-    pub gpu: Option<(String, usize)>,
+    /// The GPU; `None` for this machine's processor.
+    pub gpu: Option<OnGpu>,
+}
+
+/// What a step takes of a GPU.
+#[derive(Clone, Debug)]
+pub struct OnGpu {
+    /// Its name.
+    pub name: String,
+    /// Bytes of its memory that were held.
+    pub held_bytes: usize,
+    /// What one more step's time on the device went into.
+    pub profile: Profile,
 }
 
 impl Measured {
@@ -107,8 +119,9 @@ pub fn measure(
     let base_bytes = decoder.size_bytes();
     let engine_options = EngineOptions { policy, micro_batch, noise };
     let mut engine = Engine::new(decoder, parameters, engine_options);
-    if let Some(device) = gpu {
-        engine = engine.on_gpu(device, options.row_tokens)?;
+    let gpu = gpu.map(Device::watched);
+    if let Some(device) = &gpu {
+        engine = engine.on_gpu(device, options.row_tokens, config.model.embeddings)?;
     }
     let optimizer = Optimizer::new(&config.train, trained);
     let mut optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());
@@ -133,7 +146,7 @@ pub fn measure(
         let norm = engine.gradient_norm(&optimizer)?;
         engine.update(&mut optimizer, norm, config.train.learning_rate, step as u64 + 1)?;
         // The time of a step ends with its work, and not with its launches.
-        if let Some(device) = gpu {
+        if let Some(device) = &gpu {
             device.synchronize().map_err(GpuError::from)?;
         }
         let end = Instant::now();
@@ -148,7 +161,15 @@ pub fn measure(
     }
     measured.phases = engine.times().since(&before);
     measured.buffers_bytes = engine.usage().peak_lent_bytes;
-    measured.gpu = gpu.map(|device| device.facts().name.clone()).zip(engine.gpu_bytes());
+    if let Some((device, held_bytes)) = gpu.zip(engine.gpu_bytes()) {
+        let step = (options.warmup_steps + options.steps) as u64 + 1;
+        device.begin_profile();
+        engine.differentiate(&rows, step, &mut Alone)?;
+        let norm = engine.gradient_norm(&optimizer)?;
+        engine.update(&mut optimizer, norm, config.train.learning_rate, step)?;
+        let profile = device.end_profile().map_err(GpuError::from)?;
+        measured.gpu = Some(OnGpu { name: device.facts().name.clone(), held_bytes, profile });
+    }
     Ok(measured)
 }
 

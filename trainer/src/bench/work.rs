@@ -2,7 +2,7 @@
 
 use rtune_adapters::linear::Linear;
 use rtune_data::PackedRow;
-use rtune_models::{Decoder, SavePolicy};
+use rtune_models::{Decoder, Keep, SavePolicy};
 
 /// Operations of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,10 +62,10 @@ pub fn of_row(decoder: &Decoder, row: &PackedRow, policy: SavePolicy) -> Work {
     forward += ATTENTION_FORWARD * attention;
     let head = 4.0 * supervised * (spec.vocabulary * spec.width) as f64;
     let useful = forward + backward + ATTENTION_BACKWARD * attention + head;
-    let again = match policy {
-        SavePolicy::InputOnly => forward,
-        SavePolicy::All | SavePolicy::Nothing => 0.0,
-    };
+    let blocks = spec.blocks.len();
+    let lowest = decoder.lowest_trained().unwrap_or(blocks);
+    let anew = |&block: &usize| matches!(policy.keep(block, blocks, lowest), Keep::Input | Keep::InputAside);
+    let again = forward * (0..blocks).filter(anew).count() as f64 / blocks.max(1) as f64;
     Work { useful, executed: useful + ATTENTION_ANEW * attention + again }
 }
 

@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors};
 
 use crate::error::TrainerError;
 use crate::files::{self, At};
-use crate::tensors::Floats;
+use crate::tensors::floats;
 
 /// A named part of the flat vectors.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +42,7 @@ pub fn write_moments(
     let mut views = BTreeMap::new();
     for (prefix, flat) in [(FIRST, first), (SECOND, second)] {
         for slice in slices {
-            views.insert(format!("{prefix}{}", slice.name), Floats::of(slice, flat));
+            views.insert(format!("{prefix}{}", slice.name), floats(slice, flat));
         }
     }
     let metadata = std::collections::HashMap::from([("format".to_owned(), super::FORMAT.to_string())]);

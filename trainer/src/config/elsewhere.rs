@@ -246,8 +246,8 @@ pub(super) const KEYS_ELSEWHERE: &[(&str, &str)] = &[
     ("max_gradient_norm", "`train.max-grad-norm`"),
     ("use_gradient_checkpointing", "`train.save-activations = \"input-only\"`"),
     ("use_unsloth_gc", "`train.save-activations = \"input-only\"`"),
-    ("activation_offloading", "`train.save-activations = \"input-only\"`"),
-    ("enable_activation_offloading", "`train.save-activations = \"input-only\"`"),
+    ("activation_offloading", "`train.save-activations = \"offloaded\"`"),
+    ("enable_activation_offloading", "`train.save-activations = \"offloaded\"`"),
     ("gradient_checkpointing_kwargs", "`train.save-activations`"),
     ("activation_checkpointing", "`train.save-activations = \"input-only\"`"),
     ("torch_compile", "not needed: there is nothing to compile"),
@@ -356,10 +356,7 @@ pub(super) const VALUES_ELSEWHERE: &[(&str, &[&str], &str)] = &[
         ],
         "not offered: \"linear\", \"cosine\" or \"constant\"",
     ),
-    (
-        "train.save-activations",
-        &["none", "true", "full", "checkpoint", "unsloth", "recompute"],
-        "\"input-only\"",
-    ),
+    ("train.save-activations", &["none", "true", "full", "checkpoint", "recompute"], "\"input-only\""),
+    ("train.save-activations", &["unsloth", "offload"], "\"offloaded\""),
     ("train.save-activations", &["false", "off", "keep"], "\"all\""),
 ];

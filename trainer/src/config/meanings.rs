@@ -82,6 +82,10 @@ const BEFORE_DATA: &[Meaning] = &[
         "Where the arithmetic is done: `cuda` (the first NVIDIA GPU; which one that is, CUDA_VISIBLE_DEVICES says), `cpu`, or `auto`: a GPU where there is one that does all that is asked for, else the processor.",
     ),
     key(
+        "model.embeddings",
+        "Where the embedding's rows are while a GPU computes: in its memory (`device`), or in the host's (`host`), of which each pass gets those of its tokens: a gigabyte less for a vocabulary of 128,000. An embedding that is the head too stays on the device. The bits are the same; the processor has them at hand anyway.",
+    ),
+    key(
         "quantization.kind",
         "How the frozen base is held: `nf4` (4 bits a weight, QLoRA), `int8` (8 bits a weight and a scale a row, as bitsandbytes' 8-bit weights; inputs are not quantised) or `none` (as it is in the file).",
     ),
@@ -203,7 +207,7 @@ const AFTER_DATA: &[Meaning] = &[
     ),
     key(
         "train.save-activations",
-        "What a layer keeps for its backward pass: everything (fast), its input only (least memory, one forward more), or one of them by the memory there is (`auto`). Gradients are the same to the bit.",
+        "What a layer keeps for its backward pass: everything (fast), its input only (less memory, one forward more), the same in the host's memory while a GPU computes (`offloaded`, least of its own), everything in so many of the last layers and the input in the others (a number), or what the memory there is has room for (`auto`). Gradients are the same to the bit.",
     ),
     key(
         "checkpoint.every",

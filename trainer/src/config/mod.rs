@@ -33,6 +33,7 @@ pub use rtune_data::{
     BadRows, CleanOptions, Duplicates, FilterOptions, LabelCapOptions, LeakPolicy, NormaliseOptions,
     OverLong, PrivacyOptions, Source, StepSize, TrainOn, Validation,
 };
+pub use rtune_models::decoder::gpu::Embeddings;
 
 /// A checked configuration in which every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +69,8 @@ pub struct ModelSection {
     pub licences: Vec<String>,
     /// Where the arithmetic is done.
     pub device: Device,
+    /// Where the embedding's rows are while a GPU computes.
+    pub embeddings: Embeddings,
 }
 
 /// Where the arithmetic is done.
@@ -228,8 +231,12 @@ pub enum SaveActivations {
     Auto,
     /// Everything: fastest.
     All,
-    /// The layer's input: least memory, one forward more.
+    /// The layer's input: less memory, one forward more.
     InputOnly,
+    /// The same, in the host's memory where a GPU computes: least of its own.
+    Offloaded,
+    /// Everything of so many of the last layers, of the others their input.
+    Last(usize),
 }
 
 /// `[checkpoint]`

@@ -82,8 +82,11 @@ fn model(file: &str, mut section: Section<'_, '_>) -> Option<ModelSection> {
     let licences = section.strings("licences").unwrap_or_default();
     let device =
         section.choice("device", &[("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda", Device::Cuda)]);
+    let embeddings = [("device", Embeddings::OnDevice), ("host", Embeddings::OnHost)];
+    let embeddings = section.choice("embeddings", &embeddings).unwrap_or_default();
     section.finish();
-    Some(ModelSection { base: base?, revision, licences, device: device.unwrap_or(Device::Auto) })
+    let device = device.unwrap_or(Device::Auto);
+    Some(ModelSection { base: base?, revision, licences, device, embeddings })
 }
 
 fn quantization(mut section: Section<'_, '_>) -> QuantizationSection {
@@ -137,12 +140,7 @@ fn train(mut section: Section<'_, '_>) -> TrainSection {
     let max_grad_norm = section.number("max-grad-norm", "from 0 (no clipping)", |norm| norm >= 0.0);
     let neftune_alpha = section.number("neftune-alpha", "from 0 (no noise)", |alpha| alpha >= 0.0);
     let seed = section.integer("seed", 0, MOST_SEED);
-    let save = [
-        ("auto", SaveActivations::Auto),
-        ("all", SaveActivations::All),
-        ("input-only", SaveActivations::InputOnly),
-    ];
-    let save_activations = section.choice("save-activations", &save);
+    let save_activations = save_activations(&mut section);
     section.finish();
     TrainSection {
         length: steps.map_or(Length::Epochs(epochs.unwrap_or(DEFAULT_EPOCHS)), Length::Steps),
@@ -162,7 +160,7 @@ fn train(mut section: Section<'_, '_>) -> TrainSection {
         max_grad_norm: max_grad_norm.unwrap_or(1.0),
         neftune_alpha: neftune_alpha.unwrap_or(0.0),
         seed: seed.unwrap_or(0),
-        save_activations: save_activations.unwrap_or(SaveActivations::Auto),
+        save_activations,
     }
 }
 
@@ -196,6 +194,22 @@ fn warmup(section: &mut Section<'_, '_>) -> Warmup {
             section.expected("warmup", node, "an integer (steps) or a fraction from 0.0 to below 1.0")
         })
         .unwrap_or(Warmup::Steps(0))
+}
+
+fn save_activations(section: &mut Section<'_, '_>) -> SaveActivations {
+    const KEY: &str = "save-activations";
+    let choices = [
+        ("auto", SaveActivations::Auto),
+        ("all", SaveActivations::All),
+        ("input-only", SaveActivations::InputOnly),
+        ("offloaded", SaveActivations::Offloaded),
+    ];
+    let is_count = matches!(section.peek(KEY), Some(Value::Integer(_)));
+    let chosen = match is_count {
+        true => section.integer(KEY, 0, MOST_COUNT).map(|last| SaveActivations::Last(last as usize)),
+        false => section.choice(KEY, &choices),
+    };
+    chosen.unwrap_or(SaveActivations::Auto)
 }
 
 fn checkpoint(mut section: Section<'_, '_>) -> CheckpointSection {

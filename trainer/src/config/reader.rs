@@ -162,6 +162,11 @@ impl<'a, 'p> Section<'a, 'p> {
         self.place(key).is_some()
     }
 
+    /// The value under `key`, which is yet to be read.
+    pub(super) fn peek(&self, key: &str) -> Option<&'a Value> {
+        self.table?.get(key).map(|(_, node)| &node.value)
+    }
+
     /// Reports that `key` cannot stand beside what is said elsewhere.
     pub(super) fn contradiction(&mut self, key: &str, with: &str, hint: &str) {
         if let Some(place) = self.place(key) {

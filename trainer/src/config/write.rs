@@ -90,6 +90,13 @@ fn model(out: &mut Document, config: &Config) {
             Device::Cuda => "cuda",
         },
     );
+    out.line(
+        "embeddings",
+        match config.model.embeddings {
+            Embeddings::OnDevice => "device",
+            Embeddings::OnHost => "host",
+        },
+    );
     out.section("quantization");
     match config.quantization {
         QuantizationSection::None => out.line("kind", "none"),
@@ -273,12 +280,11 @@ fn train(out: &mut Document, train: &TrainSection) {
     out.line("max-grad-norm", train.max_grad_norm);
     out.line("neftune-alpha", train.neftune_alpha);
     out.count("seed", train.seed);
-    out.line(
-        "save-activations",
-        match train.save_activations {
-            SaveActivations::Auto => "auto",
-            SaveActivations::All => "all",
-            SaveActivations::InputOnly => "input-only",
-        },
-    );
+    match train.save_activations {
+        SaveActivations::Auto => out.line("save-activations", "auto"),
+        SaveActivations::All => out.line("save-activations", "all"),
+        SaveActivations::InputOnly => out.line("save-activations", "input-only"),
+        SaveActivations::Offloaded => out.line("save-activations", "offloaded"),
+        SaveActivations::Last(last) => out.count("save-activations", last as u64),
+    }
 }

@@ -9,6 +9,8 @@ use rtune_models::decoder::{Fresh, KvCache, Positions};
 use rtune_models::generate::{Document, Request};
 
 use super::choosing::row_losses;
+use crate::error::TrainerError;
+use crate::gpu::Voice;
 use crate::loss::LossSum;
 use crate::talk::{BATCH_TOKENS, Settings, Speaker};
 
@@ -27,6 +29,13 @@ pub(super) enum Scope {
     Answer,
     /// The prompt too.
     Everything,
+}
+
+impl Scope {
+    /// Whether token `t` of a text, which has one before it, is taken.
+    fn takes(self, text: &Example, t: usize) -> bool {
+        self == Self::Everything || text.supervised[t]
+    }
 }
 
 /// How likely the tokens of one question are.
@@ -67,6 +76,8 @@ pub(super) struct Asking<'a> {
     done: usize,
     ready: VecDeque<Request>,
     losses: Vec<QuestionLoss>,
+    /// Why nothing more is handed out.
+    failed: Option<TrainerError>,
 }
 
 impl<'a> Asking<'a> {
@@ -81,7 +92,8 @@ impl<'a> Asking<'a> {
         let longest = questions.iter().map(|question| question.scored.tokens.len()).max().unwrap_or(0);
         let positions = opened.decoder.positions(longest);
         let beginning = opened.decoder.empty_cache();
-        let shared = shared(&questions);
+        // A GPU reads every question whole.
+        let shared = if opened.voice.is_some() { 0 } else { shared(&questions) };
         let losses = Vec::with_capacity(questions.len());
         let mut asking = Self {
             speaker,
@@ -96,6 +108,7 @@ impl<'a> Asking<'a> {
             done: 0,
             ready: VecDeque::new(),
             losses,
+            failed: None,
         };
         if shared > 0 {
             asking.begin(shared);
@@ -122,8 +135,39 @@ impl<'a> Asking<'a> {
     }
 
     /// The losses of every question, in order, once all requests are handed out.
-    pub(super) fn losses(self) -> Vec<QuestionLoss> {
-        self.losses
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`].
+    pub(super) fn losses(self) -> Result<Vec<QuestionLoss>, TrainerError> {
+        self.failed.map_or(Ok(self.losses), Err)
+    }
+
+    /// Makes all questions ready on the GPU.
+    fn prepare_on(&mut self, voice: Voice<'_>) -> Result<(), TrainerError> {
+        let everything = self.scope == Scope::Everything;
+        let read = |question: &Question<'_>| {
+            let mut text = question.scored.clone();
+            if everything {
+                text.supervised.fill(true);
+                // Nothing predicts it.
+                text.supervised[..1].fill(false);
+            }
+            text
+        };
+        let texts: Vec<Example> = self.questions.iter().map(read).collect();
+        let texts: Vec<&Example> = texts.iter().collect();
+        let losses = voice.losses(&texts, BATCH_TOKENS, self.tuned, &mut |_, _| {})?;
+        for (index, (question, losses)) in self.questions.iter().zip(losses).enumerate() {
+            let everything = LossSum::of(&losses);
+            let read = (1..question.scored.tokens.len()).filter(|&t| self.scope.takes(question.scored, t));
+            let answer = read.zip(losses).filter(|(t, _)| question.scored.supervised[*t]);
+            let answer = answer.map(|(_, loss)| loss).collect();
+            self.losses.push(QuestionLoss { answer, everything });
+            let prompt = question.prompt.to_vec();
+            self.ready.push_back(self.speaker.request(index, prompt, self.settings, None));
+        }
+        self.done = self.questions.len();
+        Ok(())
     }
 
     /// Makes the next questions ready, as many as one pass takes.
@@ -145,7 +189,7 @@ impl<'a> Asking<'a> {
         let (mut rows, mut targets, mut start) = (Vec::new(), Vec::new(), 0);
         let everything = self.scope == Scope::Everything;
         for Question { scored, .. } in &group {
-            for t in (shared + 1..scored.tokens.len()).filter(|&t| everything || scored.supervised[t]) {
+            for t in (shared + 1..scored.tokens.len()).filter(|&t| self.scope.takes(scored, t)) {
                 rows.push(start + t - 1 - shared);
                 targets.push((scored.tokens[t], scored.supervised[t]));
             }
@@ -192,8 +236,11 @@ impl Iterator for Asking<'_> {
     type Item = Request;
 
     fn next(&mut self) -> Option<Request> {
-        if self.ready.is_empty() && self.done < self.questions.len() {
-            self.prepare();
+        if self.ready.is_empty() && self.done < self.questions.len() && self.failed.is_none() {
+            match self.speaker.opened().voice {
+                Some(voice) => self.failed = self.prepare_on(voice).err(),
+                None => self.prepare(),
+            }
         }
         self.ready.pop_front()
     }

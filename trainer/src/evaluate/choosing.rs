@@ -6,6 +6,8 @@ use rtune_kernels::cross_entropy::{self, RowLoss};
 use rtune_models::Decoder;
 use rtune_models::decoder::{Fresh, KvCache, Positions};
 
+use crate::error::TrainerError;
+use crate::gpu::Voice;
 use crate::talk::{BATCH_TOKENS, Speaker};
 
 /// Keys and values of one pass over continuations are copies for each of them: this many tokens of them, as multiples of a pass.
@@ -14,6 +16,9 @@ const COPIES: usize = 4;
 /// The losses of all continuations: for each group, for each of its texts, the supervised tokens in order. `progress` is called with
 /// (groups done, groups in all).
 ///
+/// # Errors
+/// [`TrainerError::Gpu`].
+///
 /// # Panics
 /// If a text's first supervised token has none before it.
 pub(super) fn losses(
@@ -21,7 +26,10 @@ pub(super) fn losses(
     groups: &[Vec<Example>],
     tuned: bool,
     progress: &mut dyn FnMut(usize, usize),
-) -> Vec<Vec<Vec<RowLoss>>> {
+) -> Result<Vec<Vec<Vec<RowLoss>>>, TrainerError> {
+    if let Some(voice) = speaker.opened().voice {
+        return losses_on(voice, groups, tuned, progress);
+    }
     let longest = groups.iter().flatten().map(|text| text.tokens.len()).max().unwrap_or(0);
     let mut chooser = Chooser {
         decoder: speaker.opened().decoder,
@@ -40,7 +48,25 @@ pub(super) fn losses(
         chooser.arena.give_back();
         progress(all.len(), all.len() + groups.len() - count);
     }
-    all
+    Ok(all)
+}
+
+/// [`losses`] on a GPU, where every text is read whole.
+fn losses_on(
+    voice: Voice<'_>,
+    groups: &[Vec<Example>],
+    tuned: bool,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<Vec<Vec<RowLoss>>>, TrainerError> {
+    let texts: Vec<&Example> = groups.iter().flatten().collect();
+    let group_of: Vec<usize> =
+        groups.iter().enumerate().flat_map(|(group, texts)| texts.iter().map(move |_| group)).collect();
+    let mut of_texts = |done: usize, _| {
+        let begun = group_of.get(done).map_or(groups.len(), |group| *group);
+        progress(begun, groups.len());
+    };
+    let mut losses = voice.losses(&texts, BATCH_TOKENS, tuned, &mut of_texts)?.into_iter();
+    Ok(groups.iter().map(|group| losses.by_ref().take(group.len()).collect()).collect())
 }
 
 struct Chooser<'a> {

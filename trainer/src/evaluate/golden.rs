@@ -259,7 +259,7 @@ impl Exam<'_> {
             Go::On
         };
         let answers = speaker.generate(&mut singles, settings, tuned, Documents::Dropped, &mut on_token)?;
-        for ((&index, answer), loss) in single.iter().zip(answers).zip(singles.losses()) {
+        for ((&index, answer), loss) in single.iter().zip(answers).zip(singles.losses()?) {
             said[index] = vec![Said::of(speaker, &answer)?];
             losses[index] = loss;
         }
@@ -269,7 +269,7 @@ impl Exam<'_> {
         let conversations: Vec<&Asked> = several.iter().map(|&index| &asked[index]).collect();
         let mut on_turn = |place: usize| on_begun(begun.count_of(several[place]));
         let turns = conversation::converse(speaker, &conversations, settings, tuned, &mut on_turn)?;
-        for ((&index, turns), loss) in several.iter().zip(turns).zip(talks.losses()) {
+        for ((&index, turns), loss) in several.iter().zip(turns).zip(talks.losses()?) {
             (said[index], losses[index]) = (turns, loss);
         }
         Ok((said, losses))

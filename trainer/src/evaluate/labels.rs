@@ -180,7 +180,7 @@ pub(super) fn score(
         let of = labels.names().iter().map(|label| scored_as(speaker, &one.record, label));
         groups.push(of.collect::<Result<Vec<_>, _>>()?);
     }
-    let losses = choosing::losses(speaker, &groups, tuned, progress);
+    let losses = choosing::losses(speaker, &groups, tuned, progress)?;
     let nats = |rows: &Vec<RowLoss>| rows.iter().map(|row| row.nats).sum::<f64>();
     Ok(losses.iter().map(|labels| labels.iter().map(nats).collect()).collect())
 }

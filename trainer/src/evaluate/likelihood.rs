@@ -115,7 +115,7 @@ pub fn weigh(
         done += 1;
         progress(done, asked.len());
     }
-    let losses = asking.losses().into_iter().map(|loss| loss.of_answer());
+    let losses = asking.losses()?.into_iter().map(|loss| loss.of_answer());
     let rows = asked.iter().zip(losses).map(|(asked, loss)| RowLikelihood {
         id: asked.record.id.clone(),
         file: asked.record.origin.file.display().to_string(),

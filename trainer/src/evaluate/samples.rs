@@ -2,13 +2,13 @@
 
 use rtune_data::Example;
 use rtune_kernels::arena::Arena;
-use rtune_models::generate::{self, Documents, Go, Limits, Request, Sampler, Sampling};
-use rtune_models::{BaseModel, Decoder};
+use rtune_models::BaseModel;
+use rtune_models::generate::{Documents, Go, Limits, Request, Sampler, Sampling};
 use tokenizers::Tokenizer;
 
 use crate::error::TrainerError;
 use crate::metrics::SampleLine;
-use crate::talk;
+use crate::talk::{self, Model};
 
 /// Held-out prompts that are answered again and again.
 #[derive(Clone, Debug)]
@@ -57,24 +57,15 @@ impl Samples {
         Ok((!prompts.is_empty()).then_some(Self { prompts, limits }))
     }
 
-    /// Answers all prompts with `parameters` beside `decoder`.
+    /// Answers all prompts with the trained model.
     ///
     /// # Errors
     /// [`TrainerError::Generate`]; [`TrainerError::Data`] if the tokenizer fails.
-    pub fn answer(
-        &self,
-        decoder: &Decoder,
-        parameters: &[f32],
-        tokenizer: &Tokenizer,
-        step: u64,
-    ) -> Result<Vec<SampleLine>, TrainerError> {
+    pub fn answer(&self, model: &Model<'_>, step: u64) -> Result<Vec<SampleLine>, TrainerError> {
+        let tokenizer = &model.base.tokenizer;
         // Answers take many passes: an unpacked copy, while it is needed, makes each of them shorter.
-        let unpacked = talk::fits_unpacked(decoder).then(|| {
-            let mut copy = decoder.clone();
-            copy.unpack();
-            copy
-        });
-        let decoder = unpacked.as_ref().unwrap_or(decoder);
+        let unpacked = talk::unpacked_for_answers(model);
+        let model = Model { decoder: unpacked.as_ref().unwrap_or(model.decoder), ..*model };
         let request = |prompt: &Prompt| Request {
             prompt: prompt.tokens.clone(),
             sampler: Sampler::new(&Sampling::GREEDY, 0),
@@ -82,8 +73,7 @@ impl Samples {
         };
         let requests = self.prompts.iter().map(request);
         let arena = Arena::new();
-        let answers =
-            generate::generate(decoder, parameters, requests, &self.limits, &arena, &mut |_, _| Go::On)?;
+        let answers = model.generate(requests, &self.limits, true, &arena, &mut |_, _| Go::On)?;
         let lines = self.prompts.iter().zip(answers).map(|(prompt, answer)| {
             let answer = talk::decode(tokenizer, &answer.tokens)?;
             let Prompt { id, question, expected, .. } = prompt.clone();

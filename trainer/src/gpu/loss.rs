@@ -2,11 +2,13 @@
 //!
 //! Legend: T tokens of a packed row, N supervised tokens, D width, V vocabulary.
 
+use std::ops::Range;
+
 use rtune_data::PackedRow;
 use rtune_kernels::cross_entropy::RowLoss;
 use rtune_kernels::cuda::cross_entropy::{self, Head, Losses};
 use rtune_kernels::cuda::{CudaError, SpanMut};
-use rtune_models::decoder::gpu::{GpuDecoder, GpuForward, GpuHeadRows, GpuPass, Logits};
+use rtune_models::decoder::gpu::{GpuDecoder, GpuHeadRows, GpuPass, Logits};
 use rtune_models::{RowNoise, RowView, SavePolicy};
 
 use crate::loss::{LossSum, bounds, targets};
@@ -32,10 +34,21 @@ impl<'a> Supervised<'a> {
         RowView { tokens, positions, bounds: &self.bounds, parents: &[], noise: self.noise }
     }
 
-    /// The loss, for evaluation.
-    pub(super) fn evaluate(&self, decoder: &GpuDecoder, pass: &GpuPass<'_>) -> Result<LossSum, CudaError> {
+    /// Whether there is nothing to predict.
+    pub(super) fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// The losses of all supervised tokens, for evaluation.
+    pub(super) fn evaluate(
+        &self,
+        decoder: &GpuDecoder,
+        pass: &GpuPass<'_>,
+    ) -> Result<Vec<RowLoss>, CudaError> {
         let forward = decoder.forward(pass, &self.view(), SavePolicy::Nothing)?;
-        self.losses(decoder, pass, &forward, None, |_, _, _| Ok(())).map(|(sum, _)| sum)
+        let head = decoder.head_rows(pass, &forward, &self.rows)?;
+        drop(forward);
+        self.losses(decoder, pass, &head, None, |_, _| Ok(()))
     }
 
     /// The loss; adds the gradient of `scale` times its sum to `gradients`.
@@ -50,38 +63,25 @@ impl<'a> Supervised<'a> {
         let forward = decoder.forward(pass, &self.view(), policy)?;
         let head = decoder.head_rows(pass, &forward, &self.rows)?;
         let mut d_normed = decoder.normed_gradient(pass, &head)?;
-        let back = |range: std::ops::Range<usize>, d_logits: &Logits, _: &GpuHeadRows| {
+        let back = |range: Range<usize>, d_logits: &Logits| {
             decoder.logits_backward(pass, d_logits, range, &mut d_normed)
         };
-        let sum = self.losses_of(decoder, pass, &head, Some(scale as f32), back)?;
+        let losses = self.losses(decoder, pass, &head, Some(scale as f32), back)?;
         let d_output = decoder.head_backward(pass, &forward, &head, &d_normed)?;
         drop((head, d_normed));
         decoder.backward(pass, forward, d_output, gradients)?;
-        Ok(sum)
-    }
-
-    fn losses(
-        &self,
-        decoder: &GpuDecoder,
-        pass: &GpuPass<'_>,
-        forward: &GpuForward,
-        scale: Option<f32>,
-        each: impl FnMut(std::ops::Range<usize>, &Logits, &GpuHeadRows) -> Result<(), CudaError>,
-    ) -> Result<(LossSum, GpuHeadRows), CudaError> {
-        let head = decoder.head_rows(pass, forward, &self.rows)?;
-        let sum = self.losses_of(decoder, pass, &head, scale, each)?;
-        Ok((sum, head))
+        Ok(LossSum::of(&losses))
     }
 
     /// Losses chunk by chunk; with `scale` the logits become their gradient, which `each` is shown.
-    fn losses_of(
+    fn losses(
         &self,
         decoder: &GpuDecoder,
         pass: &GpuPass<'_>,
         head: &GpuHeadRows,
         scale: Option<f32>,
-        mut each: impl FnMut(std::ops::Range<usize>, &Logits, &GpuHeadRows) -> Result<(), CudaError>,
-    ) -> Result<LossSum, CudaError> {
+        mut each: impl FnMut(Range<usize>, &Logits) -> Result<(), CudaError>,
+    ) -> Result<Vec<RowLoss>, CudaError> {
         let (device, count) = (pass.device, self.targets.len());
         let spec = decoder.spec();
         let with = Head {
@@ -101,10 +101,10 @@ impl<'a> Supervised<'a> {
             };
             let targets = targets.all().slice(range.clone());
             cross_entropy::evaluate(device, with, logits.matrix_mut(), targets, losses)?;
-            each(range, &logits, head)?;
+            each(range, &logits)?;
         }
         let (nats, correct) = (nats.all().to_vec(device)?, correct.all().to_vec(device)?);
         let of = |(&nats, &correct): (&f32, &u32)| RowLoss { nats: f64::from(nats), correct: correct == 1 };
-        Ok(LossSum::of(&nats.iter().zip(&correct).map(of).collect::<Vec<_>>()))
+        Ok(nats.iter().zip(&correct).map(of).collect())
     }
 }

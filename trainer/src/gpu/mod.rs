@@ -2,94 +2,80 @@
 
 mod loss;
 mod parameters;
+mod resident;
+mod voice;
 
-use rtune_adapters::{PaddedLayout, Parameters};
+use rtune_adapters::Parameters;
 use rtune_data::{PackedRow, Segment};
-use rtune_kernels::cuda::Arena;
-pub use rtune_kernels::cuda::{CudaError, Device, Facts};
-use rtune_models::decoder::gpu::{GpuDecoder, GpuError, GpuPass};
+use rtune_kernels::cuda::{Arena, Aside};
+pub use rtune_kernels::cuda::{CudaError, Device, Facts, Launches, Profile};
+use rtune_models::decoder::gpu::{Embeddings, GpuError, GpuPass};
 use rtune_models::{Decoder, RowNoise, SavePolicy};
 
 use crate::loss::LossSum;
 use crate::optimizer::Optimizer;
 use loss::Supervised;
 use parameters::GpuParameters;
+use resident::Resident;
 
-/// The size of the arena of a dry run: more than any machine has.
-const WITHOUT_END_BYTES: usize = 1 << 50;
+pub(crate) use voice::{GpuOpened, Voice};
 
-/// Beside what a dry run takes: experts are visited in parts whose sizes only the tokens tell, each rounded up.
-const SLACK: f64 = 1.02;
-
-/// What is done with a row.
-#[derive(Clone, Copy)]
-enum Pass {
-    Forward,
-    Both,
+/// How an engine uses its GPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnGpu {
+    /// What blocks keep.
+    pub(crate) policy: SavePolicy,
+    /// Tokens of the longest row.
+    pub(crate) row_tokens: usize,
+    /// Where the embedding's rows are.
+    pub(crate) embeddings: Embeddings,
 }
 
 /// Computes losses and gradients on a GPU, and updates what is trained there.
 pub(crate) struct GpuEngine {
-    device: Device,
-    decoder: GpuDecoder,
+    resident: Resident,
     parameters: GpuParameters,
-    arena: Option<Arena>,
     policy: SavePolicy,
+    /// Where inputs of blocks go that are not kept on the device.
+    aside: Aside,
 }
 
 impl GpuEngine {
-    /// Uploads decoder and trained numbers, and makes an arena in which a row of `row_tokens` tokens, all of them
-    /// supervised, has room: what does not fit is said now.
+    /// Uploads decoder and trained numbers, and makes an arena in which the longest row, all of it supervised, has room: what
+    /// does not fit is said now.
     pub(crate) fn new(
         device: &Device,
         decoder: &Decoder,
         parameters: &Parameters<f32>,
-        policy: SavePolicy,
-        row_tokens: usize,
+        OnGpu { policy, row_tokens, embeddings }: OnGpu,
     ) -> Result<Self, GpuError> {
-        let layout = PaddedLayout::new(parameters.entries());
-        let gpu = GpuDecoder::upload(device, decoder, &layout)?;
-        let mut on_device = GpuParameters::new(device, layout, parameters.flat())?;
-        on_device.train()?;
-        let mut engine =
-            Self { device: device.clone(), decoder: gpu, parameters: on_device, arena: None, policy };
-        engine.make_room(&longest(row_tokens), Pass::Both)?;
+        let (resident, layout) = Resident::new(device, decoder, parameters.entries(), embeddings)?;
+        let mut parameters = GpuParameters::new(device, layout, parameters.flat())?;
+        parameters.train()?;
+        let mut engine = Self { resident, parameters, policy, aside: Aside::new(device) };
+        engine.room(&longest(row_tokens))?;
         Ok(engine)
     }
 
-    /// What a step on `row` needs of an arena, or its loss alone.
-    fn needed_bytes(&mut self, row: &PackedRow, pass: Pass) -> Result<usize, CudaError> {
-        let device = Device::dry(self.device.facts().clone());
-        let arena = Arena::new(&device, WITHOUT_END_BYTES)?;
-        let (shadow, gradients) = self.parameters.shadow_and_gradients();
-        let on = GpuPass { device: &device, arena: &arena, adapters: Some(shadow) };
-        match pass {
-            Pass::Both => {
-                // Dropout takes memory of its own, whatever is drawn.
-                let keys_t = vec![0; row.tokens.len()];
-                let noise = Some(RowNoise { keys_t: &keys_t, neftune_alpha: 0.0 });
-                Supervised::new(row, noise).accumulate(&self.decoder, &on, 1.0, self.policy, gradients)?;
-            }
-            Pass::Forward => {
-                Supervised::new(row, None).evaluate(&self.decoder, &on)?;
-            }
-        }
-        Ok((arena.needed_bytes() as f64 * SLACK) as usize)
+    /// An arena in which a step on `row` finds its place.
+    fn room(&mut self, row: &PackedRow) -> Result<Arena, CudaError> {
+        let Self { resident, parameters, policy, .. } = self;
+        let (shadow, gradients) = parameters.shadow_and_gradients();
+        resident.room(|device, arena| {
+            let aside = Aside::new(device);
+            let pass = GpuPass { device, arena, adapters: Some(shadow), aside: Some(&aside) };
+            // Dropout takes memory of its own, whatever is drawn.
+            let keys_t = vec![0; row.tokens.len()];
+            let noise = Some(RowNoise { keys_t: &keys_t, neftune_alpha: 0.0 });
+            Supervised::new(row, noise)
+                .accumulate(&resident.decoder, &pass, 1.0, *policy, gradients)
+                .map(drop)
+        })
     }
 
-    /// Makes a larger arena where this row would not find its place in the one there is.
-    fn make_room(&mut self, row: &PackedRow, pass: Pass) -> Result<(), CudaError> {
-        let needed_bytes = self.needed_bytes(row, pass)?;
-        if self.arena.as_ref().is_none_or(|arena| arena.size_bytes() < needed_bytes) {
-            // The old one first: both may not fit.
-            self.arena = None;
-            self.arena = Some(Arena::new(&self.device, needed_bytes)?);
-        }
-        Ok(())
-    }
-
-    fn arena(&self) -> Arena {
-        self.arena.clone().expect("an arena is made before a row is taken")
+    /// What answers with the numbers as they are now.
+    pub(crate) fn voice(&self) -> Voice<'_> {
+        Voice::new(&self.resident, self.parameters.shadow())
     }
 
     pub(crate) fn clear_gradients(&mut self) -> Result<(), CudaError> {
@@ -103,20 +89,23 @@ impl GpuEngine {
         noise: Option<RowNoise<'_>>,
         scale: f64,
     ) -> Result<LossSum, CudaError> {
-        self.make_room(row, Pass::Both)?;
-        let arena = self.arena();
-        let (shadow, gradients) = self.parameters.shadow_and_gradients();
-        let pass = GpuPass { device: &self.device, arena: &arena, adapters: Some(shadow) };
-        Supervised::new(row, noise).accumulate(&self.decoder, &pass, scale, self.policy, gradients)
+        let arena = self.room(row)?;
+        let Self { resident, parameters, policy, aside } = self;
+        let (shadow, gradients) = parameters.shadow_and_gradients();
+        let (device, adapters) = (&resident.device, Some(shadow));
+        let pass = GpuPass { device, arena: &arena, adapters, aside: Some(aside) };
+        Supervised::new(row, noise).accumulate(&resident.decoder, &pass, scale, *policy, gradients)
     }
 
     /// The loss of a packed row.
     pub(crate) fn score(&mut self, row: &PackedRow) -> Result<LossSum, CudaError> {
-        self.make_room(row, Pass::Forward)?;
-        let arena = self.arena();
-        let adapters = Some(self.parameters.shadow());
-        let pass = GpuPass { device: &self.device, arena: &arena, adapters };
-        Supervised::new(row, None).evaluate(&self.decoder, &pass)
+        let (supervised, adapters) = (Supervised::new(row, None), Some(self.parameters.shadow()));
+        let Resident { device, decoder, .. } = &self.resident;
+        let arena = self.resident.room(|device, arena| {
+            supervised.evaluate(decoder, &GpuPass { device, arena, adapters, aside: None }).map(drop)
+        })?;
+        let pass = GpuPass { device, arena: &arena, adapters, aside: None };
+        Ok(LossSum::of(&supervised.evaluate(decoder, &pass)?))
     }
 
     /// Copies the trained numbers to the host's vector.
@@ -169,13 +158,13 @@ impl GpuEngine {
 
     /// Bytes of the GPU's memory that are held.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.device.held_bytes()
+        self.resident.device.held_bytes()
     }
 }
 
 impl std::fmt::Debug for GpuEngine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("GpuEngine").field("device", &self.device).finish_non_exhaustive()
+        formatter.debug_struct("GpuEngine").field("device", &self.resident.device).finish_non_exhaustive()
     }
 }
 

@@ -10,6 +10,7 @@ use super::best;
 use super::session::Session;
 use crate::checkpoint::to_json;
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::error::TrainerError;
 use crate::evaluate::by_name::VALIDATION_LOSS;
 use crate::evaluate::perplexity::{EVALUATIONS, Evaluation, ValidationSet, file_of};
@@ -80,7 +81,12 @@ impl Exam {
 /// The run as it is talked to.
 fn model<'a>(inputs: &'a Inputs, decoder: &'a Decoder, parameters: &'a [f32]) -> Model<'a> {
     let (base, template) = (&inputs.base, Some(&inputs.template));
-    Model { base, template, decoder, parameters, untrained: &[], tuned: true }
+    Model { base, template, decoder, parameters, untrained: &[], tuned: true, voice: None }
+}
+
+/// The same with what was trained so far, where that is.
+fn trained<'a>(inputs: &'a Inputs, engine: &'a Engine) -> Model<'a> {
+    Model { voice: engine.voice(), ..model(inputs, engine.decoder(), engine.parameters().flat()) }
 }
 
 impl Session<'_> {
@@ -133,16 +139,11 @@ impl Session<'_> {
             evaluation.validation = Some(validated);
         }
         self.engine.settle(&mut self.optimizer)?;
-        let decoder = self.engine.decoder();
+        let model = trained(self.inputs, &self.engine);
         let is_watched = self.exam.golden.is_some() || self.exam.general.is_some();
         // Answers take many passes: an unpacked copy, while it is needed, makes each of them shorter.
-        let unpacked = (is_watched && talk::fits_unpacked(decoder)).then(|| {
-            let mut copy = decoder.clone();
-            copy.unpack();
-            copy
-        });
-        let decoder = unpacked.as_ref().unwrap_or(decoder);
-        let model = model(self.inputs, decoder, self.engine.parameters().flat());
+        let unpacked = is_watched.then(|| talk::unpacked_for_answers(&model)).flatten();
+        let model = Model { decoder: unpacked.as_ref().unwrap_or(model.decoder), ..model };
         let speaker = Speaker::of(model)?.until(&is_enough);
         let ask = |watch: &Option<Watch>| -> Result<Option<Watched>, TrainerError> {
             let Some(watch) = watch else { return Ok(None) };
@@ -185,8 +186,7 @@ impl Session<'_> {
     fn answer_samples(&mut self) -> Result<(), TrainerError> {
         let Some(samples) = &self.exam.samples else { return Ok(()) };
         self.engine.settle(&mut self.optimizer)?;
-        let (decoder, parameters) = (self.engine.decoder(), self.engine.parameters().flat());
-        for line in samples.answer(decoder, parameters, &self.inputs.base.tokenizer, self.state.step)? {
+        for line in samples.answer(&trained(self.inputs, &self.engine), self.state.step)? {
             self.observer.on(Event::Sample(&line));
             self.metrics.add(&Line::Sample(line))?;
         }

@@ -101,13 +101,7 @@ pub fn train(
     };
     let resolved = match &options.gpu {
         None => plan::resolve(config, choice),
-        Some(_) => {
-            if config.eval.samples > 0 || config.eval.general {
-                let left_out = "eval.samples and eval.general are left out: on a GPU the processor would make the answers";
-                observer.on(Event::Note(left_out));
-            }
-            plan::resolve_on_gpu(config, choice)
-        }
+        Some(_) => plan::resolve_on_gpu(config, choice),
     };
     let Begun { config, manifest, state, resumed } = match folder.newest.checkpoint.take() {
         None => begin(&folder, resolved, inputs, options)?,
@@ -140,7 +134,11 @@ pub fn train(
     let mut engine = Engine::new(decoder, parameters, EngineOptions { policy, micro_batch, noise });
     if let Some(device) = &options.gpu {
         let longest_tokens = inputs.prepared.train.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
-        engine = engine.on_gpu(device, longest_tokens)?;
+        let opened = engine.on_gpu(device, longest_tokens, config.model.embeddings);
+        if opened.is_err() && resumed.is_none() {
+            folder.take_back()?;
+        }
+        engine = opened?;
     }
     let optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
     let mut optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());

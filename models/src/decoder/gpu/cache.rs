@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use half::bf16;
 use rtune_kernels::cuda::attention::cached::{self, Kept};
-use rtune_kernels::cuda::{Buffer, CudaError, Lent, rows};
+use rtune_kernels::cuda::{Arena, CudaError, Lent, rows};
 
 use super::attention::GpuAttention;
 use super::context::{Context, Row, Rows};
@@ -15,7 +15,7 @@ use crate::RowView;
 /// Keys and values of several documents in every block, each document in a slot of its own.
 pub struct GpuCache {
     /// By blocks, `[slots * capacity, K * E]` each.
-    blocks: RefCell<Vec<[Buffer<bf16>; 2]>>,
+    blocks: RefCell<Vec<[Lent<bf16>; 2]>>,
     free: RefCell<Vec<usize>>,
     capacity: usize,
     kv_row: usize,
@@ -90,15 +90,15 @@ struct Places {
 }
 
 impl GpuDecoder {
-    /// Room for `slots` documents of at most `capacity` tokens.
+    /// Room in `arena` for `slots` documents of at most `capacity` tokens.
     ///
     /// # Errors
-    /// If there is not as much memory.
-    pub fn cache(&self, slots: usize, capacity: usize) -> Result<Rc<GpuCache>, CudaError> {
+    /// If the arena is too small.
+    pub fn cache(&self, arena: &Arena, slots: usize, capacity: usize) -> Result<Rc<GpuCache>, CudaError> {
         let kv_row = self.spec.kv_row();
         let of = |_| {
             let count = slots * capacity * kv_row;
-            Ok([self.device.allocate(count)?, self.device.allocate(count)?])
+            Ok([arena.take(count)?, arena.take(count)?])
         };
         let blocks = (0..self.blocks.len()).map(of).collect::<Result<_, CudaError>>()?;
         let free = RefCell::new((0..slots).rev().collect());

@@ -101,6 +101,17 @@ impl Rows {
         Ok(Self { part: arena.zeros(device, rows * stride)?, rows, stride })
     }
 
+    /// A part of the arena that is full already.
+    pub(super) fn of(part: Lent<bf16>, rows: usize, stride: usize) -> Self {
+        assert_eq!(part.all().len(), rows * stride, "rows: of another size");
+        Self { part, rows, stride }
+    }
+
+    /// All elements, those between the columns and the next row too.
+    pub(super) fn part(&self) -> Span<'_, bf16> {
+        self.part.all()
+    }
+
     pub(super) fn count(&self) -> usize {
         self.rows
     }

@@ -206,6 +206,11 @@ impl Held {
 
 /// A matrix in bf16, `[rows, columns]`.
 pub(super) fn dense(device: &Device, weight: &HostWeight) -> Result<Buffer<bf16>, CudaError> {
+    device.upload(&narrow(weight))
+}
+
+/// The same in the host's memory.
+pub(super) fn narrow(weight: &HostWeight) -> Vec<bf16> {
     let (rows, columns) = (weight.rows(), weight.columns());
     let mut values = vec![bf16::ZERO; rows * columns];
     let mut row_values = vec![0.0_f32; columns];
@@ -213,5 +218,5 @@ pub(super) fn dense(device: &Device, weight: &HostWeight) -> Result<Buffer<bf16>
         weight.row(row, &mut row_values);
         out.iter_mut().zip(&row_values).for_each(|(out, &value)| *out = bf16::from_f32(value));
     }
-    device.upload(&values)
+    values
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::context::Rows;
 use super::norm::Moments;
-use super::{GpuDecoder, GpuForward, GpuPass};
+use super::{GpuDecoder, GpuForward, GpuPass, Table};
 use crate::DecoderSpec;
 
 /// Logits that a caller should hold at a time: 256 MiB of bf16. The head is read once for each chunk, so chunks are larger
@@ -90,7 +90,10 @@ impl GpuDecoder {
     }
 
     fn head(&self) -> Matrix<'_, bf16> {
-        let table = self.head.as_ref().unwrap_or(&self.embedding);
+        let table = match (&self.head, &self.embedding) {
+            (Some(head), _) | (None, Table::Device(head)) => head,
+            (None, Table::Host(_)) => unreachable!("an embedding that is the head is on the device"),
+        };
         table.all().matrix(self.spec.vocabulary, self.spec.width)
     }
 

@@ -23,10 +23,10 @@ use std::rc::Rc;
 use half::bf16;
 use rtune_adapters::PaddedLayout;
 use rtune_kernels::cuda::noise::Draw;
-use rtune_kernels::cuda::{Arena, Buffer, CudaError, Device, Span, SpanMut, rows};
+use rtune_kernels::cuda::{Arena, Aside, Buffer, Coming, CudaError, Device, Leaving, Span, SpanMut, rows};
 use rtune_kernels::noise::stream_of;
 
-use super::{Decoder, RowView, SavePolicy};
+use super::{Decoder, Keep, RowView, SavePolicy};
 use crate::DecoderSpec;
 use block::{GpuBlock, Inner};
 use context::{Context, Row, Rows};
@@ -68,7 +68,7 @@ pub struct GpuDecoder {
     device: Device,
     spec: DecoderSpec,
     /// `[V, D]`.
-    embedding: Buffer<bf16>,
+    embedding: Table,
     blocks: Vec<GpuBlock>,
     final_norm: GpuNorm,
     /// `[V, D]`; `None` where the head is the embedding.
@@ -85,15 +85,42 @@ pub struct GpuPass<'a> {
     pub arena: &'a Arena,
     /// The shadow of the trained numbers, laid out by [`PaddedLayout`]; `None` for the base alone.
     pub adapters: Option<Span<'a, bf16>>,
+    /// Where inputs of blocks go that [`SavePolicy::Offloaded`] keeps.
+    pub aside: Option<&'a Aside>,
 }
 
 /// What [`GpuDecoder::forward`] gives.
 pub struct GpuForward {
     /// The output of the last block, before the final norm, `[T, D]`.
     output: Rows,
-    saved: Vec<(Rows, Option<Inner>)>,
+    saved: Vec<Saved>,
     row: Row,
     ropes: Rc<GpuRopes>,
+}
+
+/// Where the rows of the embedding are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Embeddings {
+    /// In the GPU's memory.
+    #[default]
+    OnDevice,
+    /// In the host's, of which each pass gets those of its tokens; an embedding that is the head too is on the device all
+    /// the same.
+    OnHost,
+}
+
+enum Table {
+    Device(Buffer<bf16>),
+    Host(Vec<bf16>),
+}
+
+/// What is kept of a block.
+enum Saved {
+    Nothing,
+    /// Its input, and what else is dear to compute again.
+    Here(Rows, Option<Inner>),
+    /// Its input, in the host's memory.
+    Aside,
 }
 
 impl GpuDecoder {
@@ -102,7 +129,12 @@ impl GpuDecoder {
     /// # Errors
     /// [`GpuError::Refused`] for what is trained beside LoRA, and for matrices whose sides are no multiples of 8; those of
     /// the GPU.
-    pub fn upload(device: &Device, decoder: &Decoder, layout: &PaddedLayout) -> Result<Self, GpuError> {
+    pub fn upload(
+        device: &Device,
+        decoder: &Decoder,
+        layout: &PaddedLayout,
+        embeddings: Embeddings,
+    ) -> Result<Self, GpuError> {
         let spec = decoder.spec.clone();
         let refused = |name: &str, problem: &str| {
             Err(GpuError::Refused { name: name.to_owned(), problem: problem.to_owned() })
@@ -120,7 +152,10 @@ impl GpuDecoder {
         let head = decoder.head.as_ref().map(|head| group::dense(device, &head.weight)).transpose()?;
         let blocks = decoder.blocks.iter().map(|block| GpuBlock::upload(device, block, layout));
         Ok(Self {
-            embedding: group::dense(device, &decoder.embedding.weight)?,
+            embedding: match embeddings {
+                Embeddings::OnHost if head.is_some() => Table::Host(group::narrow(&decoder.embedding.weight)),
+                _ => Table::Device(group::dense(device, &decoder.embedding.weight)?),
+            },
             blocks: blocks.collect::<Result<_, _>>()?,
             final_norm: GpuNorm::upload(device, &decoder.final_norm)?,
             head,
@@ -156,7 +191,7 @@ impl GpuDecoder {
     }
 
     fn context_of<'a>(&'a self, pass: &GpuPass<'a>, row: &'a Row, ropes: &'a GpuRopes) -> Context<'a> {
-        let GpuPass { device, arena, adapters } = *pass;
+        let GpuPass { device, arena, adapters, .. } = *pass;
         Context { device, arena, adapters, row, ropes, keys: row.keys() }
     }
 
@@ -179,14 +214,24 @@ impl GpuDecoder {
         let on_device = Row::new(pass.device, pass.arena, &self.spec, &ropes, row)?;
         let c = self.context_of(pass, &on_device, &ropes);
         let mut x = self.embed(&c, row)?;
-        let mut saved = Vec::with_capacity(self.blocks.len());
-        for block in &self.blocks {
+        let blocks = self.blocks.len();
+        let lowest = self.lowest_trained().unwrap_or(blocks);
+        let mut saved = Vec::with_capacity(blocks);
+        for (index, block) in self.blocks.iter().enumerate() {
+            let keep = policy.keep(index, blocks, lowest);
+            // The copy goes on beside the block, which reads the same; what comes behind the block waits for it.
+            let leaving = match keep {
+                Keep::InputAside => Some(aside_of(pass).put(index, x.part())?),
+                _ => None,
+            };
             let (y, inner) = block.forward(&c, &x)?;
-            match policy {
-                SavePolicy::Nothing => {}
-                SavePolicy::InputOnly => saved.push((x, None)),
-                SavePolicy::All => saved.push((x, Some(inner))),
-            }
+            leaving.map_or(Ok(()), Leaving::join)?;
+            saved.push(match keep {
+                Keep::Nothing => Saved::Nothing,
+                Keep::InputAside => Saved::Aside,
+                Keep::Input => Saved::Here(x, None),
+                Keep::All => Saved::Here(x, Some(inner)),
+            });
             x = y;
         }
         Ok(GpuForward { output: x, saved, row: on_device, ropes })
@@ -194,10 +239,21 @@ impl GpuDecoder {
 
     fn embed(&self, c: &Context<'_>, row: &RowView<'_>) -> Result<Rows, CudaError> {
         let (tokens, width) = (row.tokens.len(), self.spec.width);
-        let mut x = Rows::new(c.arena, tokens, width)?;
-        let table = self.embedding.all().matrix(self.spec.vocabulary, width);
         let scale = self.spec.embedding_scale as f32;
-        rows::gather(c.device, table, c.row.tokens.all(), scale, x.all_mut())?;
+        let mut x = match &self.embedding {
+            Table::Device(table) => {
+                let mut x = Rows::new(c.arena, tokens, width)?;
+                let table = table.all().matrix(self.spec.vocabulary, width);
+                rows::gather(c.device, table, c.row.tokens.all(), scale, x.all_mut())?;
+                x
+            }
+            Table::Host(table) => {
+                let of = |token: &u32| &table[*token as usize * width..][..width];
+                let scaled = |value: &bf16| bf16::from_f32(value.to_f32() * scale);
+                let values: Vec<bf16> = row.tokens.iter().flat_map(of).map(scaled).collect();
+                Rows::of(c.arena.upload(c.device, &values)?, tokens, width)
+            }
+        };
         let Some((noise, keys)) = row.noise.filter(|noise| noise.neftune_alpha > 0.0).zip(c.keys) else {
             return Ok(x);
         };
@@ -224,14 +280,31 @@ impl GpuDecoder {
         d_output: OutputGradient,
         mut gradients: SpanMut<'_, f32>,
     ) -> Result<(), CudaError> {
-        assert_eq!(forward.saved.len(), self.blocks.len(), "backward: the forward pass saved nothing");
-        let Some(lowest) = self.blocks.iter().position(GpuBlock::is_trained) else { return Ok(()) };
-        let GpuForward { output, saved, row, ropes } = forward;
+        let Some(lowest) = self.lowest_trained() else { return Ok(()) };
+        let GpuForward { output, mut saved, row, ropes } = forward;
         drop(output);
         let c = self.context_of(pass, &row, &ropes);
         let mut dr = d_output.0;
-        let walked = self.blocks.iter().zip(saved).enumerate().skip(lowest).rev();
-        for (index, (block, (x, inner))) in walked {
+        let elements = row.count() * self.spec.width;
+        let bring = |index: usize| aside_of(pass).take(index, elements, pass.arena).map(Some);
+        let mut coming: Option<Coming<bf16>> = None;
+        for (index, block) in self.blocks.iter().enumerate().skip(lowest).rev() {
+            let (x, inner) = match saved.pop().filter(|_| saved.len() == index) {
+                Some(Saved::Here(x, inner)) => (x, inner),
+                Some(Saved::Aside) => {
+                    let came = match coming.take() {
+                        Some(coming) => Some(coming),
+                        None => bring(index)?,
+                    };
+                    let part = came.map(Coming::join).transpose()?.expect("what was asked for");
+                    if index > lowest {
+                        // On its way while this block is computed.
+                        coming = bring(index - 1)?;
+                    }
+                    (Rows::of(part, row.count(), self.spec.width), None)
+                }
+                Some(Saved::Nothing) | None => panic!("backward: the forward pass saved its inputs"),
+            };
             let inner = match inner {
                 Some(inner) => inner,
                 None => block.forward(&c, &x)?.1,
@@ -240,4 +313,14 @@ impl GpuDecoder {
         }
         Ok(())
     }
+
+    /// The first block that the gradient goes through; `None` where nothing is trained.
+    fn lowest_trained(&self) -> Option<usize> {
+        self.blocks.iter().position(GpuBlock::is_trained)
+    }
+}
+
+/// Where inputs of blocks are kept in the host's memory.
+fn aside_of<'a>(pass: &GpuPass<'a>) -> &'a Aside {
+    pass.aside.expect("a pass whose inputs are offloaded is told where to")
 }

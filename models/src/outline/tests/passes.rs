@@ -77,7 +77,7 @@ fn passes_take_the_buffers_that_are_computed() {
                 prefix_sums: 0,
                 threads: 1,
             };
-            for policy in [SavePolicy::All, SavePolicy::InputOnly] {
+            for policy in [SavePolicy::All, SavePolicy::Last(1), SavePolicy::InputOnly] {
                 let computed = outline.pass_elements(&trained, policy, &pass).total();
                 let run = || measured(&decoder, parameters.flat(), policy, lora.dropout > 0.0);
                 let (held, lent) = threads.install(run);

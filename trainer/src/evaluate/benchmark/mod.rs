@@ -234,7 +234,7 @@ fn choose_all(
             .map(|choice| answering::continued(speaker, file, item, context, &format!(" {choice}")));
         groups.push(of.collect::<Result<Vec<_>, _>>()?);
     }
-    let losses = choosing::losses(speaker, &groups, tuned, progress);
+    let losses = choosing::losses(speaker, &groups, tuned, progress)?;
     let sides = file.items.iter().zip(losses).map(|(item, losses)| {
         let Task::Choose { choices, gold } = &item.task else { return ItemSide::default() };
         let log_likelihoods: Vec<f64> =
