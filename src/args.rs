@@ -13,7 +13,7 @@ pub(crate) mod tools;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use rtune_release::{Dtype, Onto};
+use rtune_release::{Dtype, GgufType, Onto};
 
 /// QLoRA fine-tuning in one program: clean data in, a measurably better model out.
 #[derive(Debug, Parser)]
@@ -156,13 +156,16 @@ pub(crate) struct ExportArgs {
     /// A run folder, whose best checkpoint is taken (or its last, without validation), or a checkpoint's folder; with
     /// --base-only a base model too
     pub(crate) run: String,
-    /// The folder to write; it must not exist yet
+    /// The folder to write, or the file of a GGUF; it must not exist yet
     pub(crate) out: PathBuf,
     /// What to write
     #[arg(long, value_enum, default_value_t = Format::Peft)]
     pub(crate) format: Format,
+    /// How a GGUF file holds the matrices: f32, f16, bf16, q8_0, q6_k, q5_k_m, q4_k_m or q4_0 [default: f16]
+    #[arg(long, value_name = "TYPE", value_parser = parse_gguf_type)]
+    pub(crate) quantize: Option<GgufType>,
     /// Write the base alone as safetensors, so that others load the adapter on the very weights of a GGUF file
-    #[arg(long, conflicts_with_all = ["format", "onto"])]
+    #[arg(long, conflicts_with_all = ["format", "onto", "quantize"])]
     pub(crate) base_only: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
@@ -177,6 +180,8 @@ pub(crate) enum Format {
     Peft,
     /// The merged model, as `rtune merge` writes it, not measured
     Safetensors,
+    /// The merged model as one GGUF file, for llama.cpp and what is built on it
+    Gguf,
 }
 
 /// Why there is no 4-bit output.
@@ -196,6 +201,12 @@ fn parse_onto(text: &str) -> Result<Onto, String> {
         other if is_four_bits(other) => Err(NEVER_NF4.to_owned()),
         _ => Err("expected dequantized or original".to_owned()),
     }
+}
+
+fn parse_gguf_type(text: &str) -> Result<GgufType, String> {
+    let names = || GgufType::ALL.map(|kind| kind.name().to_ascii_lowercase()).join(", ");
+    let found = GgufType::ALL.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(text));
+    found.ok_or_else(|| format!("expected one of {}", names()))
 }
 
 fn parse_dtype(text: &str) -> Result<Dtype, String> {

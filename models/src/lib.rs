@@ -28,6 +28,7 @@ pub use layout::{TensorRole, TensorSpec};
 pub use licence::Licence;
 pub use open::{BaseModel, open, open_headers};
 pub use outline::BaseOutline;
+pub use source::gguf::write::{GgufChange, GgufLayout, GgufSource, GgufTensor, GgufValue};
 pub use source::{
     GgufFile, HostTensor, Piece, Precision, RandomWeights, SafetensorsFolder, Take, WeightSource,
     open_weights,

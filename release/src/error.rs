@@ -67,6 +67,22 @@ pub enum ReleaseError {
         /// What it cannot say.
         problem: String,
     },
+    /// Numbers that an element type of GGUF has no place for.
+    #[error("tensor `{tensor}` cannot be written: {problem}")]
+    Element {
+        /// llama.cpp's name of it.
+        tensor: String,
+        /// Why.
+        problem: String,
+    },
+    /// A file that says something else than the model that was to be written.
+    #[error("`{path}` would say something else than the model: {problem}")]
+    NotEqual {
+        /// The file, which was removed.
+        path: PathBuf,
+        /// What differs.
+        problem: String,
+    },
     /// A number that the element type has no place for.
     #[error(
         "cannot write `{path}`: tensor `{tensor}`: element {element} is {value}, which {dtype} cannot hold"
@@ -109,6 +125,10 @@ impl ReleaseError {
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Element { .. } => "write another type: `--quantize bf16`",
+            Self::NotEqual { .. } => {
+                "llama.cpp computes something else for this model: serve it from `--format safetensors`"
+            }
             Self::NoCheckpoint { .. } => {
                 "give a run folder, or a checkpoint such as `runs/x/checkpoints/step-000200`"
             }

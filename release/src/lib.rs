@@ -12,6 +12,7 @@
 //! | `card` | README.md: what it was made from, and what its licence asks |
 //! | `companions` | configuration, tokenizer, chat template beside the weights |
 //! | `divergence`, `report` | how far one model is from another; what a merge says of itself |
+//! | `gguf` | the model as one GGUF file, which is opened again and compared |
 //! | `folder` | folders that are whole or not there |
 
 mod card;
@@ -21,6 +22,7 @@ mod divergence;
 mod dtype;
 mod error;
 mod folder;
+mod gguf;
 mod model;
 mod peft;
 mod plain;
@@ -35,6 +37,7 @@ pub use divergence::{Agreement, Divergence, Model, Probe, divergence};
 pub use dtype::Dtype;
 pub use error::ReleaseError;
 pub use folder::{NewFolder, refuse_existing};
+pub use gguf::{GgufType, WrittenGguf, write_gguf};
 pub use model::{Layout, VerifiedAdapter, Written, dtype_of, is_full, write_model};
 pub use peft::export_peft;
 pub use report::{Measured, MergeReport, Spread};

@@ -3,12 +3,12 @@
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use rtune_models::BaseModel;
-use rtune_release::{Chat, Content, Dtype, NewFolder, Rounding, VerifiedAdapter};
+use rtune_release::{Chat, Content, Dtype, GgufType, NewFolder, Rounding, VerifiedAdapter};
 
 use crate::args::{Args, ExportArgs, Format};
 use crate::commands::released::{Fetch, Released, card_of_run, layout, onto, onto_words};
 use crate::failure::{BadInput, DONE};
-use crate::reporter::{complain, say};
+use crate::reporter::{complain, counted, say};
 
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
     rtune_release::refuse_existing(&args.out)?;
@@ -20,8 +20,43 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
     match args.format {
         Format::Peft => peft(args, &checkpoint)?,
         Format::Safetensors => safetensors(args, &checkpoint)?,
+        Format::Gguf => gguf(args, &checkpoint)?,
     }
     Ok(DONE)
+}
+
+fn gguf(args: &ExportArgs, checkpoint: &std::path::Path) -> anyhow::Result<()> {
+    if args.model.dtype.is_some() || args.model.shard_size.is_some() {
+        let text = "--dtype and --shard-size are for safetensors; how a GGUF file holds numbers is said by --quantize";
+        Args::command().error(ErrorKind::ArgumentConflict, text).exit();
+    }
+    let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
+    let VerifiedAdapter { adapter, initial, .. } = VerifiedAdapter::open(checkpoint, &released.base)?;
+    let (onto, trained_on) = (onto(&args.model, released.trained_on()), released.trained_on());
+    let content = Content::Merged { adapter: &adapter, initial: initial.as_ref(), trained_on, onto };
+    let kind = args.quantize.unwrap_or(GgufType::F16);
+    let name = args.out.file_stem().unwrap_or_default().to_string_lossy();
+    let progress = &mut counted("writing");
+    let written = rtune_release::write_gguf(
+        &args.out,
+        &released.base,
+        content,
+        kind,
+        &name,
+        released.chat(),
+        progress,
+    )?;
+    say(&format!(
+        "{} merged {}, {}, {} tensors, {:.1} MB -> {}",
+        checkpoint.display(),
+        onto_words(onto, trained_on),
+        kind.name(),
+        written.tensors,
+        written.size_bytes as f64 / 1e6,
+        args.out.display()
+    ));
+    say(&format!("sha256 {}", written.sha256));
+    Ok(())
 }
 
 /// The adapter, and its base's tokenizer where the base is at hand: the adapter is whole without.

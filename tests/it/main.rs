@@ -11,6 +11,7 @@ mod families;
 mod generation;
 mod generation_peers;
 mod gguf;
+mod gguf_export;
 mod gguf_families;
 mod golden;
 mod gpu;

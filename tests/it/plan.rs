@@ -107,8 +107,11 @@ fn what_cannot_fit_is_refused_with_what_would() {
     assert_eq!((&all["fits"], &all["save_activations"]), (&json!(true), &json!("all")));
     let peak = |plan: &Value| plan["memory"]["peak_bytes"].as_u64().expect("bytes");
     let gib = |bytes: u64| format!("{:.9}", bytes as f64 / f64::from(1 << 30));
-    // A byte less than everything takes: the inputs of blocks are kept.
-    let (inputs, _) = plan(&["--memory-gib", &gib(peak(&all) - 1000)]);
+    // A little less than everything takes: as many blocks as may be keep all, the others their inputs.
+    let (most, _) = plan(&["--memory-gib", &gib(peak(&all) - 1000)]);
+    assert_eq!((&most["fits"], &most["save_activations"]), (&json!(true), &json!("all of the last 4")));
+    assert!(peak(&most) < peak(&all));
+    let (inputs, _) = plan(&["--memory-gib", "8", "--set", "train.save-activations=input-only"]);
     assert_eq!((&inputs["fits"], &inputs["save_activations"]), (&json!(true), &json!("input-only")));
     assert!(peak(&inputs) < peak(&all));
     // Less than that: another micro-batch or four bits, and with these it fits.

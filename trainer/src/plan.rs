@@ -3,7 +3,7 @@
 use rtune_adapters::{Biases, peft};
 use rtune_models::{BaseOutline, DecoderSpec, SavePolicy};
 
-use crate::config::{Config, Device, LoraSection, SaveActivations};
+use crate::config::{Config, Device, LoraSection, QuantizationSection, SaveActivations};
 use crate::error::TrainerError;
 use crate::memory::{self, RowSizes};
 use crate::metrics::available_memory_bytes;
@@ -52,7 +52,9 @@ pub fn choose_on_gpu(
         let memory = memory::of_policy(outline, config, rows, policy)?;
         // Activations are in bf16 there.
         let activations = (memory.kept_bytes + memory.work_bytes) / 2;
-        let held = memory.base_bytes + memory.trained * GPU_TRAINED_BYTES + GPU_BESIDE_BYTES;
+        // What the processor holds in 8 bits a GPU holds in 16.
+        let base = memory.base_bytes * if config.quantization == QuantizationSection::Int8 { 2 } else { 1 };
+        let held = base + memory.trained * GPU_TRAINED_BYTES + GPU_BESIDE_BYTES;
         Ok(activations.saturating_add(held) <= may_take)
     };
     match most_kept(outline.spec.blocks.len(), fits)? {

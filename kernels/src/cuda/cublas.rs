@@ -4,6 +4,7 @@
 //! cudarc opens cuBLAS too, but by names that end with the version it was built for.
 
 use std::ffi::{c_int, c_longlong, c_void};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use libloading::{Library, Symbol};
@@ -12,8 +13,10 @@ use super::device::{Operand, Product};
 use super::error::{CudaError, Result};
 use super::places::Places;
 
-/// The names that the system's loader is asked for, and that are looked for in folders.
+/// The names that are looked for in folders, and that the system's loader is asked for.
 const NAMES: [&str; 3] = ["libcublas.so.13", "libcublas.so.12", "libcublas.so"];
+/// The driver that the first of them needs: it begins with CUDA 13.
+const DRIVER_OF_13: i32 = 13_000;
 /// Before 12.0 the products in use here were summed otherwise, and nobody has tried them.
 const OLDEST_VERSION: c_int = 120_000;
 
@@ -60,9 +63,9 @@ type GemmStridedBatched = unsafe extern "C" fn(
     c_int,
 ) -> c_int;
 
-/// The library, opened.
-pub(super) struct Cublas {
-    library: Library,
+/// The library, opened. It stays loaded: others of NVIDIA's libraries do not like to see it go.
+struct Cublas {
+    library: ManuallyDrop<Library>,
     multiply: GemmStridedBatched,
 }
 
@@ -90,20 +93,48 @@ fn checked(what: &str, status: c_int) -> Result<()> {
     if status == SUCCESS { Ok(()) } else { Err(error(what, status)) }
 }
 
-impl Cublas {
-    /// Opens it by name, or from the first of `places` that has it.
-    pub(super) fn open(places: &Places) -> Result<Self> {
-        let folders = places.folders();
-        let in_folders = folders.iter().flat_map(|folder| NAMES.map(|name| folder.join(name)));
-        let candidates = NAMES.map(PathBuf::from).into_iter().chain(in_folders.filter(|path| path.is_file()));
-        for path in candidates {
-            if let Some(found) = Self::at(&path) {
-                return Ok(found);
-            }
+/// Opens cuBLAS and makes a handle for `stream`, with `bytes` bytes at `workspace` to work in: the first that the system's
+/// loader knows by its version, or that one of `places` has, or that the loader knows without one. One that does not start,
+/// since it wants a newer driver or is too old, is passed over for the next.
+///
+/// # Errors
+/// Why the last of those that were there did not start; [`CudaError::NoCublas`] where there was none.
+///
+/// # Safety
+/// A context is current, stream and workspace are of it and outlive what is returned.
+pub(super) unsafe fn open(
+    places: &Places,
+    driver: i32,
+    stream: *mut c_void,
+    workspace: u64,
+    bytes: usize,
+) -> Result<Opened> {
+    let folders = places.folders();
+    let mut failed = CudaError::NoCublas { searched: folders.clone() };
+    for path in candidates(&folders, driver) {
+        let Some(found) = Cublas::at(&path) else { continue };
+        // SAFETY: the caller's promise.
+        match unsafe { found.start(stream, workspace, bytes) } {
+            Ok(opened) => return Ok(opened),
+            Err(error) => failed = error,
         }
-        Err(CudaError::NoCublas { searched: folders })
     }
+    Err(failed)
+}
 
+/// Where cuBLAS may be, the best first.
+fn candidates(folders: &[PathBuf], driver: i32) -> Vec<PathBuf> {
+    let [newest, middle, plain] = NAMES;
+    let versions = [newest, middle].into_iter().filter(|name| driver >= DRIVER_OF_13 || *name != newest);
+    let versions: Vec<&str> = versions.collect();
+    let in_folders = folders.iter().flat_map(|folder| {
+        let names = versions.iter().copied().chain([plain]);
+        names.map(|name| folder.join(name)).filter(|path| path.is_file())
+    });
+    versions.iter().map(PathBuf::from).chain(in_folders).chain([PathBuf::from(plain)]).collect()
+}
+
+impl Cublas {
     fn at(path: &Path) -> Option<Self> {
         // cuBLAS finds its other half by name, which the loader knows from then on.
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -118,7 +149,7 @@ impl Cublas {
         let library = unsafe { Library::new(path) }.ok()?;
         // SAFETY: the function's type is that of `cublas_api.h`.
         let multiply = unsafe { *library.get::<GemmStridedBatched>(b"cublasGemmStridedBatchedEx\0").ok()? };
-        Some(Self { library, multiply })
+        Some(Self { library: ManuallyDrop::new(library), multiply })
     }
 
     fn function<T>(&self, name: &'static [u8]) -> Result<Symbol<'_, T>> {
@@ -131,7 +162,7 @@ impl Cublas {
     ///
     /// # Safety
     /// A context is current, stream and workspace are of it and outlive what is returned.
-    pub(super) unsafe fn start(self, stream: *mut c_void, workspace: u64, bytes: usize) -> Result<Opened> {
+    unsafe fn start(self, stream: *mut c_void, workspace: u64, bytes: usize) -> Result<Opened> {
         let mut handle = std::ptr::null_mut();
         let create = *self.function::<Create>(b"cublasCreate_v2\0")?;
         // SAFETY: writes the handle.
@@ -206,5 +237,26 @@ impl Drop for Opened {
             // SAFETY: the handle was made by `start`, and is used no more. An error on the way out has nobody to go to.
             let _ = unsafe { destroy(self.handle) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_comes_before_none_and_the_newest_needs_its_driver() {
+        let folder = std::env::temp_dir().join(format!("rtune-cublas-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for name in NAMES {
+            std::fs::write(folder.join(name), b"").expect("written");
+        }
+        let of = |driver| candidates(std::slice::from_ref(&folder), driver);
+        let inside = |name: &str| folder.join(name);
+        let [newest, middle, plain] = NAMES;
+        let all = [newest.into(), middle.into(), inside(newest), inside(middle), inside(plain), plain.into()];
+        assert_eq!(of(DRIVER_OF_13), all);
+        assert_eq!(of(12_080), [middle.into(), inside(middle), inside(plain), PathBuf::from(plain)]);
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }

@@ -11,7 +11,7 @@ use std::ffi::CString;
 
 use cudarc::driver::{result, sys};
 
-use super::cublas::{self, Cublas};
+use super::cublas;
 use super::device::{Backend, Facts, Product, Way};
 use super::error::{CudaError, Result};
 use super::launch::{Call, Kernel};
@@ -129,10 +129,10 @@ impl Driver {
         if facts.driver < OLDEST_DRIVER {
             return Err(CudaError::OldDriver { found: facts.driver });
         }
-        let cublas = Cublas::open(places)?;
         let context = Context::new(device)?;
+        let (stream, workspace) = (context.stream.cast(), context.workspace);
         // SAFETY: the context is current, and cuBLAS is closed before stream and workspace go: see the order of fields.
-        let cublas = unsafe { cublas.start(context.stream.cast(), context.workspace, WORKSPACE_BYTES) }?;
+        let cublas = unsafe { cublas::open(places, facts.driver, stream, workspace, WORKSPACE_BYTES) }?;
         facts.cublas = cublas.version;
         let (modules, functions) = (RefCell::default(), RefCell::default());
         let (held_bytes, stamps) = (Cell::new(WORKSPACE_BYTES), RefCell::default());
@@ -382,6 +382,7 @@ impl Backend for Driver {
     }
 
     fn synchronize(&self) -> Result<()> {
+        self.enter()?;
         // SAFETY: the stream lives.
         unsafe { result::stream::synchronize(self.context.stream) }.map_err(driver_error("wait for the GPU"))
     }

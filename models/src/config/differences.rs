@@ -47,7 +47,8 @@ pub struct Layer {
 
 impl ModelConfig {
     /// What is particular to each layer.
-    pub(super) fn layers(&self) -> Vec<Layer> {
+    #[must_use]
+    pub fn layers(&self) -> Vec<Layer> {
         let layers = &self.differences.layers;
         (0..self.num_hidden_layers).map(|layer| layers.get(layer).copied().unwrap_or_default()).collect()
     }

@@ -16,6 +16,9 @@ use std::path::Path;
 pub use differences::{Differences, ExpertsConfig, Layer};
 pub use rope::{Rope, RopeScaling};
 
+pub(crate) use rope::{YARN_BOUNDS, yarn_factor};
+pub(crate) use write::llama3_divisor;
+
 pub(crate) use json::{Fields, excerpt, read_json, read_text};
 
 use crate::families::{self, Family};

@@ -255,11 +255,9 @@ impl Reader<'_> {
             (None, [Some(over), Some(under)]) => scale(over) / scale(under),
             (None, _) => scale(1.0),
         };
-        // Turns in the original context, as the paper has them.
-        const FAST: f64 = 32.0;
-        const SLOW: f64 = 1.0;
-        let fast = nested.positive("beta_fast", MAX_FACTOR)?.unwrap_or(FAST);
-        let slow = nested.positive("beta_slow", MAX_FACTOR)?.unwrap_or(SLOW);
+        let [fast, slow] = YARN_BOUNDS;
+        let fast = nested.positive("beta_fast", MAX_FACTOR)?.unwrap_or(fast);
+        let slow = nested.positive("beta_slow", MAX_FACTOR)?.unwrap_or(slow);
         if fast < slow {
             return Err(nested.wrong(
                 "beta_fast",
@@ -295,8 +293,11 @@ impl Reader<'_> {
     }
 }
 
+/// Turns in the original context at which pairs stay, and at which they are divided, as YaRN's paper has them.
+pub(crate) const YARN_BOUNDS: [f64; 2] = [32.0, 1.0];
+
 /// The factor on cosines and sines of YaRN where no key says it.
-pub(super) fn yarn_factor(factor: f64, times: f64) -> f64 {
+pub(crate) fn yarn_factor(factor: f64, times: f64) -> f64 {
     if factor <= 1.0 { 1.0 } else { 0.1 * times * factor.ln() + 1.0 }
 }
 

@@ -293,7 +293,7 @@ fn llama3_of(divisors: &[f32], theta: f64, head_dim: usize) -> Option<(f64, u64)
     let follows = |context: f64| {
         divisors.iter().enumerate().all(|(index, &found)| {
             let wavelength = std::f64::consts::TAU * theta.powf(2.0 * index as f64 / head_dim as f64);
-            let expected = llama3_divisor(wavelength, factor, context);
+            let expected = llama3_divisor(wavelength, factor, context, [LLAMA3_LOW, LLAMA3_HIGH]);
             (f64::from(found) - expected).abs() <= DIVISOR_TOLERANCE * expected
         })
     };
@@ -303,14 +303,15 @@ fn llama3_of(divisors: &[f32], theta: f64, head_dim: usize) -> Option<(f64, u64)
         .map(|context| (factor, context))
 }
 
-/// As llama.cpp's converter computes it.
-fn llama3_divisor(wavelength: f64, factor: f64, context: f64) -> f64 {
-    if wavelength < context / LLAMA3_HIGH {
+/// What a frequency of this wavelength is divided by, as llama.cpp's converter computes it; `low` and `high` are
+/// `low_freq_factor` and `high_freq_factor`.
+pub(crate) fn llama3_divisor(wavelength: f64, factor: f64, context: f64, [low, high]: [f64; 2]) -> f64 {
+    if wavelength < context / high {
         1.0
-    } else if wavelength > context / LLAMA3_LOW {
+    } else if wavelength > context / low {
         factor
     } else {
-        let smooth = (context / wavelength - LLAMA3_LOW) / (LLAMA3_HIGH - LLAMA3_LOW);
+        let smooth = (context / wavelength - low) / (high - low);
         1.0 / ((1.0 - smooth) / factor + smooth)
     }
 }

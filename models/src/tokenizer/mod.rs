@@ -4,6 +4,7 @@ mod folder;
 mod gguf;
 mod rules;
 mod sentencepiece;
+pub(crate) mod to_gguf;
 
 pub(crate) use folder::from_folder;
 pub(crate) use gguf::from_gguf;

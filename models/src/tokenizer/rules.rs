@@ -57,6 +57,40 @@ pub(super) fn by_name(name: &str) -> Option<Rule> {
     })
 }
 
+/// The name of a rule of words, of which `tokenizer.json` has a normaliser, a pre-tokenizer, and whether words that are tokens
+/// need no merges; `None` for one that llama.cpp does not know.
+pub(super) fn name_of(
+    normalizer: &Value,
+    pre_tokenizer: &Value,
+    ignore_merges: &Value,
+) -> Option<&'static str> {
+    let names = ["smollm", "llama-bpe", "qwen2", "tekken", "gpt-4o", "falcon", "olmo", "gpt-2", "dbrx"];
+    let ignores = *ignore_merges == true;
+    let wanted = plain(pre_tokenizer);
+    names.into_iter().find(|name| {
+        by_name(name).is_some_and(|rule| {
+            rule.ignore_merges == ignores
+                && plain(&rule.pre_tokenizer) == wanted
+                && (rule.normalizer == *normalizer)
+        })
+    })
+}
+
+/// A pre-tokenizer without what does not change where words end: offsets are not used, and a sequence of one is that one.
+fn plain(pre_tokenizer: &Value) -> Value {
+    match pre_tokenizer {
+        Value::Object(keys) => {
+            if let Some([one]) = keys.get("pretokenizers").and_then(Value::as_array).map(Vec::as_slice) {
+                return plain(one);
+            }
+            let keys = keys.iter().filter(|(key, _)| *key != "trim_offsets");
+            Value::Object(keys.map(|(key, value)| (key.clone(), plain(value))).collect())
+        }
+        Value::Array(values) => Value::Array(values.iter().map(plain).collect()),
+        value => value.clone(),
+    }
+}
+
 /// Bytes as printable characters; `use_regex` cuts with GPT-2's rule first.
 fn byte_level(use_regex: bool) -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})

@@ -24,6 +24,7 @@ pub(super) struct Supervised<'a> {
 
 impl<'a> Supervised<'a> {
     pub(super) fn new(row: &'a PackedRow, noise: Option<RowNoise<'a>>) -> Self {
+        assert!(row.parents().is_empty(), "row: what documents share is computed once on the processor only");
         let (rows, targets) = targets(row);
         let rows = rows.into_iter().map(|row| row as u32).collect();
         Self { row, bounds: bounds(row), rows, targets, noise }

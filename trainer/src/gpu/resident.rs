@@ -4,14 +4,17 @@ use std::cell::RefCell;
 
 use rtune_adapters::{PaddedLayout, ParameterEntry};
 use rtune_kernels::cuda::{Arena, CudaError, Device};
-use rtune_models::Decoder;
 use rtune_models::decoder::gpu::{Embeddings, GpuDecoder, GpuError};
+use rtune_models::{BlockSpec, Decoder};
 
 /// The size of the arena of a dry run: more than any machine has.
 const WITHOUT_END_BYTES: usize = 1 << 50;
 
-/// Beside what a dry run takes: experts are visited in parts whose sizes only the tokens tell, each rounded up.
+/// Beside what a dry run takes: experts are visited in parts whose sizes only the tokens tell, each rounded up, so that
+/// what is free lies in other places.
 const SLACK: f64 = 1.02;
+/// The same of each expert of a block, which counts where rows are short.
+const SLACK_OF_EXPERT_BYTES: usize = 1 << 10;
 
 /// A decoder on a GPU, and the one arena in which it trains and answers: the larger of both is held, not their sum.
 pub(crate) struct Resident {
@@ -48,7 +51,10 @@ impl Resident {
         let dry = Device::dry(self.device.facts().clone());
         let without_end = Arena::new(&dry, WITHOUT_END_BYTES)?;
         work(&dry, &without_end)?;
-        let needed_bytes = (without_end.needed_bytes() as f64 * SLACK) as usize;
+        let experts = |block: &BlockSpec| block.mlp.experts.map_or(0, |experts| experts.choice.experts);
+        let experts: usize = self.decoder.spec().blocks.iter().map(experts).sum();
+        let needed_bytes =
+            (without_end.needed_bytes() as f64 * SLACK) as usize + experts * SLACK_OF_EXPERT_BYTES;
         let mut arena = self.arena.borrow_mut();
         if let Some(arena) = arena.as_ref().filter(|arena| arena.size_bytes() >= needed_bytes) {
             return Ok(arena.clone());

@@ -14,6 +14,7 @@ use rtune_models::generate::{
 use super::loss::Supervised;
 use super::parameters::GpuParameters;
 use super::resident::Resident;
+use crate::talk::BATCH_TOKENS;
 
 /// Keys and values of documents under way take at most this much; fewer answers are under way at once where they would take
 /// more.
@@ -88,16 +89,22 @@ impl<'a> Voice<'a> {
         let longest = requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0);
         let capacity = (longest + limits.max_new_tokens).min(limits.max_positions).max(1);
         let wanted = limits.batch_documents.min(requests.len());
-        let slots = (CACHE_BYTES / (capacity * self.token_bytes()).max(1)).clamp(1, wanted.max(1));
-        let limits = Limits { batch_documents: slots, ..limits.clone() };
-        let adapters = self.numbers(tuned);
-        let decoder = &self.resident.decoder;
-        let tokens = limits.batch_tokens.max(longest);
-        let arena = self.resident.room(|device, arena| {
-            let model = GpuModel::new(decoder, pass(device, arena, adapters), [slots, capacity])?;
-            largest_pass(&model, [slots, capacity], tokens)
-        });
-        let arena = arena.map_err(GpuError::from)?;
+        let batch_tokens = limits.batch_tokens.min(BATCH_TOKENS);
+        let (adapters, decoder) = (self.numbers(tuned), &self.resident.decoder);
+        let mut slots = (CACHE_BYTES / (capacity * self.token_bytes()).max(1)).clamp(1, wanted.max(1));
+        let arena = loop {
+            let tokens = batch_tokens.max(longest).max(slots * self.turned_anew(capacity));
+            let arena = self.resident.room(|device, arena| {
+                let model = GpuModel::new(decoder, pass(device, arena, adapters), [slots, capacity])?;
+                largest_pass(&model, [slots, capacity], tokens)
+            });
+            match arena {
+                // Fewer at once take longer, and do as well.
+                Err(CudaError::OutOfMemory { .. }) if slots > 1 => slots /= 2,
+                arena => break arena.map_err(GpuError::from)?,
+            }
+        };
+        let limits = Limits { batch_documents: slots, batch_tokens, ..limits.clone() };
         let pass = pass(&self.resident.device, &arena, adapters);
         let model = GpuModel::new(decoder, pass, [slots, capacity]).map_err(GpuError::from)?;
         let fresh = |Request { prompt, sampler, .. }: Request| Request { prompt, sampler, document: None };
@@ -158,6 +165,17 @@ impl<'a> Voice<'a> {
 
     fn numbers(self, tuned: bool) -> Option<Span<'a, bf16>> {
         if tuned { self.tuned } else { self.untrained }
+    }
+
+    /// Tokens of a document of up to `capacity` that one pass computes anew, since it became so long that its rope turns
+    /// otherwise.
+    fn turned_anew(self, capacity: usize) -> usize {
+        let bounds = self.resident.decoder.spec().ropes.iter().filter_map(|rope| rope.long.as_ref());
+        bounds
+            .map(|(longest_short, _)| longest_short + 1)
+            .filter(|&tokens| tokens <= capacity)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Bytes of the keys and values of one token.

@@ -50,6 +50,7 @@ pub fn attend(
     let Kept { keys, values, first, count } = kept;
     let tokens = first.len();
     assert!(supports(heads.head_width), "attention: heads of {}", heads.head_width);
+    assert!(heads.heads.is_multiple_of(heads.kv_heads) && heads.window != Some(0), "attention: {heads:?}");
     q.expect("attention: queries", tokens, heads.query_row());
     o.expect("attention: result", tokens, heads.query_row());
     keys.expect("attention: keys", keys.rows, heads.kv_row());

@@ -82,6 +82,8 @@ impl Stream {
         way: Way,
     ) -> Result<u64> {
         let failed = || driver_error("copy beside the stream");
+        // Before the copy begins: from then on nothing may fail without waiting for it.
+        let end = self.spare.borrow_mut().pop().map_or_else(event, Ok)?;
         // SAFETY: events and streams live. A wait takes the event as it was recorded last, so that it may be recorded anew.
         unsafe {
             result::event::record(self.behind, kernels).map_err(failed())?;
@@ -93,9 +95,11 @@ impl Stream {
             .result()
             .map_err(failed())?;
         }
-        let end = self.spare.borrow_mut().pop().map_or_else(event, Ok)?;
         // SAFETY: as above.
-        unsafe { result::event::record(end, self.stream) }.map_err(failed())?;
+        if let Err(error) = unsafe { result::event::record(end, self.stream) } {
+            self.synchronize()?;
+            return Err(failed()(error));
+        }
         let ticket = self.last.get() + 1;
         self.last.set(ticket);
         self.ends.borrow_mut().push_back((ticket, end));

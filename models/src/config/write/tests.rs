@@ -106,8 +106,11 @@ fn divisors_of_llama3_are_recognised_and_others_refused() {
     // Llama 3.1 8B's, and Llama 3.2 1B's factor.
     for (factor, context) in [(8.0, 8192), (32.0, 8192)] {
         let wavelength = |i: usize| std::f64::consts::TAU * 500_000_f64.powf(2.0 * i as f64 / 128.0);
-        let divisors: Vec<f32> =
-            (0..64).map(|i| llama3_divisor(wavelength(i), factor, f64::from(context)) as f32).collect();
+        let divisors: Vec<f32> = (0..64)
+            .map(|i| {
+                llama3_divisor(wavelength(i), factor, f64::from(context), [LLAMA3_LOW, LLAMA3_HIGH]) as f32
+            })
+            .collect();
         config.rope.scaling = RopeScaling::Divisors(divisors.clone());
         let RopeScaling::Llama3 { factor: found, original_max_position_embeddings, .. } =
             read_back(&config).rope.scaling

@@ -1,6 +1,7 @@
 //! Attention on a GPU: projections, norms on queries and keys, rope, scores; forward and backward.
 
 use half::bf16;
+use rtune_kernels::cuda::attention::cached;
 use rtune_kernels::cuda::attention::flash::{self, Given};
 use rtune_kernels::cuda::attention::strips::{self, Scratch};
 use rtune_kernels::cuda::attention::{Gradients, Heads, Inputs};
@@ -51,10 +52,10 @@ impl GpuAttention {
         layout: &PaddedLayout,
     ) -> Result<Self, GpuError> {
         let head_width = attention.spec.head_width;
-        if !head_width.is_multiple_of(8) {
+        if !cached::supports(head_width) {
             return Err(GpuError::Refused {
                 name: attention.output.name().to_owned(),
-                problem: format!("heads of {head_width} elements: no multiple of 8"),
+                problem: format!("heads of {head_width} elements: expected multiples of 8 up to 256"),
             });
         }
         let norms = match &attention.norms {

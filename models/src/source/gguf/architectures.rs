@@ -1,7 +1,7 @@
 //! The architectures of llama.cpp that are families here, and what their files say by keys of their own.
 
-use crate::ModelError;
 use crate::config::bounds::{MAX_EXPERTS, MAX_FACTOR, MAX_HEADS, MAX_POSITIONS, MAX_THETA, MAX_WIDTH};
+use crate::{ModelConfig, ModelError};
 
 use super::metadata::{Metadata, Value};
 
@@ -138,7 +138,7 @@ static ARCHITECTURES: &[Architecture] = &[
 
 const EXPERTS: &str = "expert_count";
 const EXPERTS_USED: &str = "expert_used_count";
-const WINDOW: &str = "attention.sliding_window";
+pub(super) const WINDOW: &str = "attention.sliding_window";
 
 /// Keys that change what a model computes; an architecture that does not read one refuses it, unless it is off.
 const MATHEMATICS: &[&str] = &[
@@ -192,6 +192,22 @@ pub(super) fn of(metadata: &Metadata) -> Result<&'static Architecture, ModelErro
         }
     }
     Ok(found)
+}
+
+/// The architecture of a configuration; `None` for a family that llama.cpp does not have.
+pub(super) fn for_config(config: &ModelConfig) -> Option<&'static Architecture> {
+    let is = |name: &str| config.family.model_types.contains(&name);
+    let all = std::iter::once(&MIXTRAL).chain(ARCHITECTURES);
+    all.into_iter().find(|architecture| is(architecture.model_type)).or_else(|| {
+        // A Mistral whose layers see everything is a Llama.
+        let plain = is("mistral") && config.layers().iter().all(|layer| layer.window.is_none());
+        ARCHITECTURES.iter().find(|architecture| plain && architecture.model_type == "llama")
+    })
+}
+
+/// What is known, as `config.json` calls it.
+pub(super) fn names() -> Vec<&'static str> {
+    std::iter::once(&MIXTRAL).chain(ARCHITECTURES).map(|architecture| architecture.model_type).collect()
 }
 
 impl Architecture {

@@ -9,6 +9,7 @@ mod names;
 mod packed;
 mod rope;
 mod types;
+pub(crate) mod write;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -31,6 +31,9 @@ pub(super) enum Place {
     Experts(Vec<String>),
 }
 
+/// llama.cpp's names of the experts' matrices, in the order of [`crate::families`].
+const EXPERTS: [&str; 3] = ["ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"];
+
 /// What a family calls the parts of its blocks, and what llama.cpp does.
 pub(super) struct Parts {
     names: Names,
@@ -86,9 +89,7 @@ impl Parts {
         let (number, part) = stem.strip_prefix("blk.")?.split_once('.')?;
         let number: usize = number.parse().ok()?;
         let block = format!("{}.{number}", self.names.blocks);
-        if let Some(which) =
-            ["ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"].iter().position(|exps| *exps == part)
-        {
+        if let Some(which) = EXPERTS.iter().position(|exps| *exps == part) {
             let (names, experts) = self.names.experts.zip(config.differences.experts)?;
             let linear = names.linears[which];
             let of = |expert| format!("{block}.{}.{expert}.{linear}.{kind}", names.experts);
@@ -104,6 +105,12 @@ impl Parts {
             _ => Change::None,
         };
         Some(Place::One(format!("{block}.{inner}.{kind}"), change))
+    }
+
+    /// llama.cpp's names of the parts of a block.
+    pub(super) fn stems(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let experts = self.names.experts.map_or(&[][..], |_| &EXPERTS);
+        self.inner.iter().map(|(stem, _)| *stem).chain(experts.iter().copied())
     }
 
     fn by_key_heads(&self) -> bool {
@@ -143,6 +150,23 @@ impl Change {
                 head * width + within
             }
         }
+    }
+
+    /// The rows in the file's order, and norms as it has them: what [`Self::undo`] and reading undo.
+    pub(super) fn apply(self, mut values: Vec<f32>, rows: usize) -> Vec<f32> {
+        if self == Self::PlusOne {
+            values.iter_mut().for_each(|value| *value += 1.0);
+        }
+        if self.rows_by() == 1 {
+            return values;
+        }
+        let length = values.len() / rows;
+        let mut result = vec![0.0; values.len()];
+        for (row, from) in values.chunks_exact(length).enumerate() {
+            let to = self.source(row, rows) * length;
+            result[to..to + length].copy_from_slice(from);
+        }
+        result
     }
 
     /// The rows in the family's order. `values` are `rows` rows of equal length, `rows` a multiple of

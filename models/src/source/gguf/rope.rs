@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::config::Said;
-use crate::ModelError;
 use crate::config::bounds::{MAX_FACTOR, MAX_HEAD_DIM, MAX_POSITIONS, MAX_THETA};
+use crate::config::llama3_divisor;
+use crate::{ModelConfig, ModelError, RopeScaling};
 
 /// Divisors of the rope frequencies, which is how llama.cpp keeps Llama 3's rope scaling.
 pub(super) const FREQUENCIES: &str = "rope_freqs.weight";
@@ -19,6 +20,31 @@ pub(super) const TENSORS: [&str; 3] = [FREQUENCIES, SHORT, LONG];
 const DEFAULT_THETA: f64 = 10_000.0;
 
 const SUPPORTED: &str = "none, linear, yarn, longrope, rope_freqs.weight";
+
+/// The tensors of divisors of a configuration, by their names in a file.
+pub(super) fn divisors_of(config: &ModelConfig) -> Vec<(&'static str, Vec<f32>)> {
+    let rope = &config.rope;
+    match &rope.scaling {
+        RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_max_position_embeddings,
+        } => {
+            let (width, context) =
+                (rope.rotary_width(config.head_dim), *original_max_position_embeddings as f64);
+            let bounds = [*low_freq_factor, *high_freq_factor];
+            let divisor = |pair: usize| {
+                let wavelength = std::f64::consts::TAU * rope.theta.powf(2.0 * pair as f64 / width as f64);
+                llama3_divisor(wavelength, *factor, context, bounds) as f32
+            };
+            vec![(FREQUENCIES, (0..width / 2).map(divisor).collect())]
+        }
+        RopeScaling::Divisors(divisors) => vec![(FREQUENCIES, divisors.clone())],
+        RopeScaling::LongRope { short, long, .. } => vec![(LONG, long.clone()), (SHORT, short.clone())],
+        RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Yarn { .. } => Vec::new(),
+    }
+}
 
 /// Writes what `config.json` would say of rope, and gives the divisors that it has no key for.
 pub(super) fn read(said: &Said, keys: &mut Map<String, Value>) -> Result<Option<Vec<f32>>, ModelError> {

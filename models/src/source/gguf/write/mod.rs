@@ -1,0 +1,166 @@
+//! A model as a GGUF file: what [`super::GgufFile`] reads, the other way round.
+//!
+//! Keys and names come from the tables that reading uses, so that what is written is what would be read; whoever writes a
+//! file opens it again and compares. Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
+
+mod keys;
+
+use crate::tokenizer::to_gguf;
+use crate::{BaseModel, DecoderSpec, ModelConfig, ModelError};
+
+use super::architectures::{self, Architecture};
+use super::names::{Change, Parts, Place};
+use super::rope;
+
+/// A value of the metadata, in the type that llama.cpp reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GgufValue {
+    /// `u32`.
+    Size(u32),
+    /// `f32`.
+    Number(f32),
+    /// `bool`.
+    Switch(bool),
+    /// A string.
+    Text(String),
+    /// An array of strings.
+    Texts(Vec<String>),
+    /// An array of `i32`.
+    Integers(Vec<i32>),
+    /// An array of `f32`.
+    Numbers(Vec<f32>),
+    /// An array of `bool`.
+    Switches(Vec<bool>),
+}
+
+/// Metadata and tensors of a file.
+#[derive(Clone, Debug)]
+pub struct GgufLayout {
+    /// Keys and values, the architecture first.
+    pub metadata: Vec<(String, GgufValue)>,
+    /// Tensors in the order of the file.
+    pub tensors: Vec<GgufTensor>,
+    /// `general.architecture`.
+    pub architecture: &'static str,
+    /// Experts of a block, if it has several.
+    pub experts: Option<usize>,
+}
+
+/// A tensor of a file.
+#[derive(Clone, Debug)]
+pub struct GgufTensor {
+    /// llama.cpp's name.
+    pub name: String,
+    /// Row-major, outermost first.
+    pub shape: Vec<usize>,
+    /// Number of its block, for those of blocks.
+    pub block: Option<usize>,
+    /// What it is made of.
+    pub from: GgufSource,
+}
+
+/// What a tensor of a file is made of.
+#[derive(Clone, Debug)]
+pub enum GgufSource {
+    /// Tensors of the model, by transformers' names, one behind the other, each put into llama.cpp's order.
+    Tensors(Vec<String>, GgufChange),
+    /// These numbers.
+    Numbers(Vec<f32>),
+}
+
+/// What llama.cpp wants done to a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GgufChange(Change);
+
+impl GgufChange {
+    /// A tensor of `rows` rows as it stands in the file.
+    ///
+    /// # Panics
+    /// If the rows are not those of whole heads.
+    #[must_use]
+    pub fn apply(self, values: Vec<f32>, rows: usize) -> Vec<f32> {
+        self.0.apply(values, rows)
+    }
+}
+
+impl GgufLayout {
+    /// What a file of `base` holds; `template` is the chat template that it was trained with, `stop_tokens` end its answers.
+    ///
+    /// # Errors
+    /// [`ModelError::Unsupported`] for what llama.cpp has no architecture, key or rule of words for.
+    pub fn new(base: &BaseModel, template: Option<&str>, stop_tokens: &[u32]) -> Result<Self, ModelError> {
+        let config = &base.config;
+        let path = base.weights.path();
+        let unsupported = |key: &str, found: String, supported: &str| ModelError::Unsupported {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            found,
+            supported: supported.to_owned(),
+        };
+        let Some(architecture) = architectures::for_config(config) else {
+            let known = architectures::names().join(", ");
+            return Err(unsupported("model_type", format!("\"{}\"", config.model_type), &known));
+        };
+        let mut metadata = keys::of(config, architecture)
+            .map_err(|(key, found)| unsupported(&key, found, "what llama.cpp has a key for"))?;
+        metadata.extend(to_gguf::keys(base, template, stop_tokens)?);
+        let mut tensors = tensors(config, architecture);
+        tensors.extend(rope_tensors(config));
+        let experts = config.differences.experts.map(|experts| experts.choice.experts);
+        Ok(Self { metadata, tensors, architecture: architecture.name, experts })
+    }
+}
+
+/// Every tensor of the decoder under llama.cpp's name.
+fn tensors(config: &ModelConfig, architecture: &Architecture) -> Vec<GgufTensor> {
+    let spec = DecoderSpec::new(config);
+    let shapes: std::collections::BTreeMap<String, Vec<usize>> =
+        spec.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape)).collect();
+    let parts = Parts::new(config.family.names);
+    let (mut tensors, mut taken) = (Vec::new(), std::collections::BTreeSet::new());
+    let mut add = |stem: &str, block: Option<usize>| {
+        for kind in ["weight", "bias"] {
+            let name = format!("{stem}.{kind}");
+            let (names, change) = match parts.place(&name, config, architecture.interleaved) {
+                Some(Place::One(own, change)) => (vec![own], change),
+                Some(Place::Experts(names)) => (names, Change::None),
+                None => continue,
+            };
+            let Some(one) = names.first().and_then(|own| shapes.get(own)) else { continue };
+            // Where one norm serves both halves of a block, it has the first's name.
+            if !taken.insert(names.clone()) {
+                continue;
+            }
+            let shape = match names.len() {
+                1 => one.clone(),
+                count => std::iter::once(count).chain(one.iter().copied()).collect(),
+            };
+            tensors.push(GgufTensor {
+                name,
+                shape,
+                block,
+                from: GgufSource::Tensors(names, GgufChange(change)),
+            });
+        }
+    };
+    add("token_embd", None);
+    for block in 0..config.num_hidden_layers {
+        parts.stems().for_each(|stem| add(&format!("blk.{block}.{stem}"), Some(block)));
+    }
+    add("output_norm", None);
+    if !config.tie_word_embeddings {
+        add("output", None);
+    }
+    tensors
+}
+
+/// The divisors of rope's frequencies, where the configuration has a scaling that llama.cpp keeps as such.
+fn rope_tensors(config: &ModelConfig) -> Vec<GgufTensor> {
+    let of = |(name, values): (&str, Vec<f32>)| GgufTensor {
+        name: name.to_owned(),
+        shape: vec![values.len()],
+        block: None,
+        from: GgufSource::Numbers(values),
+    };
+    rope::divisors_of(config).into_iter().map(of).collect()
+}

@@ -1,0 +1,36 @@
+//! Numbers as bytes of an element type: 16 bits here, blocks by candle.
+
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+/// Numbers that one thread quantises at a time: whole blocks of every type.
+const PIECE_ELEMENTS: usize = 1 << 18;
+
+/// The bytes of `values`, rows of `columns` one behind the other.
+///
+/// # Errors
+/// In words, where a number is too large for 16 bits, or candle fails.
+pub(super) fn encode(values: &[f32], columns: usize, element: GgmlDType) -> Result<Vec<u8>, String> {
+    let too_large = |value: &&f32| element == GgmlDType::F16 && value.abs() > f16::MAX.to_f32();
+    if let Some(value) = values.iter().find(too_large) {
+        return Err(format!("{value} is more than F16 holds; BF16 holds it"));
+    }
+    Ok(match element {
+        GgmlDType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        GgmlDType::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+        GgmlDType::BF16 => values.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect(),
+        quantized => {
+            debug_assert!(columns.is_multiple_of(quantized.block_size()), "rows are whole blocks");
+            let pieces: Result<Vec<Vec<u8>>, candle_core::Error> = values
+                .par_chunks(PIECE_ELEMENTS)
+                .map(|piece| {
+                    let tensor = Tensor::from_slice(piece, piece.len(), &Device::Cpu)?;
+                    Ok(QTensor::quantize(&tensor, quantized)?.data()?.into_owned())
+                })
+                .collect();
+            pieces.map_err(|error| error.to_string())?.concat()
+        }
+    })
+}

@@ -1,0 +1,210 @@
+//! The file: header, metadata, places of tensors, tensors; written beside, synced, renamed.
+
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use candle_core::quantized::GgmlDType;
+use rtune_models::{GgufLayout, GgufValue};
+use sha2::{Digest, Sha256};
+
+use super::choice::GgufType;
+use crate::error::{At, ReleaseError};
+use crate::folder::refuse_existing;
+
+/// `GGUF_DEFAULT_ALIGNMENT`: where tensors begin, in bytes.
+const ALIGNMENT_BYTES: u64 = 32;
+const MAGIC: &[u8; 4] = b"GGUF";
+const VERSION: u32 = 3;
+/// `GGML_QNT_VERSION`: that of the blocks' layouts.
+const QUANTIZATION_VERSION: u32 = 2;
+
+/// A file in the making; it goes when it is dropped before [`Self::finish`].
+pub(super) struct File {
+    partial: PathBuf,
+    out: PathBuf,
+    writer: Option<BufWriter<fs::File>>,
+    digest: Sha256,
+    written_bytes: u64,
+    /// Tensors yet to come: where each begins behind the header.
+    header_bytes: u64,
+}
+
+impl File {
+    pub(super) fn begin(
+        out: &Path,
+        layout: &GgufLayout,
+        types: &[GgmlDType],
+        kind: GgufType,
+        name: &str,
+    ) -> Result<Self, ReleaseError> {
+        refuse_existing(out)?;
+        let mut partial = std::ffi::OsString::from(".");
+        partial.push(out.file_stem().unwrap_or_default());
+        // It is opened again before it has its name.
+        partial.push(".partial.gguf");
+        let partial = out.with_file_name(partial);
+        if let Some(above) = partial.parent().filter(|above| !above.as_os_str().is_empty()) {
+            fs::create_dir_all(above).at("create", above)?;
+        }
+        let writer =
+            Some(BufWriter::with_capacity(1 << 20, fs::File::create(&partial).at("write", &partial)?));
+        let (digest, out) = (Sha256::new(), out.to_owned());
+        let mut file = Self { partial, out, writer, digest, written_bytes: 0, header_bytes: 0 };
+        let header = header(layout, types, kind, name);
+        file.put(&header)?;
+        file.align()?;
+        file.header_bytes = file.written_bytes;
+        Ok(file)
+    }
+
+    /// Where the file is until it is finished.
+    pub(super) fn path(&mut self) -> Result<&Path, ReleaseError> {
+        if let Some(writer) = &mut self.writer {
+            writer.flush().at("write", &self.partial)?;
+        }
+        Ok(&self.partial)
+    }
+
+    /// Writes the next tensor.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), ReleaseError> {
+        self.put(bytes)?;
+        self.align()
+    }
+
+    fn align(&mut self) -> Result<(), ReleaseError> {
+        let missing = self.written_bytes.next_multiple_of(ALIGNMENT_BYTES) - self.written_bytes;
+        self.put(&[0; ALIGNMENT_BYTES as usize][..missing as usize])
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), ReleaseError> {
+        if let Some(writer) = &mut self.writer {
+            writer.write_all(bytes).at("write", &self.partial)?;
+        }
+        self.digest.update(bytes);
+        self.written_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Puts the file in its place; gives its size and SHA-256.
+    pub(super) fn finish(mut self) -> Result<(u64, String), ReleaseError> {
+        if let Some(writer) = self.writer.take() {
+            let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error);
+            file.and_then(|file| file.sync_all()).at("write", &self.partial)?;
+        }
+        fs::rename(&self.partial, &self.out).at("write", &self.out)?;
+        let above = self.out.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::File::open(above).and_then(|folder| folder.sync_all()).at("write", above)?;
+        let digest = std::mem::take(&mut self.digest).finalize();
+        self.partial = PathBuf::new();
+        Ok((self.written_bytes, digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        if !self.partial.as_os_str().is_empty() {
+            // The error that led here is the one to tell.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+fn header(layout: &GgufLayout, types: &[GgmlDType], kind: GgufType, name: &str) -> Vec<u8> {
+    let mut metadata = layout.metadata.clone();
+    let own = [
+        ("general.type", GgufValue::Text("model".to_owned())),
+        ("general.name", GgufValue::Text(name.to_owned())),
+        ("general.file_type", GgufValue::Size(kind.number())),
+        ("general.quantization_version", GgufValue::Size(QUANTIZATION_VERSION)),
+    ];
+    // Behind the architecture, which readers want first.
+    metadata.splice(1..1, own.map(|(key, value)| (key.to_owned(), value)));
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend((layout.tensors.len() as u64).to_le_bytes());
+    bytes.extend((metadata.len() as u64).to_le_bytes());
+    for (key, value) in &metadata {
+        text(&mut bytes, key);
+        bytes.extend(type_of(value).to_le_bytes());
+        write(&mut bytes, value);
+    }
+    let mut offset = 0;
+    for (tensor, element) in layout.tensors.iter().zip(types) {
+        text(&mut bytes, &tensor.name);
+        bytes.extend((tensor.shape.len() as u32).to_le_bytes());
+        tensor.shape.iter().rev().for_each(|length| bytes.extend((*length as u64).to_le_bytes()));
+        bytes.extend(number(*element).to_le_bytes());
+        bytes.extend(u64::to_le_bytes(offset));
+        let elements: usize = tensor.shape.iter().product();
+        let size = elements / element.block_size() * element.type_size();
+        offset += (size as u64).next_multiple_of(ALIGNMENT_BYTES);
+    }
+    bytes
+}
+
+/// `enum gguf_type` of gguf.h.
+fn type_of(value: &GgufValue) -> u32 {
+    match value {
+        GgufValue::Size(_) => 4,
+        GgufValue::Number(_) => 6,
+        GgufValue::Switch(_) => 7,
+        GgufValue::Text(_) => 8,
+        GgufValue::Texts(_) | GgufValue::Integers(_) | GgufValue::Numbers(_) | GgufValue::Switches(_) => 9,
+    }
+}
+
+fn write(bytes: &mut Vec<u8>, value: &GgufValue) {
+    let mut array = |kind: u32, count: usize| {
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend((count as u64).to_le_bytes());
+    };
+    match value {
+        GgufValue::Size(number) => bytes.extend(number.to_le_bytes()),
+        GgufValue::Number(number) => bytes.extend(number.to_le_bytes()),
+        GgufValue::Switch(on) => bytes.push(u8::from(*on)),
+        GgufValue::Text(content) => text(bytes, content),
+        GgufValue::Texts(contents) => {
+            array(8, contents.len());
+            contents.iter().for_each(|content| text(bytes, content));
+        }
+        GgufValue::Integers(numbers) => {
+            array(5, numbers.len());
+            numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+        }
+        GgufValue::Numbers(numbers) => {
+            array(6, numbers.len());
+            numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+        }
+        GgufValue::Switches(switches) => {
+            array(7, switches.len());
+            bytes.extend(switches.iter().map(|on| u8::from(*on)));
+        }
+    }
+}
+
+fn text(bytes: &mut Vec<u8>, content: &str) {
+    bytes.extend((content.len() as u64).to_le_bytes());
+    bytes.extend(content.as_bytes());
+}
+
+/// `enum ggml_type` of ggml.h, of the types that [`GgufType::of`] gives.
+fn number(element: GgmlDType) -> u32 {
+    match element {
+        GgmlDType::F32 => 0,
+        GgmlDType::F16 => 1,
+        GgmlDType::Q4_0 => 2,
+        GgmlDType::Q4_1 => 3,
+        GgmlDType::Q5_0 => 6,
+        GgmlDType::Q5_1 => 7,
+        GgmlDType::Q8_0 => 8,
+        GgmlDType::Q8_1 => 9,
+        GgmlDType::Q2K => 10,
+        GgmlDType::Q3K => 11,
+        GgmlDType::Q4K => 12,
+        GgmlDType::Q5K => 13,
+        GgmlDType::Q6K => 14,
+        GgmlDType::Q8K => 15,
+        GgmlDType::BF16 => 30,
+    }
+}
