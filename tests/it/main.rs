@@ -21,6 +21,7 @@ mod judge;
 mod keys;
 mod kills;
 mod learning_curve;
+mod llama_cpp;
 mod noise;
 mod plan;
 mod prefixes;

@@ -1,0 +1,194 @@
+//! GGUF files in llama.cpp itself. `RTUNE_PEER_LLAMA` names a folder in which the npm package node-llama-cpp is installed,
+//! `RTUNE_PEER_GGUF_MODEL` a file of `rtune export --format gguf --quantize f16`; beside it may lie the same with other
+//! types in the place of `f16`.
+
+#![expect(clippy::print_stdout, reason = "a table of figures is what this test is for")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rand_core::Rng;
+use rtune_data::stream;
+use rtune_kernels::arena::Arena;
+use rtune_models::generate::{Documents, Go, Limits, Request, Sampler, Sampling, generate};
+use rtune_models::{BaseModel, Decoder, Quantization, open};
+use serde_json::{Value, json};
+
+use crate::reference::{document, logits};
+
+const TEXTS: usize = 500;
+const NEW_TOKENS: usize = 64;
+/// Where the likeliest two of our logits lie this close, another answer is as good.
+const TIE: f32 = 0.05;
+/// How far the nats of a type may lie from those of F16, as a part of them.
+const NATS: [(&str, f64); 3] = [("f16", 1e-3), ("q8_0", 0.005), ("q4_k_m", 0.03)];
+
+/// Pieces that tokenizers cut in different places.
+const PIECES: [&str; 28] = [
+    " ",
+    "  ",
+    "\n",
+    "\r\n",
+    "\t",
+    "a",
+    "The",
+    " the",
+    "don't",
+    "WE'LL",
+    "'s",
+    "123",
+    "4567890",
+    "3.14",
+    "é",
+    "ß",
+    "中文",
+    "日本",
+    "한국",
+    "Привет",
+    "🙂",
+    "👩‍👩‍👧",
+    "\u{200b}",
+    "\u{a0}",
+    "...",
+    "<|",
+    "|>",
+    "_x_",
+];
+const PROMPTS: [&str; 10] = [
+    "What is the capital of France?",
+    "Write a haiku about rain.",
+    "List three colours.",
+    "Is 17 prime?",
+    "Translate to German: good morning",
+    "Who wrote Hamlet?",
+    "Give me a recipe for bread.",
+    "spam or ham: WIN a prize now",
+    "Explain gravity to a child.",
+    "What comes after Monday?",
+];
+
+fn texts() -> Vec<String> {
+    let mut random = stream(1, "odd texts", "", 0);
+    let mut one = || {
+        let count = 1 + random.next_u32() as usize % 12;
+        (0..count).map(|_| PIECES[random.next_u32() as usize % PIECES.len()]).collect::<String>()
+    };
+    (0..TEXTS).map(|_| one()).collect()
+}
+
+fn encode(base: &BaseModel, text: &str) -> Vec<u32> {
+    base.tokenizer.encode(text, false).expect("tokens").get_ids().to_vec()
+}
+
+fn asked_of(folder: &Path, file: &Path, asked: &Value) -> Value {
+    let place = tempfile::tempdir().expect("a folder");
+    let path = place.path().join("asked.json");
+    std::fs::write(&path, asked.to_string()).expect("written");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/llama_cpp.mjs");
+    let ran = Command::new("node")
+        .arg(script)
+        .args([file, &path])
+        .env("NODE_LLAMA_CPP", folder)
+        .output()
+        .expect("node runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    serde_json::from_slice(&ran.stdout).expect("JSON")
+}
+
+fn ids(value: &Value) -> Vec<u32> {
+    value.as_array().expect("a list").iter().map(|id| id.as_u64().expect("a token") as u32).collect()
+}
+
+#[test]
+fn llama_cpp_loads_what_is_exported() {
+    let variables =
+        ["RTUNE_PEER_LLAMA", "RTUNE_PEER_GGUF_MODEL"].map(|name| std::env::var_os(name).map(PathBuf::from));
+    let [Some(folder), Some(file)] = variables else {
+        println!("skipped: RTUNE_PEER_LLAMA and RTUNE_PEER_GGUF_MODEL are not set");
+        return;
+    };
+    let base = open(&file).expect("the file");
+    let decoder = Decoder::load(&base.config, base.weights.as_ref(), Quantization::None, &mut |_, _| {})
+        .expect("loads");
+    let prompts: Vec<Vec<u32>> = PROMPTS
+        .iter()
+        .map(|text| encode(&base, &format!("<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n")))
+        .collect();
+    let (texts, evaluated) = (texts(), &prompts);
+    let asked = json!({"texts": texts, "prompts": prompts, "new_tokens": NEW_TOKENS, "evaluated": evaluated});
+    let said = asked_of(&folder, &file, &asked);
+    let other: Vec<&String> = texts
+        .iter()
+        .zip(said["tokens"].as_array().expect("lists"))
+        .filter(|(text, theirs)| encode(&base, text) != ids(theirs))
+        .map(|(text, _)| text)
+        .collect();
+    println!("tokens: {} of {TEXTS} texts differ", other.len());
+    assert!(other.is_empty(), "{other:?}");
+    same_answers(&base, &decoder, &prompts, &said);
+    let nats = |said: &Value| {
+        said["nats"].as_array().expect("numbers").iter().filter_map(Value::as_f64).sum::<f64>()
+    };
+    let ours: f64 = prompts.iter().map(|prompt| nats_of(&decoder, prompt)).sum();
+    let f16 = nats(&said);
+    println!("nats of {} prompts: {ours:.4} here, {f16:.4} by llama.cpp from F16", prompts.len());
+    assert!((ours / f16 - 1.0).abs() < NATS[0].1, "{ours} {f16}");
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for (kind, most) in &NATS[1..] {
+        let file = file.with_file_name(name.replace("f16", kind));
+        if *kind != "f16" && name.contains("f16") && file.is_file() {
+            let asked = json!({"texts": [], "prompts": [], "new_tokens": 1, "evaluated": evaluated});
+            let found = nats(&asked_of(&folder, &file, &asked));
+            println!("{kind}: {found:.4}, {:+.3}% of F16", 100.0 * (found / f16 - 1.0));
+            assert!((found / f16 - 1.0).abs() < *most, "{kind}: {found} {f16}");
+        }
+    }
+}
+
+fn nats_of(decoder: &Decoder, tokens: &[u32]) -> f64 {
+    let vocabulary = decoder.spec().vocabulary;
+    let rows = logits(decoder, &[], &document(tokens.to_vec(), vec![true; tokens.len()]));
+    let cost = |(row, next): (&[f32], &u32)| {
+        let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = row.iter().map(|&value| f64::from(value - most).exp()).sum();
+        sum.ln() - f64::from(row[*next as usize] - most)
+    };
+    rows.chunks(vocabulary).zip(&tokens[1..]).map(cost).sum()
+}
+
+/// Greedy answers are the same, or part where our two best tokens are as good.
+fn same_answers(base: &BaseModel, decoder: &Decoder, prompts: &[Vec<u32>], said: &Value) {
+    let limits = Limits {
+        stop_tokens: Vec::new(),
+        max_new_tokens: NEW_TOKENS,
+        max_positions: base.config.max_position_embeddings,
+        batch_documents: 10,
+        batch_tokens: 2048,
+        documents: Documents::Dropped,
+    };
+    let request = |prompt: &Vec<u32>| Request {
+        prompt: prompt.clone(),
+        sampler: Sampler::new(&Sampling::GREEDY, 0),
+        document: None,
+    };
+    let answers =
+        generate(decoder, &[], prompts.iter().map(request), &limits, &Arena::new(), &mut |_, _| Go::On)
+            .expect("answers");
+    let mut equal = 0;
+    for ((prompt, ours), theirs) in
+        prompts.iter().zip(answers).zip(said["answers"].as_array().expect("lists"))
+    {
+        let theirs = ids(theirs);
+        let Some(at) = (0..theirs.len()).find(|&at| ours.tokens[at] != theirs[at]) else {
+            equal += 1;
+            continue;
+        };
+        let tokens = [prompt.as_slice(), &theirs[..at]].concat();
+        let rows = logits(decoder, &[], &document(tokens.clone(), vec![false; tokens.len()]));
+        let row = rows.chunks(decoder.spec().vocabulary).next_back().expect("a row");
+        let apart = (row[ours.tokens[at] as usize] - row[theirs[at] as usize]).abs();
+        println!("an answer parts at token {at}, where our logits are {apart:.4} apart");
+        assert!(apart < TIE, "token {at}: {apart}");
+    }
+    println!("{equal} of {} greedy answers are the same to the end", prompts.len());
+}
