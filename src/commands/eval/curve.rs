@@ -35,7 +35,10 @@ struct Measured {
 }
 
 pub(super) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
-    let run = Path::new(&args.subject.subject);
+    let [name] = args.subjects.as_slice() else {
+        return Err(BadInput::new("a learning curve is one of a run; several were named").into());
+    };
+    let run = Path::new(name);
     if !run.join("config.toml").is_file() {
         return Err(BadInput::new(format!(
             "`{}` is no run, and a learning curve is one of a run",
@@ -44,7 +47,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         .with_hint("train one first: `rtune train CONFIG`")
         .into());
     }
-    let subject = Subject::find(&args.subject.subject, &args.subject.overrides)?;
+    let subject = Subject::find(name, &args.overrides)?;
     let config = &subject.config;
     let base = resolve_base(config)?;
     let signal = train::listen()?;
@@ -123,7 +126,8 @@ fn measured_run(
             key_classes: args.key_classes.clone(),
             train: Vec::new(),
         };
-        let options = ExamOptions { labels, all_tokens: args.all_tokens };
+        let sandbox = super::code::sandbox(&args.code)?;
+        let options = ExamOptions { labels, all_tokens: args.all_tokens, variants: 0, sandbox, known: None };
         let speaker = Speaker::new(&opened)?;
         work.rename("asking golden rows");
         let report = examine(&speaker, golden, &settings, &options, &mut |progress| {
