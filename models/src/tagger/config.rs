@@ -69,7 +69,11 @@ pub(super) fn encoder_of(fields: &Fields) -> Result<(BertConfig, Kin), ModelErro
             Kin { frame: ["<s>", "</s>"], first_position: padding + 1, spaced: model_type == "roberta" }
         }
         _ => {
-            return Err(fields.unsupported("model_type", model_type, "bert, roberta, xlm-roberta, camembert"));
+            return Err(fields.unsupported(
+                "model_type",
+                model_type,
+                "bert, roberta, xlm-roberta, camembert",
+            ));
         }
     };
     let bert = shape_of(fields, MIN_POSITIONS + kin.first_position)?;
