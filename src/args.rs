@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod choose;
+pub(crate) mod code;
 pub(crate) mod compare;
 pub(crate) mod judge;
 pub(crate) mod plan;
@@ -67,6 +68,9 @@ pub(crate) enum Verb {
     Doctor(tools::DoctorArgs),
     /// Print the completions of a shell
     Completions(tools::CompletionsArgs),
+    /// Confine this process and run a program in it; `eval --run-code` starts this
+    #[command(hide = true)]
+    Confined(code::ConfinedArgs),
 }
 
 #[derive(Debug, clap::Args)]

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Verb::Keys(args) => commands::keys::run(args),
         Verb::Doctor(args) => commands::doctor::run(args),
         Verb::Completions(args) => commands::completions::run(args),
+        Verb::Confined(args) => commands::confined::run(args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -20,7 +20,7 @@ pub struct Rubric {
 }
 
 impl Rubric {
-    /// Those that are known by name: `support` and `summary`.
+    /// Those that are known by name: `support`, `summary` and `relevancy`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let text = match name {
@@ -31,6 +31,10 @@ impl Rubric {
             "summary" => {
                 "The answer is a summary of the context. It must say what matters most in it, say nothing that it does not say, get names, \
                  numbers and dates right, stand without the context, and be much shorter than it."
+            }
+            "relevancy" => {
+                "The answer must be about what was asked, all of it and nothing else. Whether what it says is true, or well said, does not \
+                 matter here; an answer that avoids the question, or goes on about other things, is not relevant."
             }
             _ => return None,
         };

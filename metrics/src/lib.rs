@@ -10,6 +10,7 @@
 //! | [`final_answer`] | the answer to a sum | the number it comes to |
 //! | [`judge`] | what a judge is shown, what it replies | prompts, scores, preferences that the order does not decide |
 //! | [`compare`] | scores of two models on the same cases | tests, intervals, a verdict |
+//! | [`vary`] | a text | the same with slips and in other case |
 //! | [`rank`] | a metric's scores and people's | rank correlations |
 //!
 //! A metric over many answers is computed from statistics of each ([`compare::CorpusMetric`]), so that draws of answers are
@@ -28,5 +29,6 @@ mod pass_at_k;
 pub mod rank;
 pub mod stream;
 pub mod text;
+pub mod vary;
 
 pub use pass_at_k::{mean_pass_at_k, pass_at_k};

@@ -69,8 +69,12 @@ pub(crate) struct ChatArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct EvalArgs {
-    #[command(flatten)]
-    pub(crate) subject: SubjectArgs,
+    /// Runs, checkpoints, folders of adapters, or bases as in `model.base`; several are asked the same, and shown side by side
+    #[arg(value_name = "RUN|MODEL", required = true)]
+    pub(crate) subjects: Vec<String>,
+    /// Override a key of the configuration, for example quantization.kind=none; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
     /// Golden rows, JSONL; without it those of the run's `data.golden`
     #[arg(long, value_name = "FILE")]
     pub(crate) golden: Vec<PathBuf>,
@@ -89,11 +93,17 @@ pub(crate) struct EvalArgs {
     /// Take the likelihood of prompts too, for perplexity over all tokens; reading prompts then takes about a quarter longer
     #[arg(long)]
     pub(crate) all_tokens: bool,
+    /// Ask each question of one turn so many times more, with typos and in other case, and say whether the answers stay the same
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=50), conflicts_with_all = ["benchmark", "learning_curve"])]
+    pub(crate) variants: u32,
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
     /// Known limits: `classification` takes the expected answers as the labels, where none are named, and fails under 0.60 accuracy or
     /// 0.50 recall of a key class
     #[arg(long, value_enum, value_name = "PRESET")]
     pub(crate) preset: Option<Preset>,
-    /// Instead of golden rows a benchmark, JSONL with the fields of MMLU, ARC, HellaSwag, PIQA or GSM8K, or `query`, `choices`, `gold`
+    /// Instead of golden rows a benchmark, JSONL with the fields of MMLU, ARC, HellaSwag, PIQA, GSM8K or HumanEval, or `query`, `choices`,
+    /// `gold`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["golden", "labels", "key_classes", "all_tokens", "preset"])]
     pub(crate) benchmark: Option<PathBuf>,
     /// Examples before each item of a benchmark
@@ -108,6 +118,12 @@ pub(crate) struct EvalArgs {
     /// Write the cases with the tuned model's answers for another tool, too: deepeval or ragas, and a file; may be repeated
     #[arg(long, num_args = 2, value_names = ["TOOL", "FILE"], conflicts_with = "benchmark")]
     pub(crate) export: Vec<String>,
+    /// People's scores of answers, JSONL or CSV with `id`, `score`, and if need be `model` (base or tuned) and `answer`: every metric is shown with
+    /// its rank correlation with them; golden rows may have a score as `human`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["benchmark", "learning_curve"])]
+    pub(crate) human: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) code: super::code::CodeArgs,
     #[command(flatten)]
     pub(crate) judge: super::judge::JudgeArgs,
     /// Train the run on a quarter and half of its rows too, and say whether more data would pay; goes on where it was stopped
@@ -116,12 +132,25 @@ pub(crate) struct EvalArgs {
     /// Show prompts, expected answers and answers too
     #[arg(long, conflicts_with = "json")]
     pub(crate) answers: bool,
-    /// Write the report here; a run keeps it in its `eval` folder anyway
+    /// Write the report here; a run keeps it in its `eval` folder anyway. Of several models, once for each, in their order
     #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    pub(crate) out: Vec<PathBuf>,
     /// Write the report as JSON to standard output, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EncoderArgs {
+    /// A folder with a BERT or RoBERTa, for BERTScore and for relevancy: how near an answer is to its question
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["benchmark", "learning_curve"])]
+    pub(crate) encoder: Option<PathBuf>,
+    /// The layer of it whose vectors are taken; by default the last
+    #[arg(long, value_name = "LAYER", requires = "encoder")]
+    pub(crate) encoder_layer: Option<usize>,
+    /// Weigh the tokens of BERTScore by how rare they are in the expected answers
+    #[arg(long, requires = "encoder")]
+    pub(crate) idf: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

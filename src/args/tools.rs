@@ -15,7 +15,7 @@ pub(crate) struct ScoreArgs {
     /// What to compute; may be repeated. By default everything
     #[arg(long = "metric", value_enum, value_name = "METRIC")]
     pub(crate) metrics: Vec<Metric>,
-    /// A folder with a BERT, config.json, tokenizer.json or vocab.txt, and model.safetensors, for BERTScore
+    /// A folder with a BERT or RoBERTa, config.json, tokenizer.json or vocab.txt, and model.safetensors, for BERTScore
     #[arg(long, value_name = "FOLDER")]
     pub(crate) encoder: Option<PathBuf>,
     /// The layer of it whose vectors are compared; by default the last. bert-score takes 9 of bert-base-uncased

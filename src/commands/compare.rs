@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use comfy_table::Table;
 use rtune_metrics::compare::{Comparison, Settings};
-use rtune_trainer::evaluate::compare::{Compared, Flip, Which, compare_reports};
+use rtune_trainer::evaluate::compare::{Compared, Flip, Part, Which, compare_reports};
 use rtune_trainer::evaluate::verdict::{sentence, word};
 
 use crate::args::compare::CompareArgs;
@@ -135,4 +135,12 @@ fn show_flip(flip: &Flip) {
     ));
     say(&format!("  A          {}", short(&flip.first)));
     say(&format!("  B          {}", short(&flip.second)));
+    if let Some(parts) = &flip.diff {
+        let part = |part: &Part| match part {
+            Part::Same(text) => text.clone(),
+            Part::Removed(text) => format!("[-{text}-]"),
+            Part::Added(text) => format!("{{+{text}+}}"),
+        };
+        say(&format!("  A to B     {}", short(&parts.iter().map(part).collect::<Vec<_>>().join(" "))));
+    }
 }

@@ -2,25 +2,32 @@
 
 mod benchmark;
 mod classification;
+mod code;
 mod curve;
 mod judge;
+mod people;
 mod tables;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use rtune_data::Source;
 use rtune_models::generate::Sampling;
 use rtune_models::hub::HubOptions;
+use rtune_models::tagger::TextEncoder;
+use rtune_sandbox::Sandbox;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::export::{Layout, export};
-use rtune_trainer::evaluate::golden::{ExamOptions, examine};
+use rtune_trainer::evaluate::golden::{ExamOptions, GoldenReport, examine};
 use rtune_trainer::evaluate::labels::LabelOptions;
+use rtune_trainer::evaluate::people::PersonsScore;
+use rtune_trainer::evaluate::similarity::measure;
 use rtune_trainer::files::write_whole;
 use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::{Settings, Speaker};
 
-use crate::args::talk::{EvalArgs, Preset};
+use crate::args::talk::{EncoderArgs, EvalArgs, Preset};
 use crate::commands::opened;
 use crate::failure::{BadInput, DONE};
 use crate::reporter::{Work, say};
@@ -29,12 +36,109 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
     if args.learning_curve {
         return curve::run(args);
     }
-    let exports = exports(&args.export)?;
-    let judge = judge::Judge::named(&args.judge, &HubOptions::from_env().rtune_cache.join("judge"))?;
-    let (subject, model) = opened::open(&args.subject)?;
+    check(args)?;
     if let Some(file) = &args.benchmark {
-        return benchmark::run(args, file, &subject, &model);
+        for (number, name) in args.subjects.iter().enumerate() {
+            let (subject, model) = opened::open_named(name, &args.overrides)?;
+            heading(args, name);
+            benchmark::run(args, file, &subject, &model, args.out.get(number).map(PathBuf::as_path))?;
+        }
+        return Ok(DONE);
     }
+    let tools = Tools {
+        exports: exports(&args.export)?,
+        judge: judge::Judge::named(&args.judge, &HubOptions::from_env().rtune_cache.join("judge"))?,
+        sandbox: code::sandbox(&args.code)?,
+        encoder: encoder(&args.encoder)?,
+        people: people::read(args.human.as_deref())?,
+    };
+    let mut done: Vec<Done> = Vec::with_capacity(args.subjects.len());
+    for (number, name) in args.subjects.iter().enumerate() {
+        let out = args.out.get(number).map(PathBuf::as_path);
+        let one = one(args, name, out, &tools, &done)?;
+        done.push(one);
+    }
+    if args.json {
+        let values: Vec<&serde_json::Value> = done.iter().map(|one| &one.value).collect();
+        say(&match values.as_slice() {
+            [only] => serde_json::to_string_pretty(only)?,
+            several => serde_json::to_string_pretty(&serde_json::json!({"format": 1, "reports": several}))?,
+        });
+    } else if done.len() > 1 {
+        say("");
+        let all = done.iter().map(|one| (one.subject.name(), &*one.report));
+        say(&tables::beside(&all.collect::<Vec<_>>()).to_string());
+        say("which differences are real: `rtune compare REPORT REPORT`");
+    }
+    Ok(DONE)
+}
+
+/// What several models cannot share.
+fn check(args: &EvalArgs) -> anyhow::Result<()> {
+    let models = args.subjects.len();
+    if models > 1 && !args.out.is_empty() && args.out.len() != models {
+        let problem =
+            format!("expected `--out` {models} times, once for each model; found {}", args.out.len());
+        return Err(BadInput::new(problem).into());
+    }
+    if models == 1 && args.out.len() > 1 {
+        return Err(BadInput::new("`--out` names several files for one model").into());
+    }
+    let only_one = [(!args.export.is_empty(), "--export"), (args.json && args.benchmark.is_some(), "--json")];
+    match only_one.iter().find(|(is_there, _)| models > 1 && *is_there) {
+        Some((_, flag)) => Err(BadInput::new(format!("`{flag}` is for one model, found {models}")).into()),
+        None => Ok(()),
+    }
+}
+
+fn heading(args: &EvalArgs, name: &str) {
+    if args.subjects.len() > 1 && !args.json {
+        say(&format!("\n=== {name}"));
+    }
+}
+
+/// What every model is asked with.
+struct Tools {
+    exports: Vec<(Layout, PathBuf)>,
+    judge: Option<judge::Judge>,
+    sandbox: Option<Sandbox>,
+    encoder: Option<TextEncoder>,
+    people: Vec<PersonsScore>,
+}
+
+/// A model that was asked.
+struct Done {
+    subject: Subject,
+    golden: Vec<Source>,
+    report: Arc<GoldenReport>,
+    value: serde_json::Value,
+    /// Whether the base beside it is one whose numbers nobody changed.
+    plain: bool,
+}
+
+impl Done {
+    /// Whether `subject` has this base, read in the same way, beside it.
+    fn has_base_of(&self, subject: &Subject, golden: &[Source], plain: bool) -> bool {
+        let (one, other) = (&self.subject.config, &subject.config);
+        self.plain
+            && plain
+            && self.golden == golden
+            && one.model == other.model
+            && one.quantization == other.quantization
+            && one.tokens == other.tokens
+            && one.data.template == other.data.template
+    }
+}
+
+/// Asks one model; `before` are those that were asked.
+fn one(
+    args: &EvalArgs,
+    name: &str,
+    out: Option<&Path>,
+    tools: &Tools,
+    before: &[Done],
+) -> anyhow::Result<Done> {
+    let (subject, model) = opened::open_named(name, &args.overrides)?;
     let named: Vec<Source> = args.golden.iter().map(Source::new).collect();
     let golden = if named.is_empty() { subject.config.data.golden.clone() } else { named };
     if golden.is_empty() {
@@ -42,10 +146,16 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
     }
     let settings = settings(args, &model);
     let train = if subject.run.is_some() { subject.config.data.train.clone() } else { Vec::new() };
-    let options = exam_options(args, train);
+    let plain = model.untrained.is_empty();
+    let same_base = before.iter().find(|one| one.has_base_of(&subject, &golden, plain));
+    let options = ExamOptions {
+        sandbox: tools.sandbox.clone(),
+        known: same_base.map(|one| Arc::clone(&one.report)),
+        ..exam_options(args, train)
+    };
     let speaker = Speaker::new(&model)?;
     let mut work = Work::new("asking");
-    let report = examine(&speaker, &golden, &settings, &options, &mut |progress| {
+    let mut report = examine(&speaker, &golden, &settings, &options, &mut |progress| {
         work.rename(match (progress.scoring, progress.tuned) {
             (false, true) => "asking the tuned model",
             (false, false) => "asking the base",
@@ -54,31 +164,55 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         });
         work.show(progress.done, progress.total);
     })?;
+    if let Some(encoder) = &tools.encoder {
+        work.rename("comparing vectors");
+        measure(&mut report, encoder, args.encoder.idf)?;
+    }
     work.finish();
-    let judged = judge.map(|judge| judge::judge(&judge, &report));
-    let mut value = serde_json::to_value(&report)?;
+    let value = finish(args, name, (&subject, &golden, out), &report, tools)?;
+    Ok(Done { subject, golden, report: Arc::new(report), value, plain })
+}
+
+/// Judges, writes and shows a report.
+fn finish(
+    args: &EvalArgs,
+    name: &str,
+    (subject, golden, out): (&Subject, &[Source], Option<&Path>),
+    report: &GoldenReport,
+    tools: &Tools,
+) -> anyhow::Result<serde_json::Value> {
+    let judged = tools.judge.as_ref().map(|judge| judge::judge(judge, report));
+    let people = people::compare(report, &tools.people, judged.as_ref())?;
+    let mut value = serde_json::to_value(report)?;
+    value["people"] = serde_json::to_value(&people)?;
     if let Some(judged) = &judged {
         value["judge"] = serde_json::to_value(judged)?;
     }
-    let text = serde_json::to_string_pretty(&value)? + "\n";
-    let places = places(&subject, &report_name(&golden), args.out.as_deref());
-    write(&places, &text)?;
-    for (layout, file) in &exports {
-        write(std::slice::from_ref(file), &export(&report, *layout))?;
+    let places = places(subject, &report_name(golden), out);
+    write(&places, &(serde_json::to_string_pretty(&value)? + "\n"))?;
+    for (layout, file) in &tools.exports {
+        write(std::slice::from_ref(file), &export(report, *layout))?;
     }
     if args.json {
-        say(text.trim_end());
-        return Ok(DONE);
+        return Ok(value);
     }
-    tables::show(&report, args.answers);
+    heading(args, name);
+    tables::show(report, args.answers);
     if report.labels.is_some() {
-        classification::show(&report);
+        classification::show(report);
     }
     judged.iter().flat_map(judge::JudgeReport::lines).for_each(|line| say(&line));
+    people::show(people.as_ref(), judged.is_some());
     for place in &places {
         say(&format!("report: {}", place.display()));
     }
-    Ok(DONE)
+    Ok(value)
+}
+
+/// The encoder of the flags, if there is one.
+fn encoder(args: &EncoderArgs) -> anyhow::Result<Option<TextEncoder>> {
+    let open = |folder: &PathBuf| TextEncoder::open(folder, args.encoder_layer).map_err(TrainerError::from);
+    Ok(args.encoder.as_ref().map(open).transpose()?)
 }
 
 /// How golden rows are answered.
@@ -99,7 +233,8 @@ fn exam_options(args: &EvalArgs, train: Vec<Source>) -> ExamOptions {
         key_classes: args.key_classes.clone(),
         train,
     };
-    ExamOptions { labels, all_tokens: args.all_tokens }
+    let variants = args.variants as usize;
+    ExamOptions { labels, all_tokens: args.all_tokens, variants, ..ExamOptions::default() }
 }
 
 /// A batch whose keys and values take about 4 GiB, if each of its conversations has 512 tokens. It follows from the model

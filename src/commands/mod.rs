@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod choose;
 pub(crate) mod compare;
 pub(crate) mod completions;
+pub(crate) mod confined;
 mod data_summary;
 pub(crate) mod doctor;
 pub(crate) mod eval;

@@ -22,11 +22,16 @@ const ONE: usize = 1;
 
 /// Finds and reads a run or a base, with a bar on a terminal.
 pub(crate) fn open(args: &SubjectArgs) -> anyhow::Result<(Subject, Opened)> {
-    let subject = Subject::find(&args.subject, &args.overrides)?;
+    open_named(&args.subject, &args.overrides)
+}
+
+/// The same by its name.
+pub(crate) fn open_named(name: &str, overrides: &[String]) -> anyhow::Result<(Subject, Opened)> {
+    let subject = Subject::find(name, overrides)?;
     let base = resolve_base(&subject.config)?;
     let mut work = Work::new("loading the base");
     let mut opened = subject.open(&base, &mut |done, total| work.show(done, total))?;
-    gpu::answer(&mut opened, &subject.config, &args.overrides)?;
+    gpu::answer(&mut opened, &subject.config, overrides)?;
     work.finish();
     Ok((subject, opened))
 }

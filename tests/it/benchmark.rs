@@ -42,6 +42,29 @@ fn choices(numbers: std::ops::Range<usize>) -> String {
     lines(numbers.map(row))
 }
 
+fn hellaswag(numbers: std::ops::Range<usize>) -> String {
+    let row = |n: usize| {
+        let endings = [
+            "turns the lamp on. ",
+            " [title] goes away [substeps] and  comes back.",
+            "écrit une lettre [step] of 3 pages.",
+            "does nothing",
+        ];
+        let endings: Vec<&str> = (0..4).map(|place| endings[(place + n) % 4]).collect();
+        json!({"ind": n, "activity_label": format!("Lamp {n}"), "ctx_a": format!("A woman [header] stands{} in a room.", " still".repeat(n % 3)),
+            "ctx_b": if n % 2 == 0 { "she THEN" } else { "" }, "endings": endings, "label": ((n * 3) % 4).to_string()})
+    };
+    lines(numbers.map(row))
+}
+
+fn piqa(numbers: std::ops::Range<usize>) -> String {
+    let row = |n: usize| {
+        json!({"goal": format!("To warm room {n},{}", " quickly".repeat(n % 2)), "sol1": "open the window and wait for an hour.",
+            "sol2": if n % 3 == 0 { "heat it" } else { "heiße Öfen benutzen, bis es warm ist." }, "label": n % 2})
+    };
+    lines(numbers.map(row))
+}
+
 fn sums(numbers: std::ops::Range<usize>) -> String {
     let row = |n: usize| {
         json!({"question": format!("Ann has {n} lamps and buys 3 more. How many has she?"),
@@ -115,7 +138,7 @@ fn files_that_are_no_benchmarks_are_named() {
         .fails(2, &["cannot be used with"]);
     let people = place.rtune(&["eval", "model", "--benchmark", "benchmark.jsonl", "--answers"]);
     people.succeeds();
-    for part in ["acc_norm", "2 items of the form arc, 0 examples", "base * "] {
+    for part in ["acc_norm", "2 items of the form arc, no examples", "base * "] {
         assert!(people.stdout.contains(part), "{part:?} in\n{}", people.stdout);
     }
     place.write("benchmark.jsonl", sums(0..2));
@@ -164,6 +187,13 @@ fn items_are_those_of_the_harness() {
         place.write("benchmark.jsonl", choices(0..9));
         report(&place, &model, &[]);
         peer(&python, &place, &model, "0", false);
+        place.write("benchmark.jsonl", hellaswag(0..8));
+        report(&place, &model, &["--shots", "2"]);
+        peer(&python, &place, &model, "2", false);
+        place.write("benchmark.jsonl", piqa(0..8));
+        place.write("examples.jsonl", piqa(20..26));
+        report(&place, &model, &["--shots", "3", "--shots-from", "examples.jsonl"]);
+        peer(&python, &place, &model, "3", true);
     }
     if let Some(model) = real {
         place.write("benchmark.jsonl", sums(1..5));

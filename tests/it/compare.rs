@@ -175,3 +175,36 @@ fn what_cannot_be_compared_is_said() {
         .fails(2, &["wrong.jsonl:1: the field `checks` of a golden row: check 1: `pattern`"]);
     assert!(!place.path("out.json").exists());
 }
+
+/// Rows that stand twice, in any order, and rows of one id that expect something else.
+#[test]
+fn cases_that_stand_twice_are_compared_one_by_one() {
+    let place = Workplace::new();
+    let row = |id: &str, asked: &str, answer: &str| {
+        json!({"id": id, "prompt": asked, "completion": answer}).to_string()
+    };
+    let report = |name: &str, rows: &[String]| {
+        place.write("golden.jsonl", rows.join("\n"));
+        place
+            .rtune(&["eval", "model", "--golden", "golden.jsonl", "--max-new-tokens", "1", "--out", name])
+            .succeeds();
+    };
+    let (one, other) = (row("x", "Hi", "a"), row("y", "Bye", "b"));
+    report("twice.json", &[one.clone(), one.clone(), other.clone()]);
+    report("order.json", &[other.clone(), one.clone(), one.clone()]);
+    report("once.json", &[one, other]);
+    report("else.json", &[row("x", "Hi", "c")]);
+    for pair in [["twice.json", "twice.json"], ["twice.json", "order.json"]] {
+        let ran = place.rtune(&["compare", pair[0], pair[1], "--json"]);
+        ran.succeeds();
+        let compared: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert_eq!(compared["flips"], json!([]));
+        assert_eq!(compared["metrics"][0]["difference"], json!(0.0));
+    }
+    place
+        .rtune(&["compare", "twice.json", "once.json"])
+        .fails(2, &["1 of the 3 cases of the first are not in the second, and 0 of the 2"]);
+    place
+        .rtune(&["compare", "else.json", "once.json"])
+        .fails(2, &["`x` is in both, but asks or expects something else", "hint: evaluate both"]);
+}

@@ -220,7 +220,7 @@ fn other_tools_read_the_cases() {
 fn perplexities_are_those_of_transformers() {
     let Some(python) = python("transformers, torch") else { return };
     let place = Workplace::new();
-    let rows: Vec<Value> = (0..8)
+    let rows: Vec<Value> = (0..20)
         .map(|n| json!({"instruction": format!("Letter {n}, {}?", "please ".repeat(n)), "output": format!("It is {n}, ünder a lamp.")}))
         .collect();
     let model = std::env::var_os("RTUNE_MODEL_SMOLLM2").map(|folder| Path::new(&folder).join("hf"));

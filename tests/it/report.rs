@@ -21,6 +21,7 @@ fn examined() -> Workplace {
             golden["instruction"] = HOSTILE.into();
             golden["references"] = json!([HOSTILE]);
         }
+        golden["human"] = json!(number % 5);
         golden["id"] = format!("{number} {HOSTILE}").into();
         golden["slice"] = if number < 106 { HOSTILE.into() } else { "plain".into() };
         golden.to_string() + "\n"
@@ -72,6 +73,9 @@ fn a_page_shows_everything_and_loads_nothing() {
         "<h3>Evaluations</h3>",
         "<h3>Comparison</h3>",
         "<h3>By slice</h3>",
+        "<h3>Beside people's scores</h3>",
+        "no: 12 answers; it takes 20 at least",
+        "perplexity a byte of the answers",
         "Confusion of base, greedy answers",
         "Confusion of tuned, greedy answers",
         "Confusion of tuned, likeliest labels",
@@ -186,6 +190,7 @@ fn markdown_says_the_same() {
         "# run\n",
         "## Curves\n",
         "### Comparison\n",
+        "### Beside people's scores\n",
         "### Confusion of tuned, greedy answers\n",
         "### Reliability: tuned\\: expected",
         "<details><summary>What changed: ",

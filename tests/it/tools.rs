@@ -64,7 +64,7 @@ fn scores_are_those_of_sacrebleu() {
     rouge(&exam["two_references"]["rouge"], &[], &["sys.jsonl", "ref.jsonl", "more.jsonl"]);
 }
 
-/// BERTScore of a small BERT, beside the package, in all its ways.
+/// BERTScore of a small BERT and a small RoBERTa, beside the package, in all its ways.
 #[test]
 fn bert_scores_are_those_of_the_package() {
     let Some(python) = crate::release_peers::python("bert_score, transformers, torch") else { return };
@@ -80,7 +80,16 @@ fn bert_scores_are_those_of_the_package() {
         if case["references"] == 2 {
             arguments.push("second.txt");
         }
-        arguments.extend(["--metric", "bertscore", "--encoder", "bert", "--encoder-layer", &layer, "--json"]);
+        let encoder = case["encoder"].as_str().expect("a folder");
+        arguments.extend([
+            "--metric",
+            "bertscore",
+            "--encoder",
+            encoder,
+            "--encoder-layer",
+            &layer,
+            "--json",
+        ]);
         if case["idf"] == true {
             arguments.push("--idf");
         }

@@ -4,7 +4,7 @@
 The tasks are those that the harness ships, pointed at these files. Exits with 1 where a log-likelihood is more than 1e-3 nats off, or any score,
 greedy flag or answer differs.
 """
-import json, os, sys, tempfile
+import json, os, shutil, sys, tempfile
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 import lm_eval
 from lm_eval.tasks import TaskManager
@@ -17,6 +17,7 @@ texts = {
     "mmlu": ("{{question.strip()}}\n" + letters + "Answer:", '["A", "B", "C", "D"]', "answer"),
     "arc": ("Question: {{question}}\nAnswer:", '"{{choices.text}}"', "{{choices.label.index(answerKey)}}"),
     "piqa": ("Question: {{goal}}\nAnswer:", '"{{[sol1, sol2]}}"', "label"),
+    "hellaswag": ("{{query}}", "choices", "{{label}}"),
     "choices": ("{{query}}", '"{{choices}}"', "gold"),
     "gsm8k": ("Question: {{question}}\nAnswer:", None, "{{answer}}"),
 }
@@ -50,7 +51,13 @@ else:
     shipped = open(os.path.join(os.path.dirname(lm_eval.__file__), "tasks/gsm8k/gsm8k.yaml"), encoding="utf-8").read()
     task += "output_type: generate_until\n" + shipped[shipped.index("metric_list:") : shipped.index("metadata:")].replace("num_fewshot: 5\n", "")
 
+if report["form"] == "hellaswag":
+    task += "process_docs: !function utils.process_docs\n"
+
 with tempfile.TemporaryDirectory() as folder:
+    # Texts of HellaSwag are made by the harness's own function.
+    if report["form"] == "hellaswag":
+        shutil.copy(os.path.join(os.path.dirname(lm_eval.__file__), "tasks/hellaswag/utils.py"), folder)
     open(os.path.join(folder, "files.yaml"), "w", encoding="utf-8").write(task)
     found = lm_eval.simple_evaluate(
         model="hf", model_args={"pretrained": model, "dtype": "float32"}, tasks=["files"], num_fewshot=int(shots), batch_size=1,

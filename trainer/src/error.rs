@@ -51,6 +51,21 @@ pub enum TrainerError {
         /// Why not.
         problem: String,
     },
+    /// An answer is a program, and nobody said that it may be run.
+    #[error("{place}: the answers are programs, which are run only where that is asked for")]
+    CodeNotRun {
+        /// What asks for it.
+        place: String,
+    },
+    /// Programs cannot be run.
+    #[error(transparent)]
+    Sandbox(#[from] rtune_sandbox::SandboxError),
+    /// A person scored the answer to a case that is not there.
+    #[error("people's scores: there is no case `{id}`")]
+    People {
+        /// The case.
+        id: String,
+    },
     /// Labels of a golden set are not what they should be.
     #[error("{place}: {problem}")]
     Labels {
@@ -221,7 +236,7 @@ impl TrainerError {
     /// Whether what was given is at fault (exit code 2), and not the machine or the training (1).
     pub fn is_input(&self) -> bool {
         match self {
-            Self::InUse { .. } | Self::NotFinite { .. } => false,
+            Self::InUse { .. } | Self::NotFinite { .. } | Self::Sandbox(_) => false,
             Self::Generate(error) => error.is_input(),
             Self::Gpu(error) => matches!(error, GpuError::Refused { .. }),
             Self::File(error) => error.action == "read" && !is_of_the_machine(&error.source),
@@ -237,6 +252,8 @@ impl TrainerError {
             | Self::NotMeasured
             | Self::Labels { .. }
             | Self::Benchmark { .. }
+            | Self::CodeNotRun { .. }
+            | Self::People { .. }
             | Self::NotComparable { .. }
             | Self::NoSuchMetric { .. }
             | Self::NoTemplate { .. }
@@ -277,6 +294,13 @@ impl TrainerError {
             Self::Benchmark { .. } => {
                 "`--shots` says how many examples stand before each item, `--shots-from` whence they are"
             }
+            Self::CodeNotRun { .. } => {
+                "`--run-code` runs them: confined, without network, files or other processes"
+            }
+            Self::People { .. } => {
+                "a report names its cases by `id`; rows without one have an id of their content"
+            }
+            Self::Sandbox(error) => return error.hint().map(str::to_owned),
             Self::Labels { .. } => {
                 "`--labels` names them, with commas between; so does `labels` in every golden row"
             }

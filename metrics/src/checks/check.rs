@@ -86,6 +86,11 @@ pub enum Check {
         #[serde(default)]
         fenced: bool,
     },
+    /// A program of Python, in a fence of Markdown or without one, that a test does not fault. It is not run here.
+    Python {
+        /// What is run behind it, such as `assert add(1, 2) == 3`.
+        test: String,
+    },
     /// JSON with the fields of another.
     JsonFields {
         /// The other.
@@ -139,6 +144,9 @@ pub enum CheckError {
     /// A text that every answer contains.
     #[error("`text`: expected a text to look for; found an empty one")]
     Empty,
+    /// A test that every program passes.
+    #[error("`test`: expected lines of Python that run behind the answer; found none")]
+    NoTest,
     /// Not a part.
     #[error("`least-f1`: expected a number from 0 to 1; found {found}")]
     LeastF1 {
@@ -175,6 +183,7 @@ impl Checker {
             Check::Contains { text, .. } | Check::NotContains { text, .. } if text.is_empty() => {
                 return Err(CheckError::Empty);
             }
+            Check::Python { test } if test.trim().is_empty() => return Err(CheckError::NoTest),
             Check::Length { least, most, .. } => match (least, most) {
                 (None, None) => return Err(CheckError::Length),
                 (Some(least), Some(most)) if least > most => return Err(CheckError::Length),
@@ -194,7 +203,16 @@ impl Checker {
         &self.check
     }
 
-    /// Makes the check.
+    /// What has to be run to make the check: the answer's program and the test behind it; `None` where nothing has.
+    #[must_use]
+    pub fn program(&self, answer: &str) -> Option<String> {
+        match &self.check {
+            Check::Python { test } => Some(format!("{}\n{test}\n", python(answer))),
+            _ => None,
+        }
+    }
+
+    /// Makes the check, where nothing has to be run.
     ///
     /// # Errors
     /// Why the answer does not pass, in words for a report.
@@ -244,6 +262,7 @@ impl Checker {
                 None => Ok(()),
             },
             Check::Json { fenced } => json(answer, *fenced).map(drop),
+            Check::Python { .. } => Err("the program was not run".to_owned()),
             Check::JsonSchema { fenced, .. } => {
                 let value = json(answer, *fenced)?;
                 let problems = self.schema.as_ref().map(|schema| schema.problems(&value)).unwrap_or_default();
@@ -306,6 +325,26 @@ fn contains(answer: &str, text: &str, any_case: bool) -> bool {
 fn json(answer: &str, fenced: bool) -> Result<Value, String> {
     parse_json(answer, if fenced { Fences::Allowed } else { Fences::Refused })
         .map_err(|problem| problem.to_string())
+}
+
+/// The first fence of Python or of nothing named; without one the whole answer.
+fn python(answer: &str) -> &str {
+    let mut from = None;
+    let mut at = 0;
+    for line in answer.split_inclusive('\n') {
+        let label = line.trim().strip_prefix("```");
+        match (from, label) {
+            (None, Some(label))
+                if matches!(label.trim().to_lowercase().as_str(), "" | "python" | "python3" | "py") =>
+            {
+                from = Some(at + line.len());
+            }
+            (Some(from), Some(_)) => return &answer[from..at],
+            _ => {}
+        }
+        at += line.len();
+    }
+    from.map_or(answer, |from| &answer[from..])
 }
 
 fn shown(text: &str) -> String {

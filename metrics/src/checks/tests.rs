@@ -8,6 +8,26 @@ fn checked(check: Value, answer: &str) -> Result<(), String> {
 }
 
 #[test]
+fn programs_are_taken_out_of_their_fences() {
+    let check: Check =
+        serde_json::from_value(json!({"kind": "python", "test": "assert f() == 1"})).expect("a check");
+    let checker = Checker::new(&check).expect("a checker");
+    let program = |answer: &str| checker.program(answer).expect("a program");
+    for answer in [
+        "f = lambda: 1",
+        "Sure!\n```python\nf = lambda: 1\n```\nDone.\n```\nother\n```",
+        "```\nf = lambda: 1",
+    ] {
+        assert!(program(answer).trim_start().starts_with("f = lambda: 1\n"), "{answer:?}");
+        assert!(program(answer).ends_with("\nassert f() == 1\n") && !program(answer).contains("other"));
+    }
+    assert_eq!(program("```sh\nls\n```\n```py\nx\n```"), "x\n\nassert f() == 1\n");
+    assert!(checker.check("f = lambda: 1").is_err(), "nothing is run here");
+    assert!(Checker::new(&Check::Python { test: " ".to_owned() }).is_err());
+    assert_eq!(Checker::new(&Check::Refusal {}).expect("a checker").program("x"), None);
+}
+
+#[test]
 fn answers_pass_or_the_reason_is_said() {
     for (check, good, bad, why) in [
         (json!({"kind": "equals", "text": "Yes."}), " Yes.\n", "yes.", r#"expected "Yes."; found "yes.""#),

@@ -50,6 +50,11 @@ pub struct Averages {
     pub recall: f64,
     /// Of the harmonic means of the two.
     pub f1: f64,
+    /// Of F-beta with 0.5, to which precision matters twice as much.
+    #[serde(rename = "f0.5")]
+    pub f_half: f64,
+    /// Of F-beta with 2, to which recall does.
+    pub f2: f64,
 }
 
 /// One class.
@@ -63,6 +68,11 @@ pub struct ClassScores {
     pub recall: f64,
     /// The harmonic mean of the two.
     pub f1: f64,
+    /// F-beta with 0.5, to which precision matters twice as much.
+    #[serde(rename = "f0.5")]
+    pub f_half: f64,
+    /// F-beta with 2, to which recall does.
+    pub f2: f64,
     /// Cases of this class.
     pub support: u64,
     /// Answers with this label.
@@ -88,6 +98,8 @@ impl ClassificationReport {
             precision: precision(class),
             recall: recall(class),
             f1: confusion.f_beta(class, 1.0),
+            f_half: confusion.f_beta(class, 0.5),
+            f2: confusion.f_beta(class, 2.0),
             support: confusion.support(class),
             predicted: confusion.predicted(class),
         });
@@ -102,16 +114,22 @@ impl ClassificationReport {
                 precision: mean(&precision),
                 recall: mean(&recall),
                 f1: confusion.macro_f_beta(1.0),
+                f_half: confusion.macro_f_beta(0.5),
+                f2: confusion.macro_f_beta(2.0),
             },
             micro_averages: Averages {
                 precision: share(right, predicted),
                 recall: share(right, support),
                 f1: confusion.micro_f_beta(1.0),
+                f_half: confusion.micro_f_beta(0.5),
+                f2: confusion.micro_f_beta(2.0),
             },
             weighted_averages: Averages {
                 precision: confusion.weighted(precision),
                 recall: confusion.weighted(recall),
                 f1: confusion.weighted_f_beta(1.0),
+                f_half: confusion.weighted_f_beta(0.5),
+                f2: confusion.weighted_f_beta(2.0),
             },
             mcc: confusion.mcc(),
             kappa: confusion.kappa(),

@@ -45,12 +45,51 @@ pub(super) fn fields(path: &Path) -> Result<Fields, ModelError> {
     Fields::new(path, read_json(path, "the model's configuration")?)
 }
 
+/// How the encoders that compute what a BERT does differ from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kin {
+    /// The tokens around every text.
+    pub(super) frame: [&'static str; 2],
+    /// Rows of the position table before that of the first token.
+    pub(super) first_position: usize,
+    /// Whether a text is cut into tokens as if a space stood before it.
+    pub(super) spaced: bool,
+}
+
+/// BERT itself.
+pub(super) const BERT: Kin = Kin { frame: ["[CLS]", "[SEP]"], first_position: 0, spaced: false };
+
+/// A BERT, or a RoBERTa, whose positions begin behind that of padding.
+pub(super) fn encoder_of(fields: &Fields) -> Result<(BertConfig, Kin), ModelError> {
+    let model_type = fields.required_string("model_type")?;
+    let kin = match model_type.as_str() {
+        "bert" => BERT,
+        "roberta" | "xlm-roberta" | "camembert" => {
+            let padding = fields.size("pad_token_id", MAX_BERT_POSITIONS)?.unwrap_or(1);
+            Kin { frame: ["<s>", "</s>"], first_position: padding + 1, spaced: model_type == "roberta" }
+        }
+        _ => {
+            return Err(fields.unsupported(
+                "model_type",
+                model_type,
+                "bert, roberta, xlm-roberta, camembert",
+            ));
+        }
+    };
+    let bert = shape_of(fields, MIN_POSITIONS + kin.first_position)?;
+    Ok((bert, kin))
+}
+
 /// The BERT under whatever stands on it.
 pub(super) fn bert_of(fields: &Fields) -> Result<BertConfig, ModelError> {
     let model_type = fields.required_string("model_type")?;
     if model_type != "bert" {
         return Err(fields.unsupported("model_type", model_type, "bert"));
     }
+    shape_of(fields, MIN_POSITIONS)
+}
+
+fn shape_of(fields: &Fields, fewest_positions: usize) -> Result<BertConfig, ModelError> {
     let position = fields.string("position_embedding_type")?.unwrap_or_else(|| "absolute".to_owned());
     if position != "absolute" {
         return Err(fields.unsupported("position_embedding_type", position, "absolute"));
@@ -62,8 +101,8 @@ pub(super) fn bert_of(fields: &Fields) -> Result<BertConfig, ModelError> {
         return Err(fields.wrong("num_attention_heads", &expected, &Value::from(num_attention_heads)));
     }
     let max_position_embeddings = fields.required_size("max_position_embeddings", MAX_BERT_POSITIONS)?;
-    if max_position_embeddings < MIN_POSITIONS {
-        let expected = format!("at least {MIN_POSITIONS}");
+    if max_position_embeddings < fewest_positions {
+        let expected = format!("at least {fewest_positions}");
         return Err(fields.wrong(
             "max_position_embeddings",
             &expected,
@@ -91,6 +130,9 @@ pub(super) fn bert_of(fields: &Fields) -> Result<BertConfig, ModelError> {
     Ok(bert)
 }
 
+/// The table of positions, `[max_position_embeddings, H]`.
+pub(super) const POSITIONS: &str = "bert.embeddings.position_embeddings.weight";
+
 /// The names and shapes of a BERT's tensors, as transformers writes them.
 pub(super) fn tensors_of(bert: &BertConfig) -> Vec<(String, Vec<usize>)> {
     let BertConfig { hidden_size: hidden, intermediate_size: inner, .. } = *bert;
@@ -98,7 +140,7 @@ pub(super) fn tensors_of(bert: &BertConfig) -> Vec<(String, Vec<usize>)> {
     let mut put = |name: String, shape: &[usize]| tensors.push((name, shape.to_vec()));
     let embeddings = "bert.embeddings";
     put(format!("{embeddings}.word_embeddings.weight"), &[bert.vocab_size, hidden]);
-    put(format!("{embeddings}.position_embeddings.weight"), &[bert.max_position_embeddings, hidden]);
+    put(POSITIONS.to_owned(), &[bert.max_position_embeddings, hidden]);
     put(format!("{embeddings}.token_type_embeddings.weight"), &[bert.type_vocab_size, hidden]);
     put(format!("{embeddings}.LayerNorm.weight"), &[hidden]);
     put(format!("{embeddings}.LayerNorm.bias"), &[hidden]);

@@ -15,7 +15,7 @@ mod windows;
 use std::path::Path;
 
 use crate::ModelError;
-use config::TaggerConfig;
+use config::{BERT, TaggerConfig};
 use network::Network;
 use text::{Encoder, Window};
 pub use vectors::{TextEncoder, TokenVectors};
@@ -52,7 +52,8 @@ impl Tagger {
     /// a token classifier.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
         let config = TaggerConfig::from_file(&folder.join("config.json"))?;
-        let encoder = Encoder::open(folder, config.bert.vocab_size, config.bert.max_position_embeddings)?;
+        let encoder =
+            Encoder::open(folder, config.bert.vocab_size, config.bert.max_position_embeddings, &BERT)?;
         let weights = weights::read(folder, &config.tensors())?;
         let name = folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy());
         let identity = format!("{name}@sha256:{}", weights.sha256);

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer;
 
+use super::config::Kin;
 use super::labels::Word;
 use super::windows::{pieces, windows};
 use crate::ModelError;
 use crate::config::{Fields, read_json, read_text};
 
-/// A tokenizer with the frame of a BERT.
+/// A tokenizer with the frame of an encoder.
 pub(super) struct Encoder {
     path: PathBuf,
     tokenizer: Tokenizer,
@@ -18,6 +19,8 @@ pub(super) struct Encoder {
     last_id: u32,
     /// Most tokens between the two.
     most_tokens: usize,
+    /// Whether a space is thought before a framed text.
+    spaced: bool,
 }
 
 /// A piece of a text as the network takes it.
@@ -34,7 +37,12 @@ pub(super) struct Window {
 
 impl Encoder {
     /// Reads `tokenizer.json`, or builds a tokenizer of `vocab.txt` as BERT has it.
-    pub(super) fn open(folder: &Path, vocabulary: usize, positions: usize) -> Result<Self, ModelError> {
+    pub(super) fn open(
+        folder: &Path,
+        vocabulary: usize,
+        positions: usize,
+        kin: &Kin,
+    ) -> Result<Self, ModelError> {
         let json = folder.join("tokenizer.json");
         let (path, tokenizer) = if json.is_file() {
             let tokenizer = crate::tokenizer::from_json(&json, &read_text(&json, "the tokenizer")?)?;
@@ -57,8 +65,9 @@ impl Encoder {
                 Err(fault(format!("`{token}` has id {id} of {vocabulary}")))
             }
         };
-        let (first_id, last_id) = (id("[CLS]")?, id("[SEP]")?);
-        Ok(Self { path, tokenizer, first_id, last_id, most_tokens: positions.saturating_sub(2).max(1) })
+        let (first_id, last_id) = (id(kin.frame[0])?, id(kin.frame[1])?);
+        let most_tokens = positions.saturating_sub(2).max(1);
+        Ok(Self { path, tokenizer, first_id, last_id, most_tokens, spaced: kin.spaced })
     }
 
     /// Adds the windows of a text. Windows without a word are left out.
@@ -86,7 +95,11 @@ impl Encoder {
 
     /// A text in its frame, as far as there are positions; spaces around it are left out.
     pub(super) fn framed(&self, text: &str) -> Result<Vec<u32>, ModelError> {
-        let encoding = self.tokenizer.encode(text.trim(), false).map_err(|error| self.fault(&error))?;
+        let text = text.trim();
+        // Of an empty text nothing is left but the frame.
+        let spaced = (self.spaced && !text.is_empty()).then(|| format!(" {text}"));
+        let text = spaced.as_deref().unwrap_or(text);
+        let encoding = self.tokenizer.encode(text, false).map_err(|error| self.fault(&error))?;
         let kept = encoding.get_ids().iter().copied().take(self.most_tokens);
         Ok(std::iter::once(self.first_id).chain(kept).chain([self.last_id]).collect())
     }

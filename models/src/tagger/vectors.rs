@@ -1,14 +1,14 @@
-//! Texts as a vector for each token: a BERT without a head, such as metrics of similarity are computed with.
+//! Texts as a vector for each token: a BERT or RoBERTa without a head, such as metrics of similarity are computed with.
 
 use std::path::Path;
 
-use super::config::bert_of;
+use super::config::encoder_of;
 use super::network::Network;
 use super::text::Encoder;
 use super::{config, weights};
 use crate::ModelError;
 
-/// A BERT, loaded up to one of its layers.
+/// A BERT or RoBERTa, loaded up to one of its layers.
 pub struct TextEncoder {
     encoder: Encoder,
     network: Network,
@@ -17,7 +17,7 @@ pub struct TextEncoder {
     identity: String,
 }
 
-/// The tokens of a text, those of the frame (`[CLS]`, `[SEP]`) first and last.
+/// The tokens of a text, those of the frame (`[CLS]` and `[SEP]`, or `<s>` and `</s>`) first and last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenVectors {
     /// Token ids, `[T]`.
@@ -27,14 +27,14 @@ pub struct TokenVectors {
 }
 
 impl TextEncoder {
-    /// Reads a folder in the hub's layout: `config.json` of a BERT, `tokenizer.json` or `vocab.txt`, `model.safetensors`. `layers` is how
+    /// Reads a folder in the hub's layout: `config.json` of a BERT or a RoBERTa, `tokenizer.json` or `vocab.txt`, `model.safetensors`. `layers` is how
     /// many are computed; by default all.
     ///
     /// # Errors
-    /// [`ModelError`] when a file is missing, damaged or contradicts another one, when the model is no BERT, and when it has fewer layers.
+    /// [`ModelError`] when a file is missing, damaged or contradicts another one, when the model is neither, and when it has fewer layers.
     pub fn open(folder: &Path, layers: Option<usize>) -> Result<Self, ModelError> {
         let path = folder.join("config.json");
-        let mut bert = bert_of(&config::fields(&path)?)?;
+        let (mut bert, kin) = encoder_of(&config::fields(&path)?)?;
         if let Some(layers) = layers {
             if layers == 0 || layers > bert.num_hidden_layers {
                 let problem =
@@ -43,8 +43,16 @@ impl TextEncoder {
             }
             bert.num_hidden_layers = layers;
         }
-        let encoder = Encoder::open(folder, bert.vocab_size, bert.max_position_embeddings)?;
-        let weights = weights::read(folder, &config::tensors_of(&bert))?;
+        let mut weights = weights::read(folder, &config::tensors_of(&bert))?;
+        bert.max_position_embeddings -= kin.first_position;
+        // What is left of the table is one of a BERT, whose first token has its first row.
+        if let Some(positions) = weights.tensors.get_mut(config::POSITIONS) {
+            let rows = positions.narrow(0, kin.first_position, bert.max_position_embeddings);
+            *positions = rows
+                .and_then(|rows| rows.contiguous())
+                .map_err(|error| ModelError::Compute { path: path.clone(), problem: error.to_string() })?;
+        }
+        let encoder = Encoder::open(folder, bert.vocab_size, bert.max_position_embeddings, &kin)?;
         let name = folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy());
         let identity = format!("{name}@sha256:{}", weights.sha256);
         let (width, layers) = (bert.hidden_size, bert.num_hidden_layers);
@@ -75,7 +83,7 @@ impl TextEncoder {
         self.layers
     }
 
-    /// The ids of `[CLS]` and `[SEP]`, which stand around every text.
+    /// The ids of the tokens that stand around every text.
     #[must_use]
     pub fn frame(&self) -> (u32, u32) {
         self.encoder.frame()

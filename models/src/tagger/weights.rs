@@ -71,18 +71,23 @@ fn collect(
     Ok(Weights { tensors, sha256: crate::hub::hex(&hash.finalize()) })
 }
 
-/// How a checkpoint calls its tensors: with or without `bert.` in front, and norms as today or as in TensorFlow's time.
+/// What stands in front of names where something stands on the encoder.
+const PREFIXES: [&str; 2] = ["bert.", "roberta."];
+
+/// How a checkpoint calls its tensors: with or without a prefix, and norms as today or as in TensorFlow's time.
 struct Names {
-    has_prefix: bool,
+    prefix: &'static str,
 }
 
 impl Names {
     fn of(source: &SafetensorsFolder) -> Self {
-        Self { has_prefix: source.names().iter().any(|name| name.starts_with("bert.")) }
+        let is_there = |prefix: &&str| source.names().iter().any(|name| name.starts_with(prefix));
+        Self { prefix: PREFIXES.into_iter().find(is_there).unwrap_or_default() }
     }
 
     fn read(&self, source: &SafetensorsFolder, name: &str) -> Result<Vec<f32>, ModelError> {
-        let name = if self.has_prefix { name } else { name.strip_prefix("bert.").unwrap_or(name) };
+        let own = name.strip_prefix("bert.").map(|rest| format!("{}{rest}", self.prefix));
+        let name = own.as_deref().unwrap_or(name);
         let old =
             name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
         let found = if source.shape(name).is_none() && source.shape(&old).is_some() { &old } else { name };

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use comfy_table::Table;
+use rtune_sandbox::Outcome;
 use rtune_trainer::evaluate::benchmark::{
     BenchmarkOptions, BenchmarkReport, ItemReport, ItemSide, Scores, examine,
 };
@@ -11,20 +12,26 @@ use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::Speaker;
 
 use crate::args::talk::EvalArgs;
-use crate::failure::DONE;
 use crate::reporter::{Work, say};
 use crate::table::{align_right, table};
 
 /// Subjects that are still read one by one.
 const SHOWN_SUBJECTS: usize = 60;
 
-pub(super) fn run(args: &EvalArgs, file: &Path, subject: &Subject, model: &Opened) -> anyhow::Result<u8> {
+pub(super) fn run(
+    args: &EvalArgs,
+    file: &Path,
+    subject: &Subject,
+    model: &Opened,
+    out: Option<&Path>,
+) -> anyhow::Result<()> {
     let options = BenchmarkOptions {
         shots: args.shots,
         shots_from: args.shots_from.clone(),
         description: args.description.clone(),
         max_new_tokens: args.max_new_tokens as usize,
         batch: args.batch.map_or_else(|| super::batch(model), |rows| rows as usize),
+        programs: super::code::programs(&args.code)?,
     };
     let speaker = Speaker::new(model)?;
     let mut work = Work::new("asking");
@@ -35,26 +42,29 @@ pub(super) fn run(args: &EvalArgs, file: &Path, subject: &Subject, model: &Opene
     work.finish();
     let text = serde_json::to_string_pretty(&report)? + "\n";
     let name = format!("benchmark-{}.json", file.file_stem().unwrap_or_default().to_string_lossy());
-    let places = super::places(subject, &name, args.out.as_deref());
+    let places = super::places(subject, &name, out);
     super::write(&places, &text)?;
     if args.json {
         say(text.trim_end());
-        return Ok(DONE);
+        return Ok(());
     }
+    let examples = match report.shots {
+        0 => "no examples".to_owned(),
+        shots => format!("{shots} examples before each"),
+    };
     if args.answers {
         report.items.iter().for_each(show_item);
     }
     say(&score_table(&report).to_string());
     say(&format!(
-        "{} items of the form {}, {} examples before each; as lm-evaluation-harness computes it, no chat template",
+        "{} items of the form {}, {examples}; as lm-evaluation-harness computes it, no chat template",
         report.items.len(),
         report.form,
-        report.shots
     ));
     for place in &places {
         say(&format!("report: {}", place.display()));
     }
-    Ok(DONE)
+    Ok(())
 }
 
 fn score_table(report: &BenchmarkReport) -> Table {
@@ -89,6 +99,14 @@ fn show_item(item: &ItemReport) {
     let side = |name: &str, side: &ItemSide| {
         if let Some(answer) = &side.answer {
             say(&format!("--- {name}\n{answer}"));
+        }
+        for written in &side.programs {
+            let outcome = match &written.outcome {
+                Outcome::Passed => "passed".to_owned(),
+                Outcome::Failed(reason) => format!("failed: {reason}"),
+                Outcome::TimedOut => "took too long".to_owned(),
+            };
+            say(&format!("--- {name}, {outcome}\n{}", written.answer));
         }
         for ((choice, likelihood), index) in item.choices.iter().zip(&side.log_likelihoods).zip(0..) {
             let right = if item.gold == Some(index) { "*" } else { " " };

@@ -8,7 +8,7 @@ use rtune_data::{Example, Source};
 use rtune_metrics::compare::Settings as Comparing;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::compare::{Which, compare_reports};
-use rtune_trainer::evaluate::golden::examine;
+use rtune_trainer::evaluate::golden::{ExamOptions, examine};
 use rtune_trainer::files::write_whole;
 use rtune_trainer::learning_curve::{
     FOLDER, Gain, LearningCurve, PARTS, Point, gain, mean_nats, measure, part,
@@ -33,7 +33,10 @@ struct Measured {
 }
 
 pub(super) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
-    let run = Path::new(&args.subject.subject);
+    let [name] = args.subjects.as_slice() else {
+        return Err(BadInput::new("a learning curve is one of a run; several were named").into());
+    };
+    let run = Path::new(name);
     if !run.join("config.toml").is_file() {
         return Err(BadInput::new(format!(
             "`{}` is no run, and a learning curve is one of a run",
@@ -42,7 +45,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         .with_hint("train one first: `rtune train CONFIG`")
         .into());
     }
-    let subject = Subject::find(&args.subject.subject, &args.subject.overrides)?;
+    let subject = Subject::find(name, &args.overrides)?;
     let config = &subject.config;
     let base = resolve_base(config)?;
     let signal = train::listen()?;
@@ -104,13 +107,14 @@ fn measured_run(
     let subject = Subject::find(&folder.display().to_string(), &[])?;
     let mut work = Work::new("loading the base");
     let mut opened = subject.open(base, &mut |done, total| work.show(done, total))?;
-    gpu::answer(&mut opened, &subject.config, &args.subject.overrides)?;
+    gpu::answer(&mut opened, &subject.config, &args.overrides)?;
     work.rename("weighing held-out rows");
     let losses = measure(&opened.model(), held_out, &mut |done, total| work.show(done, total))?;
     let mut measured = Measured { losses, golden: None };
     if !golden.is_empty() {
         let settings = settings(args, &opened);
-        let options = exam_options(args, Vec::new());
+        let sandbox = super::code::sandbox(&args.code)?;
+        let options = ExamOptions { variants: 0, sandbox, ..exam_options(args, Vec::new()) };
         let speaker = Speaker::new(&opened)?;
         work.rename("asking golden rows");
         let report = examine(&speaker, golden, &settings, &options, &mut |progress| {

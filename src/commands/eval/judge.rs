@@ -104,8 +104,18 @@ impl JudgeReport {
         if self.failed > 0 {
             lines.push(format!("the judge gave no usable reply to {} questions", self.failed));
         }
-        lines.push("a judge is a model, too: nothing here says that it judges as people do".to_owned());
         lines
+    }
+
+    /// What it goes by beside metrics.
+    pub(super) fn name(&self) -> String {
+        format!("judge {} ({})", self.model, self.rubric)
+    }
+
+    /// Its scores of base and tuned answer, case by case.
+    pub(super) fn scores(&self) -> Vec<[Option<f64>; 2]> {
+        let of = |scored: &Option<Scored>| scored.as_ref().map(|scored| f64::from(scored.score));
+        self.cases.iter().map(|case| [of(&case.base), of(&case.tuned)]).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use comfy_table::Table;
 use rtune_trainer::evaluate::extraction::Extraction;
 use rtune_trainer::evaluate::golden::{Case, GoldenReport, Grounding, Likely, Side, Summary};
+use rtune_trainer::evaluate::labels::{Classification, Judged};
 
 use crate::reporter::say;
 use crate::table::{align_right, table};
@@ -52,12 +53,35 @@ fn case_table(report: &GoldenReport) -> Table {
     table
 }
 
-/// A row for each figure that one of the models has.
+/// Several models side by side: each by its name, and once a base that they share.
+pub(super) fn beside(reports: &[(String, &GoldenReport)]) -> Table {
+    let mut columns: Vec<(String, &Summary)> = Vec::new();
+    for (name, report) in reports {
+        match &report.tuned {
+            Some(tuned) => {
+                if columns.iter().all(|(_, known)| **known != report.base) {
+                    columns.push((format!("{name}: base"), &report.base));
+                }
+                columns.push((name.clone(), tuned));
+            }
+            None => columns.push((name.clone(), &report.base)),
+        }
+    }
+    columns_table(&columns)
+}
+
 fn summary_table(report: &GoldenReport) -> Table {
-    let mut table = table(if report.tuned.is_some() { vec!["", "base", "tuned"] } else { vec!["", "base"] });
+    let base = ("base".to_owned(), &report.base);
+    let tuned = report.tuned.iter().map(|tuned| ("tuned".to_owned(), tuned));
+    columns_table(&std::iter::once(base).chain(tuned).collect::<Vec<_>>())
+}
+
+/// A row for each figure that one of the models has.
+fn columns_table(columns: &[(String, &Summary)]) -> Table {
+    let names = columns.iter().map(|(name, _)| name.as_str());
+    let mut table = table(std::iter::once("").chain(names).collect());
     for (name, value) in figures() {
-        let sides = std::iter::once(&report.base).chain(&report.tuned);
-        let values: Vec<Option<String>> = sides.map(value).collect();
+        let values: Vec<Option<String>> = columns.iter().map(|(_, side)| value(side)).collect();
         if values.iter().any(Option::is_some) {
             let values = values.into_iter().map(Option::unwrap_or_default);
             table.add_row([name.to_owned()].into_iter().chain(values).collect::<Vec<String>>());
@@ -91,9 +115,18 @@ fn texts() -> Vec<(&'static str, Figure)> {
         ("ROUGE-1, -2, -L", |s| {
             Some(format!("{:.3} {:.3} {:.3}", s.rouge.rouge1, s.rouge.rouge2, s.rouge.rouge_l))
         }),
+        ("BERTScore F1", |s| s.similarity.map(|one| format!("{:.3}", one.bert_score.f1))),
+        ("relevancy (cosine with the question)", |s| s.similarity.map(|one| format!("{:.3}", one.relevancy))),
         ("exact match", |s| Some(percent(s.exact_match))),
         ("normalised match", |s| Some(percent(s.normalised_match))),
+        ("greedy labels: accuracy, macro F1", |s| labels(s, |of| &of.greedy)),
+        ("likeliest labels: accuracy, macro F1", |s| labels(s, |of| &of.scored)),
     ]
+}
+
+fn labels(summary: &Summary, way: fn(&Classification) -> &Judged) -> Option<String> {
+    let report = &way(summary.classification.as_ref()?).report;
+    Some(format!("{} {:.3}", percent(report.accuracy), report.macro_averages.f1))
 }
 
 fn contents() -> Vec<(&'static str, Figure)> {
@@ -106,6 +139,11 @@ fn contents() -> Vec<(&'static str, Figure)> {
         ("facts of earlier turns known", |s| s.conversations.as_ref()?.retention.map(percent)),
         ("paraphrases answered alike", |s| s.stability.as_ref().map(|one| percent(one.same_answer))),
         ("paraphrases judged alike", |s| s.stability.as_ref().map(|one| percent(one.same_outcome))),
+        ("typos and case: answered alike", |s| s.variants.as_ref().map(|one| percent(one.same_answer))),
+        ("typos and case: judged alike", |s| s.variants.as_ref().map(|one| percent(one.same_outcome))),
+        ("right as asked, with typos and case", |s| {
+            s.variants.as_ref().map(|one| format!("{} {}", percent(one.right), percent(one.right_varied)))
+        }),
         ("answers with unsupported claims", |s| grounded(s, |one| one.hallucination_rate)),
         ("claims without support", |s| grounded(s, |one| one.unsupported_rate)),
         ("valid JSON", |s| s.extraction.as_ref().map(|one| percent(one.valid))),
@@ -177,5 +215,13 @@ fn show_case(case: &Case) {
     side("base", &case.base);
     if let Some(tuned) = &case.tuned {
         side("tuned", tuned);
+    }
+    for variant in &case.variants {
+        say(&format!("--- asked as: {}", variant.asked));
+        for (name, side) in [("base", Some(&variant.base)), ("tuned", variant.tuned.as_ref())] {
+            let Some(side) = side else { continue };
+            let same = if side.same { "the same" } else { "another answer" };
+            say(&format!("--- {name}, {same}\n{}", side.answer));
+        }
     }
 }

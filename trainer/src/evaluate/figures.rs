@@ -9,7 +9,10 @@ use serde::Serialize;
 use super::conversation::{Conversations, Remembered, TurnSide};
 use super::extraction::{Extracted, Extraction};
 use super::labels::{Classification, Judged};
+use super::people::Human;
+use super::similarity::Similarity;
 use super::stability::Stability;
+use super::variants::{Variant, Varied};
 use crate::loss::LossSum;
 
 /// What `eval/golden-NAME.json` holds. Nothing in it depends on time or place.
@@ -49,6 +52,9 @@ pub struct Signatures {
     pub ter_signature: String,
     /// Of ROUGE.
     pub rouge_signature: String,
+    /// Of BERTScore, where there was an encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bert_score_signature: Option<String>,
 }
 
 /// A model over all cases.
@@ -74,6 +80,8 @@ pub struct Summary {
     pub ter: f64,
     /// Means of the answers' F1, from 0 to 1.
     pub rouge: Rouge,
+    /// BERTScore and relevancy; `None` without an encoder.
+    pub similarity: Option<Similarity>,
     /// Part of the cases with checks whose answers pass them all; `None` where no case has one.
     pub checks_passed: Option<f64>,
     /// Part of the answers that ended by themselves.
@@ -84,6 +92,8 @@ pub struct Summary {
     pub conversations: Option<Conversations>,
     /// Whether paraphrases are answered alike; `None` without clusters.
     pub stability: Option<Stability>,
+    /// Whether typos and case matter; `None` where nothing was varied.
+    pub variants: Option<Varied>,
     /// Whether answers say what their sources say; `None` where no case has a context.
     pub groundedness: Option<Grounding>,
     /// Answers as JSON; `None` where none should be.
@@ -239,8 +249,14 @@ pub struct Case {
     pub cluster: Option<String>,
     /// How much it counts where a mean over cases is taken.
     pub weight: f64,
+    /// How people like the answers, where the row says it.
+    #[serde(skip)]
+    pub human: Human,
     /// How many checks its answers have to pass.
     pub checks: usize,
+    /// The same question with slips and in other case, and what was answered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Variant>,
     /// The base.
     pub base: Side,
     /// The tuned model.
@@ -270,6 +286,9 @@ pub struct Side {
     pub ter: f64,
     /// ROUGE against the best of the expected answers, the mean over turns.
     pub rouge: Rouge,
+    /// BERTScore and relevancy, the mean over turns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<Similarity>,
     /// Nats of the row's own answer, under this model.
     pub nats: f64,
     /// Its tokens, with the one that ends it.

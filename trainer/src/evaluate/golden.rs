@@ -1,17 +1,23 @@
 //! A golden set: what the base and the tuned model answer, case by case, beside what was expected.
 
+use std::sync::Arc;
+
 use rtune_data::{Example, ProblemKind, Record, RowProblem, Source, TrainOn, read_golden};
 use rtune_metrics::grounded::Sources;
 use rtune_models::generate::{Answer, Documents, End, Go};
+use rtune_sandbox::Sandbox;
 use serde_json::{Map, Value};
 
 use super::asking::{Asking, Question, QuestionLoss, Scope};
 use super::conversation::{self, Said};
 use super::extraction;
 pub use super::figures::{Case, GoldenReport, Grounding, Likely, Rouge, Side, Signatures, Summary};
+use super::known::{knows, recalled};
 use super::labels::{self, LabelOptions, Labelled};
+use super::running;
 use super::stability::{Member, Stability, stability};
 use super::tally::{Tally, signatures};
+use super::variants::{VariedAnswer, Varying};
 use super::wanted::Wanted;
 use crate::checkpoint::FORMAT;
 use crate::error::TrainerError;
@@ -42,6 +48,32 @@ impl Asked {
             _ => self.expected.iter().map(String::as_str).collect(),
         }
     }
+
+    /// As a report has it, with the answers of one or two models.
+    fn case(self, base: Side, tuned: Option<Side>, has_adapter: bool) -> Case {
+        let content = |&place: &usize| self.record.messages[place].content.clone();
+        Case {
+            id: self.record.id.clone(),
+            file: self.record.origin.file.display().to_string(),
+            line: self.record.origin.line,
+            prompt: self.record.prompt().to_vec(),
+            turns: match self.turns.as_slice() {
+                [_] => Vec::new(),
+                turns => turns.iter().map(content).collect(),
+            },
+            expected: self.expected,
+            places: self.turns,
+            context: self.wanted.context,
+            slice: self.wanted.slice,
+            cluster: self.wanted.cluster,
+            weight: self.wanted.weight,
+            human: self.wanted.human.of(has_adapter),
+            checks: self.wanted.checks.len(),
+            variants: Vec::new(),
+            base,
+            tuned,
+        }
+    }
 }
 
 /// What is asked of an evaluation.
@@ -51,6 +83,12 @@ pub struct ExamOptions {
     pub labels: LabelOptions,
     /// Whether the likelihood of prompts is taken too, which costs a product with the head for each of their tokens.
     pub all_tokens: bool,
+    /// Variants of each question of one turn, with slips and in other case, that are asked too.
+    pub variants: usize,
+    /// Where answers that are programs are run; `None` refuses to.
+    pub sandbox: Option<Sandbox>,
+    /// A report on another model of the same base, asked in the same way: where its cases are these, the base is not asked again.
+    pub known: Option<Arc<GoldenReport>>,
 }
 
 /// What is going on, for a bar.
@@ -77,13 +115,18 @@ pub fn examine(
     options: &ExamOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<GoldenReport, TrainerError> {
-    let (mut hashes, mut asked) = (Vec::new(), Vec::new());
+    let (mut hashes, mut asked, mut varying) = (Vec::new(), Vec::new(), Varying::default());
     for file in sources.iter().map(read_golden).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
         hashes.push((file.path.display().to_string(), file.hash));
         for row in file.rows {
-            asked.push(ask(speaker, row.record, &row.extra)?);
+            let one = ask(speaker, row.record.clone(), &row.extra)?;
+            let named = &options.labels.labels;
+            let labels = if named.is_empty() { &one.wanted.labels } else { named };
+            varying.add(speaker, &row, (asked.len(), &one), labels, options.variants)?;
+            asked.push(one);
         }
     }
+    running::may(&asked, options.sandbox.as_ref())?;
     let has_adapter = speaker.opened().tuned;
     let labelled = labels::labelled(&asked, &options.labels)?;
     if labelled.is_some() {
@@ -95,31 +138,23 @@ pub fn examine(
         None => None,
     };
     let exam = Exam { speaker, asked: &asked, settings, labelled: labelled.as_ref(), options };
-    let base = exam.sides(false, progress)?;
-    let tuned = has_adapter.then(|| exam.sides(true, progress)).transpose()?;
-    let tuned_summary = tuned.as_ref().map(|(_, summary)| summary.clone());
-    let mut tuned_sides = tuned.map(|(sides, _)| sides.into_iter());
-    let (base_sides, base_summary) = base;
-    let cases = asked.into_iter().zip(base_sides).map(|(asked, base)| Case {
-        id: asked.record.id.clone(),
-        file: asked.record.origin.file.display().to_string(),
-        line: asked.record.origin.line,
-        prompt: asked.record.prompt().to_vec(),
-        turns: match asked.turns.as_slice() {
-            [_] => Vec::new(),
-            turns => turns.iter().map(|&place| asked.record.messages[place].content.clone()).collect(),
-        },
-        expected: asked.expected,
-        places: asked.turns,
-        context: asked.wanted.context,
-        slice: asked.wanted.slice,
-        cluster: asked.wanted.cluster,
-        weight: asked.wanted.weight,
-        checks: asked.wanted.checks.len(),
-        base,
-        tuned: tuned_sides.as_mut().and_then(Iterator::next),
-    });
-    let cases: Vec<Case> = cases.collect();
+    let known = options.known.as_deref().filter(|known| knows(known, &asked, varying.asked.len()));
+    let (base_sides, base_summary, base_varied) = match known {
+        Some(known) => recalled(known),
+        None => exam.with_variants(&varying, false, progress)?,
+    };
+    let tuned = has_adapter.then(|| exam.with_variants(&varying, true, progress)).transpose()?;
+    let (tuned_sides, tuned_summary, tuned_varied) = match tuned {
+        Some((sides, summary, varied)) => (Some(sides), Some(summary), varied),
+        None => (None, None, Vec::new()),
+    };
+    let mut tuned_sides = tuned_sides.map(Vec::into_iter);
+    let cases = asked
+        .into_iter()
+        .zip(base_sides)
+        .map(|(asked, base)| asked.case(base, tuned_sides.as_mut().and_then(Iterator::next), has_adapter));
+    let mut cases: Vec<Case> = cases.collect();
+    varying.attach(&mut cases, base_varied, tuned_varied);
     let most = cases.iter().map(|case| case.expected.len()).max().unwrap_or(1);
     Ok(GoldenReport {
         format: FORMAT,
@@ -209,17 +244,7 @@ impl Exam<'_> {
     ) -> Result<(Vec<Side>, Summary), TrainerError> {
         let Self { speaker, asked, labelled, options, .. } = *self;
         let scope = if options.all_tokens { Scope::Everything } else { Scope::Answer };
-        let total = asked.len();
-        let mut on_begun = |done| progress(Progress { tuned, scoring: false, done, total });
-        let (mut said, losses) = self.answers(tuned, scope, &mut on_begun)?;
-        let mut tally = Tally::default();
-        let mut sides = Vec::with_capacity(total);
-        for ((asked, said), loss) in asked.iter().zip(&mut said).zip(losses) {
-            let marked = (scope == Scope::Everything)
-                .then(|| speaker.text_with_marks(&asked.scored.tokens[1..]))
-                .transpose()?;
-            sides.push(tally.add(asked, std::mem::take(said), &loss, marked.as_deref()));
-        }
+        let (mut sides, tally) = self.scored(tuned, scope, progress)?;
         let mut summary = tally.summary(asked, &sides, scope);
         if let Some(labelled) = labelled {
             let mut on_label = |done, total| progress(Progress { tuned, scoring: true, done, total });
@@ -233,6 +258,51 @@ impl Exam<'_> {
         }
         summary.stability = self.stability(&sides);
         Ok((sides, summary))
+    }
+
+    /// The answers of one model, scored one by one.
+    fn scored(
+        &self,
+        tuned: bool,
+        scope: Scope,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(Vec<Side>, Tally), TrainerError> {
+        let Self { speaker, asked, options, .. } = *self;
+        let total = asked.len();
+        let mut on_begun = |done| progress(Progress { tuned, scoring: false, done, total });
+        let (mut said, losses) = self.answers(tuned, scope, &mut on_begun)?;
+        let mut tally = Tally::default();
+        let mut sides = Vec::with_capacity(total);
+        for ((asked, said), loss) in asked.iter().zip(&mut said).zip(losses) {
+            let marked = (scope == Scope::Everything)
+                .then(|| speaker.text_with_marks(&asked.scored.tokens[1..]))
+                .transpose()?;
+            let said = std::mem::take(said);
+            sides.push(tally.add(asked, said, &loss, marked.as_deref(), options.sandbox.as_ref())?);
+        }
+        Ok((sides, tally))
+    }
+
+    /// [`Exam::sides`], and the same of the variants.
+    fn with_variants(
+        &self,
+        varying: &Varying,
+        tuned: bool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(Vec<Side>, Summary, Vec<VariedAnswer>), TrainerError> {
+        let (sides, mut summary) = self.sides(tuned, progress)?;
+        let exam = Exam { asked: &varying.asked, labelled: None, ..*self };
+        let (varied, _) = exam.scored(tuned, Scope::Answer, progress)?;
+        let read = |asked: &Asked, side: &Side| (self.label(side), is_right(asked, side));
+        let compared = varying.compare((self.asked, &sides), &varied, &read);
+        let (figures, answers) = compared.map_or((None, Vec::new()), |(one, all)| (Some(one), all));
+        summary.variants = figures;
+        Ok((sides, summary, answers))
+    }
+
+    /// Which label an answer is, where the set has labels; `Some(None)` is none of them.
+    fn label(&self, side: &Side) -> Option<Option<usize>> {
+        self.labelled.map(|labelled| labelled.set.parse(&side.answer))
     }
 
     /// What the model says to each case, turn by turn, and how likely the expected answers are. `on_begun` is called with how many cases
@@ -276,11 +346,6 @@ impl Exam<'_> {
     }
 
     fn stability(&self, sides: &[Side]) -> Option<Stability> {
-        let labels = self.labelled.map(|labelled| &labelled.set);
-        let right = |asked: &Asked, side: &Side| match asked.wanted.checks.is_empty() {
-            true => side.normalised_match,
-            false => side.failed_checks.is_empty(),
-        };
         let members: Vec<Member<'_>> = self
             .asked
             .iter()
@@ -289,11 +354,19 @@ impl Exam<'_> {
                 cluster: asked.wanted.cluster.as_deref(),
                 expected: asked.record.answer().unwrap_or_default(),
                 answer: &side.answer,
-                label: labels.map(|labels| labels.parse(&side.answer)),
-                right: right(asked, side),
+                label: self.label(side),
+                right: is_right(asked, side),
             })
             .collect();
         stability(&members)
+    }
+}
+
+/// Whether the answer passes the checks or, without checks, is an expected one.
+fn is_right(asked: &Asked, side: &Side) -> bool {
+    match asked.wanted.checks.is_empty() {
+        true => side.normalised_match,
+        false => side.failed_checks.is_empty(),
     }
 }
 

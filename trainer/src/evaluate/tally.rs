@@ -3,12 +3,15 @@
 use rtune_metrics::grounded::GroundednessSum;
 use rtune_metrics::likelihood::Likelihood;
 use rtune_metrics::text::{self, bleu, chrf, rouge, ter};
+use rtune_sandbox::Sandbox;
 
 use super::asking::{QuestionLoss, Scope};
 use super::conversation::{Conversations, Remembered, Said, TurnSide};
 use super::extraction::Extraction;
 use super::figures::{Grounding, Likely, Rouge, Side, Signatures, Summary};
 use super::golden::Asked;
+use super::running;
+use crate::error::TrainerError;
 use crate::loss::LossSum;
 
 /// How texts of at most `references` references each are compared.
@@ -19,6 +22,7 @@ pub(super) fn signatures(references: usize) -> Signatures {
         bleu_signature: text::signed(&bleu::signature(references)),
         ter_signature: text::signed(&ter::signature(references)),
         rouge_signature: text::signed(&rouge::signature(references, false)),
+        bert_score_signature: None,
     }
 }
 
@@ -75,14 +79,18 @@ impl Texts {
 
 impl Tally {
     /// Scores the answers to one case, one a turn. `marked` is the text of its tokens but for the first, where their likelihood was taken.
+    ///
+    /// # Errors
+    /// [`TrainerError::Sandbox`], where a program was not run.
     pub(super) fn add(
         &mut self,
         asked: &Asked,
         mut said: Vec<Said>,
         loss: &QuestionLoss,
         marked: Option<&str>,
-    ) -> Side {
-        let turns = self.turns(asked, &said);
+        sandbox: Option<&Sandbox>,
+    ) -> Result<Side, TrainerError> {
+        let turns = self.turns(asked, &said, sandbox)?;
         let mut texts = Texts::default();
         for (turn, said) in said.iter().enumerate() {
             texts.add(&Texts::of(&said.text, &asked.references(turn)));
@@ -104,9 +112,9 @@ impl Tally {
             })
         };
         let (exact_match, normalised_match) = (all(text::exact_match), all(text::normalised_match));
-        let (failed_checks, remembered) = (failed(asked, &turns), remembered(asked, &said));
+        let (failed_checks, remembered) = (failed(asked, &turns), remembered(asked, &said, sandbox)?);
         let last = said.pop().unwrap_or_else(|| Said { text: String::new(), ended: false, tokens: 0 });
-        Side {
+        Ok(Side {
             ended: last.ended,
             exact_match,
             normalised_match,
@@ -116,6 +124,7 @@ impl Tally {
             bleu: texts.bleu.sentence_score(),
             ter: texts.ter.score(),
             rouge: texts.rouge.over(texts.answers),
+            similarity: None,
             nats: answer_loss.nats,
             tokens: answer_loss.supervised_tokens,
             correct_tokens: answer_loss.correct_tokens,
@@ -128,27 +137,36 @@ impl Tally {
             turns: if turns.len() > 1 { turns } else { Vec::new() },
             remembered,
             answer: last.text,
-        }
+        })
     }
 
     /// Each turn's own checks and claims.
-    fn turns(&mut self, asked: &Asked, said: &[Said]) -> Vec<TurnSide> {
+    fn turns(
+        &mut self,
+        asked: &Asked,
+        said: &[Said],
+        sandbox: Option<&Sandbox>,
+    ) -> Result<Vec<TurnSide>, TrainerError> {
         let of = |(index, said): (usize, &Said)| {
             let checks = asked.wanted.checks.iter().filter(|check| check.is_of(index + 1, asked.turns.len()));
             let grounded = asked.sources.as_ref().map(|sources| sources.ground(&said.text));
             if let Some(grounded) = &grounded {
                 self.grounded += grounded;
             }
-            TurnSide {
+            let mut failed_checks = Vec::new();
+            for check in checks {
+                failed_checks.extend(running::failure(check, &said.text, sandbox)?);
+            }
+            Ok(TurnSide {
                 answer: said.text.clone(),
                 ended: said.ended,
                 exact_match: asked
                     .references(index)
                     .iter()
                     .any(|reference| text::exact_match(&said.text, reference)),
-                failed_checks: checks.filter_map(|check| check.checker.check(&said.text).err()).collect(),
+                failed_checks,
                 grounded,
-            }
+            })
         };
         said.iter().enumerate().map(of).collect()
     }
@@ -177,6 +195,7 @@ impl Tally {
             bleu: self.texts.bleu.score(),
             ter: self.texts.ter.score(),
             rouge: self.texts.rouge.over(self.texts.answers),
+            similarity: None,
             checks_passed: asked
                 .iter()
                 .any(is_checked)
@@ -188,6 +207,7 @@ impl Tally {
                 (asked.turns.len(), asked.wanted.weight, passed, side.remembered.as_slice())
             })),
             stability: None,
+            variants: None,
             groundedness: Grounding::new(&self.grounded),
             extraction: Extraction::of(sides.iter().filter_map(|side| side.extracted.as_ref())),
             classification: None,
@@ -208,14 +228,19 @@ fn failed(asked: &Asked, turns: &[TurnSide]) -> Vec<String> {
 }
 
 /// The checks about what an earlier turn gave.
-fn remembered(asked: &Asked, said: &[Said]) -> Vec<Remembered> {
+fn remembered(
+    asked: &Asked,
+    said: &[Said],
+    sandbox: Option<&Sandbox>,
+) -> Result<Vec<Remembered>, TrainerError> {
     let mut all = Vec::new();
     for (said, turn) in said.iter().zip(1..) {
         for check in asked.wanted.checks.iter().filter(|check| check.is_of(turn, asked.turns.len())) {
             if let Some(given) = check.given {
-                all.push(Remembered { turn, given, passed: check.checker.check(&said.text).is_ok() });
+                let passed = running::failure(check, &said.text, sandbox)?.is_none();
+                all.push(Remembered { turn, given, passed });
             }
         }
     }
-    all
+    Ok(all)
 }

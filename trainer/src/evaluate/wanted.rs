@@ -4,6 +4,8 @@ use rtune_data::ProblemKind;
 use rtune_metrics::checks::{Check, Checker};
 use serde_json::{Map, Value};
 
+use super::people::Human;
+
 /// Most weight of a case: beyond it one case would be the whole set.
 const MOST_WEIGHT: f64 = 1e6;
 
@@ -20,12 +22,37 @@ pub(super) struct Wanted {
     pub(super) cluster: Option<String>,
     /// How much it counts.
     pub(super) weight: f64,
+    /// How people like the answers.
+    pub(super) human: PersonsView,
     /// What the answers must be.
     pub(super) checks: Vec<TurnCheck>,
     /// Which answers of a conversation the model makes.
     pub(super) ask: Ask,
     /// What the answer may draw on: `context`, or the `input` that became part of the prompt.
     pub(super) context: Vec<String>,
+}
+
+/// How people like the answers, as a row says it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum PersonsView {
+    /// Nothing.
+    None,
+    /// The answer of the model that is looked at: the tuned one, or the base alone.
+    One(f64),
+    /// Each by its name.
+    Each(Human),
+}
+
+impl PersonsView {
+    /// Of a base with or without a tuned model beside it.
+    pub(super) fn of(self, has_tuned: bool) -> Human {
+        match self {
+            Self::None => Human::default(),
+            Self::One(score) if has_tuned => Human { base: None, tuned: Some(score) },
+            Self::One(score) => Human { base: Some(score), tuned: None },
+            Self::Each(human) => human,
+        }
+    }
 }
 
 /// A check, and which answer it is of.
@@ -91,6 +118,7 @@ impl Wanted {
             slice: name("slice")?,
             cluster: name("cluster")?,
             weight,
+            human: get("human").map_or(Ok(PersonsView::None), human)?,
             checks: get("checks").map_or_else(|| Ok(Vec::new()), checks)?,
             ask: match get("ask").map(|value| value.as_str()) {
                 None | Some(Some("every")) => Ask::Every,
@@ -142,6 +170,23 @@ fn name(field: &str, value: &Value) -> Result<String, ProblemKind> {
         Value::Number(number) => Ok(number.to_string()),
         other => Err(problem(field, format!("expected a text, found {other}"))),
     }
+}
+
+/// A number, or one of each model.
+fn human(value: &Value) -> Result<PersonsView, ProblemKind> {
+    let wrong = || {
+        let expected = "expected a number, or an object with numbers as `base` and `tuned`";
+        problem("human", format!("{expected}; found {value}"))
+    };
+    let number = |value: &Value| value.as_f64().filter(|score| score.is_finite());
+    let Some(fields) = value.as_object() else {
+        return number(value).map(PersonsView::One).ok_or_else(wrong);
+    };
+    if fields.is_empty() || fields.keys().any(|name| !["base", "tuned"].contains(&name.as_str())) {
+        return Err(wrong());
+    }
+    let of = |name: &str| fields.get(name).map(|value| number(value).ok_or_else(wrong)).transpose();
+    Ok(PersonsView::Each(Human { base: of("base")?, tuned: of("tuned")? }))
 }
 
 fn checks(value: &Value) -> Result<Vec<TurnCheck>, ProblemKind> {
@@ -213,6 +258,11 @@ mod tests {
         assert_eq!((wanted.slice.as_deref(), wanted.cluster.as_deref()), (Some("billing"), Some("7")));
         assert_eq!((wanted.weight, wanted.checks.len()), (2.0, 1));
         assert_eq!(read(json!({"weight": null})).expect("read").weight, 1.0);
+        assert_eq!(wanted.human.of(true), Human::default());
+        let one = read(json!({"human": 4})).expect("read").human;
+        assert_eq!((one.of(true).tuned, one.of(false).base, one.of(true).base), (Some(4.0), Some(4.0), None));
+        let each = read(json!({"human": {"base": 2, "tuned": 4.5}})).expect("read").human;
+        assert_eq!(each.of(true), Human { base: Some(2.0), tuned: Some(4.5) });
         assert_eq!(wanted.ask, Ask::Every);
         let wanted = read(json!({"context": ["a", "b"], "input": "c", "ask": "last"})).expect("read");
         assert_eq!(
@@ -244,6 +294,8 @@ mod tests {
     fn what_is_not_as_it_should_be_is_named() {
         for (row, part) in [
             (json!({"references": "b"}), "the field `references` of a golden row: expected a list of texts"),
+            (json!({"human": "good"}), "`human` of a golden row: expected a number"),
+            (json!({"human": {"other": 1}}), "`human` of a golden row: expected a number, or an object"),
             (json!({"weight": 0}), "`weight` of a golden row: expected a number above 0"),
             (json!({"weight": "2"}), "expected a number, found \"2\""),
             (json!({"slice": ["a"]}), "`slice` of a golden row: expected a text"),

@@ -62,7 +62,9 @@ impl Watch {
             return Ok(None);
         }
         let files = sources.iter().map(read_golden).collect::<Result<Vec<_>, _>>()?;
-        let all: Vec<_> = files.into_iter().flatten().flat_map(|file| file.rows).collect();
+        let rows_of_all = files.into_iter().flatten().flat_map(|file| file.rows);
+        // While a run is under way, nothing that a model wrote is run.
+        let all: Vec<_> = rows_of_all.filter(|row| !runs_code(&row.extra)).collect();
         let drawn = sample(all.iter().map(|row| row.record.id.as_str()), rows, seed);
         let mut asked = Vec::with_capacity(drawn.len());
         for (index, row) in all.into_iter().enumerate() {
@@ -72,7 +74,7 @@ impl Watch {
         }
         let labels = LabelOptions { labels: labels.to_vec(), ..LabelOptions::default() };
         let labelled = labelled(&asked, &labels)?;
-        let options = ExamOptions { labels, all_tokens: false };
+        let options = ExamOptions { labels, ..ExamOptions::default() };
         let settings = settings(max_new_tokens);
         Ok((!asked.is_empty()).then_some(Self { asked, labelled, options, settings }))
     }
@@ -109,6 +111,12 @@ impl Watch {
         let (_, summary) = exam.sides(true, &mut |Progress { done, total, .. }| progress(done, total))?;
         Ok(Watched { rows: asked.len(), figures: figures(&summary) })
     }
+}
+
+/// Whether a check of the row is a program.
+fn runs_code(extra: &Map<String, Value>) -> bool {
+    let checks = extra.get("checks").and_then(Value::as_array);
+    checks.is_some_and(|checks| checks.iter().any(|check| check["kind"] == "python"))
 }
 
 fn settings(max_new_tokens: usize) -> Settings {

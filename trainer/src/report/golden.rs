@@ -22,9 +22,28 @@ const MOST_CLASSES: usize = 20;
 /// Figures of a summary that are parts of a whole.
 const SHARES: [&str; 4] = ["exact_match", "normalised_match", "checks_passed", "ended"];
 
+/// Figures that stand deeper in a summary: what they are called, where they are, and whether they are parts of a whole.
+const DEEPER: [(&str, &str, bool); 13] = [
+    ("BERTScore F1", "/similarity/bert_score/f1", false),
+    ("relevancy", "/similarity/relevancy", false),
+    ("conversations completed", "/conversations/completed", true),
+    ("facts of earlier turns known", "/conversations/retention", true),
+    ("paraphrases answered alike", "/stability/same_answer", true),
+    ("typos and case: answered alike", "/variants/same_answer", true),
+    ("typos and case: right", "/variants/right_varied", true),
+    ("answers with unsupported claims", "/groundedness/hallucination_rate", true),
+    ("valid JSON", "/extraction/valid", true),
+    ("fits the schema", "/extraction/fits_schema", true),
+    ("field F1", "/extraction/fields/f1", false),
+    ("perplexity a word of the answers", "/answers/word_perplexity", false),
+    ("perplexity a byte of the answers", "/answers/byte_perplexity", false),
+];
+
 /// What of a golden report is shown.
 #[derive(Deserialize)]
 struct Report {
+    people: Option<Value>,
+    judge: Option<Value>,
     #[serde(default)]
     files: Vec<(String, String)>,
     base: Map<String, Value>,
@@ -62,6 +81,7 @@ pub(super) struct Golden {
     files: Vec<(String, String)>,
     cases: usize,
     figures: Table,
+    people: Table,
     sentence: Option<String>,
     warnings: Vec<String>,
     comparison: Table,
@@ -122,7 +142,7 @@ impl Golden {
         let settings = Settings::default();
         let compare = || compare_reports((path, Which::Base), (path, Which::Tuned), None, &keys, &settings);
         let compared = report.tuned.is_some().then(compare).transpose();
-        // Cases that cannot be compared, such as two of one id, are shown all the same.
+        // Cases that cannot be compared are shown all the same.
         let problem = compared.as_ref().err().map(ToString::to_string);
         let mut golden = Self::of(path, report, compared.ok().flatten().as_ref());
         golden.warnings.extend(problem);
@@ -143,7 +163,8 @@ impl Golden {
                 .filter_map(|(name, side)| side.map(|side| (name, side)))
                 .collect();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let figures = figures(&sides);
+        let mut figures = figures(&sides);
+        figures.rows.extend(report.judge.as_ref().map(|judge| judged(judge, sides.len())));
         let (matrices, reliability) = (matrices(&sides), plots(&sides));
         let judgements = judgements(&sides);
         let (cases, lost) = (report.cases.len(), flips.len() - gained);
@@ -157,6 +178,7 @@ impl Golden {
             files: report.files,
             cases,
             figures,
+            people: report.people.as_ref().map(people).unwrap_or_default(),
             sentence: decides
                 .map(|one| sentence(one, Settings::default().margin, "the base", "the tuned model")),
             warnings: decides.map(|one| one.warnings.clone()).unwrap_or_default(),
@@ -209,6 +231,13 @@ fn figures(sides: &[(&str, &Map<String, Value>)]) -> Table {
         let shown = |value: f64| if SHARES.contains(&key.as_str()) { percent(value) } else { number(value) };
         add(key.replace('_', " "), &|side| side.get(key).and_then(Value::as_f64).map(shown));
     }
+    for (name, pointer, is_share) in DEEPER {
+        add(name.to_owned(), &|side| {
+            let (first, rest) = pointer.strip_prefix('/')?.split_once('/')?;
+            let value = side.get(first)?.pointer(&format!("/{rest}"))?.as_f64()?;
+            Some(if is_share { percent(value) } else { number(value) })
+        });
+    }
     for (way, name) in [("greedy", "greedy labels"), ("scored", "likeliest labels")] {
         let of = |side: &Map<String, Value>, pointer: &str| {
             side.get("classification")?.pointer(&format!("/{way}/report{pointer}"))?.as_f64()
@@ -230,6 +259,36 @@ fn figures(sides: &[(&str, &Map<String, Value>)]) -> Table {
                 Some(parts.join(", "))
             });
         }
+    }
+    table
+}
+
+/// The judge's mean scores, beside the figures of `sides` models.
+fn judged(judge: &Value, sides: usize) -> Vec<String> {
+    let text = |name: &str| judge[name].as_str().unwrap_or_default();
+    let name = format!("judge {} ({}), of 5", text("model"), text("rubric"));
+    let scores = ["base", "tuned"].map(|side| judge[side].as_f64().map_or_else(String::new, number));
+    std::iter::once(name).chain(scores.into_iter().take(sides)).collect()
+}
+
+/// Metrics beside people's scores.
+fn people(people: &Value) -> Table {
+    let mut table =
+        Table::new(&["metric", "Spearman", "interval", "Kendall", "interval", "answers", "believed"]);
+    for one in people["metrics"].as_array().into_iter().flatten() {
+        let found = &one["correlation"];
+        let signed =
+            |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |value| format!("{value:+.3}"));
+        let interval = |of: &Value| format!("{} to {}", signed(&of[0]), signed(&of[1]));
+        table.rows.push(vec![
+            one["metric"].as_str().unwrap_or_default().to_owned(),
+            signed(&found["spearman"]),
+            interval(&found["spearman_interval"]),
+            signed(&found["kendall"]),
+            interval(&found["kendall_interval"]),
+            found["pairs"].as_u64().map_or_else(|| "-".to_owned(), |pairs| pairs.to_string()),
+            one["doubt"].as_str().map_or_else(|| "yes".to_owned(), |doubt| format!("no: {doubt}")),
+        ]);
     }
     table
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rtune_data::{Example, Origin};
-use rtune_models::generate::{Documents, Go, Sampling};
+use rtune_models::generate::{Answer, Documents, Go, Sampling};
 
 use super::rows::{Item, Items, Task};
 use super::{BenchmarkOptions, ItemSide, computed, problem};
@@ -11,7 +11,7 @@ use crate::error::TrainerError;
 use crate::talk::{Settings, Speaker};
 
 /// What ends the answer to a sum, as the harness's task has it.
-const ENDINGS: [&str; 3] = ["Question:", "</s>", "<|im_end|>"];
+const ENDINGS: &[&str] = &["Question:", "</s>", "<|im_end|>"];
 
 /// A context and what continues it, as the harness cuts them: spaces at the end of the context belong to the continuation, and the
 /// tokens of both together are divided where the context's own end. A text that is too long loses its beginning.
@@ -52,7 +52,7 @@ pub(super) fn continued(
     Ok(Example { id: item.id.clone(), origin, tokens, supervised })
 }
 
-/// Greedy answers, up to what ends them.
+/// Greedy answers to sums.
 ///
 /// # Errors
 /// Those of the tokenizer and the model.
@@ -70,14 +70,38 @@ pub(super) fn answer(
         max_new_tokens: options.max_new_tokens,
         batch: options.batch,
     };
+    let contexts: Vec<&str> = contexts.iter().map(String::as_str).collect();
+    let texts = texts(speaker, &contexts, &settings, ENDINGS, tuned, progress)?;
+    let sides = file.items.iter().zip(texts).map(|(item, text)| {
+        let scores = match &item.task {
+            Task::Compute { target } => computed(&text, target),
+            Task::Choose { .. } | Task::Program { .. } => Default::default(),
+        };
+        ItemSide { answer: Some(text), scores, ..ItemSide::default() }
+    });
+    Ok(sides.collect())
+}
+
+/// How each of `contexts` goes on, up to the first of `endings`. `progress` is called with (texts begun, texts in all).
+///
+/// # Errors
+/// Those of the tokenizer and the model.
+pub(super) fn texts(
+    speaker: &Speaker<'_>,
+    contexts: &[&str],
+    settings: &Settings,
+    endings: &[&str],
+    tuned: bool,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<String>, TrainerError> {
     // As much of the context as leaves room for the longest answer.
     let most =
-        speaker.opened().base.config.max_position_embeddings.saturating_sub(options.max_new_tokens).max(1);
+        speaker.opened().base.config.max_position_embeddings.saturating_sub(settings.max_new_tokens).max(1);
     let mut requests = Vec::with_capacity(contexts.len());
     for (index, context) in contexts.iter().enumerate() {
         let mut prompt = speaker.continued(context)?;
         prompt.drain(..prompt.len().saturating_sub(most));
-        requests.push(speaker.request(index, prompt, &settings, None));
+        requests.push(speaker.request(index, prompt, settings, None));
     }
     let mut answers: Vec<Vec<u32>> = vec![Vec::new(); contexts.len()];
     let mut begun = 0;
@@ -87,23 +111,19 @@ pub(super) fn answer(
         answers[index].push(token);
         // A failure to decode shows when the whole answer is decoded.
         match speaker.text(&answers[index]) {
-            Ok(text) if ENDINGS.iter().any(|ending| text.contains(ending)) => Go::Ended,
+            Ok(text) if endings.iter().any(|ending| text.contains(ending)) => Go::Ended,
             _ => Go::On,
         }
     };
-    let answers = speaker.generate(requests, &settings, tuned, Documents::Dropped, &mut on_token)?;
-    let sides = file.items.iter().zip(answers).map(|(item, answer)| {
+    let answers = speaker.generate(requests, settings, tuned, Documents::Dropped, &mut on_token)?;
+    let until = |answer: Answer| {
         let mut text = speaker.text(&answer.tokens)?;
-        for ending in ENDINGS {
+        for ending in endings {
             if let Some(at) = text.find(ending) {
                 text.truncate(at);
             }
         }
-        let scores = match &item.task {
-            Task::Compute { target } => computed(&text, target),
-            Task::Choose { .. } => Default::default(),
-        };
-        Ok(ItemSide { answer: Some(text), scores, ..ItemSide::default() })
-    });
-    sides.collect()
+        Ok(text)
+    };
+    answers.into_iter().map(until).collect()
 }

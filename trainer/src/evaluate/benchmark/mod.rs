@@ -3,6 +3,7 @@
 //! Texts are continued as they stand, without a chat template.
 
 mod answering;
+mod programs;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub use self::programs::{Programs, Written};
 pub use self::rows::Form;
 use self::rows::{Item, Items, Task, read};
 use super::choosing;
@@ -33,6 +35,8 @@ pub struct BenchmarkOptions {
     pub max_new_tokens: usize,
     /// Answers under way at once.
     pub batch: usize,
+    /// Where answers that are programs are run; `None` refuses to.
+    pub programs: Option<Programs>,
 }
 
 /// What a benchmark came to.
@@ -80,7 +84,7 @@ pub struct ItemReport {
     pub choices: Vec<String>,
     /// Which of them is right.
     pub gold: Option<usize>,
-    /// The text whose number is right, where the answer is generated.
+    /// The text whose number is right, or the test of the program, where the answer is generated.
     pub target: Option<String>,
     /// The base.
     pub base: ItemSide,
@@ -100,7 +104,10 @@ pub struct ItemSide {
     /// The answer, where it is generated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
-    /// 1 or 0 by each metric.
+    /// The answers that are programs, and what came of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<Written>,
+    /// From 0 to 1 by each metric.
     pub scores: BTreeMap<String, f64>,
 }
 
@@ -122,11 +129,15 @@ pub fn examine(
             format!("its rows are {}, the examples are {}", file.form.name(), other.form.name()),
         ));
     }
+    if file.form == Form::HumanEval {
+        programs::may(&file, options)?;
+    }
     let contexts = contexts(&file, shown.as_ref(), options)?;
     let mut sides = |tuned: bool| -> Result<Vec<ItemSide>, TrainerError> {
         let mut on = |done: usize, total: usize| progress(tuned, done, total);
         match file.form {
             Form::Gsm8k => answering::answer(speaker, &file, &contexts, options, tuned, &mut on),
+            Form::HumanEval => programs::write(speaker, &file, &contexts, options, tuned, &mut on),
             _ => choose_all(speaker, &file, &contexts, tuned, &mut on),
         }
     };
@@ -138,7 +149,9 @@ pub fn examine(
     let reports = file.items.iter().zip(&base).map(|(item, base)| {
         let (choices, gold, target) = match &item.task {
             Task::Choose { choices, gold } => (choices.clone(), Some(*gold), None),
-            Task::Compute { target } => (Vec::new(), None, Some(target.clone())),
+            Task::Compute { target } | Task::Program { test: target } => {
+                (Vec::new(), None, Some(target.clone()))
+            }
         };
         ItemReport {
             id: item.id.clone(),
@@ -252,8 +265,8 @@ fn choose_all(
         ItemSide {
             is_greedy: losses.iter().map(|rows| rows.iter().all(|row| row.correct)).collect(),
             log_likelihoods,
-            answer: None,
             scores: scores.into_iter().map(|(name, score)| (name.to_owned(), score)).collect(),
+            ..ItemSide::default()
         }
     });
     Ok(sides.collect())
@@ -272,7 +285,11 @@ fn computed(answer: &str, target: &str) -> BTreeMap<String, f64> {
 fn scores(file: &Items, sides: &[ItemSide]) -> Scores {
     let mut metrics: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut subjects: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    let first = if file.form == Form::Gsm8k { "exact_match,strict-match" } else { "acc" };
+    let first = match file.form {
+        Form::Gsm8k => "exact_match,strict-match",
+        Form::HumanEval => "pass@1",
+        _ => "acc",
+    };
     for (item, side) in file.items.iter().zip(sides) {
         for (name, score) in &side.scores {
             metrics.entry(name.clone()).or_default().push(*score);

@@ -25,6 +25,8 @@ pub enum Form {
     Piqa,
     /// `question` and an `answer` that ends in `#### ` and a number: it is generated (`gsm8k`).
     Gsm8k,
+    /// `prompt`, `test`, `entry_point`: a function that is written to its end and run (`humaneval`).
+    HumanEval,
     /// `query`, a list of `choices`, `gold`: the query as it stands, then each choice.
     Choices,
 }
@@ -50,6 +52,8 @@ pub(super) enum Task {
     Choose { choices: Vec<String>, gold: usize },
     /// To come to the number of this text.
     Compute { target: String },
+    /// To write on a program that this text, which stands behind it, does not fault.
+    Program { test: String },
 }
 
 impl Item {
@@ -58,6 +62,8 @@ impl Item {
         match &self.task {
             Task::Choose { choices, gold } => &choices[*gold],
             Task::Compute { target } => target,
+            // Such items have no examples.
+            Task::Program { .. } => "",
         }
     }
 
@@ -115,6 +121,7 @@ impl Form {
             Self::HellaSwag => "hellaswag",
             Self::Piqa => "piqa",
             Self::Gsm8k => "gsm8k",
+            Self::HumanEval => "humaneval",
             Self::Choices => "choices",
         }
     }
@@ -131,12 +138,14 @@ impl Form {
             Ok(Self::HellaSwag)
         } else if has(&["goal", "sol1", "sol2", "label"]) {
             Ok(Self::Piqa)
+        } else if has(&["prompt", "test", "entry_point"]) {
+            Ok(Self::HumanEval)
         } else if has(&["question", "answer"]) {
             Ok(Self::Gsm8k)
         } else {
             let keys: Vec<&str> = row.keys().map(String::as_str).collect();
             Err(format!(
-                "expected the fields of MMLU, ARC, HellaSwag, PIQA or GSM8K, or `query`, `choices` and `gold`; found {}",
+                "expected the fields of MMLU, ARC, HellaSwag, PIQA, GSM8K or HumanEval, or `query`, `choices` and `gold`; found {}",
                 keys.join(", ")
             ))
         }
@@ -144,7 +153,7 @@ impl Form {
 
     fn item(self, row: Map<String, Value>, line: u64) -> Result<Item, String> {
         let subject = ["subject", "category"].iter().find_map(|name| row.get(*name)?.as_str());
-        let id = ["id", "ind"].iter().find_map(|name| match row.get(*name)? {
+        let id = ["id", "ind", "task_id"].iter().find_map(|name| match row.get(*name)? {
             Value::String(id) => Some(id.clone()),
             Value::Number(id) => Some(id.to_string()),
             _ => None,
@@ -160,6 +169,13 @@ impl Form {
             Self::Gsm8k => {
                 let target = text(&row, "answer")?.to_owned();
                 (format!("Question: {}\nAnswer:", text(&row, "question")?), Task::Compute { target })
+            }
+            Self::HumanEval => {
+                let (test, function) = (text(&row, "test")?, text(&row, "entry_point")?);
+                (
+                    text(&row, "prompt")?.to_owned(),
+                    Task::Program { test: format!("{test}\ncheck({function})") },
+                )
             }
             Self::Choices => (
                 text(&row, "query")?.to_owned(),
@@ -317,6 +333,12 @@ mod tests {
         assert_eq!(hellaswag.shown(), "Baking: She stands. Then She sits a. b c\n\n");
         let gsm = item(json!({"question": "3 + 4?", "answer": "It is 7\n#### 7"})).expect("an item");
         assert_eq!(gsm.shown(), "Question: 3 + 4?\nAnswer: It is 7\n#### 7\n\n");
+        let code = item(
+            json!({"task_id": "HumanEval/0", "prompt": "def f():\n", "test": "def check(c):\n    c()\n", "entry_point": "f"}),
+        );
+        let code = code.expect("an item");
+        assert_eq!((code.id.as_str(), code.query.as_str()), ("HumanEval/0", "def f():\n"));
+        assert_eq!(code.task, Task::Program { test: "def check(c):\n    c()\n\ncheck(f)".to_owned() });
         let letter =
             item(json!({"question": "Why?", "choices": ["a", "b"], "answer": "B"})).expect("an item");
         assert!(matches!(letter.task, Task::Choose { gold: 1, .. }));

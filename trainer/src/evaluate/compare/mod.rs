@@ -1,5 +1,6 @@
 //! Two models on the same golden cases: metric by metric, from the reports of their evaluations.
 
+mod diff;
 mod measure;
 mod report;
 
@@ -10,6 +11,7 @@ use rtune_metrics::classify::LabelSet;
 use rtune_metrics::compare::{Cases, CompareError, Comparison, Settings, judge_together};
 use serde::Serialize;
 
+pub use self::diff::{Part, diff};
 use self::measure::Scores;
 use self::report::{Report, ReportCase, ReportSide, read};
 use crate::checkpoint::FORMAT;
@@ -41,6 +43,8 @@ pub struct Flip {
     pub first: String,
     /// The second model's answer.
     pub second: String,
+    /// The two word by word; `None` where they are too long or have little in common.
+    pub diff: Option<Vec<Part>>,
 }
 
 /// What came of it.
@@ -126,25 +130,37 @@ impl Pairs {
                 return Err(not_comparable("there is no tuned model beside the base".to_owned()));
             }
         }
-        let mut others: HashMap<&str, &ReportCase> =
-            second.cases.iter().map(|case| (case.id.as_str(), case)).collect();
-        let (mut sides, mut missing) = ([Vec::new(), Vec::new()], 0_usize);
+        // Rows that stand twice have one id: the first is the first's, and so on.
+        let mut others: HashMap<&str, Vec<&ReportCase>> = HashMap::new();
+        for case in second.cases.iter().rev() {
+            others.entry(case.id.as_str()).or_default().push(case);
+        }
+        let (mut sides, mut missing, mut other_text) = ([Vec::new(), Vec::new()], 0_usize, None);
         for case in &first.cases {
-            match others.remove(case.id.as_str()) {
-                Some(found) if found.asks_as(case) => {
+            let same_id = others.get_mut(case.id.as_str());
+            let place = same_id.as_ref().and_then(|all| all.iter().rposition(|one| one.asks_as(case)));
+            match (same_id, place) {
+                (Some(all), Some(place)) => {
                     sides[0].push(case.side(which));
-                    sides[1].push(found.side(other));
+                    sides[1].push(all.remove(place).side(other));
                 }
-                _ => missing += 1,
+                (same_id, _) => {
+                    missing += 1;
+                    let is_there = same_id.is_some_and(|all| !all.is_empty());
+                    other_text = other_text.or(is_there.then_some(&case.id));
+                }
             }
         }
-        if missing + others.len() > 0 {
-            let problem = format!(
-                "{missing} of the {} cases of the first are not in the second, and {} of the {} the other way round",
+        let left = others.values().map(Vec::len).sum::<usize>();
+        if missing + left > 0 {
+            let mut problem = format!(
+                "{missing} of the {} cases of the first are not in the second, and {left} of the {} the other way round",
                 first.cases.len(),
-                others.len(),
                 second.cases.len()
             );
+            if let Some(id) = other_text {
+                problem += &format!("; `{id}` is in both, but asks or expects something else");
+            }
             return Err(not_comparable(problem));
         }
         let labels = first.labels.map(LabelSet::new).transpose();
@@ -174,6 +190,7 @@ impl Pairs {
                     expected: case.expected.clone(),
                     first: self.sides[0][index].answer.clone(),
                     second: self.sides[1][index].answer.clone(),
+                    diff: diff(&self.sides[0][index].answer, &self.sides[1][index].answer),
                 }
             })
             .collect()
