@@ -6,6 +6,7 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ("model.revision", "main", &[]),
     ("model.licences", "[\"mit\"]", &[]),
     ("model.device", "gpu", &[]),
+    ("model.cache-quantized", "true", &[]),
     ("quantization.kind", "none", &[]),
     ("quantization.double", "false", &[]),
     ("lora.method", "dora", &[]),

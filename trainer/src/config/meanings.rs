@@ -82,6 +82,10 @@ const BEFORE_DATA: &[Meaning] = &[
         "Where the arithmetic is done: `cuda` (the first NVIDIA GPU; which one that is, CUDA_VISIBLE_DEVICES says), `cpu`, or `auto`: a GPU where there is one that does all that is asked for, else the processor.",
     ),
     key(
+        "model.cache-quantized",
+        "Keep the base's linears once they are quantised to NF4, for the next run of the same base: in rtune's cache folder, named and checked by hash, the four newest. Pays with large bases, which take longer to quantise than to read.",
+    ),
+    key(
         "quantization.kind",
         "How the frozen base is held: `nf4` (4 bits a weight, QLoRA), `int8` (8 bits a weight and a scale a row, as bitsandbytes' 8-bit weights; inputs are not quantised) or `none` (as it is in the file).",
     ),

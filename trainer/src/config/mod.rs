@@ -68,6 +68,8 @@ pub struct ModelSection {
     pub licences: Vec<String>,
     /// Where the arithmetic is done.
     pub device: Device,
+    /// Whether linears in NF4 are kept for the next run.
+    pub cache_quantized: bool,
 }
 
 /// Where the arithmetic is done.

@@ -9,6 +9,7 @@ pub const KEYS: &[&str] = &[
     "model.revision",
     "model.licences",
     "model.device",
+    "model.cache-quantized",
     "quantization.kind",
     "quantization.double",
     "lora.method",

@@ -82,8 +82,10 @@ fn model(file: &str, mut section: Section<'_, '_>) -> Option<ModelSection> {
     let licences = section.strings("licences").unwrap_or_default();
     let device =
         section.choice("device", &[("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda", Device::Cuda)]);
+    let cache_quantized = section.boolean("cache-quantized").unwrap_or(false);
     section.finish();
-    Some(ModelSection { base: base?, revision, licences, device: device.unwrap_or(Device::Auto) })
+    let device = device.unwrap_or(Device::Auto);
+    Some(ModelSection { base: base?, revision, licences, device, cache_quantized })
 }
 
 fn quantization(mut section: Section<'_, '_>) -> QuantizationSection {

@@ -90,6 +90,7 @@ fn model(out: &mut Document, config: &Config) {
             Device::Cuda => "cuda",
         },
     );
+    out.line("cache-quantized", config.model.cache_quantized);
     out.section("quantization");
     match config.quantization {
         QuantizationSection::None => out.line("kind", "none"),
