@@ -29,7 +29,7 @@ pub(crate) fn lengths<R: Real>(
     let (inputs, outputs, rank) = (linear.in_features(), linear.out_features(), lora.rank);
     let a_ri = &parameters[lora.a.clone()];
     let (mut aw_ro, mut aa_rr) = (arena.take(rank * outputs), arena.take(rank * rank));
-    linear.weight().project(a_ri, &mut aw_ro, R::zero(), arena);
+    linear.weight().project(a_ri, &mut aw_ro, R::zero(), None, arena);
     let a = Mat::new(a_ri, rank, inputs);
     multiply(MatMut::new(&mut aa_rr, rank, rank), R::zero(), R::one(), a, a.t());
     let (mut inverse_o, mut ratios_o) = (arena.take(outputs), arena.take(outputs));

@@ -36,4 +36,4 @@ pub use linear::Linear;
 pub use lora::{Alongside, Biases, LoraConfig, Scaling, Start};
 pub use parameters::{ParameterEntry, Parameters};
 pub use targets::Targets;
-pub use weight::{Int8Quantizer, Quantizer, Weight};
+pub use weight::{Int8Quantizer, Magnitudes, Nf4, Quantizer, Weight};

@@ -7,7 +7,7 @@ use std::ops::Range;
 use rtune_kernels::arena::{Arena, Buffer, Part};
 use rtune_kernels::columns;
 use rtune_kernels::elementwise;
-use rtune_kernels::gemm::{Mat, MatMut, multiply};
+use rtune_kernels::gemm::{self, Mat, MatMut, Term, multiply};
 use rtune_kernels::noise::Draw;
 use rtune_kernels::phase::Phase;
 use rtune_kernels::real::Real;
@@ -195,19 +195,18 @@ impl Linear {
             }
             return Some(p_tr);
         }
+        let p_tr = lora.map(project);
+        let also = lora.zip(p_tr.as_ref()).map(|(lora, p_tr)| lora.term(parameters, p_tr, outputs));
         match self.trained_weight(pass) {
-            None => self.weight.project(x_ti, y_to, beta, arena),
+            None => self.weight.project(x_ti, y_to, beta, also, arena),
             Some(w) => {
-                let x = Mat::new(x_ti, tokens, inputs);
-                multiply(MatMut::new(y_to, tokens, outputs), beta, R::one(), x, w.t());
+                let first = Term::plain(R::one(), Mat::new(x_ti, tokens, inputs), w.t());
+                let terms = [Some(first), also];
+                let terms: Vec<_> = terms.into_iter().flatten().collect();
+                gemm::sum(MatMut::new(y_to, tokens, outputs), beta, &terms);
             }
         }
-        let lora = lora?;
-        let p_tr = project(lora);
-        let b = Mat::new(&parameters[lora.b.clone()], outputs, lora.rank);
-        let p = Mat::new(&p_tr, tokens, lora.rank);
-        multiply(MatMut::new(y_to, tokens, outputs), R::one(), R::of(lora.scale), p, b.t());
-        Some(p_tr)
+        p_tr
     }
 
     /// `x Wᵀ + scale · p Bᵀ`, `[T, O]`: what DoRA's lengths are put on.
@@ -221,10 +220,8 @@ impl Linear {
     ) -> Buffer<R> {
         let (tokens, outputs) = (x_ti.len() / self.in_features(), self.out_features());
         let mut u_to = arena.take(tokens * outputs);
-        self.weight.project(x_ti, &mut u_to, R::zero(), arena);
-        let b = Mat::new(&parameters[lora.b.clone()], outputs, lora.rank);
-        let p = Mat::new(p_tr, tokens, lora.rank);
-        multiply(MatMut::new(&mut u_to, tokens, outputs), R::one(), R::of(lora.scale), p, b.t());
+        let also = Some(lora.term(parameters, p_tr, outputs));
+        self.weight.project(x_ti, &mut u_to, R::zero(), also, arena);
         u_to
     }
 
@@ -346,19 +343,24 @@ impl Linear {
         }
         let Some((dx_ti, into)) = dx_ti else { return };
         let beta = if into == Into::Add { R::one() } else { R::zero() };
-        match self.trained_weight(pass) {
-            None => self.weight.project_back(dy_to, dx_ti, beta, arena),
-            Some(w) => multiply(MatMut::new(dx_ti, tokens, inputs), beta, R::one(), dy, w),
-        }
-        if let (Some(lora), Some(q_tr)) = (&self.lora, &q_tr) {
+        let term = self.lora.as_ref().zip(q_tr.as_ref()).map(|(lora, q_tr)| {
             let a = Mat::new(&parameters[lora.a.clone()], lora.rank, inputs);
-            let (q, scale) = (Mat::new(q_tr, tokens, lora.rank), R::of(lora.scale));
-            let Some(draw) = draws(lora, pass) else {
-                return multiply(MatMut::new(dx_ti, tokens, inputs), R::one(), scale, q, a);
-            };
+            Term::plain(R::of(lora.scale), Mat::new(q_tr, tokens, lora.rank), a)
+        });
+        let draw = self.lora.as_ref().and_then(|lora| Some((draws(lora, pass)?, lora.dropout)));
+        let also = term.filter(|_| draw.is_none());
+        match self.trained_weight(pass) {
+            None => self.weight.project_back(dy_to, dx_ti, beta, also, arena),
+            Some(w) => {
+                let terms = [Some(Term::plain(R::one(), dy, w)), also];
+                let terms: Vec<_> = terms.into_iter().flatten().collect();
+                gemm::sum(MatMut::new(dx_ti, tokens, inputs), beta, &terms);
+            }
+        }
+        if let (Some(term), Some((draw, dropout))) = (term, draw) {
             let mut d_dropped_ti = arena.take(dx_ti.len());
-            multiply(MatMut::new(&mut d_dropped_ti, tokens, inputs), R::zero(), scale, q, a);
-            draw.drop_out_back(lora.dropout, &d_dropped_ti, dx_ti);
+            gemm::sum(MatMut::new(&mut d_dropped_ti, tokens, inputs), R::zero(), &[term]);
+            draw.drop_out_back(dropout, &d_dropped_ti, dx_ti);
         }
     }
 }

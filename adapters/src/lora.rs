@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use regex::Regex;
+use rtune_kernels::gemm::{Mat, Term};
 use rtune_kernels::noise;
 use rtune_kernels::real::Real;
 
@@ -211,6 +212,19 @@ pub struct Lora {
     pub stream: u64,
     /// What DoRA has besides.
     pub magnitude: Option<Magnitude>,
+}
+
+impl Lora {
+    /// `scale · p Bᵀ`, where `p_tr` is `x Aᵀ`.
+    pub(crate) fn term<'a, R: Real>(
+        &self,
+        parameters: &'a [R],
+        p_tr: &'a [R],
+        outputs: usize,
+    ) -> Term<'a, R> {
+        let b = Mat::new(&parameters[self.b.clone()], outputs, self.rank);
+        Term::plain(R::of(self.scale), Mat::new(p_tr, p_tr.len() / self.rank, self.rank), b.t())
+    }
 }
 
 /// The lengths that DoRA gives to the rows of a weight and its adapter.

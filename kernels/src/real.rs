@@ -35,6 +35,14 @@ pub trait Real:
     fn view_f32(slice: &[f32]) -> Option<&[Self]>;
 }
 
+/// The slice itself where `R` is `f32`.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn as_f32_mut<R: Real>(slice: &mut [R]) -> Option<&mut [f32]> {
+    // SAFETY: the types are one.
+    (std::any::TypeId::of::<R>() == std::any::TypeId::of::<f32>())
+        .then(|| unsafe { std::slice::from_raw_parts_mut(slice.as_mut_ptr().cast(), slice.len()) })
+}
+
 /// Above this `exp` overflows `f32`; the clamp keeps the exponent arithmetic below in range.
 const EXP_MAX: f32 = 88.376_26;
 /// Below this `exp` is subnormal in `f32`; such a weight in a softmax is nothing.

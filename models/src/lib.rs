@@ -16,6 +16,7 @@ mod layout;
 pub mod licence;
 mod open;
 pub mod outline;
+mod quantized;
 mod source;
 pub mod tagger;
 mod tokenizer;
@@ -28,6 +29,7 @@ pub use layout::{TensorRole, TensorSpec};
 pub use licence::Licence;
 pub use open::{BaseModel, open, open_headers};
 pub use outline::BaseOutline;
+pub use quantized::QuantizedCache;
 pub use source::gguf::write::{GgufChange, GgufLayout, GgufSource, GgufTensor, GgufValue};
 pub use source::{
     GgufFile, HostTensor, Piece, Precision, RandomWeights, SafetensorsFolder, Take, WeightSource,

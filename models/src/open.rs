@@ -8,7 +8,10 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use crate::source::extended::Extended;
 use crate::tokenizer::{self, SpecialTokenStrings, TokenizerParts};
-use crate::{DecoderSpec, GgufFile, ModelConfig, ModelError, SafetensorsFolder, WeightSource, open_weights};
+use crate::{
+    Decoder, DecoderSpec, GgufFile, ModelConfig, ModelError, Quantization, QuantizedCache, SafetensorsFolder,
+    WeightSource, open_weights,
+};
 
 /// A base model, opened: everything but its weights is in memory.
 pub struct BaseModel {
@@ -26,9 +29,27 @@ pub struct BaseModel {
     pub files: Vec<PathBuf>,
     /// Tokens that were added to those of the files.
     pub new_tokens: Vec<String>,
+    /// Where its linears are kept once they are quantised, if they are to be.
+    pub quantized: Option<QuantizedCache>,
 }
 
 impl BaseModel {
+    /// Reads the weights as [`Decoder::load`] does, from the cache of quantised ones where there is one and they are in it. A
+    /// note says what went wrong with the cache.
+    ///
+    /// # Errors
+    /// Those of [`Decoder::load`].
+    pub fn decoder(
+        &self,
+        quantization: Quantization,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(Decoder, Option<String>), ModelError> {
+        match &self.quantized {
+            Some(cache) => cache.load(self, quantization, progress),
+            None => Ok((Decoder::load(&self.config, self.weights.as_ref(), quantization, progress)?, None)),
+        }
+    }
+
     /// Adds special tokens to the tokenizer and, where the embedding has no rows for them, rows: the mean of the others.
     ///
     /// Errors when one of them is a token already.
@@ -111,7 +132,16 @@ fn open_parts(
     let (weights, weight_files) = open_weights()?;
     files.insert(0, config_file);
     files.extend(weight_files);
-    Ok(BaseModel { config, tokenizer, chat_template, special, weights, files, new_tokens: Vec::new() })
+    Ok(BaseModel {
+        config,
+        tokenizer,
+        chat_template,
+        special,
+        weights,
+        files,
+        new_tokens: Vec::new(),
+        quantized: None,
+    })
 }
 
 /// Tokenizer and configuration are of one model, as far as that can be told: one of the tokens that end a sequence is in
@@ -141,6 +171,7 @@ fn open_gguf(path: &Path) -> Result<BaseModel, ModelError> {
         weights: Arc::new(weights),
         files,
         new_tokens: Vec::new(),
+        quantized: None,
     })
 }
 

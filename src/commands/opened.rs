@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rtune_data::{NamesBy, PreparationCache, PrivacyMode};
+use rtune_models::QuantizedCache;
 use rtune_models::generate::Sampling;
 use rtune_models::hub::{self, HubOptions};
 use rtune_privacy::NameFinder;
@@ -44,7 +45,11 @@ pub(crate) fn preparation(config: &Config) -> anyhow::Result<Preparation> {
         (_, PrivacyMode::Off) | (NamesBy::Off | NamesBy::Rules, _) => None,
         (NamesBy::Model(model), _) => Some(name_finder(model)?),
     };
-    Ok(Preparation { names, cache: Some(PreparationCache::new(options.rtune_cache.join("prepared"))) })
+    Ok(Preparation {
+        names,
+        cache: Some(PreparationCache::new(options.rtune_cache.join("prepared"))),
+        quantized: Some(QuantizedCache::new(options.rtune_cache.join("quantized"))),
+    })
 }
 
 /// The model that finds names, downloaded first if need be.

@@ -124,7 +124,8 @@ fn left(place: &Workplace, overrides: &[String]) -> Left {
     let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
     let code = place.train(&overrides).code;
     let mut left = Left { code, files: BTreeMap::new(), peak_memory_bytes: 0 };
-    for run in ["run", "elsewhere"] {
+    // Where linears are kept that were quantised.
+    for run in ["run", "elsewhere", "cache/quantized"] {
         let folder = place.path(run);
         if folder.is_dir() {
             collect(&folder, run, &mut left);

@@ -7,7 +7,7 @@ use rtune_data::{
     Accounts, CacheUse, ChatTemplate, DataError, DataReport, Perplexity, PreparationCache, PrepareOptions,
     Prepared, SpecialTokens, Tools, leading_bos, prepare_with_accounts, settled,
 };
-use rtune_models::{BaseModel, Licence};
+use rtune_models::{BaseModel, Licence, QuantizedCache};
 use rtune_privacy::NameFinder;
 
 use crate::adapter;
@@ -27,6 +27,8 @@ pub struct Preparation {
     pub names: Option<Arc<dyn NameFinder>>,
     /// Where prepared rows are kept; none for preparing them anew.
     pub cache: Option<PreparationCache>,
+    /// Where linears are kept that were quantised, where `model.cache-quantized` says so.
+    pub quantized: Option<QuantizedCache>,
 }
 
 /// An opened base and prepared rows.
@@ -55,7 +57,9 @@ impl Inputs {
         preparation: &Preparation,
         accounts: Option<&mut dyn Accounts>,
     ) -> Result<Self, TrainerError> {
-        Self::prepare_for(base(config, base_path)?, config, base_path, preparation, accounts)
+        let mut base = base(config, base_path)?;
+        base.quantized = preparation.quantized.clone().filter(|_| config.model.cache_quantized);
+        Self::prepare_for(base, config, base_path, preparation, accounts)
     }
 
     /// [`Self::prepare`] for a base of which no weight need be there.

@@ -7,6 +7,7 @@
 use rtune_adapters::LoraConfig;
 use rtune_adapters::peft;
 use rtune_data::StepSize;
+use rtune_kernels::gemm;
 use rtune_models::outline::{Pass, PassElements, TrainedOutline};
 use rtune_models::{BaseOutline, Quantization, SavePolicy};
 
@@ -15,7 +16,7 @@ use crate::error::TrainerError;
 use crate::plan;
 use crate::subject::quantization;
 
-/// Bytes of the program itself, its threads, and the packing buffers of products: measured, see docs/log.md.
+/// Bytes of the program itself and its threads: measured, see docs/log.md.
 const PROGRAM_BYTES: usize = 12 << 20;
 /// Bytes that tokenizer and template take for each token of the vocabulary: measured, see docs/log.md.
 const TOKEN_BYTES: usize = 1500;
@@ -164,6 +165,7 @@ pub fn of_policy(
         }
     }
     let base = outline.held_bytes(held);
+    let threads = rows.training.iter().chain(&rows.evaluation).map(|pass| pass.threads).max().unwrap_or(1);
     let initial = match &config.lora {
         LoraSection::New(lora) if lora.start.changes_base() => size_of::<f32>() * trained.numbers,
         _ => 0,
@@ -176,7 +178,7 @@ pub fn of_policy(
         beside_bytes: trained.beside_bytes + initial,
         kept_bytes: most.kept.saturating_mul(size_of::<f32>()),
         work_bytes: most.work.saturating_mul(size_of::<f32>()),
-        program_bytes: PROGRAM_BYTES,
+        program_bytes: PROGRAM_BYTES + gemm::kept_bytes(threads),
         tokenizer_bytes: TOKEN_BYTES * outline.spec.vocabulary,
         rows_bytes: rows.bytes,
         tokens: rows.training.iter().map(|pass| pass.tokens).max().unwrap_or(0),

@@ -100,7 +100,7 @@ impl Frozen {
                 N::one()
             }
         };
-        self.weight.project(x_ti, &mut y_to, beta, arena);
+        self.weight.project(x_ti, &mut y_to, beta, None, arena);
         y_to
     }
 
@@ -109,7 +109,7 @@ impl Frozen {
         let tokens = dy_to.len() / self.weight.rows();
         let mut dx_ti = vec![N::zero(); tokens * self.weight.columns()];
         let arena = N::arena(&self.scratch);
-        self.weight.project_back(dy_to, &mut dx_ti, N::zero(), arena);
+        self.weight.project_back(dy_to, &mut dx_ti, N::zero(), None, arena);
         dx_ti
     }
 }

@@ -1,13 +1,13 @@
 //! Frozen matrices in memory.
 
 mod int8;
+mod product;
 mod quantizer;
 
 use std::ops::Range;
 
 use half::bf16;
 use rtune_kernels::arena::{Arena, Part};
-use rtune_kernels::gemm::{Mat, MatMut, multiply};
 use rtune_kernels::nf4::{self, Absmax, Nested};
 use rtune_kernels::real::Real;
 
@@ -257,45 +257,6 @@ impl Weight {
     pub fn row<R: Real>(&self, row: usize, out: &mut [R]) {
         assert!(row < self.rows && out.len() == self.columns, "weight: row");
         self.unpack(row * self.columns, out);
-    }
-
-    /// `y = beta y + x Wᵀ`: `x_ti` is `[T, columns]`, `y_to` is `[T, rows]`.
-    ///
-    /// # Panics
-    /// If the lengths do not fit.
-    pub fn project<R: Real>(&self, x_ti: &[R], y_to: &mut [R], beta: R, arena: &Arena<R>) {
-        let (inputs, outputs) = (self.columns, self.rows);
-        let tokens = x_ti.len() / inputs;
-        assert_eq!(y_to.len(), tokens * outputs, "weight: lengths");
-        let x = Mat::new(x_ti, tokens, inputs);
-        for rows in self.panels() {
-            let panel = self.panel(rows.clone(), arena);
-            let y = MatMut::strided(&mut y_to[rows.start..], tokens, rows.len(), outputs);
-            multiply(y, beta, R::one(), x, Mat::new(&panel, rows.len(), inputs).t());
-        }
-    }
-
-    /// `dx = beta dx + dy W`: `dy_to` is `[T, rows]`, `dx_ti` is `[T, columns]`.
-    ///
-    /// # Panics
-    /// If the lengths do not fit.
-    pub fn project_back<R: Real>(&self, dy_to: &[R], dx_ti: &mut [R], beta: R, arena: &Arena<R>) {
-        let (inputs, outputs) = (self.columns, self.rows);
-        let tokens = dy_to.len() / outputs;
-        assert_eq!(dx_ti.len(), tokens * inputs, "weight: lengths");
-        let mut beta = beta;
-        for rows in self.panels() {
-            let panel = self.panel(rows.clone(), arena);
-            let dy = Mat::strided(&dy_to[rows.start..], tokens, rows.len(), outputs);
-            multiply(
-                MatMut::new(dx_ti, tokens, inputs),
-                beta,
-                R::one(),
-                dy,
-                Mat::new(&panel, rows.len(), inputs),
-            );
-            beta = R::one();
-        }
     }
 
     fn unpack<R: Real>(&self, first: usize, out: &mut [R]) {

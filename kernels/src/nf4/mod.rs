@@ -12,7 +12,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub use dequantize::dequantize;
+pub use dequantize::{dequantize, dequantize_here};
 pub use nested::{Nested, dynamic_map, quantize_absmax};
 #[cfg(test)]
 use quantize::quantize_plainly;

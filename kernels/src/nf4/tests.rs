@@ -129,3 +129,18 @@ fn blocks_of_other_lengths_are_read_from_any_place() {
         }
     }
 }
+
+#[test]
+fn vectors_unpack_what_the_definition_says_wherever_a_part_begins() {
+    let count = 64 * 30;
+    let codes: Vec<u8> = (0..count / 2).map(|i| (i * 151 % 256) as u8).collect();
+    let absmax: Vec<f32> = (0..count / 32).map(|i| 0.01 + i as f32 * 0.37).collect();
+    for block in [32, 64, 256] {
+        for (first, len) in [(0, count), (1, 200), (2, 77), (31, 33), (64, 8), (130, 500), (1919, 1)] {
+            let (mut fast, mut plain) = (vec![0.0_f32; len], vec![0.0_f32; len]);
+            dequantize_here(&codes, Absmax::Plain(&absmax), block, first, &mut fast);
+            dequantize::run_plainly(&codes, Absmax::Plain(&absmax), block, first, &mut plain);
+            assert_eq!(fast, plain, "{len} from {first}, blocks of {block}");
+        }
+    }
+}

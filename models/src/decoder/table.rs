@@ -109,7 +109,7 @@ impl Table {
                 multiply(MatMut::new(y_nv, rows, vocabulary), R::zero(), R::one(), x, w.t());
             }
             Trained::Rows(tokens, range) if !parameters.is_empty() => {
-                self.weight.project(x_nd, y_nv, R::zero(), arena);
+                self.weight.project(x_nd, y_nv, R::zero(), None, arena);
                 let mut y_nk = arena.take(rows * tokens.len());
                 let w = Mat::new(&parameters[range.clone()], tokens.len(), width);
                 multiply(MatMut::new(&mut y_nk, rows, tokens.len()), R::zero(), R::one(), x, w.t());
@@ -117,7 +117,7 @@ impl Table {
                     tokens.iter().zip(y_k).for_each(|(&token, &y)| y_v[token as usize] = y);
                 }
             }
-            Trained::Rows(..) | Trained::None => self.weight.project(x_nd, y_nv, R::zero(), arena),
+            Trained::Rows(..) | Trained::None => self.weight.project(x_nd, y_nv, R::zero(), None, arena),
         }
     }
 
@@ -136,7 +136,7 @@ impl Table {
         let x = Mat::new(x_nd, rows, width);
         let dx = |dx_nd| MatMut::new(dx_nd, rows, width);
         match &self.trained {
-            Trained::None => self.weight.project_back(dy_nv, dx_nd, R::zero(), arena),
+            Trained::None => self.weight.project_back(dy_nv, dx_nd, R::zero(), None, arena),
             Trained::All(range) => {
                 let dy = Mat::new(dy_nv, rows, vocabulary);
                 let w = Mat::new(&parameters[range.clone()], vocabulary, width);
@@ -153,7 +153,7 @@ impl Table {
                         *dy = std::mem::replace(&mut dy_v[token as usize], R::zero());
                     }
                 }
-                self.weight.project_back(dy_nv, dx_nd, R::zero(), arena);
+                self.weight.project_back(dy_nv, dx_nd, R::zero(), None, arena);
                 let dy = Mat::new(&dy_nk, rows, count);
                 let w = Mat::new(&parameters[range.clone()], count, width);
                 multiply(dx(dx_nd), R::one(), R::one(), dy, w);

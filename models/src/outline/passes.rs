@@ -8,6 +8,7 @@
 
 use rtune_adapters::weight::PANEL_ELEMENTS;
 use rtune_kernels::attention::scratch_elements;
+use rtune_kernels::gemm;
 
 use super::{BaseOutline, TrainedOutline};
 use crate::families::{BlockSpec, MlpShape, NormKind, QueryKeyNorm};
@@ -103,10 +104,13 @@ impl BaseOutline {
         // What one block keeps for itself stays while it works.
         work.and(&one_block);
         work.or(&self.head(pass, trained.rows));
-        // The most of one matrix that is unpacked at a time: the head's, or a linear's.
+        // The most of one matrix that is unpacked at a time, the head's or a linear's, where products do not unpack it.
         let linears = self.linears().into_iter().map(|linear| linear.inputs.saturating_mul(linear.outputs));
         let table = self.spec.vocabulary.saturating_mul(self.spec.width);
-        let panel = PANEL_ELEMENTS.min(linears.fold(table, usize::max));
+        let panel = match gemm::unpacks::<f32>() {
+            true => 0,
+            false => PANEL_ELEMENTS.min(linears.fold(table, usize::max)),
+        };
         PassElements { kept: kept.0, work: work.0.saturating_add(panel) }
     }
 

@@ -8,6 +8,7 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ("model.device", "gpu", &[]),
     // Only a GPU has two places for them.
     ("model.embeddings", "elsewhere", &[]),
+    ("model.cache-quantized", "true", &[]),
     ("quantization.kind", "none", &[]),
     ("quantization.double", "false", &[]),
     ("lora.method", "dora", &[]),

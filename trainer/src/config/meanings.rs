@@ -86,6 +86,10 @@ const BEFORE_DATA: &[Meaning] = &[
         "Where the embedding's rows are while a GPU computes: in its memory (`device`), or in the host's (`host`), of which each pass gets those of its tokens: a gigabyte less for a vocabulary of 128,000. An embedding that is the head too stays on the device. The bits are the same; the processor has them at hand anyway.",
     ),
     key(
+        "model.cache-quantized",
+        "Keep the base's linears once they are quantised to NF4, for the next run of the same base: in rtune's cache folder, named and checked by hash, the four newest. Pays with large bases, which take longer to quantise than to read.",
+    ),
+    key(
         "quantization.kind",
         "How the frozen base is held: `nf4` (4 bits a weight, QLoRA), `int8` (8 bits a weight and a scale a row, as bitsandbytes' 8-bit weights; inputs are not quantised) or `none` (as it is in the file).",
     ),

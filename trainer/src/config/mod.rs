@@ -71,6 +71,8 @@ pub struct ModelSection {
     pub device: Device,
     /// Where the embedding's rows are while a GPU computes.
     pub embeddings: Embeddings,
+    /// Whether linears in NF4 are kept for the next run.
+    pub cache_quantized: bool,
 }
 
 /// Where the arithmetic is done.

@@ -10,6 +10,7 @@ pub const KEYS: &[&str] = &[
     "model.licences",
     "model.device",
     "model.embeddings",
+    "model.cache-quantized",
     "quantization.kind",
     "quantization.double",
     "lora.method",

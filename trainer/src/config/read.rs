@@ -84,9 +84,10 @@ fn model(file: &str, mut section: Section<'_, '_>) -> Option<ModelSection> {
         section.choice("device", &[("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda", Device::Cuda)]);
     let embeddings = [("device", Embeddings::OnDevice), ("host", Embeddings::OnHost)];
     let embeddings = section.choice("embeddings", &embeddings).unwrap_or_default();
+    let cache_quantized = section.boolean("cache-quantized").unwrap_or(false);
     section.finish();
     let device = device.unwrap_or(Device::Auto);
-    Some(ModelSection { base: base?, revision, licences, device, embeddings })
+    Some(ModelSection { base: base?, revision, licences, device, embeddings, cache_quantized })
 }
 
 fn quantization(mut section: Section<'_, '_>) -> QuantizationSection {

@@ -97,6 +97,7 @@ fn model(out: &mut Document, config: &Config) {
             Embeddings::OnHost => "host",
         },
     );
+    out.line("cache-quantized", config.model.cache_quantized);
     out.section("quantization");
     match config.quantization {
         QuantizationSection::None => out.line("kind", "none"),

@@ -3,6 +3,7 @@
 mod probe;
 
 pub use probe::{Probe, probe};
+use rayon::prelude::*;
 use rtune_data::{Example, PackedRow, pack};
 use rtune_kernels::attention::prefix_sums;
 use rtune_models::outline::Pass;
@@ -14,6 +15,8 @@ use crate::run::Order;
 
 /// Steps of which the packed rows are looked at one by one; a longer run takes the same rows again in other steps.
 const MOST_PACKED_STEPS: u64 = 20_000;
+/// Steps that one thread packs at a time.
+const STEPS_TOGETHER: usize = 64;
 /// What an example has beside its tokens: two blocks of a vector and one of its name, as an allocator has them.
 const EXAMPLE_BYTES: usize = 48;
 
@@ -58,17 +61,17 @@ impl Outlook {
         let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes };
         let mut order = Order::new(rows, &config.train, config.data.shuffle);
         let (mut tokens, mut supervised_tokens, mut computed_tokens) = (0, 0, 0);
-        let mut training = Vec::new();
+        let supervised: Vec<u64> = rows.par_iter().map(|one| one.supervised_count() as u64).collect();
+        let mut packed: Vec<Vec<usize>> = Vec::new();
         let mut first_steps: Vec<(usize, Vec<usize>)> = Vec::new();
         let (mut epoch, mut position, mut epochs) = (0, 0, 0.0);
         for step in 0..order.total {
             let (indices, in_epoch) = order.step(epoch, position);
-            let examples: Vec<&Example> = indices.iter().map(|&index| &rows[index]).collect();
-            let of_step: usize = examples.iter().map(|example| example.tokens.len()).sum();
+            let of_step: usize = indices.iter().map(|&index| rows[index].tokens.len()).sum();
             tokens += of_step as u64;
-            supervised_tokens += examples.iter().map(|one| one.supervised_count() as u64).sum::<u64>();
+            supervised_tokens += indices.iter().map(|&index| supervised[index]).sum::<u64>();
             if step < MOST_PACKED_STEPS {
-                computed_tokens += add_passes(micro_batch.pack(&examples), threads, &mut training);
+                packed.push(indices.to_vec());
             } else {
                 computed_tokens += of_step as u64;
             }
@@ -81,6 +84,8 @@ impl Outlook {
                 (epoch, position) = (epoch + 1, 0);
             }
         }
+        let (computed, training) = sizes_of(rows, &packed, micro_batch, threads);
+        computed_tokens += computed;
         first_steps.sort();
         let median = first_steps.len() / 2;
         let typical = first_steps.into_iter().nth(median).map_or_else(Vec::new, |(_, indices)| indices);
@@ -113,6 +118,29 @@ fn example_bytes(example: &Example) -> usize {
     size_of::<Example>() + parts + EXAMPLE_BYTES
 }
 
+/// The tokens of the packed rows of steps, and those rows that none is larger than in everything.
+fn sizes_of(
+    rows: &[Example],
+    steps: &[Vec<usize>],
+    micro_batch: MicroBatch,
+    threads: usize,
+) -> (u64, Vec<Pass>) {
+    let parts = steps.par_chunks(STEPS_TOGETHER).map(|steps| {
+        let (mut tokens, mut passes) = (0, Vec::new());
+        for indices in steps {
+            let examples: Vec<&Example> = indices.iter().map(|&index| &rows[index]).collect();
+            tokens += add_passes(micro_batch.pack(&examples), threads, &mut passes);
+        }
+        (tokens, passes)
+    });
+    let (mut tokens, mut passes) = (0, Vec::new());
+    for (of_part, found) in parts.collect::<Vec<_>>() {
+        tokens += of_part;
+        found.into_iter().for_each(|pass| add_pass(pass, &mut passes));
+    }
+    (tokens, passes)
+}
+
 /// Adds the packed rows of a step to those that none is larger than in everything; gives their tokens.
 fn add_passes(rows: Vec<PackedRow>, threads: usize, passes: &mut Vec<Pass>) -> u64 {
     let mut tokens = 0;
@@ -129,18 +157,22 @@ fn add_passes(rows: Vec<PackedRow>, threads: usize, passes: &mut Vec<Pass>) -> u
                 .sum(),
             threads,
         };
-        let covers = |one: &Pass, other: &Pass| {
-            one.tokens >= other.tokens
-                && one.supervised >= other.supervised
-                && one.longest >= other.longest
-                && one.prefix_sums >= other.prefix_sums
-        };
-        if !passes.iter().any(|known| covers(known, &pass)) {
-            passes.retain(|known| !covers(&pass, known));
-            passes.push(pass);
-        }
+        add_pass(pass, passes);
     }
     tokens
+}
+
+fn add_pass(pass: Pass, passes: &mut Vec<Pass>) {
+    let covers = |one: &Pass, other: &Pass| {
+        one.tokens >= other.tokens
+            && one.supervised >= other.supervised
+            && one.longest >= other.longest
+            && one.prefix_sums >= other.prefix_sums
+    };
+    if !passes.iter().any(|known| covers(known, &pass)) {
+        passes.retain(|known| !covers(&pass, known));
+        passes.push(pass);
+    }
 }
 
 #[cfg(test)]
@@ -193,5 +225,19 @@ mod tests {
             Outlook::of(&rows(&[4; 8]), &[], &config("[train]\nsteps = 2\nrows-per-step = 2\n"), false, 1);
         assert!((outlook.epochs - 0.5).abs() < 1e-9);
         assert_eq!((outlook.steps, outlook.tokens, outlook.evaluations), (2, 16, 0));
+    }
+
+    /// Prints how long it takes to look at a large set; only a wild figure fails.
+    #[test]
+    fn many_rows_are_looked_at_in_moments() {
+        let lengths: Vec<usize> = (0..200_000).map(|row| 40 + row * 7919 % 200).collect();
+        let rows = rows(&lengths);
+        for (shares, extra) in [(false, ""), (true, "[train]\nepochs = 3\nrows-per-step = 8\n")] {
+            let start = std::time::Instant::now();
+            let outlook = Outlook::of(&rows, &[], &config(extra), shares, 2);
+            let took = start.elapsed().as_secs_f64();
+            println!("{} steps of {} rows in {took:.2} s", outlook.steps, rows.len());
+            assert!(took < 30.0, "{took} s");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use rtune_data::{Example, Prepared, pack};
-use rtune_models::{BaseModel, Decoder};
+use rtune_models::BaseModel;
 
 use super::Outlook;
 use crate::adapter::{self, Attached};
@@ -54,7 +54,7 @@ pub fn probe(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Probe, TrainerError> {
     let start = Instant::now();
-    let mut decoder = Decoder::load(&base.config, base.weights.as_ref(), quantization(config), progress)?;
+    let (mut decoder, _) = base.decoder(quantization(config), progress)?;
     let Attached { shape, parameters, .. } = adapter::attach(&mut decoder, base, config, None)?;
     let load_s = start.elapsed().as_secs_f64();
     let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);

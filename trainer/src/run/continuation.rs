@@ -33,6 +33,7 @@ pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
     ("model.licences", Rule::Free, "it decides whether a base is taken, not what is in it"),
     ("model.device", Rule::Fixed, "another device gives other bits"),
     ("model.embeddings", Rule::Free, "both places give the same bits"),
+    ("model.cache-quantized", Rule::Free, "what is read from the cache is the same to the bit"),
     ("quantization.kind", Rule::Fixed, "it decides the base's values"),
     ("quantization.double", Rule::Fixed, "it decides the base's values"),
     ("lora.method", Rule::Fixed, "it decides what is trained"),

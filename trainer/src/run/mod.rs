@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use rtune_data::{Example, Prepared};
 use rtune_kernels::cuda::Device;
-use rtune_models::{BaseOutline, Decoder};
+use rtune_models::BaseOutline;
 
 use crate::adapter::{self, Attached};
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
@@ -116,7 +116,8 @@ pub fn train(
     }
     let mut load = |done, total| observer.on(Event::Loading { done, total });
     let base = &inputs.base;
-    let mut decoder = Decoder::load(&base.config, base.weights.as_ref(), quantization(&config), &mut load)?;
+    let (mut decoder, note) = base.decoder(quantization(&config), &mut load)?;
+    note.iter().for_each(|note| observer.on(Event::Note(note)));
     if observer.stop_requested() {
         // Nothing was computed, so there is nothing to save.
         return Ok(Outcome::Stopped(state));

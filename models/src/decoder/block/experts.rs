@@ -55,7 +55,7 @@ impl Experts {
         let tokens = n_td.len() / width;
         let (mut p_tx, mut weights_tp) = (arena.take(tokens * experts), arena.take(tokens * per_token));
         let mut chosen_tp = vec![0; tokens * per_token];
-        self.router.project(n_td, &mut p_tx, R::zero(), arena);
+        self.router.project(n_td, &mut p_tx, R::zero(), None, arena);
         route::forward(self.choice, &mut p_tx, &mut chosen_tp, &mut weights_tp);
         if into == Into::Overwrite {
             y_td.fill(R::zero());
@@ -129,7 +129,7 @@ impl Experts {
         if let Some(dn_td) = &mut dn_td {
             let mut d_logits_tx = arena.take(p_tx.len());
             route::backward(self.choice, p_tx, chosen_tp, weights_tp, &d_weights_tp, &mut d_logits_tx);
-            self.router.project_back(&d_logits_tx, dn_td, R::one(), arena);
+            self.router.project_back(&d_logits_tx, dn_td, R::one(), None, arena);
         }
         dn_td
     }

@@ -1,0 +1,87 @@
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+
+const NF4: Quantization = Quantization::Nf4 { double: true };
+
+fn base() -> BaseModel {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/gguf/qwen2/model.gguf");
+    crate::open(&file).expect("a base")
+}
+
+fn codes(decoder: &Decoder) -> Vec<Nf4> {
+    decoder.linears().map(|linear| linear.weight().nf4().expect("NF4").clone()).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect()
+}
+
+#[test]
+fn what_is_kept_is_what_was_quantised() {
+    let place = tempfile::tempdir().expect("a folder");
+    let (base, cache) = (base(), QuantizedCache::new(place.path().join("cache")));
+    for quantization in [NF4, Quantization::Nf4 { double: false }] {
+        let plain = Decoder::load(&base.config, base.weights.as_ref(), quantization, &mut |_, _| {});
+        let plain = codes(&plain.expect("a decoder"));
+        for time in 0..2 {
+            let mut told = 0;
+            let loaded = cache.load(&base, quantization, &mut |done, _| told = done);
+            let (decoder, note) = loaded.expect("a decoder");
+            assert_eq!(note, None, "time {time}");
+            assert!(codes(&decoder) == plain && told > 0, "time {time}");
+        }
+    }
+    assert_eq!(files(&place.path().join("cache")).len(), 2);
+    let (_, note) = cache.load(&base, Quantization::None, &mut |_, _| {}).expect("a decoder");
+    assert_eq!((note, files(&place.path().join("cache")).len()), (None, 2));
+}
+
+#[test]
+fn a_damaged_file_is_made_anew_and_that_is_said() {
+    let place = tempfile::tempdir().expect("a folder");
+    let (base, cache) = (base(), QuantizedCache::new(place.path()));
+    let (decoder, _) = cache.load(&base, NF4, &mut |_, _| {}).expect("a decoder");
+    let right = codes(&decoder);
+    let file = files(place.path()).remove(0);
+    let whole = fs::read(&file).expect("read");
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let header_at = MAGIC.len() + 8 + HASH_BYTES;
+    for (damaged, expected) in [
+        (flipped(0), "no file of quantised weights"),
+        (flipped(15), "its header has"),
+        (flipped(20), "its header is damaged"),
+        (flipped(header_at + 3), "its header is damaged"),
+        (flipped(whole.len() - 1), "is damaged"),
+        (whole[..whole.len() - 1].to_vec(), "it should have"),
+        (whole[..30].to_vec(), "cut short"),
+        (Vec::new(), "cut short"),
+    ] {
+        fs::write(&file, damaged).expect("written");
+        let (decoder, note) = cache.load(&base, NF4, &mut |_, _| {}).expect("a decoder");
+        let note = note.expect("a note");
+        assert!(note.contains(expected) && note.ends_with("they are made anew"), "{expected}: {note}");
+        assert!(codes(&decoder) == right, "{expected}");
+        assert!(fs::read(&file).expect("read") == whole, "{expected}: the file is whole again");
+    }
+    assert_eq!(files(place.path()).len(), 1);
+}
+
+#[test]
+fn another_base_has_another_file_and_few_are_kept() {
+    let place = tempfile::tempdir().expect("a folder");
+    let mut base = base();
+    let cache = QuantizedCache::new(place.path().join("cache"));
+    for number in 0..MOST_FILES + 2 {
+        let extra = place.path().join("model.safetensors");
+        fs::write(&extra, vec![number as u8; 100]).expect("written");
+        base.files = vec![extra];
+        cache.load(&base, NF4, &mut |_, _| {}).expect("a decoder");
+    }
+    assert_eq!(files(&place.path().join("cache")).len(), MOST_FILES);
+}
