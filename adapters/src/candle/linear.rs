@@ -7,6 +7,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Module, Result, Shape, Tensor, bail};
 use rtune_kernels::arena::Part;
 use rtune_kernels::elementwise;
+use rtune_kernels::gemm::Term;
 
 use super::storage::{Number, Scratch, computed_in, elements, with_elements};
 use crate::{Weight, merge};
@@ -88,8 +89,8 @@ impl Frozen {
         }
     }
 
-    /// `x Wᵀ + b`, `[T, O]`.
-    pub(super) fn project<N: Number>(&self, x_ti: &[N]) -> Vec<N> {
+    /// `x Wᵀ + b + also`, `[T, O]`.
+    pub(super) fn project<N: Number>(&self, x_ti: &[N], also: Option<Term<'_, N>>) -> Vec<N> {
         let tokens = x_ti.len() / self.weight.columns();
         let mut y_to = vec![N::zero(); tokens * self.weight.rows()];
         let arena = N::arena(&self.scratch);
@@ -100,16 +101,16 @@ impl Frozen {
                 N::one()
             }
         };
-        self.weight.project(x_ti, &mut y_to, beta, None, arena);
+        self.weight.project(x_ti, &mut y_to, beta, also, arena);
         y_to
     }
 
-    /// `dy W`, `[T, I]`.
-    pub(super) fn project_back<N: Number>(&self, dy_to: &[N]) -> Vec<N> {
+    /// `dy W + also`, `[T, I]`.
+    pub(super) fn project_back<N: Number>(&self, dy_to: &[N], also: Option<Term<'_, N>>) -> Vec<N> {
         let tokens = dy_to.len() / self.weight.rows();
         let mut dx_ti = vec![N::zero(); tokens * self.weight.columns()];
         let arena = N::arena(&self.scratch);
-        self.weight.project_back(dy_to, &mut dx_ti, N::zero(), None, arena);
+        self.weight.project_back(dy_to, &mut dx_ti, N::zero(), also, arena);
         dx_ti
     }
 }
@@ -119,11 +120,11 @@ struct Project(Arc<Frozen>);
 
 impl Project {
     fn forward<N: Number>(&self, storage: &CpuStorage, layout: &Layout) -> Result<CpuStorage> {
-        Ok(N::to_cpu_storage_owned(self.0.project::<N>(elements(storage, layout)?)))
+        Ok(N::to_cpu_storage_owned(self.0.project::<N>(elements(storage, layout)?, None)))
     }
 
     fn backward<N: Number>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
-        let dx_ti = with_elements::<N, 1, _>([&dy.contiguous()?], |[dy]| Ok(self.0.project_back(dy)))?;
+        let dx_ti = with_elements::<N, 1, _>([&dy.contiguous()?], |[dy]| Ok(self.0.project_back(dy, None)))?;
         Tensor::from_vec(dx_ti, x.shape(), x.device())
     }
 }

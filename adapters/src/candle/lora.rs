@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Module, Result, Shape, Tensor, bail};
-use rtune_kernels::gemm::{Mat, MatMut, multiply};
+use rtune_kernels::gemm::{Mat, MatMut, Term, multiply};
 
 use super::Nf4Linear;
 use super::linear::Frozen;
@@ -104,11 +104,9 @@ impl Adapted {
 
     fn forward<N: Number>(&self, x_ti: &[N], a_ri: &[N], b_or: &[N]) -> Vec<N> {
         let (tokens, _, outputs, rank) = self.sizes(x_ti.len(), a_ri.len());
-        let mut y_to = self.frozen.project(x_ti);
         let p_tr = self.down(x_ti, a_ri);
         let (p, b) = (Mat::new(&p_tr, tokens, rank), Mat::new(b_or, outputs, rank));
-        multiply(MatMut::new(&mut y_to, tokens, outputs), N::one(), N::of(self.scale), p, b.t());
-        y_to
+        self.frozen.project(x_ti, Some(Term::plain(N::of(self.scale), p, b.t())))
     }
 
     /// With `q = dy B` and `p = x Aᵀ`: `dx = dy W + scale · q A`, `dA = scale · qᵀ x`, `dB = scale · dyᵀ p`.
@@ -121,8 +119,7 @@ impl Adapted {
         let mut q_tr = vec![N::zero(); tokens * rank];
         multiply(MatMut::new(&mut q_tr, tokens, rank), N::zero(), N::one(), dy, b);
         let (p, q) = (Mat::new(&p_tr, tokens, rank), Mat::new(&q_tr, tokens, rank));
-        let mut dx_ti = self.frozen.project_back(dy_to);
-        multiply(MatMut::new(&mut dx_ti, tokens, inputs), N::one(), scale, q, a);
+        let dx_ti = self.frozen.project_back(dy_to, Some(Term::plain(scale, q, a)));
         let mut da_ri = vec![N::zero(); rank * inputs];
         multiply(MatMut::new(&mut da_ri, rank, inputs), N::zero(), scale, q.t(), x);
         let mut db_or = vec![N::zero(); outputs * rank];

@@ -227,7 +227,7 @@ mod tests {
         assert_eq!((outlook.steps, outlook.tokens, outlook.evaluations), (2, 16, 0));
     }
 
-    /// Prints how long it takes to look at a large set; only a wild figure fails.
+    /// A second, on two cores that do other things too; only a wild figure fails.
     #[test]
     fn many_rows_are_looked_at_in_moments() {
         let lengths: Vec<usize> = (0..200_000).map(|row| 40 + row * 7919 % 200).collect();
@@ -236,8 +236,7 @@ mod tests {
             let start = std::time::Instant::now();
             let outlook = Outlook::of(&rows, &[], &config(extra), shares, 2);
             let took = start.elapsed().as_secs_f64();
-            println!("{} steps of {} rows in {took:.2} s", outlook.steps, rows.len());
-            assert!(took < 30.0, "{took} s");
+            assert!(took < 30.0, "{} steps of {} rows: {took} s", outlook.steps, rows.len());
         }
     }
 }
