@@ -11,13 +11,8 @@ use crate::calls::{ANY, ANY_OF_X86};
 const CHANGES: u64 =
     (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u64;
 /// What is asked of a terminal, or of a descriptor, as an interpreter does of every stream.
-const CONTROLS: [u64; 5] = [
-    libc::TCGETS as u64,
-    libc::TIOCGWINSZ as u64,
-    libc::FIONREAD as u64,
-    libc::FIOCLEX as u64,
-    libc::FIONCLEX as u64,
-];
+const CONTROLS: [libc::Ioctl; 5] =
+    [libc::TCGETS, libc::TIOCGWINSZ, libc::FIONREAD, libc::FIOCLEX, libc::FIONCLEX];
 /// Not those by which the kernel is told whom to signal.
 const DESCRIPTOR_COMMANDS: [i32; 6] =
     [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL];
@@ -34,7 +29,6 @@ pub(crate) fn filter(own: u32) -> Result<BpfProgram, BackendError> {
     let one_of = |argument: u8, values: &[u64]| -> Result<Vec<SeccompRule>, BackendError> {
         values.iter().map(|&value| is(argument, Eq, value)).collect()
     };
-    let of_commands = |values: &[i32]| values.iter().map(|&value| value as u64).collect::<Vec<u64>>();
     let mut rules: Vec<(i64, Vec<SeccompRule>)> = ANY.iter().map(|&call| (call, Vec::new())).collect();
     rules.extend(ANY_OF_X86.iter().map(|&call| (call, Vec::new())));
     rules.push((libc::SYS_openat, vec![is(2, MaskedEq(CHANGES), 0)?]));
@@ -43,9 +37,9 @@ pub(crate) fn filter(own: u32) -> Result<BpfProgram, BackendError> {
     // A thread, and no process.
     let thread = libc::CLONE_THREAD as u64;
     rules.push((libc::SYS_clone, vec![is(0, MaskedEq(thread), thread)?]));
-    rules.push((libc::SYS_ioctl, one_of(1, &CONTROLS)?));
-    rules.push((libc::SYS_fcntl, one_of(1, &of_commands(&DESCRIPTOR_COMMANDS))?));
-    rules.push((libc::SYS_prctl, one_of(0, &of_commands(&PROCESS_OPTIONS))?));
+    rules.push((libc::SYS_ioctl, one_of(1, &numbers(&CONTROLS))?));
+    rules.push((libc::SYS_fcntl, one_of(1, &numbers(&DESCRIPTOR_COMMANDS))?));
+    rules.push((libc::SYS_prctl, one_of(0, &numbers(&PROCESS_OPTIONS))?));
     // Limits are read, and not set: a privileged user could raise them.
     let is_reading = SeccompCondition::new(2, SeccompCmpArgLen::Qword, Eq, 0)?;
     rules.push((libc::SYS_prlimit64, vec![SeccompRule::new(vec![is_reading])?]));
@@ -55,6 +49,11 @@ pub(crate) fn filter(own: u32) -> Result<BpfProgram, BackendError> {
     let absent = SeccompAction::Errno(libc::ENOSYS as u32);
     let here = std::env::consts::ARCH.try_into()?;
     SeccompFilter::new(rules.into_iter().collect(), absent, SeccompAction::Allow, here)?.try_into()
+}
+
+/// Constants of the C library, whose types differ from one to the other, as a filter takes them.
+fn numbers<T: Copy + TryInto<u64>>(values: &[T]) -> Vec<u64> {
+    values.iter().filter_map(|&value| value.try_into().ok()).collect()
 }
 
 pub(crate) fn apply(filter: &BpfProgram) -> Result<(), seccompiler::Error> {

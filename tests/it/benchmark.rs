@@ -52,7 +52,7 @@ fn hellaswag(numbers: std::ops::Range<usize>) -> String {
         ];
         let endings: Vec<&str> = (0..4).map(|place| endings[(place + n) % 4]).collect();
         json!({"ind": n, "activity_label": format!("Lamp {n}"), "ctx_a": format!("A woman [header] stands{} in a room.", " still".repeat(n % 3)),
-            "ctx_b": if n % 2 == 0 { "she THEN" } else { "" }, "endings": endings, "label": ((n * 3) % 4).to_string()})
+            "ctx_b": if n.is_multiple_of(2) { "she THEN" } else { "" }, "endings": endings, "label": ((n * 3) % 4).to_string()})
     };
     lines(numbers.map(row))
 }
@@ -60,7 +60,7 @@ fn hellaswag(numbers: std::ops::Range<usize>) -> String {
 fn piqa(numbers: std::ops::Range<usize>) -> String {
     let row = |n: usize| {
         json!({"goal": format!("To warm room {n},{}", " quickly".repeat(n % 2)), "sol1": "open the window and wait for an hour.",
-            "sol2": if n % 3 == 0 { "heat it" } else { "heiße Öfen benutzen, bis es warm ist." }, "label": n % 2})
+            "sol2": if n.is_multiple_of(3) { "heat it" } else { "heiße Öfen benutzen, bis es warm ist." }, "label": n % 2})
     };
     lines(numbers.map(row))
 }

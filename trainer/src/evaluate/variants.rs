@@ -70,6 +70,9 @@ pub struct OfKind {
     pub right: f64,
 }
 
+/// The label of an answer, where the set has labels (`Some(None)` is none of them), and whether the answer is right.
+type Read<'a> = &'a dyn Fn(&Asked, &Side) -> (Option<Option<usize>>, bool);
+
 /// Varied rows, in the order of the cases.
 #[derive(Default)]
 pub(super) struct Varying {
@@ -118,12 +121,12 @@ impl Varying {
     }
 
     /// The figures of one model and its answers, in the order of the variants; `None` without variants. `asked` and `sides` are of the cases,
-    /// `varied` of their variants; `read` gives the label of an answer, where the set has labels, and whether the answer is right.
+    /// `varied` of their variants.
     pub(super) fn compare(
         &self,
         (asked, sides): (&[Asked], &[Side]),
         varied: &[Side],
-        read: &dyn Fn(&Asked, &Side) -> (Option<Option<usize>>, bool),
+        read: Read<'_>,
     ) -> Option<(Varied, Vec<VariedAnswer>)> {
         let ids: Vec<String> = (0..asked.len()).map(|case| case.to_string()).collect();
         let mut cases: Vec<usize> = self.rows.iter().map(|(of, _)| *of).collect();
