@@ -11,5 +11,7 @@ fn main() {
         && !env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("link"));
     if is("TARGET", "x86_64-unknown-linux-gnu") && is_own {
         println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+        // The profile's wish to strip is not heard for a package with settings of its own.
+        println!("cargo::rustc-link-arg-bins=-Wl,--strip-all");
     }
 }

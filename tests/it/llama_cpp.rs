@@ -184,7 +184,7 @@ fn same_answers(base: &BaseModel, decoder: &Decoder, prompts: &[Vec<u32>], said:
             continue;
         };
         let tokens = [prompt.as_slice(), &theirs[..at]].concat();
-        let rows = logits(decoder, &[], &document(tokens.clone(), vec![false; tokens.len()]));
+        let rows = logits::<f32>(decoder, &[], &document(tokens.clone(), vec![false; tokens.len()]));
         let row = rows.chunks(decoder.spec().vocabulary).next_back().expect("a row");
         let apart = (row[ours.tokens[at] as usize] - row[theirs[at] as usize]).abs();
         println!("an answer parts at token {at}, where our logits are {apart:.4} apart");

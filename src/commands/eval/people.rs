@@ -22,7 +22,7 @@ pub(super) fn read(file: Option<&Path>) -> anyhow::Result<Vec<PersonsScore>> {
         .map_err(|error| BadInput::new(format!("{}: {error}", file.display())))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let is_table = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    let rows = if is_table { table(text) } else { objects(text) };
+    let rows = if is_table { rows_of(text) } else { objects(text) };
     let mut scores = Vec::new();
     for (line, row) in rows {
         let row = row.map_err(|problem| named(line, &problem))?;
@@ -46,7 +46,7 @@ fn objects(text: &str) -> Vec<Row> {
         .collect()
 }
 
-fn table(text: &str) -> Vec<Row> {
+fn rows_of(text: &str) -> Vec<Row> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = match reader.headers() {
         Ok(header) => header.clone(),

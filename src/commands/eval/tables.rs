@@ -79,7 +79,7 @@ fn summary_table(report: &GoldenReport) -> Table {
 /// A row for each figure that one of the models has.
 fn columns_table(columns: &[(String, &Summary)]) -> Table {
     let names = columns.iter().map(|(name, _)| name.as_str());
-    let mut table = table(std::iter::once("").chain(names).collect());
+    let mut table = table(std::iter::once("").chain(names).collect::<Vec<_>>());
     for (name, value) in figures() {
         let values: Vec<Option<String>> = columns.iter().map(|(_, side)| value(side)).collect();
         if values.iter().any(Option::is_some) {

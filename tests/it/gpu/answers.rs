@@ -45,7 +45,7 @@ fn open_run(place: &Workplace, run: &str, device: Option<&Device>) -> Opened {
 fn exam(place: &Workplace, opened: &Opened, max_new_tokens: usize, batch: usize) -> GoldenReport {
     let settings = Settings { sampling: Sampling::GREEDY, seed: 0, max_new_tokens, batch };
     let labels = LabelOptions { labels: vec!["aa".to_owned(), "bb".to_owned()], ..LabelOptions::default() };
-    let options = ExamOptions { labels, all_tokens: true };
+    let options = ExamOptions { labels, all_tokens: true, ..ExamOptions::default() };
     let speaker = Speaker::new(opened).expect("a speaker");
     let sources = [Source::new(place.path("golden.jsonl"))];
     examine(&speaker, &sources, &settings, &options, &mut |_| {}).expect("a report")
