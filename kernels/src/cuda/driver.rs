@@ -98,7 +98,7 @@ impl Drop for Context {
     }
 }
 
-pub(self) fn driver_error(what: impl Into<String>) -> impl FnOnce(result::DriverError) -> CudaError {
+fn driver_error(what: impl Into<String>) -> impl FnOnce(result::DriverError) -> CudaError {
     |error| CudaError::Driver { what: what.into(), message: format!("{error:?}") }
 }
 
