@@ -329,22 +329,27 @@ fn json(answer: &str, fenced: bool) -> Result<Value, String> {
 
 /// The first fence of Python or of nothing named; without one the whole answer.
 fn python(answer: &str) -> &str {
-    let mut from = None;
+    // Where the fence that is open began, and whether it is one of these.
+    let mut open: Option<(usize, bool)> = None;
     let mut at = 0;
     for line in answer.split_inclusive('\n') {
-        let label = line.trim().strip_prefix("```");
-        match (from, label) {
-            (None, Some(label))
-                if matches!(label.trim().to_lowercase().as_str(), "" | "python" | "python3" | "py") =>
-            {
-                from = Some(at + line.len());
-            }
-            (Some(from), Some(_)) => return &answer[from..at],
-            _ => {}
+        let end = at + line.len();
+        if let Some(label) = line.trim().strip_prefix("```") {
+            open = match open {
+                Some((from, true)) => return &answer[from..at],
+                Some(_) => None,
+                None => {
+                    let label = label.trim().to_lowercase();
+                    Some((end, ["", "python", "python3", "py"].contains(&label.as_str())))
+                }
+            };
         }
-        at += line.len();
+        at = end;
     }
-    from.map_or(answer, |from| &answer[from..])
+    match open {
+        Some((from, true)) => &answer[from..],
+        _ => answer,
+    }
 }
 
 fn shown(text: &str) -> String {

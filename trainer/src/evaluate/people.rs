@@ -116,7 +116,7 @@ fn believed((metric, pairs): (String, Vec<(f64, f64)>)) -> Believed {
         }
         None => Some("one score for all answers".to_owned()),
         Some(found) if found.trusted => None,
-        Some(_) => Some("the interval holds 0: no order of people's is seen in it".to_owned()),
+        Some(_) => Some("the interval is not above 0: it does not order answers as people do".to_owned()),
     };
     Believed { metric, correlation, doubt }
 }
@@ -173,7 +173,7 @@ mod tests {
         let good = of(pairs(|answer| f64::from(answer % 5) + f64::from(answer % 3), 60));
         assert!(good.doubt.is_none() && good.correlation.expect("one").spearman > 0.5);
         assert!(of(pairs(|answer| f64::from(answer % 5), 10)).doubt.expect("few").contains("10 answers"));
-        assert!(of(pairs(|answer| f64::from(answer % 7), 70)).doubt.expect("noise").contains("holds 0"));
+        assert!(of(pairs(|answer| f64::from(answer % 7), 70)).doubt.expect("noise").contains("not above 0"));
         assert!(of(pairs(|answer| -f64::from(answer % 5), 60)).doubt.is_some(), "the other way round");
         let same = of(pairs(|_| 1.0, 60));
         assert!(same.correlation.is_none() && same.doubt.expect("none").contains("one score"));
