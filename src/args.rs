@@ -51,7 +51,7 @@ pub(crate) enum Verb {
     /// Talk with a model
     Chat(talk::ChatArgs),
     /// Examine a model on golden rows, base and tuned side by side
-    Eval(talk::EvalArgs),
+    Eval(Box<talk::EvalArgs>),
     /// Say whether one model is better than another, from their evaluations of the same golden rows
     Compare(compare::CompareArgs),
     /// Write a run as one page: curves, data, golden rows with what changed, verdicts, settings

@@ -109,7 +109,7 @@ fn what_cannot_fit_is_refused_with_what_would() {
     let gib = |bytes: u64| format!("{:.9}", bytes as f64 / f64::from(1 << 30));
     // A little less than everything takes: as many blocks as may be keep all, the others their inputs.
     let (most, _) = plan(&["--memory-gib", &gib(peak(&all) - 1000)]);
-    assert_eq!((&most["fits"], &most["save_activations"]), (&json!(true), &json!("all of the last 4")));
+    assert_eq!((&most["fits"], &most["save_activations"]), (&json!(true), &json!("all of the last 5")));
     assert!(peak(&most) < peak(&all));
     let (inputs, _) = plan(&["--memory-gib", "8", "--set", "train.save-activations=input-only"]);
     assert_eq!((&inputs["fits"], &inputs["save_activations"]), (&json!(true), &json!("input-only")));

@@ -1,5 +1,7 @@
 //! Programs that a model wrote: what they may not do, and pass@k.
 
+#![expect(clippy::print_stderr, reason = "what was skipped is said")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;

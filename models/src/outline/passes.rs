@@ -81,7 +81,7 @@ impl BaseOutline {
             (Buffers::default(), Buffers::default(), Buffers::default());
         let mut rest = trained.ranks.as_slice();
         let blocks = self.spec.blocks.len();
-        let mut begun = !trained.adapters_alone;
+        let (mut begun, mut keeps_all) = (!trained.adapters_alone, false);
         for (index, block) in self.spec.blocks.iter().enumerate() {
             let linears = self.linears_of(block).min(rest.len());
             let (own, behind) = rest.split_at(linears);
@@ -94,15 +94,20 @@ impl BaseOutline {
                 kept.add(pass.tokens * block.block.width, 1);
             }
             match keep {
-                Keep::All => kept.and(&inner),
+                Keep::All => {
+                    keeps_all = true;
+                    kept.and(&inner);
+                }
                 Keep::Input | Keep::InputAside | Keep::Nothing => one_block.or(&inner),
             }
             work.or(&block.mlp_back());
             work.or(&block.attention_back());
             work.or(&block.projections_back());
         }
-        // What one block keeps for itself stays while it works.
-        work.and(&one_block);
+        // What one block keeps for itself stays while it works; where others keep all, they have given theirs back by then.
+        if !keeps_all {
+            work.and(&one_block);
+        }
         work.or(&self.head(pass, trained.rows));
         // The most of one matrix that is unpacked at a time, the head's or a linear's, where products do not unpack it.
         let linears = self.linears().into_iter().map(|linear| linear.inputs.saturating_mul(linear.outputs));

@@ -118,7 +118,7 @@ enum Table {
 enum Saved {
     Nothing,
     /// Its input, and what else is dear to compute again.
-    Here(Rows, Option<Inner>),
+    Here(Rows, Option<Box<Inner>>),
     /// Its input, in the host's memory.
     Aside,
 }
@@ -230,7 +230,7 @@ impl GpuDecoder {
                 Keep::Nothing => Saved::Nothing,
                 Keep::InputAside => Saved::Aside,
                 Keep::Input => Saved::Here(x, None),
-                Keep::All => Saved::Here(x, Some(inner)),
+                Keep::All => Saved::Here(x, Some(Box::new(inner))),
             });
             x = y;
         }
@@ -306,7 +306,7 @@ impl GpuDecoder {
                 Some(Saved::Nothing) | None => panic!("backward: the forward pass saved its inputs"),
             };
             let inner = match inner {
-                Some(inner) => inner,
+                Some(inner) => *inner,
                 None => block.forward(&c, &x)?.1,
             };
             block.backward(&c, &x, inner, &mut dr, index > lowest, &mut gradients)?;
