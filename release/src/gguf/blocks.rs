@@ -27,7 +27,15 @@ pub(super) fn encode(values: &[f32], columns: usize, element: GgmlDType) -> Resu
                 .par_chunks(PIECE_ELEMENTS)
                 .map(|piece| {
                     let tensor = Tensor::from_slice(piece, piece.len(), &Device::Cpu)?;
-                    Ok(QTensor::quantize(&tensor, quantized)?.data()?.into_owned())
+                    let blocks = match quantized {
+                        // Without weights candle searches less than llama.cpp does; where all weigh the same, as much.
+                        GgmlDType::Q4K | GgmlDType::Q5K => {
+                            let weights = vec![1.0; piece.len()];
+                            QTensor::quantize_imatrix(&tensor, &weights, quantized)?
+                        }
+                        _ => QTensor::quantize(&tensor, quantized)?,
+                    };
+                    Ok(blocks.data()?.into_owned())
                 })
                 .collect();
             pieces.map_err(|error| error.to_string())?.concat()
