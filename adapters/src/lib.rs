@@ -9,12 +9,13 @@
 //! | [`dora`] | lengths of rows that are trained too |
 //! | [`parameters`] | every trainable tensor as a named slice of one flat vector |
 //! | [`peft`] | adapter folders as the Python library PEFT reads and writes them |
-//! | [`merge`] | the weight with its adapter added |
+//! | [`merge`], [`combine`] | the weight with its adapter added; several adapters made one |
 //! | [`candle`] | the same linears as modules for models built on candle |
 //!
 //! This crate knows no model family: linears carry the names that the checkpoint gives them.
 
 pub mod candle;
+pub mod combine;
 pub mod dora;
 mod error;
 mod floats;

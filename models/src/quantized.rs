@@ -32,7 +32,7 @@ const EXTENSION: &str = "nf4";
 const HASH_BYTES: usize = 32;
 
 /// A folder of quantised linears.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuantizedCache {
     folder: PathBuf,
 }

@@ -13,6 +13,7 @@
 //! | `companions` | configuration, tokenizer, chat template beside the weights |
 //! | `divergence`, `report` | how far one model is from another; what a merge says of itself |
 //! | `gguf` | the model as one GGUF file, which is opened again and compared |
+//! | `ollama` | a Modelfile beside it, with the chat template as Ollama has them |
 //! | `folder` | folders that are whole or not there |
 
 mod card;
@@ -24,6 +25,7 @@ mod error;
 mod folder;
 mod gguf;
 mod model;
+mod ollama;
 mod peft;
 mod plain;
 mod report;
@@ -39,6 +41,7 @@ pub use error::ReleaseError;
 pub use folder::{NewFolder, refuse_existing};
 pub use gguf::{GgufType, WrittenGguf, write_gguf};
 pub use model::{Layout, VerifiedAdapter, Written, dtype_of, is_full, write_model};
+pub use ollama::{Render, Turn, Turns, modelfile};
 pub use peft::export_peft;
 pub use report::{Measured, MergeReport, Spread};
 pub use weights::{Content, LinearFigures, Onto, Rounding};

@@ -8,8 +8,8 @@ use rtune_models::{BaseOutline, Decoder, DecoderSpec, Precision, Quantization, R
 use rtune_trainer::bench::{self, BenchOptions, Measured, OnGpu, Phase, shapes};
 use rtune_trainer::config::Config;
 use rtune_trainer::gpu::{Device, Launches, Profile};
+use rtune_trainer::machine::peak_memory_bytes;
 use rtune_trainer::memory::RowSizes;
-use rtune_trainer::metrics::peak_memory_bytes;
 use rtune_trainer::plan;
 use rtune_trainer::subject::quantization;
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rtune_models::hub::{self, CacheState, HubOptions};
 use rtune_trainer::gpu::{CudaError, Device, Facts};
-use rtune_trainer::metrics::{available_memory_bytes, total_memory_bytes};
+use rtune_trainer::machine::{available_memory_bytes, container_memory_bytes, total_memory_bytes};
 use serde_json::{Value, json};
 
 use crate::args::tools::DoctorArgs;
@@ -15,10 +15,6 @@ use crate::reporter::say;
 const LEAST_MEMORY_BYTES: u64 = 1 << 30;
 /// Less free disk does not take the default base and one run of it.
 const LEAST_DISK_BYTES: u64 = 1 << 29;
-
-/// What a memory limit of a container is written to.
-const CONTAINER_LIMITS: [&str; 2] =
-    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 /// Where distributions and containers put the driver's library.
 const LIBRARY_FOLDERS: [&str; 8] = [
     "/usr/lib/x86_64-linux-gnu",
@@ -122,18 +118,13 @@ fn instruction_sets() -> (Vec<&'static str>, &'static str) {
 
 fn memory() -> Finding {
     let (total, available) = (total_memory_bytes(), available_memory_bytes());
-    let limit = CONTAINER_LIMITS.iter().find_map(|path| {
-        let bytes: u64 = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
-        // Without a limit the older interface names a number beyond any memory.
-        (bytes < total.unwrap_or(u64::MAX)).then_some(bytes)
-    });
-    let usable = available.map(|bytes| bytes.min(limit.unwrap_or(u64::MAX)));
+    let limit = container_memory_bytes().filter(|&bytes| bytes < total.unwrap_or(u64::MAX));
     let shown = |bytes: Option<u64>| bytes.map_or_else(|| "unknown".to_owned(), gibibytes);
     let mut text = format!("{} in all, {} free", shown(total), shown(available));
     if let Some(limit) = limit {
         text.push_str(&format!(", limited to {}", gibibytes(limit)));
     }
-    let problem = usable.filter(|bytes| *bytes < LEAST_MEMORY_BYTES).map(|bytes| {
+    let problem = available.filter(|bytes| *bytes < LEAST_MEMORY_BYTES).map(|bytes| {
         format!(
             "{} of memory are free; the smallest base needs about {}",
             gibibytes(bytes),

@@ -11,7 +11,7 @@ use rtune_models::hub::ALIASES;
 use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::write_whole;
-use rtune_trainer::metrics::available_memory_bytes;
+use rtune_trainer::machine::available_memory_bytes;
 
 use crate::args::tools::InitArgs;
 use crate::commands::next::for_shell;

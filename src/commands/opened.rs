@@ -16,7 +16,7 @@ use rtune_trainer::talk::Settings;
 
 use crate::args::talk::{SamplingArgs, SubjectArgs};
 use crate::commands::{gpu, resolve_base};
-use crate::reporter::{Transfer, Work};
+use crate::reporter::{Transfer, Work, complain};
 
 /// Answers under way at once where a person waits for one.
 const ONE: usize = 1;
@@ -28,12 +28,16 @@ pub(crate) fn open(args: &SubjectArgs) -> anyhow::Result<(Subject, Opened)> {
 
 /// The same by its name.
 pub(crate) fn open_named(name: &str, overrides: &[String]) -> anyhow::Result<(Subject, Opened)> {
-    let subject = Subject::find(name, overrides)?;
+    let mut subject = Subject::find(name, overrides)?;
+    subject.quantized = Some(quantized_cache(&HubOptions::from_env()));
     let base = resolve_base(&subject.config)?;
     let mut work = Work::new("loading the base");
     let mut opened = subject.open(&base, &mut |done, total| work.show(done, total))?;
     gpu::answer(&mut opened, &subject.config, overrides)?;
     work.finish();
+    if let Some(note) = &opened.note {
+        complain(&format!("note: {note}"));
+    }
     Ok((subject, opened))
 }
 
@@ -48,8 +52,13 @@ pub(crate) fn preparation(config: &Config) -> anyhow::Result<Preparation> {
     Ok(Preparation {
         names,
         cache: Some(PreparationCache::new(options.rtune_cache.join("prepared"))),
-        quantized: Some(QuantizedCache::new(options.rtune_cache.join("quantized"))),
+        quantized: Some(quantized_cache(&options)),
     })
+}
+
+/// Where linears are kept that were quantised.
+fn quantized_cache(options: &HubOptions) -> QuantizedCache {
+    QuantizedCache::new(options.rtune_cache.join("quantized"))
 }
 
 /// The model that finds names, downloaded first if need be.

@@ -27,6 +27,7 @@ mod people;
 mod plan;
 mod prefixes;
 mod prompts;
+mod quantized;
 mod reference;
 mod reference_cases;
 mod release;

@@ -4,8 +4,7 @@
 use rtune_adapters::lora::MAGNITUDE_SUFFIX;
 use rtune_data::PackedRow;
 use rtune_kernels::arena::Arena;
-use rtune_kernels::real::Real;
-use rtune_models::{Quantization, SavePolicy};
+use rtune_models::{Compiled, Quantization, SavePolicy};
 use rtune_trainer::loss;
 use rtune_trainer::noise::{Noise, StepNoise};
 
@@ -31,7 +30,7 @@ fn cases() -> impl Iterator<Item = (Case, Vec<PackedRow>)> {
 }
 
 /// The mean loss, and its gradients.
-fn pass<R: Real>(
+fn pass<R: Compiled>(
     case: &Case,
     parameters: &[R],
     rows: &[PackedRow],

@@ -6,8 +6,7 @@ use rtune_adapters::lora::MAGNITUDE_SUFFIX;
 use rtune_adapters::{LoraConfig, Parameters, Targets, peft};
 use rtune_data::{PackedRow, Segment};
 use rtune_kernels::arena::Arena;
-use rtune_kernels::real::Real;
-use rtune_models::{Decoder, ModelConfig, Quantization, RowView, SavePolicy, open_weights};
+use rtune_models::{Compiled, Decoder, ModelConfig, Quantization, RowView, SavePolicy, open_weights};
 use safetensors::SafeTensors;
 
 /// A case in memory.
@@ -139,7 +138,7 @@ impl Case {
 }
 
 /// Logits of every token of a row, `[T, V]`.
-pub(crate) fn logits<R: Real>(decoder: &Decoder, parameters: &[R], row: &PackedRow) -> Vec<R> {
+pub(crate) fn logits<R: Compiled>(decoder: &Decoder, parameters: &[R], row: &PackedRow) -> Vec<R> {
     let arena = Arena::new();
     let bounds = rtune_trainer::loss::bounds(row);
     let view = RowView {

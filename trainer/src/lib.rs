@@ -41,6 +41,7 @@ pub mod inputs;
 pub mod learning_curve;
 pub mod lock;
 pub mod loss;
+pub mod machine;
 pub mod manifest;
 pub mod memory;
 pub mod metrics;

@@ -6,8 +6,8 @@ use rtune_data::PackedRow;
 use rtune_kernels::arena::Arena;
 use rtune_kernels::cross_entropy::{self, RowLoss};
 use rtune_kernels::phase::Phase;
-use rtune_kernels::real::Real;
-use rtune_models::{Decoder, RowNoise, RowView, SavePolicy};
+
+use rtune_models::{Compiled, Decoder, RowNoise, RowView, SavePolicy};
 
 /// A sum over supervised tokens. Sums of several rows add up; a mean is taken once, over all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -81,7 +81,12 @@ fn view<'a>(
 
 /// The loss of a packed row, for evaluation.
 #[must_use]
-pub fn evaluate<R: Real>(decoder: &Decoder, parameters: &[R], row: &PackedRow, arena: &Arena<R>) -> LossSum {
+pub fn evaluate<R: Compiled>(
+    decoder: &Decoder,
+    parameters: &[R],
+    row: &PackedRow,
+    arena: &Arena<R>,
+) -> LossSum {
     let mut total = LossSum::default();
     for chunk in evaluate_chunks(decoder, parameters, row, arena) {
         total += LossSum::of(&chunk);
@@ -90,7 +95,7 @@ pub fn evaluate<R: Real>(decoder: &Decoder, parameters: &[R], row: &PackedRow, a
 }
 
 /// The losses of a row's supervised tokens, in the chunks in which their logits were computed.
-fn evaluate_chunks<R: Real>(
+fn evaluate_chunks<R: Compiled>(
     decoder: &Decoder,
     parameters: &[R],
     row: &PackedRow,
@@ -119,7 +124,7 @@ fn evaluate_chunks<R: Real>(
 /// `scale` is one over the supervised tokens of the whole step, so that a token counts the same in whatever
 /// micro-batch it stands. `noise` is what training disturbs the pass with.
 #[expect(clippy::too_many_arguments, reason = "what a pass reads, and where the gradients go")]
-pub fn accumulate<R: Real>(
+pub fn accumulate<R: Compiled>(
     decoder: &Decoder,
     parameters: &[R],
     row: &PackedRow,

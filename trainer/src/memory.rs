@@ -18,7 +18,7 @@ use crate::subject::quantization;
 
 /// Bytes of the program itself and its threads: measured, see docs/log.md.
 const PROGRAM_BYTES: usize = 12 << 20;
-/// Bytes that tokenizer and template take for each token of the vocabulary: measured, see docs/log.md.
+/// Bytes that tokenizer and template take for each of the tokenizer's tokens: measured, see docs/log.md.
 const TOKEN_BYTES: usize = 1500;
 /// What a checkpoint has in memory while it is written, for each trained number: the file of both moments.
 const SAVED_BYTES: usize = 8;
@@ -34,6 +34,8 @@ pub struct RowSizes {
     pub evaluation: Vec<Pass>,
     /// Bytes of all examples.
     pub bytes: usize,
+    /// Tokens of the tokenizer, where it is here; else there are taken to be as many as the base has embeddings.
+    pub vocabulary: Option<usize>,
 }
 
 /// Memory of a training run, in bytes.
@@ -179,7 +181,7 @@ pub fn of_policy(
         kept_bytes: most.kept.saturating_mul(size_of::<f32>()),
         work_bytes: most.work.saturating_mul(size_of::<f32>()),
         program_bytes: PROGRAM_BYTES + gemm::kept_bytes(threads),
-        tokenizer_bytes: TOKEN_BYTES * outline.spec.vocabulary,
+        tokenizer_bytes: TOKEN_BYTES * rows.vocabulary.unwrap_or(outline.spec.vocabulary),
         rows_bytes: rows.bytes,
         tokens: rows.training.iter().map(|pass| pass.tokens).max().unwrap_or(0),
         policy,

@@ -86,28 +86,6 @@ pub fn read_lines(path: &Path) -> Result<Vec<Line>, FileError> {
     Ok(text.lines().filter_map(Line::parse).collect())
 }
 
-/// Most memory the process has held, where the system tells (Linux: `VmHWM`).
-pub fn peak_memory_bytes() -> Option<u64> {
-    memory_line("/proc/self/status", "VmHWM:")
-}
-
-/// Memory that a new process could have without swapping, where the system tells.
-pub fn available_memory_bytes() -> Option<u64> {
-    memory_line("/proc/meminfo", "MemAvailable:")
-}
-
-/// Memory of the machine, where the system tells.
-pub fn total_memory_bytes() -> Option<u64> {
-    memory_line("/proc/meminfo", "MemTotal:")
-}
-
-fn memory_line(file: &str, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -5,8 +5,8 @@ use rtune_models::{BaseOutline, DecoderSpec, SavePolicy};
 
 use crate::config::{Config, Device, LoraSection, QuantizationSection, SaveActivations};
 use crate::error::TrainerError;
+use crate::machine::available_memory_bytes;
 use crate::memory::{self, RowSizes};
-use crate::metrics::available_memory_bytes;
 
 /// The part of the free memory that a run may take; the rest is for everybody else.
 pub const FREE_SHARE: f64 = 0.9;

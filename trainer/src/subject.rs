@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rtune_adapters::{ParameterEntry, peft};
 use rtune_data::ChatTemplate;
-use rtune_models::{BaseModel, Decoder, Quantization};
+use rtune_models::{BaseModel, Decoder, Quantization, QuantizedCache};
 
 use crate::adapter::{self, Attached, NewTokens};
 use crate::checkpoint::{Checkpoint, read_json};
@@ -28,6 +28,8 @@ pub struct Subject {
     pub run: Option<PathBuf>,
     /// The adapter's folder; `None` for the base alone.
     pub adapter: Option<PathBuf>,
+    /// Where linears are kept that were quantised, where `model.cache-quantized` says so; `None` until somebody names a place.
+    pub quantized: Option<QuantizedCache>,
 }
 
 /// A model in memory, ready to answer.
@@ -44,6 +46,8 @@ pub struct Opened {
     pub untrained: Vec<f32>,
     /// Whether there is something trained beside the base.
     pub tuned: bool,
+    /// What went wrong with the cache of quantised linears; they are the same all the same.
+    pub note: Option<String>,
     /// Names, shapes and places of the adapter's tensors.
     pub(crate) entries: Vec<ParameterEntry>,
     /// The same in a GPU's memory, where answers are made there.
@@ -78,7 +82,7 @@ impl Subject {
                 None => Self::of_adapter(path, overrides),
             };
         }
-        Ok(Self { config: Config::of_base(name, overrides)?, run: None, adapter: None })
+        Ok(Self { config: Config::of_base(name, overrides)?, run: None, adapter: None, quantized: None })
     }
 
     fn of_run(run: &Path, checkpoint: Option<PathBuf>, overrides: &[String]) -> Result<Self, TrainerError> {
@@ -88,7 +92,7 @@ impl Subject {
             let problem = "neither `best` nor `last` is there".to_owned();
             return Err(TrainerError::NotACheckpoint { folder: run.to_owned(), problem });
         };
-        Ok(Self { config, run: Some(run.to_owned()), adapter: Some(adapter) })
+        Ok(Self { config, run: Some(run.to_owned()), adapter: Some(adapter), quantized: None })
     }
 
     fn of_adapter(folder: &Path, overrides: &[String]) -> Result<Self, TrainerError> {
@@ -106,7 +110,7 @@ impl Subject {
         if !named {
             base?;
         }
-        Ok(Self { config, run: None, adapter: Some(folder.to_owned()) })
+        Ok(Self { config, run: None, adapter: Some(folder.to_owned()), quantized: None })
     }
 
     /// What stands for it in a table or a file: the run or adapter folder, or the base.
@@ -160,20 +164,20 @@ impl Subject {
         base_path: &Path,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Opened, TrainerError> {
-        let (base, template) = self.read(base_path)?;
-        let mut decoder =
-            Decoder::load(&base.config, base.weights.as_ref(), quantization(&self.config), progress)?;
+        let (mut base, template) = self.read(base_path)?;
+        base.quantized = self.quantized.clone().filter(|_| self.config.model.cache_quantized);
+        let (mut decoder, note) = base.decoder(quantization(&self.config), progress)?;
         let Some(folder) = &self.adapter else {
             let (parameters, untrained, entries) = (Vec::new(), Vec::new(), Vec::new());
             let (tuned, gpu) = (false, None);
-            return Ok(Opened { base, template, decoder, parameters, untrained, tuned, entries, gpu });
+            return Ok(Opened { base, template, decoder, parameters, untrained, tuned, note, entries, gpu });
         };
         let Attached { parameters, untrained, .. } =
             adapter::attach(&mut decoder, &base, &self.config, Some(folder))?;
         let (entries, parameters) = (parameters.entries().to_vec(), parameters.flat().to_vec());
         let untrained = untrained.map_or_else(Vec::new, |untrained| untrained.flat().to_vec());
         let (tuned, gpu) = (true, None);
-        Ok(Opened { base, template, decoder, parameters, untrained, tuned, entries, gpu })
+        Ok(Opened { base, template, decoder, parameters, untrained, tuned, note, entries, gpu })
     }
 }
 

@@ -13,7 +13,7 @@ use tokenizers::Tokenizer;
 
 use crate::error::TrainerError;
 use crate::gpu::{Device, GpuOpened, Voice};
-use crate::metrics::available_memory_bytes;
+use crate::machine::available_memory_bytes;
 use crate::subject::Opened;
 
 /// The part of the free memory that an unpacked copy of the matrices may take.

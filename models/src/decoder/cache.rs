@@ -4,6 +4,7 @@ use rtune_kernels::arena::{Arena, Buffer};
 use rtune_kernels::elementwise;
 use rtune_kernels::real::Real;
 
+use super::compiled::Compiled;
 use super::ropes::Ropes;
 use super::{Context, Decoder, RowView};
 
@@ -92,7 +93,18 @@ impl Decoder {
     /// # Panics
     /// If a token is not below the vocabulary's size, a cache is another decoder's, or a document becomes longer than
     /// `positions`.
-    pub fn forward_cached<R: Real>(
+    #[inline]
+    pub fn forward_cached<R: Compiled>(
+        &self,
+        parameters: &[R],
+        documents: Vec<Fresh<'_, R>>,
+        positions: &Positions<R>,
+        arena: &Arena<R>,
+    ) -> Buffer<R> {
+        R::forward_cached(self, parameters, documents, positions, arena)
+    }
+
+    pub(super) fn run_forward_cached<R: Real>(
         &self,
         parameters: &[R],
         mut documents: Vec<Fresh<'_, R>>,

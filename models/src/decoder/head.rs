@@ -7,6 +7,7 @@ use rtune_kernels::phase::Phase;
 use rtune_kernels::real::Real;
 
 use super::Decoder;
+use super::compiled::Compiled;
 use super::norm::Normed;
 use super::table::Table;
 
@@ -30,7 +31,18 @@ impl Decoder {
     /// # Panics
     /// If a row is beyond `output_td`.
     #[must_use]
-    pub fn head_rows<R: Real>(
+    #[inline]
+    pub fn head_rows<R: Compiled>(
+        &self,
+        parameters: &[R],
+        output_td: &[R],
+        rows: Vec<usize>,
+        arena: &Arena<R>,
+    ) -> HeadRows<R> {
+        R::head_rows(self, parameters, output_td, rows, arena)
+    }
+
+    pub(super) fn run_head_rows<R: Real>(
         &self,
         parameters: &[R],
         output_td: &[R],
@@ -55,7 +67,24 @@ impl Decoder {
     ///
     /// # Panics
     /// If the lengths do not fit.
-    pub fn logits<R: Real>(&self, parameters: &[R], normed_nd: &[R], logits_nv: &mut [R], arena: &Arena<R>) {
+    #[inline]
+    pub fn logits<R: Compiled>(
+        &self,
+        parameters: &[R],
+        normed_nd: &[R],
+        logits_nv: &mut [R],
+        arena: &Arena<R>,
+    ) {
+        R::logits(self, parameters, normed_nd, logits_nv, arena);
+    }
+
+    pub(super) fn run_logits<R: Real>(
+        &self,
+        parameters: &[R],
+        normed_nd: &[R],
+        logits_nv: &mut [R],
+        arena: &Arena<R>,
+    ) {
         arena.timed(Phase::Head, || self.head_table().project(parameters, normed_nd, logits_nv, arena));
         if self.spec.logit_divisor != 1.0 {
             elementwise::scale(logits_nv, 1.0 / self.spec.logit_divisor);
@@ -68,7 +97,12 @@ impl Decoder {
     /// What [`Self::logits_backward`] wants of the logits, which their gradient may then overwrite: the slope of the cap,
     /// `[N, V]`, where there is one.
     #[must_use]
-    pub fn logit_slopes<R: Real>(&self, logits_nv: &[R], arena: &Arena<R>) -> Option<Buffer<R>> {
+    #[inline]
+    pub fn logit_slopes<R: Compiled>(&self, logits_nv: &[R], arena: &Arena<R>) -> Option<Buffer<R>> {
+        R::logit_slopes(self, logits_nv, arena)
+    }
+
+    pub(super) fn run_logit_slopes<R: Real>(&self, logits_nv: &[R], arena: &Arena<R>) -> Option<Buffer<R>> {
         let cap = self.spec.logit_cap?;
         let mut slopes_nv = arena.take(logits_nv.len());
         elementwise::cap_slope(logits_nv, cap, &mut slopes_nv);
@@ -81,7 +115,31 @@ impl Decoder {
     /// # Panics
     /// If the lengths do not fit.
     #[expect(clippy::too_many_arguments, reason = "what a backward pass reads, and the two places it writes")]
-    pub fn logits_backward<R: Real>(
+    #[inline]
+    pub fn logits_backward<R: Compiled>(
+        &self,
+        parameters: &[R],
+        normed_nd: &[R],
+        d_logits_nv: &mut [R],
+        slopes_nv: Option<&[R]>,
+        gradients: &mut [R],
+        d_normed_nd: &mut [R],
+        arena: &Arena<R>,
+    ) {
+        R::logits_backward(
+            self,
+            parameters,
+            normed_nd,
+            d_logits_nv,
+            slopes_nv,
+            gradients,
+            d_normed_nd,
+            arena,
+        );
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as above")]
+    pub(super) fn run_logits_backward<R: Real>(
         &self,
         parameters: &[R],
         normed_nd: &[R],
@@ -108,7 +166,20 @@ impl Decoder {
     /// # Panics
     /// If the lengths do not fit.
     #[must_use]
-    pub fn head_backward<R: Real>(
+    #[inline]
+    pub fn head_backward<R: Compiled>(
+        &self,
+        parameters: &[R],
+        head: &HeadRows<R>,
+        d_normed_nd: &[R],
+        tokens: usize,
+        gradients: &mut [R],
+        arena: &Arena<R>,
+    ) -> Buffer<R> {
+        R::head_backward(self, parameters, head, d_normed_nd, tokens, gradients, arena)
+    }
+
+    pub(super) fn run_head_backward<R: Real>(
         &self,
         parameters: &[R],
         head: &HeadRows<R>,

@@ -7,6 +7,7 @@
 
 mod block;
 mod cache;
+mod compiled;
 pub mod gpu;
 mod head;
 mod load;
@@ -29,6 +30,7 @@ use ropes::Ropes;
 use table::Table;
 
 pub use cache::{Fresh, KvCache, Positions};
+pub use compiled::Compiled;
 pub use head::{HEAD_CHUNK_ELEMENTS, HeadRows};
 pub use load::Quantization;
 pub use start::held;
@@ -211,7 +213,18 @@ impl Decoder {
     /// # Panics
     /// If a token is not below the vocabulary's size, or the row's parts do not fit each other: both are checked where
     /// rows are made.
-    pub fn forward<R: Real>(
+    #[inline]
+    pub fn forward<R: Compiled>(
+        &self,
+        parameters: &[R],
+        row: &RowView<'_>,
+        policy: SavePolicy,
+        arena: &Arena<R>,
+    ) -> Forward<R> {
+        R::forward(self, parameters, row, policy, arena)
+    }
+
+    fn run_forward<R: Real>(
         &self,
         parameters: &[R],
         row: &RowView<'_>,
@@ -261,7 +274,20 @@ impl Decoder {
     ///
     /// # Panics
     /// If the forward pass saved nothing, or was of another row.
-    pub fn backward<R: Real>(
+    #[inline]
+    pub fn backward<R: Compiled>(
+        &self,
+        parameters: &[R],
+        row: &RowView<'_>,
+        forward: Forward<R>,
+        d_output_td: Buffer<R>,
+        gradients: &mut [R],
+        arena: &Arena<R>,
+    ) {
+        R::backward(self, parameters, row, forward, d_output_td, gradients, arena);
+    }
+
+    fn run_backward<R: Real>(
         &self,
         parameters: &[R],
         row: &RowView<'_>,

@@ -23,7 +23,7 @@ pub(super) fn weigh(found: &mut Found, wish: &Wish) {
 
 fn try_weigh(found: &mut Found, wish: &Wish) -> anyhow::Result<()> {
     let name = found.candidate.name();
-    let subject = Subject { config: found.candidate.config(wish), run: None, adapter: None };
+    let subject = Subject { config: found.candidate.config(wish), run: None, adapter: None, quantized: None };
     let base = resolve_base(&subject.config)?;
     let mut work = Work::new(&format!("loading {name}"));
     let mut opened = subject.open(&base, &mut |done, total| work.show(done, total))?;

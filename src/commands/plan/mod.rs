@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rtune_data::Prepared;
 use rtune_models::hub::{self, HubOptions};
-use rtune_models::{BaseOutline, ModelError};
+use rtune_models::{BaseOutline, ModelError, SavePolicy};
 use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::inputs::{self, Inputs};
@@ -26,6 +26,8 @@ use remedy::Remedy;
 struct Plan {
     config: Config,
     memory: TrainingMemory,
+    /// What the passes take where blocks keep everything, and where they keep their inputs alone.
+    by_policy: [(SavePolicy, usize); 2],
     /// What it may take; `None` where the system does not tell.
     allowed_bytes: Option<u64>,
     /// `None` where the base's tokenizer is not here.
@@ -58,14 +60,14 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     let outline = BaseOutline::open(&place)?;
     let threads = rayon::current_num_threads();
     let inputs = prepared(&config, &place)?;
-    let looked = |config: &Config| -> anyhow::Result<Option<Outlook>> {
+    let looked = |config: &Config, inputs: &Inputs| -> anyhow::Result<Outlook> {
         let shares_prefixes = plan::shares_prefixes(config, &outline.spec)?;
-        Ok(inputs.as_ref().map(|inputs| {
-            let Prepared { train, validation, .. } = &inputs.prepared;
-            Outlook::of(train, validation, config, shares_prefixes, threads)
-        }))
+        let Prepared { train, validation, .. } = &inputs.prepared;
+        let mut outlook = Outlook::of(train, validation, config, shares_prefixes, threads);
+        outlook.sizes.vocabulary = Some(inputs.base.tokenizer.get_vocab_size(true));
+        Ok(outlook)
     };
-    let outlook = looked(&config)?;
+    let outlook = inputs.as_ref().map(|inputs| looked(&config, inputs)).transpose()?;
     let sizes = match &outlook {
         Some(outlook) => outlook.sizes.clone(),
         None => memory::longest_rows(&outline, &config, threads),
@@ -76,9 +78,14 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     config.train.save_activations = plan::choose(&outline, &config, &sizes, allowed_bytes)?;
     let policy = plan::policy(config.train.save_activations);
     let memory = memory::of_policy(&outline, &config, &sizes, policy)?;
+    let passes = |policy| -> anyhow::Result<(SavePolicy, usize)> {
+        Ok((policy, memory::of_policy(&outline, &config, &sizes, policy)?.passes_bytes()))
+    };
+    let by_policy = [passes(SavePolicy::All)?, passes(SavePolicy::InputOnly)?];
     let mut plan = Plan {
         config,
         memory,
+        by_policy,
         allowed_bytes,
         outlook,
         probe: None,
@@ -90,9 +97,18 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
             plan.probe = tried(&plan.config, &inputs.prepared, &place, outlook)?;
         }
     } else {
+        let max_tokens = plan.config.data.max_tokens;
         let rows_of = |config: &Config| -> anyhow::Result<RowSizes> {
-            let found = looked(config)?.map(|outlook| outlook.sizes);
-            Ok(found.unwrap_or_else(|| memory::longest_rows(&outline, config, threads)))
+            let outlook = match &inputs {
+                None => return Ok(memory::longest_rows(&outline, config, threads)),
+                Some(inputs) if config.data.max_tokens == max_tokens => looked(config, inputs)?,
+                // Other rows are left out, or cut.
+                Some(_) => match prepared(config, &place)? {
+                    Some(inputs) => looked(config, &inputs)?,
+                    None => return Ok(memory::longest_rows(&outline, config, threads)),
+                },
+            };
+            Ok(outlook.sizes)
         };
         plan.remedy = remedy::find(args, wished, &outline, allowed_bytes, &rows_of)?;
     }
@@ -102,7 +118,23 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
 
 /// The rows, where what makes tokens of them is here.
 fn prepared(config: &Config, place: &Path) -> anyhow::Result<Option<Inputs>> {
-    match Inputs::of_headers(config, place, &preparation(config)?) {
+    let preparation = preparation(config)?;
+    let found = match &config.data.filters.max_perplexity {
+        None => Inputs::of_headers(config, place, &preparation),
+        // That filter asks the base itself.
+        Some(_) => match Inputs::prepare(config, place, &preparation, None) {
+            Err(TrainerError::Model(ModelError::MissingFile { .. })) => {
+                complain(
+                    "note: the weights of the base are not here: `data.filters.max-perplexity` leaves out no row",
+                );
+                let mut without = config.clone();
+                without.data.filters.max_perplexity = None;
+                Inputs::of_headers(&without, place, &preparation)
+            }
+            found => found,
+        },
+    };
+    match found {
         Ok(inputs) => Ok(Some(inputs)),
         Err(TrainerError::Model(ModelError::MissingFile { path, .. })) => {
             complain(&format!(
@@ -117,9 +149,17 @@ fn prepared(config: &Config, place: &Path) -> anyhow::Result<Option<Inputs>> {
 
 /// Tries a step, where the weights are here.
 fn tried(config: &Config, rows: &Prepared, place: &Path, outlook: &Outlook) -> anyhow::Result<Option<Probe>> {
-    let Ok(mut base) = rtune_models::open(place) else {
-        complain("note: the weights of the base are not here, so that no step was tried");
-        return Ok(None);
+    let mut base = match rtune_models::open(place) {
+        Ok(base) => base,
+        Err(ModelError::MissingFile { .. }) => {
+            complain("note: the weights of the base are not here, so that no step was tried");
+            return Ok(None);
+        }
+        // As of a base of which headers alone were fetched; whatever it is, a plan can be made.
+        Err(error) => {
+            complain(&format!("note: no step was tried: {error}"));
+            return Ok(None);
+        }
     };
     base.add_tokens(&config.tokens.new).map_err(TrainerError::from)?;
     Ok(Some(probe(config, &base, rows, outlook, &mut counted("trying a step"))?))

@@ -50,15 +50,15 @@ pub(super) fn find(
     let mut taken: Vec<String> = Vec::new();
     let (config, mut memory) = peak(&taken)?;
     for change in changes(&config, wished) {
-        let with: Vec<String> = [taken.as_slice(), std::slice::from_ref(&change)].concat();
+        let with: Vec<String> = [taken.as_slice(), &change].concat();
         let (_, changed) = peak(&with)?;
         if changed.peak_bytes() >= memory.peak_bytes() {
             continue;
         }
         // A later value of the same key takes the place of the earlier one.
         let key = |one: &str| one.split('=').next().unwrap_or_default().to_owned();
-        taken.retain(|one| key(one) != key(&change));
-        taken.push(change);
+        taken.retain(|one| change.iter().all(|new| key(one) != key(new)));
+        taken.extend(change);
         memory = changed;
         if fits(&memory, allowed_bytes) {
             return Ok(Some(Remedy { overrides: taken, peak_bytes: memory.peak_bytes() }));
@@ -67,26 +67,26 @@ pub(super) fn find(
     Ok(None)
 }
 
-fn changes(config: &Config, wished: SaveActivations) -> Vec<String> {
+/// Each one or several keys that belong together.
+fn changes(config: &Config, wished: SaveActivations) -> Vec<Vec<String>> {
     let halves = |from: usize| {
         std::iter::successors(Some(from / 2), |tokens| Some(tokens / 2)).take_while(|&t| t >= LEAST_TOKENS)
     };
     let mut changes = Vec::new();
     if matches!(wished, SaveActivations::All | SaveActivations::Last(1..)) {
-        changes.push("train.save-activations=input-only".to_owned());
+        changes.push(vec!["train.save-activations=input-only".to_owned()]);
     }
     let micro = config.train.micro_batch_tokens;
-    changes.extend(halves(micro).map(|tokens| format!("train.micro-batch-tokens={tokens}")));
+    changes.extend(halves(micro).map(|tokens| vec![format!("train.micro-batch-tokens={tokens}")]));
     if config.quantization != (QuantizationSection::Nf4 { double: true }) && config.lora != LoraSection::Full
     {
-        changes.push("quantization.kind=nf4".to_owned());
-        changes.push("quantization.double=true".to_owned());
+        changes.push(vec!["quantization.kind=nf4".to_owned(), "quantization.double=true".to_owned()]);
     }
     if let LoraSection::New(lora) = &config.lora
         && lora.rank > LEAST_RANK
     {
-        changes.push(format!("lora.rank={LEAST_RANK}"));
+        changes.push(vec![format!("lora.rank={LEAST_RANK}")]);
     }
-    changes.extend(halves(config.data.max_tokens).map(|tokens| format!("data.max-tokens={tokens}")));
+    changes.extend(halves(config.data.max_tokens).map(|tokens| vec![format!("data.max-tokens={tokens}")]));
     changes
 }

@@ -28,9 +28,11 @@ pub(super) fn show(plan: &Plan, as_json: bool) -> anyhow::Result<()> {
     let allowed = plan.allowed_bytes.map_or_else(String::new, |bytes| {
         format!("; {} may be taken", amount(usize::try_from(bytes).unwrap_or(usize::MAX)))
     });
+    let policies = plan.by_policy.map(|(policy, bytes)| format!("{policy}: {}", amount(bytes)));
     say(&format!(
-        "\nactivations: {} kept; packed rows of up to {} tokens{allowed}",
+        "\nactivations: {} kept (passes with {}); packed rows of up to {} tokens{allowed}",
         kept(plan.memory.policy),
+        policies.join(", "),
         plan.memory.tokens,
     ));
     if let Some(outlook) = &plan.outlook {
@@ -120,6 +122,8 @@ fn to_json(plan: &Plan) -> Value {
             "moment_bytes": 2 * size_of::<f32>() * memory.trained,
             "activation_bytes": memory.kept_bytes,
             "scratch_bytes": memory.work_bytes,
+            "pass_bytes_by_policy": plan.by_policy.map(|(policy, bytes)| (policy.to_string(), json!(bytes))).into_iter()
+                .collect::<serde_json::Map<_, _>>(),
             "row_bytes": memory.rows_bytes,
             "tokenizer_bytes": memory.tokenizer_bytes,
             "program_bytes": memory.program_bytes,

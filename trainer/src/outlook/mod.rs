@@ -60,7 +60,7 @@ impl Outlook {
     ) -> Self {
         let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes };
         let mut order = Order::new(rows, &config.train, config.data.shuffle);
-        let (mut tokens, mut supervised_tokens, mut computed_tokens) = (0, 0, 0);
+        let (mut tokens, mut supervised_tokens, mut unseen_tokens) = (0, 0, 0_u64);
         let supervised: Vec<u64> = rows.par_iter().map(|one| one.supervised_count() as u64).collect();
         let mut packed: Vec<Vec<usize>> = Vec::new();
         let mut first_steps: Vec<(usize, Vec<usize>)> = Vec::new();
@@ -73,7 +73,7 @@ impl Outlook {
             if step < MOST_PACKED_STEPS {
                 packed.push(indices.to_vec());
             } else {
-                computed_tokens += of_step as u64;
+                unseen_tokens += of_step as u64;
             }
             if epoch == 0 {
                 first_steps.push((of_step, indices.to_vec()));
@@ -85,7 +85,10 @@ impl Outlook {
             }
         }
         let (computed, training) = sizes_of(rows, &packed, micro_batch, threads);
-        computed_tokens += computed;
+        // Steps that were not looked at share as much as those that were.
+        let seen_tokens = tokens - unseen_tokens;
+        let unseen = u128::from(unseen_tokens) * u128::from(computed) / u128::from(seen_tokens.max(1));
+        let computed_tokens = computed + unseen as u64;
         first_steps.sort();
         let median = first_steps.len() / 2;
         let typical = first_steps.into_iter().nth(median).map_or_else(Vec::new, |(_, indices)| indices);
@@ -107,7 +110,7 @@ impl Outlook {
             longest_tokens: all().map(|example| example.tokens.len()).max().unwrap_or(0),
             evaluations,
             evaluation_tokens: validation.iter().map(|example| example.tokens.len() as u64).sum(),
-            sizes: RowSizes { training, evaluation, bytes: all().map(example_bytes).sum() },
+            sizes: RowSizes { training, evaluation, bytes: all().map(example_bytes).sum(), vocabulary: None },
             typical,
         }
     }
