@@ -1,5 +1,6 @@
 //! What would make a run fit that does not.
 
+use rtune_data::OverLong;
 use rtune_models::BaseOutline;
 use rtune_trainer::config::{Config, LoraSection, QuantizationSection, SaveActivations};
 use rtune_trainer::memory::{self, RowSizes};
@@ -51,7 +52,8 @@ pub(super) fn find(
     let (config, mut memory) = peak(&taken)?;
     for change in changes(&config, wished) {
         let with: Vec<String> = [taken.as_slice(), &change].concat();
-        let (_, changed) = peak(&with)?;
+        // With shorter rows there may be none left: then that is no remedy.
+        let Ok((_, changed)) = peak(&with) else { continue };
         if changed.peak_bytes() >= memory.peak_bytes() {
             continue;
         }
@@ -87,6 +89,10 @@ fn changes(config: &Config, wished: SaveActivations) -> Vec<Vec<String>> {
     {
         changes.push(vec![format!("lora.rank={LEAST_RANK}")]);
     }
-    changes.extend(halves(config.data.max_tokens).map(|tokens| vec![format!("data.max-tokens={tokens}")]));
+    // Where longer rows end a run, they are to be left out.
+    let left_out = (config.data.over_long == OverLong::Error).then(|| "data.over-long=drop".to_owned());
+    changes.extend(halves(config.data.max_tokens).map(|tokens| {
+        std::iter::once(format!("data.max-tokens={tokens}")).chain(left_out.clone()).collect()
+    }));
     changes
 }
