@@ -4,12 +4,13 @@
 //! header and each of its matrices carry their own hash, which is compared when they are read: a file that is cut short or
 //! altered is made anew, and what was wrong with it is told.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
 use rayon::prelude::*;
 use rtune_adapters::{Magnitudes, Nf4, Weight};
@@ -19,9 +20,6 @@ use sha2::{Digest, Sha256};
 
 use crate::{BaseModel, Decoder, HostTensor, ModelError, Precision, Quantization, Take, WeightSource};
 
-/// Files that are kept, the newest: as many as somebody goes back and forth between, since one takes half a byte for each
-/// number of a base.
-const MOST_FILES: usize = 4;
 /// The largest header that is read: 200 bytes for each of the linears of the largest models, several times over.
 const MOST_HEADER_BYTES: u64 = 64 << 20;
 /// Bytes of a file that one thread hashes at a time.
@@ -82,39 +80,47 @@ impl QuantizedCache {
         let Quantization::Nf4 { double } = quantization else {
             return Ok((Decoder::load(&base.config, base.weights.as_ref(), quantization, progress)?, None));
         };
-        let mut note = None;
-        let path = match name_of(base, double) {
-            Ok(name) => self.folder.join(format!("{name}.{EXTENSION}")),
+        let named = state::of(&base.files).and_then(|before| Ok((before, name_of(base, double)?)));
+        let (before, path) = match named {
+            Ok((before, name)) => (before, self.folder.join(format!("{name}.{EXTENSION}"))),
             Err(error) => {
                 let decoder = Decoder::load(&base.config, base.weights.as_ref(), quantization, progress)?;
                 return Ok((decoder, Some(format!("quantised weights are not kept: {error}"))));
             }
         };
+        let mut notes = Vec::new();
+        let mut unused = |problem: String| {
+            notes.push(format!(
+                "the quantised weights in `{}` are not used: {problem}; they are made anew",
+                path.display()
+            ));
+        };
         match Kept::open(&path, double, base.weights.as_ref()) {
             Ok(None) => {}
             Ok(Some(kept)) => match Decoder::load(&base.config, &kept, quantization, progress) {
-                Ok(decoder) => return Ok((decoder, None)),
-                Err(error) => match kept.problem() {
-                    None => return Err(error),
-                    Some(problem) => note = Some(problem),
-                },
+                Ok(decoder) => {
+                    state::touch(&path);
+                    return Ok((decoder, None));
+                }
+                Err(error) => unused(kept.problem().ok_or(error)?),
             },
-            Err(problem) => note = Some(problem),
+            Err(problem) => unused(problem),
         }
-        let mut note = note.map(|problem| {
-            format!(
-                "the quantised weights in `{}` are not used: {problem}; they are made anew",
-                path.display()
-            )
-        });
         let decoder = Decoder::load(&base.config, base.weights.as_ref(), quantization, progress)?;
-        if let Err(error) = self.keep(&path, &decoder, base.weights.as_ref()) {
-            note = Some(format!("`{}` cannot be written: {error}", path.display()));
+        // What was read by the way of files that changed would stand under the hash of what they were.
+        if !state::of(&base.files).is_ok_and(|after| after == before) {
+            notes.push(
+                "the base's files changed while they were read: quantised weights are not kept".to_owned(),
+            );
+        } else if let Err(error) = self.keep(&path, &decoder, base.weights.as_ref()) {
+            notes.push(format!("`{}` cannot be written: {error}", path.display()));
+        } else if let Err(error) = state::prune(&self.folder) {
+            notes.push(format!("old files in `{}` cannot be removed: {error}", self.folder.display()));
         }
-        Ok((decoder, note))
+        Ok((decoder, (!notes.is_empty()).then(|| notes.join("; "))))
     }
 
-    /// Writes the linears beside their place, syncs, renames; then the oldest files go.
+    /// Writes the linears beside their place, syncs, renames.
     fn keep(&self, path: &Path, decoder: &Decoder, weights: &dyn WeightSource) -> io::Result<()> {
         let mut matrices = Vec::new();
         for linear in decoder.linears() {
@@ -137,7 +143,7 @@ impl QuantizedCache {
             .collect::<io::Result<_>>()?;
         let header = serde_json::to_vec(&entries).map_err(io::Error::other)?;
         fs::create_dir_all(&self.folder)?;
-        let beside = tempfile::Builder::new().prefix(".").suffix(".partial").tempfile_in(&self.folder)?;
+        let beside = tempfile::Builder::new().prefix(".").suffix(state::PARTIAL).tempfile_in(&self.folder)?;
         {
             let mut out = BufWriter::new(beside.as_file());
             out.write_all(MAGIC)?;
@@ -151,27 +157,7 @@ impl QuantizedCache {
         }
         beside.as_file().sync_all()?;
         beside.persist(path).map_err(|error| error.error)?;
-        File::open(&self.folder)?.sync_all()?;
-        self.prune()
-    }
-
-    /// Removes all but the newest [`MOST_FILES`].
-    fn prune(&self) -> io::Result<()> {
-        let mut kept: Vec<(SystemTime, PathBuf)> = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == EXTENSION) {
-                // Another process may have removed it by now.
-                let written = fs::metadata(&path).and_then(|metadata| metadata.modified());
-                kept.extend(written.ok().map(|written| (written, path)));
-            }
-        }
-        kept.sort();
-        let old = kept.len().saturating_sub(MOST_FILES);
-        kept[..old].iter().try_for_each(|(_, path)| match fs::remove_file(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        })
+        File::open(&self.folder)?.sync_all()
     }
 }
 

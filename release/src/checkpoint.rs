@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rtune_adapters::peft::{self, PeftAdapter};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -53,9 +54,21 @@ impl VerifiedCheckpoint {
         Ok(Self { files, hashes })
     }
 
+    /// The adapter, out of the bytes that were compared; both its files were wanted. `changed_base` as
+    /// [`peft::from_bytes`] has it.
+    pub(crate) fn adapter(&self, folder: &Path, changed_base: bool) -> Result<PeftAdapter, ReleaseError> {
+        let [settings, weights] = [peft::CONFIG_FILE, peft::WEIGHTS_FILE].map(|name| self.file(name));
+        Ok(peft::from_bytes(folder, settings, weights, changed_base)?)
+    }
+
     /// The SHA-256 of each file that was wanted, by its name.
     pub fn hashes(&self) -> BTreeMap<String, String> {
         self.hashes.clone()
+    }
+
+    /// The bytes of a file that was wanted; none of another.
+    pub fn file(&self, name: &str) -> &[u8] {
+        self.files.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Names and bytes of the files that were wanted.
@@ -98,4 +111,29 @@ fn read_manifest(folder: &Path) -> Result<Manifest, ReleaseError> {
         return Err(unreadable(format!("expected `format` {FORMAT}, found {}", manifest.format)));
     }
     Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is used is what was compared, whatever stands in the folder by then.
+    #[test]
+    fn an_adapter_is_made_of_the_bytes_that_were_compared() {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference/llama/adapter");
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut files = BTreeMap::new();
+        for name in [peft::CONFIG_FILE, peft::WEIGHTS_FILE] {
+            let bytes = fs::read(fixture.join(name)).expect("read");
+            fs::write(folder.path().join(name), &bytes).expect("written");
+            files.insert(name, hex(&Sha256::digest(&bytes)));
+        }
+        let manifest = serde_json::json!({"format": 1, "files": files});
+        fs::write(folder.path().join(MANIFEST_FILE), manifest.to_string()).expect("written");
+        let wanted = [peft::CONFIG_FILE, peft::WEIGHTS_FILE];
+        let checkpoint = VerifiedCheckpoint::open(folder.path(), &wanted).expect("whole");
+        wanted.iter().for_each(|name| fs::write(folder.path().join(name), "another").expect("written"));
+        let adapter = checkpoint.adapter(folder.path(), false).expect("an adapter");
+        assert_eq!(adapter, peft::read(&fixture).expect("read"));
+    }
 }

@@ -27,8 +27,9 @@ const TOKENIZER_FILES: [&str; 7] = [
     "vocab.json",
     "vocab.txt",
 ];
-/// Files of a base's folder that are written anew, or would say something wrong of the new model.
-const LEFT_OUT: [&str; 7] = [
+/// Files of a base's folder that are written anew, or would say something wrong of the new model: how weights were packed that
+/// are packed no more, what another merge did.
+const LEFT_OUT: [&str; 10] = [
     CONFIG_FILE,
     GENERATION_FILE,
     TOKENIZER_SETTINGS_FILE,
@@ -36,6 +37,9 @@ const LEFT_OUT: [&str; 7] = [
     "adapter_config.json",
     "preprocessor_config.json",
     "processor_config.json",
+    "quantize_config.json",
+    "quant_config.json",
+    crate::report::FILE,
 ];
 /// What the names of files begin with that a licence may ask to be passed on.
 const LEGAL: [&str; 4] = ["LICENSE", "LICENCE", "NOTICE", "USE_POLICY"];
@@ -258,4 +262,27 @@ fn write_json(folder: &NewFolder, name: &str, value: &Value) -> Result<(), Relea
 
 fn text_of(value: &Value) -> String {
     format!("{value:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_something_of_other_weights_is_left_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = ["LICENSE.txt", "notes.json"];
+        let left_out = [
+            "config.json",
+            "merge-report.json",
+            "model.safetensors.index.json",
+            "quant_config.json",
+            "quantize_config.json",
+            "tokenizer.json",
+        ];
+        for name in kept.iter().chain(&left_out) {
+            fs::write(folder.path().join(name), "{}").expect("written");
+        }
+        assert_eq!(others(folder.path()).expect("read"), kept.map(|name| folder.path().join(name)));
+    }
 }

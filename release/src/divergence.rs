@@ -39,11 +39,12 @@ pub struct Divergence {
 pub struct Agreement {
     /// Tokens.
     pub tokens: usize,
-    /// Mean of KL(first‖second) over them, in nats; 0 over none.
+    /// Mean of KL(first‖second) over them, in nats; 0 over none. Not a number, as is the largest, where a logit is none.
     pub kl_mean_nats: f64,
     /// The largest, in nats.
     pub kl_max_nats: f64,
-    /// The part of them for which both models hold the same token the likeliest; 0 over none.
+    /// The part of them for which both models hold the same token the likeliest; 0 over none. Logits that are no numbers agree
+    /// with nothing.
     pub top1_agreement: f64,
 }
 
@@ -56,6 +57,16 @@ struct Sums {
 }
 
 impl Sums {
+    fn add(&mut self, kl_nats: f64, agreed: bool) {
+        self.tokens += 1;
+        self.kl_nats += kl_nats;
+        // `f64::max` would forget what is not a number.
+        if kl_nats > self.kl_max_nats || kl_nats.is_nan() {
+            self.kl_max_nats = kl_nats;
+        }
+        self.agreed += usize::from(agreed && !kl_nats.is_nan());
+    }
+
     fn agreement(&self) -> Agreement {
         let count = self.tokens.max(1) as f64;
         Agreement {
@@ -107,11 +118,7 @@ fn compare(first: Model<'_>, second: Model<'_>, probe: &Probe, arena: &Arena<f32
             .map(|(p, q)| (kl_nats(p, q), likeliest(p) == likeliest(q)))
             .collect();
         for (kl_nats, agreed) in rows {
-            let sums = &mut *sums[usize::from(probe.answers[target])];
-            sums.tokens += 1;
-            sums.kl_nats += kl_nats;
-            sums.kl_max_nats = sums.kl_max_nats.max(kl_nats);
-            sums.agreed += usize::from(agreed);
+            sums[usize::from(probe.answers[target])].add(kl_nats, agreed);
             target += 1;
         }
     }
@@ -135,7 +142,9 @@ fn kl_nats(p: &[f32], q: &[f32]) -> f64 {
         let (log_p, log_q) = (f64::from(p) - p_norm, f64::from(q) - q_norm);
         log_p.exp() * (log_p - log_q)
     });
-    terms.sum::<f64>().max(0.0)
+    let nats = terms.sum::<f64>();
+    // Not by `f64::max`, which gives 0, the best there is, for what is not a number.
+    if nats < 0.0 { 0.0 } else { nats }
 }
 
 fn log_sum_exp(logits: &[f32]) -> f64 {
@@ -166,5 +175,20 @@ mod tests {
         assert!((kl_nats(&logits(p, 3.0), &logits(q, -80.0)) - expected).abs() < 1e-5);
         assert_eq!(kl_nats(&logits(p, 3.0), &logits(p, 3.0)), 0.0);
         assert_eq!([likeliest(&logits(p, 0.0)), likeliest(&logits(q, 0.0))], [0, 1]);
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_are_not_the_best() {
+        let whole = [0.5_f32, 1.0, 2.0];
+        for broken in [[f32::NAN, 1.0, 2.0], [0.5, f32::INFINITY, 2.0], [f32::NAN; 3]] {
+            assert!(kl_nats(&whole, &broken).is_nan() && kl_nats(&broken, &whole).is_nan(), "{broken:?}");
+        }
+        let mut sums = Sums::default();
+        for kl_nats in [0.25, f64::NAN, 0.5] {
+            sums.add(kl_nats, true);
+        }
+        let agreement = sums.agreement();
+        assert!(agreement.kl_mean_nats.is_nan() && agreement.kl_max_nats.is_nan(), "{agreement:?}");
+        assert_eq!((agreement.tokens, agreement.top1_agreement), (3, 2.0 / 3.0));
     }
 }

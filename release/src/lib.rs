@@ -7,14 +7,15 @@
 //! | --- | --- |
 //! | `checkpoint` | a checkpoint's files, compared with their hashes |
 //! | `peft` | the adapter as PEFT loads it |
-//! | `model`, `weights` | the base as transformers loads it, with or without the adapter in it |
+//! | `fits` | whether an adapter is one of a model |
+//! | `model`, `weights`, `pieces` | the base as transformers loads it, with or without the adapter in it, whole or by rows |
 //! | `shards`, `dtype` | safetensors files, written one tensor at a time; what a written number is |
 //! | `card` | README.md: what it was made from, and what its licence asks |
 //! | `companions` | configuration, tokenizer, chat template beside the weights |
 //! | `divergence`, `report` | how far one model is from another; what a merge says of itself |
 //! | `gguf` | the model as one GGUF file, which is opened again and compared |
 //! | `ollama` | a Modelfile beside it, with the chat template as Ollama has them |
-//! | `folder` | folders that are whole or not there |
+//! | `folder` | folders and files that are whole or not there |
 
 mod card;
 mod checkpoint;
@@ -22,11 +23,13 @@ mod companions;
 mod divergence;
 mod dtype;
 mod error;
+mod fits;
 mod folder;
 mod gguf;
 mod model;
 mod ollama;
 mod peft;
+mod pieces;
 mod plain;
 mod report;
 mod shards;

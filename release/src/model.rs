@@ -11,9 +11,10 @@ use crate::checkpoint::VerifiedCheckpoint;
 use crate::companions::{self, Chat};
 use crate::dtype::Dtype;
 use crate::error::ReleaseError;
+use crate::fits::{check_adapter, refuse_missing};
 use crate::folder::NewFolder;
 use crate::shards::Plan;
-use crate::weights::{Computer, Content, LinearFigures, Rounding, check_adapter, refuse_missing};
+use crate::weights::{Computer, Content, LinearFigures, Rounding};
 
 /// How a model is laid out on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,18 +70,14 @@ impl VerifiedAdapter {
         let changed = folder.join(INITIAL_FILE).is_file();
         wanted.extend(changed.then_some(INITIAL_FILE));
         let checkpoint = VerifiedCheckpoint::open(folder, &wanted)?;
-        let adapter = if changed { peft::read_on_changed_base(folder)? } else { peft::read(folder)? };
+        let adapter = checkpoint.adapter(folder, changed)?;
         let mut initial = None;
         if changed {
             let tensors = own_tensors(&checkpoint, INITIAL_FILE, folder)?;
             initial = Some(PeftAdapter { tensors, ..adapter.clone() });
         }
         check_adapter(&adapter, &spec, folder)?;
-        for (name, bytes) in checkpoint.files() {
-            if name == peft::CONFIG_FILE {
-                refuse_missing(bytes, &adapter, &spec, folder)?;
-            }
-        }
+        refuse_missing(checkpoint.file(peft::CONFIG_FILE), &adapter, &spec, folder)?;
         Ok(Self { adapter, initial, files: checkpoint.hashes() })
     }
 }
@@ -104,8 +101,8 @@ pub(crate) fn own_tensors(
 ) -> Result<BTreeMap<String, AdapterTensor>, ReleaseError> {
     let path = folder.join(file);
     let unreadable = |problem: String| ReleaseError::Unreadable { path: path.clone(), problem };
-    let bytes = checkpoint.files().find(|(name, _)| *name == file).map_or(&[][..], |(_, bytes)| bytes);
-    let tensors = SafeTensors::deserialize(bytes).map_err(|error| unreadable(error.to_string()))?;
+    let tensors =
+        SafeTensors::deserialize(checkpoint.file(file)).map_err(|error| unreadable(error.to_string()))?;
     let mut found = BTreeMap::new();
     for (name, tensor) in tensors.iter() {
         if tensor.dtype() != safetensors::Dtype::F32 {

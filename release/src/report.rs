@@ -12,7 +12,7 @@ use crate::model::{VerifiedAdapter, Written};
 use crate::weights::{LinearFigures, Onto, Rounding};
 
 /// Its name in the folder of the merged model.
-const FILE: &str = "merge-report.json";
+pub(crate) const FILE: &str = "merge-report.json";
 /// The format of the report.
 const FORMAT: u64 = 1;
 
@@ -23,7 +23,7 @@ pub struct MergeReport {
     pub format: u64,
     /// What the adapter was added to: `dequantized` or `original`.
     pub onto: &'static str,
-    /// How the base was held while the adapter was trained: `nf4`, `nf4, double` or `none`.
+    /// How the base was held while the adapter was trained: `nf4`, `nf4, double`, `int8` or `none`.
     pub trained_on: String,
     /// The element type of the files.
     pub dtype: &'static str,

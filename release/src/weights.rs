@@ -1,21 +1,20 @@
 //! The tensors of a written model: the base's, or the base's with an adapter in them.
 
-use std::path::Path;
-
 use rtune_adapters::lora::MAGNITUDE_SUFFIX;
 use rtune_adapters::merge::{delta, dense};
-use rtune_adapters::peft::{self, PeftAdapter, TOKENS_SUFFIX};
-use rtune_adapters::{AdapterError, Linear, LoraConfig, Targets, Weight, dora, lora};
-use rtune_models::{BaseModel, DecoderSpec, ModelError, Quantization, TensorRole, TensorSpec, held};
+use rtune_adapters::peft::{PeftAdapter, TOKENS_SUFFIX};
+use rtune_adapters::{Linear, LoraConfig, Targets, Weight, dora, lora};
+use rtune_models::{BaseModel, ModelError, Quantization, TensorRole, TensorSpec, held};
 use serde::Serialize;
 
 use crate::dtype::Dtype;
 use crate::error::ReleaseError;
+use crate::pieces::{self, Take};
 
 /// Which weights an adapter is added to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Onto {
-    /// Those it was trained beside: NF4, dequantised. Where the run kept the base as it is, that.
+    /// Those it was trained beside: NF4 or 8 bits, dequantised. Where the run kept the base as it is, that.
     Dequantized,
     /// Those of the base's files.
     Original,
@@ -75,7 +74,7 @@ pub struct Rounding {
     pub largest_relative: f64,
 }
 
-/// Computes the tensors in the order in which they are asked for, one in memory at a time.
+/// Computes the tensors in the order in which they are asked for, one in memory at a time, or a few MB of one.
 pub(crate) struct Computer<'a> {
     base: &'a BaseModel,
     content: Content<'a>,
@@ -116,6 +115,31 @@ impl<'a> Computer<'a> {
         }
         self.count(&values);
         Ok(values)
+    }
+
+    /// The same in pieces of whole rows, as [`pieces::of_source`] gives them, for what is not rounded. What an adapter is
+    /// added to, or was trained beside, is computed whole: that is a linear of a block, which is no table.
+    ///
+    /// # Errors
+    /// As [`Self::values`], and what `take` returns.
+    pub(crate) fn pieces(&mut self, tensor: &TensorSpec, take: &Take<'_>) -> Result<(), ReleaseError> {
+        let length = pieces::piece_length(tensor);
+        let Content::Merged { adapter, .. } = self.content else {
+            check_shape(self.base, tensor)?;
+            return pieces::of_source(self.base.weights.as_ref(), tensor, length, take);
+        };
+        if let Some(trained) = adapter.tensors.get(&tensor.name) {
+            return pieces::of_values(&trained.values, length, take);
+        }
+        if tensor.role == TensorRole::BlockLinear {
+            return pieces::of_values(&self.values(tensor)?, length, take);
+        }
+        check_shape(self.base, tensor)?;
+        let rows = TrainedRows::of(tensor, adapter);
+        pieces::of_source(self.base.weights.as_ref(), tensor, length, &|number, mut values| {
+            rows.iter().for_each(|rows| rows.put(&mut values, number * length));
+            take(number, values)
+        })
     }
 
     fn merged(
@@ -177,34 +201,58 @@ fn replace(tensor: &TensorSpec, adapter: &PeftAdapter, values: &mut Vec<f32>) {
     if let Some(trained) = adapter.tensors.get(&tensor.name) {
         values.clone_from(&trained.values);
     }
-    let Some(rows) = adapter.tensors.get(&format!("{}{TOKENS_SUFFIX}", linear_name(tensor))) else { return };
-    let width = rows.shape[1];
-    for (&token, row) in adapter.config.alongside.tokens.iter().zip(rows.values.chunks_exact(width)) {
-        values[token as usize * width..(token as usize + 1) * width].copy_from_slice(row);
+    if let Some(rows) = TrainedRows::of(tensor, adapter) {
+        rows.put(values, 0);
+    }
+}
+
+/// Rows of a table that were trained.
+struct TrainedRows<'a> {
+    tokens: &'a [u32],
+    values: &'a [f32],
+    width: usize,
+}
+
+impl<'a> TrainedRows<'a> {
+    fn of(tensor: &TensorSpec, adapter: &'a PeftAdapter) -> Option<Self> {
+        let rows = adapter.tensors.get(&format!("{}{TOKENS_SUFFIX}", linear_name(tensor)))?;
+        Some(Self { tokens: &adapter.config.alongside.tokens, values: &rows.values, width: rows.shape[1] })
+    }
+
+    /// Puts those among them that `values` has, rows of the table from element `first` on.
+    fn put(&self, values: &mut [f32], first: usize) {
+        for (&token, row) in self.tokens.iter().zip(self.values.chunks_exact(self.width)) {
+            let place = (token as usize * self.width).checked_sub(first);
+            if let Some(place) = place.and_then(|start| values.get_mut(start..start + self.width)) {
+                place.copy_from_slice(row);
+            }
+        }
     }
 }
 
 /// The linear that a tensor is the weight of.
-fn linear_name(tensor: &TensorSpec) -> &str {
+pub(crate) fn linear_name(tensor: &TensorSpec) -> &str {
     tensor.name.strip_suffix(".weight").unwrap_or(&tensor.name)
 }
 
-fn read(base: &BaseModel, tensor: &TensorSpec) -> Result<Vec<f32>, ReleaseError> {
-    let fault = |problem: String| ModelError::Tensor {
-        path: base.weights.path().to_owned(),
-        tensor: tensor.name.clone(),
-        problem,
-    };
+fn fault(base: &BaseModel, tensor: &TensorSpec, problem: String) -> ReleaseError {
+    let path = base.weights.path().to_owned();
+    ModelError::Tensor { path, tensor: tensor.name.clone(), problem }.into()
+}
+
+fn check_shape(base: &BaseModel, tensor: &TensorSpec) -> Result<(), ReleaseError> {
     let found = base.weights.shape(&tensor.name);
-    if let Some(found) = found.filter(|found| *found != tensor.shape) {
-        let expected = &tensor.shape;
-        return Err(
-            fault(format!("expected shape {expected:?} as the configuration says, found {found:?}")).into()
-        );
-    }
+    let Some(found) = found.filter(|found| *found != tensor.shape) else { return Ok(()) };
+    let expected = &tensor.shape;
+    let problem = format!("expected shape {expected:?} as the configuration says, found {found:?}");
+    Err(fault(base, tensor, problem))
+}
+
+fn read(base: &BaseModel, tensor: &TensorSpec) -> Result<Vec<f32>, ReleaseError> {
+    check_shape(base, tensor)?;
     let values = base.weights.read(&tensor.name)?.into_f32();
     match values.iter().position(|value| !value.is_finite()) {
-        Some(place) => Err(fault(format!("element {place} is not a finite number")).into()),
+        Some(place) => Err(fault(base, tensor, format!("element {place} is not a finite number"))),
         None => Ok(values),
     }
 }
@@ -231,106 +279,6 @@ fn added(
     Ok(delta(&linear, parameters.flat()))
 }
 
-/// Looks, before anything is written, that every pair of the adapter has a linear of its shape in the model and was
-/// trained.
-///
-/// # Errors
-/// [`ReleaseError::Adapter`] for a pair of another model, [`ReleaseError::Untrained`].
-pub(crate) fn check_adapter(
-    adapter: &PeftAdapter,
-    spec: &DecoderSpec,
-    folder: &Path,
-) -> Result<(), ReleaseError> {
-    let path = folder.join(peft::WEIGHTS_FILE);
-    let tensors = spec.tensors();
-    for (name, tensor) in &adapter.tensors {
-        let wrong = |problem: String| {
-            let tensor = format!("base_model.model.{name}");
-            ReleaseError::from(AdapterError::Tensor { path: path.clone(), tensor, problem })
-        };
-        if let Some(expected) = alongside(name, adapter, &tensors) {
-            if tensor.shape != expected {
-                return Err(wrong(format!("expected shape {expected:?}, found {:?}", tensor.shape)));
-            }
-            continue;
-        }
-        let kinds = [".lora_A.weight", ".lora_B.weight", MAGNITUDE_SUFFIX].into_iter();
-        let found = kinds.enumerate().find_map(|(kind, end)| Some((name.strip_suffix(end)?, kind)));
-        let Some((linear, kind)) = found else {
-            return Err(wrong("expected `lora_A` or `lora_B`".to_owned()));
-        };
-        let place = tensors.iter().find(|t| t.role == TensorRole::BlockLinear && linear_name(t) == linear);
-        let Some(place) = place else {
-            return Err(wrong("in the file, but the model has no place for it".to_owned()));
-        };
-        let (rank, _) = adapter.config.of(linear)?;
-        let expected = match kind {
-            0 => vec![rank, place.shape[1]],
-            1 => vec![place.shape[0], rank],
-            _ => vec![place.shape[0]],
-        };
-        if tensor.shape != expected {
-            return Err(wrong(format!("expected shape {expected:?}, found {:?}", tensor.shape)));
-        }
-        if kind == 1 && tensor.values.iter().all(|value| *value == 0.0) {
-            return Err(ReleaseError::Untrained { path, tensor: name.clone() });
-        }
-    }
-    Ok(())
-}
-
-/// The shape of a tensor that is trained beside the adapters, if it is one that the model has.
-fn alongside(name: &str, adapter: &PeftAdapter, tensors: &[TensorSpec]) -> Option<Vec<usize>> {
-    if let Some(table) = name.strip_suffix(TOKENS_SUFFIX) {
-        let tokens = &adapter.config.alongside.tokens;
-        let place = tensors.iter().find(|tensor| linear_name(tensor) == table)?;
-        let fits = tokens.last().is_some_and(|&last| (last as usize) < place.shape[0]);
-        return fits.then(|| vec![tokens.len(), place.shape[1]]);
-    }
-    tensors.iter().find(|tensor| tensor.name == *name).map(|tensor| tensor.shape.clone())
-}
-
-/// Looks that every linear that `target_modules` names has its pair: PEFT only warns, and serves the base there.
-///
-/// # Errors
-/// [`ReleaseError::Adapter`] for the first that has none.
-pub(crate) fn refuse_missing(
-    settings: &[u8],
-    adapter: &PeftAdapter,
-    spec: &DecoderSpec,
-    folder: &Path,
-) -> Result<(), ReleaseError> {
-    // The file was read as JSON before; names that are no list are a regular expression, of which only the tensors say
-    // what it selected.
-    let settings: serde_json::Value = serde_json::from_slice(settings).unwrap_or_default();
-    let (Some(targets), true) =
-        (settings["target_modules"].as_array(), settings["exclude_modules"].is_null())
-    else {
-        return Ok(());
-    };
-    if adapter.config.layers.is_none() && settings["layers_to_transform"].is_array() {
-        return Ok(());
-    }
-    let is_target = |linear: &str| {
-        let names = targets.iter().filter_map(serde_json::Value::as_str);
-        adapter.config.is_in_layers(linear)
-            && names
-                .filter_map(|name| linear.strip_suffix(name))
-                .any(|rest| rest.is_empty() || rest.ends_with('.'))
-    };
-    let tensors = spec.tensors();
-    let linears = tensors.iter().filter(|t| t.role == TensorRole::BlockLinear).map(linear_name);
-    for linear in linears.filter(|linear| is_target(linear)) {
-        let name = format!("{linear}.lora_B.weight");
-        if !adapter.tensors.contains_key(&name) {
-            let (path, tensor) = (folder.join(peft::WEIGHTS_FILE), format!("base_model.model.{name}"));
-            let problem = "asked for by `target_modules`, not in the file".to_owned();
-            return Err(AdapterError::Tensor { path, tensor, problem }.into());
-        }
-    }
-    Ok(())
-}
-
 fn norm(values: &[f32]) -> f64 {
     values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
 }
@@ -344,42 +292,18 @@ fn norm_of_difference(values: &[f32], others: &[f32]) -> f64 {
 mod tests {
     use super::*;
 
-    /// An adapter of the fixture `llama`, in memory.
-    fn fixture() -> (PeftAdapter, DecoderSpec, Vec<u8>) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference/llama");
-        let config = rtune_models::ModelConfig::from_file(&folder.join("config.json")).expect("read");
-        let settings = std::fs::read(folder.join("adapter").join(peft::CONFIG_FILE)).expect("read");
-        (peft::read(&folder.join("adapter")).expect("read"), DecoderSpec::new(&config), settings)
-    }
-
-    fn refused(adapter: &PeftAdapter, spec: &DecoderSpec, settings: &[u8]) -> String {
-        let folder = Path::new("c");
-        let checked = check_adapter(adapter, spec, folder)
-            .and_then(|()| refuse_missing(settings, adapter, spec, folder));
-        checked.map_or_else(|error| error.to_string(), |()| "nothing".to_owned())
-    }
-
     #[test]
-    fn adapters_that_would_do_less_than_they_say_are_refused() {
-        let (whole, spec, settings) = fixture();
-        assert_eq!(refused(&whole, &spec, &settings), "nothing");
-        let name = "model.layers.1.mlp.up_proj.lora_B.weight";
-        let mut zero = whole.clone();
-        zero.tensors.get_mut(name).expect("there").values.fill(0.0);
-        assert!(
-            refused(&zero, &spec, &settings).contains("all zeros"),
-            "{}",
-            refused(&zero, &spec, &settings)
-        );
-        let mut missing = whole.clone();
-        missing.tensors.retain(|tensor, _| !tensor.contains("layers.1.mlp.up_proj"));
-        assert!(refused(&missing, &spec, &settings).contains("asked for by `target_modules`"));
-        let mut other = whole.clone();
-        let moved = other.tensors.remove(name).expect("there");
-        other.tensors.insert(name.replace("layers.1", "layers.7"), moved);
-        assert!(refused(&other, &spec, &settings).contains("the model has no place for it"));
-        let mut wide = whole;
-        wide.tensors.get_mut(name).expect("there").shape[0] += 1;
-        assert!(refused(&wide, &spec, &settings).contains("expected shape [160, 4], found [161, 4]"));
+    fn trained_rows_are_put_into_the_pieces_that_have_them() {
+        let rows = TrainedRows { tokens: &[1, 2, 5], values: &[1.0, 1.5, 2.0, 2.5, 5.0, 5.5], width: 2 };
+        let mut whole = [0.0; 12];
+        rows.put(&mut whole, 0);
+        assert_eq!(whole, [0.0, 0.0, 1.0, 1.5, 2.0, 2.5, 0.0, 0.0, 0.0, 0.0, 5.0, 5.5]);
+        for length in [2, 4, 6] {
+            let mut pieces = [0.0; 12];
+            for (number, piece) in pieces.chunks_mut(length).enumerate() {
+                rows.put(piece, number * length);
+            }
+            assert_eq!(pieces, whole, "{length}");
+        }
     }
 }

@@ -194,6 +194,8 @@ fn peft_agrees_on_every_kind_of_adapter() {
         ("model", &["lora.trainable-tokens=[\"a\", \"b\"]"]),
         ("model", &["lora.new-tokens=[\"<|ticket|>\"]"]),
         ("model", &["lora.init=pissa"]),
+        ("biased", &["lora.init=pissa", "lora.bias=all"]),
+        ("model", &["lora.init=pissa", "lora.modules-to-save=[\"embed_tokens\", \"norm\"]"]),
         ("model", &["lora.init=pissa", "lora.scaling=rank-stabilized", "lora.alpha-pattern={ v_proj = 2 }"]),
     ] {
         println!("{base} {settings:?}");

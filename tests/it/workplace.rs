@@ -74,6 +74,16 @@ impl Workplace {
         self.folder.path().join(name)
     }
 
+    /// What stands there of a folder or file whose writing was begun and not finished.
+    pub(crate) fn begun(&self, name: &str) -> Vec<PathBuf> {
+        let start = format!(".{name}.");
+        let entries = fs::read_dir(self.folder.path()).expect("there").map(|entry| entry.expect("an entry"));
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&start))
+            .map(|entry| entry.path())
+            .collect()
+    }
+
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         fs::write(self.path(name), bytes).expect("written");
     }

@@ -6,7 +6,7 @@
 //! by name, and one that nobody here has heard of counts as such unless it is switched off.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rtune_kernels::real::Real;
 
@@ -71,14 +71,40 @@ pub fn read_on_changed_base(dir: &Path) -> Result<PeftAdapter, AdapterError> {
     read_beside(dir, true)
 }
 
+/// [`read`], or [`read_on_changed_base`], of files that are in memory, such as those that were compared with their hashes: what is
+/// used is what was compared. `dir` is where they stand, for messages.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_bytes(
+    dir: &Path,
+    settings: &[u8],
+    weights: &[u8],
+    changed_base: bool,
+) -> Result<PeftAdapter, AdapterError> {
+    let settings = settings::parse(&dir.join(CONFIG_FILE), settings, changed_base)?;
+    let path = dir.join(WEIGHTS_FILE);
+    let tensors = tensors::read_from(&path, weights, weights.len() as u64)?;
+    checked(path, settings, tensors)
+}
+
 fn read_beside(dir: &Path, changed_base: bool) -> Result<PeftAdapter, AdapterError> {
-    let (mut config, base_model) = settings::read(&dir.join(CONFIG_FILE), changed_base)?;
+    let settings = settings::read(&dir.join(CONFIG_FILE), changed_base)?;
     let path = dir.join(WEIGHTS_FILE);
     let pickle = dir.join(PICKLE_FILE);
     if !path.exists() && pickle.exists() {
         return Err(AdapterError::Pickle { path: pickle });
     }
-    let mut tensors = tensors::read(&path)?;
+    let tensors = tensors::read(&path)?;
+    checked(path, settings, tensors)
+}
+
+/// Settings and tensors that agree with one another; `path` is the tensors' file.
+fn checked(
+    path: PathBuf,
+    (mut config, base_model): (LoraConfig, Option<String>),
+    mut tensors: BTreeMap<String, AdapterTensor>,
+) -> Result<PeftAdapter, AdapterError> {
     forget_tied(&mut tensors, &config);
     let shapes = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()));
     let modules = check_pairs(shapes, &config).map_err(|problem| AdapterError::File { path, problem })?;

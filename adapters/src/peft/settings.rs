@@ -38,14 +38,23 @@ const PLAIN_INITIALISATIONS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
 /// taken off the base.
 pub(super) fn read(path: &Path, changed_base: bool) -> Result<(LoraConfig, Option<String>), AdapterError> {
     let io = |source| AdapterError::Io { path: path.to_owned(), source };
-    let wrong = |problem: String| AdapterError::File { path: path.to_owned(), problem };
     let mut bytes = Vec::new();
     File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    parse(path, &bytes, changed_base)
+}
+
+/// [`read`] of a file whose bytes are at hand.
+pub(super) fn parse(
+    path: &Path,
+    bytes: &[u8],
+    changed_base: bool,
+) -> Result<(LoraConfig, Option<String>), AdapterError> {
+    let wrong = |problem: String| AdapterError::File { path: path.to_owned(), problem };
     if bytes.len() as u64 > MAX_BYTES {
         return Err(wrong(format!("expected at most {MAX_BYTES} bytes")));
     }
     let keys: Map<String, Value> =
-        serde_json::from_slice(&bytes).map_err(|error| wrong(format!("no JSON object: {error}")))?;
+        serde_json::from_slice(bytes).map_err(|error| wrong(format!("no JSON object: {error}")))?;
     let settings = Settings { path, keys };
     settings.check_switches(changed_base)?;
     let rank = settings.rank("r", settings.get("r"))?;

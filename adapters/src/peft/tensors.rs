@@ -32,10 +32,19 @@ pub struct AdapterTensor {
 /// Reads every tensor, its name without the prefix.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, AdapterTensor>, AdapterError> {
     let io = |source| AdapterError::Io { path: path.to_owned(), source };
-    let wrong = |problem: String| AdapterError::File { path: path.to_owned(), problem };
     let file = File::open(path).map_err(io)?;
     let file_bytes = file.metadata().map_err(io)?.len();
-    let mut reader = BufReader::new(file);
+    read_from(path, BufReader::new(file), file_bytes)
+}
+
+/// [`read`] of a file whose `file_bytes` bytes `reader` gives.
+pub(super) fn read_from(
+    path: &Path,
+    mut reader: impl Read,
+    file_bytes: u64,
+) -> Result<BTreeMap<String, AdapterTensor>, AdapterError> {
+    let io = |source| AdapterError::Io { path: path.to_owned(), source };
+    let wrong = |problem: String| AdapterError::File { path: path.to_owned(), problem };
     let metadata = read_header(&mut reader, file_bytes).map_err(|error| match error {
         HeaderError::Io(source) => io(source),
         HeaderError::Damaged(problem) => wrong(problem),

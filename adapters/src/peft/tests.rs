@@ -52,6 +52,19 @@ fn settings_of(dir: &Path) -> Value {
 }
 
 #[test]
+fn files_in_memory_are_read_as_those_on_the_disk() {
+    for name in CASES {
+        let folder = case(name).join("adapter");
+        let [settings, weights] =
+            [CONFIG_FILE, WEIGHTS_FILE].map(|file| fs::read(folder.join(file)).expect("read"));
+        assert_eq!(from_bytes(Path::new("x"), &settings, &weights, false).expect("read"), fixture(name));
+        let cut =
+            from_bytes(Path::new("x"), &settings, &weights[..weights.len() - 1], false).expect_err("cut");
+        assert!(cut.to_string().contains("adapter_model.safetensors"), "{cut}");
+    }
+}
+
+#[test]
 fn what_peft_wrote_is_read_with_its_ranks_and_scales() {
     let down = "model.layers.1.mlp.down_proj";
     for (name, of_q, of_v, of_down) in [

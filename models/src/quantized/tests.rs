@@ -1,6 +1,8 @@
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
+use super::state::MOST_FILES;
 use super::*;
 
 const NF4: Quantization = Quantization::Nf4 { double: true };
@@ -84,4 +86,84 @@ fn another_base_has_another_file_and_few_are_kept() {
         cache.load(&base, NF4, &mut |_, _| {}).expect("a decoder");
     }
     assert_eq!(files(&place.path().join("cache")).len(), MOST_FILES);
+}
+
+/// Sets a file's time to so many days ago.
+fn age(path: &Path, days: u64) {
+    let file = File::options().append(true).open(path).expect("opened");
+    file.set_modified(SystemTime::now() - Duration::from_hours(24 * days)).expect("set");
+}
+
+#[test]
+fn a_base_that_changes_while_it_is_read_is_not_kept() {
+    let place = tempfile::tempdir().expect("a folder");
+    let mut base = base();
+    let cache = QuantizedCache::new(place.path().join("cache"));
+    let extra = place.path().join("model.safetensors");
+    for change in [
+        &(|| fs::write(&extra, [2; 100]).expect("written")) as &dyn Fn(),
+        &|| {
+            fs::write(place.path().join("new"), [3; 100]).expect("written");
+            fs::rename(place.path().join("new"), &extra).expect("renamed");
+        },
+        &|| fs::remove_file(&extra).expect("removed"),
+    ] {
+        fs::write(&extra, [1; 100]).expect("written");
+        age(&extra, 1);
+        base.files = vec![extra.clone()];
+        let loaded = cache.load(&base, NF4, &mut |done, _| {
+            if done == 1 {
+                change();
+            }
+        });
+        let (_, note) = loaded.expect("a decoder");
+        assert!(note.expect("a note").contains("changed while they were read"));
+        assert!(!place.path().join("cache").exists());
+    }
+}
+
+#[test]
+fn what_is_used_stays_and_what_was_begun_long_ago_goes() {
+    let place = tempfile::tempdir().expect("a folder");
+    let mut base = base();
+    let cache = QuantizedCache::new(place.path().join("cache"));
+    let mut load = |number: usize| {
+        let extra = place.path().join("model.safetensors");
+        fs::write(&extra, vec![number as u8; 100]).expect("written");
+        base.files = vec![extra];
+        cache.load(&base, NF4, &mut |_, _| {}).expect("a decoder").1
+    };
+    let folder = place.path().join("cache");
+    assert_eq!(load(0), None);
+    let first = files(&folder).remove(0);
+    (1..MOST_FILES).for_each(|number| assert_eq!(load(number), None));
+    files(&folder).iter().for_each(|path| age(path, 2));
+    age(&first, 3);
+    for (name, days) in [(".old.partial", 2), (".new.partial", 0)] {
+        fs::write(folder.join(name), "x").expect("written");
+        age(&folder.join(name), days);
+    }
+    // The oldest is used, so that another one goes.
+    assert_eq!(load(0), None);
+    assert_eq!(load(MOST_FILES), None);
+    assert!(first.exists() && !folder.join(".old.partial").exists() && folder.join(".new.partial").exists());
+    assert_eq!(files(&folder).len(), MOST_FILES + 1);
+}
+
+#[test]
+fn what_goes_wrong_is_all_told() {
+    let place = tempfile::tempdir().expect("a folder");
+    let (base, cache) = (base(), QuantizedCache::new(place.path()));
+    assert_eq!(cache.load(&base, NF4, &mut |_, _| {}).expect("a decoder").1, None);
+    fs::write(files(place.path()).remove(0), "damaged").expect("written");
+    // Folders where files are looked for cannot be removed as such.
+    (0..=MOST_FILES).for_each(|number| {
+        fs::create_dir(place.path().join(format!("{number}.nf4"))).expect("made");
+    });
+    let note = cache.load(&base, NF4, &mut |_, _| {}).expect("a decoder").1.expect("a note");
+    assert!(
+        note.contains("they are made anew; old files in `") && note.contains("cannot be removed"),
+        "{note}"
+    );
+    assert!(!note.contains("cannot be written"), "{note}");
 }

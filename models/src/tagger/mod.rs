@@ -54,7 +54,8 @@ impl Tagger {
         let config = TaggerConfig::from_file(&folder.join("config.json"))?;
         let encoder =
             Encoder::open(folder, config.bert.vocab_size, config.bert.max_position_embeddings, &BERT)?;
-        let weights = weights::read(folder, &config.tensors())?;
+        let tensors = config.tensors();
+        let weights = weights::read(folder, &tensors, &tensors)?;
         let name = folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy());
         let identity = format!("{name}@sha256:{}", weights.sha256);
         let network = Network::new(folder, &config.bert, Some(config.labels.len()), weights.tensors)?;

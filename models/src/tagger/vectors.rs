@@ -35,6 +35,7 @@ impl TextEncoder {
     pub fn open(folder: &Path, layers: Option<usize>) -> Result<Self, ModelError> {
         let path = folder.join("config.json");
         let (mut bert, kin) = encoder_of(&config::fields(&path)?)?;
+        let whole = config::tensors_of(&bert);
         if let Some(layers) = layers {
             if layers == 0 || layers > bert.num_hidden_layers {
                 let problem =
@@ -43,7 +44,7 @@ impl TextEncoder {
             }
             bert.num_hidden_layers = layers;
         }
-        let mut weights = weights::read(folder, &config::tensors_of(&bert))?;
+        let mut weights = weights::read(folder, &config::tensors_of(&bert), &whole)?;
         bert.max_position_embeddings -= kin.first_position;
         // What is left of the table is one of a BERT, whose first token has its first row.
         if let Some(positions) = weights.tensors.get_mut(config::POSITIONS) {

@@ -22,34 +22,52 @@ pub(super) struct Weights {
     pub(super) sha256: String,
 }
 
-/// Reads the weights of a folder. An ONNX file is unpacked once into `model.safetensors` beside it; where the folder
-/// cannot be written, it is unpacked each time.
-pub(super) fn read(folder: &Path, expected: &[(String, Vec<usize>)]) -> Result<Weights, ModelError> {
-    let has_safetensors =
-        folder.join(SAFETENSORS).is_file() || folder.join("model.safetensors.index.json").is_file();
+/// Names of tensors and their shapes.
+pub(super) type Expected = [(String, Vec<usize>)];
+
+/// Reads the tensors `expected` of a folder; `whole` are all that the model has, of which those are some. An ONNX file is
+/// unpacked once into `model.safetensors` beside it, and again when it is another one; where the folder cannot be written, it
+/// is unpacked each time.
+pub(super) fn read(folder: &Path, expected: &Expected, whole: &Expected) -> Result<Weights, ModelError> {
     let onnx: Option<PathBuf> = ONNX_FILES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-    match onnx {
-        Some(path) if !has_safetensors => {
-            let unpacked = onnx::unpack(&path, expected)?;
-            onnx::keep(&folder.join(SAFETENSORS), expected, &unpacked);
-            collect(&path, expected, |name| {
-                let values = unpacked.get(name).cloned();
-                values
-                    .ok_or_else(|| ModelError::MissingTensor { path: path.clone(), tensor: name.to_owned() })
-            })
-        }
-        _ => {
-            let source = SafetensorsFolder::open(folder)?;
-            let names = Names::of(&source);
-            collect(folder, expected, |name| names.read(&source, name))
-        }
+    let Some(path) = onnx else { return read_safetensors(folder, expected) };
+    let kept = folder.join(SAFETENSORS);
+    let has_safetensors = kept.is_file() || folder.join("model.safetensors.index.json").is_file();
+    let source = if kept.is_file() { onnx::source_of(&kept) } else { None };
+    match source {
+        None if has_safetensors => return read_safetensors(folder, expected),
+        Some(sha256) if sha256 == onnx::sha256(&path)? => match read_safetensors(folder, expected) {
+            // What somebody kept who knew of fewer.
+            Err(ModelError::MissingTensor { .. }) => {}
+            read => return read,
+        },
+        _ => {}
     }
+    // A part alone is not kept: whoever wants more would miss it.
+    let unpacked = match onnx::unpack(&path, whole) {
+        Ok(unpacked) => {
+            onnx::keep(&kept, whole, &unpacked);
+            unpacked
+        }
+        Err(ModelError::MissingTensor { .. }) => onnx::unpack(&path, expected)?,
+        Err(error) => return Err(error),
+    };
+    collect(&path, expected, |name| {
+        let values = unpacked.tensors.get(name).cloned();
+        values.ok_or_else(|| ModelError::MissingTensor { path: path.clone(), tensor: name.to_owned() })
+    })
+}
+
+fn read_safetensors(folder: &Path, expected: &Expected) -> Result<Weights, ModelError> {
+    let source = SafetensorsFolder::open(folder)?;
+    let names = Names::of(&source);
+    collect(folder, expected, |name| names.read(&source, name))
 }
 
 /// Checks each expected tensor and takes it, reading one at a time.
 fn collect(
     path: &Path,
-    expected: &[(String, Vec<usize>)],
+    expected: &Expected,
     read: impl Fn(&str) -> Result<Vec<f32>, ModelError>,
 ) -> Result<Weights, ModelError> {
     let mut hash = Sha256::new();
@@ -60,6 +78,9 @@ fn collect(
             let problem =
                 format!("config.json asks for the shape {shape:?}, the file has {} elements", values.len());
             return Err(ModelError::tensor(path, name, problem));
+        }
+        if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+            return Err(ModelError::tensor(path, name, format!("element {place} is not a finite number")));
         }
         hash.update(name.as_bytes());
         hash.update(format!("{shape:?}").as_bytes());

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::model_name::strips_behind;
 use super::rules::{self, Rule};
 use super::{SpecialTokenStrings, TokenizerParts, from_json, sentencepiece};
 use crate::ModelError;
@@ -95,12 +96,13 @@ fn added_tokens(metadata: &Metadata, tokens: &[&str]) -> Result<Vec<Value>, Mode
     if types.len() != tokens.len() {
         return Err(fault(metadata, format!("{} tokens, but {} token types", tokens.len(), types.len())));
     }
+    let name = metadata.string("general.name")?.unwrap_or_default();
     let is_added = |kind: i128| matches!(kind, TYPE_CONTROL | TYPE_USER_DEFINED);
     let added = tokens.iter().zip(types).enumerate().filter(|(_, (_, kind))| is_added(*kind));
     Ok(added
         .map(|(id, (token, kind))| {
-            json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
-                "normalized": false, "special": kind == TYPE_CONTROL})
+            json!({"id": id, "content": token, "single_word": false, "lstrip": false,
+                "rstrip": strips_behind(name, token), "normalized": false, "special": kind == TYPE_CONTROL})
         })
         .collect())
 }

@@ -2,6 +2,7 @@
 
 mod folder;
 mod gguf;
+pub(crate) mod model_name;
 mod rules;
 mod sentencepiece;
 pub(crate) mod to_gguf;
@@ -14,6 +15,7 @@ use std::path::Path;
 use tokenizers::Tokenizer;
 
 use crate::ModelError;
+use crate::config::bounds::MAX_VOCABULARY;
 
 /// The texts of the special tokens, as a chat template wants them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +41,9 @@ pub(crate) struct TokenizerParts {
 ///
 /// Truncation and padding, which some repositories leave switched on in the file, are switched off: rtune decides
 /// about lengths itself, and says so.
+///
+/// Errors when the library does not understand it, and when a token has a number beyond the largest vocabulary: writing such
+/// a tokenizer, the library would walk all numbers below.
 pub(crate) fn from_json(path: &Path, json: &str) -> Result<Tokenizer, ModelError> {
     let fault = |error: tokenizers::Error| ModelError::Tokenizer {
         path: path.to_owned(),
@@ -47,7 +52,16 @@ pub(crate) fn from_json(path: &Path, json: &str) -> Result<Tokenizer, ModelError
     let mut tokenizer: Tokenizer = json.parse().map_err(fault)?;
     tokenizer.with_truncation(None).map_err(fault)?;
     tokenizer.with_padding(None);
-    Ok(tokenizer)
+    let last = tokenizer.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
+    match last.filter(|(_, id)| *id as usize >= MAX_VOCABULARY) {
+        None => Ok(tokenizer),
+        Some((token, id)) => {
+            let token = crate::config::excerpt(&serde_json::Value::from(token));
+            let problem =
+                format!("expected tokens with numbers below {MAX_VOCABULARY}, found {token} with {id}");
+            Err(ModelError::Tokenizer { path: path.to_owned(), problem })
+        }
+    }
 }
 
 #[cfg(test)]

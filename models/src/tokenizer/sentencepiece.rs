@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use super::model_name::strips_behind;
 use crate::ModelError;
 use crate::source::gguf::Metadata;
 
@@ -58,7 +59,7 @@ pub(super) fn tokenizer_json(
         "version": "1.0",
         "truncation": null,
         "padding": null,
-        "added_tokens": added_tokens(&pieces, &types),
+        "added_tokens": added_tokens(&pieces, &types, metadata.string("general.name")?.unwrap_or_default()),
         "normalizer": normalizer(prefix),
         "pre_tokenizer": null,
         "post_processor": null,
@@ -80,7 +81,7 @@ fn spelt(token: &str) -> String {
 }
 
 /// Tokens that are found in the text as they are.
-fn added_tokens(pieces: &[String], types: &[i128]) -> Vec<Value> {
+fn added_tokens(pieces: &[String], types: &[i128], name: &str) -> Vec<Value> {
     let is_added = |piece: &str, kind: i128| match kind {
         TYPE_UNKNOWN | TYPE_CONTROL => true,
         // One of spaces alone has become a piece that merges make.
@@ -90,8 +91,8 @@ fn added_tokens(pieces: &[String], types: &[i128]) -> Vec<Value> {
     let found = pieces.iter().zip(types).enumerate().filter(|(_, (piece, kind))| is_added(piece, **kind));
     found
         .map(|(id, (piece, kind))| {
-            json!({"id": id, "content": piece, "single_word": false, "lstrip": false, "rstrip": false,
-                "normalized": false, "special": *kind != TYPE_USER_DEFINED})
+            json!({"id": id, "content": piece, "single_word": false, "lstrip": false,
+                "rstrip": strips_behind(name, piece), "normalized": false, "special": *kind != TYPE_USER_DEFINED})
         })
         .collect()
 }

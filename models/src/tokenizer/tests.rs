@@ -193,3 +193,35 @@ fn folders_that_cannot_be_are_named() {
         assert!(message.contains(expected) && message.contains("tokenizer_config.json"), "{message}");
     }
 }
+
+/// Writing a tokenizer, the library walks every number up to the largest.
+#[test]
+fn numbers_beyond_any_vocabulary_are_refused() {
+    let with = |id: u32| {
+        let json = json!({"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
+            "post_processor": null, "decoder": null, "truncation": null, "padding": null,
+            "model": {"type": "BPE", "vocab": {"a": 0, "b": id}, "merges": []}});
+        super::from_json(Path::new("tokenizer.json"), &json.to_string())
+    };
+    assert_eq!(with((1 << 24) - 1).expect("read").token_to_id("b"), Some((1 << 24) - 1));
+    let error = with(4_294_967_294).expect_err("refused").to_string();
+    assert!(
+        error.starts_with("tokenizer.json: ") && error.contains("found \"b\" with 4294967294"),
+        "{error}"
+    );
+}
+
+/// llama.cpp lets special tokens of a Phi-3, by its name, swallow white space behind them.
+#[test]
+fn a_phi_3_swallows_white_space_behind_its_tokens() {
+    let (plain, bos) = writer("llama-bpe");
+    let ids = |name: &str, text: &str| {
+        let writer = plain.clone().with("general.name", Value::String(name.to_owned()));
+        let tokenizer = build(&writer).expect("a tokenizer").tokenizer;
+        tokenizer.encode(text, false).expect("encoded").get_ids().to_vec()
+    };
+    let (spaced, close) = ("<|eos|> \n1", "<|eos|>1");
+    assert_ne!(ids("Llama", spaced), ids("Llama", close));
+    assert_eq!(ids("my PHI-3", spaced), ids("Llama", close));
+    assert_eq!(ids("my PHI-3", close)[0], bos as u32 + 1);
+}

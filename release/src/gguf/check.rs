@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use rtune_models::{BaseModel, GgufFile};
+use rtune_models::{BaseModel, DecoderSpec, GgufFile, ModelConfig, ModelError, WeightSource};
 use serde_json::{Map, Value};
+use tokenizers::Tokenizer;
 
 use crate::error::ReleaseError;
 
@@ -37,18 +38,33 @@ const PROBES: [&str; 12] = [
     " leading and trailing ",
 ];
 
-/// Opens the file at `partial` and compares configuration and tokens with the base's.
+/// Opens the file at `partial`, which is to stand at `path`, and compares configuration, tensors and tokens with the base's.
 ///
 /// # Errors
-/// [`ReleaseError::NotEqual`].
+/// [`ReleaseError::NotEqual`], also for a file that cannot be read; [`ReleaseError::Io`].
 pub(super) fn refuse_other(partial: &Path, path: &Path, base: &BaseModel) -> Result<(), ReleaseError> {
     let not_equal = |problem: String| ReleaseError::NotEqual { path: path.to_owned(), problem };
-    let file = GgufFile::open(partial)?;
-    let json = |config: &rtune_models::ModelConfig| match config.to_json("float32") {
+    let unreadable = |error: ModelError| match error {
+        ModelError::Io { source, .. } => ReleaseError::Io { action: "read", path: path.to_owned(), source },
+        // The other name is gone when this is read.
+        error => {
+            let [partial, path] = [partial, path].map(|path| path.display().to_string());
+            not_equal(format!("it cannot be read: {}", error.to_string().replace(&partial, &path)))
+        }
+    };
+    let file = GgufFile::open(partial).map_err(unreadable)?;
+    same_configuration(&base.config, file.config()).map_err(not_equal)?;
+    same_tensors(base, &file).map_err(not_equal)?;
+    let tokenizer = rtune_models::open(partial).map_err(unreadable)?.tokenizer;
+    same_tokens(&base.tokenizer, &tokenizer).map_err(not_equal)
+}
+
+fn same_configuration(base: &ModelConfig, file: &ModelConfig) -> Result<(), String> {
+    let json = |config: &ModelConfig| match config.to_json("float32") {
         Some(Value::Object(keys)) => keys,
         _ => Map::new(),
     };
-    let (wanted, found) = (json(&base.config), json(file.config()));
+    let (wanted, found) = (json(base), json(file));
     let said = |keys: &Map<String, Value>, key: &str| match keys.get(key) {
         None | Some(Value::Null) => "nothing".to_owned(),
         Some(value) => value.to_string(),
@@ -57,28 +73,58 @@ pub(super) fn refuse_other(partial: &Path, path: &Path, base: &BaseModel) -> Res
     for key in keys {
         if !is_same(wanted.get(key), found.get(key)) {
             let (wanted, found) = (said(&wanted, key), said(&found, key));
-            return Err(not_equal(format!("`{key}` is {wanted}, and llama.cpp would take {found}")));
+            return Err(format!("`{key}` is {wanted}, and llama.cpp would take {found}"));
         }
     }
-    let windows = |config: &rtune_models::ModelConfig| {
+    let windows = |config: &ModelConfig| {
         config.layers().iter().map(|layer| (layer.window, layer.without_rope)).collect::<Vec<_>>()
     };
-    if windows(&base.config) != windows(file.config()) {
-        return Err(not_equal(
-            "which layers have a window, or no rope, is not what llama.cpp takes".to_owned(),
-        ));
+    if windows(base) != windows(file) {
+        return Err("which layers have a window, or no rope, is not what llama.cpp takes".to_owned());
     }
-    let tokenizer = rtune_models::open(partial)?.tokenizer;
-    for text in PROBES {
-        let ids = |tokenizer: &tokenizers::Tokenizer| {
-            tokenizer.encode(text, false).map(|encoding| encoding.get_ids().to_vec())
-        };
-        let [wanted, found] = [ids(&base.tokenizer), ids(&tokenizer)].map(Result::unwrap_or_default);
+    Ok(())
+}
+
+/// The tensors of the decoder are there with their shapes, and no others.
+pub(super) fn same_tensors(base: &BaseModel, file: &dyn WeightSource) -> Result<(), String> {
+    let wanted = DecoderSpec::new(&base.config).tensors();
+    for tensor in &wanted {
+        match file.shape(&tensor.name) {
+            Some(shape) if shape == tensor.shape => {}
+            Some(shape) => {
+                let expected = &tensor.shape;
+                return Err(format!("`{}` has the shape {shape:?}, not {expected:?}", tensor.name));
+            }
+            None => return Err(format!("`{}` is missing", tensor.name)),
+        }
+    }
+    let known = |name: &String| wanted.iter().any(|tensor| tensor.name == *name);
+    match file.names().into_iter().find(|name| !known(name)) {
+        Some(name) => Err(format!("`{name}` is in it, and the model has no place for it")),
+        None => Ok(()),
+    }
+}
+
+fn same_tokens(base: &Tokenizer, file: &Tokenizer) -> Result<(), String> {
+    let ids = |tokenizer: &Tokenizer, text: &str| {
+        let encoding = tokenizer.encode(text, false);
+        encoding.map(|encoding| encoding.get_ids().to_vec()).map_err(|error| format!("{text:?}: {error}"))
+    };
+    let added = base.get_added_tokens_decoder().into_values().filter_map(|token| around(&token.content));
+    for text in PROBES.map(str::to_owned).into_iter().chain(added) {
+        let (wanted, found) = (ids(base, &text)?, ids(file, &text)?);
         if wanted != found {
-            return Err(not_equal(format!("{text:?} is the tokens {wanted:?}, and would be {found:?}")));
+            return Err(format!("{text:?} is the tokens {wanted:?}, and would be {found:?}"));
         }
     }
     Ok(())
+}
+
+/// A text in which a token has white space before and behind it, which some swallow; `None` for one that is white space
+/// itself, or what SentencePiece writes for it.
+fn around(token: &str) -> Option<String> {
+    let is_space = token.chars().all(|character| character.is_whitespace() || character == '\u{2581}');
+    (!is_space).then(|| format!("a {token} b\n{token}\nc  {token}  d{token}e"))
 }
 
 /// Whether two values are the same, numbers to what 32 bits keep of them.

@@ -1,8 +1,7 @@
 //! The file: header, metadata, places of tensors, tensors; written beside, synced, renamed.
 
-use std::fs;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
 use rtune_models::{GgufLayout, GgufValue};
@@ -10,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::choice::GgufType;
 use crate::error::{At, ReleaseError};
-use crate::folder::refuse_existing;
+use crate::folder::NewFile;
 
 /// `GGUF_DEFAULT_ALIGNMENT`: where tensors begin, in bytes.
 const ALIGNMENT_BYTES: u64 = 32;
@@ -18,19 +17,20 @@ const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
 /// `GGML_QNT_VERSION`: that of the blocks' layouts.
 const QUANTIZATION_VERSION: u32 = 2;
+/// What the name ends with until the file is finished: it is opened again before.
+const PARTIAL_SUFFIX: &str = ".partial.gguf";
+/// Bytes that are written at a time.
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// A file in the making; it goes when it is dropped before [`Self::finish`].
 pub(super) struct File {
-    partial: PathBuf,
-    out: PathBuf,
-    writer: Option<BufWriter<fs::File>>,
+    writer: BufWriter<NewFile>,
     digest: Sha256,
     written_bytes: u64,
-    /// Tensors yet to come: where each begins behind the header.
-    header_bytes: u64,
 }
 
 impl File {
+    /// Writes what stands before the tensors.
     pub(super) fn begin(
         out: &Path,
         layout: &GgufLayout,
@@ -38,75 +38,40 @@ impl File {
         kind: GgufType,
         name: &str,
     ) -> Result<Self, ReleaseError> {
-        refuse_existing(out)?;
-        let mut partial = std::ffi::OsString::from(".");
-        partial.push(out.file_stem().unwrap_or_default());
-        // It is opened again before it has its name.
-        partial.push(".partial.gguf");
-        let partial = out.with_file_name(partial);
-        if let Some(above) = partial.parent().filter(|above| !above.as_os_str().is_empty()) {
-            fs::create_dir_all(above).at("create", above)?;
-        }
-        let writer =
-            Some(BufWriter::with_capacity(1 << 20, fs::File::create(&partial).at("write", &partial)?));
-        let (digest, out) = (Sha256::new(), out.to_owned());
-        let mut file = Self { partial, out, writer, digest, written_bytes: 0, header_bytes: 0 };
-        let header = header(layout, types, kind, name);
-        file.put(&header)?;
+        let writer = BufWriter::with_capacity(BUFFER_BYTES, NewFile::begin(out, PARTIAL_SUFFIX)?);
+        let mut file = Self { writer, digest: Sha256::new(), written_bytes: 0 };
+        file.put(&header(layout, types, kind, name))?;
         file.align()?;
-        file.header_bytes = file.written_bytes;
         Ok(file)
     }
 
-    /// Where the file is until it is finished.
+    /// Where the file is until it is finished, with all that was written.
     pub(super) fn path(&mut self) -> Result<&Path, ReleaseError> {
-        if let Some(writer) = &mut self.writer {
-            writer.flush().at("write", &self.partial)?;
-        }
-        Ok(&self.partial)
+        self.writer.flush().at("write", self.writer.get_ref().out())?;
+        Ok(self.writer.get_ref().path())
     }
 
-    /// Writes the next tensor.
-    pub(super) fn add(&mut self, bytes: &[u8]) -> Result<(), ReleaseError> {
-        self.put(bytes)?;
-        self.align()
-    }
-
-    fn align(&mut self) -> Result<(), ReleaseError> {
-        let missing = self.written_bytes.next_multiple_of(ALIGNMENT_BYTES) - self.written_bytes;
-        self.put(&[0; ALIGNMENT_BYTES as usize][..missing as usize])
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), ReleaseError> {
-        if let Some(writer) = &mut self.writer {
-            writer.write_all(bytes).at("write", &self.partial)?;
-        }
+    /// Writes on in a tensor.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), ReleaseError> {
+        let written = self.writer.write_all(bytes);
+        written.at("write", self.writer.get_ref().out())?;
         self.digest.update(bytes);
         self.written_bytes += bytes.len() as u64;
         Ok(())
     }
 
-    /// Puts the file in its place; gives its size and SHA-256.
-    pub(super) fn finish(mut self) -> Result<(u64, String), ReleaseError> {
-        if let Some(writer) = self.writer.take() {
-            let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error);
-            file.and_then(|file| file.sync_all()).at("write", &self.partial)?;
-        }
-        fs::rename(&self.partial, &self.out).at("write", &self.out)?;
-        let above = self.out.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::File::open(above).and_then(|folder| folder.sync_all()).at("write", above)?;
-        let digest = std::mem::take(&mut self.digest).finalize();
-        self.partial = PathBuf::new();
-        Ok((self.written_bytes, digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+    /// Ends a tensor: the next begins at a multiple of the alignment.
+    pub(super) fn align(&mut self) -> Result<(), ReleaseError> {
+        let missing = self.written_bytes.next_multiple_of(ALIGNMENT_BYTES) - self.written_bytes;
+        self.put(&[0; ALIGNMENT_BYTES as usize][..missing as usize])
     }
-}
 
-impl Drop for File {
-    fn drop(&mut self) {
-        if !self.partial.as_os_str().is_empty() {
-            // The error that led here is the one to tell.
-            let _ = fs::remove_file(&self.partial);
-        }
+    /// Puts the file in its place; gives its size and SHA-256.
+    pub(super) fn finish(self) -> Result<(u64, String), ReleaseError> {
+        let out = self.writer.get_ref().out().to_owned();
+        let file = self.writer.into_inner().map_err(std::io::IntoInnerError::into_error).at("write", &out)?;
+        file.finish()?;
+        Ok((self.written_bytes, crate::checkpoint::hex(&self.digest.finalize())))
     }
 }
 

@@ -7,11 +7,13 @@ mod file;
 
 use std::path::Path;
 
+use candle_core::quantized::GgmlDType;
 use rtune_models::{BaseModel, DecoderSpec, GgufLayout, GgufSource, GgufTensor, TensorSpec};
 
 use crate::companions::Chat;
 use crate::dtype::Dtype;
 use crate::error::ReleaseError;
+use crate::pieces::InOrder;
 use crate::weights::{Computer, Content, LinearFigures};
 use file::File;
 
@@ -30,12 +32,14 @@ pub struct WrittenGguf {
     pub linears: Vec<LinearFigures>,
 }
 
-/// Writes the model into `path`, which appears whole or not at all. One tensor is in memory at a time, and what it is made
-/// of. `progress` is called with (tensors written, tensors in all).
+/// Writes the model into `path`, which appears whole or not at all. Of a table, or of any tensor that no adapter is added to,
+/// some MB are in memory at a time; of what one is added to, the tensor and what it is made of. `progress` is called with
+/// (tensors written, tensors in all). llama.cpp takes more from a file's name than a name: `name` stands in the file as far as
+/// [`GgufLayout::name`] leaves it.
 ///
 /// # Errors
 /// Those of reading the base; [`ReleaseError::Model`] for what llama.cpp has no architecture, key or tokenizer for;
-/// [`ReleaseError::Exists`], [`ReleaseError::Io`].
+/// [`ReleaseError::NotEqual`] where what was written is not what was meant; [`ReleaseError::Exists`], [`ReleaseError::Io`].
 pub fn write_gguf(
     path: &Path,
     base: &BaseModel,
@@ -49,13 +53,10 @@ pub fn write_gguf(
     let specs = DecoderSpec::new(&base.config).tensors();
     let mut computer = Computer::new(base, content, Dtype::Float32);
     let types: Vec<_> = layout.tensors.iter().map(|tensor| kind.of(tensor, &layout, &base.config)).collect();
-    let mut file = File::begin(path, &layout, &types, kind, name)?;
+    let mut file = File::begin(path, &layout, &types, kind, &GgufLayout::name(base, name))?;
     for (done, (tensor, element)) in layout.tensors.iter().zip(&types).enumerate() {
         progress(done, layout.tensors.len());
-        let values = values(tensor, &specs, &mut computer)?;
-        let columns = *tensor.shape.last().unwrap_or(&1);
-        let fault = |problem| ReleaseError::Element { tensor: tensor.name.clone(), problem };
-        file.add(&blocks::encode(&values, columns, *element).map_err(fault)?)?;
+        add(&mut file, tensor, *element, &specs, &mut computer)?;
     }
     let tensors = layout.tensors.len();
     progress(tensors, tensors);
@@ -64,21 +65,37 @@ pub fn write_gguf(
     Ok(WrittenGguf { tensors, size_bytes, sha256, linears: computer.linears })
 }
 
-fn values(
+fn add(
+    file: &mut File,
     tensor: &GgufTensor,
+    element: GgmlDType,
     specs: &[TensorSpec],
     computer: &mut Computer<'_>,
-) -> Result<Vec<f32>, ReleaseError> {
-    let (names, change) = match &tensor.from {
-        GgufSource::Numbers(values) => return Ok(values.clone()),
-        GgufSource::Tensors(names, change) => (names, *change),
+) -> Result<(), ReleaseError> {
+    let columns = *tensor.shape.last().unwrap_or(&1);
+    let encode = |values: &[f32]| {
+        let fault = |problem| ReleaseError::Element { tensor: tensor.name.clone(), problem };
+        blocks::encode(values, columns, element).map_err(fault)
     };
-    let mut all = Vec::with_capacity(tensor.shape.iter().product());
-    for name in names {
-        let spec =
-            specs.iter().find(|spec| spec.name == *name).expect("the layout names the decoder's tensors");
-        let values = computer.values(spec)?;
-        all.append(&mut change.apply(values, spec.shape[0]));
+    match &tensor.from {
+        GgufSource::Numbers(values) => file.put(&encode(values)?)?,
+        GgufSource::Tensors(names, change) => {
+            for name in names {
+                let spec = specs.iter().find(|spec| spec.name == *name);
+                let spec = spec.expect("the layout names the decoder's tensors");
+                if change.is_none() {
+                    let mut put = |bytes: &[u8]| file.put(bytes);
+                    let in_order = InOrder::new(&mut put);
+                    computer.pieces(spec, &|number, rows| in_order.add(number, encode(&rows)?))?;
+                } else {
+                    let values = change.apply(computer.values(spec)?, spec.shape[0]);
+                    file.put(&encode(&values)?)?;
+                }
+            }
+        }
     }
-    Ok(all)
+    file.align()
 }
+
+#[cfg(test)]
+mod tests;

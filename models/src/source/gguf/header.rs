@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::cursor::Cursor;
-use super::metadata::{Metadata, Value, read_value};
+use super::metadata::{MAX_ELEMENTS, Metadata, Value, read_value};
 use super::types::ElementType;
 use crate::ModelError;
 
@@ -106,10 +106,10 @@ fn check_magic(cursor: &mut Cursor) -> Result<(), ModelError> {
 
 fn read_metadata(cursor: &mut Cursor, count: u64) -> Result<Metadata, ModelError> {
     cursor.expect(count, MIN_ENTRY_BYTES, "the metadata")?;
-    let mut values = BTreeMap::new();
+    let (mut values, mut left) = (BTreeMap::new(), MAX_ELEMENTS);
     for number in 0..count {
         let key = text(cursor, &format!("the key of metadata entry {number}"))?;
-        let value = read_value(cursor, &key)?;
+        let value = read_value(cursor, &key, &mut left)?;
         if values.insert(key.clone(), value).is_some() {
             return Err(cursor.damaged(format!("the metadata has `{key}` twice")));
         }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use super::cursor::Cursor;
 use crate::ModelError;
 
-/// Longest array, in elements: the bound of a vocabulary (`MAX_VOCABULARY`), whose tokens and merges are the
-/// longest arrays there are.
-const MAX_ARRAY_ELEMENTS: u64 = 1 << 24;
+/// Most elements of all arrays of a file together, of which each takes 32 bytes in memory and strings their length besides: a
+/// byte of a file must not become 32 without a bound. The largest vocabularies have 262,144 tokens, each with a type and a score,
+/// and 514,906 merges: a sixth of this.
+pub(super) const MAX_ELEMENTS: u64 = 1 << 23;
 
 /// A metadata value. Whole numbers of all widths are one variant, and so are the two floats.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,8 +46,8 @@ fn min_bytes(type_number: u32) -> Option<u64> {
     }
 }
 
-/// Reads the type and the value of `key`.
-pub(super) fn read_value(cursor: &mut Cursor, key: &str) -> Result<Value, ModelError> {
+/// Reads the type and the value of `key`; `left` is how many elements arrays may have yet.
+pub(super) fn read_value(cursor: &mut Cursor, key: &str, left: &mut u64) -> Result<Value, ModelError> {
     let what = format!("the value of `{key}`");
     let type_number = cursor.u32(&what)?;
     if type_number != TYPE_ARRAY {
@@ -57,11 +58,12 @@ pub(super) fn read_value(cursor: &mut Cursor, key: &str) -> Result<Value, ModelE
         return Err(cursor.damaged(format!("{what} is an array of type {element_type}, which is not read")));
     };
     let count = cursor.u64(&what)?;
-    if count > MAX_ARRAY_ELEMENTS {
-        let problem = format!("{what} should have {count} elements; at most {MAX_ARRAY_ELEMENTS} are read");
-        return Err(cursor.damaged(problem));
-    }
     cursor.expect(count, each_bytes, &what)?;
+    *left = left.checked_sub(count).ok_or_else(|| {
+        cursor.damaged(format!(
+            "{what} should have {count} elements; all arrays together may have {MAX_ELEMENTS}, and {left} are left of them"
+        ))
+    })?;
     let values = (0..count).map(|_| read_scalar(cursor, &what, element_type)).collect::<Result<_, _>>()?;
     Ok(Value::Array(values))
 }

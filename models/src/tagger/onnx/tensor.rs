@@ -53,8 +53,9 @@ impl<'m> Constant<'m> {
         let mut shape = Vec::with_capacity(proto.dims.len());
         let mut count: usize = 1;
         for &dimension in &proto.dims {
-            let size =
-                usize::try_from(dimension).map_err(|_| fault(format!("a dimension of {dimension}")))?;
+            // None of zero: a matrix without elements might have any number of columns.
+            let size = usize::try_from(dimension).ok().filter(|&size| size > 0);
+            let size = size.ok_or_else(|| fault(format!("a dimension of {dimension}")))?;
             count = count.checked_mul(size).filter(|&count| count <= MAX_ELEMENTS).ok_or_else(|| {
                 fault(format!("the shape {:?} has more than {MAX_ELEMENTS} elements", proto.dims))
             })?;
@@ -93,7 +94,7 @@ fn values<'m>(path: &Path, proto: &'m TensorProto, count: usize) -> Result<Value
         }
     };
     match proto.data_type {
-        data_type::FLOAT if !raw.is_empty() || count == 0 => {
+        data_type::FLOAT if !raw.is_empty() => {
             expect(raw.len(), count * 4, "bytes")?;
             let (elements, _) = raw.as_chunks::<4>();
             Ok(Values::Float(elements.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()))
@@ -107,7 +108,7 @@ fn values<'m>(path: &Path, proto: &'m TensorProto, count: usize) -> Result<Value
             let (elements, _) = raw.as_chunks::<2>();
             Ok(Values::Float(elements.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect()))
         }
-        data_type::UINT8 | data_type::INT8 if raw.is_empty() && count > 0 => {
+        data_type::UINT8 | data_type::INT8 if raw.is_empty() => {
             expect(proto.int32_data.len(), count, "numbers")?;
             Ok(Values::Listed(proto.int32_data.clone()))
         }

@@ -1,7 +1,11 @@
+use std::path::PathBuf;
+
 use prost::Message;
 
 use super::proto::{Attribute, Graph, Model, Node, TensorProto};
 use super::*;
+use crate::tagger::{Tagger, TextEncoder};
+use crate::{SafetensorsFolder, WeightSource};
 
 const FLOAT: i32 = 1;
 const UINT8: i32 = 2;
@@ -51,7 +55,7 @@ fn open(graph: Graph, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelErro
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, Model { graph: Some(graph) }.encode_to_vec()).expect("written");
     let mut found = unpack(&path, &[(name.to_owned(), shape.to_vec())])?;
-    Ok(found.remove(name).expect("the tensor"))
+    Ok(found.tensors.remove(name).expect("the tensor"))
 }
 
 #[track_caller]
@@ -114,6 +118,9 @@ fn plain_matrices_are_turned_and_vectors_taken_as_they_are() {
         [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]
     );
     assert_eq!(open(graph.clone(), "b", &[2]).expect("taken"), [7.0, 8.0]);
+    let twice = Graph { node: [graph.node.clone(), graph.node.clone()].concat(), ..graph.clone() };
+    let error = open(twice, "classifier.weight", &[3, 2]).expect_err("twice").to_string();
+    assert!(error.contains("`classifier.weight`: stands in the file twice"), "{error}");
     let error = open(graph.clone(), "classifier.weight", &[2, 3]).expect_err("another shape").to_string();
     assert!(error.contains("asks for the shape [2, 3], the file has [3, 2]"), "{error}");
     assert!(matches!(open(graph, "c", &[2]), Err(ModelError::MissingTensor { tensor, .. }) if tensor == "c"));
@@ -150,6 +157,13 @@ fn lengths_that_do_not_fit_are_refused() {
         ..TensorProto::default()
     };
     assert_refused(matmul("", vec![huge, s(4)], ATTRIBUTES), &shape, "elements");
+    // Nothing, any number of times.
+    let empty = Graph {
+        node: vec![node("MatMul", "/bert/layer.0/dense/MatMul", &["x", "m"], "y", &[])],
+        initializer: vec![floats("m", &[0, 1 << 62], &[])],
+    };
+    assert_refused(empty, &shape, "a dimension of 0");
+    assert_refused(matmul("", vec![q(32), s(4)], ATTRIBUTES), &[2, 21], "asks for the shape [2, 21]");
     let elsewhere = TensorProto { data_location: 1, ..q(32) };
     assert_refused(matmul("", vec![elsewhere, s(4)], ATTRIBUTES), &shape, "in another file");
 }
@@ -178,10 +192,99 @@ fn what_is_unpacked_is_kept_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("model.safetensors");
     let expected = [("a".to_owned(), vec![2])];
-    keep(&path, &expected, &HashMap::from([("a".to_owned(), vec![1.0, 2.0])]));
-    let kept = crate::SafetensorsFolder::open(folder.path()).expect("whole");
-    assert_eq!(crate::WeightSource::read(&kept, "a").expect("read").into_f32(), [1.0, 2.0]);
+    let unpacked = |values: [f32; 2], sha256: &str| Unpacked {
+        tensors: HashMap::from([("a".to_owned(), values.to_vec())]),
+        sha256: sha256.to_owned(),
+    };
+    let read = || {
+        let kept = SafetensorsFolder::open(folder.path()).expect("whole");
+        kept.read("a").expect("read").into_f32()
+    };
+    for (values, sha256) in [([1.0, 2.0], "one"), ([3.0, 4.0], "other")] {
+        keep(&path, &expected, &unpacked(values, sha256));
+        assert_eq!((read().as_slice(), source_of(&path).as_deref()), (&values[..], Some(sha256)));
+    }
     assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 1, "nothing else is left");
+    // One that somebody else wrote stays.
+    let theirs = safetensors::serialize(
+        [("a", TensorView::new(Dtype::F32, vec![2], &[0; 8]).expect("a tensor"))],
+        None,
+    );
+    std::fs::write(&path, theirs.expect("a file")).expect("written");
+    keep(&path, &expected, &unpacked([1.0, 2.0], "one"));
+    assert_eq!((read(), source_of(&path)), (vec![0.0; 2], None));
     // A folder that is not there is no error: the next reader unpacks again.
-    keep(&folder.path().join("none/model.safetensors"), &expected, &HashMap::new());
+    keep(&folder.path().join("none/model.safetensors"), &expected, &unpacked([1.0, 2.0], "one"));
+}
+
+/// A folder with the fixture's classifier as an ONNX file; `change` may alter what it holds.
+fn tagger_folder(change: impl FnOnce(&mut Vec<TensorProto>)) -> tempfile::TempDir {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tagger");
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["config.json", "vocab.txt"] {
+        std::fs::copy(fixture.join(name), folder.path().join(name)).expect("copied");
+    }
+    let weights = SafetensorsFolder::open(&fixture).expect("weights");
+    let mut initializer: Vec<TensorProto> = weights
+        .names()
+        .iter()
+        .map(|name| {
+            let shape = weights.shape(name).expect("a shape");
+            let dims: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
+            floats(name, &dims, &weights.read(name).expect("read").into_f32())
+        })
+        .collect();
+    change(&mut initializer);
+    write_onnx(folder.path(), initializer);
+    folder
+}
+
+fn write_onnx(folder: &Path, initializer: Vec<TensorProto>) -> PathBuf {
+    let path = folder.join("model.onnx");
+    let graph = Graph { node: Vec::new(), initializer };
+    std::fs::write(&path, Model { graph: Some(graph) }.encode_to_vec()).expect("written");
+    path
+}
+
+/// Of an encoder that is computed up to a layer all is kept, and what a classifier has besides is found when it is asked for.
+#[test]
+fn a_part_that_was_asked_for_is_not_kept_for_the_whole() {
+    let folder = tagger_folder(|_| ());
+    TextEncoder::open(folder.path(), Some(1)).expect("one layer");
+    TextEncoder::open(folder.path(), None).expect("all layers");
+    let first = Tagger::open(folder.path()).expect("a classifier").identity().to_owned();
+    let kept =
+        std::fs::metadata(folder.path().join("model.safetensors")).expect("kept").modified().expect("a time");
+    let again = Tagger::open(folder.path()).expect("a classifier");
+    assert_eq!(again.identity(), first);
+    TextEncoder::open(folder.path(), Some(1)).expect("one layer");
+    let unchanged = std::fs::metadata(folder.path().join("model.safetensors")).expect("kept").modified();
+    assert_eq!(unchanged.expect("a time"), kept, "what is whole is used");
+}
+
+#[test]
+fn another_onnx_file_is_unpacked_again() {
+    let folder = tagger_folder(|_| ());
+    let hash = |tagger: Tagger| tagger.identity().rsplit_once(':').expect("a hash").1.to_owned();
+    let first = hash(Tagger::open(folder.path()).expect("opens"));
+    let other = tagger_folder(|tensors| {
+        let bias = tensors.iter_mut().find(|tensor| tensor.name == "classifier.bias").expect("a bias");
+        bias.raw_data[0] ^= 1;
+    });
+    std::fs::copy(other.path().join("model.onnx"), folder.path().join("model.onnx")).expect("copied");
+    let second = hash(Tagger::open(folder.path()).expect("opens"));
+    assert_ne!(first, second);
+    assert_eq!(second, hash(Tagger::open(other.path()).expect("opens")));
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_named() {
+    let folder = tagger_folder(|tensors| {
+        let bias = tensors.iter_mut().find(|tensor| tensor.name == "classifier.bias").expect("a bias");
+        bias.raw_data[4..8].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    for _ in 0..2 {
+        let Err(error) = Tagger::open(folder.path()) else { panic!("opens") };
+        assert!(error.to_string().contains("`classifier.bias`: element 1 is not a finite number"), "{error}");
+    }
 }

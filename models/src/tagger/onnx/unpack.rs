@@ -8,19 +8,27 @@ const MIN_BLOCK: usize = 16;
 /// Largest block; onnxruntime writes 16 to 256.
 const MAX_BLOCK: usize = 1 << 16;
 
-/// A matrix, row-major, and its shape.
-pub(super) type Matrix = (Vec<f32>, Vec<usize>);
+/// Compares the shape that is wanted with that of the file, before anything is unpacked.
+///
+/// Errors say both.
+pub(super) fn fits(wanted: &[usize], found: &[usize]) -> Result<(), String> {
+    if wanted == found {
+        return Ok(());
+    }
+    Err(format!("config.json asks for the shape {wanted:?}, the file has {found:?}"))
+}
 
 /// `MatMulNBits` of `com.microsoft`: `B` holds N rows of blocks, each of `block_size` numbers of 4 or 8 bits, the low
-/// bits first; a number q means (q - zero point) * scale. The result has N rows of K, as a linear layer has them.
+/// bits first; a number q means (q - zero point) * scale. The result has N rows of K, row-major, as a linear layer has them.
 ///
 /// Errors say what does not fit.
 pub(super) fn matmul_n_bits(
     node: &Node,
+    wanted: &[usize],
     packed: &Constant<'_>,
     scales: &Constant<'_>,
     zeros: Option<&Constant<'_>>,
-) -> Result<Matrix, String> {
+) -> Result<Vec<f32>, String> {
     let size = |name: &str| {
         let value = node.integer(name).ok_or_else(|| format!("the attribute `{name}` is missing"))?;
         usize::try_from(value).ok().filter(|&value| value > 0).ok_or_else(|| format!("`{name}` is {value}"))
@@ -38,6 +46,7 @@ pub(super) fn matmul_n_bits(
     let blocks = columns.div_ceil(block);
     let block_bytes = block * bits / 8;
     let elements = rows.checked_mul(columns).ok_or_else(|| format!("{rows} rows of {columns}"))?;
+    fits(wanted, &[rows, columns])?;
     let Values::Unsigned(bytes) = &packed.values else {
         return Err("the packed numbers are no bytes".to_owned());
     };
@@ -75,7 +84,7 @@ pub(super) fn matmul_n_bits(
             values.extend((0..count).map(|index| (f32::from(number(block, index, bits)) - zero) * scale));
         }
     }
-    Ok((values, vec![rows, columns]))
+    Ok(values)
 }
 
 /// The number at `at` among numbers of 4 or 8 bits, the low bits first.
@@ -86,10 +95,12 @@ fn number(bytes: &[u8], at: usize, bits: usize) -> u8 {
 /// `DequantizeLinear`: (q - zero point) * scale, with one scale for all, or one for each place along `axis`.
 pub(super) fn dequantize_linear(
     node: &Node,
+    wanted: &[usize],
     packed: &Constant<'_>,
     scale: &Constant<'_>,
     zero: Option<&Constant<'_>>,
-) -> Result<Matrix, String> {
+) -> Result<Vec<f32>, String> {
+    fits(wanted, &packed.shape)?;
     if let Some(zero) = zero
         && zero.len() != scale.len()
     {
@@ -113,14 +124,15 @@ pub(super) fn dequantize_linear(
         let place = place(at);
         (packed.number(at) - zero.map_or(0.0, |zero| zero.number(place))) * scale.number(place)
     };
-    Ok(((0..packed.len()).map(value).collect(), shape))
+    Ok((0..packed.len()).map(value).collect())
 }
 
 /// A plain matrix of K rows of N, as `MatMul` multiplies by it, turned into N rows of K.
-pub(super) fn transposed(matrix: &Constant<'_>) -> Result<Matrix, String> {
+pub(super) fn transposed(wanted: &[usize], matrix: &Constant<'_>) -> Result<Vec<f32>, String> {
     let (Values::Float(values), [rows, columns]) = (&matrix.values, matrix.shape.as_slice()) else {
         return Err(format!("expected a matrix of floats, found the shape {:?}", matrix.shape));
     };
+    fits(wanted, &[*columns, *rows])?;
     let turned = (0..*columns).flat_map(|column| (0..*rows).map(move |row| values[row * columns + column]));
-    Ok((turned.collect(), vec![*columns, *rows]))
+    Ok(turned.collect())
 }

@@ -248,6 +248,32 @@ fn lying_headers_are_named() {
     assert!(patched(24, &u64::MAX.to_le_bytes()).contains("the key of metadata entry 0"));
 }
 
+/// A byte of an array takes 32 in memory: what counts is how many there are in all.
+#[test]
+fn arrays_are_bounded_together() {
+    let elements = usize::try_from(super::metadata::MAX_ELEMENTS).expect("small") / 4;
+    let file = |count: u64| {
+        let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+        bytes.extend(0_u64.to_le_bytes());
+        bytes.extend(count.to_le_bytes());
+        for number in 0..count {
+            let key = format!("array {number}");
+            bytes.extend((key.len() as u64).to_le_bytes());
+            bytes.extend(key.as_bytes());
+            // An array of `u8`.
+            bytes.extend(9_u32.to_le_bytes());
+            bytes.extend(0_u32.to_le_bytes());
+            bytes.extend((elements as u64).to_le_bytes());
+            bytes.extend(vec![1; elements]);
+        }
+        open_bytes(&bytes).expect_err("no model").to_string()
+    };
+    assert!(file(4).contains("general.architecture"), "{}", file(4));
+    let refused = file(5);
+    assert!(refused.contains("the value of `array 4` should have 2097152 elements"), "{refused}");
+    assert!(refused.contains("and 0 are left of them"), "{refused}");
+}
+
 #[test]
 fn no_cut_and_no_flipped_byte_panics() {
     let good = Writer::llama().bytes();

@@ -5,7 +5,7 @@
 
 mod keys;
 
-use crate::tokenizer::to_gguf;
+use crate::tokenizer::{model_name, to_gguf};
 use crate::{BaseModel, DecoderSpec, ModelConfig, ModelError};
 
 use super::architectures::{self, Architecture};
@@ -73,6 +73,12 @@ pub enum GgufSource {
 pub struct GgufChange(Change);
 
 impl GgufChange {
+    /// Whether a tensor stands in the file as it is.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self.0 == Change::None
+    }
+
     /// A tensor of `rows` rows as it stands in the file.
     ///
     /// # Panics
@@ -108,6 +114,13 @@ impl GgufLayout {
         tensors.extend(rope_tensors(config));
         let experts = config.differences.experts.map(|experts| experts.choice.experts);
         Ok(Self { metadata, tensors, architecture: architecture.name, experts })
+    }
+
+    /// `general.name`: the name as near as may be to `wanted`. llama.cpp takes a model that is called `phi3` for one whose
+    /// special tokens swallow the white space behind them, and no other, so that a name must say what the tokenizer does.
+    #[must_use]
+    pub fn name(base: &BaseModel, wanted: &str) -> String {
+        model_name::fitting(wanted, &base.tokenizer)
     }
 }
 
