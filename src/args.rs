@@ -162,14 +162,15 @@ pub(crate) struct ExportArgs {
     pub(crate) run: String,
     /// The folder to write, or the file of a GGUF; it must not exist yet
     pub(crate) out: PathBuf,
-    /// What to write
-    #[arg(long, value_enum, default_value_t = Format::Peft)]
-    pub(crate) format: Format,
-    /// How a GGUF file holds the matrices: f32, f16, bf16, q8_0, q6_k, q5_k_m, q4_k_m or q4_0 [default: f16]
+    /// What to write [default: peft, with --base-only safetensors]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// How the GGUF file holds the matrices: f32, f16, bf16, q8_0, q6_k, q5_k_m, q4_k_m or q4_0 [default: f16]
     #[arg(long, value_name = "TYPE", value_parser = parse_gguf_type)]
     pub(crate) quantize: Option<GgufType>,
-    /// Write the base alone as safetensors, so that others load the adapter on the very weights of a GGUF file
-    #[arg(long, conflicts_with_all = ["format", "onto", "quantize"])]
+    /// Write the base alone: as safetensors, so that others load the adapter on the very weights of a GGUF file, or with
+    /// --format gguf or ollama
+    #[arg(long, conflicts_with = "onto")]
     pub(crate) base_only: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
@@ -186,6 +187,8 @@ pub(crate) enum Format {
     Safetensors,
     /// The merged model as one GGUF file, for llama.cpp and what is built on it
     Gguf,
+    /// A folder for Ollama: the merged model as a GGUF file, and a Modelfile with the chat template it was trained with
+    Ollama,
 }
 
 /// Why there is no 4-bit output.

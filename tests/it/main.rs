@@ -23,6 +23,7 @@ mod kills;
 mod learning_curve;
 mod llama_cpp;
 mod noise;
+mod ollama;
 mod people;
 mod plan;
 mod prefixes;

@@ -8,7 +8,7 @@ mod file;
 use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
-use rtune_models::{BaseModel, DecoderSpec, GgufLayout, GgufSource, GgufTensor, TensorSpec};
+use rtune_models::{BaseModel, DecoderSpec, GgufLayout, GgufSource, GgufTensor, GgufValue, TensorSpec};
 
 use crate::companions::Chat;
 use crate::dtype::Dtype;
@@ -19,6 +19,9 @@ use file::File;
 
 pub use choice::GgufType;
 
+/// The key that says whether a tokenizer puts the token that begins a document before every prompt.
+const ADDS_BEGIN: &str = "tokenizer.ggml.add_bos_token";
+
 /// What was written.
 #[derive(Clone, Debug)]
 pub struct WrittenGguf {
@@ -28,6 +31,8 @@ pub struct WrittenGguf {
     pub size_bytes: u64,
     /// Its SHA-256.
     pub sha256: String,
+    /// Whether its tokenizer puts the token that begins a document before every prompt.
+    pub begins: bool,
     /// Every adapted linear; empty for a base alone.
     pub linears: Vec<LinearFigures>,
 }
@@ -62,7 +67,9 @@ pub fn write_gguf(
     progress(tensors, tensors);
     check::refuse_other(file.path()?, path, base)?;
     let (size_bytes, sha256) = file.finish()?;
-    Ok(WrittenGguf { tensors, size_bytes, sha256, linears: computer.linears })
+    let begins =
+        layout.metadata.iter().any(|(key, value)| key == ADDS_BEGIN && *value == GgufValue::Switch(true));
+    Ok(WrittenGguf { tensors, size_bytes, sha256, begins, linears: computer.linears })
 }
 
 fn add(

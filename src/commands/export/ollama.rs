@@ -1,0 +1,39 @@
+//! What Ollama wants beside a GGUF file.
+
+use anyhow::anyhow;
+use rtune_data::Message;
+use rtune_release::{Turn, Turns};
+
+use crate::commands::released::Released;
+use crate::failure::BadInput;
+
+/// The file of the model, beside the Modelfile.
+pub(super) const MODEL: &str = "model.gguf";
+pub(super) const MODELFILE: &str = "Modelfile";
+
+/// The chat template as the pieces around its messages.
+pub(super) fn turns(released: &Released) -> anyhow::Result<Turns> {
+    let Some(template) = &released.template else {
+        let problem = "the base has no chat template, and a Modelfile must say how prompts are written";
+        let hint = "name one by `--set data.template=FILE`, or take --format gguf";
+        return Err(BadInput::new(problem).with_hint(hint).into());
+    };
+    let render = |conversation: &[Turn<'_>], asks: bool| {
+        let messages: Vec<Message> =
+            conversation.iter().map(|(role, content)| Message::new(*role, *content)).collect();
+        template.render(&messages, asks).map_err(|error| error.to_string())
+    };
+    Turns::of(&render, released.base.special.bos.as_deref()).map_err(|problem| {
+        let hint =
+            "take --format gguf: the file has the template itself, and llama.cpp's server uses it (--jinja)";
+        let problem = format!("the chat template cannot be said as Ollama's: {problem}");
+        BadInput::new(problem).with_hint(hint).into()
+    })
+}
+
+/// The text; `begins` as of the file that was written.
+pub(super) fn modelfile(released: &Released, turns: &Turns, begins: bool) -> anyhow::Result<String> {
+    let ids = released.chat().stop_tokens;
+    let stops: Vec<String> = ids.iter().filter_map(|&id| released.base.tokenizer.id_to_token(id)).collect();
+    rtune_release::modelfile(&format!("./{MODEL}"), turns, begins, &stops).map_err(|problem| anyhow!(problem))
+}
