@@ -28,12 +28,13 @@ pub struct GoldenFile {
     pub hash: String,
 }
 
-/// Reads the golden files of a source with the readers, the checks and the messages of training files.
+/// Reads the golden files of all sources with the readers, the checks and the messages of training files: no id names two different rows,
+/// in one file or in two.
 ///
 /// # Errors
 /// Those of [`read_sources`].
-pub fn read_golden(source: &Source) -> Result<Vec<GoldenFile>, DataError> {
-    let files = read_sources(std::slice::from_ref(source))?;
+pub fn read_golden(sources: &[Source]) -> Result<Vec<GoldenFile>, DataError> {
+    let files = read_sources(sources)?;
     let golden = files.into_iter().map(|file| {
         let rows = file.rows.into_iter().zip(file.extra);
         let rows = rows.map(|(record, extra)| GoldenRow { record, extra }).collect();

@@ -203,6 +203,10 @@ impl ProblemKind {
             Self::NotShown { .. } => {
                 "take a template that shows reasoning (`data.template`), or remove it from the rows"
             }
+            Self::Golden { field, .. } if field == "messages" => {
+                "name what is right as a text in `references`, or leave the row out"
+            }
+            Self::Golden { .. } => "docs/evaluation.md, Golden rows, says what each field is",
             Self::NothingSupervised => {
                 "look at the row with `rtune check`; the template may drop assistant turns"
             }

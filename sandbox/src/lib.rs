@@ -10,6 +10,9 @@
 //! | sockets, further processes, signals to others, opening for writing, and every other call of the system that is not named | seccomp |
 //! | time by the clock | the starter, which kills it; the kernel does, where the starter is gone |
 //!
+//! That a program passed is what its own process says, so it can be feigned by one that means to: an accident, such as a program that
+//! ends its process before its tests, is told from a success, and a cheat who writes to the right descriptor is not.
+//!
 //! No step needs a privilege, and where one cannot be taken nothing runs. It is Linux alone that has them.
 
 #[cfg(target_os = "linux")]

@@ -123,7 +123,7 @@ impl Sandbox {
     /// [`SandboxError`], where it was not run at all.
     pub fn run(&self, program: &str) -> Result<Outcome, SandboxError> {
         let proof = proof(program);
-        let input = serde_json::json!({"program": program, "proof": proof}).to_string();
+        let input = message(program) + &message(&proof);
         let mut child = Command::new(&self.itself)
             .args(&self.before)
             .arg(&self.request)
@@ -178,7 +178,13 @@ fn failed(problem: &dyn std::fmt::Display) -> SandboxError {
     SandboxError::Failed { problem: problem.to_string() }
 }
 
-/// What a process hands back for a program that ran to its end. A program that ends its process itself does not know it.
+/// A text as the interpreter reads it: the proof stands behind the program in the pipe, and is read when the program has ended.
+fn message(text: &str) -> String {
+    format!("{}\n{text}", text.len())
+}
+
+/// What a process hands back for a program that ran to its end. A program that ends its process itself, or looks through its frames, does not
+/// know it; one that is out to read the pipe does.
 fn proof(program: &str) -> String {
     let hash = Sha256::new().chain_update("rtune: ran to its end\n").chain_update(program).finalize();
     hash.iter().map(|byte| format!("{byte:02x}")).collect()

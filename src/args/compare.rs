@@ -12,7 +12,8 @@ pub(crate) struct CompareArgs {
     pub(crate) second: Option<PathBuf>,
     /// The metric that decides: checks, greedy-label, likeliest-label, f1-LABEL, chrf, bleu, exact-match, normalised-match,
     /// answer-nats; by default the first of these that the cases have. Only where asked for: chrf++, ter, rouge-1, rouge-2, rouge-l,
-    /// rouge-lsum, token-accuracy, bits-per-byte, field-f1, grounded
+    /// rouge-lsum, token-accuracy, bits-per-byte, field-f1, grounded, bert-score, relevancy, judge, greedy-macro-f1, greedy-mcc,
+    /// likeliest-macro-f1, likeliest-mcc
     #[arg(long, value_name = "METRIC")]
     pub(crate) metric: Option<String>,
     /// A label whose F1 is compared, too; may be repeated

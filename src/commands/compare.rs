@@ -66,8 +66,15 @@ fn report(named: &Path) -> anyhow::Result<PathBuf> {
 fn show(compared: &Compared, names: &[String; 2], flips: usize) {
     say(&format!("A: {}\nB: {}\n", names[0], names[1]));
     let confidence = 1.0 - compared.settings.alpha;
-    say(&comparison_table(&compared.metrics, "metric", confidence, |one| one.metric.clone()).to_string());
+    say(&comparison_table(&compared.metrics, ["metric", "p"], confidence, |one| one.metric.clone())
+        .to_string());
     if let Some(decides) = compared.metrics.first() {
+        if compared.metrics.len() > 1 {
+            say(&format!(
+                "p of {}, which decides, is its own; those of the others are corrected after Holm",
+                decides.metric
+            ));
+        }
         say(&format!("\n{}", sentence(decides, compared.settings.margin, "A", "B")));
         for warning in &decides.warnings {
             say(&format!("note: {warning}"));
@@ -76,7 +83,7 @@ fn show(compared: &Compared, names: &[String; 2], flips: usize) {
     if !compared.slices.is_empty() {
         say("");
         let name = |one: &Comparison| one.slice.clone().unwrap_or_default();
-        say(&comparison_table(&compared.slices, "slice", confidence, name).to_string());
+        say(&comparison_table(&compared.slices, ["slice", "p, Holm"], confidence, name).to_string());
     }
     let gained = compared.flips.iter().filter(|flip| flip.gained).count();
     say(&format!("\n{gained} cases gained, {} lost", compared.flips.len() - gained));
@@ -91,12 +98,12 @@ fn show(compared: &Compared, names: &[String; 2], flips: usize) {
 
 fn comparison_table(
     comparisons: &[Comparison],
-    header: &str,
+    [header, probability]: [&str; 2],
     confidence: f64,
     name: impl Fn(&Comparison) -> String,
 ) -> Table {
     let interval = format!("{:.0}% interval", 100.0 * confidence);
-    let mut table = table([header, "cases", "A", "B", "B - A", &interval, "p, Holm", "B is"]);
+    let mut table = table([header, "cases", "A", "B", "B - A", &interval, probability, "B is"]);
     for one in comparisons {
         let percent = one.outcomes.is_some();
         let number =

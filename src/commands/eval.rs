@@ -6,6 +6,7 @@ mod code;
 mod curve;
 mod judge;
 mod people;
+mod place;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use rtune_trainer::files::write_whole;
 use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::{Settings, Speaker};
 
+use self::place::{of_conversations, places, stem};
 use crate::args::talk::{EncoderArgs, EvalArgs, Preset};
 use crate::commands::opened;
 use crate::failure::{BadInput, DONE};
@@ -188,12 +190,17 @@ fn finish(
     if let Some(judged) = &judged {
         value["judge"] = serde_json::to_value(judged)?;
     }
-    let places = places(subject, &report_name(golden), out);
+    let stems = golden.iter().map(|source| stem(&source.path)).collect::<Vec<String>>().join("-");
+    let places = places(subject, "golden", &stems, &report.files, out);
     write(&places, &(serde_json::to_string_pretty(&value)? + "\n"))?;
     for (layout, file) in &tools.exports {
-        write(std::slice::from_ref(file), &export(report, *layout))?;
+        for part in export(report, *layout) {
+            let file = if part.conversations { of_conversations(file) } else { file.clone() };
+            write(&[file], &part.text)?;
+        }
     }
     if args.json {
+        judged.as_ref().map_or(Ok(()), judge::JudgeReport::check)?;
         return Ok(value);
     }
     heading(args, name);
@@ -206,6 +213,7 @@ fn finish(
     for place in &places {
         say(&format!("report: {}", place.display()));
     }
+    judged.as_ref().map_or(Ok(()), judge::JudgeReport::check)?;
     Ok(value)
 }
 
@@ -274,16 +282,4 @@ fn write(places: &[PathBuf], text: &str) -> anyhow::Result<()> {
         write_whole(place, text.as_bytes()).map_err(TrainerError::from)?;
     }
     Ok(())
-}
-
-/// By the names of the files.
-fn report_name(golden: &[Source]) -> String {
-    let stem = |source: &Source| source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    format!("golden-{}.json", golden.iter().map(stem).collect::<Vec<String>>().join("-"))
-}
-
-/// Where the report goes: beside the other evaluations of a run, and where the user wants it.
-fn places(subject: &Subject, name: &str, out: Option<&Path>) -> Vec<PathBuf> {
-    let in_run = subject.run.as_ref().map(|run| run.join("eval").join(name));
-    in_run.into_iter().chain(out.map(Path::to_owned)).collect()
 }

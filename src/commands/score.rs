@@ -9,7 +9,7 @@ use rtune_trainer::evaluate::text::bleu::{self, BleuStatistics};
 use rtune_trainer::evaluate::text::chrf::{self, ChrfStatistics, Kind};
 use rtune_trainer::evaluate::text::rouge::{self, RougeScores};
 use rtune_trainer::evaluate::text::ter::{self, TerStatistics};
-use rtune_trainer::evaluate::text::{exact_match, normalised_match, signed};
+use rtune_trainer::evaluate::text::{MOST_WORDS, count_words, exact_match, normalised_match, signed};
 use serde_json::{Value, json};
 
 use crate::args::tools::{Metric, ScoreArgs};
@@ -18,6 +18,9 @@ use crate::reporter::say;
 
 /// Where a row of JSONL has its text: what an evaluation writes, then what a training row has.
 const TEXT_FIELDS: [&str; 2] = ["answer", "output"];
+
+/// A text and its line.
+type Text = (usize, String);
 
 /// One metric over all lines.
 struct Scored {
@@ -32,7 +35,7 @@ struct Scored {
 pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<u8> {
     let answers = read(&args.system)?;
     let references =
-        args.references.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<Vec<String>>>>()?;
+        args.references.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<Vec<Text>>>>()?;
     for (path, texts) in args.references.iter().zip(&references) {
         if texts.len() != answers.len() {
             let message = format!(
@@ -49,12 +52,19 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<u8> {
     let pairs: Vec<(&str, Vec<&str>)> = answers
         .iter()
         .enumerate()
-        .map(|(line, answer)| (answer.as_str(), references.iter().map(|all| all[line].as_str()).collect()))
+        .map(|(index, (_, answer))| {
+            (answer.as_str(), references.iter().map(|all| all[index].1.as_str()).collect())
+        })
         .collect();
     let mut metrics = args.metrics.clone();
     if metrics.is_empty() {
         let with_encoder = |metric: &Metric| *metric != Metric::BertScore || args.encoder.is_some();
         metrics = Metric::value_variants().iter().copied().filter(with_encoder).collect();
+    }
+    for (path, texts) in
+        std::iter::once((&args.system, &answers)).chain(args.references.iter().zip(&references))
+    {
+        refuse_long(path, texts, &metrics)?;
     }
     let mut scored = Vec::with_capacity(metrics.len());
     for metric in metrics {
@@ -80,6 +90,27 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<u8> {
         say(&format!("{name:<16} {score:>6.2}  {signature}"));
     }
     Ok(DONE)
+}
+
+/// Refuses what TER and ROUGE would take more memory for than there is.
+fn refuse_long(path: &Path, texts: &[Text], metrics: &[Metric]) -> Result<(), BadInput> {
+    let takes_tables = |metric: &Metric| {
+        matches!(metric, Metric::Ter | Metric::Rouge1 | Metric::Rouge2 | Metric::RougeL | Metric::RougeLsum)
+    };
+    if !metrics.iter().any(takes_tables) {
+        return Ok(());
+    }
+    for (line, text) in texts {
+        let words = count_words(text);
+        if words > MOST_WORDS {
+            let place = format!("{}:{line}", path.display());
+            let problem =
+                format!("{place}: expected at most {MOST_WORDS} words for TER and ROUGE, found {words}");
+            return Err(BadInput::new(problem)
+                .with_hint("name metrics without a table: `--metric chrf --metric bleu`"));
+        }
+    }
+    Ok(())
 }
 
 /// From 0 to 100, as all of these metrics are but TER, which has no highest.
@@ -130,8 +161,8 @@ fn score(
     Ok(Scored { name, score, signature: signed(&signature), parts: None })
 }
 
-/// The texts of a file, one a line; of a `.jsonl` file, one a row.
-fn read(path: &Path) -> anyhow::Result<Vec<String>> {
+/// The texts of a file with their lines, one a line; of a `.jsonl` file, one a row.
+fn read(path: &Path) -> anyhow::Result<Vec<Text>> {
     let bytes = std::fs::read(path)
         .map_err(|error| BadInput::new(format!("{}: cannot be read: {error}", path.display())))?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
@@ -144,12 +175,12 @@ fn read(path: &Path) -> anyhow::Result<Vec<String>> {
     })?;
     let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines();
     let texts = match path.extension().is_some_and(|extension| extension == "jsonl") {
-        false => lines.map(str::to_owned).collect(),
+        false => lines.zip(1..).map(|(line, number)| (number, line.to_owned())).collect(),
         true => lines
             .enumerate()
             .filter(|(_, line)| !line.trim().is_empty())
-            .map(|(index, line)| text_of_row(path, index + 1, line))
-            .collect::<Result<Vec<String>, BadInput>>()?,
+            .map(|(index, line)| Ok((index + 1, text_of_row(path, index + 1, line)?)))
+            .collect::<Result<Vec<Text>, BadInput>>()?,
     };
     if texts.is_empty() {
         let hint = "one answer a line, or a .jsonl file with one row a line";

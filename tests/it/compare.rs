@@ -99,8 +99,31 @@ fn labels_are_read_and_scored_and_models_compared() {
     text.succeeds();
     assert!(text.stdout.contains("By answer-nats, B is better than A, on 24 cases."), "{}", text.stdout);
     assert!(text.stdout.contains("24 cases are few") && text.stdout.contains("high"), "{}", text.stdout);
+    assert!(text.stdout.contains("p of answer-nats, which decides, is its own"), "{}", text.stdout);
+    // A margin is in the unit of the metric that decides, and means nothing for others.
+    let ran =
+        place.rtune(&["compare", "one.json", "one.json", "--metric", "chrf", "--margin", "100", "--json"]);
+    ran.succeeds();
+    let wide: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let verdicts: Vec<&Value> =
+        wide["metrics"].as_array().expect("metrics").iter().map(|one| &one["verdict"]).collect();
+    assert_eq!(*verdicts[0], "equivalent");
+    assert!(verdicts[1..].iter().all(|verdict| **verdict == "inconclusive"), "{verdicts:?}");
+    let decides = &compared["metrics"][0];
+    assert_eq!(decides["p"], decides["adjusted_p"], "it was fixed beforehand");
+    // Labels in another order are the same labels.
+    report(&place, &["--labels", "b,a", "--out", "turned.json"]);
+    let turned =
+        place.rtune(&["compare", "one.json", "turned.json", "--metric", "likeliest-label", "--json"]);
+    turned.succeeds();
+    let turned: Value = serde_json::from_str(&turned.stdout).expect("JSON");
+    assert_eq!(turned["metrics"][0]["difference"], json!(0.0));
+    report(&place, &["--out", "none.json"]);
+    place
+        .rtune(&["compare", "one.json", "none.json"])
+        .fails(2, &["`one.json` was evaluated with the labels a, b, `none.json` with no labels"]);
 
-    report(&place, &["--labels", "a,b", "--out", "same.json"]);
+    let found_of_two = report(&place, &["--labels", "a,b", "--out", "same.json"])["tuned"].clone();
     let same = place.rtune(&["compare", "one.json", "same.json"]);
     same.succeeds();
     assert!(
@@ -119,6 +142,7 @@ fn labels_are_read_and_scored_and_models_compared() {
         curve["points"].as_array().and_then(|points| points.last()).map(|last| &last["recall"]),
         Some(&json!(1.0))
     );
+    assert_eq!(curve["precisions"].as_array().map(Vec::len), Some(7));
     let people =
         place.rtune(&["eval", "run", "--golden", "golden.jsonl", "--max-new-tokens", "4", "--labels", "a,b"]);
     people.succeeds();
@@ -132,6 +156,51 @@ fn labels_are_read_and_scored_and_models_compared() {
     ] {
         assert!(people.stdout.contains(part), "{part:?} in\n{}", people.stdout);
     }
+    // Only the baseline wants the training rows.
+    std::fs::remove_file(place.path("train.jsonl")).expect("removed");
+    let without = report(&place, &["--labels", "a,b"]);
+    assert_eq!((&without["nearest_row"], &without["tuned"]), (&Value::Null, &found_of_two));
+    let note = without["notes"][0].as_str().expect("a note");
+    assert!(note.starts_with("the baseline of the nearest training row is left out: "), "{note}");
+}
+
+/// A measure is over those cases that have it.
+#[test]
+fn cases_without_checks_are_no_part_of_them() {
+    let place = Workplace::new();
+    let row = |number: usize| {
+        let mut row =
+            json!({"id": number.to_string(), "instruction": format!("Is {number}?"), "output": "x"});
+        if number < 3 {
+            row["checks"] = json!([{"kind": "length", "unit": "bytes", "least": 1000}]);
+        }
+        row.to_string()
+    };
+    place.write("golden.jsonl", (0..10).map(row).collect::<Vec<_>>().join("\n"));
+    let eval = ["eval", "model", "--golden", "golden.jsonl", "--max-new-tokens", "2", "--out", "one.json"];
+    place.rtune(&eval).succeeds();
+    let ran = place.rtune(&["compare", "one.json", "one.json", "--json"]);
+    ran.succeeds();
+    let compared: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let checks = &compared["metrics"][0];
+    assert_eq!((&checks["metric"], &checks["cases"]), (&json!("checks"), &json!(3)));
+    assert_eq!(checks["first"], json!(0.0), "no answer is as long: those without checks do not pass");
+}
+
+/// Rows say labels themselves: the first that has any counts, and one that has none is named.
+#[test]
+fn rows_say_the_same_labels() {
+    let place = Workplace::new();
+    let row = |labels: Value| {
+        json!({"instruction": format!("Which? {labels}"), "output": "a", "labels": labels}).to_string()
+    };
+    let eval = || place.rtune(&["eval", "model", "--golden", "golden.jsonl", "--max-new-tokens", "2"]);
+    place.write("golden.jsonl", [row(json!([])), row(json!(["a", "b"]))].join("\n"));
+    eval().fails(2, &["golden.jsonl:1: expected `labels` to be those of golden.jsonl:2: a, b; found none"]);
+    place.write("golden.jsonl", [row(json!(["a", "b"])), row(json!(["a", "c"]))].join("\n"));
+    eval().fails(2, &["golden.jsonl:2: expected `labels` to be those of golden.jsonl:1: a, b; found a, c"]);
+    place.write("golden.jsonl", [row(json!(["a", "b"])), row(json!(["b", "a"]))].join("\n"));
+    eval().succeeds();
 }
 
 #[test]
@@ -149,7 +218,10 @@ fn what_cannot_be_compared_is_said() {
     eval("other.jsonl", "other.json", &[]).succeeds();
     let fails =
         |arguments: &[&str], parts: &[&str]| place.rtune(&[&["compare"], arguments].concat()).fails(2, parts);
-    fails(&["one.json"], &["error: the two cannot be compared: there is no tuned model"]);
+    fails(
+        &["one.json"],
+        &["error: the two cannot be compared: expected a tuned model beside the base in `one.json`"],
+    );
     fails(
         &["one.json", "other.json"],
         &["1 of the 1 cases of the first are not in the second", "hint: evaluate both"],

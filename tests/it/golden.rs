@@ -106,7 +106,7 @@ fn turns_are_answered_on_the_models_own_history() {
     place.write("wrong.jsonl", wrong.to_string());
     place
         .rtune(&["eval", "model", "--golden", "wrong.jsonl"])
-        .fails(2, &["wrong.jsonl:1: the field `checks` of a golden row: check 1: `turn` is 2"]);
+        .fails(2, &["wrong.jsonl:1: the field `checks` of a golden row: check 1: expected `turn` to be one of the 1 that the model answers, found 2"]);
 }
 
 #[test]
@@ -156,6 +156,90 @@ fn contexts_json_and_clusters_are_reported() {
     }
 }
 
+/// What is expected must be a text, and an id one row over all files.
+#[test]
+fn rows_that_cannot_be_held_against_answers_are_named() {
+    let place = Workplace::new();
+    let fails = |files: &[(&str, Value)], part: &str| {
+        let mut arguments = vec!["eval", "model", "--max-new-tokens", "2"];
+        for (name, row) in files {
+            place.write(name, row.to_string());
+            arguments.extend(["--golden", name]);
+        }
+        place.rtune(&arguments).fails(2, &[part, "hint: "]);
+    };
+    let row = |answer: &str| json!({"id": "one", "instruction": "Hi", "output": answer});
+    fails(
+        &[("a.jsonl", row("x")), ("b.jsonl", row("y"))],
+        "b.jsonl:1: the id `one` already stands at a.jsonl:1",
+    );
+    let long = json!({"instruction": "Hi", "output": "x", "references": ["a ".repeat(10_001)]});
+    fails(
+        &[("a.jsonl", long)],
+        "a.jsonl:1: the field `references` of a golden row: expected answers of at most 10000 words",
+    );
+    // An answer that nobody is to be trained on is the expected one all the same.
+    let given = json!({"messages": [say("user", "A"), say("assistant", "one"), say("user", "B"),
+        {"role": "assistant", "content": "the last", "train": false}]});
+    let report = examined(&place, &[given], &[]);
+    assert_eq!(report["cases"][0]["expected"], json!(["the last"]));
+    let bytes = report["cases"][0]["base"]["text_bytes"].as_u64();
+    assert_eq!(bytes, Some("the last".len() as u64));
+    let plain = json!({"messages": [say("user", "A"), say("assistant", "one"), say("user", "B"), say("assistant", "the last")]});
+    let same = examined(&place, &[plain], &[]);
+    assert_eq!(report["cases"][0]["base"]["nats"], same["cases"][0]["base"]["nats"]);
+}
+
+/// Reasoning is weighed with its own bytes, and an answer that only calls tools is no text.
+#[test]
+fn reasoning_and_calls_are_not_taken_for_the_answer() {
+    let place = Workplace::new();
+    let template = "{{ tools }}{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>\
+        {% endif %}{{ m.content }}{% if m.tool_calls %}<call>{{ m.tool_calls|tojson }}</call>{% endif %}<|im_end|>\n{% endfor %}\
+        {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    place.write("think.jinja", template);
+    let with = ["--set", "data.template=think.jinja"];
+    let thought = json!({"messages": [say("user", "A"), {"role": "assistant", "content": "b", "reasoning_content": "so long"}]});
+    let report = examined(&place, &[thought], &with);
+    assert_eq!(report["cases"][0]["expected"], json!(["b"]));
+    let bytes = report["cases"][0]["base"]["text_bytes"].as_u64();
+    assert_eq!(bytes, Some("<think>so long</think>b".len() as u64));
+    let calls = json!([{"type": "function", "function": {"name": "f", "arguments": {}}}]);
+    let mut row = json!({"messages": [say("user", "A"), {"role": "assistant", "content": null, "tool_calls": calls}],
+        "tools": [{"type": "function", "function": {"name": "f", "description": "", "parameters": {"type": "object", "properties": {}}}}]});
+    place.write("golden.jsonl", row.to_string());
+    place
+        .rtune(&["eval", "model", "--golden", "golden.jsonl", with[0], with[1], "--max-new-tokens", "2"])
+        .fails(
+            2,
+            &[
+                "golden.jsonl:1: the field `messages` of a golden row: expected a text",
+                "hint: name what is right",
+            ],
+        );
+    row["references"] = json!(["f()"]);
+    let report = examined(&place, &[row], &with);
+    assert_eq!(report["cases"][0]["expected"], json!(["f()"]));
+}
+
+/// Shares and means weigh cases; counts do not, in an evaluation as in a comparison.
+#[test]
+fn cases_weigh_where_a_share_or_a_mean_is_shown() {
+    let place = Workplace::new();
+    let answer = said(&place, &[say("user", "Which?")]);
+    let row = |id: &str, output: &str, weight: u64| json!({"id": id, "instruction": if id == "right" { "Which?" } else { "What else?" }, "output": output, "weight": weight});
+    let rows = [row("right", &answer, 3), row("wrong", "zzzz", 1)];
+    let report = examined(&place, &rows, &[]);
+    assert_eq!(report["base"]["exact_match"], json!(0.75));
+    let each = |case: usize| report["cases"][case]["base"]["rouge"]["rougeL"].as_f64().expect("a score");
+    let mean = report["base"]["rouge"]["rougeL"].as_f64().expect("a score");
+    assert!((mean - (3.0 * each(0) + each(1)) / 4.0).abs() < 1e-12, "{mean}");
+    let ran = place.rtune(&["compare", "report.json", "report.json", "--metric", "rouge-l", "--json"]);
+    ran.succeeds();
+    let compared: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert!((compared["metrics"][0]["first"].as_f64().expect("a score") - mean).abs() < 1e-12);
+}
+
 #[test]
 fn other_tools_read_the_cases() {
     let place = Workplace::new();
@@ -180,10 +264,14 @@ fn other_tools_read_the_cases() {
         (&deep[1]["expected_output"], &deep[1]["actual_output"]),
         (&json!("ü"), &report["cases"][1]["base"]["answer"])
     );
-    let ragas = place.read("ragas.jsonl");
-    assert_eq!(ragas.lines().count(), 2);
-    let last: Value = serde_json::from_str(ragas.lines().last().expect("a line")).expect("JSON");
-    assert_eq!(last["user_input"][0], json!({"content": "Which?\n\nThe lamp.", "type": "human"}));
+    // Its conversations have no place for answers and contexts: questions keep theirs in a file of their own.
+    let question = read("ragas.jsonl");
+    assert_eq!(
+        (&question["response"], &question["retrieved_contexts"]),
+        (&report["cases"][1]["base"]["answer"], &json!(["The lamp."]))
+    );
+    let conversation = read("ragas-conversations.jsonl");
+    assert_eq!(conversation["user_input"][0], json!({"content": "I am Ann.", "type": "human"}));
     // Without a conversation they are questions.
     examined(&place, &[single], &["--export", "ragas", "single.jsonl"]);
     let only = read("single.jsonl");
@@ -202,7 +290,7 @@ fn other_tools_read_the_cases() {
         ),
         (
             "ragas",
-            "from ragas import EvaluationDataset as D; print(len(D.from_jsonl('ragas.jsonl'))); print(len(D.from_jsonl('single.jsonl')))",
+            "from ragas import EvaluationDataset as D; print(len(D.from_jsonl('ragas.jsonl'))); print(len(D.from_jsonl('ragas-conversations.jsonl'))); print(len(D.from_jsonl('single.jsonl')))",
         ),
     ] {
         let Some(python) = python(module) else { continue };

@@ -135,5 +135,34 @@ fn a_judge_that_cannot_be_asked_is_said() {
     let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let ran = model(&["--judge", &format!("http://{closed}"), "--judge-model", "m"]);
     ran.succeeds();
-    assert!(ran.stdout.contains("the judge gave no usable reply to 1 questions"), "{}", ran.stdout);
+    let part = "the judge gave no usable reply to 1 questions: error sending request";
+    assert!(ran.stdout.contains(part), "{}", ran.stdout);
+    // After some questions in a row it is asked no more: the report stands, and the error says why.
+    let rows: String =
+        (0..9).map(|number| format!("{{\"instruction\": \"Hi {number}\", \"output\": \"x\"}}\n")).collect();
+    place.write("golden.jsonl", rows);
+    let ran = model(&["--judge", &format!("http://{closed}"), "--judge-model", "m", "--out", "report.json"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("was given up after 5 questions: error sending request"), "{}", ran.stderr);
+    let report: Value = serde_json::from_str(&place.read("report.json")).expect("JSON");
+    assert_eq!((&report["judge"]["failed"], report["cases"].as_array().map(Vec::len)), (&json!(5), Some(9)));
+}
+
+/// A conversation is judged on what the model itself said in it.
+#[test]
+fn conversations_are_judged_on_the_models_own_history() {
+    let place = Workplace::new();
+    let say = |role: &str, content: &str| json!({"role": role, "content": content});
+    let row = json!({"messages": [say("user", "I am Ann."), say("assistant", "Never said by it"), say("user", "Bye"),
+        say("assistant", "Bye Ann!")]});
+    place.write("golden.jsonl", row.to_string());
+    place.train(&["train.steps=10", "data.validation=0"]).succeeds();
+    let (endpoint, requests) = serve();
+    eval(&place, &["--judge", endpoint.as_str(), "--judge-model", "tester"]).succeeds();
+    let seen = requests.lock().expect("requests").clone();
+    assert!(!seen.is_empty());
+    for (_, body) in &seen {
+        let prompt = body["messages"][0]["content"].as_str().expect("a prompt");
+        assert!(prompt.contains("I am Ann.") && !prompt.contains("Never said by it"), "{prompt}");
+    }
 }

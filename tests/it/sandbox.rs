@@ -56,6 +56,10 @@ fn programs_pass_or_say_why_not() {
     fails(&sandbox, "raise SystemExit(0)", "SystemExit");
     fails(&sandbox, "import os; os.write(1, b'{\"proof\": \"x\"}'); os._exit(0)", "it ended its process");
     fails(&sandbox, "import ctypes; ctypes.string_at(0)", "it ended its process");
+    // What proves that it ran to its end is in no frame that it can see.
+    let looks = "import sys\nframe, seen = sys._getframe(), []\nwhile frame:\n    seen.append(str({**frame.f_locals, 'seen': 0}))\n    \
+        frame = frame.f_back\nimport re\nassert len(seen) >= 3\nassert not any(re.search('[0-9a-f]{64}', one) for one in seen), 'it is there'";
+    assert_eq!(run(&sandbox, looks), Outcome::Passed);
 }
 
 #[test]

@@ -281,3 +281,17 @@ fn shells_get_their_completions() {
     place.rtune(&["completions", "tcsh"]).fails(2, &["invalid value 'tcsh'"]);
     assert!(Path::new(CONFIGURATION_PAGE).is_file());
 }
+
+/// TER and ROUGE keep a table of words by words.
+#[test]
+fn lines_of_too_many_words_are_refused_where_a_table_is_kept() {
+    let place = Workplace::new();
+    place.write("long.txt", format!("x\n{}\n", "a ".repeat(10_001)));
+    place.write("short.txt", "x\ny\n");
+    let score = |metric: &str| place.rtune(&["score", "long.txt", "short.txt", "--metric", metric]);
+    for metric in ["ter", "rouge-l"] {
+        let part = "long.txt:2: expected at most 10000 words for TER and ROUGE, found 10001";
+        score(metric).fails(2, &[part, "hint: name metrics without a table"]);
+    }
+    score("chrf").succeeds();
+}

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// A recall is a quotient of two counts.
+const ROUNDING: f64 = 1e-9;
+
 /// A curve and its area.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PrecisionRecallCurve {
@@ -31,6 +34,15 @@ impl PrecisionRecallCurve {
             if sum > 0.0 { 2.0 * point.precision * point.recall / sum } else { 0.0 }
         };
         self.points.iter().copied().reduce(|best, point| if f1(&point) > f1(&best) { point } else { best })
+    }
+}
+
+impl PrecisionRecallCurve {
+    /// The highest precision that is left at a recall of `recall` or more; `None` where none is reached.
+    #[must_use]
+    pub fn precision_at(&self, recall: f64) -> Option<f64> {
+        let reached = self.points.iter().filter(|point| point.recall >= recall - ROUNDING);
+        reached.map(|point| point.precision).reduce(f64::max)
     }
 }
 

@@ -11,7 +11,7 @@ pub struct Settings {
     pub alpha: f64,
     /// How often a difference shall be found, in numbers of cases it would take.
     pub power: f64,
-    /// Differences up to this, in the metric's own unit, do not matter; 0 if all do.
+    /// Differences up to this, in the unit of the metric that decides, do not matter; 0 if all do.
     pub margin: f64,
     /// Draws of the bootstrap.
     pub draws: usize,
@@ -116,7 +116,8 @@ pub struct Comparison {
     /// The probability that the verdict goes by: exact McNemar's where cases are right or wrong and independent, or else
     /// the permutation test's.
     pub p: f64,
-    /// The same after Holm's correction for everything that was judged with it ([`judge_together`]).
+    /// The same after Holm's correction for everything that was judged with it ([`judge_together`]); of the metric that decides its own
+    /// ([`judge_after_first`]).
     pub adjusted_p: f64,
     /// What it comes to.
     pub verdict: Verdict,

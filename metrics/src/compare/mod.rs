@@ -24,5 +24,5 @@ pub use power::{
 pub use resample::{Resamples, permutation_p, resamples};
 pub use verdict::{
     FEW_CASES, FEW_CLUSTERS, compare, compare_by_slice, compare_outcomes, compare_outcomes_by_slice, holm,
-    judge_together,
+    judge_after_first, judge_together,
 };

@@ -67,6 +67,25 @@ fn holm_corrects_and_keeps_the_order() {
     assert!(holm(&[]).is_empty());
 }
 
+/// What was fixed beforehand needs no correction, and a margin is in its unit alone.
+#[test]
+fn the_metric_that_decides_is_judged_by_itself() {
+    let (first, second) = outcomes(180, 0.15, 0.05, 3);
+    let cases = Cases::independent(180);
+    let one = |name: &str, settings: &Settings| {
+        compare_outcomes(name, &first, &second, &cases, settings).expect("a verdict")
+    };
+    let mut all = vec![one("decides", &FAST), one("other", &FAST), one("third", &FAST)];
+    judge_after_first(&mut all, &FAST);
+    close("p", &[all[0].p, (2.0 * all[0].p).min(1.0)], &[all[0].adjusted_p, all[1].adjusted_p]);
+    let wide = Settings { margin: 1.0, ..FAST };
+    let mut all = vec![one("decides", &wide), one("other", &wide)];
+    judge_after_first(&mut all, &wide);
+    assert_eq!(all[0].verdict, Verdict::Equivalent);
+    assert_ne!(all[1].verdict, Verdict::Equivalent, "the margin is not in its unit");
+    judge_after_first(&mut [], &FAST);
+}
+
 #[test]
 fn equal_models_are_seldom_called_different_and_a_gain_is_found() {
     let independent = Cases::independent(180);

@@ -119,6 +119,15 @@ pub fn judge_together(comparisons: &mut [Comparison], settings: &Settings) {
     }
 }
 
+/// Judges the first comparison, that of the metric which was fixed beforehand to decide, by its own probability and within the margin, which is
+/// in its unit. The others, which a verdict might be picked from, are corrected for their number after Holm; no margin is one of theirs.
+pub fn judge_after_first(comparisons: &mut [Comparison], settings: &Settings) {
+    let Some((decides, others)) = comparisons.split_first_mut() else { return };
+    decides.adjusted_p = decides.p;
+    decide(decides, settings);
+    judge_together(others, &Settings { margin: 0.0, ..*settings });
+}
+
 /// Probabilities corrected for their number, in the same order (Holm 1979).
 #[must_use]
 pub fn holm(probabilities: &[f64]) -> Vec<f64> {

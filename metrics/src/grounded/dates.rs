@@ -20,6 +20,8 @@ const MONTHS: [&[&str]; 12] = [
     &["november", "nov", "novembre", "noviembre"],
     &["december", "dec", "dezember", "dez", "décembre", "diciembre", "dicembre"],
 ];
+/// English months that are verbs in lower case: "plan 2 may be cancelled".
+const VERBS: [&str; 2] = ["may", "march"];
 /// Years of two digits are of this century.
 const CENTURY: u16 = 2000;
 
@@ -54,7 +56,10 @@ static WAYS: LazyLock<Vec<(Regex, Reader)>> = LazyLock::new(|| {
         (
             r"\b([0-9]{1,2})(?:st|nd|rd|th|er|\.)?\s+(?:of\s+|de\s+)?(\p{L}{3,10})\b\.?(?:,?\s+(?:de\s+)?([0-9]{4})\b)?",
             |parts| {
-                month(&parts[2])
+                // With a year behind it the month is one all the same.
+                let is_verb = VERBS.contains(&&parts[2]) && parts.get(3).is_none();
+                let month = if is_verb { None } else { month(&parts[2]) };
+                month
                     .and_then(|month| date(number(parts, 3), Some(month), number(parts, 1)))
                     .into_iter()
                     .collect()

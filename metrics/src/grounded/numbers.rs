@@ -7,29 +7,39 @@ use regex::Regex;
 
 use super::words::words;
 
-/// Numbers in words, from two on: "one" is more often a pronoun.
-const IN_WORDS: [(&str, &str); 20] = [
-    ("two", "2"),
-    ("three", "3"),
-    ("four", "4"),
-    ("five", "5"),
-    ("six", "6"),
-    ("seven", "7"),
-    ("eight", "8"),
-    ("nine", "9"),
-    ("ten", "10"),
-    ("eleven", "11"),
-    ("twelve", "12"),
-    ("fourteen", "14"),
-    ("fifteen", "15"),
-    ("twenty", "20"),
-    ("thirty", "30"),
-    ("forty", "40"),
-    ("fifty", "50"),
-    ("sixty", "60"),
-    ("ninety", "90"),
-    ("hundred", "100"),
+/// Numbers in words.
+const IN_WORDS: [(&str, u32); 28] = [
+    ("one", 1),
+    ("two", 2),
+    ("three", 3),
+    ("four", 4),
+    ("five", 5),
+    ("six", 6),
+    ("seven", 7),
+    ("eight", 8),
+    ("nine", 9),
+    ("ten", 10),
+    ("eleven", 11),
+    ("twelve", 12),
+    ("thirteen", 13),
+    ("fourteen", 14),
+    ("fifteen", 15),
+    ("sixteen", 16),
+    ("seventeen", 17),
+    ("eighteen", 18),
+    ("nineteen", 19),
+    ("twenty", 20),
+    ("thirty", 30),
+    ("forty", 40),
+    ("fifty", 50),
+    ("sixty", 60),
+    ("seventy", 70),
+    ("eighty", 80),
+    ("ninety", 90),
+    ("hundred", 100),
 ];
+/// What is more often a pronoun than a number: an answer does not claim it, a source may say it.
+const PRONOUN: &str = "one";
 
 /// What makes a number in words a claim.
 const UNITS: [&str; 24] = [
@@ -59,8 +69,9 @@ pub(super) fn find(text: &str) -> Vec<Number> {
     let all: Vec<_> = words(text).collect();
     for pair in all.windows(2) {
         let unit = pair[1].text.to_lowercase();
-        if let Some(value) = in_words(pair[0].text).filter(|_| UNITS.contains(&unit.as_str())) {
-            numbers.push(Number { range: pair[0].start..pair[0].end(), readings: vec![value.to_owned()] });
+        let claims = UNITS.contains(&unit.as_str()) && !pair[0].text.eq_ignore_ascii_case(PRONOUN);
+        if let Some(value) = in_words(pair[0].text).filter(|_| claims) {
+            numbers.push(Number { range: pair[0].start..pair[0].end(), readings: vec![value] });
         }
     }
     numbers
@@ -68,13 +79,19 @@ pub(super) fn find(text: &str) -> Vec<Number> {
 
 /// All that the numbers of a text may mean, in digits or words.
 pub(super) fn readings_of_all(text: &str) -> impl Iterator<Item = String> + '_ {
-    let words = words(text).filter_map(|word| in_words(word.text)).map(str::to_owned);
+    let words = words(text).filter_map(|word| in_words(word.text));
     in_digits(text).flat_map(|number| number.readings).chain(words)
 }
 
-fn in_words(word: &str) -> Option<&'static str> {
+/// A number of one word, or of tens and ones: "twenty-four".
+fn in_words(word: &str) -> Option<String> {
     let word = word.to_lowercase();
-    IN_WORDS.iter().find(|(name, _)| *name == word).map(|(_, value)| *value)
+    let value = |word: &str| IN_WORDS.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+    let together = |(tens, ones): (&str, &str)| {
+        let (tens, ones) = (value(tens)?, value(ones)?);
+        (tens % 10 == 0 && (20..100).contains(&tens) && ones < 10).then_some(tens + ones)
+    };
+    value(&word).or_else(|| word.split_once('-').and_then(together)).map(|value| value.to_string())
 }
 
 fn in_digits(text: &str) -> impl Iterator<Item = Number> + '_ {

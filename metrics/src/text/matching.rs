@@ -40,7 +40,7 @@ impl Normaliser {
                 joined(words(text).filter(|word| !article(word)).collect())
             }
             Self::Thousands => without_thousands(text),
-            Self::LastNumber => last_number(text).unwrap_or(text).to_owned(),
+            Self::LastNumber => last_number(text).unwrap_or_else(|| text.to_owned()),
             Self::FirstLine => {
                 text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
             }
@@ -83,8 +83,8 @@ fn without_thousands(text: &str) -> String {
     text.char_indices().filter(|&(at, c)| c != ',' || !separates(at)).map(|(_, c)| c).collect()
 }
 
-/// The last run of digits, with its sign and its decimals.
-fn last_number(text: &str) -> Option<&str> {
+/// The last run of digits, with its sign and its decimals; one that begins with its decimal point has a zero before it.
+fn last_number(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let end = bytes.iter().rposition(u8::is_ascii_digit)? + 1;
     let part = |at: usize| bytes[at].is_ascii_digit() || matches!(bytes[at], b'.' | b',');
@@ -95,9 +95,14 @@ fn last_number(text: &str) -> Option<&str> {
     while !bytes[start].is_ascii_digit() {
         start += 1;
     }
+    // One point, and not the end of a word or of an ellipsis.
+    let ends = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b',');
+    let pointed = start > 0 && bytes[start - 1] == b'.' && (start < 2 || !ends(&bytes[start - 2]));
+    let first = start - usize::from(pointed);
     let signed =
-        start > 0 && bytes[start - 1] == b'-' && (start < 2 || !bytes[start - 2].is_ascii_alphanumeric());
-    Some(&text[start - usize::from(signed)..end])
+        first > 0 && bytes[first - 1] == b'-' && (first < 2 || !bytes[first - 2].is_ascii_alphanumeric());
+    let (sign, zero) = (if signed { "-" } else { "" }, if pointed { "0" } else { "" });
+    Some(format!("{sign}{zero}{}", &text[first..end]))
 }
 
 #[cfg(test)]
@@ -131,6 +136,11 @@ mod tests {
             ("so it costs $1,250.50!", &[Thousands, LastNumber], "1250.50"),
             ("from 5 to -3", &[LastNumber], "-3"),
             ("page 10-12", &[LastNumber], "12"),
+            ("it is .5", &[LastNumber], "0.5"),
+            ("it is -.50", &[LastNumber], "-0.50"),
+            ("it is 5", &[LastNumber], "5"),
+            ("it is...5, or the end.6", &[LastNumber], "6"),
+            ("it is ...5", &[LastNumber], "5"),
             ("none", &[LastNumber], "none"),
             ("\n  spam \nbecause", &[FirstLine], "spam"),
         ] {

@@ -42,6 +42,16 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_space).filter(|word| !word.is_empty())
 }
 
+/// ROUGE and TER keep a table of the words of an answer by those of a reference: of so many words each it takes 800 MB.
+pub const MOST_WORDS: usize = 10_000;
+
+/// How many words a text has, as TER or as ROUGE counts them, whichever are more.
+#[must_use]
+pub fn count_words(text: &str) -> usize {
+    let of_letters = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words(text).count().max(of_letters.count())
+}
+
 /// How often each run of `order` neighbours occurs.
 fn ngrams<T: Eq + Hash>(items: &[T], order: usize) -> HashMap<&[T], u64> {
     let mut counts = HashMap::new();

@@ -41,8 +41,7 @@ pub(super) fn run(
     })?;
     work.finish();
     let text = serde_json::to_string_pretty(&report)? + "\n";
-    let name = format!("benchmark-{}.json", file.file_stem().unwrap_or_default().to_string_lossy());
-    let places = super::places(subject, &name, out);
+    let places = super::places(subject, "benchmark", &super::stem(file), &report.files, out);
     super::write(&places, &text)?;
     if args.json {
         say(text.trim_end());

@@ -3,7 +3,7 @@
 use comfy_table::Table;
 use rtune_metrics::classify::{ClassificationReport, Grade};
 use rtune_trainer::evaluate::golden::GoldenReport;
-use rtune_trainer::evaluate::labels::{Classification, Judged};
+use rtune_trainer::evaluate::labels::{Classification, Judged, RECALLS};
 
 use crate::reporter::say;
 use crate::table::{align_right, table};
@@ -13,10 +13,6 @@ const SHOWN_CLASSES: usize = 12;
 
 /// Classes whose curves are still read.
 const SHOWN_CURVES: usize = 4;
-/// Recalls that a curve is shown at.
-const RECALLS: [f64; 7] = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0];
-/// A recall is a quotient of two counts.
-const ROUNDING: f64 = 1e-9;
 
 pub(super) fn show(report: &GoldenReport) {
     let columns = columns(report);
@@ -37,6 +33,7 @@ pub(super) fn show(report: &GoldenReport) {
             tell(name, judged);
         }
     }
+    report.notes.iter().for_each(|note| say(&format!("note: {note}")));
 }
 
 /// What stands side by side: each model's greedy and likeliest labels, and the baselines. The majority has no judgement.
@@ -143,14 +140,8 @@ fn show_curves(of: &Classification) {
     let mut table =
         table(["precision at a recall of".to_owned()].into_iter().chain(names).collect::<Vec<_>>());
     for curve in &of.curves {
-        let at = |recall: &f64| {
-            let reached = curve.points.iter().filter(|point| point.recall >= recall - ROUNDING);
-            reached
-                .map(|point| point.precision)
-                .fold(None, |best: Option<f64>, one| Some(best.map_or(one, |best| best.max(one))))
-        };
         let values =
-            RECALLS.iter().map(|recall| at(recall).map_or_else(String::new, |best| format!("{best:.3}")));
+            curve.precisions.iter().map(|best| best.map_or_else(String::new, |best| format!("{best:.3}")));
         table.add_row([format!("`{}`", curve.label)].into_iter().chain(values).collect::<Vec<String>>());
     }
     align_right(&mut table, 1);

@@ -1,5 +1,6 @@
 //! A judge behind an OpenAI-compatible endpoint: asked only where it is named, and never twice for the same.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use reqwest::blocking::Client;
 use rtune_metrics::judge::{
     Preference, Replies, Rubric, Scored, Shown, Verdict, preference_prompt, score_prompt, verdict,
 };
-use rtune_trainer::evaluate::golden::{Case, GoldenReport};
+use rtune_trainer::evaluate::golden::{Case, GoldenReport, Side};
 use rtune_trainer::files::{sha256_of, write_whole};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -23,6 +24,10 @@ const TRIALS: usize = 3;
 const WAIT: Duration = Duration::from_secs(300);
 /// The reason is one or two sentences.
 const MOST_TOKENS: u64 = 1024;
+/// A reply of so many tokens is some kB.
+const MOST_REPLY_BYTES: u64 = 4 << 20;
+/// After as many questions in a row that nobody answered, nobody will answer the next.
+const MOST_UNANSWERED: usize = 5;
 
 /// What a judge made of a golden set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,7 +36,7 @@ pub(super) struct JudgeReport {
     endpoint: String,
     model: String,
     rubric: String,
-    /// Mean scores from 1 to 5 over the cases that were scored.
+    /// Mean scores from 1 to 5, each by the weight of its case, over the cases in which both models were scored.
     base: Option<f64>,
     tuned: Option<f64>,
     /// Cases by verdict: base better, tuned better, as good, and those in which the order of the answers decided.
@@ -41,6 +46,9 @@ pub(super) struct JudgeReport {
     by_order: usize,
     /// Questions without a usable reply.
     failed: usize,
+    /// Why the judge was not asked any more; cases after that have no scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_up: Option<String>,
     cases: Vec<JudgedCase>,
 }
 
@@ -59,14 +67,22 @@ struct JudgedCase {
 pub(super) fn judge(judge: &Judge, report: &GoldenReport) -> JudgeReport {
     let mut work = Work::new("asking the judge");
     let mut cases = Vec::with_capacity(report.cases.len());
+    let mut line = Line::default();
     for case in &report.cases {
-        cases.push(judge.case(case));
+        cases.push(judge.case(case, &mut line));
         work.show(cases.len(), report.cases.len());
     }
     work.finish();
+    // What one model was scored in and the other was not says nothing of the two.
+    let both = |case: &JudgedCase| case.base.is_some() && (report.tuned.is_none() || case.tuned.is_some());
     let mean = |of: fn(&JudgedCase) -> Option<&Scored>| {
-        let scores: Vec<f64> = cases.iter().filter_map(of).map(|scored| f64::from(scored.score)).collect();
-        (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
+        let weights = report.cases.iter().map(|case| case.weight);
+        let scored = cases.iter().zip(weights).filter(|(case, _)| both(case));
+        let (sum, all) = scored.fold((0.0, 0.0), |(sum, all), (case, weight)| match of(case) {
+            Some(scored) => (sum + weight * f64::from(scored.score), all + weight),
+            None => (sum, all),
+        });
+        (all > 0.0).then(|| sum / all)
     };
     let count = |wanted: Verdict| cases.iter().filter(|case| case.verdict == Some(wanted)).count();
     JudgeReport {
@@ -80,6 +96,7 @@ pub(super) fn judge(judge: &Judge, report: &GoldenReport) -> JudgeReport {
         ties: count(Verdict::Tie),
         by_order: count(Verdict::ByOrder),
         failed: cases.iter().map(|case| case.problems.len()).sum(),
+        given_up: line.given_up(),
         cases,
     }
 }
@@ -102,9 +119,25 @@ impl JudgeReport {
             ));
         }
         if self.failed > 0 {
-            lines.push(format!("the judge gave no usable reply to {} questions", self.failed));
+            let first = self.cases.iter().find_map(|case| case.problems.first());
+            let first = first.map_or_else(String::new, |reason| format!(": {reason}"));
+            lines.push(format!("the judge gave no usable reply to {} questions{first}", self.failed));
         }
         lines
+    }
+
+    /// # Errors
+    /// Where the judge was given up: what was asked before stands in the report.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        match &self.given_up {
+            Some(reason) => {
+                anyhow::bail!(
+                    "the judge at `{}` was given up after {MOST_UNANSWERED} questions: {reason}",
+                    self.endpoint
+                )
+            }
+            None => Ok(()),
+        }
     }
 
     /// What it goes by beside metrics.
@@ -116,6 +149,28 @@ impl JudgeReport {
     pub(super) fn scores(&self) -> Vec<[Option<f64>; 2]> {
         let of = |scored: &Option<Scored>| scored.as_ref().map(|scored| f64::from(scored.score));
         self.cases.iter().map(|case| [of(&case.base), of(&case.tuned)]).collect()
+    }
+}
+
+/// Why there is no usable reply.
+enum Trouble {
+    /// The endpoint was not reached, or refused.
+    Unanswered(String),
+    /// What it replied is not what was asked for.
+    Unusable(String),
+}
+
+/// What became of the connection with the judge so far.
+#[derive(Default)]
+struct Line {
+    /// Questions in a row that were not answered, and why the last was not.
+    unanswered: usize,
+    reason: String,
+}
+
+impl Line {
+    fn given_up(&self) -> Option<String> {
+        (self.unanswered >= MOST_UNANSWERED).then(|| self.reason.clone())
     }
 }
 
@@ -140,7 +195,7 @@ impl Judge {
                 let text = std::fs::read_to_string(&args.judge_rubric).map_err(|error| {
                     let problem = format!("`{}` is no rubric: {error}", args.judge_rubric);
                     BadInput::new(problem)
-                        .with_hint("name support, summary, or a text file with the criteria")
+                        .with_hint("name support, summary, relevancy, or a text file with the criteria")
                 })?;
                 Rubric { name: args.judge_rubric.clone(), text: text.trim().to_owned() }
             }
@@ -165,39 +220,49 @@ impl Judge {
         Ok(Some(Self { client, endpoint, model, key, rubric, replies, cache }))
     }
 
-    fn case(&self, case: &Case) -> JudgedCase {
-        let asked: Vec<(&str, &str)> =
-            case.prompt.iter().map(|message| (message.role.as_str(), message.content.as_str())).collect();
+    fn case(&self, case: &Case, line: &mut Line) -> JudgedCase {
         let context: Vec<&str> = case.context.iter().map(String::as_str).collect();
         let reference = case.expected.first().map_or("", String::as_str);
-        let shown = Shown { asked: &asked, context: &context, reference };
         let mut judged = JudgedCase { id: case.id.clone(), ..JudgedCase::default() };
-        let score = |answer: &str, problems: &mut Vec<String>| {
-            let prompt = score_prompt(&self.rubric, &shown, answer);
-            self.ask(&prompt, |reply| self.replies.score(reply))
-                .map_err(|problem| problems.push(problem))
-                .ok()
+        let mut score = |side: &Side, problems: &mut Vec<String>| {
+            // Each answer on the history that it was given to, which is the model's own.
+            let asked = case.asked_of(side);
+            let prompt = score_prompt(
+                &self.rubric,
+                &Shown { asked: &asked, context: &context, reference },
+                &side.answer,
+            );
+            let found = self.ask(&prompt, line, |reply| self.replies.score(reply));
+            found.map_err(|problem| problems.extend(problem)).ok()
         };
-        judged.base = score(&case.base.answer, &mut judged.problems);
+        judged.base = score(&case.base, &mut judged.problems);
         if let Some(tuned) = &case.tuned {
-            judged.tuned = score(&tuned.answer, &mut judged.problems);
+            judged.tuned = score(tuned, &mut judged.problems);
+            let asked = case.asked_of(tuned);
+            let shown = Shown { asked: &asked[..case.shared_messages()], context: &context, reference };
+            let (base, tuned) = (continued(case, &case.base), continued(case, tuned));
             let mut prefer = |first: &str, second: &str| -> Option<Preference> {
                 if first == second {
                     return Some(Preference::Tie);
                 }
                 let prompt = preference_prompt(&self.rubric, &shown, first, second);
-                let found = self.ask(&prompt, |reply| self.replies.preference(reply));
-                found.map_err(|problem| judged.problems.push(problem)).ok()
+                let found = self.ask(&prompt, line, |reply| self.replies.preference(reply));
+                found.map_err(|problem| judged.problems.extend(problem)).ok()
             };
-            let shown = prefer(&case.base.answer, &tuned.answer);
-            let exchanged = prefer(&tuned.answer, &case.base.answer);
+            let shown = prefer(&base, &tuned);
+            let exchanged = prefer(&tuned, &base);
             judged.verdict = shown.zip(exchanged).map(|(shown, exchanged)| verdict(shown, exchanged));
         }
         judged
     }
 
-    /// A reply that can be read: from the cache, or from the judge.
-    fn ask<T>(&self, prompt: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<T, String> {
+    /// A reply that can be read: from the cache, or from the judge. Without one the reason, if it was asked at all.
+    fn ask<T>(
+        &self,
+        prompt: &str,
+        line: &mut Line,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, Option<String>> {
         let body = json!({
             "model": self.model,
             "temperature": 0,
@@ -210,38 +275,78 @@ impl Judge {
         if let Some(known) = std::fs::read_to_string(&kept).ok().and_then(|reply| read(&reply).ok()) {
             return Ok(known);
         }
-        let mut problem = String::new();
+        if line.given_up().is_some() {
+            return Err(None);
+        }
+        let mut trouble = Trouble::Unanswered(String::new());
         for _ in 0..TRIALS {
-            match self.reply(&body).and_then(|reply| Ok((read(&reply)?, reply))) {
+            let reply = self.reply(&body).and_then(|reply| {
+                let value = read(&reply).map_err(Trouble::Unusable)?;
+                Ok((value, reply))
+            });
+            match reply {
                 Ok((value, reply)) => {
+                    *line = Line::default();
                     // Without a cache the judge is asked again; nothing is lost.
                     let _ = write_whole(&kept, reply.as_bytes());
                     return Ok(value);
                 }
-                Err(found) => problem = found,
+                Err(found) => trouble = found,
             }
         }
-        Err(problem)
+        Err(Some(match trouble {
+            Trouble::Unanswered(reason) => {
+                *line = Line { unanswered: line.unanswered + 1, reason: reason.clone() };
+                reason
+            }
+            Trouble::Unusable(reason) => {
+                *line = Line::default();
+                reason
+            }
+        }))
     }
 
-    fn reply(&self, body: &str) -> Result<String, String> {
+    fn reply(&self, body: &str) -> Result<String, Trouble> {
         let address = format!("{}/chat/completions", self.endpoint);
         let mut request =
             self.client.post(address).header("content-type", "application/json").body(body.to_owned());
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
-        let answer = request.send().map_err(|error| error.without_url().to_string())?;
+        let answer = request.send().map_err(|error| Trouble::Unanswered(whole(&error.without_url())))?;
         let status = answer.status();
-        let text = answer.text().map_err(|error| error.without_url().to_string())?;
         if !status.is_success() {
-            return Err(format!("the judge answered {status}"));
+            return Err(Trouble::Unanswered(format!("the judge answered {status}")));
         }
-        let value: Value =
-            serde_json::from_str(&text).map_err(|error| format!("the judge sent no JSON: {error}"))?;
+        let mut text = Vec::new();
+        let read = answer.take(MOST_REPLY_BYTES + 1).read_to_end(&mut text);
+        read.map_err(|error| Trouble::Unanswered(error.to_string()))?;
+        if text.len() as u64 > MOST_REPLY_BYTES {
+            let most = MOST_REPLY_BYTES >> 20;
+            return Err(Trouble::Unusable(format!("expected a reply of at most {most} MiB, found more")));
+        }
+        let value: Value = serde_json::from_slice(&text)
+            .map_err(|error| Trouble::Unusable(format!("the judge sent no JSON: {error}")))?;
         let content = value["choices"][0]["message"]["content"].as_str();
-        content
-            .map(str::to_owned)
-            .ok_or_else(|| "the judge's reply has no choices[0].message.content".to_owned())
+        content.map(str::to_owned).ok_or_else(|| {
+            Trouble::Unusable("the judge's reply has no choices[0].message.content".to_owned())
+        })
     }
+}
+
+/// An error with its causes: what a request failed of stands in them.
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
+}
+
+/// What a model said from its first answer on: of several turns all of them, with what the user said between.
+fn continued(case: &Case, side: &Side) -> String {
+    let said = case.asked_of(side);
+    let own = &said[case.shared_messages()..];
+    if own.is_empty() {
+        return side.answer.clone();
+    }
+    let turns = own.iter().copied().chain(std::iter::once(("assistant", side.answer.as_str())));
+    turns.map(|(role, text)| format!("{role}: {text}")).collect::<Vec<_>>().join("\n\n")
 }

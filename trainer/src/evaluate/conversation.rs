@@ -5,7 +5,7 @@ use rtune_metrics::grounded::Groundedness;
 use rtune_models::generate::{Document, Documents, Go};
 use serde::Serialize;
 
-use super::golden::{Asked, problem};
+use super::asked::{Asked, problem};
 use super::wanted::Ask;
 use crate::error::TrainerError;
 use crate::talk::{Settings, Speaker};
@@ -134,7 +134,7 @@ fn together(
         };
         let answers = speaker.generate(requests, settings, tuned, Documents::Kept, &mut of_request)?;
         for (index, answer) in open.into_iter().zip(answers) {
-            said[index].push(Said::of(speaker, &answer)?);
+            said[index].push(Said::of(speaker, &answer, group[index])?);
             documents[index] = Some(answer.document);
         }
     }

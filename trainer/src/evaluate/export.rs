@@ -13,21 +13,43 @@ pub enum Layout {
     Ragas,
 }
 
-/// The text of a file with all cases, and the answers of the tuned model, or of the base where there is none.
-///
-/// Both have sets of questions and sets of conversations: with one conversation among the cases all of them are written as such. Neither
-/// has a place for system messages; they are left out.
+/// The text of a file with cases, and the answers of the tuned model, or of the base where there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// Whether it is a second file, with the conversations of a set that has questions too.
+    pub conversations: bool,
+    /// Its text.
+    pub text: String,
+}
+
+/// Both have sets of questions and sets of conversations. DeepEval's conversations have every field of a question: with one among the cases all
+/// are written as such. RAGAS's have no place for answers and contexts, so that of a set with both the conversations are a file of their own.
+/// Neither has a place for system messages; they are left out.
 #[must_use]
-pub fn export(report: &GoldenReport, layout: Layout) -> String {
+pub fn export(report: &GoldenReport, layout: Layout) -> Vec<Exported> {
     let sides = || report.cases.iter().map(|case| (case, case.tuned.as_ref().unwrap_or(&case.base)));
     let talks = report.cases.iter().any(is_talk);
     match layout {
         Layout::DeepEval => {
             let all: Vec<Value> = sides().map(|(case, side)| deepeval(case, side, talks)).collect();
             // A list of JSON values is always JSON.
-            format!("{:#}\n", Value::Array(all))
+            vec![Exported { conversations: false, text: format!("{:#}\n", Value::Array(all)) }]
         }
-        Layout::Ragas => sides().map(|(case, side)| format!("{}\n", ragas(case, side, talks))).collect(),
+        Layout::Ragas => {
+            let lines = |talk: bool| -> String {
+                let these = sides().filter(|(case, _)| is_talk(case) == talk);
+                these.map(|(case, side)| format!("{}\n", ragas(case, side, talk))).collect()
+            };
+            match (lines(false), lines(true)) {
+                (questions, talks) if talks.is_empty() || questions.is_empty() => {
+                    vec![Exported { conversations: false, text: questions + &talks }]
+                }
+                (questions, talks) => vec![
+                    Exported { conversations: false, text: questions },
+                    Exported { conversations: true, text: talks },
+                ],
+            }
+        }
     }
 }
 
@@ -38,18 +60,8 @@ fn is_talk(case: &Case) -> bool {
 
 /// Roles and texts of users and assistants, with the model's own answers where it made them, the last one too.
 fn turns<'a>(case: &'a Case, side: &'a Side) -> Vec<(&'a str, &'a str)> {
-    let mut own = case.places.iter().zip(&side.turns).peekable();
-    let mut turns = Vec::new();
-    for (index, message) in case.prompt.iter().enumerate() {
-        let said = own.next_if(|(place, _)| **place == index);
-        match message.role.as_str() {
-            "assistant" => {
-                turns.push(("assistant", said.map_or(message.content.as_str(), |(_, turn)| &turn.answer)))
-            }
-            "user" => turns.push(("user", message.content.as_str())),
-            _ => {}
-        }
-    }
+    let mut turns = case.asked_of(side);
+    turns.retain(|(role, _)| matches!(*role, "assistant" | "user"));
     turns.push(("assistant", &side.answer));
     turns
 }

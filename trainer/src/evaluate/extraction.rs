@@ -116,26 +116,30 @@ impl From<FieldCounts> for Fields {
 }
 
 impl Extraction {
-    /// `None` where no answer should be JSON.
-    pub(super) fn of<'s>(answers: impl Iterator<Item = &'s Extracted>) -> Option<Self> {
-        let answers: Vec<&Extracted> = answers.collect();
+    /// `answers` are those that should be JSON, with the weights of their cases; `None` without any. Shares are by weight, fields are counted.
+    pub(super) fn of<'s>(answers: impl Iterator<Item = (&'s Extracted, f64)>) -> Option<Self> {
+        let answers: Vec<(&Extracted, f64)> = answers.collect();
         if answers.is_empty() {
             return None;
         }
-        let share = |outcomes: Vec<bool>| {
-            let right = outcomes.iter().filter(|&&right| right).count();
-            (!outcomes.is_empty()).then(|| right as f64 / outcomes.len() as f64)
+        let share = |outcome: &dyn Fn(&Extracted) -> Option<bool>| {
+            let (mut right, mut all) = (0.0, 0.0);
+            for (is_right, weight) in answers.iter().filter_map(|(one, weight)| Some((outcome(one)?, weight)))
+            {
+                all += weight;
+                right += if is_right { *weight } else { 0.0 };
+            }
+            (all > 0.0).then(|| right / all)
         };
-        let fields: Vec<&FieldScores> = answers.iter().filter_map(|one| one.fields.as_ref()).collect();
         let mut sum = FieldScores::default();
-        fields.iter().for_each(|one| sum += one);
-        let whole = |one: &&FieldScores| one.all.right == one.all.found && one.all.right == one.all.expected;
+        answers.iter().filter_map(|(one, _)| one.fields.as_ref()).for_each(|one| sum += one);
+        let whole = |one: &FieldScores| one.all.right == one.all.found && one.all.right == one.all.expected;
         Some(Self {
             answers: answers.len(),
-            valid: share(answers.iter().map(|one| one.valid).collect()).unwrap_or_default(),
-            fits_schema: share(answers.iter().filter_map(|one| one.fits_schema).collect()),
-            all_right: share(fields.iter().map(whole).collect()),
-            fields: (!fields.is_empty()).then(|| sum.all.into()),
+            valid: share(&|one| Some(one.valid)).unwrap_or_default(),
+            fits_schema: share(&|one| one.fits_schema),
+            all_right: share(&|one| one.fields.as_ref().map(whole)),
+            fields: answers.iter().any(|(one, _)| one.fields.is_some()).then(|| sum.all.into()),
             by_field: sum.by_field.into_iter().map(|(path, counts)| (path, counts.into())).collect(),
         })
     }
@@ -170,12 +174,14 @@ mod tests {
             with_schema.extract("{\"b\": 1}"),
             plain.extract("no"),
         ];
-        let all = Extraction::of(answers.iter()).expect("answers");
+        let all = Extraction::of(answers.iter().map(|one| (one, 1.0))).expect("answers");
         assert_eq!((all.answers, all.fits_schema, all.all_right), (3, Some(0.5), Some(0.5)));
         assert!((all.valid - 2.0 / 3.0).abs() < 1e-12);
         let fields = all.fields.expect("fields");
         assert_eq!(fields.counts, FieldCounts { right: 1, found: 2, expected: 2 });
         assert_eq!(all.by_field["a"].recall, 0.5);
-        assert_eq!(Extraction::of([].iter()), None);
+        assert_eq!(Extraction::of(std::iter::empty()), None);
+        let weighed = Extraction::of(answers.iter().zip([3.0, 1.0, 4.0])).expect("answers");
+        assert_eq!((weighed.valid, weighed.all_right, weighed.fields), (0.5, Some(0.75), all.fields));
     }
 }

@@ -31,6 +31,9 @@ pub struct GoldenReport {
     pub labels: Option<Vec<String>>,
     /// What copying the label of the nearest training row would come to.
     pub nearest_row: Option<Judged>,
+    /// What was left out, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The base over all cases.
     pub base: Summary,
     /// The tuned model over all cases; `None` where there is no adapter.
@@ -78,7 +81,7 @@ pub struct Summary {
     pub bleu: f64,
     /// TER of all answers as one corpus: edits in a hundred words, the fewer the better.
     pub ter: f64,
-    /// Means of the answers' F1, from 0 to 1.
+    /// Means of the answers' F1, each by the weight of its case, from 0 to 1.
     pub rouge: Rouge,
     /// BERTScore and relevancy; `None` without an encoder.
     pub similarity: Option<Similarity>,
@@ -179,15 +182,25 @@ pub struct Rouge {
 }
 
 impl Rouge {
-    pub(super) fn add(&mut self, scores: &RougeScores) {
-        self.rouge1 += scores.rouge1.f1;
-        self.rouge2 += scores.rouge2.f1;
-        self.rouge_l += scores.rouge_l.f1;
-        self.rouge_lsum += scores.rouge_lsum.f1;
+    pub(super) fn of(scores: &RougeScores) -> Self {
+        Self {
+            rouge1: scores.rouge1.f1,
+            rouge2: scores.rouge2.f1,
+            rouge_l: scores.rouge_l.f1,
+            rouge_lsum: scores.rouge_lsum.f1,
+        }
     }
 
-    pub(super) fn over(self, count: usize) -> Self {
-        let mean = |sum: f64| sum / count.max(1) as f64;
+    pub(super) fn add(&mut self, other: &Self, weight: f64) {
+        self.rouge1 += weight * other.rouge1;
+        self.rouge2 += weight * other.rouge2;
+        self.rouge_l += weight * other.rouge_l;
+        self.rouge_lsum += weight * other.rouge_lsum;
+    }
+
+    /// The mean of a sum over answers of this weight.
+    pub(super) fn over(self, weight: f64) -> Self {
+        let mean = |sum: f64| if weight > 0.0 { sum / weight } else { 0.0 };
         Self {
             rouge1: mean(self.rouge1),
             rouge2: mean(self.rouge2),
@@ -202,7 +215,7 @@ impl Rouge {
 pub struct Grounding {
     /// Answers that were held against sources.
     pub answers: u64,
-    /// Part of them with something that no source supports.
+    /// Part of them, each by the weight of its case, with something that no source supports.
     pub hallucination_rate: f64,
     /// Part of all claims that no source supports.
     pub unsupported_rate: f64,
@@ -211,10 +224,11 @@ pub struct Grounding {
 }
 
 impl Grounding {
-    pub(super) fn new(sum: &GroundednessSum) -> Option<Self> {
+    /// `weights` are those of all answers, and of the answers with something unsupported.
+    pub(super) fn new(sum: &GroundednessSum, [all, unsupported]: [f64; 2]) -> Option<Self> {
         (sum.answers > 0).then(|| Self {
             answers: sum.answers,
-            hallucination_rate: sum.hallucination_rate(),
+            hallucination_rate: if all > 0.0 { unsupported / all } else { 0.0 },
             unsupported_rate: sum.unsupported_rate(),
             claims: KINDS.into_iter().zip(sum.counts).collect(),
         })
@@ -237,8 +251,8 @@ pub struct Case {
     /// What was expected turn by turn, the last turn too; empty where there is only one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub turns: Vec<String>,
-    /// Where in the row the answers stand that the model made.
-    #[serde(skip)]
+    /// Where in the row the answers stand that the model made; empty where there is only one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) places: Vec<usize>,
     /// What the answer may draw on beside the prompt; empty where the row has no context.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -261,6 +275,25 @@ pub struct Case {
     pub base: Side,
     /// The tuned model.
     pub tuned: Option<Side>,
+}
+
+impl Case {
+    /// Roles and texts of the conversation before the last answer, with the model's own answers where it made them.
+    #[must_use]
+    pub fn asked_of<'a>(&'a self, side: &'a Side) -> Vec<(&'a str, &'a str)> {
+        let mut own = self.places.iter().zip(&side.turns).peekable();
+        let with_own = |(index, message): (usize, &'a Message)| {
+            let said = own.next_if(|(place, _)| **place == index);
+            (message.role.as_str(), said.map_or(message.content.as_str(), |(_, turn)| turn.answer.as_str()))
+        };
+        self.prompt.iter().enumerate().map(with_own).collect()
+    }
+
+    /// How many messages stand before the first answer that the model made.
+    #[must_use]
+    pub fn shared_messages(&self) -> usize {
+        self.places.first().map_or(self.prompt.len(), |first| (*first).min(self.prompt.len()))
+    }
 }
 
 /// One model's answer to one case; of several turns the last one.

@@ -2,79 +2,25 @@
 
 use std::sync::Arc;
 
-use rtune_data::{Example, ProblemKind, Record, RowProblem, Source, TrainOn, read_golden};
-use rtune_metrics::grounded::Sources;
+use rtune_data::{Source, read_golden};
 use rtune_models::generate::{Answer, Documents, End, Go};
 use rtune_sandbox::Sandbox;
-use serde_json::{Map, Value};
 
+use super::asked::{Asked, ask};
 use super::asking::{Asking, Question, QuestionLoss, Scope};
 use super::conversation::{self, Said};
-use super::extraction;
 pub use super::figures::{Case, GoldenReport, Grounding, Likely, Rouge, Side, Signatures, Summary};
 use super::known::{knows, recalled};
 use super::labels::{self, LabelOptions, Labelled};
+use super::nearest::nearest_row;
 use super::running;
 use super::stability::{Member, Stability, stability};
 use super::tally::{Tally, signatures};
+use super::thinking::text_behind;
 use super::variants::{VariedAnswer, Varying};
-use super::wanted::Wanted;
 use crate::checkpoint::FORMAT;
 use crate::error::TrainerError;
 use crate::talk::{Settings, Speaker};
-
-/// A golden row, ready to be asked.
-pub(super) struct Asked {
-    pub(super) record: Record,
-    pub(super) wanted: Wanted,
-    expected: Vec<String>,
-    pub(super) prompt: Vec<u32>,
-    pub(super) scored: Example,
-    /// Whether the last token of [`Self::scored`] ends the answer.
-    pub(super) ended: bool,
-    /// Where in the record the answers stand that the model makes.
-    pub(super) turns: Vec<usize>,
-    /// What answers are held against, where the row has a context.
-    pub(super) sources: Option<Sources>,
-    /// What the last answer should be as JSON.
-    pub(super) json: Option<extraction::Wanted>,
-}
-
-impl Asked {
-    /// What is expected of turn `turn`, from 0: of the last one all that is right.
-    pub(super) fn references(&self, turn: usize) -> Vec<&str> {
-        match self.turns.get(turn) {
-            Some(&place) if turn + 1 < self.turns.len() => vec![self.record.messages[place].content.as_str()],
-            _ => self.expected.iter().map(String::as_str).collect(),
-        }
-    }
-
-    /// As a report has it, with the answers of one or two models.
-    fn case(self, base: Side, tuned: Option<Side>, has_adapter: bool) -> Case {
-        let content = |&place: &usize| self.record.messages[place].content.clone();
-        Case {
-            id: self.record.id.clone(),
-            file: self.record.origin.file.display().to_string(),
-            line: self.record.origin.line,
-            prompt: self.record.prompt().to_vec(),
-            turns: match self.turns.as_slice() {
-                [_] => Vec::new(),
-                turns => turns.iter().map(content).collect(),
-            },
-            expected: self.expected,
-            places: self.turns,
-            context: self.wanted.context,
-            slice: self.wanted.slice,
-            cluster: self.wanted.cluster,
-            weight: self.wanted.weight,
-            human: self.wanted.human.of(has_adapter),
-            checks: self.wanted.checks.len(),
-            variants: Vec::new(),
-            base,
-            tuned,
-        }
-    }
-}
 
 /// What is asked of an evaluation.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -116,10 +62,11 @@ pub fn examine(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<GoldenReport, TrainerError> {
     let (mut hashes, mut asked, mut varying) = (Vec::new(), Vec::new(), Varying::default());
-    for file in sources.iter().map(read_golden).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+    for file in read_golden(sources)? {
         hashes.push((file.path.display().to_string(), file.hash));
         for row in file.rows {
             let one = ask(speaker, row.record.clone(), &row.extra)?;
+            one.can_be_scored()?;
             let named = &options.labels.labels;
             let labels = if named.is_empty() { &one.wanted.labels } else { named };
             varying.add(speaker, &row, (asked.len(), &one), labels, options.variants)?;
@@ -133,10 +80,9 @@ pub fn examine(
         // A label claims nothing.
         asked.iter_mut().for_each(|asked| asked.sources = None);
     }
-    let nearest_row = match &labelled {
-        Some(labelled) => labels::nearest_row(&asked, labelled, &options.labels)?,
-        None => None,
-    };
+    let mut notes = Vec::new();
+    let nearest_row =
+        labelled.as_ref().and_then(|labelled| nearest_row(&asked, labelled, &options.labels, &mut notes));
     let exam = Exam { speaker, asked: &asked, settings, labelled: labelled.as_ref(), options };
     let known = options.known.as_deref().filter(|known| knows(known, &asked, varying.asked.len()));
     let (base_sides, base_summary, base_varied) = match known {
@@ -163,67 +109,11 @@ pub fn examine(
         signatures: signatures(most),
         labels: labelled.map(|labelled| labelled.set.names().to_vec()),
         nearest_row,
+        notes,
         base: base_summary,
         tuned: tuned_summary,
         cases,
     })
-}
-
-/// Prompt and expected answer of a golden row, as tokens.
-pub(super) fn ask(
-    speaker: &Speaker<'_>,
-    record: Record,
-    extra: &Map<String, Value>,
-) -> Result<Asked, TrainerError> {
-    let wanted = Wanted::read(extra).map_err(|kind| problem(&record, kind))?;
-    let prompt = speaker.encoder()?.record_prompt(&record).map_err(|kind| problem(&record, kind))?;
-    let (scored, ended) = encoded(speaker, &record)?;
-    let mut expected: Vec<String> = record.answer().map(str::to_owned).into_iter().collect();
-    expected.extend(wanted.references.iter().cloned());
-    let turns = conversation::turns(&record, wanted.ask);
-    wanted.fit(turns.len()).map_err(|kind| problem(&record, kind))?;
-    let said = record.messages.iter().map(|message| message.content.as_str());
-    let texts = said.chain(wanted.references.iter().chain(&wanted.context).map(String::as_str));
-    let sources = (!wanted.context.is_empty()).then(|| Sources::new(&texts.collect::<Vec<_>>()));
-    let of_last = wanted.checks.iter().filter(|check| check.is_of(turns.len(), turns.len()));
-    let definitions = of_last.map(|check| check.checker.definition());
-    let json = extraction::Wanted::new(definitions, record.answer().unwrap_or_default());
-    Ok(Asked { record, wanted, expected, prompt, scored, ended, turns, sources, json })
-}
-
-/// The row with another answer, of which what ends it is not supervised.
-pub(super) fn scored_as(
-    speaker: &Speaker<'_>,
-    record: &Record,
-    answer: &str,
-) -> Result<Example, TrainerError> {
-    let mut record = record.clone();
-    if let Some(last) = record.messages.iter_mut().rfind(|message| message.role == "assistant") {
-        answer.clone_into(&mut last.content);
-    }
-    let (mut scored, ended) = encoded(speaker, &record)?;
-    if let Some(last) = scored.supervised.last_mut().filter(|_| ended) {
-        *last = false;
-    }
-    Ok(scored)
-}
-
-/// A row with its last answer supervised, and whether the last token ends it.
-fn encoded(speaker: &Speaker<'_>, record: &Record) -> Result<(Example, bool), TrainerError> {
-    let most = speaker.opened().base.config.max_position_embeddings;
-    let rows = speaker.encoder()?.encode_record(record, TrainOn::Last, most);
-    let row = rows.and_then(|rows| rows.into_iter().last().ok_or(ProblemKind::NothingSupervised));
-    let row = row.map_err(|kind| problem(record, kind))?;
-    if row.tokens.len() > most {
-        let kind = ProblemKind::TooLong { tokens: row.tokens.len(), max_tokens: most };
-        return Err(problem(record, kind));
-    }
-    let (id, origin) = (record.id.clone(), record.origin.clone());
-    Ok((Example { id, origin, tokens: row.tokens, supervised: row.supervised }, row.ended))
-}
-
-pub(super) fn problem(record: &Record, kind: ProblemKind) -> TrainerError {
-    rtune_data::DataError::from(RowProblem { origin: record.origin.clone(), kind }).into()
 }
 
 /// What both models are asked, and how.
@@ -293,7 +183,7 @@ impl Exam<'_> {
         let (sides, mut summary) = self.sides(tuned, progress)?;
         let exam = Exam { asked: &varying.asked, labelled: None, ..*self };
         let (varied, _) = exam.scored(tuned, Scope::Answer, progress)?;
-        let read = |asked: &Asked, side: &Side| (self.label(side), is_right(asked, side));
+        let read = |asked: &Asked, side: &Side| (self.label(side), self.is_right(asked, side));
         let compared = varying.compare((self.asked, &sides), &varied, &read);
         let (figures, answers) = compared.map_or((None, Vec::new()), |(one, all)| (Some(one), all));
         summary.variants = figures;
@@ -330,7 +220,7 @@ impl Exam<'_> {
         };
         let answers = speaker.generate(&mut singles, settings, tuned, Documents::Dropped, &mut on_token)?;
         for ((&index, answer), loss) in single.iter().zip(answers).zip(singles.losses()?) {
-            said[index] = vec![Said::of(speaker, &answer)?];
+            said[index] = vec![Said::of(speaker, &answer, &asked[index])?];
             losses[index] = loss;
         }
         // The expected answers stand behind the row's own history, and not behind the model's.
@@ -352,27 +242,28 @@ impl Exam<'_> {
             .zip(sides)
             .map(|(asked, side)| Member {
                 cluster: asked.wanted.cluster.as_deref(),
-                expected: asked.record.answer().unwrap_or_default(),
+                expected: asked.answer(),
                 answer: &side.answer,
                 label: self.label(side),
-                right: is_right(asked, side),
+                right: self.is_right(asked, side),
             })
             .collect();
         stability(&members)
     }
-}
 
-/// Whether the answer passes the checks or, without checks, is an expected one.
-fn is_right(asked: &Asked, side: &Side) -> bool {
-    match asked.wanted.checks.is_empty() {
-        true => side.normalised_match,
-        false => side.failed_checks.is_empty(),
+    /// Whether the answer passes the checks or, without checks, is the expected label or, without labels, an expected text.
+    fn is_right(&self, asked: &Asked, side: &Side) -> bool {
+        match self.labelled {
+            _ if !asked.wanted.checks.is_empty() => side.failed_checks.is_empty(),
+            Some(labelled) => labelled.is_right(&side.answer, asked.answer()),
+            None => side.normalised_match,
+        }
     }
 }
 
 impl Said {
-    pub(super) fn of(speaker: &Speaker<'_>, answer: &Answer) -> Result<Self, TrainerError> {
-        let text = speaker.text(&answer.tokens)?;
+    pub(super) fn of(speaker: &Speaker<'_>, answer: &Answer, asked: &Asked) -> Result<Self, TrainerError> {
+        let text = text_behind(speaker, &answer.tokens, asked.thinking.as_deref())?;
         Ok(Self { text, ended: answer.end == End::Stop, tokens: answer.tokens.len() })
     }
 }

@@ -1,15 +1,17 @@
 //! A golden set whose answers are labels: what the greedy answers are as labels, and which label is the likeliest.
 
-use rtune_data::{Source, read_golden};
+use std::collections::{BTreeSet, HashSet};
+
+use rtune_data::{Example, Source};
 use rtune_kernels::cross_entropy::RowLoss;
 use rtune_metrics::classify::{
-    Calibration, ChoiceBy, ClassificationReport, Confusion, CurvePoint, Judgement, LabelSet, Limits,
-    NearestRow, brier, calibration, choose, judge, precision_recall_curve, probabilities,
+    Calibration, ChoiceBy, ClassificationReport, Confusion, CurvePoint, Judgement, LabelSet, Limits, brier,
+    calibration, choose, judge, precision_recall_curve, probabilities,
 };
 use serde::Serialize;
 
+use super::asked::{Asked, scored_as};
 use super::choosing;
-use super::golden::{Asked, scored_as};
 use crate::error::TrainerError;
 use crate::talk::Speaker;
 
@@ -19,8 +21,10 @@ const BINS: usize = 10;
 const MOST_POINTS: usize = 200;
 /// Classes whose curves a report keeps where none is named.
 const MOST_CURVES: usize = 12;
-/// More different answers than this are no labels.
-const MOST_LABELS: usize = 64;
+/// More different answers than this are no labels; intents of a bank are 77, those of an assistant some hundreds.
+const MOST_LABELS: usize = 512;
+/// Recalls that a report says the precision at.
+pub const RECALLS: [f64; 7] = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0];
 
 /// What is asked of a classification.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,6 +65,8 @@ pub struct LabelCurve {
     pub average_precision: f64,
     /// The threshold with the highest F1. It was chosen on these cases: on others it does no better, and mostly worse.
     pub best_f1: Option<CurvePoint>,
+    /// The highest precision that is left at each of [`RECALLS`] or more; `None` where none is reached.
+    pub precisions: Vec<Option<f64>>,
     /// From the highest threshold to the lowest, at most 200.
     pub points: Vec<CurvePoint>,
 }
@@ -76,6 +82,7 @@ impl LabelCurve {
             label: label.to_owned(),
             average_precision: curve.average_precision,
             best_f1,
+            precisions: RECALLS.iter().map(|recall| curve.precision_at(*recall)).collect(),
             points: points.collect(),
         })
     }
@@ -91,7 +98,11 @@ pub struct Judged {
 }
 
 impl Judged {
-    fn new(labels: &LabelSet, pairs: impl Iterator<Item = (usize, Option<usize>)>, keys: &[String]) -> Self {
+    pub(super) fn new(
+        labels: &LabelSet,
+        pairs: impl Iterator<Item = (usize, Option<usize>)>,
+        keys: &[String],
+    ) -> Self {
         let report = ClassificationReport::new(labels, &Confusion::of(labels.len(), pairs));
         let judgement = judge(&report, keys, &Limits::CLASSIFICATION);
         Self { report, judgement }
@@ -104,18 +115,26 @@ pub(super) struct Labelled {
     pub(super) gold: Vec<usize>,
 }
 
+impl Labelled {
+    /// Whether two texts are the same label.
+    pub(super) fn is_right(&self, answer: &str, expected: &str) -> bool {
+        let gold = self.set.parse(expected);
+        gold.is_some() && self.set.parse(answer) == gold
+    }
+}
+
 /// The labels of `asked`: those of the options, or those that its rows say.
 ///
 /// # Errors
 /// [`TrainerError::Labels`] for labels that are none, rows that differ in them, and an expected answer that is no label.
 pub(super) fn labelled(asked: &[Asked], options: &LabelOptions) -> Result<Option<Labelled>, TrainerError> {
-    let named = if options.labels.is_empty() {
-        asked.first().map(|first| first.wanted.labels.clone()).unwrap_or_default()
-    } else {
-        options.labels.clone()
+    let says = asked.iter().find(|one| !one.wanted.labels.is_empty());
+    let named = match says {
+        Some(says) if options.labels.is_empty() => says.wanted.labels.clone(),
+        _ => options.labels.clone(),
     };
     let own = named.is_empty() && options.preset;
-    let named = if own { distinct(asked) } else { named };
+    let named = if own { distinct(asked.iter().map(Asked::answer)) } else { named };
     let problem = |place: String, problem: String| TrainerError::Labels { place, problem };
     if named.is_empty() {
         return match options.key_classes.first() {
@@ -137,11 +156,10 @@ pub(super) fn labelled(asked: &[Asked], options: &LabelOptions) -> Result<Option
     let mut gold = Vec::with_capacity(asked.len());
     for one in asked {
         let place = || one.record.origin.to_string();
-        let said = &one.wanted.labels;
-        if options.labels.is_empty() && !own && said != set.names() {
-            return Err(problem(place(), "`labels` are others than those of the first row".to_owned()));
+        if let Some(says) = says.filter(|_| options.labels.is_empty()) {
+            one_set(one, says).map_err(|words| problem(place(), words))?;
         }
-        let answer = one.record.answer().unwrap_or_default();
+        let answer = one.answer();
         gold.push(set.parse(answer).ok_or_else(|| {
             problem(place(), format!("expected one of {}, found `{answer}`", set.names().join(", ")))
         })?);
@@ -149,21 +167,53 @@ pub(super) fn labelled(asked: &[Asked], options: &LabelOptions) -> Result<Option
     Ok(Some(Labelled { set, gold }))
 }
 
-/// The expected answers, each once, in order.
-fn distinct(asked: &[Asked]) -> Vec<String> {
-    let mut labels: Vec<String> = asked
-        .iter()
-        .filter_map(|one| one.record.answer())
-        .map(|answer| answer.trim().to_owned())
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    // Two ways to write one label are not two labels.
-    labels.dedup_by_key(|label| label.to_lowercase());
-    labels
+/// Whether a row has the labels of the first that has any, in any order.
+fn one_set(one: &Asked, says: &Asked) -> Result<(), String> {
+    let names = |asked: &Asked| -> BTreeSet<String> { asked.wanted.labels.iter().cloned().collect() };
+    if names(one) == names(says) {
+        return Ok(());
+    }
+    let found = match one.wanted.labels.as_slice() {
+        [] => "none".to_owned(),
+        own => own.join(", "),
+    };
+    Err(format!(
+        "expected `labels` to be those of {}: {}; found {found}",
+        says.record.origin,
+        says.wanted.labels.join(", ")
+    ))
 }
 
-/// Nats of each label as the answer of each case, `[cases][labels]`; the token that ends an answer does not count.
+/// The expected answers, each once, in order.
+fn distinct<'t>(answers: impl Iterator<Item = &'t str>) -> Vec<String> {
+    let labels: BTreeSet<&str> = answers.map(str::trim).collect();
+    // Two ways to write one label are not two labels.
+    let mut folded = HashSet::new();
+    labels.into_iter().filter(|label| folded.insert(label.to_lowercase())).map(str::to_owned).collect()
+}
+
+/// Texts without what ends them; with it where one's tokens begin another's: the longer could never be as likely as the part of itself.
+fn compared(mut texts: Vec<(Example, bool)>) -> Vec<Example> {
+    let own = |(text, ended): &(Example, bool)| -> Vec<u32> {
+        let tokens = text.tokens.iter().zip(&text.supervised).filter(|(_, supervised)| **supervised);
+        let mut own: Vec<u32> = tokens.map(|(token, _)| *token).collect();
+        own.truncate(own.len() - usize::from(*ended && !own.is_empty()));
+        own
+    };
+    let mut all: Vec<Vec<u32>> = texts.iter().map(own).collect();
+    // Sorted, what begins another stands just before one that it begins.
+    all.sort_unstable();
+    if !all.windows(2).any(|pair| pair[1].starts_with(&pair[0])) {
+        for (text, _) in texts.iter_mut().filter(|(_, ended)| *ended) {
+            if let Some(last) = text.supervised.last_mut() {
+                *last = false;
+            }
+        }
+    }
+    texts.into_iter().map(|(text, _)| text).collect()
+}
+
+/// Nats of each label as the answer of each case, `[cases][labels]`; the token that ends an answer counts only where a label begins another.
 /// `progress` is called with (cases done, cases in all).
 ///
 /// # Errors
@@ -178,7 +228,7 @@ pub(super) fn score(
     let mut groups = Vec::with_capacity(asked.len());
     for one in asked {
         let of = labels.names().iter().map(|label| scored_as(speaker, &one.record, label));
-        groups.push(of.collect::<Result<Vec<_>, _>>()?);
+        groups.push(compared(of.collect::<Result<Vec<_>, _>>()?));
     }
     let losses = choosing::losses(speaker, &groups, tuned, progress)?;
     let nats = |rows: &Vec<RowLoss>| rows.iter().map(|row| row.nats).sum::<f64>();
@@ -230,30 +280,48 @@ pub(super) fn likeliest(nats: &[f64]) -> usize {
     choose(&choices, ChoiceBy::Sum).unwrap_or_default()
 }
 
-/// What copying the label of the nearest training row would come to, by character 5-grams of what the user says; `None` where no
-/// training row has a label.
-///
-/// # Errors
-/// Those of the training files.
-pub(super) fn nearest_row(
-    asked: &[Asked],
-    labelled: &Labelled,
-    options: &LabelOptions,
-) -> Result<Option<Judged>, TrainerError> {
-    let (mut texts, mut labels) = (Vec::new(), Vec::new());
-    for file in options.train.iter().map(read_golden).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
-        for row in file.rows {
-            if let Some(label) = row.record.answer().and_then(|answer| labelled.set.parse(answer)) {
-                texts.push(row.record.users_text());
-                labels.push(label);
-            }
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rtune_data::Origin;
+
+    use super::*;
+
+    fn text(tokens: &[u32]) -> (Example, bool) {
+        let origin = Origin { file: Path::new("a").into(), line: 1 };
+        let supervised = (0..tokens.len()).map(|t| t >= 2).collect();
+        (Example { id: "a".into(), origin, tokens: tokens.to_vec(), supervised }, true)
+    }
+
+    #[test]
+    fn the_end_counts_where_one_label_begins_another() {
+        let counted = |texts: &[&[u32]]| -> Vec<usize> {
+            let texts = texts.iter().map(|tokens| text(tokens)).collect();
+            compared(texts).iter().map(Example::supervised_count).collect()
+        };
+        // The prompt is 1, 2, and 9 ends an answer.
+        assert_eq!(counted(&[&[1, 2, 5, 9], &[1, 2, 6, 7, 9]]), [1, 2]);
+        assert_eq!(counted(&[&[1, 2, 5, 9], &[1, 2, 7, 9], &[1, 2, 5, 7, 9]]), [2, 2, 3]);
+    }
+
+    #[test]
+    fn a_label_written_in_two_ways_is_one() {
+        // In the order of bytes another label stands between the two.
+        assert_eq!(distinct(["Spam", "ham", "spam ", "Ham", "eggs"].into_iter()), ["Ham", "Spam", "eggs"]);
+    }
+
+    #[test]
+    fn precisions_are_those_of_all_points() {
+        // Every second case is positive up to the middle: of 600 points 200 are kept.
+        let scored: Vec<(f64, bool)> =
+            (0..600).map(|case| (f64::from(600 - case), case == 0 || case % 7 == 1)).collect();
+        let curve = LabelCurve::new("a", &scored).expect("a curve");
+        let whole = precision_recall_curve(&scored).expect("a curve");
+        assert_eq!(curve.points.len(), MOST_POINTS);
+        for (recall, found) in RECALLS.iter().zip(&curve.precisions) {
+            let best = whole.points.iter().filter(|point| point.recall >= recall - 1e-9);
+            assert_eq!(*found, best.map(|point| point.precision).reduce(f64::max));
         }
     }
-    if texts.is_empty() {
-        return Ok(None);
-    }
-    let rows = NearestRow::new(texts.iter().map(String::as_str));
-    let found = asked.iter().map(|one| rows.nearest(&one.record.users_text()).map(|(row, _)| labels[row]));
-    let pairs = labelled.gold.iter().copied().zip(found);
-    Ok(Some(Judged::new(&labelled.set, pairs, &options.key_classes)))
 }

@@ -4,8 +4,8 @@
 use rtune_data::{Source, read_golden, stream, uniform_below};
 use rtune_models::generate::Sampling;
 
+use super::asked::{Asked, ask};
 use super::asking::{Asking, Question, Scope};
-use super::golden::{Asked, ask};
 use crate::error::TrainerError;
 use crate::talk::{Settings, Speaker};
 
@@ -90,13 +90,12 @@ pub fn weigh(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<RowLikelihood>, TrainerError> {
     let mut asked: Vec<Asked> = Vec::new();
-    for file in sources.iter().map(read_golden).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+    for file in read_golden(sources)? {
         for row in file.rows {
             asked.push(ask(speaker, row.record, &row.extra)?);
         }
     }
-    let bytes = |asked: &Asked| asked.record.answer().map_or(0, str::len);
-    asked.retain(|asked| bytes(asked) > 0);
+    asked.retain(|asked| asked.record.answer().is_some_and(|answer| !answer.is_empty()));
     if asked.is_empty() {
         let named = sources.iter().map(|source| source.path.display().to_string()).collect::<Vec<_>>();
         return Err(TrainerError::NoGolden { subject: named.join(", ") });
@@ -122,7 +121,8 @@ pub fn weigh(
         line: asked.record.origin.line,
         bits: loss.nats / std::f64::consts::LN_2,
         tokens: loss.supervised_tokens,
-        bytes: bytes(asked),
+        // Those of reasoning too, where its tokens are weighed.
+        bytes: asked.own.len(),
     });
     Ok(rows.collect())
 }

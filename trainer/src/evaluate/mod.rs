@@ -1,5 +1,6 @@
 //! How good the model is.
 
+mod asked;
 mod asking;
 pub mod benchmark;
 pub mod by_name;
@@ -13,6 +14,7 @@ pub mod golden;
 mod known;
 pub mod labels;
 pub mod likelihood;
+mod nearest;
 pub mod people;
 pub mod perplexity;
 mod running;
@@ -20,6 +22,7 @@ pub mod samples;
 pub mod similarity;
 pub mod stability;
 mod tally;
+mod thinking;
 pub mod variants;
 pub mod verdict;
 mod wanted;

@@ -1,5 +1,7 @@
 //! Metrics and judges beside people's scores of the same answers.
 
+use std::collections::BTreeMap;
+
 use rtune_metrics::rank::{FEW_PAIRS, RankCorrelation, Settings, rank_correlation};
 use serde::Serialize;
 
@@ -157,12 +159,35 @@ fn liked(report: &GoldenReport, scores: &[PersonsScore]) -> Result<(Vec<Liked>, 
             None => unused += 1,
         }
     }
-    Ok((all, unused))
+    Ok((averaged(all), unused))
+}
+
+/// One score an answer, the mean of all people's: an answer that several scored is no more evidence of a metric than another.
+fn averaged(all: Vec<Liked>) -> Vec<Liked> {
+    let mut by_answer: BTreeMap<(usize, bool), (f64, f64)> = BTreeMap::new();
+    for Liked { case, tuned, score } in all {
+        let (sum, count) = by_answer.entry((case, tuned)).or_default();
+        (*sum, *count) = (*sum + score, *count + 1.0);
+    }
+    let mean = |((case, tuned), (sum, count)): ((usize, bool), (f64, f64))| Liked {
+        case,
+        tuned,
+        score: sum / count,
+    };
+    by_answer.into_iter().map(mean).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_several_people_scored_counts_once() {
+        let of = |case, tuned, score| Liked { case, tuned, score };
+        let found = averaged(vec![of(1, false, 2.0), of(0, true, 5.0), of(1, false, 4.0), of(1, true, 1.0)]);
+        let found: Vec<_> = found.iter().map(|one| (one.case, one.tuned, one.score)).collect();
+        assert_eq!(found, [(0, true, 5.0), (1, false, 3.0), (1, true, 1.0)]);
+    }
 
     #[test]
     fn a_metric_is_believed_only_where_people_are_in_it() {

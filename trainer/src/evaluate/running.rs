@@ -2,7 +2,7 @@
 
 use rtune_sandbox::{Outcome, Sandbox};
 
-use super::golden::Asked;
+use super::asked::Asked;
 use super::wanted::TurnCheck;
 use crate::error::TrainerError;
 

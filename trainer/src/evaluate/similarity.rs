@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::figures::{Case, GoldenReport, Side, Summary};
 use crate::error::TrainerError;
 
-/// What an encoder says of answers. The means are over answers, those of all turns.
+/// What an encoder says of answers. The means are over answers, those of all turns, each by the weight of its case.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Similarity {
     /// BERTScore against the nearest expected answer; not rescaled.
@@ -118,14 +118,15 @@ fn of_model(
     let of_cases = turns.iter().map(|turns| {
         let (own, others) = rest.split_at(turns.len().min(rest.len()));
         rest = others;
-        mean(own)
+        mean(own.iter().map(|one| (one, 1.0)))
     });
     let of_cases = of_cases.collect();
-    Ok((of_cases, mean(&each)))
+    Ok((of_cases, mean(each.iter().zip(all.iter().map(|turn| turn.weight)))))
 }
 
 /// An answer, what it answers, and what was expected.
 struct Turn<'a> {
+    weight: f64,
     question: &'a str,
     answer: &'a str,
     references: Vec<&'a str>,
@@ -139,10 +140,12 @@ fn turns<'a>(case: &'a Case, side: &'a Side) -> Vec<Turn<'a>> {
     let mut all = Vec::new();
     let earlier = side.turns.len().saturating_sub(1);
     for ((turn, expected), &place) in side.turns.iter().zip(&case.turns).zip(&case.places).take(earlier) {
-        all.push(Turn { question: asked_before(place), answer: &turn.answer, references: vec![expected] });
+        let (question, references) = (asked_before(place), vec![expected.as_str()]);
+        all.push(Turn { weight: case.weight, question, answer: &turn.answer, references });
     }
     let references = case.expected.iter().map(String::as_str).collect();
-    all.push(Turn { question: asked_before(case.prompt.len()), answer: &side.answer, references });
+    let question = asked_before(case.prompt.len());
+    all.push(Turn { weight: case.weight, question, answer: &side.answer, references });
     all
 }
 
@@ -169,9 +172,13 @@ fn cosine(one: &[f64], other: &[f64]) -> f64 {
     if length > 0.0 { product(one, other) / length } else { 0.0 }
 }
 
-/// `None` of none.
-fn mean(all: &[Similarity]) -> Option<Similarity> {
-    let of = |figure: fn(&Similarity) -> f64| all.iter().map(figure).sum::<f64>() / all.len() as f64;
+/// Each by its weight; `None` of none.
+fn mean<'s>(all: impl Iterator<Item = (&'s Similarity, f64)>) -> Option<Similarity> {
+    let all: Vec<(&Similarity, f64)> = all.collect();
+    let weight: f64 = all.iter().map(|(_, weight)| weight).sum();
+    let of = |figure: fn(&Similarity) -> f64| {
+        all.iter().map(|(one, weight)| weight * figure(one)).sum::<f64>() / weight
+    };
     (!all.is_empty()).then(|| Similarity {
         bert_score: BertScore {
             precision: of(|one| one.bert_score.precision),
@@ -192,6 +199,12 @@ mod tests {
         assert_eq!(pooled(&text, 2), [2.0, 2.0]);
         assert!((cosine(&[2.0, 2.0], &[1.0, 0.0]) - 0.5_f64.sqrt()).abs() < 1e-12);
         assert_eq!(cosine(&[0.0, 0.0], &[1.0, 0.0]), 0.0);
-        assert_eq!(mean(&[]), None);
+        assert_eq!(mean(std::iter::empty()), None);
+        let of = |relevancy| Similarity {
+            bert_score: BertScore { precision: 0.0, recall: 0.0, f1: 0.0 },
+            relevancy,
+        };
+        let weighed = mean([(&of(1.0), 3.0), (&of(0.0), 1.0)].into_iter());
+        assert_eq!(weighed.map(|one| one.relevancy), Some(0.75));
     }
 }

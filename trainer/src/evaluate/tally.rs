@@ -5,11 +5,11 @@ use rtune_metrics::likelihood::Likelihood;
 use rtune_metrics::text::{self, bleu, chrf, rouge, ter};
 use rtune_sandbox::Sandbox;
 
+use super::asked::Asked;
 use super::asking::{QuestionLoss, Scope};
 use super::conversation::{Conversations, Remembered, Said, TurnSide};
 use super::extraction::Extraction;
 use super::figures::{Grounding, Likely, Rouge, Side, Signatures, Summary};
-use super::golden::Asked;
 use super::running;
 use crate::error::TrainerError;
 use crate::loss::LossSum;
@@ -35,7 +35,12 @@ pub(super) struct Tally {
     everything: LossSum,
     everything_text: Likelihood,
     answer_tokens: usize,
+    /// Means over answers, each by the weight of its case.
+    rouge: Rouge,
+    weight_of_answers: f64,
     grounded: GroundednessSum,
+    /// The weight of the answers that were held against sources, and of those with something unsupported.
+    grounded_weights: [f64; 2],
 }
 
 /// Statistics of texts, by which any number of answers is scored.
@@ -52,14 +57,12 @@ struct Texts {
 
 impl Texts {
     fn of(answer: &str, references: &[&str]) -> Self {
-        let mut rouge = Rouge::default();
-        rouge.add(&rouge::scores_of_best(answer, references, false));
         Self {
             chrf: chrf::statistics_of_best(answer, references, chrf::Kind::Plain),
             chrf_plus_plus: chrf::statistics_of_best(answer, references, chrf::Kind::PlusPlus),
             bleu: bleu::statistics_of_all(answer, references),
             ter: ter::statistics_of_all(answer, references),
-            rouge,
+            rouge: Rouge::of(&rouge::scores_of_best(answer, references, false)),
             answers: 1,
         }
     }
@@ -69,10 +72,7 @@ impl Texts {
         self.chrf_plus_plus += other.chrf_plus_plus;
         self.bleu += other.bleu;
         self.ter += other.ter;
-        self.rouge.rouge1 += other.rouge.rouge1;
-        self.rouge.rouge2 += other.rouge.rouge2;
-        self.rouge.rouge_l += other.rouge.rouge_l;
-        self.rouge.rouge_lsum += other.rouge.rouge_lsum;
+        self.rouge.add(&other.rouge, 1.0);
         self.answers += other.answers;
     }
 }
@@ -96,10 +96,12 @@ impl Tally {
             texts.add(&Texts::of(&said.text, &asked.references(turn)));
         }
         self.texts.add(&texts);
+        self.rouge.add(&texts.rouge, asked.wanted.weight);
+        self.weight_of_answers += asked.wanted.weight * texts.answers as f64;
         self.answer_tokens += said.iter().map(|said| said.tokens).sum::<usize>();
         let (answer_loss, text_loss) = (loss.of_answer(), loss.of_text(asked.ended));
         self.answer += answer_loss;
-        let own = asked.record.answer().unwrap_or_default();
+        let own = asked.own.as_str();
         self.answer_text += Likelihood::of(own, text_loss.nats, text_loss.supervised_tokens);
         if let Some(marked) = marked {
             let LossSum { nats, supervised_tokens, .. } = loss.everything;
@@ -123,7 +125,7 @@ impl Tally {
             chrf_plus_plus: texts.chrf_plus_plus.score_of(chrf::Kind::PlusPlus),
             bleu: texts.bleu.sentence_score(),
             ter: texts.ter.score(),
-            rouge: texts.rouge.over(texts.answers),
+            rouge: texts.rouge.over(texts.answers as f64),
             similarity: None,
             nats: answer_loss.nats,
             tokens: answer_loss.supervised_tokens,
@@ -152,6 +154,9 @@ impl Tally {
             let grounded = asked.sources.as_ref().map(|sources| sources.ground(&said.text));
             if let Some(grounded) = &grounded {
                 self.grounded += grounded;
+                let [all, unsupported] = &mut self.grounded_weights;
+                *all += asked.wanted.weight;
+                *unsupported += if grounded.is_grounded() { 0.0 } else { asked.wanted.weight };
             }
             let mut failed_checks = Vec::new();
             for check in checks {
@@ -183,6 +188,9 @@ impl Tally {
         let all = |_: &Asked| true;
         let is_checked = |asked: &Asked| !asked.wanted.checks.is_empty();
         let talks = asked.iter().zip(sides).filter(|(asked, _)| asked.turns.len() > 1);
+        let extracted = asked.iter().zip(sides);
+        let extracted =
+            extracted.filter_map(|(asked, side)| Some((side.extracted.as_ref()?, asked.wanted.weight)));
         Summary {
             answer_perplexity: self.answer.perplexity(),
             answers: Likely::new(self.answer, self.answer_text),
@@ -194,7 +202,7 @@ impl Tally {
             chrf_plus_plus: self.texts.chrf_plus_plus.score_of(chrf::Kind::PlusPlus),
             bleu: self.texts.bleu.score(),
             ter: self.texts.ter.score(),
-            rouge: self.texts.rouge.over(self.texts.answers),
+            rouge: self.rouge.over(self.weight_of_answers),
             similarity: None,
             checks_passed: asked
                 .iter()
@@ -208,8 +216,8 @@ impl Tally {
             })),
             stability: None,
             variants: None,
-            groundedness: Grounding::new(&self.grounded),
-            extraction: Extraction::of(sides.iter().filter_map(|side| side.extracted.as_ref())),
+            groundedness: Grounding::new(&self.grounded, self.grounded_weights),
+            extraction: Extraction::of(extracted),
             classification: None,
         }
     }

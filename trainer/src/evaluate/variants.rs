@@ -8,8 +8,8 @@ pub use rtune_metrics::vary::Kind;
 use rtune_metrics::vary::vary;
 use serde::Serialize;
 
+use super::asked::{Asked, ask};
 use super::figures::{Case, Side};
-use super::golden::{Asked, ask};
 use super::stability::{Member, stability};
 use crate::error::TrainerError;
 use crate::talk::Speaker;
@@ -143,7 +143,7 @@ impl Varying {
             .chain(&others)
             .map(|(case, label, right, answer)| Member {
                 cluster: Some(&ids[*case]),
-                expected: asked[*case].record.answer().unwrap_or_default(),
+                expected: asked[*case].answer(),
                 answer,
                 label: *label,
                 right: *right,

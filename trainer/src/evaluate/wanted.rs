@@ -9,6 +9,9 @@ use super::people::Human;
 /// Most weight of a case: beyond it one case would be the whole set.
 const MOST_WEIGHT: f64 = 1e6;
 
+/// Characters of a wrong value that a message shows.
+const SHOWN_CHARACTERS: usize = 60;
+
 /// The fields of a golden row that are read here; the others are notes.
 #[derive(Debug)]
 pub(super) struct Wanted {
@@ -110,7 +113,9 @@ impl Wanted {
                     format!("expected a number above 0 and at most {MOST_WEIGHT}, found {weight}"),
                 ));
             }
-            Some(Err(value)) => return Err(problem("weight", format!("expected a number, found {value}"))),
+            Some(Err(value)) => {
+                return Err(problem("weight", format!("expected a number, found {}", shown(value))));
+            }
         };
         Ok(Self {
             references: texts("references")?,
@@ -123,7 +128,13 @@ impl Wanted {
             ask: match get("ask").map(|value| value.as_str()) {
                 None | Some(Some("every")) => Ask::Every,
                 Some(Some("last")) => Ask::Last,
-                Some(_) => return Err(problem("ask", "expected \"every\" or \"last\"".to_owned())),
+                Some(_) => {
+                    let found = get("ask").unwrap_or(&Value::Null);
+                    return Err(problem(
+                        "ask",
+                        format!("expected \"every\" or \"last\"; found {}", shown(found)),
+                    ));
+                }
             },
             context: get("context").or_else(|| get("input")).map_or_else(|| Ok(Vec::new()), context)?,
         })
@@ -141,11 +152,14 @@ impl Wanted {
                 Turn::Every => 1,
             };
             if turn > turns {
-                let reason = format!("check {number}: `turn` is {turn}, and the model answers {turns} times");
+                let reason = format!(
+                    "check {number}: expected `turn` to be one of the {turns} that the model answers, found {turn}"
+                );
                 return Err(problem("checks", reason));
             }
-            if check.given.is_some_and(|given| given >= turn) {
-                let reason = format!("check {number}: `given` must be a turn before {turn}");
+            if let Some(given) = check.given.filter(|given| *given >= turn) {
+                let reason =
+                    format!("check {number}: expected `given` to be a turn before {turn}, found {given}");
                 return Err(problem("checks", reason));
             }
         }
@@ -158,9 +172,18 @@ fn problem(field: &str, reason: String) -> ProblemKind {
 }
 
 fn texts(field: &str, value: &Value) -> Result<Vec<String>, ProblemKind> {
-    let wrong = || problem(field, "expected a list of texts".to_owned());
+    let wrong = || problem(field, format!("expected a list of texts, found {}", shown(value)));
     let list = value.as_array().ok_or_else(wrong)?;
     list.iter().map(|text| text.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+}
+
+/// A value as a message has it: a whole context would hide what is said of it.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// A text, or a number that is meant as one.
@@ -168,7 +191,7 @@ fn name(field: &str, value: &Value) -> Result<String, ProblemKind> {
     match value {
         Value::String(name) => Ok(name.clone()),
         Value::Number(number) => Ok(number.to_string()),
-        other => Err(problem(field, format!("expected a text, found {other}"))),
+        other => Err(problem(field, format!("expected a text, found {}", shown(other)))),
     }
 }
 
@@ -176,7 +199,7 @@ fn name(field: &str, value: &Value) -> Result<String, ProblemKind> {
 fn human(value: &Value) -> Result<PersonsView, ProblemKind> {
     let wrong = || {
         let expected = "expected a number, or an object with numbers as `base` and `tuned`";
-        problem("human", format!("{expected}; found {value}"))
+        problem("human", format!("{expected}; found {}", shown(value)))
     };
     let number = |value: &Value| value.as_f64().filter(|score| score.is_finite());
     let Some(fields) = value.as_object() else {
@@ -190,7 +213,8 @@ fn human(value: &Value) -> Result<PersonsView, ProblemKind> {
 }
 
 fn checks(value: &Value) -> Result<Vec<TurnCheck>, ProblemKind> {
-    let list = value.as_array().ok_or_else(|| problem("checks", "expected a list of checks".to_owned()))?;
+    let wrong = || problem("checks", format!("expected a list of checks, found {}", shown(value)));
+    let list = value.as_array().ok_or_else(wrong)?;
     list.iter().zip(1..).map(|(value, number)| check(value.clone(), number)).collect()
 }
 
@@ -220,6 +244,9 @@ fn check(mut value: Value, number: usize) -> Result<TurnCheck, ProblemKind> {
             None => return Err(wrong(format!("`given`: expected a number from 1; found {value}"))),
         },
     };
+    if !value.is_object() {
+        return Err(wrong(format!("expected an object with a `kind`, found {}", shown(&value))));
+    }
     let check: Check = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
     let checker = Checker::new(&check).map_err(|error| wrong(error.to_string()))?;
     Ok(TurnCheck { checker, turn, given })
@@ -231,7 +258,9 @@ fn context(value: &Value) -> Result<Vec<String>, ProblemKind> {
         Value::String(text) if text.is_empty() => Ok(Vec::new()),
         Value::String(text) => Ok(vec![text.clone()]),
         Value::Array(_) => texts("context", value),
-        other => Err(problem("context", format!("expected a text or a list of texts, found {other}"))),
+        other => {
+            Err(problem("context", format!("expected a text or a list of texts, found {}", shown(other))))
+        }
     }
 }
 
@@ -284,16 +313,22 @@ mod tests {
         assert_eq!(wanted.checks[2].given, Some(1));
         assert!(wanted.fit(3).is_ok());
         let reason = wanted.fit(1).expect_err("no turn before it").to_string();
-        assert!(reason.contains("check 3: `given` must be a turn before 1"), "{reason}");
+        assert!(reason.contains("check 3: expected `given` to be a turn before 1, found 1"), "{reason}");
         let late = read(json!({"checks": [{"kind": "not-refusal", "turn": 4}]})).expect("read");
         let reason = late.fit(3).expect_err("no such turn").to_string();
-        assert!(reason.contains("check 1: `turn` is 4, and the model answers 3 times"), "{reason}");
+        assert!(
+            reason.contains("check 1: expected `turn` to be one of the 3 that the model answers, found 4"),
+            "{reason}"
+        );
     }
 
     #[test]
     fn what_is_not_as_it_should_be_is_named() {
         for (row, part) in [
-            (json!({"references": "b"}), "the field `references` of a golden row: expected a list of texts"),
+            (
+                json!({"references": "b"}),
+                "the field `references` of a golden row: expected a list of texts, found \"b\"",
+            ),
             (json!({"human": "good"}), "`human` of a golden row: expected a number"),
             (json!({"human": {"other": 1}}), "`human` of a golden row: expected a number, or an object"),
             (json!({"weight": 0}), "`weight` of a golden row: expected a number above 0"),
@@ -312,7 +347,9 @@ mod tests {
                 json!({"checks": [{"kind": "not-refusal", "turn": "every", "given": 1}]}),
                 "`given` needs the one turn",
             ),
-            (json!({"ask": "all"}), "`ask` of a golden row: expected \"every\" or \"last\""),
+            (json!({"ask": "all"}), "`ask` of a golden row: expected \"every\" or \"last\"; found \"all\""),
+            (json!({"checks": [7]}), "check 1: expected an object with a `kind`, found 7"),
+            (json!({"checks": "x"}), "expected a list of checks, found \"x\""),
             (json!({"context": {"a": 1}}), "`context` of a golden row: expected a text or a list of texts"),
         ] {
             let found = read(row).expect_err("a problem");

@@ -10,8 +10,9 @@ use rtune_models::generate::Sampling;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::asked::{Asked, ask};
 use super::by_name::{available, figures};
-use super::golden::{Asked, Exam, ExamOptions, Progress, ask};
+use super::golden::{Exam, ExamOptions, Progress};
 use super::labels::{LabelOptions, Labelled, labelled};
 use crate::error::TrainerError;
 use crate::talk::{Settings, Speaker};
@@ -61,15 +62,16 @@ impl Watch {
         if rows == 0 {
             return Ok(None);
         }
-        let files = sources.iter().map(read_golden).collect::<Result<Vec<_>, _>>()?;
-        let rows_of_all = files.into_iter().flatten().flat_map(|file| file.rows);
+        let rows_of_all = read_golden(sources)?.into_iter().flat_map(|file| file.rows);
         // While a run is under way, nothing that a model wrote is run.
         let all: Vec<_> = rows_of_all.filter(|row| !runs_code(&row.extra)).collect();
         let drawn = sample(all.iter().map(|row| row.record.id.as_str()), rows, seed);
         let mut asked = Vec::with_capacity(drawn.len());
         for (index, row) in all.into_iter().enumerate() {
             if drawn.binary_search(&index).is_ok() {
-                asked.push(ask(speaker, row.record, &row.extra)?);
+                let one = ask(speaker, row.record, &row.extra)?;
+                one.can_be_scored()?;
+                asked.push(one);
             }
         }
         let labels = LabelOptions { labels: labels.to_vec(), ..LabelOptions::default() };

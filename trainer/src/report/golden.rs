@@ -8,17 +8,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Table;
+use super::cases::{Case, Shown};
 use super::chart::reliability;
 use super::curves::{Drawn, percent};
 use super::text::number;
 use crate::error::TrainerError;
-use crate::evaluate::compare::{Compared, Which, compare_reports};
+use crate::evaluate::compare::{Compared, Which, bytes_of, compare_reports};
 use crate::evaluate::verdict::{sentence, word};
 
 /// Cases that a page shows; what changed comes first.
 const MOST_CASES: usize = 400;
 /// Classes of a confusion matrix that is still read.
 const MOST_CLASSES: usize = 20;
+/// What the probabilities of metrics are: the first was fixed beforehand to decide.
+const OWN_P: &str = "p: the first's own, the others' after Holm";
 /// Figures of a summary that are parts of a whole.
 const SHARES: [&str; 4] = ["exact_match", "normalised_match", "checks_passed", "ended"];
 
@@ -51,29 +54,6 @@ struct Report {
     cases: Vec<Case>,
 }
 
-#[derive(Deserialize)]
-struct Case {
-    id: String,
-    #[serde(default)]
-    prompt: Vec<Value>,
-    #[serde(default)]
-    expected: Vec<String>,
-    slice: Option<String>,
-    base: Side,
-    tuned: Option<Side>,
-}
-
-#[derive(Clone, Deserialize, Serialize)]
-struct Side {
-    answer: String,
-    #[serde(default)]
-    exact_match: bool,
-    #[serde(default)]
-    failed_checks: Vec<String>,
-    #[serde(default)]
-    chrf: f64,
-}
-
 /// A golden report as a page shows it.
 #[derive(Serialize)]
 pub(super) struct Golden {
@@ -93,19 +73,6 @@ pub(super) struct Golden {
     matrices: Vec<Matrix>,
     reliability: Vec<Drawn>,
     judgements: Vec<String>,
-}
-
-/// A case.
-#[derive(Serialize)]
-struct Shown {
-    id: String,
-    slice: Option<String>,
-    /// `lost`, `gained` or `same`.
-    change: &'static str,
-    asked: String,
-    expected: Vec<String>,
-    base: Side,
-    tuned: Option<Side>,
 }
 
 /// A confusion matrix.
@@ -135,8 +102,7 @@ impl Golden {
     /// Reads the report in `path`, and compares its two models.
     pub(super) fn read(path: &Path) -> Result<Self, TrainerError> {
         let problem = |problem: String| TrainerError::Unreadable { file: path.to_owned(), problem };
-        let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
-        let report: Report = serde_json::from_slice(&bytes)
+        let report: Report = serde_json::from_slice(&bytes_of(path)?)
             .map_err(|error| problem(format!("not a report of `rtune eval`: {error}")))?;
         let keys = key_classes(&report.base);
         let settings = Settings::default();
@@ -150,11 +116,9 @@ impl Golden {
     }
 
     fn of(path: &Path, report: Report, compared: Option<&Compared>) -> Self {
-        let flips: HashMap<&str, bool> = compared
-            .iter()
-            .flat_map(|compared| &compared.flips)
-            .map(|flip| (flip.id.as_str(), flip.gained))
-            .collect();
+        let flips = compared.iter().flat_map(|compared| &compared.flips);
+        // Rows that stand twice have one id.
+        let flips: HashMap<usize, bool> = flips.map(|flip| (flip.index, flip.gained)).collect();
         let gained = flips.values().filter(|gained| **gained).count();
         let decides = compared.and_then(|compared| compared.metrics.first());
         let sides: Vec<(&str, &Map<String, Value>)> =
@@ -164,11 +128,14 @@ impl Golden {
                 .collect();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let mut figures = figures(&sides);
-        figures.rows.extend(report.judge.as_ref().map(|judge| judged(judge, sides.len())));
+        let believed = report.people.as_ref().and_then(doubt_of_judge);
+        figures.rows.extend(report.judge.as_ref().map(|judge| judged(judge, believed, sides.len())));
         let (matrices, reliability) = (matrices(&sides), plots(&sides));
         let judgements = judgements(&sides);
         let (cases, lost) = (report.cases.len(), flips.len() - gained);
-        let mut shown: Vec<Shown> = report.cases.into_iter().map(|case| case.shown(&flips)).collect();
+        let shown = report.cases.into_iter().enumerate();
+        let mut shown: Vec<Shown> =
+            shown.map(|(index, case)| case.shown(flips.get(&index).copied())).collect();
         // What was lost is read first, then what was gained.
         shown.sort_by_key(|case| ["lost", "gained", "same"].iter().position(|change| *change == case.change));
         let left_out = shown.len().saturating_sub(MOST_CASES);
@@ -182,8 +149,8 @@ impl Golden {
             sentence: decides
                 .map(|one| sentence(one, Settings::default().margin, "the base", "the tuned model")),
             warnings: decides.map(|one| one.warnings.clone()).unwrap_or_default(),
-            comparison: compared.map(|all| table("metric", &all.metrics)).unwrap_or_default(),
-            slices: compared.map(|all| table("slice", &all.slices)).unwrap_or_default(),
+            comparison: compared.map(|all| table(["metric", OWN_P], &all.metrics)).unwrap_or_default(),
+            slices: compared.map(|all| table(["slice", "p, Holm"], &all.slices)).unwrap_or_default(),
             gained,
             lost,
             shown,
@@ -192,27 +159,6 @@ impl Golden {
             reliability,
             judgements,
         }
-    }
-}
-
-impl Case {
-    fn shown(self, flips: &HashMap<&str, bool>) -> Shown {
-        let change = match flips.get(self.id.as_str()) {
-            Some(true) => "gained",
-            Some(false) => "lost",
-            None => "same",
-        };
-        let turn = |message: &Value| {
-            let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
-            format!("{}: {}", text("role"), text("content"))
-        };
-        // One question alone needs no role before it.
-        let asked = match self.prompt.as_slice() {
-            [only] => only["content"].as_str().unwrap_or_default().to_owned(),
-            several => several.iter().map(turn).collect::<Vec<_>>().join("\n\n"),
-        };
-        let Self { id, expected, slice, base, tuned, .. } = self;
-        Shown { id, slice, change, asked, expected, base, tuned }
     }
 }
 
@@ -263,10 +209,19 @@ fn figures(sides: &[(&str, &Map<String, Value>)]) -> Table {
     table
 }
 
+/// Why the judge is not to be believed, where people scored the same answers; empty where it is.
+fn doubt_of_judge(people: &Value) -> Option<String> {
+    let metrics = people["metrics"].as_array()?;
+    let judge =
+        metrics.iter().find(|one| one["metric"].as_str().is_some_and(|name| name.starts_with("judge ")))?;
+    Some(judge["doubt"].as_str().map_or_else(String::new, |doubt| format!(", not to be believed: {doubt}")))
+}
+
 /// The judge's mean scores, beside the figures of `sides` models.
-fn judged(judge: &Value, sides: usize) -> Vec<String> {
+fn judged(judge: &Value, doubt: Option<String>, sides: usize) -> Vec<String> {
     let text = |name: &str| judge[name].as_str().unwrap_or_default();
-    let name = format!("judge {} ({}), of 5", text("model"), text("rubric"));
+    let doubt = doubt.unwrap_or_else(|| ", not held against people's scores".to_owned());
+    let name = format!("judge {} ({}), of 5{doubt}", text("model"), text("rubric"));
     let scores = ["base", "tuned"].map(|side| judge[side].as_f64().map_or_else(String::new, number));
     std::iter::once(name).chain(scores.into_iter().take(sides)).collect()
 }
@@ -293,9 +248,9 @@ fn people(people: &Value) -> Table {
     table
 }
 
-fn table(header: &str, comparisons: &[Comparison]) -> Table {
+fn table([header, probability]: [&str; 2], comparisons: &[Comparison]) -> Table {
     let mut table =
-        Table::new(&[header, "cases", "base", "tuned", "difference", "interval", "p, Holm", "tuned is"]);
+        Table::new(&[header, "cases", "base", "tuned", "difference", "interval", probability, "tuned is"]);
     for one in comparisons {
         let shares = one.outcomes.is_some();
         let plain = |value: f64| if shares { percent(value) } else { number(value) };

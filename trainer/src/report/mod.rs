@@ -3,6 +3,7 @@
 //! The page is made of the files of the run folder alone and needs nothing but itself: no script, no request, no font.
 //! Texts of rows and answers are data of anyone, and nothing in them is taken for markup.
 
+mod cases;
 mod chart;
 mod curves;
 mod golden;

@@ -91,13 +91,27 @@ pub(super) struct Items {
 /// [`TrainerError::Unreadable`] with the line.
 pub(super) fn read(path: &Path) -> Result<Items, TrainerError> {
     let unreadable = |problem: String| TrainerError::Unreadable { file: path.to_owned(), problem };
-    let bytes = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
-    if bytes > MOST_BYTES {
-        return Err(unreadable(format!("expected a benchmark, found {} MiB", bytes >> 20)));
+    let size = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
+    if size > MOST_BYTES {
+        let (most, found) = (MOST_BYTES >> 20, size >> 20);
+        return Err(unreadable(format!("expected a benchmark of at most {most} MiB, found {found} MiB")));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let line = bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        unreadable(format!(
+            "line {line}: expected UTF-8, found a byte that starts no character; save the file as UTF-8"
+        ))
+    })?;
     let (mut items, mut form) = (Vec::new(), None);
-    for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
+    // Some editors put a mark at the beginning of a file.
+    for (line, number) in text
+        .strip_prefix('\u{feff}')
+        .unwrap_or(text)
+        .lines()
+        .zip(1..)
+        .filter(|(line, _)| !line.trim().is_empty())
+    {
         let problem = |problem: String| unreadable(format!("line {number}: {problem}"));
         let row: Map<String, Value> = serde_json::from_str(line)
             .map_err(|error| problem(format!("expected a JSON object: {error}")))?;
@@ -108,7 +122,7 @@ pub(super) fn read(path: &Path) -> Result<Items, TrainerError> {
         items.push(form.item(row, number).map_err(problem)?);
     }
     let form = form.ok_or_else(|| unreadable("the file is empty".to_owned()))?;
-    Ok(Items { path: path.to_owned(), hash: sha256_of(text.as_bytes()), form, items })
+    Ok(Items { path: path.to_owned(), hash: sha256_of(&bytes), form, items })
 }
 
 impl Form {
@@ -203,6 +217,14 @@ fn texts(value: Option<&Value>, name: &str) -> Result<Vec<String>, String> {
     list.iter().map(|text| text.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
 }
 
+/// The place that a letter stands for.
+fn of_letter(text: &str) -> Option<usize> {
+    match text.trim().as_bytes() {
+        [letter @ b'A'..=b'Z'] => Some(usize::from(letter - b'A')),
+        _ => None,
+    }
+}
+
 /// The choices, and the one that is right: its place from 0, its letter or its text.
 fn choose(choices: Vec<String>, row: &Map<String, Value>, name: &str) -> Result<Task, String> {
     if choices.len() < 2 || choices.len() > MOST_CHOICES {
@@ -215,16 +237,8 @@ fn choose(choices: Vec<String>, row: &Map<String, Value>, name: &str) -> Result<
     let place = match found {
         Value::Number(number) => number.as_u64().and_then(|place| usize::try_from(place).ok()),
         Value::String(text) => {
-            let letter = text.trim();
-            let of_letter = || match letter.as_bytes() {
-                [letter @ b'A'..=b'Z'] => Some(usize::from(letter - b'A')),
-                _ => None,
-            };
-            choices
-                .iter()
-                .position(|choice| choice == text)
-                .or_else(of_letter)
-                .or_else(|| letter.parse().ok())
+            let own = choices.iter().position(|choice| choice == text);
+            own.or_else(|| of_letter(text)).or_else(|| text.trim().parse().ok())
         }
         _ => None,
     };
@@ -239,14 +253,19 @@ fn choose(choices: Vec<String>, row: &Map<String, Value>, name: &str) -> Result<
 /// The question, the choices by letter, and the letters as what is scored.
 fn mmlu(row: &Map<String, Value>) -> Result<(String, Task), String> {
     let choices = texts(row.get("choices"), "choices")?;
-    let Task::Choose { choices, gold } = choose(choices, row, "answer")? else {
+    let mut row = row.clone();
+    // Letters are what is answered here: a choice that reads as another's letter is not meant.
+    if let Some(place) = row.get("answer").and_then(Value::as_str).and_then(of_letter) {
+        row.insert("answer".to_owned(), place.into());
+    }
+    let Task::Choose { choices, gold } = choose(choices, &row, "answer")? else {
         return Err("expected choices".to_owned());
     };
     let letters: Vec<String> =
         (b'A'..=b'Z').take(choices.len()).map(|letter| char::from(letter).to_string()).collect();
     let lines: String =
         letters.iter().zip(&choices).map(|(letter, choice)| format!("{letter}. {choice}\n")).collect();
-    let query = format!("{}\n{lines}Answer:", text(row, "question")?.trim());
+    let query = format!("{}\n{lines}Answer:", text(&row, "question")?.trim());
     Ok((query, Task::Choose { choices: letters, gold }))
 }
 
@@ -342,6 +361,23 @@ mod tests {
         let letter =
             item(json!({"question": "Why?", "choices": ["a", "b"], "answer": "B"})).expect("an item");
         assert!(matches!(letter.task, Task::Choose { gold: 1, .. }));
+        let swapped = item(json!({"question": "Which letter?", "choices": ["B", "A"], "answer": "B"}));
+        assert!(
+            matches!(swapped.expect("an item").task, Task::Choose { gold: 1, .. }),
+            "the letter, not the text"
+        );
+    }
+
+    #[test]
+    fn files_may_begin_with_a_mark_and_bad_bytes_have_a_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("b.jsonl");
+        let row = "{\"query\": \"a\", \"choices\": [\"b\", \"c\"], \"gold\": 0}\n";
+        std::fs::write(&file, format!("\u{feff}{row}")).expect("written");
+        assert_eq!(read(&file).expect("a benchmark").items.len(), 1);
+        std::fs::write(&file, [row.as_bytes(), b"{\"query\": \"\xff\"}\n"].concat()).expect("written");
+        let found = read(&file).err().expect("a problem").to_string();
+        assert!(found.contains("line 2: expected UTF-8"), "{found}");
     }
 
     #[test]

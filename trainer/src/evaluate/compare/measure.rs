@@ -4,8 +4,8 @@ use std::ops::AddAssign;
 
 use rtune_metrics::classify::{Confusion, LabelSet};
 use rtune_metrics::compare::{
-    Better, CompareError, Comparison, Labels, Means, Ratio, Settings, Summed, compare, compare_by_slice,
-    compare_outcomes, compare_outcomes_by_slice, slices,
+    Better, Cases, CompareError, Comparison, Labels, Means, Ratio, Settings, Summed, compare,
+    compare_by_slice, compare_outcomes, compare_outcomes_by_slice, slices,
 };
 use rtune_metrics::text::rouge::RougeScores;
 use rtune_metrics::text::{bleu, chrf, rouge, ter};
@@ -16,7 +16,7 @@ use crate::error::TrainerError;
 use crate::evaluate::labels::likeliest;
 
 /// Metrics that are compared only where they are asked for.
-const ON_DEMAND: [&str; 10] = [
+const ON_DEMAND: [&str; 17] = [
     "chrf++",
     "ter",
     "rouge-1",
@@ -27,6 +27,13 @@ const ON_DEMAND: [&str; 10] = [
     "bits-per-byte",
     "field-f1",
     "grounded",
+    "bert-score",
+    "relevancy",
+    "judge",
+    "greedy-macro-f1",
+    "greedy-mcc",
+    "likeliest-macro-f1",
+    "likeliest-mcc",
 ];
 
 /// One metric of both models.
@@ -34,6 +41,33 @@ pub(super) struct Measure {
     pub(super) name: String,
     better: Better,
     pub(super) scores: Scores,
+    /// The cases that have it, in their clusters.
+    pub(super) cases: Cases,
+}
+
+/// What of a confusion matrix is a score.
+#[derive(Clone, Copy)]
+pub(super) enum OfLabels {
+    F1(usize),
+    MacroF1,
+    Mcc,
+}
+
+impl OfLabels {
+    fn of(self, confusion: &Confusion) -> f64 {
+        match self {
+            Self::F1(class) => confusion.f_beta(class, 1.0),
+            Self::MacroF1 => confusion.macro_f_beta(1.0),
+            Self::Mcc => confusion.mcc(),
+        }
+    }
+}
+
+/// How an answer is read as a label.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Greedy,
+    Likeliest,
 }
 
 pub(super) enum Scores {
@@ -46,56 +80,73 @@ pub(super) enum Scores {
     Ter,
     /// A quotient of sums over cases.
     Ratios([Vec<Ratio>; 2]),
-    /// The F1 of a class, of the greedy answers.
-    F1(usize),
+    /// Of labels.
+    Labels(Reading, OfLabels),
 }
 
 impl Pairs {
     pub(super) fn outcomes(&self, name: &str, right: impl Fn(&ReportCase, &ReportSide) -> bool) -> Measure {
-        let of = |sides: &[ReportSide]| -> Vec<bool> {
-            self.cases.iter().zip(sides).map(|(case, side)| right(case, side)).collect()
-        };
-        let outcomes = [of(&self.sides[0]), of(&self.sides[1])];
-        let equal = self.cases.iter().all(|case| case.weight == self.cases[0].weight);
+        self.outcomes_among(name, |_| true, right)
+    }
+
+    /// Right or wrong, of those cases that `has` names, each by its weight.
+    fn outcomes_among(
+        &self,
+        name: &str,
+        has: impl Fn(&ReportCase) -> bool,
+        right: impl Fn(&ReportCase, &ReportSide) -> bool,
+    ) -> Measure {
+        let members: Vec<usize> = (0..self.cases.len()).filter(|&index| has(&self.cases[index])).collect();
+        let mut weights = members.iter().map(|&index| self.cases[index].weight);
+        let first = weights.next();
+        let equal = weights.all(|weight| Some(weight) == first);
+        let outcomes = self.per_case(right);
         let scores = if equal { Scores::Outcomes(outcomes) } else { Scores::Weighted(outcomes) };
-        Measure { name: name.to_owned(), better: Better::Higher, scores }
+        let cases = self.clusters.among(&members);
+        Measure { name: name.to_owned(), better: Better::Higher, scores, cases }
+    }
+
+    /// Right or wrong as a label: counted, as a confusion matrix counts, whatever a case weighs.
+    fn label_outcomes(&self, name: &str, reading: Reading, labels: &LabelSet) -> Measure {
+        let outcomes = self.per_case(|case, side| {
+            let gold = gold(labels, case);
+            gold.is_some() && reading.label(labels, side) == gold
+        });
+        self.plain(name, Better::Higher, Scores::Outcomes(outcomes))
+    }
+
+    /// Of all cases.
+    fn plain(&self, name: &str, better: Better, scores: Scores) -> Measure {
+        Measure { name: name.to_owned(), better, scores, cases: self.clusters.clone() }
     }
 
     /// What these cases can be compared by, what decides first.
     pub(super) fn measures(&self, key_classes: &[String]) -> Result<Vec<Measure>, TrainerError> {
         let mut measures = Vec::new();
         if self.cases.iter().any(|case| case.checks > 0) {
-            measures.push(self.outcomes("checks", |_, side| side.failed_checks.is_empty()));
+            let passes = |_: &ReportCase, side: &ReportSide| side.failed_checks.is_empty();
+            measures.push(self.outcomes_among("checks", |case| case.checks > 0, passes));
         }
         if let Some(labels) = &self.labels {
-            let gold = |case: &ReportCase| case.expected.first().and_then(|answer| labels.parse(answer));
-            measures.push(self.outcomes("greedy-label", |case, side| {
-                gold(case).is_some() && labels.parse(&side.answer) == gold(case)
-            }));
-            if self.sides.iter().flatten().all(|side| side.label_nats.is_some()) {
-                measures.push(self.outcomes("likeliest-label", |case, side| {
-                    side.label_nats.as_ref().map(|nats| likeliest(nats)) == gold(case)
-                }));
+            measures.push(self.label_outcomes("greedy-label", Reading::Greedy, labels));
+            if self.has_likeliest() {
+                measures.push(self.label_outcomes("likeliest-label", Reading::Likeliest, labels));
             }
             for key in key_classes {
                 let class = labels.names().iter().position(|name| name == key);
                 let class = class.ok_or_else(|| {
                     not_comparable(format!("no label `{key}`; expected one of {}", labels.names().join(", ")))
                 })?;
-                measures.push(Measure {
-                    name: format!("f1-{key}"),
-                    better: Better::Higher,
-                    scores: Scores::F1(class),
-                });
+                let scores = Scores::Labels(Reading::Greedy, OfLabels::F1(class));
+                measures.push(self.plain(&format!("f1-{key}"), Better::Higher, scores));
             }
         } else if let Some(key) = key_classes.first() {
             return Err(not_comparable(format!(
                 "`{key}` is a label, and the cases were evaluated without labels"
             )));
         }
-        let plain = |name: &str, better, scores| Measure { name: name.to_owned(), better, scores };
-        measures.push(plain("chrf", Better::Higher, Scores::Chrf(chrf::Kind::Plain)));
-        measures.push(plain("bleu", Better::Higher, Scores::Bleu));
+        measures.push(self.plain("chrf", Better::Higher, Scores::Chrf(chrf::Kind::Plain)));
+        measures.push(self.plain("bleu", Better::Higher, Scores::Bleu));
         measures.push(self.outcomes("exact-match", |_, side| side.exact_match));
         measures.push(self.outcomes("normalised-match", |_, side| side.normalised_match));
         let nats =
@@ -106,14 +157,26 @@ impl Pairs {
 
     /// The metric `name`, where it is one that is compared only if it is asked for and these cases have what it takes.
     pub(super) fn on_demand(&self, name: &str) -> Option<Measure> {
-        let plain = |better, scores| Some(Measure { name: name.to_owned(), better, scores });
+        let plain = |better, scores| Some(self.plain(name, better, scores));
+        let labels = |reading, of| {
+            let has = self.labels.is_some() && (reading == Reading::Greedy || self.has_likeliest());
+            has.then(|| self.plain(name, Better::Higher, Scores::Labels(reading, of)))
+        };
+        // A mean over answers, each by the weight of its case.
+        let mean = |value: fn(&ReportSide) -> Option<f64>| {
+            self.of_some(name, |case, side| {
+                let weight = case.weight * side.answers() as f64;
+                Some(Ratio { over: weight * value(side)?, under: weight })
+            })
+        };
         let rouge = |of: fn(&RougeScores) -> f64| {
             self.ratios(name, Better::Higher, |case, side| {
                 let turns = case.turns(side);
                 let f1 = |(answer, references): &(&str, Vec<&str>)| {
                     of(&rouge::scores_of_best(answer, references, false))
                 };
-                Some(Ratio { over: turns.iter().map(f1).sum(), under: turns.len() as f64 })
+                let sum: f64 = turns.iter().map(f1).sum();
+                Some(Ratio { over: case.weight * sum, under: case.weight * turns.len() as f64 })
             })
         };
         match name {
@@ -129,24 +192,43 @@ impl Pairs {
             "bits-per-byte" => self.ratios(name, Better::Lower, |_, side| {
                 Some(Ratio { over: side.text_nats? / std::f64::consts::LN_2, under: side.text_bytes? as f64 })
             }),
-            "field-f1" => self.of_some(name, |side| {
+            "field-f1" => self.of_some(name, |_, side| {
                 let fields = side.extracted.as_ref()?.fields.as_ref()?.all;
                 Some(Ratio {
                     over: 2.0 * fields.right as f64,
                     under: (fields.found + fields.expected) as f64,
                 })
             }),
-            "grounded" => self.of_some(name, |side| {
-                Some(Ratio { over: f64::from(u8::from(side.is_grounded()?)), under: 1.0 })
+            "grounded" => self.of_some(name, |case, side| {
+                let [supported, held] = side.grounded_answers()?.map(|count| case.weight * count as f64);
+                Some(Ratio { over: supported, under: held })
             }),
+            "bert-score" => mean(|side| Some(side.similarity.as_ref()?.bert_score.f1)),
+            "relevancy" => mean(|side| Some(side.similarity.as_ref()?.relevancy)),
+            "judge" => self.of_some(name, |case, side| {
+                Some(Ratio { over: case.weight * side.judged?, under: case.weight })
+            }),
+            "greedy-macro-f1" => labels(Reading::Greedy, OfLabels::MacroF1),
+            "greedy-mcc" => labels(Reading::Greedy, OfLabels::Mcc),
+            "likeliest-macro-f1" => labels(Reading::Likeliest, OfLabels::MacroF1),
+            "likeliest-mcc" => labels(Reading::Likeliest, OfLabels::Mcc),
             _ => None,
         }
     }
 
-    /// A quotient over those cases that have it; `None` where none has.
-    fn of_some(&self, name: &str, of: impl Fn(&ReportSide) -> Option<Ratio>) -> Option<Measure> {
-        let any = self.sides[0].iter().any(|side| of(side).is_some());
-        any.then(|| self.ratios(name, Better::Higher, |_, side| Some(of(side).unwrap_or_default())))?
+    /// A quotient over those cases that have it with both models; `None` where none has.
+    fn of_some(&self, name: &str, of: impl Fn(&ReportCase, &ReportSide) -> Option<Ratio>) -> Option<Measure> {
+        let has =
+            |&index: &usize| self.sides.iter().all(|sides| of(&self.cases[index], &sides[index]).is_some());
+        let members: Vec<usize> = (0..self.cases.len()).filter(has).collect();
+        let cases = self.clusters.among(&members);
+        let scores = self.per_case(|case, side| of(case, side).unwrap_or_default());
+        let of_these = self.plain(name, Better::Higher, Scores::Ratios(scores));
+        (!members.is_empty()).then_some(Measure { cases, ..of_these })
+    }
+
+    fn has_likeliest(&self) -> bool {
+        self.sides.iter().flatten().all(|side| side.label_nats.is_some())
     }
 
     /// Those of [`Pairs::on_demand`] that these cases have.
@@ -185,23 +267,27 @@ impl Pairs {
     ) -> Option<Measure> {
         let [first, second] = self.per_case(of);
         let whole = |all: Vec<Option<Ratio>>| all.into_iter().collect::<Option<Vec<Ratio>>>();
-        let scores = Scores::Ratios([whole(first)?, whole(second)?]);
-        Some(Measure { name: name.to_owned(), better, scores })
+        Some(self.plain(name, better, Scores::Ratios([whole(first)?, whole(second)?])))
     }
 
-    /// Expected and greedy labels of both models.
-    fn labelled(&self) -> [Vec<(usize, Option<usize>)>; 2] {
-        let parse = |text: &str| self.labels.as_ref().and_then(|labels| labels.parse(text));
-        self.sides.each_ref().map(|sides| {
-            let pairs = self.cases.iter().zip(sides);
-            pairs
-                .map(|(case, side)| {
-                    let gold = case.expected.first().and_then(|answer| parse(answer));
-                    (gold.unwrap_or_default(), parse(&side.answer))
-                })
-                .collect()
-        })
+    /// Expected and answered labels of both models.
+    fn labelled(&self, reading: Reading) -> [Vec<(usize, Option<usize>)>; 2] {
+        let Some(labels) = &self.labels else { return [Vec::new(), Vec::new()] };
+        self.per_case(|case, side| (gold(labels, case).unwrap_or_default(), reading.label(labels, side)))
     }
+}
+
+impl Reading {
+    fn label(self, labels: &LabelSet, side: &ReportSide) -> Option<usize> {
+        match self {
+            Self::Greedy => labels.parse(&side.answer),
+            Self::Likeliest => side.label_nats.as_ref().map(|nats| likeliest(nats)),
+        }
+    }
+}
+
+fn gold(labels: &LabelSet, case: &ReportCase) -> Option<usize> {
+    case.expected.first().and_then(|answer| labels.parse(answer))
 }
 
 /// Calls `$with` with both models' metrics of the scores, whatever their type.
@@ -228,10 +314,10 @@ macro_rules! with_metrics {
                 $with(&of.map(|all| Summed::new(all, ter::TerStatistics::score)))
             }
             Scores::Ratios(both) => $with(&both.each_ref().map(|all| Summed::new(all.clone(), Ratio::value))),
-            Scores::F1(class) => {
-                let (classes, class) = (pairs.labels.as_ref().map_or(0, LabelSet::len), *class);
-                let f1 = move |confusion: &Confusion| confusion.f_beta(class, 1.0);
-                $with(&pairs.labelled().map(|all| Labels::new(classes, all, f1)))
+            Scores::Labels(reading, of) => {
+                let (classes, of) = (pairs.labels.as_ref().map_or(0, LabelSet::len), *of);
+                let score = move |confusion: &Confusion| of.of(confusion);
+                $with(&pairs.labelled(*reading).map(|all| Labels::new(classes, all, score)))
             }
         }
     }};
@@ -240,10 +326,10 @@ macro_rules! with_metrics {
 impl Measure {
     pub(super) fn compared(&self, pairs: &Pairs, settings: &Settings) -> Result<Comparison, CompareError> {
         if let Scores::Outcomes([first, second]) = &self.scores {
-            return compare_outcomes(&self.name, first, second, &pairs.clusters, settings);
+            return compare_outcomes(&self.name, first, second, &self.cases, settings);
         }
         with_metrics!(&self.scores, pairs, |[first, second]: &[_; 2]| {
-            compare(&self.name, self.better, first, second, &pairs.clusters, settings)
+            compare(&self.name, self.better, first, second, &self.cases, settings)
         })
     }
 
@@ -255,16 +341,10 @@ impl Measure {
         let names: Vec<Option<&str>> = pairs.cases.iter().map(|case| case.slice.as_deref()).collect();
         let slices = slices(&names);
         if let Scores::Outcomes([first, second]) = &self.scores {
-            return compare_outcomes_by_slice(
-                &self.name,
-                (first, second),
-                &pairs.clusters,
-                &slices,
-                settings,
-            );
+            return compare_outcomes_by_slice(&self.name, (first, second), &self.cases, &slices, settings);
         }
         with_metrics!(&self.scores, pairs, |[first, second]: &[_; 2]| {
-            compare_by_slice(&self.name, self.better, (first, second), &pairs.clusters, &slices, settings)
+            compare_by_slice(&self.name, self.better, (first, second), &self.cases, &slices, settings)
         })
     }
 }

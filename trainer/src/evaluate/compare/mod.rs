@@ -5,14 +5,15 @@ mod measure;
 mod report;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rtune_metrics::classify::LabelSet;
-use rtune_metrics::compare::{Cases, CompareError, Comparison, Settings, judge_together};
+use rtune_metrics::compare::{Cases, CompareError, Comparison, Settings, judge_after_first};
 use serde::Serialize;
 
 pub use self::diff::{Part, diff};
 use self::measure::Scores;
+pub(crate) use self::report::bytes_of;
 use self::report::{Report, ReportCase, ReportSide, read};
 use crate::checkpoint::FORMAT;
 use crate::error::TrainerError;
@@ -33,6 +34,8 @@ pub enum Which {
 pub struct Flip {
     /// The case.
     pub id: String,
+    /// Its place in the first report, from 0: rows that stand twice have one id.
+    pub index: usize,
     /// Whether the second model has it right.
     pub gained: bool,
     /// What was asked last.
@@ -52,7 +55,8 @@ pub struct Flip {
 pub struct Compared {
     /// [`FORMAT`].
     pub format: u64,
-    /// Metric by metric over all cases, corrected for their number together; the first is the one that decides.
+    /// Metric by metric over all cases that have it. The first decides: it was fixed beforehand, so its probability stands, and the margin is
+    /// in its unit. The others are corrected for their number together.
     pub metrics: Vec<Comparison>,
     /// The deciding metric by slice, where cases are in slices, corrected for their number.
     pub slices: Vec<Comparison>,
@@ -75,10 +79,9 @@ pub fn compare_reports(
     key_classes: &[String],
     settings: &Settings,
 ) -> Result<Compared, TrainerError> {
-    let pairs = Pairs::new(read(first.0)?, first.1, read(second.0)?, second.1)?;
+    let pairs = Pairs::new(Named::read(first)?, Named::read(second)?)?;
     let mut measures = pairs.measures(key_classes)?;
     if let Some(name) = decides {
-        // What is not compared unless asked for joins those that are: each more makes all others harder to see.
         if !measures.iter().any(|measure| measure.name == name) {
             measures.extend(pairs.on_demand(name));
         }
@@ -99,7 +102,7 @@ pub fn compare_reports(
     for measure in &measures {
         metrics.push(measure.compared(&pairs, settings).map_err(failed)?);
     }
-    judge_together(&mut metrics, settings);
+    judge_after_first(&mut metrics, settings);
     let slices = match measures.first() {
         Some(measure) => measure.by_slice(&pairs, settings).map_err(failed)?,
         None => Vec::new(),
@@ -112,6 +115,65 @@ fn not_comparable(problem: String) -> TrainerError {
     TrainerError::NotComparable { problem }
 }
 
+/// A report, and which of its models is meant.
+struct Named {
+    path: PathBuf,
+    which: Which,
+    report: Report,
+}
+
+impl Named {
+    fn read((path, which): (&Path, Which)) -> Result<Self, TrainerError> {
+        Ok(Self { path: path.to_owned(), which, report: read(path)? })
+    }
+
+    /// # Errors
+    /// [`TrainerError::NotComparable`] where that model is not there.
+    fn has_model(&self) -> Result<(), TrainerError> {
+        let is_there =
+            self.which != Which::Tuned || self.report.cases.iter().all(|case| case.tuned.is_some());
+        is_there.then_some(()).ok_or_else(|| {
+            not_comparable(format!(
+                "expected a tuned model beside the base in `{}`, found the base alone; a base is compared with another report",
+                self.path.display()
+            ))
+        })
+    }
+
+    /// Puts labels into the order of `wanted`, and with them the nats of each case.
+    ///
+    /// # Errors
+    /// [`TrainerError::NotComparable`] for other labels.
+    fn order_labels(&mut self, first: &Self) -> Result<(), TrainerError> {
+        let shown = |named: &Self| {
+            let labels = match &named.report.labels {
+                Some(labels) => format!("the labels {}", labels.join(", ")),
+                None => "no labels".to_owned(),
+            };
+            (named.path.display().to_string(), labels)
+        };
+        let other = || {
+            let ((one, expected), (other, found)) = (shown(first), shown(self));
+            not_comparable(format!("`{one}` was evaluated with {expected}, `{other}` with {found}"))
+        };
+        let (Some(wanted), Some(own)) = (&first.report.labels, &self.report.labels) else {
+            return if first.report.labels == self.report.labels { Ok(()) } else { Err(other()) };
+        };
+        let place = |label: &String| own.iter().position(|one| one == label);
+        let order = wanted.iter().map(place).collect::<Option<Vec<usize>>>();
+        let order = order.filter(|order| order.len() == own.len()).ok_or_else(other)?;
+        for case in &mut self.report.cases {
+            for side in std::iter::once(&mut case.base).chain(&mut case.tuned) {
+                let nats = side.label_nats.take();
+                side.label_nats =
+                    nats.and_then(|nats| order.iter().map(|&at| nats.get(at).copied()).collect());
+            }
+        }
+        self.report.labels = Some(wanted.clone());
+        Ok(())
+    }
+}
+
 /// The same cases under two models.
 struct Pairs {
     cases: Vec<ReportCase>,
@@ -121,15 +183,12 @@ struct Pairs {
 }
 
 impl Pairs {
-    fn new(first: Report, which: Which, second: Report, other: Which) -> Result<Self, TrainerError> {
-        if first.labels != second.labels {
-            return Err(not_comparable("one was evaluated with other labels than the other".to_owned()));
-        }
-        for (report, which) in [(&first, which), (&second, other)] {
-            if which == Which::Tuned && report.cases.iter().any(|case| case.tuned.is_none()) {
-                return Err(not_comparable("there is no tuned model beside the base".to_owned()));
-            }
-        }
+    fn new(first: Named, mut second: Named) -> Result<Self, TrainerError> {
+        second.order_labels(&first)?;
+        first.has_model()?;
+        second.has_model()?;
+        let Named { which, report: first, .. } = first;
+        let Named { which: other, report: second, .. } = second;
         // Rows that stand twice have one id: the first is the first's, and so on.
         let mut others: HashMap<&str, Vec<&ReportCase>> = HashMap::new();
         for case in second.cases.iter().rev() {
@@ -173,18 +232,20 @@ impl Pairs {
         let exact = self.outcomes("exact-match", |_, side| side.exact_match);
         let is_outcome =
             |measure: &&measure::Measure| matches!(measure.scores, Scores::Outcomes(_) | Scores::Weighted(_));
-        let (Scores::Outcomes([first, second]) | Scores::Weighted([first, second])) =
-            &decides.filter(is_outcome).unwrap_or(&exact).scores
-        else {
+        let measure = decides.filter(is_outcome).unwrap_or(&exact);
+        let (Scores::Outcomes([first, second]) | Scores::Weighted([first, second])) = &measure.scores else {
             return Vec::new();
         };
-        let changed = (0..self.cases.len()).filter(|&index| first[index] != second[index]);
+        let mut members: Vec<usize> = measure.cases.iter().collect();
+        members.sort_unstable();
+        let changed = members.into_iter().filter(|&index| first[index] != second[index]);
         changed
             .map(|index| {
                 let case = &self.cases[index];
                 let asked = case.prompt.last().and_then(|message| message["content"].as_str());
                 Flip {
                     id: case.id.clone(),
+                    index,
                     gained: second[index],
                     asked: asked.unwrap_or_default().to_owned(),
                     expected: case.expected.clone(),

@@ -17,6 +17,24 @@ pub(super) struct Report {
     format: u64,
     pub(super) labels: Option<Vec<String>>,
     pub(super) cases: Vec<ReportCase>,
+    judge: Option<ReportJudge>,
+}
+
+/// What a judge said of the cases, in their order.
+#[derive(Clone, Debug, Deserialize)]
+struct ReportJudge {
+    cases: Vec<ReportJudged>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct ReportJudged {
+    base: Option<ReportScore>,
+    tuned: Option<ReportScore>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct ReportScore {
+    score: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -31,7 +49,7 @@ pub(super) struct ReportCase {
     pub(super) cluster: Option<String>,
     pub(super) weight: f64,
     pub(super) checks: usize,
-    base: ReportSide,
+    pub(super) base: ReportSide,
     pub(super) tuned: Option<ReportSide>,
 }
 
@@ -52,6 +70,21 @@ pub(super) struct ReportSide {
     turns: Vec<ReportTurn>,
     pub(super) grounded: Option<ReportGrounded>,
     pub(super) extracted: Option<ReportExtracted>,
+    pub(super) similarity: Option<ReportSimilarity>,
+    /// The judge's; it stands beside the cases.
+    #[serde(skip)]
+    pub(super) judged: Option<f64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct ReportSimilarity {
+    pub(super) bert_score: ReportBertScore,
+    pub(super) relevancy: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct ReportBertScore {
+    pub(super) f1: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -106,24 +139,48 @@ impl ReportCase {
 }
 
 impl ReportSide {
-    /// Whether everything that was said is supported; `None` where nothing was held against sources.
-    pub(super) fn is_grounded(&self) -> Option<bool> {
-        let last = self.grounded.as_ref()?.unsupported.is_empty();
-        let supported =
-            |turn: &ReportTurn| turn.grounded.as_ref().is_none_or(|one| one.unsupported.is_empty());
-        Some(last && self.turns.iter().all(supported))
+    /// How many answers, one a turn, are supported in everything that they say, and how many were held against sources; `None` for none.
+    pub(super) fn grounded_answers(&self) -> Option<[u64; 2]> {
+        let last = self.grounded.as_ref()?;
+        let held: Vec<&ReportGrounded> = match self.turns.as_slice() {
+            [] => vec![last],
+            turns => turns.iter().filter_map(|turn| turn.grounded.as_ref()).collect(),
+        };
+        let supported = held.iter().filter(|one| one.unsupported.is_empty()).count();
+        Some([supported as u64, held.len() as u64])
     }
+
+    /// How many answers were made.
+    pub(super) fn answers(&self) -> usize {
+        self.turns.len().max(1)
+    }
+}
+
+/// The bytes of a report, if they are not too many for one.
+///
+/// # Errors
+/// [`TrainerError::Unreadable`].
+pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>, TrainerError> {
+    let problem = |problem: String| TrainerError::Unreadable { file: path.to_owned(), problem };
+    let file = std::fs::metadata(path).map_err(|error| problem(error.to_string()))?;
+    if file.len() > MOST_BYTES {
+        let (most, found) = (MOST_BYTES >> 30, file.len() >> 30);
+        return Err(problem(format!("expected a golden report of at most {most} GiB, found {found} GiB")));
+    }
+    std::fs::read(path).map_err(|error| problem(error.to_string()))
 }
 
 pub(super) fn read(path: &Path) -> Result<Report, TrainerError> {
     let problem = |problem: String| TrainerError::Unreadable { file: path.to_owned(), problem };
-    let file = std::fs::metadata(path).map_err(|error| problem(error.to_string()))?;
-    if file.len() > MOST_BYTES {
-        return Err(problem(format!("expected a golden report, found {} GiB", file.len() >> 30)));
-    }
-    let text = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
-    let report: Report = serde_json::from_slice(&text)
+    let mut report: Report = serde_json::from_slice(&bytes_of(path)?)
         .map_err(|error| problem(format!("not a report of `rtune eval`: {error}")))?;
+    let judged = report.judge.take().map(|judge| judge.cases).unwrap_or_default();
+    for (case, judged) in report.cases.iter_mut().zip(judged) {
+        case.base.judged = judged.base.map(|one| one.score);
+        if let Some(tuned) = &mut case.tuned {
+            tuned.judged = judged.tuned.map(|one| one.score);
+        }
+    }
     match report.format {
         FORMAT => Ok(report),
         format => Err(problem(format!("expected format {FORMAT}, found {format}"))),
