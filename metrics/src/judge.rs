@@ -20,7 +20,7 @@ pub struct Rubric {
 }
 
 impl Rubric {
-    /// Those that are known by name: `support`, `summary` and `relevancy`.
+    /// Those that are known by name: `support`, `summary`, `relevancy` and `groundedness`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let text = match name {
@@ -35,6 +35,11 @@ impl Rubric {
             "relevancy" => {
                 "The answer must be about what was asked, all of it and nothing else. Whether what it says is true, or well said, does not \
                  matter here; an answer that avoids the question, or goes on about other things, is not relevant."
+            }
+            "groundedness" => {
+                "Everything that the answer states must be in the context, or follow from it: names, numbers, dates, promises and reasons. \
+                 What is true but not in the context counts as unsupported. Whether the answer helps, or is well said, does not matter here; \
+                 an answer that says it does not know is grounded."
             }
             _ => return None,
         };

@@ -243,7 +243,7 @@ const AFTER_DATA: &[Meaning] = &[
     ),
     key(
         "eval.best",
-        "The metric that chooses the best checkpoint: `validation-loss`, or of the golden rows `checks`, `chrf`, `bleu`, `exact-match`, `normalised-match`, `answer-nats` (the logarithm of the perplexity), and of labels `greedy-label`, `likeliest-label` (accuracies), `greedy-macro-f1`, `likeliest-macro-f1`, `greedy-mcc`, `likeliest-mcc`, `f1-LABEL`, `recall-LABEL`, `precision-LABEL` and `likeliest-f1-LABEL` and so on.",
+        "The metric that chooses the best checkpoint: `validation-loss`, or of the golden rows any that `rtune eval` shows: `checks`, `exact-match`, `chrf`, `rouge-l`, `answer-nats` (the logarithm of the perplexity) and so on, `field-f1` where rows expect fields, `hallucination-rate` where they have a context, and of labels accuracies (`greedy-label`, `likeliest-label`), averages, and `f1-LABEL`, `recall-LABEL`, `precision-LABEL` of each.",
     ),
     key(
         "eval.patience",

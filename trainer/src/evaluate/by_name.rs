@@ -14,17 +14,31 @@ pub const VALIDATION_LOSS: &str = "validation-loss";
 pub const METRICS: &[(&str, Better)] = &[
     (VALIDATION_LOSS, Better::Lower),
     ("answer-nats", Better::Lower),
+    ("bits-per-byte", Better::Lower),
+    ("token-accuracy", Better::Higher),
     ("checks", Better::Higher),
+    ("field-f1", Better::Higher),
+    ("hallucination-rate", Better::Lower),
     ("exact-match", Better::Higher),
     ("normalised-match", Better::Higher),
     ("chrf", Better::Higher),
+    ("chrf++", Better::Higher),
     ("bleu", Better::Higher),
+    ("ter", Better::Lower),
+    ("rouge-1", Better::Higher),
+    ("rouge-2", Better::Higher),
+    ("rouge-l", Better::Higher),
+    ("ended", Better::Higher),
     ("greedy-label", Better::Higher),
+    ("greedy-balanced-accuracy", Better::Higher),
     ("greedy-macro-f1", Better::Higher),
     ("greedy-mcc", Better::Higher),
+    ("greedy-kappa", Better::Higher),
     ("likeliest-label", Better::Higher),
+    ("likeliest-balanced-accuracy", Better::Higher),
     ("likeliest-macro-f1", Better::Higher),
     ("likeliest-mcc", Better::Higher),
+    ("likeliest-kappa", Better::Higher),
 ];
 
 /// What stands before a label in the name of that label's metric.
@@ -44,13 +58,25 @@ pub fn names() -> String {
     own.chain(OF_A_LABEL.map(|begin| format!("{begin}LABEL"))).collect::<Vec<_>>().join(", ")
 }
 
-/// The metrics of golden rows, some of them with checks, and with these labels.
-pub fn available(has_checks: bool, labels: Option<&[String]>) -> Vec<String> {
-    let is_of_labels = |name: &str| name.starts_with("greedy-") || name.starts_with("likeliest-");
-    let named = METRICS.iter().map(|(name, _)| *name).filter(|name| {
-        *name != VALIDATION_LOSS
-            && (has_checks || *name != "checks")
-            && (labels.is_some() || !is_of_labels(name))
+/// What some golden rows have that others may not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Has {
+    /// Checks.
+    pub checks: bool,
+    /// Fields that an answer in JSON is to have.
+    pub fields: bool,
+    /// A context that answers are held against.
+    pub contexts: bool,
+}
+
+/// The metrics of golden rows of which some have this, and with these labels.
+pub fn available(has: Has, labels: Option<&[String]>) -> Vec<String> {
+    let named = METRICS.iter().map(|(name, _)| *name).filter(|name| match *name {
+        VALIDATION_LOSS => false,
+        "checks" => has.checks,
+        "field-f1" => has.fields,
+        "hallucination-rate" => has.contexts,
+        name => labels.is_some() || !(name.starts_with("greedy-") || name.starts_with("likeliest-")),
     });
     let of_labels =
         labels.unwrap_or_default().iter().flat_map(|label| OF_A_LABEL.map(|begin| format!("{begin}{label}")));
@@ -62,12 +88,26 @@ pub fn figures(summary: &Summary) -> BTreeMap<String, f64> {
     let mut figures = BTreeMap::new();
     let mut add = |name: &str, value: f64| figures.insert(name.to_owned(), value);
     add("answer-nats", summary.answer_perplexity.ln());
+    add("bits-per-byte", summary.answers.bits_per_byte);
+    add("token-accuracy", summary.answers.token_accuracy);
     add("exact-match", summary.exact_match);
     add("normalised-match", summary.normalised_match);
     add("chrf", summary.chrf);
+    add("chrf++", summary.chrf_plus_plus);
     add("bleu", summary.bleu);
+    add("ter", summary.ter);
+    add("rouge-1", summary.rouge.rouge1);
+    add("rouge-2", summary.rouge.rouge2);
+    add("rouge-l", summary.rouge.rouge_l);
+    add("ended", summary.ended);
     if let Some(share) = summary.checks_passed {
         add("checks", share);
+    }
+    if let Some(fields) = summary.extraction.as_ref().and_then(|extraction| extraction.fields.as_ref()) {
+        add("field-f1", fields.f1);
+    }
+    if let Some(grounding) = &summary.groundedness {
+        add("hallucination-rate", grounding.hallucination_rate);
     }
     if let Some(of) = &summary.classification {
         of_labels(&mut figures, "greedy-", "", &of.greedy.report);
@@ -83,8 +123,10 @@ fn of_labels(
     report: &ClassificationReport,
 ) {
     figures.insert(format!("{begin}label"), report.accuracy);
+    figures.insert(format!("{begin}balanced-accuracy"), report.balanced_accuracy);
     figures.insert(format!("{begin}macro-f1"), report.macro_averages.f1);
     figures.insert(format!("{begin}mcc"), report.mcc);
+    figures.insert(format!("{begin}kappa"), report.kappa);
     for class in &report.classes {
         for (name, value) in [("f1", class.f1), ("precision", class.precision), ("recall", class.recall)] {
             figures.insert(format!("{begin_label}{name}-{}", class.label), value);
@@ -103,13 +145,30 @@ mod tests {
         assert_eq!(better("f1-spam"), Some(Better::Higher));
         assert_eq!(better("likeliest-recall-a b"), Some(Better::Higher));
         let labels = ["x".to_owned()];
-        assert!(available(true, Some(&labels)).iter().all(|name| better(name).is_some()));
-        let plain = ["answer-nats", "exact-match", "normalised-match", "chrf", "bleu"];
-        assert_eq!(available(false, None), plain);
+        assert_eq!((better("ter"), better("hallucination-rate")), (Some(Better::Lower), Some(Better::Lower)));
+        let has = Has { checks: true, fields: true, contexts: true };
+        let all = available(has, Some(&labels));
+        assert!(all.iter().all(|name| better(name).is_some()));
+        assert_eq!(all.len(), METRICS.len() - 1 + OF_A_LABEL.len());
+        let plain = [
+            "answer-nats",
+            "bits-per-byte",
+            "token-accuracy",
+            "exact-match",
+            "normalised-match",
+            "chrf",
+            "chrf++",
+            "bleu",
+            "ter",
+            "rouge-1",
+            "rouge-2",
+            "rouge-l",
+            "ended",
+        ];
+        assert_eq!(available(Has::default(), None), plain);
         assert_eq!((better("f1-"), better("rouge"), better("")), (None, None, None));
         assert!(names().ends_with(
-            "chrf, bleu, greedy-label, greedy-macro-f1, greedy-mcc, likeliest-label, \
-            likeliest-macro-f1, likeliest-mcc, f1-LABEL, precision-LABEL, recall-LABEL, likeliest-f1-LABEL, \
+            "likeliest-mcc, likeliest-kappa, f1-LABEL, precision-LABEL, recall-LABEL, likeliest-f1-LABEL, \
             likeliest-precision-LABEL, likeliest-recall-LABEL"
         ));
     }

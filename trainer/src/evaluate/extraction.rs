@@ -49,6 +49,11 @@ impl Wanted {
         asked.then_some(Self { fences, schema, expected })
     }
 
+    /// Whether it should have certain fields.
+    pub(super) fn has_fields(&self) -> bool {
+        self.expected.is_some()
+    }
+
     pub(super) fn extract(&self, answer: &str) -> Extracted {
         let parsed = parse_json(answer, self.fences);
         let (value, problem) = match parsed {

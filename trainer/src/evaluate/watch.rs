@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::asked::{Asked, ask};
-use super::by_name::{available, figures};
+use super::by_name::{Has, available, figures};
 use super::golden::{Exam, ExamOptions, Progress};
 use super::labels::{LabelOptions, Labelled, labelled};
 use crate::error::TrainerError;
@@ -94,8 +94,12 @@ impl Watch {
 
     /// The metrics that the rows have.
     pub fn metrics(&self) -> Vec<String> {
-        let has_checks = self.asked.iter().any(|asked| !asked.wanted.checks.is_empty());
-        available(has_checks, self.labelled.as_ref().map(|labelled| labelled.set.names()))
+        let has = Has {
+            checks: self.asked.iter().any(|asked| !asked.wanted.checks.is_empty()),
+            fields: self.asked.iter().any(|asked| asked.json.as_ref().is_some_and(|json| json.has_fields())),
+            contexts: self.asked.iter().any(|asked| asked.sources.is_some()),
+        };
+        available(has, self.labelled.as_ref().map(|labelled| labelled.set.names()))
     }
 
     /// Asks all rows. `progress` is called with (rows begun, rows in all). What a speaker with
