@@ -72,7 +72,11 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         say(&tables::beside(&all.collect::<Vec<_>>()).to_string());
         say("which differences are real: `rtune compare REPORT REPORT`");
     }
-    Ok(DONE)
+    // What was asked of the models stands; the command fails all the same.
+    match done.iter_mut().find_map(|one| one.given_up.take()) {
+        Some(reason) => anyhow::bail!(reason),
+        None => Ok(DONE),
+    }
 }
 
 /// What several models cannot share.
@@ -114,6 +118,8 @@ struct Done {
     golden: Vec<Source>,
     report: Arc<GoldenReport>,
     value: serde_json::Value,
+    /// Why the judge was not asked any more.
+    given_up: Option<String>,
     /// Whether the base beside it is one whose numbers nobody changed.
     plain: bool,
 }
@@ -171,20 +177,21 @@ fn one(
         measure(&mut report, encoder, args.encoder.idf)?;
     }
     work.finish();
-    let value = finish(args, name, (&subject, &golden, out), &report, tools)?;
-    Ok(Done { subject, golden, report: Arc::new(report), value, plain })
+    let (value, given_up) = finish(args, name, (&subject, &golden, out), &report, tools)?;
+    Ok(Done { subject, golden, report: Arc::new(report), value, given_up, plain })
 }
 
-/// Judges, writes and shows a report.
+/// Judges, writes and shows a report; with why the judge was given up, if it was.
 fn finish(
     args: &EvalArgs,
     name: &str,
     (subject, golden, out): (&Subject, &[Source], Option<&Path>),
     report: &GoldenReport,
     tools: &Tools,
-) -> anyhow::Result<serde_json::Value> {
+) -> anyhow::Result<(serde_json::Value, Option<String>)> {
     let judged = tools.judge.as_ref().map(|judge| judge::judge(judge, report));
     let people = people::compare(report, &tools.people, judged.as_ref())?;
+    let given_up = judged.as_ref().and_then(judge::JudgeReport::given_up);
     let mut value = serde_json::to_value(report)?;
     value["people"] = serde_json::to_value(&people)?;
     if let Some(judged) = &judged {
@@ -200,8 +207,7 @@ fn finish(
         }
     }
     if args.json {
-        judged.as_ref().map_or(Ok(()), judge::JudgeReport::check)?;
-        return Ok(value);
+        return Ok((value, given_up));
     }
     heading(args, name);
     tables::show(report, args.answers);
@@ -213,8 +219,7 @@ fn finish(
     for place in &places {
         say(&format!("report: {}", place.display()));
     }
-    judged.as_ref().map_or(Ok(()), judge::JudgeReport::check)?;
-    Ok(value)
+    Ok((value, given_up))
 }
 
 /// The encoder of the flags, if there is one.

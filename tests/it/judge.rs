@@ -143,7 +143,11 @@ fn a_judge_that_cannot_be_asked_is_said() {
     place.write("golden.jsonl", rows);
     let ran = model(&["--judge", &format!("http://{closed}"), "--judge-model", "m", "--out", "report.json"]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);
-    assert!(ran.stderr.contains("was given up after 5 questions: error sending request"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("was given up after 5 questions in a row without an answer: error"),
+        "{}",
+        ran.stderr
+    );
     let report: Value = serde_json::from_str(&place.read("report.json")).expect("JSON");
     assert_eq!((&report["judge"]["failed"], report["cases"].as_array().map(Vec::len)), (&json!(5), Some(9)));
 }

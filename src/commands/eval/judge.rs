@@ -126,18 +126,15 @@ impl JudgeReport {
         lines
     }
 
-    /// # Errors
-    /// Where the judge was given up: what was asked before stands in the report.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        match &self.given_up {
-            Some(reason) => {
-                anyhow::bail!(
-                    "the judge at `{}` was given up after {MOST_UNANSWERED} questions: {reason}",
-                    self.endpoint
-                )
-            }
-            None => Ok(()),
-        }
+    /// Why the judge was given up, if it was: what was asked before stands in the report.
+    pub(super) fn given_up(&self) -> Option<String> {
+        let said = |reason: &String| {
+            let at = &self.endpoint;
+            format!(
+                "the judge at `{at}` was given up after {MOST_UNANSWERED} questions in a row without an answer: {reason}"
+            )
+        };
+        self.given_up.as_ref().map(said)
     }
 
     /// What it goes by beside metrics.
