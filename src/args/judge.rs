@@ -11,7 +11,7 @@ pub(crate) struct JudgeArgs {
     /// The model's name there
     #[arg(long, value_name = "NAME", requires = "judge")]
     pub(crate) judge_model: Option<String>,
-    /// What it judges by: support, summary, relevancy, or a text file with criteria
+    /// What it judges by: support, summary, relevancy, groundedness, or a text file with criteria
     #[arg(long, value_name = "RUBRIC", default_value = "support", requires = "judge")]
     pub(crate) judge_rubric: String,
     /// A file with the key that the endpoint wants
