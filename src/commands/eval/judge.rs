@@ -191,8 +191,9 @@ impl Judge {
             None => {
                 let text = std::fs::read_to_string(&args.judge_rubric).map_err(|error| {
                     let problem = format!("`{}` is no rubric: {error}", args.judge_rubric);
-                    BadInput::new(problem)
-                        .with_hint("name support, summary, relevancy, groundedness, or a text file with the criteria")
+                    BadInput::new(problem).with_hint(
+                        "name support, summary, relevancy, groundedness, or a text file with the criteria",
+                    )
                 })?;
                 Rubric { name: args.judge_rubric.clone(), text: text.trim().to_owned() }
             }
