@@ -12,10 +12,38 @@ use clap::Parser;
 
 use args::{Args, Verb};
 
+/// What the main thread has on Linux, too.
+const STACK_BYTES: usize = 8 << 20;
+
 fn main() -> ExitCode {
     // A command line that cannot be parsed ends here, with exit code 2 and clap's own words.
     let args = Args::parse();
-    let done = match &args.verb {
+    match in_pool(&args.verb) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let failure = failure::Failure::of(&error);
+            reporter::complain(&failure.to_string());
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}
+
+/// Runs the verb on a thread of the pool: on any other, each of the thousands of short parallel loops of a step is handed over, and
+/// the thread that waits for it woken again.
+fn in_pool(verb: &Verb) -> anyhow::Result<u8> {
+    if matches!(verb, Verb::Confined(_)) {
+        // It becomes another program, which has no threads of ours.
+        return run(verb);
+    }
+    match rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES).build_global() {
+        Ok(()) => rayon::scope(|_| run(verb)),
+        // No threads are to be had; what can be said of it the verb says.
+        Err(_) => run(verb),
+    }
+}
+
+fn run(verb: &Verb) -> anyhow::Result<u8> {
+    match verb {
         Verb::Train(args) => commands::train::run(args),
         Verb::Verify(args) => commands::verify::run(args),
         Verb::Prepare(args) => commands::prepare::run(args),
@@ -38,13 +66,5 @@ fn main() -> ExitCode {
         Verb::Doctor(args) => commands::doctor::run(args),
         Verb::Completions(args) => commands::completions::run(args),
         Verb::Confined(args) => commands::confined::run(args),
-    };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            let failure = failure::Failure::of(&error);
-            reporter::complain(&failure.to_string());
-            ExitCode::from(failure.exit_code)
-        }
     }
 }

@@ -8,6 +8,7 @@ mod judge;
 mod people;
 mod place;
 mod tables;
+mod texts;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use rtune_models::tagger::TextEncoder;
 use rtune_sandbox::Sandbox;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::export::{Layout, export};
-use rtune_trainer::evaluate::golden::{ExamOptions, GoldenReport, examine};
+use rtune_trainer::evaluate::golden::{ExamOptions, GoldenReport, Work as Doing, examine};
 use rtune_trainer::evaluate::labels::LabelOptions;
 use rtune_trainer::evaluate::people::PersonsScore;
 use rtune_trainer::evaluate::similarity::measure;
@@ -68,8 +69,13 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         });
     } else if done.len() > 1 {
         say("");
-        let all = done.iter().map(|one| (one.subject.name(), &*one.report));
-        say(&tables::beside(&all.collect::<Vec<_>>()).to_string());
+        let all: Vec<_> = done.iter().map(|one| (one.subject.name(), &*one.report)).collect();
+        if let Some(texts) = texts::beside(&all) {
+            say(&texts.to_string());
+        }
+        if all.iter().any(|(_, report)| !report.cases.is_empty()) {
+            say(&tables::beside(&all).to_string());
+        }
         say("which differences are real: `rtune compare REPORT REPORT`");
     }
     // What was asked of the models stands; the command fails all the same.
@@ -164,11 +170,13 @@ fn one(
     let speaker = Speaker::new(&model)?;
     let mut work = Work::new("asking");
     let mut report = examine(&speaker, &golden, &settings, &options, &mut |progress| {
-        work.rename(match (progress.scoring, progress.tuned) {
-            (false, true) => "asking the tuned model",
-            (false, false) => "asking the base",
-            (true, true) => "scoring labels by the tuned model",
-            (true, false) => "scoring labels by the base",
+        work.rename(match (progress.work, progress.tuned) {
+            (Doing::Answering, true) => "asking the tuned model",
+            (Doing::Answering, false) => "asking the base",
+            (Doing::Scoring, true) => "scoring labels by the tuned model",
+            (Doing::Scoring, false) => "scoring labels by the base",
+            (Doing::Weighing, true) => "weighing texts by the tuned model",
+            (Doing::Weighing, false) => "weighing texts by the base",
         });
         work.show(progress.done, progress.total);
     })?;

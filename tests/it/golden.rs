@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::release_peers::python;
 use crate::workplace::Workplace;
 
-fn examined(place: &Workplace, rows: &[Value], more: &[&str]) -> Value {
+pub(crate) fn examined(place: &Workplace, rows: &[Value], more: &[&str]) -> Value {
     let rows: Vec<String> = rows.iter().map(Value::to_string).collect();
     place.write("golden.jsonl", rows.join("\n"));
     let ran = place.rtune(
@@ -195,7 +195,7 @@ fn rows_that_cannot_be_held_against_answers_are_named() {
 fn reasoning_and_calls_are_not_taken_for_the_answer() {
     let place = Workplace::new();
     let template = "{{ tools }}{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>\
-        {% endif %}{{ m.content }}{% if m.tool_calls %}<call>{{ m.tool_calls|tojson }}</call>{% endif %}<|im_end|>\n{% endfor %}\
+        {% endif %}{{ m.content or '' }}{% if m.tool_calls %}<call>{{ m.tool_calls|tojson }}</call>{% endif %}<|im_end|>\n{% endfor %}\
         {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
     place.write("think.jinja", template);
     let with = ["--set", "data.template=think.jinja"];
@@ -204,19 +204,25 @@ fn reasoning_and_calls_are_not_taken_for_the_answer() {
     assert_eq!(report["cases"][0]["expected"], json!(["b"]));
     let bytes = report["cases"][0]["base"]["text_bytes"].as_u64();
     assert_eq!(bytes, Some("<think>so long</think>b".len() as u64));
-    let calls = json!([{"type": "function", "function": {"name": "f", "arguments": {}}}]);
+    let calls = json!([{"type": "function", "function": {"name": "f", "arguments": {"a": 1}}}]);
     let mut row = json!({"messages": [say("user", "A"), {"role": "assistant", "content": null, "tool_calls": calls}],
         "tools": [{"type": "function", "function": {"name": "f", "description": "", "parameters": {"type": "object", "properties": {}}}}]});
-    place.write("golden.jsonl", row.to_string());
-    place
-        .rtune(&["eval", "model", "--golden", "golden.jsonl", with[0], with[1], "--max-new-tokens", "2"])
-        .fails(
-            2,
-            &[
-                "golden.jsonl:1: the field `messages` of a golden row: expected a text",
-                "hint: name what is right",
-            ],
-        );
+    let without = json!({"messages": [say("user", "A"), say("assistant", "no")], "tools": row["tools"]});
+    let report = examined(&place, &[row.clone(), without], &with);
+    let written = report["cases"][0]["expected"][0].as_str().expect("a text");
+    assert!(written.starts_with("<call>") && written.contains("\"a\": 1"), "{written}");
+    let called = &report["cases"][0]["base"]["called"];
+    assert_eq!((&called["right"], &called["counts"]["expected"]), (&json!(false), &json!(1)));
+    let figures = &report["base"]["tool_calls"];
+    assert_eq!((&figures["cases"], &figures["cases_without"]), (&json!(1), &json!(1)), "{figures}");
+    assert_eq!((&figures["right"], &figures["needless"]), (&json!(0.0), &json!(0.0)), "{figures}");
+    let ran = place.rtune(&["compare", "report.json", "report.json", "--json"]);
+    ran.succeeds();
+    let compared: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(
+        (&compared["metrics"][0]["metric"], &compared["metrics"][0]["cases"]),
+        (&json!("tool-calls"), &json!(1))
+    );
     row["references"] = json!(["f()"]);
     let report = examined(&place, &[row], &with);
     assert_eq!(report["cases"][0]["expected"], json!(["f()"]));

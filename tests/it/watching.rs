@@ -96,6 +96,38 @@ fn figures_on_the_way_are_those_of_eval() {
     place.rtune(&["verify", "run"]).succeeds();
 }
 
+/// Golden rows that ask nothing: a run is watched, and its best checkpoint chosen, by how likely they are.
+#[test]
+fn texts_are_watched_too() {
+    let place = place();
+    let texts = [json!({"text": "Is 5 a or b? a"}), json!({"text": "Is 6 a or b? b, I think."})];
+    place.write("golden.jsonl", texts.map(|text| text.to_string()).join("\n"));
+    place.write(
+        "config.toml",
+        place.read("config.toml").replace(
+            "labels = [\"a\", \"b\"]
+",
+            "",
+        ),
+    );
+    let ran = place.train(&["train.steps=4", "eval.every=2", "eval.best=text-bits-per-byte"]);
+    ran.succeeds();
+    let seen = figures(&place, "text-bits-per-byte");
+    assert_eq!(seen.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [0, 2, 4]);
+    assert!(lines(&place, "run").iter().all(|line| line["golden"].get("chrf").is_none()));
+    let ran = place.rtune(&["eval", "run/last", "--golden", "golden.jsonl", "--json"]);
+    ran.succeeds();
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let bits = report["texts"]["tuned"]["bits_per_byte"].as_f64().expect("bits");
+    assert!((bits - seen[2].1).abs() < 1e-9, "{bits} {seen:?}");
+    let best = place.rtune(&["eval", "run/best", "--golden", "golden.jsonl", "--json"]);
+    best.succeeds();
+    let report: Value = serde_json::from_str(&best.stdout).expect("JSON");
+    let least = seen[1..].iter().map(|(_, bits)| *bits).fold(f64::INFINITY, f64::min);
+    let bits = report["texts"]["tuned"]["bits_per_byte"].as_f64().expect("bits");
+    assert!((bits - least).abs() < 1e-9, "{bits} {seen:?}");
+}
+
 #[test]
 fn the_best_checkpoint_is_the_best_by_any_metric() {
     let place = place();

@@ -42,6 +42,8 @@ pub struct Encoder<'a> {
     pub(super) bos: Option<u32>,
     /// The token behind a text that is trained as it stands.
     pub(super) eos: Option<u32>,
+    /// The token before a text that is weighed as it stands.
+    pub(super) prefix: Option<u32>,
 }
 
 impl<'a> Encoder<'a> {
@@ -52,6 +54,7 @@ impl<'a> Encoder<'a> {
         let bos = put_first(&bare, template.special())?;
         bare.with_post_processor(None::<PostProcessorWrapper>);
         let eos = template.special().eos.as_deref().and_then(|eos| bare.token_to_id(eos));
+        let prefix = template.special().bos.as_deref().and_then(|bos| bare.token_to_id(bos)).or(eos);
         let mut special_ids = HashSet::new();
         let mut ends: Vec<String> =
             template.special().eos.iter().filter(|eos| !eos.is_empty()).cloned().collect();
@@ -63,7 +66,7 @@ impl<'a> Encoder<'a> {
         }
         ends.sort_unstable();
         ends.dedup();
-        Ok(Self { template, tokenizer: bare, special_ids, ends, bos, eos })
+        Ok(Self { template, tokenizer: bare, special_ids, ends, bos, eos, prefix })
     }
 
     /// The tokens a model is asked with: the conversation and the beginning of the next answer, as in training.

@@ -6,6 +6,7 @@ mod spans;
 mod whole;
 
 pub use encode::{Encoded, Encoder, leading_bos};
+pub use whole::Weighed;
 
 use crate::record::Origin;
 

@@ -118,6 +118,31 @@ fn a_text_is_trained_whole_and_in_pieces_where_it_is_long() {
     assert_eq!(encoder.encode_whole("", 9).map(|rows| rows.len()), Err(ProblemKind::NothingSupervised));
 }
 
+/// The rows that lm-evaluation-harness makes of a text: `get_rolling_token_windows` with a context of one token, made disjoint.
+#[test]
+fn a_text_is_weighed_token_by_token() {
+    let (template, tokenizer) = (template(PLAIN), tokenizer());
+    let encoder = Encoder::new(&template, &tokenizer).expect("an encoder");
+    let prefix = tokenizer.token_to_id("<s>").expect("a token");
+    let long = "yes hi ".repeat(5);
+    let ids = tokenizer.encode(long.as_str(), false).expect("encoded").get_ids().to_vec();
+    let whole = encoder.weigh_whole(&long, 1000).expect("encoded");
+    assert_eq!(whole.len(), 1);
+    assert_eq!((whole[0].tokens[0], &whole[0].tokens[1..], whole[0].given), (prefix, &ids[..], 1));
+    for most in [1, 2, 3, 7] {
+        let rows = encoder.weigh_whole(&long, most).expect("encoded");
+        let targets = rows.iter().flat_map(|row| &row.tokens[row.given..]);
+        assert!(targets.eq(&ids), "{most}: every token is predicted once");
+        assert!(rows.iter().all(|row| row.given >= 1 && row.tokens.len() <= most + 1), "{most}");
+        // The model reads as much as it can: the last row has more before it than one token.
+        assert!(rows.iter().all(|row| row.tokens.len() == most + 1), "{most}");
+        let (first, last) = (&rows[0], &rows[rows.len() - 1]);
+        assert_eq!((first.tokens[0], first.given), (prefix, 1));
+        assert!(last.tokens.ends_with(&ids[ids.len() - most..]));
+    }
+    assert_eq!(encoder.weigh_whole("", 9), Err(ProblemKind::NothingSupervised));
+}
+
 #[test]
 fn a_text_begins_with_the_token_that_the_tokenizer_puts_there() {
     use tokenizers::processors::template::TemplateProcessing;
@@ -130,6 +155,7 @@ fn a_text_begins_with_the_token_that_the_tokenizer_puts_there() {
     let encoder = Encoder::new(&template, &tokenizer).expect("an encoder");
     let rows = encoder.encode_whole("hi yes hi", 4).expect("encoded");
     assert!(rows.len() > 1 && rows.iter().all(|row| row.tokens[0] == bos && row.tokens.len() <= 4));
+    assert_eq!(encoder.weigh_whole("hi yes hi", 400).expect("encoded")[0].tokens[0], bos);
 }
 
 #[test]

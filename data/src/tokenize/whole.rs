@@ -1,4 +1,4 @@
-//! Texts that are trained as they stand.
+//! Texts that are trained, or weighed, as they stand.
 
 use super::encode::{Encoded, Encoder, refused};
 use crate::problem::ProblemKind;
@@ -47,4 +47,41 @@ impl Encoder<'_> {
             from = if bos.is_some() { to } else { to - 1 };
         }
     }
+
+    /// A text as rows whose likelihood is taken, each of at most `max_tokens` tokens that a model reads and one more that it predicts.
+    ///
+    /// As lm-evaluation-harness cuts it: before the text stands the BOS token, or EOS where there is none, so that its first token is
+    /// predicted, too; every further token is predicted once; rows behind the first begin with the last token of the one before, and the
+    /// last row with as many of those as there is room for. Nothing stands behind the text.
+    ///
+    /// # Errors
+    /// [`ProblemKind::Tokenizer`], and [`ProblemKind::NothingSupervised`] where no token is left to predict.
+    pub fn weigh_whole(&self, text: &str, max_tokens: usize) -> Result<Vec<Weighed>, ProblemKind> {
+        let encoding = self.tokenizer.encode(text, false).map_err(refused)?;
+        let ids = encoding.get_ids();
+        let prefix = self.prefix.into_iter();
+        let tokens: Vec<u32> = prefix.chain(ids.iter().copied()).collect();
+        if tokens.len() < 2 {
+            return Err(ProblemKind::NothingSupervised);
+        }
+        let most = max_tokens.max(1);
+        let mut rows = Vec::new();
+        let mut predicted = 1;
+        while predicted < tokens.len() {
+            let end = tokens.len().min(predicted + most);
+            let start = if rows.is_empty() { 0 } else { end - most.min(end - 1) - 1 };
+            rows.push(Weighed { tokens: tokens[start..end].to_vec(), given: predicted - start });
+            predicted = end;
+        }
+        Ok(rows)
+    }
+}
+
+/// Part of a text whose likelihood is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weighed {
+    /// Token ids.
+    pub tokens: Vec<u32>,
+    /// How many of them are given, at least one; the others are predicted.
+    pub given: usize,
 }

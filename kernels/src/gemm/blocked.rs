@@ -69,6 +69,9 @@ fn room(memory: &mut Vec<f32>, len: usize) -> *mut f32 {
     memory.as_mut_ptr()
 }
 
+/// A run of the depth, and what of the terms is in it.
+type Run = (usize, Vec<Piece>);
+
 /// A part of a term's depth inside a run.
 #[derive(Clone)]
 struct Piece {
@@ -79,7 +82,7 @@ struct Piece {
 }
 
 /// The depths of all terms, one behind the other, cut into runs.
-fn runs(terms: &[Term<'_, f32>]) -> Vec<(usize, Vec<Piece>)> {
+fn runs(terms: &[Term<'_, f32>]) -> Vec<Run> {
     let depth: usize = terms.iter().map(|term| term.left.columns).sum();
     let count = depth.div_ceil(DEPTH).max(1);
     let step = depth.div_ceil(count).next_multiple_of(DEPTH_STEP).max(DEPTH_STEP);
@@ -142,14 +145,15 @@ pub(super) unsafe fn product(
     if rows > THIN_ROWS {
         let most = (RIGHT_ELEMENTS / deepest.max(1) / kernel.columns).max(1) * kernel.columns;
         // SAFETY: passed on.
-        return unsafe { job.columns(0..columns, most, deepest, &runs, beta) };
+        return unsafe { job.columns(0..columns, most, RIGHT_ELEMENTS, &runs, beta) };
     }
     let most = THIN_PANELS * kernel.columns;
+    // What is laid out is used up at once: a run at a time stays in the second cache.
     let alone = Job { parallel: false, ..job };
     job.for_each(columns.div_ceil(most), |task| {
         let columns = task * most..((task + 1) * most).min(columns);
         // SAFETY: tasks have columns of their own.
-        unsafe { alone.columns(columns, most, deepest, &runs, beta) };
+        unsafe { alone.columns(columns, most, most * deepest, &runs, beta) };
     });
 }
 
@@ -166,40 +170,42 @@ impl Job<'_> {
         if self.parallel { rayon::current_num_threads() } else { 1 }
     }
 
-    /// The columns `columns` of the product, `most` at a time.
+    /// The columns `columns` of the product, `most` at a time. As many runs as `elements` of the right factor hold are laid out
+    /// together, one at least: threads that wait for each other twice a run would lose much of a small product.
     ///
     /// # Safety
-    /// These columns of the result must be the caller's alone; `deepest` must be the longest of `runs`.
-    unsafe fn columns(
-        &self,
-        columns: Range<usize>,
-        most: usize,
-        deepest: usize,
-        runs: &[(usize, Vec<Piece>)],
-        beta: f32,
-    ) {
+    /// These columns of the result must be the caller's alone.
+    unsafe fn columns(&self, columns: Range<usize>, most: usize, elements: usize, runs: &[Run], beta: f32) {
         with(&RIGHT, |memory| {
             let width = most.min(columns.len()).next_multiple_of(self.kernel.columns);
-            let right = Address(room(memory, width * deepest));
             for first in columns.clone().step_by(most) {
                 let columns = first..(first + most).min(columns.end);
-                for (number, (depth, pieces)) in runs.iter().enumerate() {
-                    let beta = if number == 0 { beta } else { 1.0 };
-                    // SAFETY: `right` has room for the columns over the deepest run; the rest is passed on.
+                let (mut rest, mut beta) = (runs, beta);
+                while !rest.is_empty() {
+                    let mut depth = 0;
+                    let fits = |(run, _): &&Run| {
+                        depth += run;
+                        depth * width <= elements
+                    };
+                    let (group, behind) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+                    let depth = group.iter().map(|(depth, _)| depth).sum::<usize>();
+                    let right = Address(room(memory, width * depth));
+                    // SAFETY: `right` has room for the columns over the group; the rest is passed on.
                     unsafe {
-                        self.lay_out(right, &columns, *depth, pieces);
-                        self.run(right, &columns, *depth, pieces, beta);
+                        self.lay_out(right, &columns, group);
+                        self.run(right, &columns, group, beta);
                     }
+                    (rest, beta) = (behind, 1.0);
                 }
             }
         });
     }
 
-    /// Lays out `columns` of the right factors over a run.
+    /// Lays out `columns` of the right factors over some runs, one behind the other.
     ///
     /// # Safety
     /// `right` must have room for them.
-    unsafe fn lay_out(&self, right: Address, columns: &Range<usize>, depth: usize, pieces: &[Piece]) {
+    unsafe fn lay_out(&self, right: Address, columns: &Range<usize>, group: &[Run]) {
         let width = self.kernel.columns;
         let panels = columns.len().div_ceil(width);
         let each = panels.div_ceil(TASKS_EACH * self.threads());
@@ -207,89 +213,119 @@ impl Job<'_> {
             let first = columns.start + task * each * width;
             let here = first..(first + each * width).min(columns.end);
             with(&STRIP, |strip| {
-                for piece in pieces {
-                    let term = &self.terms[piece.term];
-                    // SAFETY: AVX2 is there, as a kernel is; the panels of a task are its own.
-                    unsafe {
-                        let out = right.at(task * each * width * depth + piece.at * width);
-                        let (here, along) = (here.clone(), piece.depth.clone());
-                        pack::right(&term.right, here, along, width, width * depth, out, strip);
+                let mut start = 0;
+                for (depth, pieces) in group {
+                    for piece in pieces {
+                        let term = &self.terms[piece.term];
+                        // SAFETY: AVX2 is there, as a kernel is; the panels of a task are its own.
+                        unsafe {
+                            let out = right.at(start + task * each * width * depth + piece.at * width);
+                            let (here, along) = (here.clone(), piece.depth.clone());
+                            pack::right(&term.right, here, along, width, width * depth, out, strip);
+                        }
                     }
+                    start += panels * width * depth;
                 }
             });
         });
     }
 
-    /// Adds a run to `columns` of the result.
+    /// Adds some runs to `columns` of the result.
     ///
     /// # Safety
-    /// `right` must hold the run's columns; the result must be the caller's alone.
-    unsafe fn run(&self, right: Address, columns: &Range<usize>, depth: usize, pieces: &[Piece], beta: f32) {
+    /// `right` must hold the columns of the runs; the result must be the caller's alone.
+    unsafe fn run(&self, right: Address, columns: &Range<usize>, group: &[Run], beta: f32) {
         let (height, width) = (self.kernel.rows, self.kernel.columns);
         let wanted = TASKS_EACH * self.threads();
-        let panels = columns.len().div_ceil(width);
+        let all_panels = columns.len().div_ceil(width);
         let row_blocks = self.rows.div_ceil(LEFT_ROWS).max(wanted.min(self.rows.div_ceil(2 * height)));
         let rows_each = self.rows.div_ceil(row_blocks).next_multiple_of(height);
         let row_blocks = self.rows.div_ceil(rows_each);
-        let column_blocks = wanted.div_ceil(row_blocks).min(panels);
-        let panels_each = panels.div_ceil(column_blocks);
-        let column_blocks = panels.div_ceil(panels_each);
+        let column_blocks = wanted.div_ceil(row_blocks).min(all_panels);
+        let panels_each = all_panels.div_ceil(column_blocks);
+        let column_blocks = all_panels.div_ceil(panels_each);
         self.for_each(row_blocks * column_blocks, |task| {
             let (row_block, column_block) = (task / column_blocks, task % column_blocks);
             let rows = row_block * rows_each..((row_block + 1) * rows_each).min(self.rows);
-            let panels = column_block * panels_each..((column_block + 1) * panels_each).min(panels);
-            with(&LEFT, |memory| {
-                let stride = height * depth;
-                let mut left = std::ptr::null_mut();
-                if !self.direct {
-                    left = room(memory, rows.len().div_ceil(height) * stride + pack::SLACK);
-                    // Panel by panel: what is written behind the end of one is written over by the next.
-                    for (number, row) in rows.clone().step_by(height).enumerate() {
-                        let some = row..(row + height).min(rows.end);
-                        for piece in pieces {
-                            let Term { factor, left: mat, .. } = self.terms[piece.term];
-                            let factor = if self.terms.len() == 1 { 1.0 } else { factor };
-                            let to = left.wrapping_add(number * stride + piece.at * height);
-                            // SAFETY: AVX2 is there, as a kernel is; there is room.
-                            unsafe {
-                                pack::left(mat, some.clone(), piece.depth.clone(), factor, height, to);
-                            }
+            let panels = column_block * panels_each..((column_block + 1) * panels_each).min(all_panels);
+            let (mut start, mut beta) = (0, beta);
+            for (depth, pieces) in group {
+                // SAFETY: tasks have tiles of their own; the rest is passed on.
+                unsafe {
+                    let right = right.at(start);
+                    self.block(right, columns, rows.clone(), panels.clone(), (*depth, pieces), beta);
+                }
+                start += all_panels * width * depth;
+                beta = 1.0;
+            }
+        });
+    }
+
+    /// Adds a run to the rows `rows` of the panels `panels` of `columns`.
+    ///
+    /// # Safety
+    /// `right` must hold the run's columns; these tiles of the result must be the caller's alone.
+    unsafe fn block(
+        &self,
+        right: *mut f32,
+        columns: &Range<usize>,
+        rows: Range<usize>,
+        panels: Range<usize>,
+        (depth, pieces): (usize, &[Piece]),
+        beta: f32,
+    ) {
+        let (height, width) = (self.kernel.rows, self.kernel.columns);
+        with(&LEFT, |memory| {
+            let stride = height * depth;
+            let mut left = std::ptr::null_mut();
+            if !self.direct {
+                left = room(memory, rows.len().div_ceil(height) * stride + pack::SLACK);
+                // Panel by panel: what is written behind the end of one is written over by the next.
+                for (number, row) in rows.clone().step_by(height).enumerate() {
+                    let some = row..(row + height).min(rows.end);
+                    for piece in pieces {
+                        let Term { factor, left: mat, .. } = self.terms[piece.term];
+                        let factor = if self.terms.len() == 1 { 1.0 } else { factor };
+                        let to = left.wrapping_add(number * stride + piece.at * height);
+                        // SAFETY: AVX2 is there, as a kernel is; there is room.
+                        unsafe {
+                            pack::left(mat, some.clone(), piece.depth.clone(), factor, height, to);
                         }
                     }
                 }
-                let place = |panel: usize, number: usize| {
-                    let (first, row) = (columns.start + panel * width, rows.start + number * height);
-                    let (a, a_row, a_depth) = if self.direct {
-                        let mat = &self.terms[0].left;
-                        let start = pieces.first().map_or(0, |piece| piece.depth.start);
-                        let at = row * mat.row_stride + start * mat.column_stride;
-                        (mat.data.as_ptr().wrapping_add(at), mat.row_stride, mat.column_stride)
-                    } else {
-                        (left.wrapping_add(number * stride).cast_const(), 1, height)
-                    };
-                    let tile = Tile {
-                        depth,
-                        a,
-                        a_row,
-                        a_depth,
-                        b: right.at(panel * width * depth),
-                        b_depth: width,
-                        c: self.out.at(row * self.row_stride + first),
-                        c_row: self.row_stride,
-                        alpha: if self.terms.len() == 1 { self.terms[0].factor } else { 1.0 },
-                        beta,
-                    };
-                    let (height, width) = (height.min(rows.end - row), width.min(columns.end - first));
-                    // SAFETY: rows and columns lie inside the factors and the result; tasks have tiles of their own.
-                    unsafe { self.kernel.run(&tile, height, width, !self.direct) };
-                };
-                let numbers = 0..rows.len().div_ceil(height);
-                if depth <= SHALLOW {
-                    numbers.for_each(|number| panels.clone().for_each(|panel| place(panel, number)));
+            }
+            let place = |panel: usize, number: usize| {
+                let (first, row) = (columns.start + panel * width, rows.start + number * height);
+                let (a, a_row, a_depth) = if self.direct {
+                    let mat = &self.terms[0].left;
+                    let start = pieces.first().map_or(0, |piece| piece.depth.start);
+                    let at = row * mat.row_stride + start * mat.column_stride;
+                    (mat.data.as_ptr().wrapping_add(at), mat.row_stride, mat.column_stride)
                 } else {
-                    panels.for_each(|panel| numbers.clone().for_each(|number| place(panel, number)));
-                }
-            });
+                    (left.wrapping_add(number * stride).cast_const(), 1, height)
+                };
+                let tile = Tile {
+                    depth,
+                    a,
+                    a_row,
+                    a_depth,
+                    b: right.wrapping_add(panel * width * depth),
+                    b_depth: width,
+                    c: self.out.at(row * self.row_stride + first),
+                    c_row: self.row_stride,
+                    alpha: if self.terms.len() == 1 { self.terms[0].factor } else { 1.0 },
+                    beta,
+                };
+                let (height, width) = (height.min(rows.end - row), width.min(columns.end - first));
+                // SAFETY: rows and columns lie inside the factors and the result; tasks have tiles of their own.
+                unsafe { self.kernel.run(&tile, height, width, !self.direct) };
+            };
+            let numbers = 0..rows.len().div_ceil(height);
+            if depth <= SHALLOW {
+                numbers.for_each(|number| panels.clone().for_each(|panel| place(panel, number)));
+            } else {
+                panels.for_each(|panel| numbers.clone().for_each(|number| place(panel, number)));
+            }
         });
     }
 }

@@ -1,8 +1,9 @@
 //! Pieces of both factors, laid out in the order in which tiles read them.
 
 use std::arch::x86_64::{
-    __m256, _mm_storeu_ps, _mm256_castps256_ps128, _mm256_loadu_ps, _mm256_mul_ps, _mm256_permute2f128_ps,
-    _mm256_set1_ps, _mm256_shuffle_ps, _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    __m256, _MM_HINT_T0, _mm_prefetch, _mm_storeu_ps, _mm256_castps256_ps128, _mm256_loadu_ps, _mm256_mul_ps,
+    _mm256_permute2f128_ps, _mm256_set1_ps, _mm256_shuffle_ps, _mm256_storeu_ps, _mm256_unpackhi_ps,
+    _mm256_unpacklo_ps,
 };
 use std::ops::Range;
 
@@ -10,6 +11,11 @@ use super::{Mat, Right};
 
 /// Numbers turned at a time.
 const SIDE: usize = 8;
+/// Columns that are unpacked before they are turned: a cache line of each result, and a strip that stays in the first cache.
+const STRIP_COLUMNS: usize = 16;
+
+/// Floats between what is turned and what is fetched for later: four lines of the cache.
+const AHEAD: usize = 64;
 
 /// Floats that packing may write behind its place.
 pub(super) const SLACK: usize = SIDE;
@@ -84,19 +90,23 @@ pub(super) unsafe fn right(
         Right::Plain(mat) => {
             for (at, first, count) in panels {
                 // SAFETY: passed on.
-                unsafe { plain(mat, first, count, depth.clone(), width, out.add(at)) };
+                unsafe { plain(mat, first..first + count, depth.clone(), width, width, out.add(at)) };
             }
         }
         Right::Unpacked { matrix, transposed: true, .. } => {
-            strip.resize(width * depth.len(), 0.0);
+            strip.resize(STRIP_COLUMNS * depth.len(), 0.0);
             for (at, first, count) in panels {
-                let strip = &mut strip[..count * depth.len()];
-                for (row, out) in strip.chunks_exact_mut(depth.len()).enumerate() {
-                    matrix.unpack(first + row, depth.clone(), out);
+                for lane in (0..width).step_by(STRIP_COLUMNS) {
+                    let here = STRIP_COLUMNS.min(count.saturating_sub(lane));
+                    let strip = &mut strip[..here * depth.len()];
+                    for (row, out) in strip.chunks_exact_mut(depth.len()).enumerate() {
+                        matrix.unpack(first + lane + row, depth.clone(), out);
+                    }
+                    let mat = Mat::new(strip, here, depth.len()).t();
+                    let wide = STRIP_COLUMNS.min(width - lane);
+                    // SAFETY: passed on.
+                    unsafe { plain(mat, 0..here, 0..depth.len(), wide, width, out.add(at + lane)) };
                 }
-                let mat = Mat::new(strip, count, depth.len()).t();
-                // SAFETY: passed on.
-                unsafe { plain(mat, 0, count, 0..depth.len(), width, out.add(at)) };
             }
         }
         Right::Unpacked { matrix, transposed: false, .. } => {
@@ -117,43 +127,56 @@ pub(super) unsafe fn right(
     }
 }
 
+/// Columns `columns` of `mat` over `depth` as lines of `width`, `stride` apart; columns that are lacking are zeros.
+///
 /// # Safety
-/// AVX2 must be there; `out` must be valid for writes over one panel.
+/// AVX2 must be there; `out` must be valid for writes over all lines.
 #[target_feature(enable = "avx2")]
 unsafe fn plain(
     mat: Mat<'_, f32>,
-    first: usize,
-    count: usize,
+    columns: Range<usize>,
     depth: Range<usize>,
     width: usize,
+    stride: usize,
     out: *mut f32,
 ) {
+    let (first, count) = (columns.start, columns.len());
     let data = mat.data.as_ptr();
     // SAFETY: depth and columns lie inside `mat`; `out` by the caller's promise.
     unsafe {
         let at = |d: usize, column: usize| {
             data.add((depth.start + d) * mat.row_stride + (first + column) * mat.column_stride)
         };
-        for lane in (0..width).step_by(SIDE) {
-            let mut done = 0;
-            if lane + SIDE <= count && mat.column_stride == 1 {
-                while done < depth.len() {
-                    _mm256_storeu_ps(out.add(done * width + lane), _mm256_loadu_ps(at(done, lane)));
-                    done += 1;
+        // Line by line, as far as whole vectors go: a line of the cache is written once.
+        let whole = count / SIDE * SIDE;
+        let mut done = 0;
+        if mat.column_stride == 1 {
+            while done < depth.len() {
+                for lane in (0..whole).step_by(SIDE) {
+                    _mm256_storeu_ps(out.add(done * stride + lane), _mm256_loadu_ps(at(done, lane)));
                 }
-            } else if lane + SIDE <= count && mat.row_stride == 1 {
-                while done + SIDE <= depth.len() {
+                done += 1;
+            }
+        } else if mat.row_stride == 1 {
+            while done + SIDE <= depth.len() {
+                for lane in (0..whole).step_by(SIDE) {
+                    if done % (2 * SIDE) == 0 {
+                        // So many rows at once are more than the processor foresees. Behind the end of a row stands what the next run reads.
+                        for column in lane..lane + SIDE {
+                            _mm_prefetch::<_MM_HINT_T0>(at(done, column).wrapping_add(AHEAD).cast());
+                        }
+                    }
                     let turned = transpose(load(at(done, lane), mat.column_stride, SIDE));
                     for (d, line) in turned.into_iter().enumerate() {
-                        _mm256_storeu_ps(out.add((done + d) * width + lane), line);
+                        _mm256_storeu_ps(out.add((done + d) * stride + lane), line);
                     }
-                    done += SIDE;
                 }
+                done += SIDE;
             }
-            for d in done..depth.len() {
-                for column in lane..lane + SIDE {
-                    *out.add(d * width + column) = if column < count { *at(d, column) } else { 0.0 };
-                }
+        }
+        for d in 0..depth.len() {
+            for column in if d < done { whole } else { 0 }..width {
+                *out.add(d * stride + column) = if column < count { *at(d, column) } else { 0.0 };
             }
         }
     }

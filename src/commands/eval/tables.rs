@@ -2,9 +2,10 @@
 
 use comfy_table::Table;
 use rtune_trainer::evaluate::extraction::Extraction;
-use rtune_trainer::evaluate::golden::{Case, GoldenReport, Grounding, Likely, Side, Summary};
+use rtune_trainer::evaluate::golden::{Case, Echo, GoldenReport, Grounding, Likely, Side, Summary};
 use rtune_trainer::evaluate::labels::{Classification, Judged};
 
+use super::texts;
 use crate::reporter::say;
 use crate::table::{align_right, table};
 
@@ -17,9 +18,23 @@ pub(super) fn show(report: &GoldenReport, answers: bool) {
     if answers {
         report.cases.iter().for_each(show_case);
     }
+    if let Some(texts) = &report.texts {
+        say(&texts::table(texts).to_string());
+        say(&format!("{} texts, which ask nothing", texts.rows.len()));
+        say("");
+    }
+    if report.cases.is_empty() {
+        return;
+    }
     say(&case_table(report).to_string());
     say("");
     say(&summary_table(report).to_string());
+    if let Some(Echo { exact_match, chrf, rouge_l }) = report.echo {
+        let exact = percent(exact_match);
+        say(&format!(
+            "repeating the question would come to chrF2 {chrf:.2}, ROUGE-L {rouge_l:.3}, exact match {exact}"
+        ));
+    }
     let signatures = &report.signatures;
     say(&format!(
         "{} cases; {}; {}; {}; {}; {}",
@@ -53,7 +68,7 @@ fn case_table(report: &GoldenReport) -> Table {
     table
 }
 
-/// Several models side by side: each by its name, and once a base that they share.
+/// Several models side by side, where cases were asked: each by its name, and once a base that they share.
 pub(super) fn beside(reports: &[(String, &GoldenReport)]) -> Table {
     let mut columns: Vec<(String, &Summary)> = Vec::new();
     for (name, report) in reports {
@@ -146,6 +161,13 @@ fn contents() -> Vec<(&'static str, Figure)> {
         }),
         ("answers with unsupported claims", |s| grounded(s, |one| one.hallucination_rate)),
         ("claims without support", |s| grounded(s, |one| one.unsupported_rate)),
+        ("tools called rightly", |s| {
+            s.tool_calls.as_ref().filter(|one| one.cases > 0).map(|one| percent(one.right))
+        }),
+        ("the right tools called", |s| {
+            s.tool_calls.as_ref().filter(|one| one.cases > 0).map(|one| percent(one.tools_right))
+        }),
+        ("tools called needlessly", |s| s.tool_calls.as_ref()?.needless.map(percent)),
         ("valid JSON", |s| s.extraction.as_ref().map(|one| percent(one.valid))),
         ("fits the schema", |s| s.extraction.as_ref()?.fits_schema.map(percent)),
         ("all fields right", |s| s.extraction.as_ref()?.all_right.map(percent)),

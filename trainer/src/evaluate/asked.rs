@@ -1,13 +1,13 @@
 //! A golden row, ready to be asked: its prompt, what is expected, and how an answer is read.
 
-use rtune_data::{Example, Message, ProblemKind, Record, RowProblem, TrainOn};
+use rtune_data::{Example, ProblemKind, Record, RowProblem, TrainOn};
 use rtune_metrics::grounded::Sources;
 use rtune_metrics::text::{MOST_WORDS, count_words};
 use serde_json::{Map, Value};
 
 use super::figures::{Case, Side};
 use super::wanted::Wanted;
-use super::{conversation, extraction, thinking};
+use super::{calls, conversation, extraction, thinking};
 use crate::error::TrainerError;
 use crate::talk::Speaker;
 
@@ -28,6 +28,8 @@ pub(super) struct Asked {
     pub(super) sources: Option<Sources>,
     /// What the last answer should be as JSON.
     pub(super) json: Option<extraction::Wanted>,
+    /// Which tools the last answer should call, where it could call any.
+    pub(super) calls: Option<calls::Wanted>,
     /// What ends reasoning in an answer, which is read without it; `None` where no template shows any, or an expected answer has it too.
     pub(super) thinking: Option<String>,
 }
@@ -108,9 +110,17 @@ pub(super) fn ask(
     let prompt = speaker.encoder()?.record_prompt(&record).map_err(|kind| problem(&record, kind))?;
     let (scored, ended) = encoded(speaker, &record)?;
     let last = record.messages.iter().rfind(|message| message.is_answer());
-    let calls_alone = |message: &&Message| message.calls_tools() && message.content.trim().is_empty();
-    // Calls are no text: what a model writes for them only `references` can say.
-    let text = last.filter(|message| !calls_alone(message)).map(|message| message.content.clone());
+    let closing = speaker.opened().template.and_then(thinking::closing);
+    let own_tokens = supervised(&scored, ended);
+    let written = thinking::text_behind(speaker, &own_tokens, closing.as_deref())?;
+    let calls = calls::Wanted::new(&record, &written);
+    let text = match last {
+        // Calls are no text: what a model writes for them the template says, or `references`.
+        Some(message) if calls::calls_alone(message) => {
+            (wanted.references.is_empty() && !written.trim().is_empty()).then_some(written)
+        }
+        last => last.map(|message| message.content.clone()),
+    };
     let expected: Vec<String> = text.into_iter().chain(wanted.references.iter().cloned()).collect();
     let turns = conversation::turns(&record, wanted.ask);
     wanted.fit(turns.len()).map_err(|kind| problem(&record, kind))?;
@@ -121,14 +131,13 @@ pub(super) fn ask(
     let definitions = of_last.map(|check| check.checker.definition());
     let json = extraction::Wanted::new(definitions, record.answer().unwrap_or_default());
     let own = match last.is_some_and(|message| message.reasoning().is_some() || message.calls_tools()) {
-        true => speaker.text_with_marks(&supervised(&scored, ended))?,
+        true => speaker.text_with_marks(&own_tokens)?,
         false => record.answer().unwrap_or_default().to_owned(),
     };
-    let closing = speaker.opened().template.and_then(thinking::closing);
     let said = record.messages.iter().filter(|message| message.is_answer()).map(|message| &message.content);
     let mut right = said.chain(&expected);
     let thinking = closing.filter(|closing| right.all(|text| !text.contains(closing.as_str())));
-    Ok(Asked { record, wanted, expected, prompt, scored, ended, own, turns, sources, json, thinking })
+    Ok(Asked { record, wanted, expected, prompt, scored, ended, own, turns, sources, json, calls, thinking })
 }
 
 /// The tokens of the answer, without the one that ends it.

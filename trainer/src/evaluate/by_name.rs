@@ -19,6 +19,8 @@ pub const METRICS: &[(&str, Better)] = &[
     ("checks", Better::Higher),
     ("field-f1", Better::Higher),
     ("hallucination-rate", Better::Lower),
+    ("tool-calls", Better::Higher),
+    ("text-bits-per-byte", Better::Lower),
     ("exact-match", Better::Higher),
     ("normalised-match", Better::Higher),
     ("chrf", Better::Higher),
@@ -67,13 +69,22 @@ pub struct Has {
     pub fields: bool,
     /// A context that answers are held against.
     pub contexts: bool,
+    /// Calls of tools.
+    pub calls: bool,
+    /// Texts that ask nothing.
+    pub texts: bool,
+    /// Nothing but such texts.
+    pub only_texts: bool,
 }
 
 /// The metrics of golden rows of which some have this, and with these labels.
 pub fn available(has: Has, labels: Option<&[String]>) -> Vec<String> {
     let named = METRICS.iter().map(|(name, _)| *name).filter(|name| match *name {
         VALIDATION_LOSS => false,
+        "text-bits-per-byte" => has.texts,
+        _ if has.only_texts => false,
         "checks" => has.checks,
+        "tool-calls" => has.calls,
         "field-f1" => has.fields,
         "hallucination-rate" => has.contexts,
         name => labels.is_some() || !(name.starts_with("greedy-") || name.starts_with("likeliest-")),
@@ -108,6 +119,9 @@ pub fn figures(summary: &Summary) -> BTreeMap<String, f64> {
     }
     if let Some(grounding) = &summary.groundedness {
         add("hallucination-rate", grounding.hallucination_rate);
+    }
+    if let Some(calls) = summary.tool_calls.as_ref().filter(|calls| calls.cases > 0) {
+        add("tool-calls", calls.right);
     }
     if let Some(of) = &summary.classification {
         of_labels(&mut figures, "greedy-", "", &of.greedy.report);
@@ -146,7 +160,8 @@ mod tests {
         assert_eq!(better("likeliest-recall-a b"), Some(Better::Higher));
         let labels = ["x".to_owned()];
         assert_eq!((better("ter"), better("hallucination-rate")), (Some(Better::Lower), Some(Better::Lower)));
-        let has = Has { checks: true, fields: true, contexts: true };
+        let has =
+            Has { checks: true, fields: true, contexts: true, calls: true, texts: true, only_texts: false };
         let all = available(has, Some(&labels));
         assert!(all.iter().all(|name| better(name).is_some()));
         assert_eq!(all.len(), METRICS.len() - 1 + OF_A_LABEL.len());
@@ -166,6 +181,8 @@ mod tests {
             "ended",
         ];
         assert_eq!(available(Has::default(), None), plain);
+        let texts = Has { texts: true, only_texts: true, ..Has::default() };
+        assert_eq!(available(texts, None), ["text-bits-per-byte"]);
         assert_eq!((better("f1-"), better("rouge"), better("")), (None, None, None));
         assert!(names().ends_with(
             "likeliest-mcc, likeliest-kappa, f1-LABEL, precision-LABEL, recall-LABEL, likeliest-f1-LABEL, \

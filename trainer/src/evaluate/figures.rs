@@ -6,10 +6,12 @@ use rtune_metrics::likelihood::Likelihood;
 use rtune_metrics::text::rouge::RougeScores;
 use serde::Serialize;
 
+use super::calls::{Called, ToolCalls};
 use super::conversation::{Conversations, Remembered, TurnSide};
 use super::extraction::{Extracted, Extraction};
 use super::labels::{Classification, Judged};
 use super::people::Human;
+use super::plain::PlainTexts;
 use super::similarity::Similarity;
 use super::stability::Stability;
 use super::variants::{Variant, Varied};
@@ -31,6 +33,9 @@ pub struct GoldenReport {
     pub labels: Option<Vec<String>>,
     /// What copying the label of the nearest training row would come to.
     pub nearest_row: Option<Judged>,
+    /// What repeating the question would come to; `None` where answers are labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub echo: Option<Echo>,
     /// What was left out, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -38,8 +43,11 @@ pub struct GoldenReport {
     pub base: Summary,
     /// The tuned model over all cases; `None` where there is no adapter.
     pub tuned: Option<Summary>,
-    /// One for each golden row, in order.
+    /// One for each golden row that asks something, in order.
     pub cases: Vec<Case>,
+    /// The rows that are texts; `None` where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub texts: Option<PlainTexts>,
 }
 
 /// How scores were computed: sacreBLEU's words for it, and whose arithmetic it was.
@@ -101,6 +109,8 @@ pub struct Summary {
     pub groundedness: Option<Grounding>,
     /// Answers as JSON; `None` where none should be.
     pub extraction: Option<Extraction>,
+    /// Calls of tools; `None` where no case has tools.
+    pub tool_calls: Option<ToolCalls>,
     /// Answers as labels, where the expected ones are.
     pub classification: Option<Classification>,
 }
@@ -164,6 +174,18 @@ impl Estimate {
         let standard_error = (scores.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt());
         Self { mean, standard_error }
     }
+}
+
+/// What an answer that repeats the question comes to: what a model has to be better than.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Echo {
+    /// Part of the cases whose expected answer it is.
+    pub exact_match: f64,
+    /// chrF2 over all cases.
+    pub chrf: f64,
+    /// F1 of ROUGE-L, the mean over cases, from 0 to 1.
+    #[serde(rename = "rougeL")]
+    pub rouge_l: f64,
 }
 
 /// F1 of ROUGE, from 0 to 1.
@@ -348,4 +370,7 @@ pub struct Side {
     /// The answer as JSON, where it should be that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extracted: Option<Extracted>,
+    /// The tools it calls, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub called: Option<Called>,
 }

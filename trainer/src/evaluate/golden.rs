@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use rtune_data::{Source, read_golden};
+use rtune_data::{Form, Source, read_golden};
 use rtune_models::generate::{Answer, Documents, End, Go};
 use rtune_sandbox::Sandbox;
 
 use super::asked::{Asked, ask};
 use super::asking::{Asking, Question, QuestionLoss, Scope};
 use super::conversation::{self, Said};
-pub use super::figures::{Case, GoldenReport, Grounding, Likely, Rouge, Side, Signatures, Summary};
+pub use super::figures::{Case, Echo, GoldenReport, Grounding, Likely, Rouge, Side, Signatures, Summary};
 use super::known::{knows, recalled};
 use super::labels::{self, LabelOptions, Labelled};
 use super::nearest::nearest_row;
+use super::plain::{self, Text};
 use super::running;
 use super::stability::{Member, Stability, stability};
-use super::tally::{Tally, signatures};
+use super::tally::{Tally, echo, signatures};
 use super::thinking::text_behind;
 use super::variants::{VariedAnswer, Varying};
 use crate::checkpoint::FORMAT;
@@ -42,15 +43,27 @@ pub struct ExamOptions {
 pub struct Progress {
     /// Whether it is the tuned model's turn.
     pub tuned: bool,
-    /// Whether labels are being scored, and not answers made.
-    pub scoring: bool,
+    /// What is done.
+    pub work: Work,
     /// Answers that have ended or begun.
     pub done: usize,
     /// Cases.
     pub total: usize,
 }
 
-/// Asks the base, and the tuned model if there is an adapter, every row of `sources`, and compares.
+/// What a model does with golden rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Answers.
+    Answering,
+    /// Says how likely labels are.
+    Scoring,
+    /// Says how likely texts are.
+    Weighing,
+}
+
+/// Asks the base, and the tuned model if there is an adapter, every row of `sources`, and compares. Rows that are texts ask nothing: how
+/// likely they are is taken.
 ///
 /// # Errors
 /// Those of the files, the template and the model; a row that is too long for the model is named.
@@ -62,9 +75,14 @@ pub fn examine(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<GoldenReport, TrainerError> {
     let (mut hashes, mut asked, mut varying) = (Vec::new(), Vec::new(), Varying::default());
+    let mut texts = Vec::new();
     for file in read_golden(sources)? {
         hashes.push((file.path.display().to_string(), file.hash));
         for row in file.rows {
+            if row.record.form() == Form::Text {
+                texts.push(Text::read(speaker, row.record, &row.extra)?);
+                continue;
+            }
             let one = ask(speaker, row.record.clone(), &row.extra)?;
             one.can_be_scored()?;
             let named = &options.labels.labels;
@@ -75,7 +93,7 @@ pub fn examine(
     }
     running::may(&asked, options.sandbox.as_ref())?;
     let has_adapter = speaker.opened().tuned;
-    let labelled = labels::labelled(&asked, &options.labels)?;
+    let labelled = if asked.is_empty() { None } else { labels::labelled(&asked, &options.labels)? };
     if labelled.is_some() {
         // A label claims nothing.
         asked.iter_mut().for_each(|asked| asked.sources = None);
@@ -84,6 +102,7 @@ pub fn examine(
     let nearest_row =
         labelled.as_ref().and_then(|labelled| nearest_row(&asked, labelled, &options.labels, &mut notes));
     let exam = Exam { speaker, asked: &asked, settings, labelled: labelled.as_ref(), options };
+    let echo = if labelled.is_none() { echo(&asked) } else { None };
     let known = options.known.as_deref().filter(|known| knows(known, &asked, varying.asked.len()));
     let (base_sides, base_summary, base_varied) = match known {
         Some(known) => recalled(known),
@@ -102,6 +121,9 @@ pub fn examine(
     let mut cases: Vec<Case> = cases.collect();
     varying.attach(&mut cases, base_varied, tuned_varied);
     let most = cases.iter().map(|case| case.expected.len()).max().unwrap_or(1);
+    let known = options.known.as_deref().and_then(|known| known.texts.as_ref());
+    let mut on_text = |tuned, done, total| progress(Progress { tuned, work: Work::Weighing, done, total });
+    let texts = plain::weigh_both(speaker, &texts, known, &mut on_text)?;
     Ok(GoldenReport {
         format: FORMAT,
         files: hashes,
@@ -109,10 +131,12 @@ pub fn examine(
         signatures: signatures(most),
         labels: labelled.map(|labelled| labelled.set.names().to_vec()),
         nearest_row,
+        echo,
         notes,
         base: base_summary,
         tuned: tuned_summary,
         cases,
+        texts,
     })
 }
 
@@ -137,7 +161,7 @@ impl Exam<'_> {
         let (mut sides, tally) = self.scored(tuned, scope, progress)?;
         let mut summary = tally.summary(asked, &sides, scope);
         if let Some(labelled) = labelled {
-            let mut on_label = |done, total| progress(Progress { tuned, scoring: true, done, total });
+            let mut on_label = |done, total| progress(Progress { tuned, work: Work::Scoring, done, total });
             let nats = labels::score(speaker, asked, &labelled.set, tuned, &mut on_label)?;
             let answers = sides.iter().map(|side| side.answer.as_str());
             let key_classes = &options.labels.key_classes;
@@ -159,7 +183,7 @@ impl Exam<'_> {
     ) -> Result<(Vec<Side>, Tally), TrainerError> {
         let Self { speaker, asked, options, .. } = *self;
         let total = asked.len();
-        let mut on_begun = |done| progress(Progress { tuned, scoring: false, done, total });
+        let mut on_begun = |done| progress(Progress { tuned, work: Work::Answering, done, total });
         let (mut said, losses) = self.answers(tuned, scope, &mut on_begun)?;
         let mut tally = Tally::default();
         let mut sides = Vec::with_capacity(total);

@@ -1,11 +1,12 @@
 //! How likely the expected answers are to a base, in bits a byte of their text: a figure that bases with different tokenizers
 //! share, where loss a token is not.
 
-use rtune_data::{Source, read_golden, stream, uniform_below};
+use rtune_data::{Form, Source, read_golden, stream, uniform_below};
 use rtune_models::generate::Sampling;
 
 use super::asked::{Asked, ask};
 use super::asking::{Asking, Question, Scope};
+use super::plain::{Text, weigh_both};
 use crate::error::TrainerError;
 use crate::talk::{Settings, Speaker};
 
@@ -79,7 +80,7 @@ fn sums<'a>(rows: impl Iterator<Item = &'a RowLikelihood>) -> (f64, f64) {
     rows.fold((0.0, 0.0), |(bits, bytes), row| (bits + row.bits, bytes + row.bytes as f64))
 }
 
-/// Computes the expected answers of all rows of `sources` under the base; nothing is generated. Rows without a text to
+/// Computes the expected answers of all rows of `sources`, and rows that are texts, under the base; nothing is generated. Rows without a text to
 /// expect, such as answers that only call tools, are left out. `progress` is called with (rows done, rows in all).
 ///
 /// # Errors
@@ -89,14 +90,18 @@ pub fn weigh(
     sources: &[Source],
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<RowLikelihood>, TrainerError> {
-    let mut asked: Vec<Asked> = Vec::new();
+    let (mut asked, mut texts): (Vec<Asked>, Vec<Text>) = (Vec::new(), Vec::new());
     for file in read_golden(sources)? {
         for row in file.rows {
+            if row.record.form() == Form::Text {
+                texts.push(Text::read(speaker, row.record, &row.extra)?);
+                continue;
+            }
             asked.push(ask(speaker, row.record, &row.extra)?);
         }
     }
     asked.retain(|asked| asked.record.answer().is_some_and(|answer| !answer.is_empty()));
-    if asked.is_empty() {
+    if asked.is_empty() && texts.is_empty() {
         let named = sources.iter().map(|source| source.path.display().to_string()).collect::<Vec<_>>();
         return Err(TrainerError::NoGolden { subject: named.join(", ") });
     }
@@ -112,7 +117,7 @@ pub fn weigh(
     let mut done = 0;
     while asking.next().is_some() {
         done += 1;
-        progress(done, asked.len());
+        progress(done, asked.len() + texts.len());
     }
     let losses = asking.losses()?.into_iter().map(|loss| loss.of_answer());
     let rows = asked.iter().zip(losses).map(|(asked, loss)| RowLikelihood {
@@ -124,7 +129,18 @@ pub fn weigh(
         // Those of reasoning too, where its tokens are weighed.
         bytes: asked.own.len(),
     });
-    Ok(rows.collect())
+    let mut rows: Vec<RowLikelihood> = rows.collect();
+    let mut on_text = |_, done, all| progress(asked.len() + done, asked.len() + all);
+    let weighed = weigh_both(speaker, &texts, None, &mut on_text)?;
+    rows.extend(weighed.into_iter().flat_map(|all| all.rows).map(|text| RowLikelihood {
+        id: text.id,
+        file: text.file,
+        line: text.line,
+        bits: text.base.nats / std::f64::consts::LN_2,
+        tokens: text.tokens,
+        bytes: text.bytes as usize,
+    }));
+    Ok(rows)
 }
 
 #[cfg(test)]

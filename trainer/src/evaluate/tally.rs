@@ -7,9 +7,10 @@ use rtune_sandbox::Sandbox;
 
 use super::asked::Asked;
 use super::asking::{QuestionLoss, Scope};
+use super::calls::ToolCalls;
 use super::conversation::{Conversations, Remembered, Said, TurnSide};
 use super::extraction::Extraction;
-use super::figures::{Grounding, Likely, Rouge, Side, Signatures, Summary};
+use super::figures::{Echo, Grounding, Likely, Rouge, Side, Signatures, Summary};
 use super::running;
 use crate::error::TrainerError;
 use crate::loss::LossSum;
@@ -24,6 +25,30 @@ pub(super) fn signatures(references: usize) -> Signatures {
         rouge_signature: text::signed(&rouge::signature(references, false)),
         bert_score_signature: None,
     }
+}
+
+/// What repeating the question would come to, where every case is a text of bounded length; of several turns the last.
+pub(super) fn echo(asked: &[Asked]) -> Option<Echo> {
+    let mut chrf = chrf::ChrfStatistics::default();
+    let (mut exact, mut rouge_l, mut weight) = (0.0, 0.0, 0.0);
+    for one in asked {
+        let question = one.record.prompt().iter().rfind(|message| message.role == "user")?;
+        let (said, references) = (question.content.as_str(), one.references(one.turns.len().max(1) - 1));
+        if text::count_words(said) > text::MOST_WORDS {
+            return None;
+        }
+        chrf += chrf::statistics_of_best(said, &references, chrf::Kind::Plain);
+        let own = one.wanted.weight;
+        let same = references.iter().any(|reference| text::exact_match(said, reference));
+        exact += if same { own } else { 0.0 };
+        rouge_l += own * rouge::scores_of_best(said, &references, false).rouge_l.f1;
+        weight += own;
+    }
+    (weight > 0.0).then(|| Echo {
+        exact_match: exact / weight,
+        chrf: chrf.score(),
+        rouge_l: rouge_l / weight,
+    })
 }
 
 /// Sums over the cases of one model.
@@ -136,6 +161,7 @@ impl Tally {
             label_nats: None,
             grounded: turns.last().and_then(|turn| turn.grounded.clone()),
             extracted: asked.json.as_ref().map(|json| json.extract(&last.text)),
+            called: asked.calls.as_ref().map(|calls| calls.read(&last.text)),
             turns: if turns.len() > 1 { turns } else { Vec::new() },
             remembered,
             answer: last.text,
@@ -191,6 +217,9 @@ impl Tally {
         let extracted = asked.iter().zip(sides);
         let extracted =
             extracted.filter_map(|(asked, side)| Some((side.extracted.as_ref()?, asked.wanted.weight)));
+        let called = asked.iter().zip(sides).filter_map(|(asked, side)| {
+            Some((asked.calls.as_ref()?.any(), side.called.as_ref()?, asked.wanted.weight))
+        });
         Summary {
             answer_perplexity: self.answer.perplexity(),
             answers: Likely::new(self.answer, self.answer_text),
@@ -218,6 +247,7 @@ impl Tally {
             variants: None,
             groundedness: Grounding::new(&self.grounded, self.grounded_weights),
             extraction: Extraction::of(extracted),
+            tool_calls: ToolCalls::of(called),
             classification: None,
         }
     }

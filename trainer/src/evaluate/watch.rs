@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rand_core::Rng;
-use rtune_data::{Message, Origin, Record, Source, read_golden, stream};
+use rtune_data::{Form, Message, Origin, Record, Source, read_golden, stream};
 use rtune_models::generate::Sampling;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,6 +14,7 @@ use super::asked::{Asked, ask};
 use super::by_name::{Has, available, figures};
 use super::golden::{Exam, ExamOptions, Progress};
 use super::labels::{LabelOptions, Labelled, labelled};
+use super::plain::{Text, bits_per_byte};
 use crate::error::TrainerError;
 use crate::talk::{Settings, Speaker};
 
@@ -30,6 +31,7 @@ const GENERAL: &str = include_str!("general.jsonl");
 /// Rows that are asked again and again.
 pub struct Watch {
     asked: Vec<Asked>,
+    texts: Vec<Text>,
     labelled: Option<Labelled>,
     options: ExamOptions,
     settings: Settings,
@@ -66,19 +68,25 @@ impl Watch {
         // While a run is under way, nothing that a model wrote is run.
         let all: Vec<_> = rows_of_all.filter(|row| !runs_code(&row.extra)).collect();
         let drawn = sample(all.iter().map(|row| row.record.id.as_str()), rows, seed);
-        let mut asked = Vec::with_capacity(drawn.len());
+        let (mut asked, mut texts) = (Vec::with_capacity(drawn.len()), Vec::new());
         for (index, row) in all.into_iter().enumerate() {
-            if drawn.binary_search(&index).is_ok() {
+            if drawn.binary_search(&index).is_err() {
+                continue;
+            }
+            if row.record.form() == Form::Text {
+                texts.push(Text::read(speaker, row.record, &row.extra)?);
+            } else {
                 let one = ask(speaker, row.record, &row.extra)?;
                 one.can_be_scored()?;
                 asked.push(one);
             }
         }
         let labels = LabelOptions { labels: labels.to_vec(), ..LabelOptions::default() };
-        let labelled = labelled(&asked, &labels)?;
+        let labelled = if asked.is_empty() { None } else { labelled(&asked, &labels)? };
         let options = ExamOptions { labels, ..ExamOptions::default() };
         let settings = settings(max_new_tokens);
-        Ok((!asked.is_empty()).then_some(Self { asked, labelled, options, settings }))
+        let any = !asked.is_empty() || !texts.is_empty();
+        Ok(any.then_some(Self { asked, texts, labelled, options, settings }))
     }
 
     /// The general skills that come with the program.
@@ -89,7 +97,7 @@ impl Watch {
         let asked = general_rows().into_iter().map(|(record, extra)| ask(speaker, record, &extra));
         let asked = asked.collect::<Result<_, _>>()?;
         let (labelled, options) = (None, ExamOptions::default());
-        Ok(Self { asked, labelled, options, settings: settings(GENERAL_TOKENS) })
+        Ok(Self { asked, texts: Vec::new(), labelled, options, settings: settings(GENERAL_TOKENS) })
     }
 
     /// The metrics that the rows have.
@@ -98,6 +106,9 @@ impl Watch {
             checks: self.asked.iter().any(|asked| !asked.wanted.checks.is_empty()),
             fields: self.asked.iter().any(|asked| asked.json.as_ref().is_some_and(|json| json.has_fields())),
             contexts: self.asked.iter().any(|asked| asked.sources.is_some()),
+            calls: self.asked.iter().any(|asked| asked.calls.as_ref().is_some_and(|calls| calls.any())),
+            texts: !self.texts.is_empty(),
+            only_texts: self.asked.is_empty(),
         };
         available(has, self.labelled.as_ref().map(|labelled| labelled.set.names()))
     }
@@ -114,8 +125,15 @@ impl Watch {
     ) -> Result<Watched, TrainerError> {
         let Self { asked, settings, options, .. } = self;
         let exam = Exam { speaker, asked, settings, labelled: self.labelled.as_ref(), options };
-        let (_, summary) = exam.sides(true, &mut |Progress { done, total, .. }| progress(done, total))?;
-        Ok(Watched { rows: asked.len(), figures: figures(&summary) })
+        let mut of_all = BTreeMap::new();
+        if !asked.is_empty() {
+            let (_, summary) = exam.sides(true, &mut |Progress { done, total, .. }| progress(done, total))?;
+            of_all = figures(&summary);
+        }
+        if let Some(bits) = bits_per_byte(speaker, &self.texts)? {
+            of_all.insert("text-bits-per-byte".to_owned(), bits);
+        }
+        Ok(Watched { rows: asked.len() + self.texts.len(), figures: of_all })
     }
 }
 

@@ -26,7 +26,7 @@ const OWN_P: &str = "p: the first's own, the others' after Holm";
 const SHARES: [&str; 4] = ["exact_match", "normalised_match", "checks_passed", "ended"];
 
 /// Figures that stand deeper in a summary: what they are called, where they are, and whether they are parts of a whole.
-const DEEPER: [(&str, &str, bool); 13] = [
+const DEEPER: [(&str, &str, bool); 16] = [
     ("BERTScore F1", "/similarity/bert_score/f1", false),
     ("relevancy", "/similarity/relevancy", false),
     ("conversations completed", "/conversations/completed", true),
@@ -35,6 +35,9 @@ const DEEPER: [(&str, &str, bool); 13] = [
     ("typos and case: answered alike", "/variants/same_answer", true),
     ("typos and case: right", "/variants/right_varied", true),
     ("answers with unsupported claims", "/groundedness/hallucination_rate", true),
+    ("tools called rightly", "/tool_calls/right", true),
+    ("the right tools called", "/tool_calls/tools_right", true),
+    ("tools called needlessly", "/tool_calls/needless", true),
     ("valid JSON", "/extraction/valid", true),
     ("fits the schema", "/extraction/fits_schema", true),
     ("field F1", "/extraction/fields/f1", false),
@@ -52,6 +55,8 @@ struct Report {
     base: Map<String, Value>,
     tuned: Option<Map<String, Value>>,
     cases: Vec<Case>,
+    texts: Option<Value>,
+    echo: Option<Value>,
 }
 
 /// A golden report as a page shows it.
@@ -127,11 +132,13 @@ impl Golden {
                 .filter_map(|(name, side)| side.map(|side| (name, side)))
                 .collect();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let mut figures = figures(&sides);
+        let mut figures = figures(&sides, !report.cases.is_empty());
+        figures.rows.extend(report.texts.iter().flat_map(|texts| of_texts(texts, sides.len())));
         let believed = report.people.as_ref().and_then(doubt_of_judge);
         figures.rows.extend(report.judge.as_ref().map(|judge| judged(judge, believed, sides.len())));
         let (matrices, reliability) = (matrices(&sides), plots(&sides));
-        let judgements = judgements(&sides);
+        let mut judgements = judgements(&sides);
+        judgements.extend(report.echo.as_ref().and_then(echo));
         let (cases, lost) = (report.cases.len(), flips.len() - gained);
         let shown = report.cases.into_iter().enumerate();
         let mut shown: Vec<Shown> =
@@ -162,10 +169,35 @@ impl Golden {
     }
 }
 
-/// Every figure of the summaries that is a number, by its name.
-fn figures(sides: &[(&str, &Map<String, Value>)]) -> Table {
+/// Texts that were weighed, beside the figures of `sides` models.
+fn of_texts(texts: &Value, sides: usize) -> Vec<Vec<String>> {
+    let figures = [
+        ("texts: perplexity a token", "token_perplexity"),
+        ("texts: perplexity a word", "word_perplexity"),
+        ("texts: bits a byte", "bits_per_byte"),
+    ];
+    let row = |(name, field): (&str, &str)| {
+        let values =
+            ["base", "tuned"].map(|side| texts[side][field].as_f64().map_or_else(String::new, number));
+        std::iter::once(name.to_owned()).chain(values.into_iter().take(sides)).collect()
+    };
+    figures.map(row).to_vec()
+}
+
+/// What repeating the question would come to.
+fn echo(echo: &Value) -> Option<String> {
+    let [exact, chrf, rouge] = ["exact_match", "chrf", "rougeL"].map(|name| echo[name].as_f64());
+    let (exact, chrf, rouge) = (percent(exact?), number(chrf?), number(rouge?));
+    Some(format!("repeating the question would come to chrF2 {chrf}, ROUGE-L {rouge}, exact match {exact}"))
+}
+
+/// Every figure of the summaries that is a number, by its name; none where no case was asked.
+fn figures(sides: &[(&str, &Map<String, Value>)], asked: bool) -> Table {
     let header: Vec<&str> = ["metric"].into_iter().chain(sides.iter().map(|(name, _)| *name)).collect();
     let mut table = Table::new(&header);
+    if !asked {
+        return table;
+    }
     let mut add = |name: String, value: &dyn Fn(&Map<String, Value>) -> Option<String>| {
         let values: Vec<Option<String>> = sides.iter().map(|(_, side)| value(side)).collect();
         if values.iter().any(Option::is_some) {

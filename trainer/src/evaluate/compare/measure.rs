@@ -127,6 +127,11 @@ impl Pairs {
             let passes = |_: &ReportCase, side: &ReportSide| side.failed_checks.is_empty();
             measures.push(self.outcomes_among("checks", |case| case.checks > 0, passes));
         }
+        if self.cases.iter().any(ReportCase::calls) {
+            let right =
+                |_: &ReportCase, side: &ReportSide| side.called.as_ref().is_some_and(|called| called.right);
+            measures.push(self.outcomes_among("tool-calls", ReportCase::calls, right));
+        }
         if let Some(labels) = &self.labels {
             measures.push(self.label_outcomes("greedy-label", Reading::Greedy, labels));
             if self.has_likeliest() {

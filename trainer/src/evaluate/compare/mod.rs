@@ -3,6 +3,7 @@
 mod diff;
 mod measure;
 mod report;
+mod texts;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub use self::diff::{Part, diff};
 use self::measure::Scores;
 pub(crate) use self::report::bytes_of;
 use self::report::{Report, ReportCase, ReportSide, read};
+use self::texts::TEXT_BITS_PER_BYTE;
 use crate::checkpoint::FORMAT;
 use crate::error::TrainerError;
 
@@ -79,14 +81,21 @@ pub fn compare_reports(
     key_classes: &[String],
     settings: &Settings,
 ) -> Result<Compared, TrainerError> {
-    let pairs = Pairs::new(Named::read(first)?, Named::read(second)?)?;
-    let mut measures = pairs.measures(key_classes)?;
-    if let Some(name) = decides {
+    let (first, second) = (Named::read(first)?, Named::read(second)?);
+    first.has_model()?;
+    second.has_model()?;
+    let texts = texts::compared(&first, &second, settings)?;
+    let pairs = Pairs::new(first, second)?;
+    let mut measures = if pairs.cases.is_empty() { Vec::new() } else { pairs.measures(key_classes)? };
+    let texts_decide = texts.is_some() && (measures.is_empty() || decides == Some(TEXT_BITS_PER_BYTE));
+    if let Some(name) = decides.filter(|name| !texts_decide || *name != TEXT_BITS_PER_BYTE) {
         if !measures.iter().any(|measure| measure.name == name) {
             measures.extend(pairs.on_demand(name));
         }
         let at = measures.iter().position(|measure| measure.name == name).ok_or_else(|| {
-            let known: Vec<&str> = measures.iter().map(|measure| measure.name.as_str()).collect();
+            let of_texts = texts.is_some().then_some(TEXT_BITS_PER_BYTE);
+            let known: Vec<&str> =
+                measures.iter().map(|measure| measure.name.as_str()).chain(of_texts).collect();
             let more = pairs.named_on_demand();
             not_comparable(format!(
                 "no metric `{name}`; these cases have {}, {}",
@@ -102,10 +111,13 @@ pub fn compare_reports(
     for measure in &measures {
         metrics.push(measure.compared(&pairs, settings).map_err(failed)?);
     }
+    if let Some(texts) = texts {
+        metrics.insert(if texts_decide { 0 } else { metrics.len() }, texts);
+    }
     judge_after_first(&mut metrics, settings);
     let slices = match measures.first() {
-        Some(measure) => measure.by_slice(&pairs, settings).map_err(failed)?,
-        None => Vec::new(),
+        Some(measure) if !texts_decide => measure.by_slice(&pairs, settings).map_err(failed)?,
+        _ => Vec::new(),
     };
     let flips = pairs.flips(measures.first());
     Ok(Compared { format: FORMAT, metrics, slices, flips, settings: *settings })
@@ -130,8 +142,9 @@ impl Named {
     /// # Errors
     /// [`TrainerError::NotComparable`] where that model is not there.
     fn has_model(&self) -> Result<(), TrainerError> {
-        let is_there =
-            self.which != Which::Tuned || self.report.cases.iter().all(|case| case.tuned.is_some());
+        let is_there = self.which != Which::Tuned
+            || self.report.cases.iter().all(|case| case.tuned.is_some())
+                && self.report.texts.as_ref().is_none_or(|texts| texts.are_tuned());
         is_there.then_some(()).ok_or_else(|| {
             not_comparable(format!(
                 "expected a tuned model beside the base in `{}`, found the base alone; a base is compared with another report",
@@ -185,8 +198,6 @@ struct Pairs {
 impl Pairs {
     fn new(first: Named, mut second: Named) -> Result<Self, TrainerError> {
         second.order_labels(&first)?;
-        first.has_model()?;
-        second.has_model()?;
         let Named { which, report: first, .. } = first;
         let Named { which: other, report: second, .. } = second;
         // Rows that stand twice have one id: the first is the first's, and so on.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Which;
+use super::texts::ReportTexts;
 use crate::checkpoint::FORMAT;
 use crate::error::TrainerError;
 
@@ -17,6 +18,7 @@ pub(super) struct Report {
     format: u64,
     pub(super) labels: Option<Vec<String>>,
     pub(super) cases: Vec<ReportCase>,
+    pub(super) texts: Option<ReportTexts>,
     judge: Option<ReportJudge>,
 }
 
@@ -70,6 +72,7 @@ pub(super) struct ReportSide {
     turns: Vec<ReportTurn>,
     pub(super) grounded: Option<ReportGrounded>,
     pub(super) extracted: Option<ReportExtracted>,
+    pub(super) called: Option<ReportCalled>,
     pub(super) similarity: Option<ReportSimilarity>,
     /// The judge's; it stands beside the cases.
     #[serde(skip)]
@@ -99,6 +102,17 @@ pub(super) struct ReportGrounded {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub(super) struct ReportCalled {
+    pub(super) right: bool,
+    counts: ReportCallCounts,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct ReportCallCounts {
+    expected: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct ReportExtracted {
     pub(super) fields: Option<ReportFields>,
 }
@@ -116,6 +130,11 @@ pub(super) struct ReportCounts {
 }
 
 impl ReportCase {
+    /// Whether tools should be called.
+    pub(super) fn calls(&self) -> bool {
+        self.base.called.as_ref().is_some_and(|called| called.counts.expected > 0)
+    }
+
     pub(super) fn side(&self, which: Which) -> ReportSide {
         match (which, &self.tuned) {
             (Which::Best | Which::Tuned, Some(tuned)) => tuned.clone(),

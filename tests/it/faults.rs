@@ -1,0 +1,389 @@
+//! Faults of all kinds, drawn by a seed, in every command that takes long: after each the command is repeated, and ends in the bytes of
+//! one that was left alone. `RTUNE_FAULTS` says how many (by default few), `RTUNE_FAULTS_SEED` which.
+
+#![expect(clippy::print_stdout, reason = "the table of faults is what this test is for")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rtune_data::{stream, uniform_below};
+
+use crate::training::bytes_of;
+use crate::workplace::{CONFIG, Ran, Workplace};
+
+/// Faults where nobody says how many.
+const FEW: u64 = 24;
+/// A command that takes longer hangs.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// A command, and what it writes. `DISK` is where its output lies.
+struct Verb {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    out: &'static str,
+    /// Whether a run folder must be there.
+    of_run: bool,
+}
+
+const VERBS: [Verb; 7] = [
+    Verb {
+        name: "train",
+        arguments: &["train", "config.toml", "--resume", "--set", "output.dir=disk/out"],
+        out: "disk/out",
+        of_run: false,
+    },
+    Verb {
+        name: "prepare",
+        arguments: &["prepare", "config.toml", "--out", "disk/out"],
+        out: "disk/out",
+        of_run: false,
+    },
+    Verb { name: "merge", arguments: &["merge", "run", "disk/out"], out: "disk/out", of_run: true },
+    Verb { name: "export, PEFT", arguments: &["export", "run", "disk/out"], out: "disk/out", of_run: true },
+    Verb {
+        name: "export, GGUF",
+        arguments: &["export", "run", "disk/out.gguf", "--format", "gguf"],
+        out: "disk/out.gguf",
+        of_run: true,
+    },
+    Verb {
+        name: "eval",
+        arguments: &[
+            "eval",
+            "run",
+            "--golden",
+            "golden.jsonl",
+            "--max-new-tokens",
+            "8",
+            "--out",
+            "disk/out.json",
+        ],
+        out: "disk/out.json",
+        of_run: true,
+    },
+    Verb {
+        name: "report",
+        arguments: &["report", "run", "--out", "disk/out.html"],
+        out: "disk/out.html",
+        of_run: true,
+    },
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    Killed,
+    Stopped,
+    LittleFiles,
+    FullDisk,
+    FewHandles,
+    ReadOnly,
+    ChangedBelow,
+    SecondProcess,
+    BitFlipped,
+    Truncated,
+}
+
+const FAULTS: [Fault; 10] = [
+    Fault::Killed,
+    Fault::Stopped,
+    Fault::LittleFiles,
+    Fault::FullDisk,
+    Fault::FewHandles,
+    Fault::ReadOnly,
+    Fault::ChangedBelow,
+    Fault::SecondProcess,
+    Fault::BitFlipped,
+    Fault::Truncated,
+];
+
+/// A mounted disk, taken away in the end.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// A small disk at `place`; `None` where none can be had.
+    fn mount(place: &Path, kibibytes: u64) -> Option<Self> {
+        let size = format!("size={kibibytes}k");
+        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "rtune-test"]).arg(place).output();
+        done.is_ok_and(|done| done.status.success()).then(|| Self(place.to_owned()))
+    }
+
+    fn grow(&self) {
+        let done = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&self.0).status();
+        assert!(done.expect("mount runs").success());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l"]).arg(&self.0).status();
+    }
+}
+
+/// What a shell does before it becomes the program.
+fn behind(place: &Workplace, prelude: &str, verb: &Verb) -> Command {
+    let script = format!("{prelude} exec \"$@\"");
+    let mut command = Command::new("sh");
+    place.settle(&mut command);
+    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_rtune")]).args(verb.arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn ended(mut child: Child, what: &str) -> Ran {
+    let began = Instant::now();
+    while child.try_wait().expect("a child").is_none() {
+        if began.elapsed() > LONGEST {
+            child.kill().expect("killed");
+            panic!("{what}: it hangs");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let ran = Ran::of(child.wait_with_output().expect("ends"));
+    assert!(!ran.stderr.contains("panicked"), "{what}:\n{}", ran.stderr);
+    ran
+}
+
+/// Everything that a verb wrote, by name; a file has one, without a name.
+fn written(place: &Workplace, verb: &Verb) -> BTreeMap<PathBuf, Vec<u8>> {
+    let out = place.path(verb.out);
+    match out.is_dir() {
+        true => bytes_of(&out).into_iter().map(|(name, bytes)| (PathBuf::from(name), bytes)).collect(),
+        false => BTreeMap::from([(PathBuf::new(), fs::read(&out).unwrap_or_default())]),
+    }
+}
+
+fn place() -> Workplace {
+    let place = Workplace::new();
+    let config = CONFIG.replace("steps = 6", "steps = 30").replace("every = 2", "every = 5\nkeep = 3");
+    place.write("config.toml", config);
+    place.write("golden.jsonl", crate::workplace::rows(30..36));
+    fs::create_dir(place.path("disk")).expect("a folder");
+    place
+}
+
+/// As [`place`], with a finished run.
+fn place_with_run(run: &Workplace) -> Workplace {
+    let place = place();
+    let copied = Command::new("cp").arg("-a").arg(run.path("run")).arg(place.path("run")).status();
+    assert!(copied.expect("cp runs").success());
+    place
+}
+
+/// Whether this process may write what nobody may.
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"))
+}
+
+/// One verb in one place, broken in one way; returns whether the fault could be brought about.
+fn strike(
+    place: &Workplace,
+    verb: &Verb,
+    fault: Fault,
+    whole: Duration,
+    draw: &mut dyn FnMut(u64) -> u64,
+) -> bool {
+    let what = format!("{fault:?} in {}", verb.name);
+    let wait = Duration::from_micros(draw(whole.as_micros() as u64));
+    let start = |prelude: &str| behind(place, prelude, verb).spawn().expect("started");
+    let signal = |child: &Child, name: &str| {
+        let line = format!("kill -{name} {}", child.id());
+        Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).status().expect("a shell runs");
+    };
+    match fault {
+        Fault::Killed | Fault::Stopped => {
+            let mut child = start("");
+            std::thread::sleep(wait);
+            let alive = child.try_wait().expect("a child").is_none();
+            signal(&child, if fault == Fault::Killed { "KILL" } else { "TERM" });
+            ended(child, &what);
+            alive
+        }
+        Fault::LittleFiles => {
+            let blocks = 1 + draw(40);
+            let ran = ended(start(&format!("trap '' XFSZ; ulimit -f {blocks};")), &what);
+            assert!(
+                ran.code == 0 || ran.code == 1 && ran.stderr.contains("error:"),
+                "{what}: {}",
+                ran.stderr
+            );
+            ran.code != 0
+        }
+        Fault::FullDisk => {
+            let Some(disk) = Disk::mount(&place.path("disk"), 4 + 4 * draw(40)) else {
+                return false;
+            };
+            let ran = ended(start(""), &what);
+            assert!(
+                ran.code == 0 || ran.code == 1 && ran.stderr.contains("error:"),
+                "{what}: {}",
+                ran.stderr
+            );
+            disk.grow();
+            ended(start(""), &what).succeeds();
+            // The disk goes when this returns: what was written comes along.
+            let copy = "rm -rf kept && cp -a disk kept && umount -l disk && rm -rf disk && mv kept disk";
+            let mut moved = Command::new("sh");
+            place.settle(&mut moved);
+            assert!(moved.args(["-c", copy]).status().expect("a shell runs").success());
+            std::mem::forget(disk);
+            ran.code != 0
+        }
+        Fault::FewHandles => {
+            let ran = ended(start(&format!("ulimit -n {};", 4 + draw(12))), &what);
+            assert!(ran.code != 0 || written(place, verb).values().any(|bytes| !bytes.is_empty()), "{what}");
+            ran.code != 0
+        }
+        Fault::ReadOnly => {
+            let folder = place.path("disk");
+            let mode =
+                |mode: &str| Command::new("chmod").arg(mode).arg(&folder).status().expect("chmod runs");
+            mode("555");
+            // Root writes everywhere but without its capabilities.
+            let ran = match is_root() {
+                true => {
+                    let drop = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search";
+                    let script = format!("exec {drop} \"$@\"");
+                    let mut command = Command::new("sh");
+                    place.settle(&mut command);
+                    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_rtune")]).args(verb.arguments);
+                    ended(
+                        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started"),
+                        &what,
+                    )
+                }
+                false => ended(start(""), &what),
+            };
+            mode("755");
+            assert!(ran.code == 0 || ran.stderr.contains("disk"), "{what}: {}", ran.stderr);
+            ran.code != 0
+        }
+        Fault::ChangedBelow => {
+            let names: &[&str] = if verb.of_run { &["golden.jsonl"] } else { &["train.jsonl"] };
+            let before: Vec<Vec<u8>> =
+                names.iter().map(|name| fs::read(place.path(name)).expect("there")).collect();
+            let child = start("");
+            std::thread::sleep(wait);
+            for (name, bytes) in names.iter().zip(&before) {
+                let half = &bytes[..draw(bytes.len() as u64) as usize];
+                place.write(name, half);
+            }
+            ended(child, &what);
+            for (name, bytes) in names.iter().zip(&before) {
+                place.write(name, bytes);
+            }
+            true
+        }
+        Fault::SecondProcess => {
+            let (one, other) = (start(""), start(""));
+            let (one, other) = (ended(one, &what), ended(other, &what));
+            assert!(one.code == 0 || other.code == 0, "{what}: {}\n{}", one.stderr, other.stderr);
+            true
+        }
+        Fault::BitFlipped | Fault::Truncated => {
+            let mut child = start("");
+            std::thread::sleep(wait);
+            let _ = child.kill();
+            ended(child, &what);
+            // Of a run the checkpoints: `rtune verify` looks at the rest.
+            let of_train = verb.name == "train";
+            let all = files(&place.path(if of_train { "disk/out/checkpoints" } else { "disk" }));
+            if all.is_empty() {
+                return false;
+            }
+            let file = &all[draw(all.len() as u64) as usize];
+            let mut bytes = fs::read(file).expect("readable");
+            let at = draw(bytes.len().max(1) as u64) as usize;
+            match fault {
+                Fault::BitFlipped if !bytes.is_empty() => bytes[at] ^= 1 << draw(8),
+                _ => bytes.truncate(at),
+            }
+            fs::write(file, bytes).expect("written");
+            true
+        }
+    }
+}
+
+/// All files of a folder that are no links, in order.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => all.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Repeats the command as its user would: where something is in its way, it is taken away.
+fn repeated(place: &Workplace, verb: &Verb, what: &str) {
+    let run = || ended(behind(place, "", verb).spawn().expect("started"), what);
+    let first = run();
+    if first.code == 0 {
+        return;
+    }
+    // It names what is in its way; outputs must not exist yet, and a damaged file is no run.
+    assert_eq!(first.code, 2, "{what}: {}", first.stderr);
+    assert!(first.stderr.contains("disk/out"), "{what}: {}", first.stderr);
+    let out = place.path(verb.out);
+    let removed = if out.is_dir() { fs::remove_dir_all(&out) } else { fs::remove_file(&out) };
+    removed.unwrap_or_else(|error| panic!("{what}: {error}\n{}", first.stderr));
+    let second = run();
+    assert_eq!(second.code, 0, "{what}: {}", second.stderr);
+}
+
+#[test]
+fn faults_of_all_kinds_change_no_byte() {
+    let number = |name: &str, otherwise: u64| {
+        std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number"))
+    };
+    let (faults, seed) = (number("RTUNE_FAULTS", FEW), number("RTUNE_FAULTS_SEED", 1));
+    let finished = place();
+    finished.train(&[]).succeeds();
+    let undisturbed: Vec<(BTreeMap<PathBuf, Vec<u8>>, Duration)> = VERBS
+        .iter()
+        .map(|verb| {
+            let place = place_with_run(&finished);
+            let began = Instant::now();
+            ended(behind(&place, "", verb).spawn().expect("started"), verb.name).succeeds();
+            (written(&place, verb), began.elapsed())
+        })
+        .collect();
+    let mut random = stream(seed, "test", "faults", 0);
+    let mut table: BTreeMap<Fault, [u64; 3]> = BTreeMap::new();
+    for index in 0..faults {
+        let verb = index as usize % VERBS.len();
+        let fault = FAULTS[uniform_below(&mut random, FAULTS.len() as u64) as usize];
+        let (verb, (expected, whole)) = (&VERBS[verb], &undisturbed[verb]);
+        let place = if verb.of_run { place_with_run(&finished) } else { place() };
+        let struck = strike(&place, verb, fault, *whole, &mut |below| uniform_below(&mut random, below));
+        let what = format!("fault {index}, {fault:?} in {}", verb.name);
+        let intact = || written(&place, verb) == *expected;
+        // A finished output is not written again.
+        let untouched = place.path(verb.out).exists() && intact();
+        if !untouched {
+            repeated(&place, verb, &what);
+        }
+        let found = written(&place, verb);
+        for (name, bytes) in expected {
+            assert!(found.get(name) == Some(bytes), "{what}: {} differs", name.display());
+        }
+        assert_eq!(found.len(), expected.len(), "{what}: {:?}", found.keys().collect::<Vec<_>>());
+        let [all, hit, survived] = table.entry(fault).or_default();
+        *all += 1;
+        *hit += u64::from(struck);
+        *survived += 1;
+    }
+    println!("| fault | tried | took effect | ended in the same bytes |\n| --- | --- | --- | --- |");
+    for (fault, [all, hit, survived]) in &table {
+        println!("| {fault:?} | {all} | {hit} | {survived} |");
+    }
+}
