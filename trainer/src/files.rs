@@ -34,18 +34,31 @@ impl<T> At<T> for io::Result<T> {
 /// # Errors
 /// [`FileError`], after which the old file still stands.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let write = |beside: &Path| -> Result<_, std::convert::Infallible> {
+        Ok(File::create(beside).and_then(|mut file| file.write_all(bytes)))
+    };
+    let Ok(done) = write_whole_by(path, write);
+    done
+}
+
+/// [`write_whole`], where `write` writes the file that then takes the place of `path`; its own errors are handed through.
+///
+/// # Errors
+/// Those of `write`, and within them [`FileError`]; the old file still stands after both.
+pub(crate) fn write_whole_by<E>(
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<io::Result<()>, E>,
+) -> Result<Result<(), FileError>, E> {
     let beside = beside(path);
-    let written = File::create(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    if let Err(source) = written {
+    let written = write(&beside).map(|done| done.and_then(|()| File::open(&beside)?.sync_all()));
+    if !matches!(written, Ok(Ok(()))) {
         // The part that was written is of no use; the error of writing it is the one to tell.
         let _ = fs::remove_file(&beside);
-        return Err(FileError { action: "write", path: path.to_owned(), source });
     }
-    fs::rename(&beside, path).at("write", path)?;
-    sync_folder_of(path)
+    Ok(match written? {
+        Ok(()) => fs::rename(&beside, path).at("write", path).and_then(|()| sync_folder_of(path)),
+        Err(source) => Err(FileError { action: "write", path: path.to_owned(), source }),
+    })
 }
 
 /// Points the relative link `path` at `target` in one go.

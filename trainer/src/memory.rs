@@ -3,6 +3,8 @@
 //! The base is held as [`rtune_models::Decoder::load`] holds it, the adapters are those that [`LoraConfig`] puts beside its
 //! linears, the passes take the buffers that the decoder takes. docs/log.md has measured peaks beside these figures.
 
+use std::path::Path;
+
 #[cfg(doc)]
 use rtune_adapters::LoraConfig;
 use rtune_adapters::peft;
@@ -19,9 +21,11 @@ use crate::subject::quantization;
 /// Bytes of the program itself and its threads: measured, see docs/log.md.
 const PROGRAM_BYTES: usize = 12 << 20;
 /// Bytes that tokenizer and template take for each of the tokenizer's tokens: measured, see docs/log.md.
-const TOKEN_BYTES: usize = 1500;
-/// What a checkpoint has in memory while it is written, for each trained number: the file of both moments.
-const SAVED_BYTES: usize = 8;
+const TOKEN_BYTES: usize = 950;
+/// The same where they are read from a GGUF file, whose texts stay.
+const GGUF_TOKEN_BYTES: usize = 1500;
+/// What a checkpoint has in memory while it is written, for each trained number: the adapter's file.
+const SAVED_BYTES: usize = 4;
 /// The part of a GPU's memory that is counted on; the rest is for its driver, its libraries and fragments.
 pub const GPU_SHARE: f64 = 0.9;
 
@@ -172,6 +176,9 @@ pub fn of_policy(
         LoraSection::New(lora) if lora.start.changes_base() => size_of::<f32>() * trained.numbers,
         _ => 0,
     };
+    let is_gguf =
+        Path::new(&config.model.base).extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"));
+    let token_bytes = if is_gguf { GGUF_TOKEN_BYTES } else { TOKEN_BYTES };
     Ok(TrainingMemory {
         // What is trained whole stands among the trained numbers alone.
         base_bytes: base.held.saturating_sub(trained.replaced_bytes),
@@ -181,7 +188,7 @@ pub fn of_policy(
         kept_bytes: most.kept.saturating_mul(size_of::<f32>()),
         work_bytes: most.work.saturating_mul(size_of::<f32>()),
         program_bytes: PROGRAM_BYTES + gemm::kept_bytes(threads),
-        tokenizer_bytes: TOKEN_BYTES * rows.vocabulary.unwrap_or(outline.spec.vocabulary),
+        tokenizer_bytes: token_bytes * rows.vocabulary.unwrap_or(outline.spec.vocabulary),
         rows_bytes: rows.bytes,
         tokens: rows.training.iter().map(|pass| pass.tokens).max().unwrap_or(0),
         policy,
@@ -247,8 +254,6 @@ pub fn gpus(bytes: usize, gpu_bytes: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn config(extra: &str) -> Config {

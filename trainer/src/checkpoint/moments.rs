@@ -5,6 +5,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors};
 
 use crate::error::TrainerError;
@@ -35,7 +36,7 @@ pub fn write_moments(
     first: &[f32],
     second: &[f32],
 ) -> Result<(), TrainerError> {
-    let unreadable = |error: safetensors::SafeTensorError| TrainerError::Unreadable {
+    let unreadable = |error: SafeTensorError| TrainerError::Unreadable {
         file: path.to_owned(),
         problem: error.to_string(),
     };
@@ -46,8 +47,15 @@ pub fn write_moments(
         }
     }
     let metadata = std::collections::HashMap::from([("format".to_owned(), super::FORMAT.to_string())]);
-    let file = safetensors::serialize(views, Some(metadata)).map_err(unreadable)?;
-    Ok(files::write_whole(path, &file)?)
+    // Tensor by tensor: a copy of all of them beside what is trained would be the most memory that a run takes.
+    files::write_whole_by(path, |beside| {
+        match safetensors::serialize_to_file(views, Some(metadata), beside) {
+            Err(SafeTensorError::IoError(error)) => Ok(Err(error)),
+            done => done.map(Ok),
+        }
+    })
+    .map_err(unreadable)??;
+    Ok(())
 }
 
 /// Reads what [`write_moments`] wrote, for the same parameters: `(first, second)`.
