@@ -28,7 +28,7 @@ pub fn command(
 ) -> Vec<String> {
     let rank = adapter.map_or(0, |adapter| rank_of(adapter.adapter.config.rank, adapter.initial.is_some()));
     let is_adapter = form == Form::Adapter;
-    let lines = match server {
+    match server {
         Server::Vllm if is_adapter => {
             let room = VLLM_RANKS.into_iter().find(|room| *room >= rank).unwrap_or(rank);
             vec![format!(
@@ -75,6 +75,5 @@ pub fn command(
         Server::TensorrtLlm => vec![format!("trtllm-serve {out}")],
         Server::LmStudio => vec![format!("lms import {out} --user-repo rtune/{name} --copy")],
         Server::Mlx => vec![format!("mlx_lm.server --model {out}")],
-    };
-    lines
+    }
 }
