@@ -54,6 +54,7 @@ fn run(verb: &Verb) -> anyhow::Result<u8> {
         Verb::Pull(args) => commands::pull::run(args),
         Verb::Merge(args) => commands::merge::run(args),
         Verb::Export(args) => commands::export::run(args),
+        Verb::Push(args) => commands::push::run(args),
         Verb::Generate(args) => commands::generate::run(args),
         Verb::Chat(args) => commands::chat::run(args),
         Verb::Eval(args) => commands::eval::run(args),

@@ -1,11 +1,15 @@
 //! The model card, README.md: what this is, what it was made from, and under which licence.
 
+mod training;
+
 use std::fmt::Write as _;
 
 use rtune_models::Licence;
 
 use crate::error::ReleaseError;
 use crate::folder::NewFolder;
+
+pub use training::{DataFile, Evaluation, Figure, Training};
 
 const FILE: &str = "README.md";
 
@@ -31,6 +35,8 @@ pub struct Card {
     pub repository: Option<String>,
     /// What the base says of its licence.
     pub licence: Licence,
+    /// What the run says of itself, if there is one.
+    pub training: Option<Training>,
 }
 
 /// What lies beside a card.
@@ -58,6 +64,12 @@ impl Card {
         // Writing to a string cannot fail.
         if let Some(repository) = &self.repository {
             let _ = writeln!(text, "base_model: {repository}");
+            // Of a base in another form the hub sees by the files what it is.
+            text += match made {
+                Made::Adapter => "base_model_relation: adapter\n",
+                Made::Merged => "base_model_relation: finetune\n",
+                Made::Base => "",
+            };
         }
         text += match made {
             Made::Adapter => "library_name: peft\n",
@@ -69,8 +81,12 @@ impl Card {
             Made::Adapter => "- lora\n- rtune\n",
             Made::Merged | Made::Base => "- rtune\n",
         };
-        text += "---\n\n";
+        let training = self.training.as_ref().filter(|_| made != Made::Base);
         let name = self.repository.as_ref().unwrap_or(&self.base);
+        if let Some(training) = training {
+            training.index(&format!("{name}, fine-tuned"), &mut text);
+        }
+        text += "---\n\n";
         let what = match made {
             Made::Adapter => format!(
                 "An adapter (LoRA) for `{name}`, trained with rtune. It is of use beside that base alone."
@@ -80,7 +96,11 @@ impl Card {
             ),
             Made::Base => format!("The weights of `{name}`, written anew by rtune; they were not trained."),
         };
-        let _ = writeln!(text, "{what}\n\n## Licence\n");
+        let _ = writeln!(text, "{what}");
+        if let Some(training) = training {
+            training.sections(&mut text);
+        }
+        text += "\n## Licence\n\n";
         self.duties(&mut text, made);
         text
     }
@@ -154,14 +174,13 @@ mod tests {
     fn card(ids: &[&str]) -> Card {
         let ids = ids.iter().map(|id| (*id).to_owned()).collect();
         let licence = Licence { ids, link: None, from: None };
-        Card { base: "smollm2".into(), repository: Some("o/n".into()), licence }
+        Card { base: "smollm2".into(), repository: Some("o/n".into()), licence, training: None }
     }
 
     #[test]
     fn a_card_says_base_library_and_licence_in_its_front_matter() {
         let text = card(&["apache-2.0"]).text(Made::Adapter);
-        let head =
-            "---\nbase_model: o/n\nlibrary_name: peft\nlicense: apache-2.0\npipeline_tag: text-generation\n";
+        let head = "---\nbase_model: o/n\nbase_model_relation: adapter\nlibrary_name: peft\nlicense: apache-2.0\npipeline_tag: text-generation\n";
         assert!(text.starts_with(head), "{text}");
         assert!(text.contains("- Pass on a copy of the licence with the model.\n"), "{text}");
         let text = card(&["llama3.1"]).text(Made::Merged);
@@ -182,5 +201,44 @@ mod tests {
         assert!(text.contains("license:\n- mit\n- gemma\n"), "{text}");
         let text = card(&[]).text(Made::Adapter);
         assert!(!text.contains("license:") && text.contains("says nothing of its licence"), "{text}");
+    }
+
+    #[test]
+    fn a_run_tells_of_its_data_and_what_it_came_to() {
+        let figure = |metric: &str, base, tuned| Figure { metric: metric.to_owned(), base, tuned };
+        let file = DataFile {
+            name: "train.jsonl".to_owned(),
+            role: "train".to_owned(),
+            rows: 24,
+            licence: Some("CC0-1.0".to_owned()),
+            hash: "blake3 ab".to_owned(),
+        };
+        let figures = vec![figure("exact_match", Some(0.25), 0.75), figure("chrf", None, 61.5)];
+        let training = Training {
+            data: vec![DataFile { licence: None, name: "a|b".to_owned(), ..file.clone() }, file],
+            findings: vec!["No personal data was found.".to_owned()],
+            settings: vec![("learning rate".to_owned(), "0.01".to_owned())],
+            evaluations: vec![Evaluation { on: "golden.jsonl".to_owned(), rows: 8, figures }],
+            hardware: "cpu X, 2 threads, linux-x86_64".to_owned(),
+        };
+        let card = Card { training: Some(training), ..card(&["mit"]) };
+        let text = card.text(Made::Merged);
+        let (head, page) = text[4..].split_once("\n---\n").expect("front matter");
+        let expected = "model-index:\n- name: \"o/n, fine-tuned\"\n  results:\n  - task:\n      type: text-generation\n    dataset:\n      \
+            name: \"golden.jsonl\"\n      type: \"golden-jsonl\"\n    metrics:\n    - type: exact_match\n      value: 0.75\n    - type: chrf\n      \
+            value: 61.5";
+        assert!(head.ends_with(expected) && head.contains("base_model_relation: finetune\n"), "{head}");
+        for part in [
+            "| train.jsonl | train | 24 | CC0-1.0 | `blake3 ab` |\n",
+            "| a\\|b | train | 24 | not said |",
+            "- No personal data was found.\n",
+            "| learning rate | 0.01 |\n\nTrained on cpu X, 2 threads, linux-x86_64.\n",
+            "golden.jsonl, 8 rows:\n\n| metric | base | tuned |\n| --- | --- | --- |\n| exact_match | 0.25 | 0.75 |\n| chrf | - | 61.5 |\n",
+            "\n## Licence\n\nThe base is under `mit`",
+        ] {
+            assert!(page.contains(part), "{part:?} in:\n{page}");
+        }
+        let base = card.text(Made::Base);
+        assert!(!base.contains("model-index") && !base.contains("## Data"), "{base}");
     }
 }

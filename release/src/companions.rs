@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::dtype::Dtype;
 use crate::error::{At, ReleaseError};
 use crate::folder::NewFolder;
+use crate::model::Layout;
 
 const CONFIG_FILE: &str = "config.json";
 const GENERATION_FILE: &str = "generation_config.json";
@@ -61,9 +62,10 @@ pub struct Chat<'a> {
 pub(crate) fn write_model(
     folder: &NewFolder,
     base: &BaseModel,
-    dtype: Dtype,
+    layout: Layout,
     chat: Chat<'_>,
 ) -> Result<(), ReleaseError> {
+    let dtype = layout.dtype;
     write_tokenizer(folder, base, chat)?;
     if let Some(from) = of_folder(base) {
         for path in others(from)? {
@@ -75,7 +77,7 @@ pub(crate) fn write_model(
         Some(from) => edited_config(from, base, dtype)?,
         None => None,
     };
-    let config = match config {
+    let mut config = match config {
         Some(config) => config,
         None => base.config.to_json(dtype.name()).ok_or_else(|| ReleaseError::Unwritable {
             path: folder.path().join(CONFIG_FILE),
@@ -84,6 +86,9 @@ pub(crate) fn write_model(
                 .to_owned(),
         })?,
     };
+    if let Some(quantized) = layout.quantized {
+        config["quantization_config"] = quantized.settings(dtype);
+    }
     write_json(folder, CONFIG_FILE, &config)?;
     write_generation(folder, base, chat)
 }

@@ -59,6 +59,16 @@ pub enum ReleaseError {
         /// The first such tensor.
         tensor: String,
     },
+    /// An adapter that is more than products of two matrices.
+    #[error("`{path}` cannot be {wanted}: {found}")]
+    NotPlain {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What it was to be.
+        wanted: &'static str,
+        /// What is beside its products.
+        found: &'static str,
+    },
     /// Something that the format to be written cannot say.
     #[error("cannot write `{path}`: {problem}")]
     Unwritable {
@@ -136,6 +146,9 @@ impl ReleaseError {
                 "the checkpoint was changed after it was written: take another of the run"
             }
             Self::Untrained { .. } => "take a checkpoint of a later step; step 0 is the untrained adapter",
+            Self::NotPlain { .. } => {
+                "plain LoRA alone can be that: merge it by itself, `rtune merge RUN OUT`"
+            }
             Self::Exists { .. } => "remove it or choose another folder",
             Self::OutOfRange { dtype: Dtype::Float16, .. } => {
                 "bfloat16 reaches as far as float32: `--dtype bfloat16`"

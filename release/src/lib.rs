@@ -8,16 +8,20 @@
 //! | `checkpoint` | a checkpoint's files, compared with their hashes |
 //! | `peft` | the adapter as PEFT loads it |
 //! | `fits` | whether an adapter is one of a model |
+//! | `change` | what an adapter adds to a weight, or several made one |
 //! | `model`, `weights`, `pieces` | the base as transformers loads it, with or without the adapter in it, whole or by rows |
+//! | `four_bits` | linears as bitsandbytes keeps them |
 //! | `shards`, `dtype` | safetensors files, written one tensor at a time; what a written number is |
-//! | `card` | README.md: what it was made from, and what its licence asks |
+//! | `card` | README.md: what it was made from, how it was trained, what it came to, and what its licence asks |
 //! | `companions` | configuration, tokenizer, chat template beside the weights |
 //! | `divergence`, `report` | how far one model is from another; what a merge says of itself |
-//! | `gguf` | the model as one GGUF file, which is opened again and compared |
+//! | `gguf` | the model as one GGUF file, which is opened again and compared; an adapter as one |
 //! | `ollama` | a Modelfile beside it, with the chat template as Ollama has them |
+//! | `serve` | servers: what each of them loads, and by which command |
 //! | `folder` | folders and files that are whole or not there |
 
 mod card;
+mod change;
 mod checkpoint;
 mod companions;
 mod divergence;
@@ -25,6 +29,7 @@ mod dtype;
 mod error;
 mod fits;
 mod folder;
+mod four_bits;
 mod gguf;
 mod model;
 mod ollama;
@@ -32,19 +37,23 @@ mod peft;
 mod pieces;
 mod plain;
 mod report;
+mod serve;
 mod shards;
 mod weights;
 
-pub use card::{Card, Made};
+pub use card::{Card, DataFile, Evaluation, Figure, Made, Training};
+pub use change::{Combined, refuse_uncombinable};
 pub use checkpoint::{VerifiedCheckpoint, find};
 pub use companions::Chat;
 pub use divergence::{Agreement, Divergence, Model, Probe, divergence};
 pub use dtype::Dtype;
 pub use error::ReleaseError;
 pub use folder::{NewFolder, refuse_existing};
-pub use gguf::{GgufType, WrittenGguf, write_gguf};
+pub use four_bits::Quantized;
+pub use gguf::{GgufType, WrittenGguf, write_gguf, write_gguf_adapter};
 pub use model::{Layout, VerifiedAdapter, Written, dtype_of, is_full, write_model};
 pub use ollama::{Render, Turn, Turns, modelfile};
 pub use peft::export_peft;
-pub use report::{Measured, MergeReport, Spread};
+pub use report::{CombinedPart, CombinedReport, Measured, MergeReport, Spread};
+pub use serve::{Form, Misfit, Place, Server, command, misfits};
 pub use weights::{Content, LinearFigures, Onto, Rounding};

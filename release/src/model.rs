@@ -13,7 +13,8 @@ use crate::dtype::Dtype;
 use crate::error::ReleaseError;
 use crate::fits::{check_adapter, refuse_missing};
 use crate::folder::NewFolder;
-use crate::shards::Plan;
+use crate::four_bits::Quantized;
+use crate::shards::{Held, Plan};
 use crate::weights::{Computer, Content, LinearFigures, Rounding};
 
 /// How a model is laid out on the disk.
@@ -23,6 +24,8 @@ pub struct Layout {
     pub dtype: Dtype,
     /// Most bytes of tensors in one file; a larger tensor has a file of its own.
     pub shard_bytes: u64,
+    /// How the linears of the blocks are quantised, if they are.
+    pub quantized: Option<Quantized>,
 }
 
 /// What was written.
@@ -144,8 +147,12 @@ pub fn write_model(
     let spec = DecoderSpec::new(&base.config);
     let tensors = spec.tensors();
     refuse_unknown(base, &spec)?;
-    companions::write_model(folder, base, layout.dtype, chat)?;
-    let plan = Plan::new(tensors, layout.dtype, layout.shard_bytes);
+    if layout.quantized.is_some() {
+        refuse_unquantizable(base, &spec)?;
+    }
+    companions::write_model(folder, base, layout, chat)?;
+    let held = Held { dtype: layout.dtype, quantized: layout.quantized };
+    let plan = Plan::new(tensors, held, layout.shard_bytes);
     let (mut done, total) = (0, plan.tensor_count());
     let mut computer = Computer::new(base, content, layout.dtype);
     let files = plan.write(folder.path(), &mut |tensor| {
@@ -161,6 +168,22 @@ pub fn write_model(
         linears: computer.linears,
         rounding: computer.rounding,
     })
+}
+
+/// What bitsandbytes would not quantise here, or was quantised by it before.
+fn refuse_unquantizable(base: &BaseModel, spec: &DecoderSpec) -> Result<(), ReleaseError> {
+    let path = base.weights.path().to_owned();
+    if base.config.differences.experts.is_some() {
+        let problem =
+            "bitsandbytes' 4 bits are for linears, and transformers keeps experts otherwise".to_owned();
+        return Err(ReleaseError::Unwritable { path, problem });
+    }
+    if let Some(tensor) = spec.tensors().iter().find(|tensor| base.weights.is_nf4(&tensor.name)) {
+        let problem =
+            format!("`{}` came in bitsandbytes' 4 bits: rounding it again would change it", tensor.name);
+        return Err(ReleaseError::Unwritable { path, problem });
+    }
+    Ok(())
 }
 
 /// A tensor that the decoder has no place for would be lost.

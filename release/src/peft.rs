@@ -101,7 +101,12 @@ mod tests {
     }
 
     fn card() -> Card {
-        Card { base: "base".to_owned(), repository: None, licence: rtune_models::Licence::default() }
+        Card {
+            base: "base".to_owned(),
+            repository: None,
+            licence: rtune_models::Licence::default(),
+            training: None,
+        }
     }
 
     #[test]

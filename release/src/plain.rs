@@ -70,7 +70,7 @@ fn is_half(name: &str) -> bool {
 }
 
 /// Half of a pair with the half it began as behind it: rows of `A`, columns of `B`, those negative.
-fn with_initial(
+pub(crate) fn with_initial(
     name: &str,
     now: &AdapterTensor,
     initial: &BTreeMap<String, AdapterTensor>,

@@ -27,6 +27,9 @@ pub struct MergeReport {
     pub trained_on: String,
     /// The element type of the files.
     pub dtype: &'static str,
+    /// How the linears of the blocks were quantised after the sum, `nf4` or `nf4, double`, where they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantized: Option<&'static str>,
     /// The files of the adapter to their SHA-256.
     pub checkpoint: BTreeMap<String, String>,
     /// The files of weights to their SHA-256.
@@ -41,8 +44,37 @@ pub struct MergeReport {
     pub measured: Measured,
     /// Quantisation error over adapter, `ratio` of `linears`; null where the base was not quantised.
     pub quantization_error_over_delta: Option<Spread>,
+    /// How several adapters were made one, where there were several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combined: Option<CombinedReport>,
     /// Every adapted linear.
     pub linears: Vec<LinearFigures>,
+}
+
+/// Several adapters made one. Where there is one, `checkpoint` and `measured` of [`MergeReport`] are the first's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CombinedReport {
+    /// `linear`, `ties`, `dare` or `dare-ties`.
+    pub method: &'static str,
+    /// The part of each change that stays; null for `linear`.
+    pub density: Option<f64>,
+    /// What the draws of `dare` follow from; null where nothing is drawn.
+    pub seed: Option<u64>,
+    /// The adapters in order.
+    pub adapters: Vec<CombinedPart>,
+}
+
+/// One of several adapters.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CombinedPart {
+    /// As it was named.
+    pub run: String,
+    /// Its factor.
+    pub weight: f64,
+    /// Its files to their SHA-256.
+    pub checkpoint: BTreeMap<String, String>,
+    /// Between the base with this adapter alone, as trained, and the merged model.
+    pub measured: Measured,
 }
 
 /// KL and agreement, and the rows they were measured on.
@@ -93,6 +125,7 @@ impl MergeReport {
             onto: onto.name(),
             trained_on,
             dtype: dtype.name(),
+            quantized: None,
             checkpoint: adapter.files.clone(),
             weights: written.files,
             tensors: written.tensors,
@@ -100,6 +133,7 @@ impl MergeReport {
             rounding: written.rounding,
             measured,
             quantization_error_over_delta: Spread::of(written.linears.iter().filter_map(|l| l.ratio)),
+            combined: None,
             linears: written.linears,
         }
     }

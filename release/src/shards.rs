@@ -5,13 +5,15 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use rtune_models::TensorSpec;
+use rtune_models::{TensorRole, TensorSpec};
+use safetensors::Dtype as Tag;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::dtype::Dtype;
 use crate::error::{At, ReleaseError};
+use crate::four_bits::Quantized;
 
 /// The only file of a model that fits into one.
 const SINGLE_FILE: &str = "model.safetensors";
@@ -25,8 +27,51 @@ const PIECE_ELEMENTS: usize = 1 << 20;
 /// Which tensors stand in which file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Plan {
-    dtype: Dtype,
+    held: Held,
     shards: Vec<Vec<TensorSpec>>,
+}
+
+/// How numbers stand in files: those of this element type, but for linears of blocks that are quantised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Held {
+    pub(crate) dtype: Dtype,
+    pub(crate) quantized: Option<Quantized>,
+}
+
+/// A tensor of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) tag: Tag,
+    pub(crate) shape: Vec<usize>,
+}
+
+impl Part {
+    fn size_bytes(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.tag.bitsize() / 8
+    }
+}
+
+impl Held {
+    /// What a tensor of the model is in the file.
+    fn parts(self, tensor: &TensorSpec) -> Vec<Part> {
+        match self.of(tensor) {
+            Some(quantized) => quantized.parts(tensor),
+            None => {
+                let (name, shape) = (tensor.in_files.clone(), tensor.shape.clone());
+                vec![Part { name, tag: self.dtype.tag(), shape }]
+            }
+        }
+    }
+
+    /// How a tensor is quantised, if it is.
+    fn of(self, tensor: &TensorSpec) -> Option<Quantized> {
+        self.quantized.filter(|_| tensor.role == TensorRole::BlockLinear && tensor.shape.len() == 2)
+    }
+
+    fn size_bytes(self, tensor: &TensorSpec) -> usize {
+        self.parts(tensor).iter().map(Part::size_bytes).sum()
+    }
 }
 
 /// A file of weights on the disk.
@@ -38,11 +83,11 @@ pub(crate) struct ShardFile {
 
 impl Plan {
     /// Fills shards in order; none has more than `shard_bytes` of tensors, except one of a single larger tensor.
-    pub(crate) fn new(tensors: Vec<TensorSpec>, dtype: Dtype, shard_bytes: u64) -> Self {
+    pub(crate) fn new(tensors: Vec<TensorSpec>, held: Held, shard_bytes: u64) -> Self {
         let mut shards: Vec<Vec<TensorSpec>> = Vec::new();
         let mut filled = 0;
         for tensor in tensors {
-            let size = size_bytes(&tensor, dtype) as u64;
+            let size = held.size_bytes(&tensor) as u64;
             match shards.last_mut() {
                 Some(shard) if filled + size <= shard_bytes => {
                     filled += size;
@@ -54,17 +99,17 @@ impl Plan {
                 }
             }
         }
-        Self { dtype, shards }
+        Self { held, shards }
     }
 
-    /// Tensors in all.
+    /// Tensors of the model in all.
     pub(crate) fn tensor_count(&self) -> usize {
         self.shards.iter().map(Vec::len).sum()
     }
 
     /// Bytes of all tensors.
     pub(crate) fn size_bytes(&self) -> u64 {
-        self.shards.iter().flatten().map(|tensor| size_bytes(tensor, self.dtype) as u64).sum()
+        self.shards.iter().flatten().map(|tensor| self.held.size_bytes(tensor) as u64).sum()
     }
 
     /// Writes all files into `folder`; `values` is called once for each tensor, in order, and gives its elements. Gives
@@ -77,7 +122,7 @@ impl Plan {
         let mut files = Vec::new();
         for (number, tensors) in self.shards.iter().enumerate() {
             let name = self.file_name(number);
-            let sha256 = write_shard(&folder.join(&name), tensors, self.dtype, values)?;
+            let sha256 = write_shard(&folder.join(&name), tensors, self.held, values)?;
             files.push(ShardFile { name, sha256 });
         }
         if self.shards.len() > 1 {
@@ -100,7 +145,8 @@ impl Plan {
     /// As transformers 5 writes it.
     fn index(&self) -> serde_json::Value {
         let places = self.shards.iter().enumerate().flat_map(|(number, shard)| {
-            shard.iter().map(move |tensor| (tensor.in_files.clone(), self.file_name(number)))
+            let parts = shard.iter().flat_map(|tensor| self.held.parts(tensor));
+            parts.map(move |part| (part.name, self.file_name(number)))
         });
         let weight_map: BTreeMap<String, String> = places.collect();
         let parameters: usize = self.shards.iter().flatten().map(element_count).sum();
@@ -115,18 +161,13 @@ fn element_count(tensor: &TensorSpec) -> usize {
     tensor.shape.iter().product()
 }
 
-fn size_bytes(tensor: &TensorSpec, dtype: Dtype) -> usize {
-    element_count(tensor) * dtype.size_bytes()
-}
-
 /// Length and header of a file of these tensors.
-fn header(path: &Path, tensors: &[TensorSpec], dtype: Dtype) -> Result<Vec<u8>, ReleaseError> {
+fn header(path: &Path, tensors: &[TensorSpec], held: Held) -> Result<Vec<u8>, ReleaseError> {
     let mut end = 0;
-    let places = tensors.iter().map(|tensor| {
+    let places = tensors.iter().flat_map(|tensor| held.parts(tensor)).map(|part| {
         let start = end;
-        end += size_bytes(tensor, dtype);
-        let info = TensorInfo { dtype: dtype.tag(), shape: tensor.shape.clone(), data_offsets: (start, end) };
-        (tensor.in_files.clone(), info)
+        end += part.size_bytes();
+        (part.name, TensorInfo { dtype: part.tag, shape: part.shape, data_offsets: (start, end) })
     });
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let unwritable = |problem: String| ReleaseError::Unwritable { path: path.to_owned(), problem };
@@ -141,7 +182,7 @@ fn header(path: &Path, tensors: &[TensorSpec], dtype: Dtype) -> Result<Vec<u8>, 
 fn write_shard(
     path: &Path,
     tensors: &[TensorSpec],
-    dtype: Dtype,
+    held: Held,
     values: &mut dyn FnMut(&TensorSpec) -> Result<Vec<f32>, ReleaseError>,
 ) -> Result<String, ReleaseError> {
     let mut file = BufWriter::new(File::create(path).at("write", path)?);
@@ -150,11 +191,16 @@ fn write_shard(
         hash.update(bytes);
         file.write_all(bytes).at("write", path)
     };
-    put(&header(path, tensors, dtype)?)?;
+    let dtype = held.dtype;
+    put(&header(path, tensors, held)?)?;
     let mut bytes = Vec::with_capacity(PIECE_ELEMENTS * dtype.size_bytes());
     for tensor in tensors {
         let values = values(tensor)?;
         refuse_unwritable(path, tensor, &values, dtype)?;
+        if let Some(quantized) = held.of(tensor) {
+            quantized.encode(tensor, values, dtype).iter().try_for_each(|part| put(part))?;
+            continue;
+        }
         for piece in values.chunks(PIECE_ELEMENTS) {
             bytes.clear();
             dtype.encode(piece, &mut bytes);
@@ -188,10 +234,13 @@ fn refuse_unwritable(
 
 #[cfg(test)]
 mod tests {
-    use rtune_models::TensorRole;
     use safetensors::SafeTensors;
 
     use super::*;
+
+    fn plain(dtype: Dtype) -> Held {
+        Held { dtype, quantized: None }
+    }
 
     fn tensors(sizes: &[usize]) -> Vec<TensorSpec> {
         let spec = |(index, &size): (usize, &usize)| TensorSpec {
@@ -209,7 +258,7 @@ mod tests {
     }
 
     fn written(folder: &Path, sizes: &[usize], shard_bytes: u64) -> Vec<String> {
-        let plan = Plan::new(tensors(sizes), Dtype::Bfloat16, shard_bytes);
+        let plan = Plan::new(tensors(sizes), plain(Dtype::Bfloat16), shard_bytes);
         let files = plan.write(folder, &mut |tensor| Ok(values(tensor))).expect("written");
         for file in &files {
             let bytes = std::fs::read(folder.join(&file.name)).expect("there");
@@ -264,12 +313,12 @@ mod tests {
     fn numbers_that_cannot_be_held_are_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let refused = |dtype, value| {
-            let plan = Plan::new(tensors(&[1]), dtype, 100);
+            let plan = Plan::new(tensors(&[1]), plain(dtype), 100);
             plan.write(folder.path(), &mut |_| Ok(vec![1.0, value])).map_err(|error| error.to_string())
         };
         let problem = refused(Dtype::Float16, 70_000.0).expect_err("too large");
         assert!(problem.ends_with("tensor `t0`: element 1 is 70000, which float16 cannot hold"), "{problem}");
-        let hint = Plan::new(tensors(&[1]), Dtype::Float16, 100)
+        let hint = Plan::new(tensors(&[1]), plain(Dtype::Float16), 100)
             .write(folder.path(), &mut |_| Ok(vec![1.0, 70_000.0]))
             .map_err(|error| (error.is_input(), error.hint()));
         assert_eq!(
@@ -278,7 +327,7 @@ mod tests {
         );
         refused(Dtype::Bfloat16, 70_000.0).expect("fits");
         refused(Dtype::Float32, f32::NAN).expect_err("no number");
-        let plan = Plan::new(tensors(&[1]), Dtype::Float32, 100);
+        let plan = Plan::new(tensors(&[1]), plain(Dtype::Float32), 100);
         plan.write(folder.path(), &mut |_| Ok(vec![1.0])).expect_err("too few");
     }
 }

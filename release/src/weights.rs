@@ -1,12 +1,13 @@
 //! The tensors of a written model: the base's, or the base's with an adapter in them.
 
+use rtune_adapters::dora;
 use rtune_adapters::lora::MAGNITUDE_SUFFIX;
-use rtune_adapters::merge::{delta, dense};
+use rtune_adapters::merge::dense;
 use rtune_adapters::peft::{PeftAdapter, TOKENS_SUFFIX};
-use rtune_adapters::{Linear, LoraConfig, Targets, Weight, dora, lora};
 use rtune_models::{BaseModel, ModelError, Quantization, TensorRole, TensorSpec, held};
 use serde::Serialize;
 
+use crate::change::{Added, Combined, added};
 use crate::dtype::Dtype;
 use crate::error::ReleaseError;
 use crate::pieces::{self, Take};
@@ -48,6 +49,15 @@ pub enum Content<'a> {
         /// What it is added to.
         onto: Onto,
     },
+    /// The same with several adapters, made one.
+    Combined {
+        /// The adapters.
+        combined: Combined<'a>,
+        /// How the base was held while they were trained.
+        trained_on: Quantization,
+        /// What their sum is added to.
+        onto: Onto,
+    },
 }
 
 /// How an adapter compares with the error of the quantisation it was trained to live with. Norms are Frobenius.
@@ -55,8 +65,11 @@ pub enum Content<'a> {
 pub struct LinearFigures {
     /// The linear.
     pub name: String,
-    /// Of `scale · B A`.
+    /// Of `scale · B A`; of several adapters, of what they were made.
     pub delta_norm: f64,
+    /// Of each of several adapters, in their order and before their factors; 0 for one that leaves this linear as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<f64>,
     /// Of the dequantised weight less the original; null where the base was not quantised, or came so.
     pub quantization_error_norm: Option<f64>,
     /// The second over the first: far above 1, the choice between the bases matters.
@@ -106,7 +119,18 @@ impl<'a> Computer<'a> {
                         .zip(taken.iter().flatten())
                         .for_each(|(value, taken)| *value -= taken);
                 }
-                self.merged(tensor, original, adapter, trained_on, onto)?
+                let name = linear_name(tensor);
+                let change = added(name, tensor.shape[0], tensor.shape[1], adapter)?;
+                let change = change.map(|values| Added { values, parts: Vec::new() });
+                let mut values = self.merged(tensor, original, change, trained_on, onto);
+                if let Some(lengths) = adapter.tensors.get(&format!("{name}{MAGNITUDE_SUFFIX}")) {
+                    dora::rescale(&mut values, &lengths.values);
+                }
+                values
+            }
+            Content::Combined { combined, trained_on, onto } if tensor.role == TensorRole::BlockLinear => {
+                let change = combined.added(linear_name(tensor), tensor.shape[0], tensor.shape[1])?;
+                self.merged(tensor, original, change, trained_on, onto)
             }
             _ => original,
         };
@@ -124,18 +148,18 @@ impl<'a> Computer<'a> {
     /// As [`Self::values`], and what `take` returns.
     pub(crate) fn pieces(&mut self, tensor: &TensorSpec, take: &Take<'_>) -> Result<(), ReleaseError> {
         let length = pieces::piece_length(tensor);
-        let Content::Merged { adapter, .. } = self.content else {
-            check_shape(self.base, tensor)?;
-            return pieces::of_source(self.base.weights.as_ref(), tensor, length, take);
+        let adapter = match self.content {
+            Content::Merged { adapter, .. } => Some(adapter),
+            _ => None,
         };
-        if let Some(trained) = adapter.tensors.get(&tensor.name) {
+        if let Some(trained) = adapter.and_then(|adapter| adapter.tensors.get(&tensor.name)) {
             return pieces::of_values(&trained.values, length, take);
         }
-        if tensor.role == TensorRole::BlockLinear {
+        if tensor.role == TensorRole::BlockLinear && !matches!(self.content, Content::Base) {
             return pieces::of_values(&self.values(tensor)?, length, take);
         }
         check_shape(self.base, tensor)?;
-        let rows = TrainedRows::of(tensor, adapter);
+        let rows = adapter.and_then(|adapter| TrainedRows::of(tensor, adapter));
         pieces::of_source(self.base.weights.as_ref(), tensor, length, &|number, mut values| {
             rows.iter().for_each(|rows| rows.put(&mut values, number * length));
             take(number, values)
@@ -146,38 +170,34 @@ impl<'a> Computer<'a> {
         &mut self,
         tensor: &TensorSpec,
         original: Vec<f32>,
-        adapter: &PeftAdapter,
+        change: Option<Added>,
         trained_on: Quantization,
         onto: Onto,
-    ) -> Result<Vec<f32>, ReleaseError> {
-        let name = linear_name(tensor);
-        let (rows, columns) = (tensor.shape[0], tensor.shape[1]);
+    ) -> Vec<f32> {
         let quantized = match trained_on {
             // A base that came in NF4 was read as what the adapter was trained beside.
             _ if self.base.weights.is_nf4(&tensor.name) => None,
             Quantization::None => None,
-            quantization => Some(dense(&held(rows, columns, original.clone(), quantization))),
+            quantization => {
+                Some(dense(&held(tensor.shape[0], tensor.shape[1], original.clone(), quantization)))
+            }
         };
-        let added = added(name, rows, columns, adapter)?;
-        if let Some(added) = &added {
-            let error = quantized.as_ref().map(|values| norm_of_difference(values, &original));
-            let delta_norm = norm(added);
-            let ratio = error.map(|error| error / delta_norm);
-            let figures =
-                LinearFigures { name: name.to_owned(), delta_norm, quantization_error_norm: error, ratio };
-            self.linears.push(figures);
-        }
+        let error = quantized.as_ref().map(|values| norm_of_difference(values, &original));
         let mut values = match onto {
             Onto::Dequantized => quantized.unwrap_or(original),
             Onto::Original => original,
         };
-        for (value, added) in values.iter_mut().zip(added.iter().flatten()) {
-            *value += added;
-        }
-        if let Some(lengths) = adapter.tensors.get(&format!("{name}{MAGNITUDE_SUFFIX}")) {
-            dora::rescale(&mut values, &lengths.values);
-        }
-        Ok(values)
+        let Some(Added { values: added, parts }) = change else { return values };
+        values.iter_mut().zip(&added).for_each(|(value, added)| *value += added);
+        let delta_norm = norm(&added);
+        self.linears.push(LinearFigures {
+            name: linear_name(tensor).to_owned(),
+            delta_norm,
+            parts,
+            quantization_error_norm: error,
+            ratio: error.map(|error| error / delta_norm),
+        });
+        values
     }
 
     fn count(&mut self, values: &[f32]) {
@@ -257,29 +277,7 @@ fn read(base: &BaseModel, tensor: &TensorSpec) -> Result<Vec<f32>, ReleaseError>
     }
 }
 
-/// What the adapter adds to the weight of the linear `name`, `[rows, columns]`.
-fn added(
-    name: &str,
-    rows: usize,
-    columns: usize,
-    adapter: &PeftAdapter,
-) -> Result<Option<Vec<f32>>, ReleaseError> {
-    let halves = ["lora_A", "lora_B"].map(|half| adapter.tensors.get(&format!("{name}.{half}.weight")));
-    let [Some(a), Some(b)] = halves else { return Ok(None) };
-    let placeholder = Weight::from_f32(rows, columns, vec![0.0; rows * columns]);
-    let mut linear = Linear::new(name.to_owned(), placeholder, None);
-    // Lengths of rows are put on afterwards, when the sum is there.
-    let targets = Targets::Names(vec![name.to_owned()]);
-    let config = LoraConfig { targets, layers: None, dora: false, ..adapter.config.clone() };
-    let mut parameters = lora::attach::<f32>([&mut linear], &config)?;
-    let places: Vec<_> = parameters.entries().iter().map(|entry| entry.range.clone()).collect();
-    for (place, half) in places.into_iter().zip([a, b]) {
-        parameters.flat_mut()[place].copy_from_slice(&half.values);
-    }
-    Ok(delta(&linear, parameters.flat()))
-}
-
-fn norm(values: &[f32]) -> f64 {
+pub(crate) fn norm(values: &[f32]) -> f64 {
     values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
 }
 

@@ -1,6 +1,8 @@
 //! `rtune export`: a run's adapter or model for another program.
 
+mod four_bits;
 mod ollama;
+mod server;
 
 use std::path::Path;
 
@@ -9,61 +11,134 @@ use clap::error::ErrorKind;
 use rtune_models::BaseModel;
 use rtune_release::{Chat, Content, Dtype, GgufType, NewFolder, Rounding, VerifiedAdapter};
 
-use crate::args::{Args, ExportArgs, Format};
+use crate::args::Args;
+use crate::args::release::{ExportArgs, Format};
 use crate::commands::released::{Fetch, Released, card_of_run, layout, onto, onto_words};
-use crate::failure::{BadInput, DONE};
+use crate::failure::{BadInput, DONE, FAILED};
 use crate::reporter::{complain, counted, say};
+use server::For;
 
 pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
     rtune_release::refuse_existing(&args.out)?;
-    let as_gguf = matches!(args.format, Some(Format::Gguf | Format::Ollama));
-    if as_gguf && (args.model.dtype.is_some() || args.model.shard_size.is_some()) {
-        let text = "--dtype and --shard-size are for safetensors; how a GGUF file holds numbers is said by --quantize";
-        Args::command().error(ErrorKind::ArgumentConflict, text).exit();
+    // Where every number was trained there is no adapter.
+    let is_whole = args.base_only
+        || rtune_release::find(args.run.as_ref()).is_ok_and(|checkpoint| rtune_release::is_full(&checkpoint));
+    let usual = match args.server {
+        Some(server) => server::usual(server, is_whole),
+        None if args.base_only => Format::Safetensors,
+        None => Format::Peft,
+    };
+    let format = args.format.unwrap_or(usual);
+    refuse_conflicts(args, format);
+    let wanted = args.server.map(|server| For::open(args, server, format)).transpose()?;
+    if wanted.as_ref().is_some_and(For::complains) {
+        return Ok(FAILED);
     }
-    if !as_gguf && args.quantize.is_some() {
-        let text = "--quantize is for --format gguf and --format ollama";
-        Args::command().error(ErrorKind::ArgumentConflict, text).exit();
-    }
-    if args.base_only {
-        if args.format == Some(Format::Peft) {
-            let text = "--base-only cannot be used with --format peft: an adapter has no base in it";
-            Args::command().error(ErrorKind::ArgumentConflict, text).exit();
-        }
-        let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
-        if as_gguf {
-            write_gguf(args, &released, Content::Base, &released.base_path.display().to_string())?;
-        } else {
-            base_only(args, &released)?;
-        }
-        return Ok(DONE);
-    }
-    // The reader of checkpoints says what is wrong with a folder that is none.
-    let checkpoint = rtune_release::find(args.run.as_ref())?;
-    match args.format.unwrap_or(Format::Peft) {
-        Format::Peft => peft(args, &checkpoint)?,
-        Format::Safetensors => safetensors(args, &checkpoint)?,
-        Format::Gguf | Format::Ollama => gguf(args, &checkpoint)?,
+    write(args, format)?;
+    if let Some(wanted) = wanted {
+        wanted.say_command(&args.out);
     }
     Ok(DONE)
 }
 
-fn gguf(args: &ExportArgs, checkpoint: &Path) -> anyhow::Result<()> {
+/// Ends the program where flags and format do not go together.
+fn refuse_conflicts(args: &ExportArgs, format: Format) {
+    let as_gguf = matches!(format, Format::Gguf | Format::GgufAdapter | Format::Ollama);
+    let model = &args.model;
+    let is_laid_out = model.dtype.is_some() || model.shard_size.is_some();
+    let conflicts = [
+        (
+            as_gguf && is_laid_out,
+            "--dtype and --shard-size are for safetensors; how a GGUF file holds numbers is said by --quantize",
+        ),
+        (!as_gguf && args.quantize.is_some(), "--quantize is for --format gguf, gguf-adapter and ollama"),
+        (
+            args.base_only && matches!(format, Format::Peft | Format::GgufAdapter),
+            "--base-only cannot be used with --format peft or gguf-adapter: an adapter has no base in it",
+        ),
+        (
+            format == Format::Ollama && args.server.is_some(),
+            "--for cannot be used with --format ollama, which is for Ollama alone",
+        ),
+        (
+            format == Format::GgufAdapter && model.onto.is_some(),
+            "--onto is for what is merged: an adapter is added to the GGUF file that llama.cpp is given",
+        ),
+        (
+            format == Format::Peft && (model.onto.is_some() || is_laid_out),
+            "--onto, --dtype and --shard-size are for --format safetensors and --base-only: an adapter is written as it \
+             was trained",
+        ),
+    ];
+    if let Some((_, text)) = conflicts.into_iter().find(|(is_there, _)| *is_there) {
+        Args::command().error(ErrorKind::ArgumentConflict, text).exit();
+    }
+}
+
+fn write(args: &ExportArgs, format: Format) -> anyhow::Result<()> {
+    if args.base_only {
+        let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
+        return match format {
+            Format::Gguf | Format::Ollama => {
+                let what = released.base_path.display().to_string();
+                write_gguf(args, format, &released, Content::Base, &what)
+            }
+            Format::Bnb4bit => four_bits::base(args, &released),
+            _ => base_only(args, &released),
+        };
+    }
+    // The reader of checkpoints says what is wrong with a folder that is none.
+    let checkpoint = rtune_release::find(args.run.as_ref())?;
+    match format {
+        Format::Peft => peft(args, &checkpoint),
+        Format::Safetensors => safetensors(args, &checkpoint),
+        Format::Bnb4bit => {
+            let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
+            let adapter = VerifiedAdapter::open(&checkpoint, &released.base)?;
+            four_bits::merged(args, &released, &adapter)
+        }
+        Format::Gguf | Format::Ollama => gguf(args, format, &checkpoint),
+        Format::GgufAdapter => gguf_adapter(args, &checkpoint),
+    }
+}
+
+fn gguf(args: &ExportArgs, format: Format, checkpoint: &Path) -> anyhow::Result<()> {
     let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
     let VerifiedAdapter { adapter, initial, .. } = VerifiedAdapter::open(checkpoint, &released.base)?;
     let (onto, trained_on) = (onto(&args.model, released.trained_on()), released.trained_on());
     let content = Content::Merged { adapter: &adapter, initial: initial.as_ref(), trained_on, onto };
     write_gguf(
         args,
+        format,
         &released,
         content,
         &format!("{} merged {}", checkpoint.display(), onto_words(onto, trained_on)),
     )
 }
 
+/// The adapter alone, for a GGUF file of its base.
+fn gguf_adapter(args: &ExportArgs, checkpoint: &Path) -> anyhow::Result<()> {
+    let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
+    let adapter = VerifiedAdapter::open(checkpoint, &released.base)?;
+    let kind = args.quantize.unwrap_or(GgufType::F32);
+    let name = args.out.file_stem().unwrap_or_default().to_string_lossy();
+    let written =
+        rtune_release::write_gguf_adapter(&args.out, &released.base, &adapter, checkpoint, kind, &name)?;
+    let (what, out) = (checkpoint.display(), args.out.display());
+    let megabytes = written.size_bytes as f64 / 1e6;
+    say(&format!("{what}, {}, {} tensors, {megabytes:.1} MB -> {out}", kind.name(), written.tensors));
+    say(&format!("sha256 {}", written.sha256));
+    say(&format!(
+        "next, with a GGUF file of the base (`rtune export {} BASE.gguf --format gguf --base-only`):\n  llama-server -m BASE.gguf --lora {out} --jinja",
+        args.run
+    ));
+    Ok(())
+}
+
 /// Writes the file, for Ollama in a folder with its Modelfile; `what` says in words what of.
 fn write_gguf(
     args: &ExportArgs,
+    format: Format,
     released: &Released,
     content: Content<'_>,
     what: &str,
@@ -74,7 +149,7 @@ fn write_gguf(
         let progress = &mut counted("writing");
         rtune_release::write_gguf(path, &released.base, content, kind, &name, released.chat(), progress)
     };
-    let written = if args.format == Some(Format::Ollama) {
+    let written = if format == Format::Ollama {
         let folder = NewFolder::begin(&args.out)?;
         // Before the large file: what Ollama cannot say is known at once.
         let turns = ollama::turns(released)?;
@@ -93,7 +168,7 @@ fn write_gguf(
         args.out.display()
     ));
     say(&format!("sha256 {}", written.sha256));
-    if args.format == Some(Format::Ollama) {
+    if format == Format::Ollama {
         say(&format!("next:\n  ollama create NAME -f {}", args.out.join(ollama::MODELFILE).display()));
     }
     Ok(())
@@ -101,13 +176,15 @@ fn write_gguf(
 
 /// The adapter, and its base's tokenizer where the base is at hand: the adapter is whole without.
 fn peft(args: &ExportArgs, checkpoint: &Path) -> anyhow::Result<()> {
-    let model = &args.model;
-    if model.onto.is_some() || model.dtype.is_some() || model.shard_size.is_some() {
-        let text = "--onto, --dtype and --shard-size are for --format safetensors and --base-only: an adapter is \
-                    written as it was trained";
-        Args::command().error(ErrorKind::ArgumentConflict, text).exit();
-    }
-    if rtune_release::is_full(checkpoint) {
+    adapter(&args.run, &args.overrides, &args.out)?;
+    say(&format!("{} -> {}", checkpoint.display(), args.out.display()));
+    Ok(())
+}
+
+/// Writes the folder of a run's adapter.
+pub(super) fn adapter(run: &str, overrides: &[String], out: &Path) -> anyhow::Result<()> {
+    let checkpoint = rtune_release::find(run.as_ref())?;
+    if rtune_release::is_full(&checkpoint) {
         let problem = format!(
             "{}: every number of the base was trained, and there is no adapter",
             checkpoint.display()
@@ -115,7 +192,7 @@ fn peft(args: &ExportArgs, checkpoint: &Path) -> anyhow::Result<()> {
         let hint = "write the model: `rtune export RUN OUT --format safetensors`, or `rtune merge RUN OUT`, which measures it";
         return Err(BadInput::new(problem).with_hint(hint).into());
     }
-    let opened = Released::open(&args.run, &args.overrides, Fetch::Never);
+    let opened = Released::open(run, overrides, Fetch::Never);
     let with: Option<(&BaseModel, Chat<'_>)> = match &opened {
         Ok(released) => Some((&released.base, released.chat())),
         Err(error) => {
@@ -127,11 +204,9 @@ fn peft(args: &ExportArgs, checkpoint: &Path) -> anyhow::Result<()> {
     };
     let card = match &opened {
         Ok(released) => released.card(),
-        Err(_) => card_of_run(&args.run, &args.overrides),
+        Err(_) => card_of_run(run, overrides),
     };
-    rtune_release::export_peft(checkpoint, &args.out, with, &card)?;
-    say(&format!("{} -> {}", checkpoint.display(), args.out.display()));
-    Ok(())
+    Ok(rtune_release::export_peft(&checkpoint, out, with, &card)?)
 }
 
 fn safetensors(args: &ExportArgs, checkpoint: &Path) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub(crate) mod bench;
+mod card;
 pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod choose;
@@ -21,6 +22,7 @@ mod opened;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod pull;
+pub(crate) mod push;
 mod released;
 pub(crate) mod report;
 pub(crate) mod scan;

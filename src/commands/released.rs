@@ -13,7 +13,8 @@ use rtune_trainer::manifest::Manifest;
 use rtune_trainer::subject::{Subject, quantization};
 use rtune_trainer::talk;
 
-use crate::args::ModelArgs;
+use crate::args::release::ModelArgs;
+use crate::commands::card::training;
 use crate::commands::resolve_base;
 use crate::failure::BadInput;
 use crate::reporter::counted;
@@ -71,7 +72,7 @@ impl Released {
     /// The card of what is written.
     pub(super) fn card(&self) -> Card {
         let base = &self.subject.config.model.base;
-        card(base, Licence::of_base(base, &self.base_path))
+        Card { training: training(&self.subject), ..card(base, Licence::of_base(base, &self.base_path)) }
     }
 
     /// How the base was held while the adapter was trained.
@@ -110,7 +111,8 @@ impl Released {
 pub(super) fn card_of_run(run: &str, overrides: &[String]) -> Card {
     let Ok(subject) = Subject::find(run, overrides) else { return card("", Licence::default()) };
     let licence = subject.run.as_deref().and_then(|run| Manifest::read(run).ok());
-    card(&subject.config.model.base, licence.map(|manifest| manifest.licence).unwrap_or_default())
+    let licence = licence.map(|manifest| manifest.licence).unwrap_or_default();
+    Card { training: training(&subject), ..card(&subject.config.model.base, licence) }
 }
 
 fn card(base: &str, licence: Licence) -> Card {
@@ -118,7 +120,7 @@ fn card(base: &str, licence: Licence) -> Card {
     let path = Path::new(base);
     let shown =
         if path.exists() { path.file_name().unwrap_or_default().to_string_lossy() } else { base.into() };
-    Card { base: shown.into_owned(), repository: hub::repository_of(base), licence }
+    Card { base: shown.into_owned(), repository: hub::repository_of(base), licence, training: None }
 }
 
 /// How the base was held is a fact of the run: the report would say something else than what happened.
@@ -138,7 +140,7 @@ fn refuse_quantization(overrides: &[String]) -> anyhow::Result<()> {
 /// What was asked for, or `packed` where the base's numbers are no plain floats.
 pub(super) fn layout(args: &ModelArgs, base: &BaseModel, packed: Dtype) -> Layout {
     let dtype = args.dtype.or_else(|| rtune_release::dtype_of(base)).unwrap_or(packed);
-    Layout { dtype, shard_bytes: args.shard_size.unwrap_or(SHARD_BYTES) }
+    Layout { dtype, shard_bytes: args.shard_size.unwrap_or(SHARD_BYTES), quantized: None }
 }
 
 /// The weights that the adapter is added to: where the base was not quantised, there is but one choice.

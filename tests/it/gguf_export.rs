@@ -21,12 +21,12 @@ fn write(base: &Path, out: &Path, kind: GgufType) -> Result<(), rtune_release::R
 }
 
 /// Header and tensors of a file, each with its type and its bytes.
-struct Read {
-    metadata: BTreeMap<String, Value>,
-    tensors: BTreeMap<String, (GgmlDType, Vec<usize>, Vec<u8>)>,
+pub(crate) struct Read {
+    pub(crate) metadata: BTreeMap<String, Value>,
+    pub(crate) tensors: BTreeMap<String, (GgmlDType, Vec<usize>, Vec<u8>)>,
 }
 
-fn read(path: &Path) -> Read {
+pub(crate) fn read(path: &Path) -> Read {
     let mut file = File::open(path).expect("a file");
     let content = Gguf::read(&mut file).expect("candle reads it");
     let tensors = content.tensor_infos.iter().map(|(name, info)| {

@@ -12,9 +12,11 @@ use rtune_data::stream;
 use rtune_kernels::arena::Arena;
 use rtune_models::generate::{Documents, Go, Limits, Request, Sampler, Sampling, generate};
 use rtune_models::{BaseModel, Decoder, Quantization, open};
+use rtune_release::{Chat, Content, GgufType, write_gguf};
 use serde_json::{Value, json};
 
 use crate::reference::{document, logits};
+use crate::workplace::{Sizes, Workplace, write_model};
 
 const TEXTS: usize = 500;
 const NEW_TOKENS: usize = 64;
@@ -174,21 +176,129 @@ fn same_answers(base: &BaseModel, decoder: &Decoder, prompts: &[Vec<u32>], said:
     let answers =
         generate(decoder, &[], prompts.iter().map(request), &limits, &Arena::new(), &mut |_, _| Go::On)
             .expect("answers");
+    let answers: Vec<Vec<u32>> = answers.into_iter().map(|answer| answer.tokens).collect();
+    part_at_ties(decoder, prompts, &answers, &answers_of(said));
+}
+
+fn answers_of(said: &Value) -> Vec<Vec<u32>> {
+    said["answers"].as_array().expect("lists").iter().map(ids).collect()
+}
+
+/// The second answers are the first ones, or part from them where the logits of `decoder` are as good for both.
+fn part_at_ties(decoder: &Decoder, prompts: &[Vec<u32>], first: &[Vec<u32>], second: &[Vec<u32>]) {
     let mut equal = 0;
-    for ((prompt, ours), theirs) in
-        prompts.iter().zip(answers).zip(said["answers"].as_array().expect("lists"))
-    {
-        let theirs = ids(theirs);
-        let Some(at) = (0..theirs.len()).find(|&at| ours.tokens[at] != theirs[at]) else {
+    for ((prompt, one), other) in prompts.iter().zip(first).zip(second) {
+        let Some(at) = (0..one.len().min(other.len())).find(|&at| one[at] != other[at]) else {
             equal += 1;
             continue;
         };
-        let tokens = [prompt.as_slice(), &theirs[..at]].concat();
+        let tokens = [prompt.as_slice(), &other[..at]].concat();
         let rows = logits::<f32>(decoder, &[], &document(tokens.clone(), vec![false; tokens.len()]));
         let row = rows.chunks(decoder.spec().vocabulary).next_back().expect("a row");
-        let apart = (row[ours.tokens[at] as usize] - row[theirs[at] as usize]).abs();
+        let apart = (row[one[at] as usize] - row[other[at] as usize]).abs();
         println!("an answer parts at token {at}, where our logits are {apart:.4} apart");
         assert!(apart < TIE, "token {at}: {apart}");
     }
     println!("{equal} of {} greedy answers are the same to the end", prompts.len());
+}
+
+/// A base with our adapter beside it answers as the merged file does, and not as the base.
+#[test]
+fn llama_cpp_adds_an_exported_adapter() {
+    let Some(folder) = std::env::var_os("RTUNE_PEER_LLAMA").map(PathBuf::from) else {
+        println!("skipped: RTUNE_PEER_LLAMA is not set");
+        return;
+    };
+    let place = Workplace::new();
+    write_model(&place.path("model"), Sizes { hidden: 64, layers: 2 });
+    let settings =
+        ["lora.rank-pattern={ q_proj = 2 }", "lora.alpha-pattern={ v_proj = 3 }", "train.learning-rate=0.05"];
+    place.train(&settings).succeeds();
+    adapter_answers_as_merged(&folder, &place, "run");
+    // A run of one's own.
+    if let Some(run) = std::env::var_os("RTUNE_PEER_RUN") {
+        let place = Workplace::new();
+        adapter_answers_as_merged(&folder, &place, &run.to_string_lossy());
+    }
+}
+
+fn adapter_answers_as_merged(folder: &Path, place: &Workplace, run: &str) {
+    for (out, arguments) in [
+        ("base.gguf", &["--format", "gguf", "--base-only"][..]),
+        ("merged.gguf", &["--format", "gguf", "--onto", "original"]),
+        ("adapter.gguf", &["--format", "gguf-adapter"]),
+    ] {
+        place.rtune(&[&["export", run, out], arguments].concat()).succeeds();
+    }
+    let base = open(&place.path("merged.gguf")).expect("the file");
+    let decoder = Decoder::load(&base.config, base.weights.as_ref(), Quantization::None, &mut |_, _| {})
+        .expect("loads");
+    let ask =
+        |text: &&str| encode(&base, &format!("<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"));
+    let prompts: Vec<Vec<u32>> = PROMPTS.iter().map(ask).collect();
+    let asked = json!({"texts": [], "prompts": prompts, "new_tokens": NEW_TOKENS, "evaluated": prompts});
+    let mut beside = asked.clone();
+    beside["lora"] = place.path("adapter.gguf").display().to_string().into();
+    let [plain, beside, merged] = [("base", &asked), ("base", &beside), ("merged", &asked)]
+        .map(|(file, asked)| asked_of(folder, &place.path(&format!("{file}.gguf")), asked));
+    part_at_ties(&decoder, &prompts, &answers_of(&merged), &answers_of(&beside));
+    let nats = |said: &Value| {
+        said["nats"].as_array().expect("numbers").iter().filter_map(Value::as_f64).sum::<f64>()
+    };
+    let [plain, beside, merged] = [&plain, &beside, &merged].map(nats);
+    println!(
+        "{run}: nats of {} prompts: base {plain:.4}, with the adapter {beside:.4}, merged {merged:.4}",
+        prompts.len()
+    );
+    assert!((beside / merged - 1.0).abs() < NATS[0].1, "{beside} {merged}");
+    assert!((plain / merged - 1.0).abs() > 10.0 * NATS[0].1, "the adapter does nothing: {plain} {merged}");
+}
+
+/// Ordinary prose: this project's own pages.
+const PROSE: [&str; 3] = ["docs/data.md", "docs/evaluation.md", "README.md"];
+/// Chunks of prose, and their tokens.
+const CHUNKS: usize = 6;
+const CHUNK_TOKENS: usize = 256;
+
+/// How much worse files of fewer bits foretell prose, by llama.cpp. `RTUNE_MODEL_SMOLLM2` as elsewhere.
+#[test]
+fn perplexities_of_smaller_types_are_near_those_of_f16() {
+    let variables =
+        ["RTUNE_PEER_LLAMA", "RTUNE_MODEL_SMOLLM2"].map(|name| std::env::var_os(name).map(PathBuf::from));
+    let [Some(folder), Some(model)] = variables else {
+        println!("skipped: RTUNE_PEER_LLAMA and RTUNE_MODEL_SMOLLM2 are not set");
+        return;
+    };
+    let base = open(&model.join("hf")).expect("the model");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let prose = PROSE.map(|file| std::fs::read_to_string(root.join(file)).expect("a page")).concat();
+    let tokens = encode(&base, &prose);
+    let step = tokens.len() / CHUNKS;
+    let chunks: Vec<&[u32]> = tokens.chunks(step).take(CHUNKS).map(|chunk| &chunk[..CHUNK_TOKENS]).collect();
+    let asked = json!({"texts": [], "prompts": [], "new_tokens": 1, "evaluated": chunks});
+    let place = tempfile::tempdir().expect("a folder");
+    let count = CHUNKS * (CHUNK_TOKENS - 1);
+    let perplexity = |kind: GgufType| {
+        let file = place.path().join("model.gguf");
+        let chat = Chat { template: None, stop_tokens: &[] };
+        write_gguf(&file, &base, Content::Base, kind, "name", chat, &mut |_, _| {}).expect("written");
+        let said = asked_of(&folder, &file, &asked);
+        std::fs::remove_file(&file).expect("removed");
+        let nats: f64 = said["nats"].as_array().expect("numbers").iter().filter_map(Value::as_f64).sum();
+        (nats / count as f64).exp()
+    };
+    let f16 = perplexity(GgufType::F16);
+    println!("F16: perplexity {f16:.4} of {count} tokens");
+    let mut wrong = Vec::new();
+    for (kind, most) in
+        [(GgufType::Q8_0, 0.005), (GgufType::Q6K, 0.01), (GgufType::Q5KM, 0.02), (GgufType::Q4KM, 0.03)]
+    {
+        let found = perplexity(kind);
+        let more = found / f16 - 1.0;
+        println!("{}: perplexity {found:.4}, {:+.2}%", kind.name(), 100.0 * more);
+        if more.abs() > most {
+            wrong.push(kind.name());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }

@@ -48,14 +48,14 @@ pub(crate) fn furthest(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-fn tensors(folder: &Path) -> BTreeMap<String, Vec<f32>> {
+pub(crate) fn tensors(folder: &Path) -> BTreeMap<String, Vec<f32>> {
     let weights = rtune_models::SafetensorsFolder::open(folder).expect("weights");
     use rtune_models::WeightSource;
     let read = |name: String| (name.clone(), weights.read(&name).expect("readable").into_f32());
     weights.names().into_iter().map(read).collect()
 }
 
-fn json_of(path: &Path) -> Value {
+pub(crate) fn json_of(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).expect("there")).expect("JSON")
 }
 
@@ -171,7 +171,7 @@ fn merged_folders_compute_what_peft_merges() {
             trained_on: Quantization::None,
             onto: Onto::Original,
         };
-        let layout = Layout { dtype: Dtype::Float32, shard_bytes: 40_000 };
+        let layout = Layout { dtype: Dtype::Float32, shard_bytes: 40_000, quantized: None };
         let out = place.path(&format!("{}-merged", case.name));
         let new = NewFolder::begin(&out).expect("begun");
         let chat = Chat { template: None, stop_tokens: &[] };

@@ -2,7 +2,8 @@
 //
 //   node llama_cpp.mjs MODEL.gguf ASKED.json > SAID.json
 //
-// ASKED.json: {"texts": [TEXT, ...], "prompts": [[TOKEN, ...], ...], "new_tokens": N, "evaluated": [[TOKEN, ...], ...]}.
+// ASKED.json: {"texts": [TEXT, ...], "prompts": [[TOKEN, ...], ...], "new_tokens": N, "evaluated": [[TOKEN, ...], ...],
+// "lora": FILE}; the last, a GGUF adapter, may be missing.
 // SAID.json: {"tokens": [[TOKEN, ...], ...] of the texts, special tokens found in them and none added, "answers": [[TOKEN, ...], ...],
 // greedy, "nats": [NUMBER, ...], the sum over each evaluated sequence of what each token but the first costs}.
 import fs from "node:fs";
@@ -13,11 +14,11 @@ import {pathToFileURL} from "node:url";
 const require = createRequire(path.join(process.env.NODE_LLAMA_CPP ?? process.cwd(), "x.js"));
 const {getLlama, TokenBias} = await import(pathToFileURL(require.resolve("node-llama-cpp")));
 const [file, asked] = process.argv.slice(2);
-const {texts, prompts, new_tokens, evaluated} = JSON.parse(fs.readFileSync(asked));
+const {texts, prompts, new_tokens, evaluated, lora} = JSON.parse(fs.readFileSync(asked));
 const llama = await getLlama({gpu: false, logLevel: "error"});
 const model = await llama.loadModel({modelPath: file, defaultContextFlashAttention: false});
 const tokens = texts.map((text) => Array.from(model.tokenize(text, true)));
-const context = await model.createContext({threads: 2, contextSize: 2048, sequences: 1});
+const context = await model.createContext({threads: 2, contextSize: 2048, sequences: 1, ...(lora && {lora: {adapters: [{filePath: lora, scale: 1}]}})});
 const sequence = context.getSequence();
 const answers = [];
 for (const prompt of prompts) {

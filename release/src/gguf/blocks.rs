@@ -5,6 +5,8 @@ use candle_core::{Device, Tensor};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use super::search;
+
 /// Numbers that one thread quantises at a time: whole blocks of every type.
 const PIECE_ELEMENTS: usize = 1 << 18;
 
@@ -26,6 +28,11 @@ pub(super) fn encode(values: &[f32], columns: usize, element: GgmlDType) -> Resu
             let pieces: Result<Vec<Vec<u8>>, candle_core::Error> = values
                 .par_chunks(PIECE_ELEMENTS)
                 .map(|piece| {
+                    match quantized {
+                        GgmlDType::Q4_0 => return Ok(search::encode(piece, 4)),
+                        GgmlDType::Q5_0 => return Ok(search::encode(piece, 5)),
+                        _ => {}
+                    }
                     let tensor = Tensor::from_slice(piece, piece.len(), &Device::Cpu)?;
                     let blocks = match quantized {
                         // Without weights candle searches less than llama.cpp does; where all weigh the same, as much.

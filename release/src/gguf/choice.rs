@@ -59,7 +59,7 @@ impl GgufType {
     }
 
     /// The element type of most matrices.
-    fn usual(self) -> GgmlDType {
+    pub(super) fn element(self) -> GgmlDType {
         match self {
             Self::F32 => GgmlDType::F32,
             Self::F16 => GgmlDType::F16,
@@ -80,7 +80,7 @@ impl GgufType {
         if tensor.shape.len() < 2 || stem.is_empty() || part == "ffn_gate_inp" {
             return GgmlDType::F32;
         }
-        let usual = self.usual();
+        let usual = self.element();
         if matches!(self, Self::F32 | Self::F16 | Self::Bf16) {
             return usual;
         }

@@ -4,10 +4,9 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
-use rtune_models::{GgufLayout, GgufValue};
+use rtune_models::GgufValue;
 use sha2::{Digest, Sha256};
 
-use super::choice::GgufType;
 use crate::error::{At, ReleaseError};
 use crate::folder::NewFile;
 
@@ -15,12 +14,18 @@ use crate::folder::NewFile;
 const ALIGNMENT_BYTES: u64 = 32;
 const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
-/// `GGML_QNT_VERSION`: that of the blocks' layouts.
-const QUANTIZATION_VERSION: u32 = 2;
 /// What the name ends with until the file is finished: it is opened again before.
 const PARTIAL_SUFFIX: &str = ".partial.gguf";
 /// Bytes that are written at a time.
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// A tensor of a file.
+pub(super) struct Entry<'a> {
+    pub(super) name: &'a str,
+    /// Row-major, outermost first.
+    pub(super) shape: &'a [usize],
+    pub(super) element: GgmlDType,
+}
 
 /// A file in the making; it goes when it is dropped before [`Self::finish`].
 pub(super) struct File {
@@ -30,17 +35,15 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Writes what stands before the tensors.
+    /// Writes what stands before the tensors: `metadata`, the architecture first, and where the tensors are.
     pub(super) fn begin(
         out: &Path,
-        layout: &GgufLayout,
-        types: &[GgmlDType],
-        kind: GgufType,
-        name: &str,
+        metadata: &[(String, GgufValue)],
+        tensors: &[Entry<'_>],
     ) -> Result<Self, ReleaseError> {
         let writer = BufWriter::with_capacity(BUFFER_BYTES, NewFile::begin(out, PARTIAL_SUFFIX)?);
         let mut file = Self { writer, digest: Sha256::new(), written_bytes: 0 };
-        file.put(&header(layout, types, kind, name))?;
+        file.put(&header(metadata, tensors))?;
         file.align()?;
         Ok(file)
     }
@@ -75,33 +78,24 @@ impl File {
     }
 }
 
-fn header(layout: &GgufLayout, types: &[GgmlDType], kind: GgufType, name: &str) -> Vec<u8> {
-    let mut metadata = layout.metadata.clone();
-    let own = [
-        ("general.type", GgufValue::Text("model".to_owned())),
-        ("general.name", GgufValue::Text(name.to_owned())),
-        ("general.file_type", GgufValue::Size(kind.number())),
-        ("general.quantization_version", GgufValue::Size(QUANTIZATION_VERSION)),
-    ];
-    // Behind the architecture, which readers want first.
-    metadata.splice(1..1, own.map(|(key, value)| (key.to_owned(), value)));
+fn header(metadata: &[(String, GgufValue)], tensors: &[Entry<'_>]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend(VERSION.to_le_bytes());
-    bytes.extend((layout.tensors.len() as u64).to_le_bytes());
+    bytes.extend((tensors.len() as u64).to_le_bytes());
     bytes.extend((metadata.len() as u64).to_le_bytes());
-    for (key, value) in &metadata {
+    for (key, value) in metadata {
         text(&mut bytes, key);
         bytes.extend(type_of(value).to_le_bytes());
         write(&mut bytes, value);
     }
     let mut offset = 0;
-    for (tensor, element) in layout.tensors.iter().zip(types) {
-        text(&mut bytes, &tensor.name);
-        bytes.extend((tensor.shape.len() as u32).to_le_bytes());
-        tensor.shape.iter().rev().for_each(|length| bytes.extend((*length as u64).to_le_bytes()));
+    for Entry { name, shape, element } in tensors {
+        text(&mut bytes, name);
+        bytes.extend((shape.len() as u32).to_le_bytes());
+        shape.iter().rev().for_each(|length| bytes.extend((*length as u64).to_le_bytes()));
         bytes.extend(number(*element).to_le_bytes());
         bytes.extend(u64::to_le_bytes(offset));
-        let elements: usize = tensor.shape.iter().product();
+        let elements: usize = shape.iter().product();
         let size = elements / element.block_size() * element.type_size();
         offset += (size as u64).next_multiple_of(ALIGNMENT_BYTES);
     }

@@ -1,9 +1,11 @@
 //! A model as one GGUF file, as llama.cpp and what is built on it load it.
 
+mod adapter;
 mod blocks;
 mod check;
 mod choice;
 mod file;
+mod search;
 
 use std::path::Path;
 
@@ -15,10 +17,13 @@ use crate::dtype::Dtype;
 use crate::error::ReleaseError;
 use crate::pieces::InOrder;
 use crate::weights::{Computer, Content, LinearFigures};
-use file::File;
+use file::{Entry, File};
 
+pub use adapter::write_gguf_adapter;
 pub use choice::GgufType;
 
+/// `GGML_QNT_VERSION`: that of the blocks' layouts.
+const QUANTIZATION_VERSION: u32 = 2;
 /// The key that says whether a tokenizer puts the token that begins a document before every prompt.
 const ADDS_BEGIN: &str = "tokenizer.ggml.add_bos_token";
 
@@ -58,7 +63,14 @@ pub fn write_gguf(
     let specs = DecoderSpec::new(&base.config).tensors();
     let mut computer = Computer::new(base, content, Dtype::Float32);
     let types: Vec<_> = layout.tensors.iter().map(|tensor| kind.of(tensor, &layout, &base.config)).collect();
-    let mut file = File::begin(path, &layout, &types, kind, &GgufLayout::name(base, name))?;
+    let mut metadata = layout.metadata.clone();
+    let name = GgufLayout::name(base, name);
+    metadata.splice(1..1, about("model", &name, kind));
+    let entries = layout.tensors.iter().zip(&types);
+    let entries: Vec<Entry<'_>> = entries
+        .map(|(tensor, element)| Entry { name: &tensor.name, shape: &tensor.shape, element: *element })
+        .collect();
+    let mut file = File::begin(path, &metadata, &entries)?;
     for (done, (tensor, element)) in layout.tensors.iter().zip(&types).enumerate() {
         progress(done, layout.tensors.len());
         add(&mut file, tensor, *element, &specs, &mut computer)?;
@@ -70,6 +82,17 @@ pub fn write_gguf(
     let begins =
         layout.metadata.iter().any(|(key, value)| key == ADDS_BEGIN && *value == GgufValue::Switch(true));
     Ok(WrittenGguf { tensors, size_bytes, sha256, begins, linears: computer.linears })
+}
+
+/// What every file says of itself behind its architecture, which readers want first.
+fn about(what: &str, name: &str, kind: GgufType) -> [(String, GgufValue); 4] {
+    [
+        ("general.type", GgufValue::Text(what.to_owned())),
+        ("general.name", GgufValue::Text(name.to_owned())),
+        ("general.file_type", GgufValue::Size(kind.number())),
+        ("general.quantization_version", GgufValue::Size(QUANTIZATION_VERSION)),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
 }
 
 fn add(

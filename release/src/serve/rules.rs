@@ -1,0 +1,188 @@
+//! The rules of each server, a row each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rtune_adapters::{Biases, Scaling};
+
+use super::{Form, Server};
+use crate::model::VerifiedAdapter;
+
+/// What one server takes.
+pub(super) struct Rules {
+    pub(super) name: &'static str,
+    pub(super) forms: &'static [Form],
+    /// Families that it has no models of.
+    pub(super) not_served: &'static [&'static str],
+    /// Families whose models take no adapter there.
+    without_adapters: &'static [&'static str],
+    /// The largest rank.
+    pub(super) most_rank: Option<usize>,
+    /// The last parts of the names of linears that it adapts; `None` for all.
+    targets: Option<&'static [&'static str]>,
+    /// Whether it wants a pair in every block wherever there is one.
+    every_block: bool,
+}
+
+/// Names of Llama's linears, which most families share.
+const SPLIT: &[&str] = &["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+const SPLIT_OR_FUSED: &[&str] = &[
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+    "qkv_proj",
+    "gate_up_proj",
+];
+const FALCON: &[&str] = &["falcon", "RefinedWeb", "RefinedWebModel"];
+const OLD: &[&str] = &["falcon", "RefinedWeb", "RefinedWebModel", "gpt_neox"];
+
+const VLLM: Rules = Rules {
+    name: "vLLM",
+    forms: &[Form::Adapter, Form::Model, Form::FourBits],
+    not_served: &[],
+    without_adapters: OLD,
+    most_rank: Some(512),
+    targets: None,
+    every_block: false,
+};
+
+const TGI: Rules = Rules {
+    name: "Text Generation Inference",
+    forms: &[Form::Adapter, Form::Model, Form::FourBits],
+    not_served: &[],
+    without_adapters: OLD,
+    most_rank: None,
+    targets: Some(SPLIT),
+    every_block: true,
+};
+
+const SGLANG: Rules = Rules {
+    name: "SGLang",
+    forms: &[Form::Adapter, Form::Model, Form::FourBits],
+    not_served: OLD,
+    without_adapters: &[],
+    most_rank: None,
+    targets: Some(SPLIT_OR_FUSED),
+    every_block: false,
+};
+
+const HF_ENDPOINTS: Rules = Rules {
+    name: "An Inference Endpoint",
+    forms: &[Form::Model, Form::FourBits],
+    not_served: &[],
+    without_adapters: &[],
+    most_rank: None,
+    targets: None,
+    every_block: false,
+};
+
+const SAGEMAKER: Rules = Rules { name: "SageMaker's container for language models", ..HF_ENDPOINTS };
+
+const TENSORRT_LLM: Rules = Rules {
+    name: "TensorRT-LLM",
+    forms: &[Form::Adapter, Form::Model],
+    not_served: &["falcon", "RefinedWeb", "RefinedWebModel", "gpt_neox", "olmo2", "gemma", "gemma2"],
+    // By its other backend, AutoDeploy, which has no adapters for them.
+    without_adapters: &["granite", "smollm3"],
+    most_rank: None,
+    targets: Some(&[
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+        "gate_up_proj",
+    ]),
+    every_block: false,
+};
+
+const LM_STUDIO: Rules = Rules { name: "LM Studio", forms: &[Form::Gguf], ..HF_ENDPOINTS };
+
+const MLX: Rules = Rules { name: "mlx-lm", forms: &[Form::Model], not_served: FALCON, ..HF_ENDPOINTS };
+
+impl Rules {
+    pub(super) fn of(server: Server) -> &'static Self {
+        match server {
+            Server::Vllm => &VLLM,
+            Server::Tgi => &TGI,
+            Server::Sglang => &SGLANG,
+            Server::HfEndpoints => &HF_ENDPOINTS,
+            Server::Sagemaker => &SAGEMAKER,
+            Server::TensorrtLlm => &TENSORRT_LLM,
+            Server::LmStudio => &LM_STUDIO,
+            Server::Mlx => &MLX,
+        }
+    }
+
+    /// What it would not take of an adapter, each as the end of a sentence that its name begins.
+    pub(super) fn of_adapter(
+        &self,
+        family: &str,
+        blocks: usize,
+        VerifiedAdapter { adapter, initial, .. }: &VerifiedAdapter,
+    ) -> Vec<String> {
+        let config = &adapter.config;
+        let mut problems = Vec::new();
+        if self.without_adapters.contains(&family) {
+            problems.push(format!("takes no adapters for models of the family `{family}`"));
+        }
+        let alongside = &config.alongside;
+        let unknown = [
+            (config.dora, "knows no DoRA (`lora.method = \"dora\"`)"),
+            (alongside.biases != Biases::None, "adds no biases of an adapter (`lora.bias`)"),
+            (
+                !alongside.modules.is_empty(),
+                "takes no whole modules from an adapter (`lora.modules-to-save`)",
+            ),
+            (!alongside.tokens.is_empty(), "takes no trained or new tokens from an adapter"),
+        ];
+        problems.extend(
+            unknown.into_iter().filter(|(is_there, _)| *is_there).map(|(_, problem)| problem.to_owned()),
+        );
+        let linears: Vec<&str> =
+            adapter.tensors.keys().filter_map(|name| name.strip_suffix(".lora_A.weight")).collect();
+        // All of them read one rank and one alpha, and would scale the others wrongly without a word.
+        let divisor = match config.scaling {
+            Scaling::Standard => config.rank as f64,
+            Scaling::RankStabilized => (config.rank as f64).sqrt(),
+        };
+        let usual = (config.rank, config.alpha / divisor);
+        let other = linears.iter().find(|name| config.of(name).ok() != Some(usual));
+        if let Some(name) = other {
+            problems.push(format!(
+                "reads one rank and one alpha, and `{name}` has others (`lora.rank-pattern`, `lora.alpha-pattern`)"
+            ));
+        }
+        let rank = rank_of(config.rank, initial.is_some());
+        if let Some(most) = self.most_rank.filter(|most| rank > *most) {
+            problems.push(format!("takes ranks up to {most}, and this adapter has {rank}"));
+        }
+        let parts: BTreeSet<&str> = linears.iter().filter_map(|name| name.rsplit('.').next()).collect();
+        let foreign = |part: &&&str| self.targets.is_some_and(|known| !known.contains(part));
+        if let Some(part) = parts.iter().find(foreign) {
+            problems.push(format!("adapts no linear called `{part}` (`lora.targets`)"));
+        }
+        if self.every_block {
+            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+            for name in &linears {
+                *counts.entry(name.rsplit('.').next().unwrap_or(name)).or_default() += 1;
+            }
+            if let Some((part, count)) = counts.iter().find(|(_, count)| **count < blocks) {
+                problems.push(format!(
+                    "leaves out all `{part}` where not every block has one: {count} of {blocks} do (`lora.layers`)"
+                ));
+            }
+        }
+        problems
+    }
+}
+
+/// The rank of what is written: an adapter that stands beside what PiSSA left of a base is written with twice its own.
+pub(super) fn rank_of(rank: usize, beside_changed_base: bool) -> usize {
+    if beside_changed_base { 2 * rank } else { rank }
+}

@@ -1,0 +1,127 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rtune_adapters::{Alongside, Biases, peft};
+
+use super::*;
+
+/// The model and adapter of the fixture `llama`.
+fn fixture() -> (ModelConfig, VerifiedAdapter) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference/llama");
+    let config = ModelConfig::from_file(&folder.join("config.json")).expect("read");
+    let mut adapter = peft::read(&folder.join("adapter")).expect("read");
+    adapter.config.rank_pattern.clear();
+    adapter.config.alpha_pattern.clear();
+    (config, VerifiedAdapter { adapter, initial: None, files: BTreeMap::new() })
+}
+
+fn problems(server: Server, config: &ModelConfig, adapter: &VerifiedAdapter) -> Vec<String> {
+    let misfits = misfits(server, Form::Adapter, config, Some(adapter));
+    misfits.into_iter().map(|misfit| misfit.problem).collect()
+}
+
+#[test]
+fn a_plain_adapter_fits_where_adapters_are_served() {
+    let (config, adapter) = fixture();
+    for server in [Server::Vllm, Server::Tgi, Server::Sglang, Server::TensorrtLlm] {
+        assert_eq!(problems(server, &config, &adapter), Vec::<String>::new(), "{server:?}");
+        assert_eq!(misfits(server, Form::Model, &config, None), Vec::new(), "{server:?}");
+    }
+    for server in [Server::HfEndpoints, Server::Sagemaker, Server::LmStudio, Server::Mlx] {
+        assert!(problems(server, &config, &adapter)[0].ends_with("does not load an adapter as PEFT has it"));
+    }
+    assert_eq!(misfits(Server::LmStudio, Form::Adapter, &config, Some(&adapter))[0].change, AS_GGUF);
+    assert_eq!(misfits(Server::LmStudio, Form::Gguf, &config, None), Vec::new());
+    assert_eq!(misfits(Server::Vllm, Form::Gguf, &config, None)[0].change, MERGE);
+}
+
+#[test]
+fn what_would_be_left_out_or_scaled_wrongly_is_named() {
+    let told = |change: &dyn Fn(&mut VerifiedAdapter), part: &str, servers: &[Server]| {
+        for server in [Server::Vllm, Server::Tgi, Server::Sglang, Server::TensorrtLlm] {
+            let (config, mut adapter) = fixture();
+            change(&mut adapter);
+            let found = problems(server, &config, &adapter);
+            assert_eq!(
+                found.iter().any(|problem| problem.contains(part)),
+                servers.contains(&server),
+                "{server:?} {found:?}"
+            );
+        }
+    };
+    let all = [Server::Vllm, Server::Tgi, Server::Sglang, Server::TensorrtLlm];
+    told(&|adapter| adapter.adapter.config.dora = true, "no DoRA", &all);
+    let alongside = |change: fn(&mut Alongside)| {
+        move |adapter: &mut VerifiedAdapter| change(&mut adapter.adapter.config.alongside)
+    };
+    told(&alongside(|with| with.biases = Biases::All), "no biases", &all);
+    told(&alongside(|with| with.modules = vec!["lm_head".to_owned()]), "no whole modules", &all);
+    told(&alongside(|with| with.tokens = vec![3]), "no trained or new tokens", &all);
+    told(
+        &|adapter| adapter.adapter.config.alpha_pattern = vec![("q_proj".to_owned(), 99.0)],
+        "one alpha",
+        &all,
+    );
+    // One that says the same again changes nothing.
+    told(
+        &|adapter| {
+            adapter.adapter.config.alpha_pattern = vec![("q_proj".to_owned(), adapter.adapter.config.alpha)]
+        },
+        "one alpha",
+        &[],
+    );
+    told(
+        &|adapter| adapter.adapter.config.rank = 640,
+        "up to 512, and this adapter has 640",
+        &[Server::Vllm],
+    );
+    told(
+        &|adapter| (adapter.adapter.config.rank, adapter.initial) = (320, Some(adapter.adapter.clone())),
+        "has 640",
+        &[Server::Vllm],
+    );
+    let one_block = |adapter: &mut VerifiedAdapter| {
+        adapter.adapter.tensors.retain(|name, _| !name.contains("layers.1.mlp.up"))
+    };
+    told(&one_block, "leaves out all `up_proj`", &[Server::Tgi]);
+    let other_name = |adapter: &mut VerifiedAdapter| {
+        let tensors = std::mem::take(&mut adapter.adapter.tensors);
+        adapter.adapter.tensors =
+            tensors.into_iter().map(|(name, of)| (name.replace("down_proj", "dense"), of)).collect();
+    };
+    told(&other_name, "no linear called `dense`", &[Server::Tgi, Server::Sglang, Server::TensorrtLlm]);
+}
+
+#[test]
+fn families_that_a_server_does_not_have_are_named() {
+    let (mut config, adapter) = fixture();
+    config.model_type = "falcon".to_owned();
+    assert!(
+        problems(Server::Vllm, &config, &adapter)[0]
+            .contains("takes no adapters for models of the family `falcon`")
+    );
+    assert_eq!(misfits(Server::Vllm, Form::Model, &config, None), Vec::new());
+    for server in [Server::Sglang, Server::Mlx, Server::TensorrtLlm] {
+        let misfits = misfits(server, Form::Model, &config, None);
+        assert!(misfits[0].problem.contains("no models of the family `falcon`"), "{misfits:?}");
+        assert_eq!(misfits[0].change, ANOTHER_SERVER);
+    }
+}
+
+#[test]
+fn commands_have_room_for_the_rank() {
+    let (_, mut adapter) = fixture();
+    let place = Place { out: "out", base: "o/base", name: "bot" };
+    adapter.adapter.config.rank = 24;
+    let line = |server, form| command(server, form, place, Some(&adapter)).join("\n");
+    assert_eq!(
+        line(Server::Vllm, Form::Adapter),
+        "vllm serve o/base --enable-lora --max-lora-rank 32 --lora-modules bot=out"
+    );
+    assert!(
+        line(Server::TensorrtLlm, Form::Adapter)
+            .contains("max_lora_rank: 24\\n' > lora.yaml\ntrtllm-serve o/base")
+    );
+    assert!(line(Server::HfEndpoints, Form::Model).starts_with("rtune push out OWNER/bot"));
+    assert_eq!(line(Server::Mlx, Form::Model), "mlx_lm.server --model out");
+}

@@ -1,0 +1,116 @@
+//! How far a merged model is from those it was made of.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use rtune_data::{Encoder, Source, TrainOn, read_sources};
+use rtune_models::{Decoder, Quantization};
+use rtune_release::{Measured, Model, Probe, divergence};
+use rtune_trainer::error::TrainerError;
+use rtune_trainer::inputs::Inputs;
+
+use crate::commands::opened::preparation;
+use crate::commands::released::Released;
+use crate::failure::BadInput;
+use crate::reporter::counted;
+
+/// Most rows to measure on, spread over all: a mean over the tokens of so many answers moves by a few per cent between
+/// draws, and two models read them in a minute.
+const MAX_PROBES: usize = 64;
+
+/// Rows to measure on, and where they come from: a file to its hash.
+pub(crate) struct Rows {
+    probes: Vec<Probe>,
+    on: BTreeMap<String, String>,
+}
+
+/// Each model as it was trained against the one in `folder`, read as anyone would.
+pub(crate) fn all(folder: &Path, models: &[&Released], rows: Vec<Rows>) -> anyhow::Result<Vec<Measured>> {
+    let written = rtune_models::open(folder).map_err(TrainerError::from)?;
+    let merged = Decoder::load(
+        &written.config,
+        written.weights.as_ref(),
+        Quantization::None,
+        &mut counted("reading the merged model"),
+    )
+    .map_err(TrainerError::from)?;
+    let second = Model { decoder: &merged, parameters: &[] };
+    let measured = models.iter().zip(rows).map(|(released, Rows { probes, on })| {
+        let trained = released.subject.open(&released.base_path, &mut counted("reading the base"))?;
+        let first = Model { decoder: &trained.decoder, parameters: &trained.parameters };
+        Ok(Measured { on, divergence: divergence(first, second, &probes, &mut counted("comparing")) })
+    });
+    measured.collect()
+}
+
+/// Rows to measure on, and where they come from: `--golden`, else the run's golden rows, else its held-out ones.
+pub(crate) fn rows(golden: &[PathBuf], released: &Released) -> anyhow::Result<Rows> {
+    let data = &released.subject.config.data;
+    let named: Vec<Source> = golden.iter().map(Source::new).collect();
+    let golden = if named.is_empty() { &data.golden } else { &named };
+    let mut sources = BTreeMap::new();
+    let all = if golden.is_empty() {
+        sources.insert("validation".to_owned(), "the run's held-out rows".to_owned());
+        held_out(released)?
+    } else {
+        let Some(template) = &released.template else {
+            return Err(TrainerError::NoTemplate { base: released.base_path.clone() }.into());
+        };
+        let encoder = Encoder::new(template, &released.base.tokenizer).map_err(TrainerError::from)?;
+        let mut all = Vec::new();
+        for file in read_sources(golden).map_err(TrainerError::from)? {
+            for record in &file.rows {
+                let encoded = match encoder.encode_record(record, TrainOn::All, data.max_tokens) {
+                    Ok(encoded) => encoded,
+                    Err(problem) => bail!(BadInput::new(format!("{}: {problem}", record.origin))),
+                };
+                all.extend(
+                    encoded.into_iter().map(|row| Probe { tokens: row.tokens, answers: row.supervised }),
+                );
+            }
+            sources.insert(file.path.display().to_string(), file.hash);
+        }
+        all
+    };
+    let fitting: Vec<Probe> = all.into_iter().filter(|probe| probe.tokens.len() <= data.max_tokens).collect();
+    refuse_unknown_tokens(released, &fitting)?;
+    if fitting.is_empty() {
+        let problem =
+            format!("there is no row of at most {} tokens to measure the merged model on", data.max_tokens);
+        let hint = "name some by `--golden FILE`, or write the model unmeasured: `rtune export RUN OUT --format \
+                    safetensors`";
+        bail!(BadInput::new(problem).with_hint(hint));
+    }
+    Ok(Rows { probes: spread(fitting), on: sources })
+}
+
+fn held_out(released: &Released) -> anyhow::Result<Vec<Probe>> {
+    let config = &released.subject.config;
+    if config.data.validation == rtune_data::Validation::None {
+        return Ok(Vec::new());
+    }
+    let inputs = Inputs::prepare(config, &released.base_path, &preparation(config)?, None)?;
+    let rows = inputs.prepared.validation;
+    Ok(rows.into_iter().map(|row| Probe { tokens: row.tokens, answers: row.supervised }).collect())
+}
+
+fn refuse_unknown_tokens(released: &Released, probes: &[Probe]) -> Result<(), TrainerError> {
+    let vocabulary = released.base.config.vocab_size;
+    match probes.iter().flat_map(|probe| &probe.tokens).find(|token| **token as usize >= vocabulary) {
+        None => Ok(()),
+        Some(&token) => {
+            Err(TrainerError::NoSuchToken { base: released.base_path.clone(), token, vocabulary })
+        }
+    }
+}
+
+/// At most [`MAX_PROBES`], evenly from the first to the last.
+fn spread(probes: Vec<Probe>) -> Vec<Probe> {
+    let count = probes.len();
+    if count <= MAX_PROBES {
+        return probes;
+    }
+    let wanted = (0..MAX_PROBES).map(|index| index * (count - 1) / (MAX_PROBES - 1));
+    wanted.map(|index| probes[index].clone()).collect()
+}

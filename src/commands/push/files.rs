@@ -1,0 +1,117 @@
+//! The files of a folder as the hub knows them.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rtune_trainer::files::sha256_of_file;
+use sha1::{Digest, Sha1};
+
+use crate::failure::BadInput;
+
+/// Bytes from the start of a file by which the hub tells text from other things.
+const SAMPLE_BYTES: u64 = 512;
+/// What is not large is read whole: more than this the hub never takes beside a commit's text.
+pub(super) const MAX_REGULAR_BYTES: u64 = 10 << 20;
+/// Files of one commit; a model of a terabyte has a few hundred.
+const MAX_FILES: usize = 10_000;
+
+/// How a file gets to the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Inside the commit.
+    Regular,
+    /// Ahead of it, to where large files are kept.
+    Lfs,
+}
+
+/// A file of the folder.
+pub(super) struct File {
+    /// As the repository names it.
+    pub(super) path: String,
+    pub(super) place: PathBuf,
+    pub(super) size_bytes: u64,
+    pub(super) sha256: String,
+    /// What git calls its content; empty for one too large to be kept in git.
+    git: String,
+    pub(super) sample: Vec<u8>,
+}
+
+impl File {
+    /// What the hub knows the content by.
+    pub(super) fn id(&self, mode: Mode) -> &str {
+        match mode {
+            Mode::Regular => &self.git,
+            Mode::Lfs => &self.sha256,
+        }
+    }
+}
+
+/// All files below `folder`, by name, without those that are hidden.
+pub(super) fn of(folder: &Path) -> anyhow::Result<Vec<File>> {
+    let mut places = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(above) = folders.pop() {
+        let entries = fs::read_dir(&above).with_context(|| format!("cannot read `{}`", above.display()))?;
+        for entry in entries {
+            let entry = entry.with_context(|| format!("cannot read `{}`", above.display()))?;
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                continue;
+            }
+            match entry.path().is_dir() {
+                true => folders.push(entry.path()),
+                false => places.push(entry.path()),
+            }
+        }
+    }
+    places.sort();
+    if places.is_empty() || places.len() > MAX_FILES {
+        let found = places.len();
+        let problem =
+            format!("`{}`: expected 1 to {MAX_FILES} files to push, found {found}", folder.display());
+        return Err(BadInput::new(problem).into());
+    }
+    places.into_iter().map(|place| file(folder, place)).collect()
+}
+
+fn file(folder: &Path, place: PathBuf) -> anyhow::Result<File> {
+    let unreadable = || format!("cannot read `{}`", place.display());
+    let size_bytes = fs::metadata(&place).with_context(unreadable)?.len();
+    let sha256 = sha256_of_file(&place)?;
+    let mut sample = Vec::new();
+    let mut git = String::new();
+    if size_bytes <= MAX_REGULAR_BYTES {
+        let bytes = fs::read(&place).with_context(unreadable)?;
+        git = blob(&bytes);
+        sample.extend(bytes.iter().take(SAMPLE_BYTES as usize));
+    } else {
+        let file = fs::File::open(&place).with_context(unreadable)?;
+        file.take(SAMPLE_BYTES).read_to_end(&mut sample).with_context(unreadable)?;
+    }
+    let path = place.strip_prefix(folder).unwrap_or(&place);
+    let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
+    let path = parts.map(|parts| parts.join("/"));
+    let path = path.ok_or_else(|| BadInput::new(format!("`{}`: its name is no text", place.display())))?;
+    Ok(File { path, place, size_bytes, sha256, git, sample })
+}
+
+/// The name that git gives to a content.
+fn blob(bytes: &[u8]) -> String {
+    let mut hash = Sha1::new();
+    hash.update(format!("blob {}\0", bytes.len()));
+    hash.update(bytes);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_have_the_names_that_git_gives_them() {
+        // `git hash-object` of an empty file, and of "hello\n".
+        assert_eq!(blob(b""), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+        assert_eq!(blob(b"hello\n"), "ce013625030ba8dba906f756967f9e9ca394464a");
+    }
+}
