@@ -27,6 +27,7 @@ mod ollama;
 mod people;
 mod plan;
 mod prefixes;
+mod promote;
 mod prompts;
 mod quantized;
 mod reference;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rtune_data::{Source, read_golden};
+use rtune_data::{Half, Source, read_golden};
 use rtune_models::generate::{Answer, Documents, End, Go};
 use rtune_sandbox::Sandbox;
 
@@ -35,6 +35,8 @@ pub struct ExamOptions {
     pub sandbox: Option<Sandbox>,
     /// A report on another model of the same base, asked in the same way: where its cases are these, the base is not asked again.
     pub known: Option<Arc<GoldenReport>>,
+    /// Which rows are asked.
+    pub half: Half,
 }
 
 /// What is going on, for a bar.
@@ -64,7 +66,7 @@ pub fn examine(
     let (mut hashes, mut asked, mut varying) = (Vec::new(), Vec::new(), Varying::default());
     for file in read_golden(sources)? {
         hashes.push((file.path.display().to_string(), file.hash));
-        for row in file.rows {
+        for row in file.rows.into_iter().filter(|row| options.half.has(row)) {
             let one = ask(speaker, row.record.clone(), &row.extra)?;
             one.can_be_scored()?;
             let named = &options.labels.labels;
@@ -72,6 +74,9 @@ pub fn examine(
             varying.add(speaker, &row, (asked.len(), &one), labels, options.variants)?;
             asked.push(one);
         }
+    }
+    if asked.is_empty() {
+        return Err(TrainerError::EmptyHalf { half: options.half.name() });
     }
     running::may(&asked, options.sandbox.as_ref())?;
     let has_adapter = speaker.opened().tuned;
