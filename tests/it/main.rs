@@ -30,6 +30,7 @@ mod prefixes;
 mod promote;
 mod prompts;
 mod quantized;
+mod redteam;
 mod reference;
 mod reference_cases;
 mod release;

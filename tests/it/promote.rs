@@ -40,7 +40,7 @@ dir = \"yes\"
 ";
 
 /// A workplace with a run that answers `yes` to everything, and golden rows that want that.
-pub(super) fn workplace() -> Workplace {
+pub(crate) fn workplace() -> Workplace {
     let place = Workplace::new();
     fs::remove_dir_all(place.path("model")).expect("removed");
     write_model(&place.path("model"), SIZES);
@@ -53,7 +53,7 @@ pub(super) fn workplace() -> Workplace {
 }
 
 /// Rows that are all answered alike, with one more at their end.
-pub(super) fn train_rows(answer: &str, more: &str) -> String {
+pub(crate) fn train_rows(answer: &str, more: &str) -> String {
     let mut text = String::new();
     for number in 0..16 {
         let _ = writeln!(
@@ -66,7 +66,7 @@ pub(super) fn train_rows(answer: &str, more: &str) -> String {
 }
 
 /// Golden rows, every third in the slice `returns`; each answer must match the pattern that `wanted` gives it.
-pub(super) fn golden(count: u32, wanted: impl Fn(u32) -> &'static str) -> String {
+pub(crate) fn golden(count: u32, wanted: impl Fn(u32) -> &'static str) -> String {
     let mut text = String::new();
     for number in 0..count {
         let check = json!({"kind": "regex", "pattern": format!("^({})$", wanted(number))});
@@ -79,12 +79,12 @@ pub(super) fn golden(count: u32, wanted: impl Fn(u32) -> &'static str) -> String
 }
 
 /// A run in the folder `name`, on the rows of `NAME.jsonl`.
-pub(super) fn train(place: &Workplace, name: &str, more: &[&str]) {
+pub(crate) fn train(place: &Workplace, name: &str, more: &[&str]) {
     let (data, dir) = (format!("data.train={name}.jsonl"), format!("output.dir={name}"));
     place.train(&[&[data.as_str(), dir.as_str()], more].concat()).succeeds();
 }
 
-pub(super) fn promote(place: &Workplace, run: &str, more: &[&str]) -> Ran {
+pub(crate) fn promote(place: &Workplace, run: &str, more: &[&str]) -> Ran {
     let set = more.iter().flat_map(|argument| ["--set", *argument]);
     place.rtune(&["promote", run].into_iter().chain(set).collect::<Vec<_>>())
 }
@@ -92,7 +92,7 @@ pub(super) fn promote(place: &Workplace, run: &str, more: &[&str]) -> Ran {
 /// The rule that a worse model passes if nobody looks closer.
 const LOOSE: &str = "gate.must-improve=[]";
 
-pub(super) fn current(place: &Workplace) -> String {
+pub(crate) fn current(place: &Workplace) -> String {
     let target = fs::read_link(place.path("registry/current")).expect("a link");
     target.file_name().expect("a name").to_string_lossy().into_owned()
 }

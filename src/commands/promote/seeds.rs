@@ -41,9 +41,10 @@ pub(super) fn write(candidate: &Candidate, staged: &Staged) -> anyhow::Result<Ve
 /// Removes them: their reports stay.
 pub(super) fn remove(staged: &Staged) -> anyhow::Result<()> {
     let folder = staged.path().join(FOLDER);
-    Ok(if folder.is_dir() {
-        std::fs::remove_dir_all(folder)?
-    })
+    if folder.is_dir() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    Ok(())
 }
 
 /// `NAME-seed-1`, `NAME-seed-2` and so on, as far as they go.
