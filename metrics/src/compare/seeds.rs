@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn seeds_that_differ_widen_the_interval() {
         let alike = OverSeeds::new(&[compared(40), compared(40), compared(40)], 0.05).expect("three");
-        assert_eq!((alike.seeds, alike.deviation), (3, 0.0));
+        assert!(alike.seeds == 3 && alike.deviation < 1e-12, "{alike:?}");
         let of_cases = compared(40).interval;
         assert!(
             (alike.interval[0] - of_cases[0]).abs() < 1e-9 && (alike.interval[1] - of_cases[1]).abs() < 1e-9
