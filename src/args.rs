@@ -7,6 +7,8 @@ pub(crate) mod compare;
 pub(crate) mod judge;
 pub(crate) mod plan;
 pub(crate) mod push;
+pub(crate) mod redteam;
+pub(crate) mod registry;
 pub(crate) mod release;
 pub(crate) mod report;
 pub(crate) mod scan;
@@ -57,6 +59,18 @@ pub(crate) enum Verb {
     Eval(Box<talk::EvalArgs>),
     /// Say whether one model is better than another, from their evaluations of the same golden rows
     Compare(compare::CompareArgs),
+    /// Attack a model with a suite: refusals, injections, leaks, promises; base and tuned side by side
+    Redteam(redteam::RedTeamArgs),
+    /// Put a run in the place of the version in use, if it passes its gate; exit code 3 if not
+    Promote(registry::PromoteArgs),
+    /// Go back to a version of before
+    Rollback(registry::RollbackArgs),
+    /// List the versions of a registry, and when each was in use
+    History(registry::HistoryArgs),
+    /// Compare two versions: configuration, training rows, metrics, changed cases
+    Diff(registry::DiffArgs),
+    /// Train a version again from its manifest, and compare the bytes
+    Rebuild(registry::RebuildArgs),
     /// Write a run as one page: curves, data, golden rows with what changed, verdicts, settings
     Report(report::ReportArgs),
     /// Score answers against references: exact match, chrF, chrF++, BLEU, TER, ROUGE
@@ -86,6 +100,10 @@ pub(crate) struct TrainArgs {
     /// Override a key of the configuration, for example train.epochs=1; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
+    /// Train so many adapters, one after the other beside one base, each from another seed: `promote` then knows what the seed alone
+    /// changes. The others stand beside the run, as NAME-seed-1 and so on
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) seeds: u32,
     /// Write the lines of metrics.jsonl to standard output, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
@@ -93,7 +111,7 @@ pub(crate) struct TrainArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// A run folder, or one of its checkpoints
+    /// A run folder, one of its checkpoints, or a version's folder in a registry
     pub(crate) run: PathBuf,
     /// List the rows that trained the checkpoint (the run's best, or its last without validation): file, line, id, steps
     #[arg(long)]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use rtune_models::hub::HubError;
+use rtune_registry::RegistryError;
 use rtune_release::ReleaseError;
 use rtune_trainer::config::ConfigError;
 use rtune_trainer::error::TrainerError;
@@ -14,6 +15,8 @@ pub(crate) const DONE: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
 /// The command line, the configuration or the input.
 pub(crate) const INPUT: u8 = 2;
+/// The gate says no.
+pub(crate) const REFUSED: u8 = 3;
 /// A process that a signal ended has 128 and the signal's number, so shells and schedulers know.
 pub(crate) const BY_SIGNAL: u8 = 128;
 
@@ -84,6 +87,9 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Str
     }
     if let Some(error) = error.downcast_ref::<BadInput>() {
         return Some((INPUT, error.hint.clone()));
+    }
+    if let Some(error) = error.downcast_ref::<RegistryError>() {
+        return Some((code(error.is_input()), error.hint()));
     }
     if error.is::<ConfigError>() {
         return Some((INPUT, None));

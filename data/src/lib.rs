@@ -33,7 +33,7 @@ pub use clean::CleanError;
 pub use clean::normalise::NormaliseOptions;
 pub use clean::quality::{FilterOptions, LabelCapOptions, Perplexity};
 pub use error::{DataError, ProblemList};
-pub use golden::{GoldenFile, GoldenRow, read_golden};
+pub use golden::{GoldenFile, GoldenRow, Half, read_golden};
 pub use input::{
     DataFile, Format, ReadFile, Reader, Row, Source, expand, read_file, read_files, read_sources,
 };

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use rtune_data::Source;
+use rtune_data::{Half, Source};
 use rtune_models::generate::Sampling;
 use rtune_models::hub::HubOptions;
 use rtune_models::tagger::TextEncoder;
@@ -165,6 +165,7 @@ fn one(
     let options = ExamOptions {
         sandbox: tools.sandbox.clone(),
         known: same_base.map(|one| Arc::clone(&one.report)),
+        half: Half::open_if(subject.config.gate.sealed),
         ..exam_options(args, train)
     };
     let speaker = Speaker::new(&model)?;

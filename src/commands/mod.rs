@@ -21,8 +21,12 @@ mod next;
 mod opened;
 pub(crate) mod plan;
 pub(crate) mod prepare;
+pub(crate) mod promote;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod rebuild;
+pub(crate) mod redteam;
+pub(crate) mod registry;
 mod released;
 pub(crate) mod report;
 pub(crate) mod scan;
@@ -31,6 +35,7 @@ pub(crate) mod train;
 pub(crate) mod verify;
 
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rtune_models::hub::{self, HubError, HubOptions, Progress};
 use rtune_trainer::config::Config;
@@ -58,4 +63,9 @@ fn transferred<T>(
     let fetched = fetch(&mut |progress| transfer.show(progress));
     transfer.finish();
     fetched
+}
+
+/// The time, in seconds of Unix time.
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use rtune_models::Decoder;
 use rtune_trainer::checkpoint::State;
 use rtune_trainer::config::Config;
 use rtune_trainer::dist::Alone;
@@ -14,23 +14,58 @@ use rtune_trainer::evaluate::by_name::VALIDATION_LOSS;
 use rtune_trainer::files::sha256_of_file;
 use rtune_trainer::inputs::Inputs;
 use rtune_trainer::manifest::{Environment, Program};
-use rtune_trainer::run::{Outcome, RunOptions, check_folder, train};
+use rtune_trainer::run::{Outcome, RunOptions, check_folder, train_beside};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::TrainArgs;
 use crate::commands::opened::preparation;
-use crate::commands::{gpu, next, resolve_base};
+use crate::commands::{gpu, next, resolve_base, unix_seconds};
 use crate::failure::{BY_SIGNAL, DONE};
 use crate::reporter::{Lines, Reporter, complain, say};
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
     let config = Config::load(&args.config, &args.overrides)?;
-    check_folder(&config.output.dir, args.resume)?;
+    let runs = seeds(&config, args.seeds);
+    for run in &runs {
+        check_folder(&run.output.dir, args.resume)?;
+    }
     let base = resolve_base(&config)?;
     let inputs = prepared(&config, &base)?;
     let signal = listen()?;
+    let mut resident = None;
+    for run in &runs {
+        let code = one(args, run, &inputs, &signal, &mut resident)?;
+        if code != DONE {
+            return Ok(code);
+        }
+    }
+    Ok(DONE)
+}
+
+/// The configuration, and what is the same but for seed and folder: `NAME`, `NAME-seed-1` and so on.
+fn seeds(config: &Config, count: u32) -> Vec<Config> {
+    let one = |number: u32| {
+        let mut config = config.clone();
+        if number > 0 {
+            let name = config.output.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            config.output.dir.set_file_name(format!("{name}-seed-{number}"));
+            config.train.seed = (config.train.seed + u64::from(number)) & i64::MAX as u64;
+        }
+        config
+    };
+    (0..count).map(one).collect()
+}
+
+/// One run, beside the base of the one before.
+fn one(
+    args: &TrainArgs,
+    config: &Config,
+    inputs: &Inputs,
+    signal: &Arc<AtomicUsize>,
+    resident: &mut Option<Decoder>,
+) -> anyhow::Result<u8> {
     let lines = if args.json { Lines::Json } else { Lines::People };
-    let (outcome, useless) = go(&config, &inputs, args.resume, lines, &signal)?;
+    let (outcome, useless) = go_beside(config, inputs, args.resume, lines, signal, resident)?;
     let (state, words, code) = match outcome {
         Outcome::Complete(state) => (state, "done", DONE),
         Outcome::WasComplete(state) => (state, "was complete already", DONE),
@@ -39,7 +74,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
     if !args.json {
         say(&farewell(&state, words, &config.output.dir, &args.config, code));
         if code == DONE {
-            say(&next::after_training(&config));
+            say(&next::after_training(config));
         }
     }
     if let Some(reason) = useless {
@@ -66,11 +101,23 @@ pub(super) fn go(
     lines: Lines,
     signal: &Arc<AtomicUsize>,
 ) -> anyhow::Result<(Outcome, Option<String>)> {
+    go_beside(config, inputs, resume, lines, signal, &mut None)
+}
+
+/// [`go`] beside a base that is in memory already, where `resident` has one.
+fn go_beside(
+    config: &Config,
+    inputs: &Inputs,
+    resume: bool,
+    lines: Lines,
+    signal: &Arc<AtomicUsize>,
+    resident: &mut Option<Decoder>,
+) -> anyhow::Result<(Outcome, Option<String>)> {
     let gpu = gpu::open(config)?;
     let (program, environment) = (program()?, environment(&inputs.base_path)?);
     let options = RunOptions { resume, gpu, program, environment };
     let mut reporter = Reporter::new(lines, Arc::clone(signal));
-    let outcome = train(config, inputs, &options, &mut Alone, &mut reporter);
+    let outcome = train_beside(config, inputs, &options, &mut Alone, &mut reporter, resident);
     reporter.finish();
     Ok((outcome?, reporter.useless().map(str::to_owned)))
 }
@@ -123,7 +170,7 @@ pub(crate) fn program() -> anyhow::Result<Program> {
 fn environment(base: &Path) -> anyhow::Result<Environment> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     Ok(Environment {
-        started_unix_seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        started_unix_seconds: unix_seconds(),
         host: host.map(|name| name.trim().to_owned()),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
         threads: rayon::current_num_threads(),

@@ -16,6 +16,9 @@ use crate::failure::DONE;
 use crate::reporter::{complain, say};
 
 pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
+    if args.run.join("version.json").is_file() {
+        return super::registry::verify(&args.run, args.json);
+    }
     let (run, checkpoint) = find(&args.run);
     let mut count = 0;
     // Rows are the answer there: what was verified on the way stays unsaid.
@@ -61,7 +64,7 @@ fn find(named: &Path) -> (PathBuf, PathBuf) {
 }
 
 /// Where the run found its base, else where it would be found now; nothing is downloaded.
-fn base_of(verification: &Verification) -> anyhow::Result<PathBuf> {
+pub(super) fn base_of(verification: &Verification) -> anyhow::Result<PathBuf> {
     if let Some(base) = verification.base() {
         return Ok(base);
     }

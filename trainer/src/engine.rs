@@ -90,6 +90,12 @@ impl Engine {
         Ok(Self { gpu: Some(gpu), micro_batch, ..self })
     }
 
+    /// The frozen base, with linears beside it that are no longer needed; `None` where it lies in a GPU's memory.
+    #[must_use]
+    pub fn into_decoder(self) -> Option<Decoder> {
+        self.gpu.is_none().then_some(self.decoder)
+    }
+
     /// The frozen base.
     pub fn decoder(&self) -> &Decoder {
         &self.decoder

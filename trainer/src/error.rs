@@ -88,6 +88,12 @@ pub enum TrainerError {
         /// The base.
         base: PathBuf,
     },
+    /// A half of the golden rows has none.
+    #[error("the {half} half of the golden rows has no row")]
+    EmptyHalf {
+        /// Its name.
+        half: &'static str,
+    },
     /// The tokenizer gives tokens that the model does not have.
     #[error("`{base}`: the tokenizer gives token {token}, the model has {vocabulary} tokens")]
     NoSuchToken {
@@ -269,6 +275,7 @@ impl TrainerError {
             | Self::UnreadKey { .. }
             | Self::Licence { .. }
             | Self::NoGolden { .. }
+            | Self::EmptyHalf { .. }
             | Self::NotACheckpoint { .. }
             | Self::Altered { .. }
             | Self::Unreadable { .. } => true,
@@ -324,6 +331,9 @@ impl TrainerError {
             Self::NoneWhole { .. } => "bring back a copy of the folder, or choose another `output.dir`",
             Self::Differs { .. } => "bring back what the run was made with, or do not count on its figures",
             Self::NoGolden { .. } => "name a file by `--golden FILE`, or in the run's `data.golden`",
+            Self::EmptyHalf { .. } => {
+                "`gate.sealed` keeps half of the rows back: with so few rows, leave it out or write more"
+            }
             Self::Licence { found, .. } if found == rtune_models::licence::UNKNOWN => {
                 "neither model card (README.md) nor licence file says it: `rtune pull BASE` brings both where they are missing; or \
                  accept `unknown`"

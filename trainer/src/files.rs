@@ -77,7 +77,10 @@ pub fn replace_link(path: &Path, target: &Path) -> Result<(), FileError> {
 }
 
 /// Flushes every file of a folder, and the folder itself, to the disk.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), FileError> {
+///
+/// # Errors
+/// [`FileError`] when something cannot be opened or flushed.
+pub fn sync_folder(folder: &Path) -> Result<(), FileError> {
     for entry in fs::read_dir(folder).at("read", folder)? {
         let path = entry.at("read", folder)?.path();
         File::open(&path).and_then(|file| file.sync_all()).at("write", &path)?;
@@ -98,7 +101,7 @@ pub(crate) fn sync_folder_of(path: &Path) -> Result<(), FileError> {
 ///
 /// # Errors
 /// [`FileError`] when something cannot be removed.
-pub(crate) fn remove_begun(folder: &Path) -> Result<(), FileError> {
+pub fn remove_begun(folder: &Path) -> Result<(), FileError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.at("read", folder)?,
@@ -115,7 +118,8 @@ pub(crate) fn remove_begun(folder: &Path) -> Result<(), FileError> {
 }
 
 /// Whether a file of this name was begun and not ended.
-pub(crate) fn is_begun(name: &std::ffi::OsStr) -> bool {
+#[must_use]
+pub fn is_begun(name: &std::ffi::OsStr) -> bool {
     let name = name.to_string_lossy();
     name.starts_with('.') && name.ends_with(".partial")
 }

@@ -14,6 +14,7 @@
 //! | [`checkpoint`], [`manifest`], [`metrics`] | what a run writes |
 //! | [`verify`], [`rows`] | whether a run is what its manifest says; which rows trained it |
 //! | [`learning_curve`] | whether more data would pay |
+//! | [`redteam`] | a suite of attacks, asked of base and tuned model |
 //! | [`report`] | a run as one page, in HTML or Markdown |
 //! | [`device`] | what computes, as far as it decides bits |
 //! | [`spikes`], [`useless`] | losses that jump, adapters that do nothing |
@@ -51,6 +52,7 @@ pub mod optimizer;
 pub mod outlook;
 pub mod overfitting;
 pub mod plan;
+pub mod redteam;
 pub mod report;
 pub mod rows;
 pub mod run;

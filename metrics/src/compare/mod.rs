@@ -10,6 +10,8 @@ mod corpus;
 mod outcomes;
 mod power;
 mod resample;
+mod seeds;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -22,6 +24,8 @@ pub use power::{
     cases_for_difference, cases_for_outcomes, smallest_visible_difference, smallest_visible_outcome,
 };
 pub use resample::{Resamples, permutation_p, resamples};
+pub use seeds::OverSeeds;
+pub use selection::expected_maximum;
 pub use verdict::{
     FEW_CASES, FEW_CLUSTERS, compare, compare_by_slice, compare_outcomes, compare_outcomes_by_slice, holm,
     judge_after_first, judge_together,

@@ -262,5 +262,51 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ),
     ("eval.patience", "1", &["eval.every=1", "eval.least-improvement=100"]),
     ("eval.least-improvement", "100", &["eval.every=1", "eval.patience=1", "train.steps=2"]),
+    (
+        "gate.limits",
+        "{ chrf = 99 }",
+        &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.non-inferior={ chrf = 1000 }"],
+    ),
+    (
+        "gate.must-improve",
+        "[\"chrf\"]",
+        &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.non-inferior={ chrf = 1000 }"],
+    ),
+    (
+        "gate.non-inferior",
+        "{ answer-nats = 1000 }",
+        &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.limits={ chrf = 0 }"],
+    ),
+    (
+        "gate.slices",
+        "false",
+        &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.non-inferior={ chrf = 1000 }"],
+    ),
+    (
+        "gate.accept-leaks",
+        "1",
+        &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.non-inferior={ chrf = 1000 }"],
+    ),
+    (
+        "gate.red-team",
+        "starter",
+        &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.non-inferior={ chrf = 1000 }"],
+    ),
+    (
+        "gate.sealed",
+        "true",
+        &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.non-inferior={ chrf = 1000 }"],
+    ),
+    (
+        "gate.ships",
+        "gguf-f16",
+        &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.non-inferior={ chrf = 1000 }"],
+    ),
+    (
+        "gate.alpha",
+        "0.5",
+        &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.non-inferior={ chrf = 1000 }"],
+    ),
+    ("gate.max-new-tokens", "1", &["data.golden=asked.jsonl", "gate.non-inferior={ chrf = 1000 }"]),
     ("output.dir", "elsewhere", &[]),
 ];

@@ -14,8 +14,11 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Trai
     Ok(files::write_whole(path, &to_json(path, value)?)?)
 }
 
-/// The bytes that [`write_json`] writes to `path`.
-pub(crate) fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, TrainerError> {
+/// What a JSON file of ours holds, for a person to read, with a line break at its end; `path` is where it is to be written.
+///
+/// # Errors
+/// [`TrainerError::Unreadable`] for what is no JSON, such as a map whose keys are no texts.
+pub fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, TrainerError> {
     let unreadable = |error: serde_json::Error| TrainerError::Unreadable {
         file: path.to_owned(),
         problem: error.to_string(),
@@ -26,7 +29,10 @@ pub(crate) fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, Tr
 }
 
 /// Reads one of our JSON files, refusing another `format` before anything else is looked at.
-pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, TrainerError> {
+///
+/// # Errors
+/// [`TrainerError::File`] for a file that cannot be read, [`TrainerError::Unreadable`] for another format or content.
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, TrainerError> {
     let unreadable = |problem: String| TrainerError::Unreadable { file: path.to_owned(), problem };
     let value = read_value(path)?;
     match value.get("format") {

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::TrainerError;
 use crate::files::{self, At};
 
-pub(crate) use json::{read_json, read_value, to_json, write_json};
+pub use json::{read_json, to_json};
+pub(crate) use json::{read_value, write_json};
 pub use moments::{NamedSlice, read_moments, write_moments};
 pub use state::{Best, State, Waiting};
 
@@ -278,7 +279,8 @@ impl Checkpoints {
     }
 
     /// Where the checkpoint of `step` is, if there is one.
-    pub(crate) fn folder(&self, step: u64) -> PathBuf {
+    #[must_use]
+    pub fn folder(&self, step: u64) -> PathBuf {
         self.run.join("checkpoints").join(name_of(step))
     }
 

@@ -53,6 +53,10 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("train", "The steps."),
     ("checkpoint", "What is saved, and how often."),
     ("eval", "When the held-out rows are looked at."),
+    (
+        "gate",
+        "What a model must be before `rtune promote` puts it in the place of the version in use. Training reads none of it but `sealed`.",
+    ),
     ("output", "Where the run is written."),
 ];
 
@@ -252,6 +256,52 @@ const AFTER_DATA: &[Meaning] = &[
     key(
         "eval.least-improvement",
         "What counts as an improvement there: more than this, in the unit of the metric.",
+    ),
+    unset(
+        "gate.limits",
+        "no limit",
+        "The least value of a metric over the golden rows, or the most where less is better: `{ checks = 0.9, ter = 40 }`. The names are those of `eval.best`.",
+    ),
+    unset(
+        "gate.must-improve",
+        "none must",
+        "Metrics that must be better than those of the version in use, by more than chance (`alpha`). The names are those of `rtune compare`.",
+    ),
+    unset(
+        "gate.non-inferior",
+        "none is looked at",
+        "How much worse than the version in use a metric may be, in its unit: the whole interval of the difference must lie within, so that a few cases prove nothing: `{ chrf = 1.0 }`.",
+    ),
+    unset(
+        "gate.slices",
+        "`true`",
+        "No slice of the golden rows may be worse by more than chance, by the first metric of the gate.",
+    ),
+    unset(
+        "gate.accept-leaks",
+        "`0`",
+        "Golden rows that may also be trained on. Whatever `data.leaks` was, training rows are held against the golden rows once more.",
+    ),
+    unset(
+        "gate.red-team",
+        "no suite is asked",
+        "A suite of `rtune redteam`, or `starter` for the one that comes with the program: no item may fail that the version in use passes, and no canary may stand in a training row.",
+    ),
+    unset(
+        "gate.sealed",
+        "`false`",
+        "Keeps one half of the golden rows, by a hash of what they ask, from every verb but `promote`, which counts how often it looks. `train` and `eval` see the open half.",
+    ),
+    unset(
+        "gate.ships",
+        "`\"merged\"`",
+        "What leaves, and is therefore what is asked: `merged` (a folder for transformers), `adapter` (beside the base as the run held it, by default in 4 bits), or a GGUF file such as `gguf-q4_k_m`.",
+    ),
+    unset("gate.alpha", "`0.05`", "How often two equal models may be called different."),
+    unset(
+        "gate.max-new-tokens",
+        "`256`",
+        "Most tokens of an answer to a golden row or an item of the suite.",
     ),
     unset(
         "output.dir",

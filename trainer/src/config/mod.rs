@@ -5,6 +5,7 @@
 
 mod elsewhere;
 mod format;
+mod gate;
 mod meanings;
 mod meanings_data;
 mod names;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use gate::{GateSection, Ships};
 pub use meanings::meaning;
 pub use names::KEYS;
 pub use problem::{ConfigError, Problem, Problems};
@@ -54,6 +56,8 @@ pub struct Config {
     pub checkpoint: CheckpointSection,
     /// `[eval]`
     pub eval: EvalSection,
+    /// `[gate]`
+    pub gate: GateSection,
     /// `[output]`
     pub output: OutputSection,
 }
@@ -375,4 +379,14 @@ impl Config {
         }
         lines
     }
+}
+
+/// A TOML text as JSON: what other files of the program than configurations are read from. `name` is the file's, for its problems.
+///
+/// # Errors
+/// [`ConfigError::Problems`]: all syntax errors, with their places.
+pub(crate) fn toml_as_json(name: &str, text: &str) -> Result<serde_json::Value, ConfigError> {
+    let table = tree::parse(name, text).map_err(|found| ConfigError::Problems(Problems(found)))?;
+    let entries = table.iter().map(|(key, (_, node))| (key.clone(), typed::json(node)));
+    Ok(serde_json::Value::Object(entries.collect()))
 }

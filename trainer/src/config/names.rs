@@ -121,6 +121,16 @@ pub const KEYS: &[&str] = &[
     "eval.best",
     "eval.patience",
     "eval.least-improvement",
+    "gate.limits",
+    "gate.must-improve",
+    "gate.non-inferior",
+    "gate.slices",
+    "gate.accept-leaks",
+    "gate.red-team",
+    "gate.sealed",
+    "gate.ships",
+    "gate.alpha",
+    "gate.max-new-tokens",
     "output.dir",
 ];
 

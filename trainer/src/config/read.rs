@@ -37,7 +37,7 @@ const DEFAULT_GOLDEN_TOKENS: usize = 128;
 pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     let mut problems = found;
     let mut top = Section::new("", Some(document), &mut problems);
-    let names = ["model", "quantization", "lora", "data", "train", "checkpoint", "eval", "output"];
+    let names = ["model", "quantization", "lora", "data", "train", "checkpoint", "eval", "gate", "output"];
     let [
         model_table,
         quantization_table,
@@ -46,6 +46,7 @@ pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Resul
         train_table,
         checkpoint_table,
         eval_table,
+        gate_table,
         output_table,
     ] = names.map(|name| top.table(name));
     top.finish();
@@ -59,6 +60,7 @@ pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Resul
     let train = train(Section::new("train", train_table, &mut problems));
     let checkpoint = checkpoint(Section::new("checkpoint", checkpoint_table, &mut problems));
     let eval = eval(Section::new("eval", eval_table, &mut problems));
+    let gate = gate::read(gate_table, &mut problems);
     let output = output(file, Section::new("output", output_table, &mut problems));
     let measured = data.as_ref().map(|data| (!data.golden.is_empty(), data.validation.clone()));
     if let Some((golden, validation)) = measured {
@@ -67,7 +69,7 @@ pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Resul
     }
     match (model, data, output) {
         (Some(model), Some(data), Some(output)) if problems.is_empty() => {
-            Ok(Config { model, quantization, lora, tokens, data, train, checkpoint, eval, output })
+            Ok(Config { model, quantization, lora, tokens, data, train, checkpoint, eval, gate, output })
         }
         _ => Err(problems),
     }

@@ -52,6 +52,10 @@ pub(super) fn to_toml(config: &Config) -> String {
     out.count("every", config.checkpoint.every);
     out.count("keep", config.checkpoint.keep as u64);
     eval(&mut out, &config.eval);
+    // Runs that were never to be promoted have the configuration that they had.
+    if config.gate != GateSection::default() {
+        out.typed("gate", &config.gate);
+    }
     out.section("output");
     out.line("dir", config.output.dir.display().to_string());
     out.0

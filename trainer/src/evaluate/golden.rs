@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rtune_data::{Form, Source, read_golden};
+use rtune_data::{Form, Half, Source, read_golden};
 use rtune_models::generate::{Answer, Documents, End, Go};
 use rtune_sandbox::Sandbox;
 
@@ -36,6 +36,8 @@ pub struct ExamOptions {
     pub sandbox: Option<Sandbox>,
     /// A report on another model of the same base, asked in the same way: where its cases are these, the base is not asked again.
     pub known: Option<Arc<GoldenReport>>,
+    /// Which rows are asked.
+    pub half: Half,
 }
 
 /// What is going on, for a bar.
@@ -78,7 +80,7 @@ pub fn examine(
     let mut texts = Vec::new();
     for file in read_golden(sources)? {
         hashes.push((file.path.display().to_string(), file.hash));
-        for row in file.rows {
+        for row in file.rows.into_iter().filter(|row| options.half.has(row)) {
             if row.record.form() == Form::Text {
                 texts.push(Text::read(speaker, row.record, &row.extra)?);
                 continue;
@@ -90,6 +92,9 @@ pub fn examine(
             varying.add(speaker, &row, (asked.len(), &one), labels, options.variants)?;
             asked.push(one);
         }
+    }
+    if asked.is_empty() {
+        return Err(TrainerError::EmptyHalf { half: options.half.name() });
     }
     running::may(&asked, options.sandbox.as_ref())?;
     let has_adapter = speaker.opened().tuned;

@@ -1,7 +1,7 @@
 //! How likely the expected answers are to a base, in bits a byte of their text: a figure that bases with different tokenizers
 //! share, where loss a token is not.
 
-use rtune_data::{Form, Source, read_golden, stream, uniform_below};
+use rtune_data::{Form, Half, Source, read_golden, stream, uniform_below};
 use rtune_models::generate::Sampling;
 
 use super::asked::{Asked, ask};
@@ -87,12 +87,12 @@ fn sums<'a>(rows: impl Iterator<Item = &'a RowLikelihood>) -> (f64, f64) {
 /// Those of the files, the template and the model; [`TrainerError::NoGolden`] where no row is left.
 pub fn weigh(
     speaker: &Speaker<'_>,
-    sources: &[Source],
+    (sources, half): (&[Source], Half),
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<RowLikelihood>, TrainerError> {
     let (mut asked, mut texts): (Vec<Asked>, Vec<Text>) = (Vec::new(), Vec::new());
     for file in read_golden(sources)? {
-        for row in file.rows {
+        for row in file.rows.into_iter().filter(|row| half.has(row)) {
             if row.record.form() == Form::Text {
                 texts.push(Text::read(speaker, row.record, &row.extra)?);
                 continue;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rand_core::Rng;
-use rtune_data::{Form, Message, Origin, Record, Source, read_golden, stream};
+use rtune_data::{Form, Half, Message, Origin, Record, Source, read_golden, stream};
 use rtune_models::generate::Sampling;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -48,14 +48,14 @@ pub struct Watched {
 }
 
 impl Watch {
-    /// A sample of `rows` of the golden rows, drawn by `seed`, in the order of the files; `None` where there is none to
+    /// A sample of `rows` of the golden rows of one half, drawn by `seed`, in the order of the files; `None` where there is none to
     /// be asked.
     ///
     /// # Errors
     /// Those of the files, the template and the labels.
     pub fn golden(
         speaker: &Speaker<'_>,
-        sources: &[Source],
+        (sources, half): (&[Source], Half),
         rows: usize,
         max_new_tokens: usize,
         labels: &[String],
@@ -66,7 +66,7 @@ impl Watch {
         }
         let rows_of_all = read_golden(sources)?.into_iter().flat_map(|file| file.rows);
         // While a run is under way, nothing that a model wrote is run.
-        let all: Vec<_> = rows_of_all.filter(|row| !runs_code(&row.extra)).collect();
+        let all: Vec<_> = rows_of_all.filter(|row| half.has(row) && !runs_code(&row.extra)).collect();
         let drawn = sample(all.iter().map(|row| row.record.id.as_str()), rows, seed);
         let (mut asked, mut texts) = (Vec::with_capacity(drawn.len()), Vec::new());
         for (index, row) in all.into_iter().enumerate() {

@@ -6,155 +6,13 @@ use std::path::Path;
 use super::RunOptions;
 use super::folder::CONFIG_FILE;
 use super::order::Order;
+use super::rules::{Rule, rule_of};
 use crate::checkpoint::State;
 use crate::config::{Change, Config, SaveActivations, Schedule};
 use crate::error::TrainerError;
 use crate::inputs::Inputs;
 use crate::manifest::{Continuation, Manifest};
 use crate::schedule::{learning_rate, warmup_steps};
-
-/// What a change of a key means for a run that goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// It decides numbers of steps that are done: the change is refused.
-    Fixed,
-    /// What it leads to decides numbers, and hashes of that are compared.
-    Content,
-    /// The steps that are done stay as they are; the run gets longer or shorter.
-    Length,
-    /// It decides no number that is trained.
-    Free,
-}
-
-/// Every key of a configuration, what a change of it means for a run that goes on, and why.
-pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
-    ("model.base", Rule::Content, "the hashes of the base's files are compared, not its name"),
-    ("model.revision", Rule::Content, "the hashes of the base's files are compared"),
-    ("model.licences", Rule::Free, "it decides whether a base is taken, not what is in it"),
-    ("model.device", Rule::Fixed, "another device gives other bits"),
-    ("model.embeddings", Rule::Free, "both places give the same bits"),
-    ("model.cache-quantized", Rule::Free, "what is read from the cache is the same to the bit"),
-    ("quantization.kind", Rule::Fixed, "it decides the base's values"),
-    ("quantization.double", Rule::Fixed, "it decides the base's values"),
-    ("lora.method", Rule::Fixed, "it decides what is trained"),
-    ("lora.rank", Rule::Fixed, "it decides the shapes of what is trained"),
-    ("lora.alpha", Rule::Fixed, "it scales what is trained"),
-    ("lora.targets", Rule::Fixed, "it decides what is trained"),
-    ("lora.layers", Rule::Fixed, "it decides what is trained"),
-    ("lora.scaling", Rule::Fixed, "it scales what is trained"),
-    ("lora.rank-pattern", Rule::Fixed, "it decides the shapes of what is trained"),
-    ("lora.alpha-pattern", Rule::Fixed, "it scales what is trained"),
-    ("lora.dropout", Rule::Fixed, "it decides every gradient"),
-    ("lora.init", Rule::Fixed, "another start is another run"),
-    ("lora.bias", Rule::Fixed, "it decides what is trained"),
-    ("lora.modules-to-save", Rule::Fixed, "it decides what is trained"),
-    ("lora.trainable-tokens", Rule::Fixed, "it decides what is trained"),
-    ("lora.new-tokens", Rule::Fixed, "it decides every token"),
-    ("lora.from", Rule::Fixed, "another start is another run"),
-    ("data.train", Rule::Content, "the hashes of files and rows are compared, not the names"),
-    ("data.golden", Rule::Content, "golden rows are not trained on; the rows are compared"),
-    ("data.validation", Rule::Content, "the rows on both sides are compared"),
-    ("data.template", Rule::Content, "the hash of the template is compared"),
-    ("data.template-date", Rule::Content, "the rows are compared"),
-    ("data.max-tokens", Rule::Content, "the rows are compared"),
-    ("data.over-long", Rule::Content, "the rows are compared"),
-    ("data.train-on", Rule::Content, "the rows are compared"),
-    ("data.shuffle", Rule::Fixed, "it decides the order of the rows"),
-    ("data.bad-rows", Rule::Content, "the rows are compared"),
-    ("data.normalise.steps", Rule::Content, "the rows are compared"),
-    ("data.normalise.parts", Rule::Content, "the rows are compared"),
-    ("data.normalise.contractions", Rule::Content, "the rows are compared"),
-    ("data.normalise.quoted-replies.every-quote", Rule::Content, "the rows are compared"),
-    ("data.normalise.boilerplate.min-share", Rule::Content, "the rows are compared"),
-    ("data.normalise.boilerplate.max-share", Rule::Content, "the rows are compared"),
-    ("data.normalise.boilerplate.min-rows", Rule::Content, "the rows are compared"),
-    ("data.normalise.boilerplate.leading-lines", Rule::Content, "the rows are compared"),
-    ("data.normalise.terminology.file", Rule::Content, "the rows are compared"),
-    ("data.normalise.spelling.dictionary", Rule::Content, "the rows are compared"),
-    ("data.normalise.spelling.min-rows", Rule::Content, "the rows are compared"),
-    ("data.privacy.mode", Rule::Content, "the rows are compared"),
-    ("data.privacy.names", Rule::Content, "the rows are compared"),
-    ("data.privacy.entities", Rule::Content, "the rows are compared"),
-    ("data.privacy.threshold", Rule::Content, "the rows are compared"),
-    ("data.privacy.allow", Rule::Content, "the rows are compared"),
-    ("data.privacy.context", Rule::Content, "the rows are compared"),
-    ("data.privacy.phone-regions", Rule::Content, "the rows are compared"),
-    ("data.privacy.scope", Rule::Content, "the rows are compared"),
-    ("data.privacy.salt-file", Rule::Content, "the rows are compared"),
-    ("data.filters.empty-answer", Rule::Content, "the rows are compared"),
-    ("data.filters.min-prompt-characters", Rule::Content, "the rows are compared"),
-    ("data.filters.max-prompt-characters", Rule::Content, "the rows are compared"),
-    ("data.filters.min-answer-characters", Rule::Content, "the rows are compared"),
-    ("data.filters.max-answer-characters", Rule::Content, "the rows are compared"),
-    ("data.filters.mojibake", Rule::Content, "the rows are compared"),
-    ("data.filters.symbols.max-symbols", Rule::Content, "the rows are compared"),
-    ("data.filters.symbols.max-digits", Rule::Content, "the rows are compared"),
-    ("data.filters.repetition.max-duplicate-lines", Rule::Content, "the rows are compared"),
-    ("data.filters.repetition.max-top-words", Rule::Content, "the rows are compared"),
-    ("data.filters.repetition.max-duplicate-words", Rule::Content, "the rows are compared"),
-    ("data.filters.repetition.max-run", Rule::Content, "the rows are compared"),
-    ("data.filters.languages.allowed", Rule::Content, "the rows are compared"),
-    ("data.filters.languages.min-letters", Rule::Content, "the rows are compared"),
-    ("data.filters.languages.min-confidence", Rule::Content, "the rows are compared"),
-    ("data.filters.copied-answer", Rule::Content, "the rows are compared"),
-    ("data.filters.refusals.phrases", Rule::Content, "the rows are compared"),
-    ("data.filters.refusals.file", Rule::Content, "the rows are compared"),
-    ("data.filters.toxicity.built-in", Rule::Content, "the rows are compared"),
-    ("data.filters.toxicity.file", Rule::Content, "the rows are compared"),
-    ("data.filters.toxicity.min-words", Rule::Content, "the rows are compared"),
-    ("data.filters.toxicity.prompts", Rule::Content, "the rows are compared"),
-    ("data.filters.max-perplexity.above", Rule::Content, "the rows are compared"),
-    ("data.filters.max-perplexity.percentile", Rule::Content, "the rows are compared"),
-    ("data.clean.duplicates", Rule::Content, "the rows are compared"),
-    ("data.clean.near-duplicates", Rule::Content, "the rows are compared"),
-    ("data.clean.near-duplicates-keep", Rule::Content, "the rows are compared"),
-    ("data.labels.max-share", Rule::Content, "the rows are compared"),
-    ("data.labels.max-rows-per-label", Rule::Content, "the rows are compared"),
-    ("data.leaks.check", Rule::Content, "the rows are compared"),
-    ("data.leaks.similarity", Rule::Content, "the rows are compared"),
-    ("data.leaks.accept", Rule::Content, "the rows are compared"),
-    ("train.epochs", Rule::Length, "the schedule spans the whole run: later steps have other learning rates"),
-    ("train.steps", Rule::Length, "the schedule spans the whole run: later steps have other learning rates"),
-    ("train.rows-per-step", Rule::Fixed, "it decides which rows a step takes"),
-    ("train.tokens-per-step", Rule::Fixed, "it decides which rows a step takes"),
-    ("train.micro-batch-tokens", Rule::Fixed, "sums in other parts have other last bits"),
-    ("train.share-prefixes", Rule::Fixed, "sums in other parts have other last bits"),
-    ("train.learning-rate", Rule::Fixed, "it decides every update"),
-    ("train.lora-plus-ratio", Rule::Fixed, "it decides every update"),
-    ("train.schedule", Rule::Fixed, "it decides every update"),
-    ("train.min-learning-rate-ratio", Rule::Fixed, "it decides every update"),
-    ("train.warmup", Rule::Fixed, "it decides every update"),
-    ("train.weight-decay", Rule::Fixed, "it decides every update"),
-    ("train.beta1", Rule::Fixed, "it decides every update"),
-    ("train.beta2", Rule::Fixed, "it decides every update"),
-    ("train.epsilon", Rule::Fixed, "it decides every update"),
-    ("train.max-grad-norm", Rule::Fixed, "it decides every update"),
-    ("train.neftune-alpha", Rule::Fixed, "it decides every gradient"),
-    ("train.seed", Rule::Fixed, "every draw comes from it"),
-    ("train.save-activations", Rule::Free, "every choice gives the same bits"),
-    ("checkpoint.every", Rule::Free, "it decides when is saved, not what"),
-    ("checkpoint.keep", Rule::Free, "it decides what is kept, not what is in it"),
-    ("eval.every", Rule::Free, "it decides when is measured: `best` is the best of what was"),
-    ("eval.samples", Rule::Free, "answers are looked at, not learnt from"),
-    ("eval.sample-tokens", Rule::Free, "answers are looked at, not learnt from"),
-    ("eval.golden-rows", Rule::Fixed, "evaluations would not compare with those that are done"),
-    ("eval.golden-tokens", Rule::Fixed, "evaluations would not compare with those that are done"),
-    ("eval.labels", Rule::Fixed, "evaluations would not compare with those that are done"),
-    ("eval.general", Rule::Free, "skills are measured, not learnt from"),
-    ("eval.best", Rule::Fixed, "the best so far was chosen by another metric"),
-    ("eval.patience", Rule::Length, "a run that ended early goes on if it has more, or none"),
-    ("eval.least-improvement", Rule::Free, "it decides what later evaluations are compared by"),
-    ("output.dir", Rule::Free, "a run folder may be moved"),
-];
-
-/// The rule of a key as a configuration writes it, where patterns have a name behind their key.
-fn rule_of(written: &str) -> (Rule, &'static str) {
-    let is_it =
-        |key: &str| written.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    let found = CONTINUATION_RULES.iter().find(|(key, ..)| is_it(key));
-    // A key without a rule is one that somebody forgot: refusing is the side to err on.
-    found.map_or((Rule::Fixed, "it has no rule"), |(_, rule, reason)| (*rule, *reason))
-}
 
 /// A run that goes on.
 #[derive(Debug)]
@@ -355,6 +213,7 @@ fn length_note(
 mod tests {
     use super::*;
     use crate::config::KEYS;
+    use crate::run::CONTINUATION_RULES;
 
     #[test]
     fn every_key_has_one_rule() {

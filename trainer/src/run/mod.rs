@@ -6,13 +6,15 @@ mod evaluation;
 mod folder;
 mod observer;
 mod order;
+mod rules;
 mod session;
 
 use std::path::PathBuf;
 
+use rtune_adapters::Start;
 use rtune_data::{Example, Prepared};
 use rtune_kernels::cuda::Device;
-use rtune_models::BaseOutline;
+use rtune_models::{BaseOutline, Decoder};
 
 use crate::adapter::{self, Attached};
 use crate::checkpoint::{Checkpoint, Checkpoints, State};
@@ -37,11 +39,11 @@ use evaluation::Exam;
 use folder::RunFolder;
 use session::Session;
 
-pub use continuation::{CONTINUATION_RULES, Rule};
 pub(crate) use folder::CONFIG_FILE;
 pub use folder::check_folder;
 pub use observer::{Event, Observer, Ready};
 pub(crate) use order::Order;
+pub use rules::{CONTINUATION_RULES, Rule};
 
 /// How a run is to be started.
 #[derive(Clone, Debug)]
@@ -78,6 +80,22 @@ pub fn train(
     options: &RunOptions,
     collective: &mut dyn Collective,
     observer: &mut dyn Observer,
+) -> Result<Outcome, TrainerError> {
+    train_beside(config, inputs, options, collective, observer, &mut None)
+}
+
+/// [`train`] beside a base that is in memory already, where `resident` has one: that of another run of the same configuration, but for
+/// seed and folder. What is left there is for the next one. Every byte is that of [`train`].
+///
+/// # Errors
+/// As [`train`].
+pub fn train_beside(
+    config: &Config,
+    inputs: &Inputs,
+    options: &RunOptions,
+    collective: &mut dyn Collective,
+    observer: &mut dyn Observer,
+    resident: &mut Option<Decoder>,
 ) -> Result<Outcome, TrainerError> {
     let mut folder = RunFolder::open(&config.output.dir, options.resume)?;
     let outline = BaseOutline::open(&inputs.base_path)?;
@@ -116,7 +134,10 @@ pub fn train(
     }
     let mut load = |done, total| observer.on(Event::Loading { done, total });
     let base = &inputs.base;
-    let (mut decoder, note) = base.decoder(quantization(&config), &mut load)?;
+    let (mut decoder, note) = match resident.take() {
+        Some(decoder) => (decoder, None),
+        None => base.decoder(quantization(&config), &mut load)?,
+    };
     note.iter().for_each(|note| observer.on(Event::Note(note)));
     if observer.stop_requested() {
         // Nothing was computed, so there is nothing to save.
@@ -163,7 +184,7 @@ pub fn train(
         steps: order.total,
     }));
     let (metrics, kept) = Metrics::open(&folder.path, measured(&state))?;
-    let session = Session {
+    let mut session = Session {
         metrics,
         spikes: Spikes::after(kept.iter().filter_map(Line::train_loss_nats)),
         base_nats: kept.first().and_then(Line::validation_loss_nats),
@@ -185,7 +206,16 @@ pub fn train(
         collective,
         observer,
     };
-    session.run()
+    let outcome = session.run();
+    if leaves_base(&config) {
+        *resident = session.engine.into_decoder();
+    }
+    outcome
+}
+
+/// Whether the base's own numbers are after a run what they were before: adapters that are drawn take nothing off it.
+fn leaves_base(config: &Config) -> bool {
+    matches!(&config.lora, LoraSection::New(shape) if shape.start == Start::Drawn)
 }
 
 /// What a run goes into its loop with.

@@ -58,13 +58,13 @@ impl Session<'_> {
     /// Runs to the end, or to the first stop.
     ///
     /// Before the first step there is a checkpoint and an evaluation, so that what would fail after hours fails now.
-    pub(super) fn run(mut self) -> Result<Outcome, TrainerError> {
+    pub(super) fn run(&mut self) -> Result<Outcome, TrainerError> {
         if self.state.step == 0 && self.state.evaluated.is_none() && self.state.best.is_none() {
             self.save()?;
         }
         // A run that was stopped during an evaluation goes on with it.
         if self.is_due() && !self.is_evaluated() && !self.evaluate_and_save()? {
-            return Ok(Outcome::Stopped(self.state));
+            return Ok(Outcome::Stopped(self.state.clone()));
         }
         while self.state.step < self.order.total {
             if best::is_over(&self.state, &self.config.eval) {
@@ -73,15 +73,15 @@ impl Session<'_> {
             }
             if self.observer.stop_requested() {
                 self.save()?;
-                return Ok(Outcome::Stopped(self.state));
+                return Ok(Outcome::Stopped(self.state.clone()));
             }
             self.step()?;
             if !self.evaluate_and_save()? {
-                return Ok(Outcome::Stopped(self.state));
+                return Ok(Outcome::Stopped(self.state.clone()));
             }
         }
         self.say_if_useless();
-        Ok(Outcome::Complete(self.state))
+        Ok(Outcome::Complete(self.state.clone()))
     }
 
     /// Whether this step is one to evaluate after.

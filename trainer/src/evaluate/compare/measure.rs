@@ -36,6 +36,25 @@ const ON_DEMAND: [&str; 17] = [
     "likeliest-mcc",
 ];
 
+/// Metrics that are compared wherever the cases have them.
+const ALWAYS: [&str; 8] = [
+    "checks",
+    "greedy-label",
+    "likeliest-label",
+    "chrf",
+    "bleu",
+    "exact-match",
+    "normalised-match",
+    "answer-nats",
+];
+
+/// Whether two models can be compared by a metric of this name, if their cases have it.
+#[must_use]
+pub fn is_metric(name: &str) -> bool {
+    let is_of_a_label = name.strip_prefix("f1-").is_some_and(|label| !label.is_empty());
+    is_of_a_label || ALWAYS.contains(&name) || ON_DEMAND.contains(&name)
+}
+
 /// One metric of both models.
 pub(super) struct Measure {
     pub(super) name: String,

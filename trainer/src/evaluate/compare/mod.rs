@@ -14,6 +14,7 @@ use serde::Serialize;
 
 pub use self::diff::{Part, diff};
 use self::measure::Scores;
+pub use self::measure::is_metric;
 pub(crate) use self::report::bytes_of;
 use self::report::{Report, ReportCase, ReportSide, read};
 use self::texts::TEXT_BITS_PER_BYTE;

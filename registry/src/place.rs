@@ -1,0 +1,359 @@
+//! The folder of a registry.
+//!
+//! ```text
+//! current -> versions/v0002      what is in use, moved in one go
+//! history.json  looks.json       every move; every look at sealed golden rows
+//! versions/v0002/                version.json decision.json rows.jsonl run/ eval/ artefact/
+//! refused/0001.json              decisions against a candidate
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rtune_trainer::checkpoint::{read_json, to_json};
+use rtune_trainer::error::TrainerError;
+use rtune_trainer::files::{FileError, remove_begun, sha256_of_file, write_whole};
+use rtune_trainer::lock::RunLock;
+
+use crate::error::RegistryError;
+use crate::looks::{Look, Looks};
+use crate::moves::{Action, History, Move, Step};
+use crate::proof::prove;
+use crate::rows::{self, Row};
+use crate::version::{Lineage, VERSION_FILE, Version, hashes_below, name_of, number_of};
+
+const CURRENT: &str = "current";
+const HISTORY_FILE: &str = "history.json";
+const LOOKS_FILE: &str = "looks.json";
+pub(crate) const ROWS_FILE: &str = "rows.jsonl";
+
+/// A registry, to be read. Nothing in it changes but by a [`Writer`].
+#[derive(Clone, Debug)]
+pub struct Registry {
+    folder: PathBuf,
+}
+
+impl Registry {
+    /// That in `folder`, which need not exist yet.
+    #[must_use]
+    pub fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Every version, the first one first, whether it was ever in use or not.
+    ///
+    /// # Errors
+    /// [`RegistryError::Trainer`] for one that cannot be read.
+    pub fn versions(&self) -> Result<Vec<Version>, RegistryError> {
+        self.numbers()?
+            .into_iter()
+            .map(|number| Version::read(&self.version_folder(&name_of(number))))
+            .collect()
+    }
+
+    /// The name of the version in use; `None` where none is.
+    #[must_use]
+    pub fn current_name(&self) -> Option<String> {
+        let target = fs::read_link(self.folder.join(CURRENT)).ok()?;
+        Some(target.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// The version in use; `None` where none is.
+    ///
+    /// # Errors
+    /// [`RegistryError::Trainer`] where the link points at no version.
+    pub fn current(&self) -> Result<Option<Version>, RegistryError> {
+        self.current_name().map(|name| Version::read(&self.version_folder(&name))).transpose()
+    }
+
+    /// The version that `name` means: `v0003`, `3`, or `current`.
+    ///
+    /// # Errors
+    /// [`RegistryError::NoRegistry`], [`RegistryError::NoVersion`]; [`RegistryError::Trainer`] for one that cannot be read.
+    pub fn find(&self, name: &str) -> Result<Version, RegistryError> {
+        let numbers = self.numbers()?;
+        if numbers.is_empty() {
+            return Err(RegistryError::NoRegistry { folder: self.folder.clone() });
+        }
+        let wanted = if name == CURRENT { self.current_name() } else { Some(name.to_owned()) };
+        let number = wanted.and_then(|name| number_of(&name).or_else(|| name.parse().ok()));
+        match number.filter(|number| numbers.contains(number)) {
+            Some(number) => Version::read(&self.version_folder(&name_of(number))),
+            None => {
+                let known = numbers.into_iter().map(name_of).collect();
+                Err(RegistryError::NoVersion { folder: self.folder.clone(), name: name.to_owned(), known })
+            }
+        }
+    }
+
+    /// Every move of `current`, the first one first.
+    ///
+    /// # Errors
+    /// [`RegistryError::Trainer`] for a history that cannot be read.
+    pub fn history(&self) -> Result<Vec<Move>, RegistryError> {
+        Ok(self.read_history()?.happened(self.current_name().as_deref()).moves)
+    }
+
+    /// How often sealed golden rows were looked at.
+    ///
+    /// # Errors
+    /// [`RegistryError::Trainer`] where that cannot be read.
+    pub fn looks(&self) -> Result<Looks, RegistryError> {
+        let path = self.folder.join(LOOKS_FILE);
+        if path.is_file() { Ok(read_json(&path)?) } else { Ok(Looks::default()) }
+    }
+
+    /// Holds the registry for writing, makes it where there is none, and removes what a process that was killed had begun.
+    ///
+    /// # Errors
+    /// [`RegistryError::InUse`], [`RegistryError::Trainer`].
+    pub fn write(&self) -> Result<Writer, RegistryError> {
+        let versions = self.folder.join("versions");
+        let failed = |source| FileError { action: "create", path: versions.clone(), source };
+        fs::create_dir_all(&versions).map_err(failed)?;
+        let lock = RunLock::take(&self.folder).map_err(|error| match error {
+            TrainerError::InUse { folder } => RegistryError::InUse { folder },
+            other => other.into(),
+        })?;
+        for folder in [&self.folder, &versions, &self.folder.join("refused")] {
+            remove_begun(folder)?;
+        }
+        let (written, current) = (self.read_history()?, self.current_name());
+        let happened = written.clone().happened(current.as_deref());
+        if happened != written {
+            Step::json(&self.folder.join(HISTORY_FILE), &happened)?.perform()?;
+        }
+        Ok(Writer { registry: self.clone(), _lock: lock })
+    }
+
+    fn read_history(&self) -> Result<History, RegistryError> {
+        let path = self.folder.join(HISTORY_FILE);
+        if path.is_file() { Ok(read_json(&path)?) } else { Ok(History::default()) }
+    }
+
+    fn version_folder(&self, name: &str) -> PathBuf {
+        self.folder.join("versions").join(name)
+    }
+
+    /// The numbers of all versions, ascending.
+    fn numbers(&self) -> Result<Vec<u64>, RegistryError> {
+        let folder = self.folder.join("versions");
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|source| FileError { action: "read", path: folder, source })?,
+        };
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut numbers: Vec<u64> = names.filter_map(|name| number_of(&name)).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+}
+
+/// A registry that one process writes to.
+#[derive(Debug)]
+pub struct Writer {
+    registry: Registry,
+    _lock: RunLock,
+}
+
+/// A version in the making.
+#[derive(Debug)]
+pub struct Staged {
+    folder: PathBuf,
+    name: String,
+}
+
+impl Staged {
+    /// Its folder, until it has its name.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its name, once it is a version.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Writes a file into it, folders above it too.
+    ///
+    /// # Errors
+    /// [`RegistryError::Trainer`].
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, RegistryError> {
+        let path = self.folder.join(name);
+        if let Some(above) = path.parent() {
+            let failed = |source| FileError { action: "create", path: above.to_owned(), source };
+            fs::create_dir_all(above).map_err(failed)?;
+        }
+        write_whole(&path, bytes)?;
+        Ok(path)
+    }
+
+    /// Writes down the rows that trained it; with the hash of the list.
+    ///
+    /// # Errors
+    /// [`RegistryError::Trainer`].
+    pub fn write_rows(&self, rows: &[Row]) -> Result<String, RegistryError> {
+        let path = self.write(ROWS_FILE, &rows::to_lines(rows)?)?;
+        Ok(sha256_of_file(&path)?)
+    }
+}
+
+impl Writer {
+    /// What it writes to.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Begins the next version, in a folder that is none yet.
+    ///
+    /// # Errors
+    /// [`RegistryError::Trainer`].
+    pub fn stage(&self) -> Result<Staged, RegistryError> {
+        let name = name_of(self.registry.numbers()?.last().copied().unwrap_or(0) + 1);
+        let folder = self.registry.version_folder(&format!(".{name}.partial"));
+        let failed = |source| FileError { action: "create", path: folder.clone(), source };
+        fs::create_dir_all(&folder).map_err(failed)?;
+        Ok(Staged { folder, name })
+    }
+
+    /// Makes `staged` the version in use. What `lineage` says of name, parent and files is filled in here.
+    ///
+    /// # Errors
+    /// [`RegistryError::Trainer`], after which the version that was in use still is.
+    pub fn promote(&self, staged: &Staged, lineage: Lineage, reason: &str) -> Result<Version, RegistryError> {
+        for step in self.promotion(staged, lineage, reason)? {
+            step.perform()?;
+        }
+        Version::read(&self.registry.version_folder(&staged.name))
+    }
+
+    /// The steps of [`Self::promote`], in their order.
+    pub(crate) fn promotion(
+        &self,
+        staged: &Staged,
+        lineage: Lineage,
+        reason: &str,
+    ) -> Result<Vec<Step>, RegistryError> {
+        let lineage = Lineage {
+            name: staged.name.clone(),
+            parent: self.registry.current_name(),
+            files: hashes_below(&staged.folder)?,
+            ..lineage
+        };
+        let file = staged.folder.join(VERSION_FILE);
+        let bytes = to_json(&file, &lineage)?;
+        let about = About { action: Action::Promote, unix_seconds: lineage.decided_unix_seconds, reason };
+        let version_sha256 = rtune_trainer::files::sha256_of(&bytes);
+        let to = self.registry.version_folder(&staged.name);
+        let mut steps =
+            vec![Step::Write { path: file, bytes }, Step::Settle { from: staged.folder.clone(), to }];
+        steps.extend(self.moved_to(&staged.name, version_sha256, &about)?);
+        Ok(steps)
+    }
+
+    /// Puts a version of before in use again, `wanted` or the parent of the one in use, after its files were compared with their
+    /// hashes.
+    ///
+    /// # Errors
+    /// [`RegistryError::NothingBefore`], [`RegistryError::Faulty`], those of [`Registry::find`].
+    pub fn roll_back(&self, wanted: Option<&str>, unix_seconds: u64) -> Result<Version, RegistryError> {
+        let Some(current) = self.registry.current()? else {
+            return Err(RegistryError::NoRegistry { folder: self.registry.folder.clone() });
+        };
+        let parent = current.lineage.parent.clone();
+        let Some(name) = wanted.map(str::to_owned).or(parent) else {
+            return Err(RegistryError::NothingBefore { current: current.name().to_owned() });
+        };
+        let version = self.registry.find(&name)?;
+        if let Some(fault) = prove(&self.registry, &version)?.into_iter().next() {
+            return Err(RegistryError::Faulty {
+                version: version.name().to_owned(),
+                fault: fault.to_string(),
+            });
+        }
+        if version.name() != current.name() {
+            let reason = format!("back from {}", current.name());
+            let about = About { action: Action::Rollback, unix_seconds, reason: &reason };
+            let sha256 = sha256_of_file(&version.folder.join(VERSION_FILE))?;
+            for step in self.moved_to(version.name(), sha256, &about)? {
+                step.perform()?;
+            }
+        }
+        Ok(version)
+    }
+
+    /// Keeps a decision against a candidate, and removes what was made of it; where the decision is.
+    ///
+    /// # Errors
+    /// [`RegistryError::Trainer`].
+    pub fn refuse(&self, staged: Staged, decision: &[u8]) -> Result<PathBuf, RegistryError> {
+        let folder = self.registry.folder.join("refused");
+        let failed = |source| FileError { action: "create", path: folder.clone(), source };
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let path = (1..).map(|number| folder.join(format!("{number:04}.json"))).find(|path| !path.exists());
+        // The numbers do not end before the names do.
+        let path = path.unwrap_or_else(|| folder.join("refused.json"));
+        write_whole(&path, decision)?;
+        self.drop_staged(staged)?;
+        Ok(path)
+    }
+
+    /// Removes what was begun.
+    ///
+    /// # Errors
+    /// [`RegistryError::Trainer`].
+    pub fn drop_staged(&self, staged: Staged) -> Result<(), RegistryError> {
+        let failed = |source| FileError { action: "remove", path: staged.folder.clone(), source };
+        Ok(fs::remove_dir_all(&staged.folder).map_err(failed)?)
+    }
+
+    /// Counts a look at the sealed rows of the golden set with this hash; to be done before they are read. With all looks at them so
+    /// far, this one too.
+    ///
+    /// # Errors
+    /// [`RegistryError::Trainer`].
+    pub fn look(&self, golden: &str, look: Look) -> Result<Vec<Look>, RegistryError> {
+        let mut looks = self.registry.looks()?;
+        let of_set = looks.add(golden, look);
+        Step::json(&self.registry.folder.join(LOOKS_FILE), &looks)?.perform()?;
+        Ok(of_set)
+    }
+
+    /// The two steps of a move.
+    fn moved_to(
+        &self,
+        name: &str,
+        version_sha256: String,
+        about: &About<'_>,
+    ) -> Result<[Step; 2], RegistryError> {
+        let from = self.registry.current_name();
+        let history = self.registry.read_history()?.happened(from.as_deref());
+        let one = Move {
+            unix_seconds: about.unix_seconds,
+            action: about.action,
+            from,
+            to: name.to_owned(),
+            version_sha256,
+            reason: about.reason.to_owned(),
+        };
+        let folder = &self.registry.folder;
+        let link = Step::Link { path: folder.join(CURRENT), target: Path::new("versions").join(name) };
+        Ok([history.with(&folder.join(HISTORY_FILE), one)?, link])
+    }
+}
+
+/// What of a move is known beforehand.
+struct About<'a> {
+    action: Action,
+    unix_seconds: u64,
+    reason: &'a str,
+}

@@ -1,0 +1,163 @@
+//! The registry, stopped after each of its steps.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::moves::Action;
+use crate::place::{Registry, Staged, Writer};
+use crate::version::Lineage;
+use crate::{RegistryError, prove};
+
+fn lineage(run: &str) -> Lineage {
+    Lineage {
+        format: 1,
+        name: String::new(),
+        parent: None,
+        run: run.to_owned(),
+        manifest: "m".to_owned(),
+        config: "c".to_owned(),
+        base: BTreeMap::new(),
+        data: BTreeMap::new(),
+        rows: 0,
+        rows_sha256: String::new(),
+        step: 1,
+        checkpoint: BTreeMap::new(),
+        ships: "merged".to_owned(),
+        artefact: "artefact".to_owned(),
+        read_with: Vec::new(),
+        decision: String::new(),
+        decided_unix_seconds: 7,
+        files: BTreeMap::new(),
+    }
+}
+
+fn staged(writer: &Writer, run: &str) -> Staged {
+    let staged = writer.stage().expect("begun");
+    staged.write("artefact/model", run.as_bytes()).expect("written");
+    staged.write("decision.json", b"{}").expect("written");
+    staged
+}
+
+fn promote(registry: &Registry, run: &str) -> String {
+    let writer = registry.write().expect("free");
+    let staged = staged(&writer, run);
+    writer.promote(&staged, lineage(run), "passed").expect("promoted").name().to_owned()
+}
+
+/// Everything a reader sees is whole: what is in use is what it says.
+fn in_use(registry: &Registry) -> (String, String, usize) {
+    let version = registry.current().expect("readable").expect("one is in use");
+    assert_eq!(prove(registry, &version).expect("readable"), []);
+    let model = fs::read_to_string(version.artefact().join("model")).expect("there");
+    let moves = registry.history().expect("readable");
+    assert_eq!(moves.last().map(|one| one.to.as_str()), Some(version.name()));
+    (version.name().to_owned(), model, moves.len())
+}
+
+fn begun(folder: &Path) -> usize {
+    let names = fs::read_dir(folder).expect("there").flatten().map(|entry| entry.file_name());
+    names.filter(|name| name.to_string_lossy().ends_with(".partial")).count()
+}
+
+/// Stopped after any number of steps the old version is in use; after the last the new one is.
+#[test]
+fn a_promotion_that_stops_anywhere_leaves_the_old_version_in_use() {
+    let steps = {
+        let home = tempfile::tempdir().expect("a folder");
+        let registry = Registry::at(&home.path().join("registry"));
+        let writer = registry.write().expect("free");
+        let staged = staged(&writer, "one");
+        writer.promotion(&staged, lineage("one"), "passed").expect("planned").len()
+    };
+    assert_eq!(steps, 4, "version.json, its folder, history.json, the link");
+    for done in 0..=steps {
+        let home = tempfile::tempdir().expect("a folder");
+        let registry = Registry::at(&home.path().join("registry"));
+        assert_eq!(promote(&registry, "one"), "v0001");
+        let writer = registry.write().expect("free");
+        let staged = staged(&writer, "two");
+        let plan = writer.promotion(&staged, lineage("two"), "passed").expect("planned");
+        plan.iter().take(done).for_each(|step| step.perform().expect("done"));
+        drop(writer);
+        let expected = if done == steps { ("v0002", "two", 2) } else { ("v0001", "one", 1) };
+        let found = in_use(&registry);
+        assert_eq!((found.0.as_str(), found.1.as_str(), found.2), expected, "after {done} steps");
+        // The next promotion finds nothing in its way, and counts on.
+        let next = promote(&registry, "three");
+        assert_eq!(next, if done < 2 { "v0002" } else { "v0003" }, "after {done} steps");
+        assert_eq!(in_use(&registry), (next, "three".to_owned(), expected.2 + 1), "after {done} steps");
+        assert_eq!(begun(&home.path().join("registry")) + begun(&home.path().join("registry/versions")), 0);
+    }
+}
+
+#[test]
+fn going_back_is_a_move_too() {
+    let home = tempfile::tempdir().expect("a folder");
+    let registry = Registry::at(home.path());
+    for run in ["one", "two", "three"] {
+        promote(&registry, run);
+    }
+    let back = |wanted| {
+        registry.write().expect("free").roll_back(wanted, 9).map(|version| version.name().to_owned())
+    };
+    assert_eq!(back(None).expect("the parent"), "v0002");
+    assert_eq!(back(None).expect("the parent's parent"), "v0001");
+    assert!(matches!(back(None), Err(RegistryError::NothingBefore { .. })));
+    assert_eq!(back(Some("3")).expect("named"), "v0003");
+    assert_eq!(back(Some("current")).expect("nothing to do"), "v0003");
+    let moves = registry.history().expect("readable");
+    let shown: Vec<_> = moves.iter().map(|one| (one.action, one.to.as_str())).collect();
+    use Action::{Promote, Rollback};
+    assert_eq!(
+        shown,
+        [
+            (Promote, "v0001"),
+            (Promote, "v0002"),
+            (Promote, "v0003"),
+            (Rollback, "v0002"),
+            (Rollback, "v0001"),
+            (Rollback, "v0003")
+        ]
+    );
+    assert!(matches!(registry.find("v0009"), Err(RegistryError::NoVersion { .. })));
+}
+
+#[test]
+fn what_was_changed_is_named_and_not_gone_back_to() {
+    let home = tempfile::tempdir().expect("a folder");
+    let registry = Registry::at(home.path());
+    promote(&registry, "one");
+    promote(&registry, "two");
+    let old = registry.find("v0001").expect("there");
+    fs::write(old.artefact().join("model"), "other").expect("written");
+    fs::write(old.folder.join("more"), "x").expect("written");
+    fs::remove_file(old.folder.join("decision.json")).expect("removed");
+    let faults: Vec<String> =
+        prove(&registry, &old).expect("readable").into_iter().map(|fault| fault.file).collect();
+    assert_eq!(faults, ["artefact/model", "decision.json", "more"]);
+    assert!(matches!(registry.write().expect("free").roll_back(None, 9), Err(RegistryError::Faulty { .. })));
+    assert_eq!(in_use(&registry).0, "v0002");
+    let path = registry.find("v0002").expect("there").folder.join("version.json");
+    let text = fs::read_to_string(&path).expect("there").replace("\"step\": 1", "\"step\": 2");
+    fs::write(&path, text).expect("written");
+    let faults = prove(&registry, &registry.find("v0002").expect("there")).expect("readable");
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].file, "version.json");
+}
+
+#[test]
+fn a_refusal_is_kept_and_moves_nothing() {
+    let home = tempfile::tempdir().expect("a folder");
+    let registry = Registry::at(home.path());
+    promote(&registry, "one");
+    let writer = registry.write().expect("free");
+    assert!(matches!(registry.write(), Err(RegistryError::InUse { .. })));
+    for number in ["0001.json", "0002.json"] {
+        let kept = writer.refuse(staged(&writer, "two"), b"{}").expect("kept");
+        assert!(kept.ends_with(number), "{}", kept.display());
+    }
+    drop(writer);
+    assert_eq!(in_use(&registry), ("v0001".to_owned(), "one".to_owned(), 1));
+    assert_eq!(begun(&home.path().join("versions")), 0);
+}

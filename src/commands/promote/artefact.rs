@@ -1,0 +1,129 @@
+//! What ships: written as `rtune merge` and `rtune export` write it, and read back as anybody would.
+
+use std::path::{Path, PathBuf};
+
+use rtune_registry::Version;
+use rtune_release::{Dtype, GgufType, NewFolder, VerifiedAdapter};
+use rtune_trainer::config::{Config, QuantizationSection, Ships};
+
+use super::candidate::Candidate;
+use crate::args::ModelArgs;
+use crate::commands::released::{Fetch, Released, layout, onto};
+use crate::failure::BadInput;
+use crate::reporter::counted;
+
+/// A model as it ships.
+pub(crate) struct Artefact {
+    /// What `rtune eval` would be given.
+    pub(crate) name: String,
+    /// Where it lies in the folder of its version.
+    pub(crate) inside: String,
+    /// `--set` arguments with which it is read.
+    pub(crate) read_with: Vec<String>,
+}
+
+/// As it is in the file: rounding it once more to 4 bits would be another model.
+const AS_IT_IS: &str = "quantization.kind=none";
+
+impl Artefact {
+    /// Writes the best checkpoint of `run` into `folder`, in the form `ships`; a GGUF file says that it is called `called`.
+    pub(crate) fn write(run: &str, ships: Ships, folder: &Path, called: &str) -> anyhow::Result<Self> {
+        let checkpoint = rtune_release::find(run.as_ref())?;
+        let released = Released::open(run, &[], Fetch::IfNeeded)?;
+        let (out, plain) = (folder.join("artefact"), ModelArgs { onto: None, dtype: None, shard_size: None });
+        let onto = onto(&plain, released.trained_on());
+        if ships == Ships::Adapter {
+            if rtune_release::is_full(&checkpoint) {
+                let problem = "gate.ships is \"adapter\", and every number of the base was trained: there is no adapter";
+                return Err(BadInput::new(problem)
+                    .with_hint("`gate.ships = \"merged\"` ships the model")
+                    .into());
+            }
+            rtune_release::export_peft(
+                &checkpoint,
+                &out,
+                Some((&released.base, released.chat())),
+                &released.card(),
+            )?;
+            let read_with = beside_base(&released.subject.config);
+            return Ok(Self { name: out.display().to_string(), inside: "artefact".to_owned(), read_with });
+        }
+        let adapter = VerifiedAdapter::open(&checkpoint, &released.base)?;
+        let read_with = vec![AS_IT_IS.to_owned()];
+        let Some(kind) = ships.gguf_type() else {
+            let layout = layout(&plain, &released.base, Dtype::Bfloat16);
+            let new = NewFolder::begin(&out)?;
+            released.write_merged(&new, &adapter, onto, layout)?;
+            new.finish()?;
+            return Ok(Self { name: out.display().to_string(), inside: "artefact".to_owned(), read_with });
+        };
+        let kind = GgufType::ALL.into_iter().find(|one| one.name().eq_ignore_ascii_case(kind));
+        // The two lists are held together by a test.
+        let kind = kind.unwrap_or(GgufType::F16);
+        let file = out.join("model.gguf");
+        let content = rtune_release::Content::Merged {
+            adapter: &adapter.adapter,
+            initial: adapter.initial.as_ref(),
+            trained_on: released.trained_on(),
+            onto,
+        };
+        let progress = &mut counted("writing");
+        rtune_release::write_gguf(&file, &released.base, content, kind, called, released.chat(), progress)?;
+        Ok(Self { name: file.display().to_string(), inside: "artefact/model.gguf".to_owned(), read_with })
+    }
+
+    /// That of the version in use; where there is none, the base that `candidate` was trained on, held as it was.
+    pub(super) fn in_use(current: Option<&Version>, candidate: &Candidate) -> anyhow::Result<Self> {
+        if let Some(version) = current {
+            let path: PathBuf = version.artefact();
+            if !path.exists() {
+                let problem =
+                    format!("version {} has no artefact: `{}` is not there", version.name(), path.display());
+                let hint = "`rtune verify` names what else is gone, `rtune rebuild` makes it again";
+                return Err(BadInput::new(problem).with_hint(hint).into());
+            }
+            let lineage = &version.lineage;
+            let (inside, read_with) = (lineage.artefact.clone(), lineage.read_with.clone());
+            return Ok(Self { name: path.display().to_string(), inside, read_with });
+        }
+        let mut read_with = beside_base(&candidate.config);
+        read_with.retain(|argument| !argument.starts_with("model.base="));
+        Ok(Self { name: candidate.inputs.base_path.display().to_string(), inside: String::new(), read_with })
+    }
+}
+
+/// How a base is held as a run held it.
+fn beside_base(config: &Config) -> Vec<String> {
+    let mut arguments = vec![format!("model.base={}", config.model.base)];
+    arguments.extend(config.model.revision.iter().map(|revision| format!("model.revision={revision}")));
+    match config.quantization {
+        QuantizationSection::None => arguments.push(AS_IT_IS.to_owned()),
+        QuantizationSection::Int8 => arguments.push("quantization.kind=int8".to_owned()),
+        QuantizationSection::Nf4 { double } => arguments.push(format!("quantization.double={double}")),
+    }
+    arguments.extend(config.data.template.iter().map(|path| format!("data.template={}", path.display())));
+    arguments.extend(config.data.template_date.iter().map(|date| format!("data.template-date={date}")));
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_the_gate_can_be_written() {
+        let forms = [
+            Ships::GgufF16,
+            Ships::GgufBf16,
+            Ships::GgufQ80,
+            Ships::GgufQ6K,
+            Ships::GgufQ5KM,
+            Ships::GgufQ4KM,
+            Ships::GgufQ40,
+        ];
+        for form in forms {
+            let name = form.gguf_type().expect("a GGUF file");
+            assert!(GgufType::ALL.iter().any(|kind| kind.name().eq_ignore_ascii_case(name)), "{name}");
+        }
+    }
+}

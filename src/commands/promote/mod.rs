@@ -1,0 +1,223 @@
+//! `rtune promote`: whether a run takes the place of the version in use, by the rules of its `[gate]`.
+
+pub(super) mod artefact;
+mod ask;
+mod attack;
+mod candidate;
+mod leaks;
+mod seeds;
+
+use rtune_data::Half;
+use rtune_registry::gate::{Asked, Chosen, Decision, Finding, judge};
+use rtune_registry::{Lineage, Look, Registry, Staged, Version, Writer, gained_by_choosing, rows_of};
+use rtune_trainer::checkpoint::{FORMAT, to_json};
+use rtune_trainer::files::sha256_of;
+
+use self::artefact::Artefact;
+use self::ask::{Report, ask};
+use self::candidate::Candidate;
+use super::unix_seconds;
+use crate::args::registry::PromoteArgs;
+use crate::failure::{DONE, REFUSED};
+use crate::reporter::{complain, say};
+
+pub(crate) fn run(args: &PromoteArgs) -> anyhow::Result<u8> {
+    let candidate = Candidate::open(args)?;
+    let writer = Registry::at(&args.place.registry).write()?;
+    let staged = writer.stage()?;
+    match decided(args, &candidate, &writer, &staged) {
+        Ok((decision, lineage)) => close(args, &decision, lineage, &writer, staged),
+        Err(error) => {
+            // The error is the one to tell; what is left of the candidate is no version, and the next writer removes it.
+            let _ = writer.drop_staged(staged);
+            Err(error)
+        }
+    }
+}
+
+/// Asks, weighs, and writes everything into the folder in the making but for version.json.
+fn decided(
+    args: &PromoteArgs,
+    candidate: &Candidate,
+    writer: &Writer,
+    staged: &Staged,
+) -> anyhow::Result<(Decision, Lineage)> {
+    let current = writer.registry().current()?;
+    let against = current.as_ref().map_or_else(|| candidate.base_name(), |version| version.name().to_owned());
+    let mut decision = Decision::begin(args.run.display().to_string(), against, &candidate.gate);
+    decision.add([leaks::finding(candidate)?]);
+    let artefact = Artefact::write(&candidate.run, candidate.gate.ships, staged.path(), staged.name())?;
+    let before = Artefact::in_use(current.as_ref(), candidate)?;
+    let seeds = seeds::write(candidate, staged)?;
+    let models = Models { before: &before, candidate: &artefact, seeds: &seeds };
+    // What cannot be let in any more is asked all the same: every reason is said at once. Sealed rows stay closed then.
+    let (open, seen) = judged(candidate, &models, staged, Half::open_if(candidate.gate.sealed))?;
+    decision.golden = open.files.clone();
+    decision.add(seen.findings);
+    decision.weighed.push(seen.weighed);
+    decision.add(attack::findings(candidate, [&before, &artefact], staged)?);
+    if candidate.gate.sealed && decision.promoted {
+        sealed(args, candidate, &models, (writer, staged), &mut decision)?;
+    }
+    seeds::remove(staged)?;
+    decision.decided_unix_seconds = unix_seconds();
+    let lineage = describe(args, candidate, &artefact, staged, &decision)?;
+    Ok((decision, lineage))
+}
+
+/// What is asked.
+struct Models<'a> {
+    before: &'a Artefact,
+    candidate: &'a Artefact,
+    /// The candidate from other seeds.
+    seeds: &'a [Artefact],
+}
+
+/// What the rules came to on one half.
+struct Seen {
+    findings: Vec<Finding>,
+    weighed: rtune_registry::gate::Weighed,
+}
+
+/// Asks the models the rows of one half, and applies the rules. With the candidate's report.
+fn judged(
+    candidate: &Candidate,
+    models: &Models<'_>,
+    staged: &Staged,
+    half: Half,
+) -> anyhow::Result<(Report, Seen)> {
+    let suffix = if half == Half::Sealed { "-sealed" } else { "" };
+    let one = ask(candidate, models.before, staged, &format!("eval/current{suffix}.json"), half)?;
+    let other = ask(candidate, models.candidate, staged, &format!("eval/candidate{suffix}.json"), half)?;
+    let mut reports = Vec::with_capacity(models.seeds.len());
+    for (seed, number) in models.seeds.iter().zip(1..) {
+        reports.push(ask(candidate, seed, staged, &format!("eval/seed-{number}{suffix}.json"), half)?);
+    }
+    let seeds: Vec<_> = reports.iter().map(Report::model).collect();
+    let asked = Asked { half, current: one.model(), candidate: other.model(), seeds: &seeds };
+    let (findings, weighed) = judge(&candidate.gate, &asked)?;
+    Ok((other, Seen { findings, weighed }))
+}
+
+/// Opens the sealed half: the look is counted first, whatever comes of it.
+fn sealed(
+    args: &PromoteArgs,
+    candidate: &Candidate,
+    models: &Models<'_>,
+    (writer, staged): (&Writer, &Staged),
+    decision: &mut Decision,
+) -> anyhow::Result<()> {
+    let hashes: Vec<&str> = decision.golden.iter().map(|(_, hash)| hash.as_str()).collect();
+    let look = Look {
+        unix_seconds: unix_seconds(),
+        run: args.run.display().to_string(),
+        candidate: candidate.checkpoint_sha256.clone(),
+    };
+    let looks = writer.look(&sha256_of(hashes.join("\n").as_bytes()), look)?;
+    let (_, seen) = judged(candidate, models, staged, Half::Sealed)?;
+    decision.add(seen.findings);
+    if let Some(first) = seen.weighed.compared.metrics.first() {
+        let (candidates, gained) = gained_by_choosing(&looks, first.standard_error);
+        decision.chosen = Some(Chosen {
+            looks: looks.len(),
+            candidates,
+            metric: first.metric.clone(),
+            gained_by_choosing: gained,
+        });
+    }
+    decision.weighed.push(seen.weighed);
+    Ok(())
+}
+
+/// Writes what a version has beside its artefact, and says what it is made of.
+fn describe(
+    args: &PromoteArgs,
+    candidate: &Candidate,
+    artefact: &Artefact,
+    staged: &Staged,
+    decision: &Decision,
+) -> anyhow::Result<Lineage> {
+    let path = staged.path().join("decision.json");
+    let decision_bytes = to_json(&path, decision)?;
+    staged.write("decision.json", &decision_bytes)?;
+    for (name, bytes) in &candidate.run_files {
+        staged.write(&format!("run/{name}"), bytes)?;
+    }
+    let rows = rows_of(&candidate.inputs.prepared.train, &candidate.config, &candidate.state);
+    let rows_sha256 = staged.write_rows(&rows)?;
+    let manifest = &candidate.manifest;
+    Ok(Lineage {
+        format: FORMAT,
+        // Name, parent and files are the registry's to say.
+        name: String::new(),
+        parent: None,
+        files: std::collections::BTreeMap::new(),
+        run: args.run.display().to_string(),
+        manifest: candidate.manifest_sha256.clone(),
+        config: manifest.config.clone(),
+        base: manifest.base.clone(),
+        data: manifest.data.clone(),
+        rows: rows.len(),
+        rows_sha256,
+        step: candidate.state.step,
+        checkpoint: candidate.checkpoint_files.clone(),
+        ships: decision.ships.clone(),
+        artefact: artefact.inside.clone(),
+        read_with: artefact.read_with.clone(),
+        decision: sha256_of(&decision_bytes),
+        decided_unix_seconds: decision.decided_unix_seconds,
+    })
+}
+
+/// Lets the candidate in or keeps the decision against it, and says so.
+fn close(
+    args: &PromoteArgs,
+    decision: &Decision,
+    lineage: Lineage,
+    writer: &Writer,
+    staged: Staged,
+) -> anyhow::Result<u8> {
+    let place = &args.place.registry;
+    if decision.promoted {
+        let reason = format!("{} passed {} rules", decision.candidate, decision.findings.len());
+        let version: Version = writer.promote(&staged, lineage, &reason)?;
+        show(args, decision)?;
+        if !args.json {
+            say(&format!(
+                "{} is {} now: {}",
+                place.join("current").display(),
+                version.name(),
+                version.artefact().display()
+            ));
+        }
+        return Ok(DONE);
+    }
+    let bytes = to_json("decision.json".as_ref(), decision)?;
+    let kept = writer.refuse(staged, &bytes)?;
+    show(args, decision)?;
+    complain(&format!("refused: {} does not take the place of {}", decision.candidate, decision.against));
+    for reason in decision.reasons() {
+        complain(&format!("  {}: {}", reason.rule, reason.line()));
+    }
+    complain(&format!("  every number: {}", kept.display()));
+    Ok(REFUSED)
+}
+
+fn show(args: &PromoteArgs, decision: &Decision) -> anyhow::Result<()> {
+    if args.json {
+        say(&serde_json::to_string_pretty(decision)?);
+        return Ok(());
+    }
+    say(&format!("{} against {}, as it ships: {}", decision.candidate, decision.against, decision.ships));
+    for one in &decision.findings {
+        say(&format!("  {} {}: {}", if one.passed { "passed " } else { "refused" }, one.rule, one.said));
+    }
+    if let Some(chosen) = &decision.chosen {
+        say(&format!(
+            "the sealed rows were looked at {} times, for {} candidates: the best of so many that are no better would seem better by \
+             {:.4} in {}",
+            chosen.looks, chosen.candidates, chosen.gained_by_choosing, chosen.metric
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! `rtune rebuild`: a version made again from its manifest, to the same bytes.
+
+use std::collections::BTreeMap;
+
+use rtune_registry::{Registry, RegistryError, hashes_below, prove};
+use rtune_trainer::checkpoint::Checkpoints;
+use rtune_trainer::config::{Config, OutputSection, Ships};
+use rtune_trainer::inputs::Preparation;
+use rtune_trainer::run::Outcome;
+use rtune_trainer::verify::Verification;
+
+use super::promote::artefact::Artefact;
+use super::train::{go, listen};
+use super::{opened, verify};
+use crate::args::registry::RebuildArgs;
+use crate::failure::{BY_SIGNAL, DONE, FAILED};
+use crate::reporter::{Lines, complain, say};
+
+pub(crate) fn run(args: &RebuildArgs) -> anyhow::Result<u8> {
+    rtune_release::refuse_existing(&args.out)?;
+    let registry = Registry::at(&args.place.registry);
+    let version = registry.find(&args.version)?;
+    // The artefact may be what was lost; what it is made from may not.
+    let is_source = |file: &str| file.starts_with("run/") || file == "version.json";
+    if let Some(fault) = prove(&registry, &version)?.into_iter().find(|fault| is_source(&fault.file)) {
+        return Err(
+            RegistryError::Faulty { version: version.name().to_owned(), fault: fault.to_string() }.into()
+        );
+    }
+    let verification = Verification::open(&version.run(), &mut |_| {})?;
+    let base = verify::base_of(&verification)?;
+    let preparation = Preparation { cache: None, ..opened::preparation(&verification.config)? };
+    let inputs = verification.inputs(&base, &preparation, &mut |_| {})?;
+    let config = Config { output: OutputSection { dir: args.out.clone() }, ..verification.config.clone() };
+    let signal = listen()?;
+    let (outcome, _) = go(&config, &inputs, false, Lines::None, &signal)?;
+    if let Outcome::Stopped(_) = outcome {
+        return Ok(BY_SIGNAL + signal.load(std::sync::atomic::Ordering::SeqCst) as u8);
+    }
+    let lineage = &version.lineage;
+    let folder = Checkpoints::of(&args.out).folder(lineage.step);
+    let mut differing = compared(&lineage.checkpoint, &found_of(&folder)?, "checkpoint");
+    let ships: Ships = serde_json::from_value(lineage.ships.clone().into())?;
+    Artefact::write(&args.out.display().to_string(), ships, &args.out, version.name())?;
+    let inside =
+        lineage.files.iter().filter_map(|(name, hash)| Some((name.strip_prefix("artefact/")?, hash)));
+    let expected = inside.map(|(name, hash)| (name.to_owned(), hash.clone())).collect();
+    differing.extend(compared(&expected, &hashes_below(&args.out.join("artefact"))?, "artefact"));
+    if differing.is_empty() {
+        let files = lineage.checkpoint.len() + expected.len();
+        say(&format!(
+            "{}: {files} files made again, each to the byte -> {}",
+            version.name(),
+            args.out.display()
+        ));
+        return Ok(DONE);
+    }
+    complain(&format!("error: {} could not be made again to the byte", version.name()));
+    differing.iter().for_each(|line| complain(&format!("  {line}")));
+    let made = &verification.manifest;
+    complain(&format!("  it was made by {} {} on {}", made.program.name, made.program.version, made.device));
+    Ok(FAILED)
+}
+
+fn found_of(folder: &std::path::Path) -> anyhow::Result<BTreeMap<String, String>> {
+    Ok(if folder.is_dir() { hashes_below(folder)? } else { BTreeMap::new() })
+}
+
+/// What of `expected` is there with another hash, or is not there.
+fn compared(
+    expected: &BTreeMap<String, String>,
+    found: &BTreeMap<String, String>,
+    what: &str,
+) -> Vec<String> {
+    let differs = expected.iter().filter(|(name, hash)| found.get(*name) != Some(hash));
+    differs
+        .map(|(name, hash)| {
+            let found = found.get(name).map_or("no such file", String::as_str);
+            format!("{what}: `{name}`: expected sha256 {hash}, found {found}")
+        })
+        .collect()
+}

@@ -1,0 +1,168 @@
+//! `rtune history`, `rtune rollback`, `rtune diff`: the versions of a model.
+
+use rtune_registry::{Action, Differences, Registry, RegistryError, Row, differences, prove};
+use rtune_trainer::evaluate::verdict::word;
+
+use super::unix_seconds;
+use crate::args::registry::{DiffArgs, HistoryArgs, RollbackArgs};
+use crate::failure::DONE;
+use crate::reporter::say;
+use crate::table::table;
+
+/// Digits of a hash that a person compares.
+const SHOWN_DIGITS: usize = 12;
+
+pub(crate) fn history(args: &HistoryArgs) -> anyhow::Result<u8> {
+    let registry = Registry::at(&args.place.registry);
+    let (versions, moves, current) = (registry.versions()?, registry.history()?, registry.current_name());
+    if versions.is_empty() {
+        return Err(RegistryError::NoRegistry { folder: args.place.registry.clone() }.into());
+    }
+    if args.json {
+        let lineages: Vec<_> = versions.iter().map(|version| &version.lineage).collect();
+        let value =
+            serde_json::json!({"format": 1, "current": current, "moves": moves, "versions": lineages});
+        say(&serde_json::to_string_pretty(&value)?);
+        return Ok(DONE);
+    }
+    let mut shown = table(["version", "", "parent", "run", "step", "rows", "ships", "decided"]);
+    for version in &versions {
+        let lineage = &version.lineage;
+        let mark = match (
+            current.as_deref() == Some(version.name()),
+            moves.iter().any(|one| one.to == version.name()),
+        ) {
+            (true, _) => "in use",
+            (false, true) => "",
+            (false, false) => "never in use",
+        };
+        shown.add_row([
+            version.name().to_owned(),
+            mark.to_owned(),
+            lineage.parent.clone().unwrap_or_else(|| "none".to_owned()),
+            lineage.run.clone(),
+            lineage.step.to_string(),
+            lineage.rows.to_string(),
+            lineage.ships.clone(),
+            time(lineage.decided_unix_seconds),
+        ]);
+    }
+    say(&shown.to_string());
+    say("");
+    for one in &moves {
+        let from = one.from.as_deref().unwrap_or("nothing");
+        let verb = match one.action {
+            Action::Promote => "promoted",
+            Action::Rollback => "rolled back",
+        };
+        say(&format!("{} {verb}: {from} -> {} ({})", time(one.unix_seconds), one.to, one.reason));
+    }
+    Ok(DONE)
+}
+
+pub(crate) fn roll_back(args: &RollbackArgs) -> anyhow::Result<u8> {
+    let registry = Registry::at(&args.place.registry);
+    if registry.current_name().is_none() {
+        return Err(RegistryError::NoRegistry { folder: args.place.registry.clone() }.into());
+    }
+    let version = registry.write()?.roll_back(args.version.as_deref(), unix_seconds())?;
+    say(&format!("{} is {} now", args.place.registry.join("current").display(), version.name()));
+    Ok(DONE)
+}
+
+pub(crate) fn diff(args: &DiffArgs) -> anyhow::Result<u8> {
+    let registry = Registry::at(&args.place.registry);
+    let (first, second) = (registry.find(&args.first)?, registry.find(&args.second)?);
+    let Differences { config, files, rows, compared } = differences(&first, &second)?;
+    say(&format!("A: {}\nB: {}", first.name(), second.name()));
+    say(&format!("\nconfiguration: {} keys stand otherwise", config.len()));
+    config.iter().for_each(|change| say(&format!("  {change}")));
+    for (role, name, both) in &files {
+        let [one, other] = both
+            .each_ref()
+            .map(|hash| hash.as_deref().map_or("nothing", |hash| &hash[..SHOWN_DIGITS.min(hash.len())]));
+        say(&format!("{role} `{name}`: {one} -> {other}"));
+    }
+    say(&format!("\nrows: {} came, {} went, {} stayed", rows.came.len(), rows.went.len(), rows.stayed));
+    let list = |sign: &str, rows: &[Row]| {
+        for row in rows.iter().take(args.rows) {
+            say(&format!("  {sign} {}:{} {}", row.file, row.line, row.id));
+        }
+        if rows.len() > args.rows {
+            say(&format!("  {sign} … and {} more", rows.len() - args.rows));
+        }
+    };
+    list("+", &rows.came);
+    list("-", &rows.went);
+    say("");
+    match compared {
+        Err(why) => say(&format!("metrics: {why}")),
+        Ok(compared) => {
+            for one in &compared.metrics {
+                say(&format!(
+                    "  {}: {:.4} -> {:.4}, B is {}",
+                    one.metric,
+                    one.first,
+                    one.second,
+                    word(one.verdict)
+                ));
+            }
+            let gained = compared.flips.iter().filter(|flip| flip.gained).count();
+            say(&format!("{gained} cases gained, {} lost", compared.flips.len() - gained));
+            for flip in compared.flips.iter().take(args.rows) {
+                say(&format!("  {} {}", if flip.gained { "gained" } else { "lost  " }, flip.id));
+            }
+        }
+    }
+    Ok(DONE)
+}
+
+/// `rtune verify` of a version: every file that is not what it was is named.
+pub(super) fn verify(folder: &std::path::Path, json: bool) -> anyhow::Result<u8> {
+    // `current` is a link: the registry is above what it points at.
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let registry = Registry::at(folder.parent().and_then(std::path::Path::parent).unwrap_or(&folder));
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let version = registry.find(&name)?;
+    let faults = prove(&registry, &version)?;
+    if json {
+        say(&serde_json::to_string_pretty(
+            &serde_json::json!({"version": version.name(), "faults": faults}),
+        )?);
+    } else if faults.is_empty() {
+        say(&format!("{}: {} files, all as they were", version.name(), version.lineage.files.len()));
+    }
+    match faults.first() {
+        None => Ok(DONE),
+        Some(_) => {
+            let fault = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            Err(RegistryError::Faulty { version: version.name().to_owned(), fault }.into())
+        }
+    }
+}
+
+/// Seconds of Unix time as a day and a time, in UTC (Hinnant, chrono-compatible low-level date algorithms).
+fn time(unix_seconds: u64) -> String {
+    let (days, seconds) = (unix_seconds / 86_400, unix_seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_date() {
+        assert_eq!(time(0), "1970-01-01 00:00 UTC");
+        assert_eq!(time(951_782_400), "2000-02-29 00:00 UTC");
+        assert_eq!(time(1_795_338_000), "2026-11-22 09:00 UTC");
+    }
+}
