@@ -37,8 +37,10 @@ fn in_pool(verb: &Verb) -> anyhow::Result<u8> {
     }
     match rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES).build_global() {
         Ok(()) => rayon::scope(|_| run(verb)),
-        // No threads are to be had; what can be said of it the verb says.
-        Err(_) => run(verb),
+        Err(error) => {
+            Err(anyhow::Error::new(error)
+                .context("cannot start threads; RAYON_NUM_THREADS=1 asks for one alone"))
+        }
     }
 }
 

@@ -53,7 +53,13 @@ impl Half {
         /// What the hash is keyed by: no other use of the hash of a prompt says which half it is in.
         const KEY: &str = "rtune 2026-11-22 the sealed half of a golden set";
         let mut hash = blake3::Hasher::new_derive_key(KEY);
-        match row.extra.get("cluster").and_then(Value::as_str) {
+        // A number is meant as its text, as an evaluation reads it.
+        let cluster = row.extra.get("cluster").and_then(|cluster| match cluster {
+            Value::String(name) => Some(name.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        });
+        match cluster {
             Some(cluster) => hash.update(cluster.as_bytes()),
             None => hash.update(&row.record.prompt_hash()),
         };

@@ -48,6 +48,14 @@ pub enum RegistryError {
         /// What differs, in words.
         fault: String,
     },
+    /// What says which version is in use does not.
+    #[error("expected `{link}` to be a link to the version in use, found {found}")]
+    Link {
+        /// The link.
+        link: PathBuf,
+        /// What stands there.
+        found: String,
+    },
     /// A rule of the gate cannot be applied.
     #[error("`gate.{key}`: {problem}")]
     Rule {
@@ -85,6 +93,9 @@ impl RegistryError {
             Self::NoVersion { .. } => "`rtune history` lists them",
             Self::NothingBefore { .. } => "name a version: `rtune rollback VERSION`",
             Self::Faulty { .. } => "bring its files back, or make it again: `rtune rebuild VERSION`",
+            Self::Link { .. } => {
+                "put the link back as history.json has it: `ln -sfn versions/NAME current` in the registry"
+            }
             Self::Rule { .. } => return None,
         };
         Some(hint.to_owned())

@@ -55,13 +55,26 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// The moves that happened: the last is only written down where the link does not yet point at what it moved to.
-    pub(crate) fn happened(mut self, current: Option<&str>) -> Self {
-        let happened = |last: &Move| current == Some(last.to.as_str());
-        if self.moves.last().is_some_and(|last| !happened(last)) {
-            self.moves.pop();
+    /// The moves that happened: the last is only written down where the link still points at what it moved from.
+    ///
+    /// # Errors
+    /// [`RegistryError::Link`] where the link points elsewhere: somebody else moved or lost it, and no move is forgotten for that.
+    pub(crate) fn happened(mut self, registry: &Path, current: Option<&str>) -> Result<Self, RegistryError> {
+        match self.moves.last() {
+            None if current.is_none() => {}
+            Some(last) if current == Some(last.to.as_str()) => {}
+            Some(last) if current == last.from.as_deref() && current.is_some() == (self.moves.len() > 1) => {
+                self.moves.pop();
+            }
+            last => {
+                let expected = last.map_or_else(|| "none".to_owned(), |last| format!("`{}`", last.to));
+                let found =
+                    current.map_or_else(|| "nothing".to_owned(), |name| format!("a link to `{name}`"));
+                let found = format!("{found}, where history.json has {expected}");
+                return Err(RegistryError::Link { link: registry.join("current"), found });
+            }
         }
-        self
+        Ok(self)
     }
 
     /// With one move more, as a file.

@@ -58,10 +58,22 @@ impl Registry {
     }
 
     /// The name of the version in use; `None` where none is.
-    #[must_use]
-    pub fn current_name(&self) -> Option<String> {
-        let target = fs::read_link(self.folder.join(CURRENT)).ok()?;
-        Some(target.file_name()?.to_string_lossy().into_owned())
+    ///
+    /// # Errors
+    /// [`RegistryError::Link`] where something else than a link to a version stands in the link's place.
+    pub fn current_name(&self) -> Result<Option<String>, RegistryError> {
+        let link = self.folder.join(CURRENT);
+        let wrong = |found: String| RegistryError::Link { link: link.clone(), found };
+        let target = match fs::read_link(&link) {
+            Ok(target) => target,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(wrong(error.to_string())),
+        };
+        let name = target.strip_prefix("versions").ok().and_then(Path::to_str);
+        match name.filter(|name| number_of(name).is_some_and(|number| name_of(number) == **name)) {
+            Some(name) => Ok(Some(name.to_owned())),
+            None => Err(wrong(format!("a link to `{}`", target.display()))),
+        }
     }
 
     /// The version in use; `None` where none is.
@@ -69,7 +81,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Trainer`] where the link points at no version.
     pub fn current(&self) -> Result<Option<Version>, RegistryError> {
-        self.current_name().map(|name| Version::read(&self.version_folder(&name))).transpose()
+        self.current_name()?.map(|name| Version::read(&self.version_folder(&name))).transpose()
     }
 
     /// The version that `name` means: `v0003`, `3`, or `current`.
@@ -81,7 +93,7 @@ impl Registry {
         if numbers.is_empty() {
             return Err(RegistryError::NoRegistry { folder: self.folder.clone() });
         }
-        let wanted = if name == CURRENT { self.current_name() } else { Some(name.to_owned()) };
+        let wanted = if name == CURRENT { self.current_name()? } else { Some(name.to_owned()) };
         let number = wanted.and_then(|name| number_of(&name).or_else(|| name.parse().ok()));
         match number.filter(|number| numbers.contains(number)) {
             Some(number) => Version::read(&self.version_folder(&name_of(number))),
@@ -97,7 +109,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Trainer`] for a history that cannot be read.
     pub fn history(&self) -> Result<Vec<Move>, RegistryError> {
-        Ok(self.read_history()?.happened(self.current_name().as_deref()).moves)
+        Ok(self.read_history()?.happened(&self.folder, self.current_name()?.as_deref())?.moves)
     }
 
     /// How often sealed golden rows were looked at.
@@ -124,8 +136,8 @@ impl Registry {
         for folder in [&self.folder, &versions, &self.folder.join("refused")] {
             remove_begun(folder)?;
         }
-        let (written, current) = (self.read_history()?, self.current_name());
-        let happened = written.clone().happened(current.as_deref());
+        let (written, current) = (self.read_history()?, self.current_name()?);
+        let happened = written.clone().happened(&self.folder, current.as_deref())?;
         if happened != written {
             Step::json(&self.folder.join(HISTORY_FILE), &happened)?.perform()?;
         }
@@ -245,7 +257,7 @@ impl Writer {
     ) -> Result<Vec<Step>, RegistryError> {
         let lineage = Lineage {
             name: staged.name.clone(),
-            parent: self.registry.current_name(),
+            parent: self.registry.current_name()?,
             files: hashes_below(&staged.folder)?,
             ..lineage
         };
@@ -335,8 +347,8 @@ impl Writer {
         version_sha256: String,
         about: &About<'_>,
     ) -> Result<[Step; 2], RegistryError> {
-        let from = self.registry.current_name();
-        let history = self.registry.read_history()?.happened(from.as_deref());
+        let from = self.registry.current_name()?;
+        let history = self.registry.read_history()?.happened(&self.registry.folder, from.as_deref())?;
         let one = Move {
             unix_seconds: about.unix_seconds,
             action: about.action,

@@ -14,7 +14,7 @@ const SHOWN_DIGITS: usize = 12;
 
 pub(crate) fn history(args: &HistoryArgs) -> anyhow::Result<u8> {
     let registry = Registry::at(&args.place.registry);
-    let (versions, moves, current) = (registry.versions()?, registry.history()?, registry.current_name());
+    let (versions, moves, current) = (registry.versions()?, registry.history()?, registry.current_name()?);
     if versions.is_empty() {
         return Err(RegistryError::NoRegistry { folder: args.place.registry.clone() }.into());
     }
@@ -62,7 +62,7 @@ pub(crate) fn history(args: &HistoryArgs) -> anyhow::Result<u8> {
 
 pub(crate) fn roll_back(args: &RollbackArgs) -> anyhow::Result<u8> {
     let registry = Registry::at(&args.place.registry);
-    if registry.current_name().is_none() {
+    if registry.current_name()?.is_none() {
         return Err(RegistryError::NoRegistry { folder: args.place.registry.clone() }.into());
     }
     let version = registry.write()?.roll_back(args.version.as_deref(), unix_seconds())?;

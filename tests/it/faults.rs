@@ -3,14 +3,17 @@
 
 #![expect(clippy::print_stdout, reason = "the table of faults is what this test is for")]
 
+mod disk;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rtune_data::{stream, uniform_below};
 
+use self::disk::{Disk, damage, files};
 use crate::training::bytes_of;
 use crate::workplace::{CONFIG, Ran, Workplace};
 
@@ -99,29 +102,6 @@ const FAULTS: [Fault; 10] = [
     Fault::Truncated,
 ];
 
-/// A mounted disk, taken away in the end.
-struct Disk(PathBuf);
-
-impl Disk {
-    /// A small disk at `place`; `None` where none can be had.
-    fn mount(place: &Path, kibibytes: u64) -> Option<Self> {
-        let size = format!("size={kibibytes}k");
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "rtune-test"]).arg(place).output();
-        done.is_ok_and(|done| done.status.success()).then(|| Self(place.to_owned()))
-    }
-
-    fn grow(&self) {
-        let done = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&self.0).status();
-        assert!(done.expect("mount runs").success());
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l"]).arg(&self.0).status();
-    }
-}
-
 /// What a shell does before it becomes the program.
 fn behind(place: &Workplace, prelude: &str, verb: &Verb) -> Command {
     let script = format!("{prelude} exec \"$@\"");
@@ -197,7 +177,9 @@ fn strike(
             let mut child = start("");
             std::thread::sleep(wait);
             let alive = child.try_wait().expect("a child").is_none();
-            signal(&child, if fault == Fault::Killed { "KILL" } else { "TERM" });
+            if alive {
+                signal(&child, if fault == Fault::Killed { "KILL" } else { "TERM" });
+            }
             ended(child, &what);
             alive
         }
@@ -222,7 +204,9 @@ fn strike(
                 ran.stderr
             );
             disk.grow();
-            ended(start(""), &what).succeeds();
+            if ran.code != 0 {
+                ended(start(""), &what).succeeds();
+            }
             // The disk goes when this returns: what was written comes along.
             let copy = "rm -rf kept && cp -a disk kept && umount -l disk && rm -rf disk && mv kept disk";
             let mut moved = Command::new("sh");
@@ -232,8 +216,9 @@ fn strike(
             ran.code != 0
         }
         Fault::FewHandles => {
-            let ran = ended(start(&format!("ulimit -n {};", 4 + draw(12))), &what);
-            assert!(ran.code != 0 || written(place, verb).values().any(|bytes| !bytes.is_empty()), "{what}");
+            let ran = ended(start(&format!("ulimit -n {};", 10 + draw(8))), &what);
+            let said = matches!(ran.code, 1 | 2) && ran.stderr.contains("error:");
+            assert!(ran.code == 0 || said, "{what}: {} {}", ran.code, ran.stderr);
             ran.code != 0
         }
         Fault::ReadOnly => {
@@ -261,11 +246,16 @@ fn strike(
             ran.code != 0
         }
         Fault::ChangedBelow => {
-            let names: &[&str] = if verb.of_run { &["golden.jsonl"] } else { &["train.jsonl"] };
+            let names: &[&str] = match verb.name {
+                "eval" => &["golden.jsonl"],
+                "train" | "prepare" => &["train.jsonl"],
+                _ => &["model/config.json"],
+            };
             let before: Vec<Vec<u8>> =
                 names.iter().map(|name| fs::read(place.path(name)).expect("there")).collect();
-            let child = start("");
+            let mut child = start("");
             std::thread::sleep(wait);
+            let alive = child.try_wait().expect("a child").is_none();
             for (name, bytes) in names.iter().zip(&before) {
                 let half = &bytes[..draw(bytes.len() as u64) as usize];
                 place.write(name, half);
@@ -274,7 +264,7 @@ fn strike(
             for (name, bytes) in names.iter().zip(&before) {
                 place.write(name, bytes);
             }
-            true
+            alive
         }
         Fault::SecondProcess => {
             let (one, other) = (start(""), start(""));
@@ -282,45 +272,32 @@ fn strike(
             assert!(one.code == 0 || other.code == 0, "{what}: {}\n{}", one.stderr, other.stderr);
             true
         }
+        Fault::BitFlipped | Fault::Truncated if verb.of_run => {
+            // What is read: it is noticed, and nothing is made of it.
+            let folder = place.path("run").join(if verb.name == "report" { "last" } else { "best" });
+            let folder = if folder.exists() { folder } else { place.path("run/last") };
+            let file = folder.join("adapter_model.safetensors");
+            let before = damage(&file, fault, draw);
+            let ran = ended(start(""), &what);
+            fs::write(&file, before).expect("written");
+            let noticed = ran.code == 2 && ran.stderr.contains("adapter_model.safetensors");
+            assert!(noticed || verb.name == "report" && ran.code == 0, "{what}: {}", ran.stderr);
+            noticed
+        }
         Fault::BitFlipped | Fault::Truncated => {
             let mut child = start("");
             std::thread::sleep(wait);
             let _ = child.kill();
             ended(child, &what);
             // Of a run the checkpoints: `rtune verify` looks at the rest.
-            let of_train = verb.name == "train";
-            let all = files(&place.path(if of_train { "disk/out/checkpoints" } else { "disk" }));
-            if all.is_empty() {
+            let all = files(&place.path("disk/out/checkpoints"));
+            if verb.name != "train" || all.is_empty() {
                 return false;
             }
-            let file = &all[draw(all.len() as u64) as usize];
-            let mut bytes = fs::read(file).expect("readable");
-            let at = draw(bytes.len().max(1) as u64) as usize;
-            match fault {
-                Fault::BitFlipped if !bytes.is_empty() => bytes[at] ^= 1 << draw(8),
-                _ => bytes.truncate(at),
-            }
-            fs::write(file, bytes).expect("written");
+            damage(&all[draw(all.len() as u64) as usize], fault, draw);
             true
         }
     }
-}
-
-/// All files of a folder that are no links, in order.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                Ok(kind) if kind.is_file() => all.push(entry.path()),
-                _ => {}
-            }
-        }
-    }
-    all.sort();
-    all
 }
 
 /// Repeats the command as its user would: where something is in its way, it is taken away.
@@ -358,7 +335,7 @@ fn faults_of_all_kinds_change_no_byte() {
         })
         .collect();
     let mut random = stream(seed, "test", "faults", 0);
-    let mut table: BTreeMap<Fault, [u64; 3]> = BTreeMap::new();
+    let mut table: BTreeMap<Fault, [u64; 2]> = BTreeMap::new();
     for index in 0..faults {
         let verb = index as usize % VERBS.len();
         let fault = FAULTS[uniform_below(&mut random, FAULTS.len() as u64) as usize];
@@ -377,13 +354,14 @@ fn faults_of_all_kinds_change_no_byte() {
             assert!(found.get(name) == Some(bytes), "{what}: {} differs", name.display());
         }
         assert_eq!(found.len(), expected.len(), "{what}: {:?}", found.keys().collect::<Vec<_>>());
-        let [all, hit, survived] = table.entry(fault).or_default();
+        let [all, hit] = table.entry(fault).or_default();
         *all += 1;
         *hit += u64::from(struck);
-        *survived += 1;
     }
-    println!("| fault | tried | took effect | ended in the same bytes |\n| --- | --- | --- | --- |");
-    for (fault, [all, hit, survived]) in &table {
-        println!("| {fault:?} | {all} | {hit} | {survived} |");
+    println!("| fault | tried, each ended in the same bytes | took effect |\n| --- | --- | --- |");
+    for (fault, [all, hit]) in &table {
+        println!("| {fault:?} | {all} | {hit} |");
+        // A disk cannot be mounted everywhere.
+        assert!(*hit > 0 || *all < 10 || *fault == Fault::FullDisk, "{fault:?} never takes effect");
     }
 }

@@ -85,10 +85,25 @@ pub fn calls_in(text: &str) -> Vec<Call> {
 }
 
 /// The calls in a value, such as the `tool_calls` of a message.
+///
+/// A call that names a tool alone gives it nothing.
 #[must_use]
 pub fn calls_of(value: &Value) -> Vec<Call> {
     let mut calls = Vec::new();
-    collect(value, &mut calls);
+    let all = match value {
+        Value::Array(all) => all.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    for one in all {
+        let before = calls.len();
+        collect(one, &mut calls);
+        let inner = one.get("function").filter(|inner| inner.is_object()).unwrap_or(one);
+        if calls.len() == before
+            && let Some(name) = inner.get("name").and_then(Value::as_str)
+        {
+            calls.push(Call { name: name.to_owned(), arguments: Value::Object(Map::new()) });
+        }
+    }
     calls
 }
 
@@ -130,8 +145,13 @@ fn collect(value: &Value, calls: &mut Vec<Call>) {
 fn call(fields: &Map<String, Value>) -> Option<Call> {
     let name = NAMES.iter().find_map(|name| fields.get(*name)?.as_str())?;
     let arguments = ARGUMENTS.iter().find_map(|name| fields.get(*name))?;
-    let read = arguments.as_str().and_then(|text| serde_json::from_str(text).ok());
-    Some(Call { name: name.to_owned(), arguments: read.unwrap_or_else(|| arguments.clone()) })
+    let arguments = match arguments {
+        Value::Null => Value::Object(Map::new()),
+        Value::String(text) if text.trim().is_empty() => Value::Object(Map::new()),
+        Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| arguments.clone()),
+        other => other.clone(),
+    };
+    Some(Call { name: name.to_owned(), arguments })
 }
 
 /// Whether two values are the same; 1 is 1.0, and the order of an object's keys is no part of it.
@@ -213,5 +233,7 @@ mod tests {
         assert!(right(json!({"a": 1, "b": [2.0, null]}), json!({"b": [2, null], "a": 1.0})));
         assert!(!right(json!({"a": 1}), json!({"a": "1"})));
         assert!(!right(json!({"a": 1}), json!({"a": 1, "b": 2})));
+        assert_eq!(calls_of(&json!([{"function": {"name": "add", "arguments": null}}])), [of(json!({}))]);
+        assert_eq!(calls_of(&json!([{"type": "function", "function": {"name": "add"}}])), [of(json!({}))]);
     }
 }

@@ -35,6 +35,8 @@ pub enum Quantization {
 
 /// Elements that one thread looks through or quantises at a time.
 const TOGETHER: usize = 1 << 17;
+// Threads that read pieces quantise them: a piece that were cut for the pool would wait for a thread of it that waits for the readers.
+const _: () = assert!(crate::source::PIECE_ELEMENTS <= TOGETHER);
 
 impl Decoder {
     /// Reads a checkpoint, quantising while it goes: beside the decoder, one tensor of it is in memory at most, and of

@@ -8,6 +8,7 @@ mod read;
 mod safetensors;
 mod stored;
 
+pub(crate) use self::read::PIECE_ELEMENTS;
 use std::path::Path;
 
 use half::{bf16, f16};

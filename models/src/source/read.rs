@@ -14,7 +14,7 @@ use crate::ModelError;
 
 /// Elements of a piece: few enough that it stays in a core's cache from reading to quantising, and enough that asking for
 /// it costs little beside reading it. A multiple of every block that is quantised here.
-pub(super) const PIECE_ELEMENTS: usize = 1 << 17;
+pub(crate) const PIECE_ELEMENTS: usize = 1 << 17;
 
 /// Pieces that a thread has at least: to start one for less takes longer than it saves.
 const PIECES_PER_THREAD: usize = 4;

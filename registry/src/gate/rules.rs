@@ -2,7 +2,7 @@
 
 use rtune_data::Half;
 use rtune_metrics::compare::{Better, Comparison, OverSeeds, Settings, Verdict, judge_together};
-use rtune_trainer::config::GateSection;
+use rtune_trainer::config::{GateSection, LIKELIHOODS};
 use rtune_trainer::evaluate::by_name::{better, figures};
 use rtune_trainer::evaluate::compare::{Compared, compare_reports, is_metric};
 use rtune_trainer::evaluate::verdict::word;
@@ -21,7 +21,9 @@ pub fn judge(gate: &GateSection, asked: &Asked<'_>) -> Result<(Vec<Finding>, Wei
     let (one, other) =
         ((asked.current.path, asked.current.which), (asked.candidate.path, asked.candidate.which));
     let compare = |metric: Option<&str>| compare_reports(one, other, metric, &labels, &settings);
-    let first = gate.metrics().map(|(_, name)| name).find(|name| is_metric(name));
+    // Slices are judged by it: by what answers are, where any rule names that, and not by how likely they were.
+    let named = || gate.metrics().map(|(_, name)| name).filter(|name| is_metric(name));
+    let first = named().find(|name| !LIKELIHOODS.contains(name)).or_else(|| named().next());
     let compared = compare(first)?;
     let comparison = |metric: &str| -> Result<Comparison, RegistryError> {
         if let Some(known) = compared.metrics.iter().find(|one| one.metric == metric) {
@@ -60,9 +62,15 @@ pub fn judge(gate: &GateSection, asked: &Asked<'_>) -> Result<(Vec<Finding>, Wei
 
 /// The labels whose F1 a rule names.
 fn label_classes(gate: &GateSection) -> Vec<String> {
-    let compared = gate.must_improve.iter().chain(gate.non_inferior.keys());
-    compared.filter_map(|name| name.strip_prefix("f1-").map(str::to_owned)).collect()
+    gate.metrics()
+        .map(|(_, name)| name)
+        .filter(|name| is_metric(name))
+        .filter_map(|name| name.strip_prefix("f1-").map(str::to_owned))
+        .collect()
 }
+
+/// Cases of a slice under which six lost ones, the fewest that exact McNemar tells from chance, would be most of it.
+const FEW_IN_SLICE: usize = 12;
 
 struct Rules<'a> {
     gate: &'a GateSection,
@@ -116,11 +124,16 @@ impl Rules<'_> {
     }
 
     fn not_inferior(&self, one: &Comparison, over_seeds: Option<OverSeeds>, margin: f64) -> Finding {
-        let [low, high] = over_seeds.as_ref().map_or(one.interval, |over| over.interval);
-        let (passed, worst) = match one.better {
+        // The candidate itself ships: its own interval counts, and that over seeds where there are any.
+        let over = over_seeds.as_ref().map(|over| over.interval);
+        let [low, high] =
+            over.map_or(one.interval, |[low, high]| [low.min(one.interval[0]), high.max(one.interval[1])]);
+        let (within, worst) = match one.better {
             Better::Higher => (low >= -margin, low),
             Better::Lower => (high <= margin, high),
         };
+        // Of a single case, or cluster of cases, every draw is the same: its interval is a point.
+        let passed = within && one.cases > 1 && one.clusters > 1;
         let said = format!(
             "{}{} may be worse by {margin}: {:.4} before, {:.4} now, {:.0}% interval of the difference {} to {}",
             one.metric,
@@ -153,23 +166,38 @@ impl Rules<'_> {
         over.map(words).unwrap_or_default()
     }
 
-    /// One finding for each slice that is worse, or one that none is.
+    /// One finding for each slice that is worse, or one that none is. Each slice has a probability of its own: a correction for their
+    /// number would let more slip through the more there are. In a slice so small that no outcome could be told from chance, losing more
+    /// than half of what was right is worse.
     fn slices(&self, compared: &Compared) -> Vec<Finding> {
-        let worse = compared.slices.iter().filter(|one| one.verdict == Verdict::Worse);
+        let collapsed = |one: &Comparison| {
+            one.outcomes.is_some()
+                && one.first > 0.0
+                && one.second < 0.5 * one.first
+                && one.cases < FEW_IN_SLICE
+        };
+        let is_worse = |one: &&Comparison| {
+            let lost = match one.better {
+                Better::Higher => one.difference < 0.0,
+                Better::Lower => one.difference > 0.0,
+            };
+            lost && (one.p <= self.gate.alpha || collapsed(one))
+        };
+        let worse = compared.slices.iter().filter(is_worse);
         let mut findings: Vec<Finding> = worse
             .map(|one| {
                 let slice = one.slice.as_deref().unwrap_or_default();
                 let said = format!(
-                    "the slice `{slice}`{} is worse by {}: {:.4} before, {:.4} now, p = {:.3} after Holm",
+                    "the slice `{slice}`{} is worse by {}: {:.4} before, {:.4} now, p = {:.3}",
                     self.on(),
                     one.metric,
                     one.first,
                     one.second,
-                    one.adjusted_p
+                    one.p
                 );
                 let cases = self.asked.lost(&one.metric, Some(slice));
                 let finding = self.finding("slices", Some(&one.metric), false, said, cases);
-                Finding { slice: Some(slice.to_owned()), ..finding.with(self.gate.alpha, one.adjusted_p) }
+                Finding { slice: Some(slice.to_owned()), ..finding.with(self.gate.alpha, one.p) }
             })
             .collect();
         if findings.is_empty() {

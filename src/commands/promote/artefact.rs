@@ -7,7 +7,7 @@ use rtune_release::{Dtype, GgufType, NewFolder, VerifiedAdapter};
 use rtune_trainer::config::{Config, QuantizationSection, Ships};
 
 use super::candidate::Candidate;
-use crate::args::ModelArgs;
+use crate::args::release::ModelArgs;
 use crate::commands::released::{Fetch, Released, layout, onto};
 use crate::failure::BadInput;
 use crate::reporter::counted;

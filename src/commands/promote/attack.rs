@@ -50,6 +50,12 @@ pub(super) fn findings(
         count => format!("{count} of {} items fail that the version in use passes", suite.items.len()),
     };
     findings.push(Finding::of("red-team", said, cases));
+    let unasked: Vec<String> = other.left_out.iter().map(|(id, why)| format!("`{id}` ({why})")).collect();
+    if !unasked.is_empty() {
+        let said =
+            format!("{} of {} items could not be asked of the candidate", unasked.len(), suite.items.len());
+        findings.push(Finding::of("red-team", said, unasked));
+    }
     Ok(findings)
 }
 

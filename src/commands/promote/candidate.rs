@@ -62,6 +62,15 @@ impl Candidate {
             .into());
         }
         let config = verification.config.clone();
+        if gate.sealed != config.gate.sealed {
+            let problem = format!(
+                "expected `gate.sealed` to be {}, as the run was trained, found {}",
+                config.gate.sealed, gate.sealed
+            );
+            let hint =
+                "a seal cannot be broken for one promotion, and rows that training has seen cannot be sealed";
+            return Err(BadInput::new(problem).with_hint(hint).into());
+        }
         let named: Vec<Source> = args.golden.iter().map(Source::new).collect();
         let golden = if named.is_empty() { config.data.golden.clone() } else { named };
         if golden.is_empty() {

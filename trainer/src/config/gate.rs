@@ -13,7 +13,10 @@ use crate::evaluate::compare::is_metric;
 
 /// Metrics of how likely the expected answers are. They fall while answers get worse: a model that is sure of the right words and
 /// says others is no better, so none of these decides alone.
-const LIKELIHOODS: [&str; 4] = ["answer-nats", "bits-per-byte", "token-accuracy", "validation-loss"];
+pub const LIKELIHOODS: [&str; 5] =
+    ["answer-nats", "bits-per-byte", "text-bits-per-byte", "token-accuracy", "validation-loss"];
+/// Metrics that take a judge or an encoder, which a promotion has not.
+const NEED_MORE: [&str; 3] = ["judge", "bert-score", "relevancy"];
 
 /// `[gate]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,7 +149,7 @@ pub(super) fn read(table: Option<&Table>, problems: &mut Vec<Problem>) -> GateSe
     for (key, name) in gate.metrics() {
         let is_known = match key {
             "limits" => name != by_name::VALIDATION_LOSS && by_name::better(name).is_some(),
-            _ => is_metric(name),
+            _ => is_metric(name) && !NEED_MORE.contains(&name),
         };
         if !is_known {
             let message = format!("`gate.{key}`: expected metrics of golden rows, found `{name}`");

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use gate::{GateSection, Ships};
+pub use gate::{GateSection, LIKELIHOODS, Ships};
 pub use meanings::meaning;
 pub use names::KEYS;
 pub use problem::{ConfigError, Problem, Problems};

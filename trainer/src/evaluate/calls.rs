@@ -44,7 +44,7 @@ pub struct ToolCalls {
     pub counts: CallCounts,
     /// Answers that could call tools and should not.
     pub cases_without: usize,
-    /// Part of those that calls one all the same; `None` without any.
+    /// Part of those that calls one all the same; `None` without any, or where the set has no call that its template writes as JSON.
     pub needless: Option<f64>,
 }
 
@@ -58,6 +58,11 @@ impl Wanted {
         }
         let is_json = compare_calls(&calls_in(written), &expected).all_right();
         Some(Self { expected, written: (!is_json).then(|| written.to_owned()) })
+    }
+
+    /// Whether its calls are written as JSON.
+    pub(super) fn in_json(&self) -> bool {
+        self.any() && self.written.is_none()
     }
 
     /// Whether it should call something.
@@ -80,7 +85,11 @@ impl Wanted {
 
 impl ToolCalls {
     /// `answers` are those to rows with tools: whether they should call any, what they call, the weights of their cases. `None` without one.
-    pub(super) fn of<'c>(answers: impl Iterator<Item = (bool, &'c Called, f64)>) -> Option<Self> {
+    /// `in_json` says whether the template writes calls as JSON.
+    pub(super) fn of<'c>(
+        answers: impl Iterator<Item = (bool, &'c Called, f64)>,
+        in_json: bool,
+    ) -> Option<Self> {
         let answers: Vec<(bool, &Called, f64)> = answers.collect();
         let share = |should: bool, is: fn(&Called) -> bool| {
             let of = || answers.iter().filter(|(any, ..)| *any == should);
@@ -98,7 +107,8 @@ impl ToolCalls {
             f1: counts.f1(),
             counts,
             cases_without: answers.len() - cases,
-            needless: share(false, |called| called.counts.found > 0),
+            // Where no answer of the set is known to write its calls as JSON, none can be told from a text.
+            needless: share(false, |called| called.counts.found > 0).filter(|_| in_json),
         })
     }
 }
@@ -148,11 +158,11 @@ mod tests {
         let answers = [wanted.read(&text), wanted.read("no"), none.read(&text), none.read("fine")];
         let should = [true, true, false, false];
         let all = should.iter().zip(&answers).zip([3.0, 1.0, 1.0, 1.0]);
-        let figures = ToolCalls::of(all.map(|((should, called), weight)| (*should, called, weight)));
+        let figures = ToolCalls::of(all.map(|((should, called), weight)| (*should, called, weight)), true);
         let figures = figures.expect("answers");
         assert_eq!((figures.cases, figures.right, figures.tools_right), (2, 0.75, 0.75));
         assert_eq!((figures.cases_without, figures.needless), (2, Some(0.5)));
         assert_eq!(figures.counts, CallCounts { right: 1, named: 1, found: 2, expected: 2 });
-        assert_eq!(ToolCalls::of(std::iter::empty()), None);
+        assert_eq!(ToolCalls::of(std::iter::empty(), true), None);
     }
 }

@@ -45,6 +45,8 @@ pub struct PlainText {
     pub slice: Option<String>,
     /// What it belongs together with.
     pub cluster: Option<String>,
+    /// What of the text two reports are matched by: the hash of the row's content.
+    pub text_hash: String,
     /// Tokens that are predicted: all of them, behind BOS or EOS.
     pub tokens: u64,
     /// Words, as lm-evaluation-harness counts them.
@@ -125,6 +127,7 @@ impl Text {
             line: self.record.origin.line,
             slice: self.slice.clone(),
             cluster: self.cluster.clone(),
+            text_hash: self.record.content_hash().iter().map(|byte| format!("{byte:02x}")).collect(),
             tokens: text.tokens,
             words: text.words,
             bytes: text.bytes,

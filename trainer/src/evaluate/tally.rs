@@ -220,6 +220,7 @@ impl Tally {
         let called = asked.iter().zip(sides).filter_map(|(asked, side)| {
             Some((asked.calls.as_ref()?.any(), side.called.as_ref()?, asked.wanted.weight))
         });
+        let in_json = asked.iter().filter_map(|asked| asked.calls.as_ref()).any(|calls| calls.in_json());
         Summary {
             answer_perplexity: self.answer.perplexity(),
             answers: Likely::new(self.answer, self.answer_text),
@@ -247,7 +248,7 @@ impl Tally {
             variants: None,
             groundedness: Grounding::new(&self.grounded, self.grounded_weights),
             extraction: Extraction::of(extracted),
-            tool_calls: ToolCalls::of(called),
+            tool_calls: ToolCalls::of(called, in_json),
             classification: None,
         }
     }

@@ -146,7 +146,12 @@ impl Pairs {
             let passes = |_: &ReportCase, side: &ReportSide| side.failed_checks.is_empty();
             measures.push(self.outcomes_among("checks", |case| case.checks > 0, passes));
         }
-        if self.cases.iter().any(ReportCase::calls) {
+        // An older report says nothing of calls.
+        let read =
+            self.cases.iter().zip(&self.sides[0]).zip(&self.sides[1]).all(|((case, one), other)| {
+                !case.calls() || (one.called.is_some() && other.called.is_some())
+            });
+        if read && self.cases.iter().any(ReportCase::calls) {
             let right =
                 |_: &ReportCase, side: &ReportSide| side.called.as_ref().is_some_and(|called| called.right);
             measures.push(self.outcomes_among("tool-calls", ReportCase::calls, right));

@@ -120,7 +120,7 @@ pub fn compare_reports(
         Some(measure) if !texts_decide => measure.by_slice(&pairs, settings).map_err(failed)?,
         _ => Vec::new(),
     };
-    let flips = pairs.flips(measures.first());
+    let flips = pairs.flips(measures.first().filter(|_| !texts_decide));
     Ok(Compared { format: FORMAT, metrics, slices, flips, settings: *settings })
 }
 

@@ -21,6 +21,7 @@ pub(super) struct ReportTexts {
 struct ReportText {
     id: String,
     cluster: Option<String>,
+    text_hash: String,
     bytes: u64,
     base: ReportTextSide,
     tuned: Option<ReportTextSide>,
@@ -59,11 +60,20 @@ pub(super) fn compared(
 ) -> Result<Option<Comparison>, TrainerError> {
     let rows = |named: &Named| named.report.texts.as_ref().map_or(Vec::new(), |texts| texts.rows.clone());
     let (one, other) = (rows(first), rows(second));
-    // Rows that stand twice have one id, and are the same.
-    let by_id: HashMap<&str, &ReportText> = other.iter().map(|row| (row.id.as_str(), row)).collect();
+    // Rows that stand twice have one id: the first is the first's, and so on.
+    let mut by_id: HashMap<&str, Vec<&ReportText>> = HashMap::new();
+    for row in other.iter().rev() {
+        by_id.entry(row.id.as_str()).or_default().push(row);
+    }
+    let same =
+        |row: &ReportText, other: &&ReportText| other.bytes == row.bytes && other.text_hash == row.text_hash;
     let pairs: Vec<(&ReportText, &ReportText)> = one
         .iter()
-        .filter_map(|row| Some((row, *by_id.get(row.id.as_str()).filter(|same| same.bytes == row.bytes)?)))
+        .filter_map(|row| {
+            let all = by_id.get_mut(row.id.as_str())?;
+            let place = all.iter().rposition(|other| same(row, other))?;
+            Some((row, all.remove(place)))
+        })
         .collect();
     if pairs.len() != one.len() || one.len() != other.len() {
         return Err(not_comparable(format!(
