@@ -26,7 +26,13 @@ fn workplace() -> Workplace {
     let long = "[{\"kind\": \"length\", \"unit\": \"bytes\", \"least\": 20}]";
     place.write(
         "asked.jsonl",
-        format!("{{\"instruction\": \"Which of the two?\", \"output\": \"a\", \"checks\": {long}}}\n"),
+        ["two", "three"]
+            .map(|of| {
+                format!(
+                    "{{\"instruction\": \"Which of the {of}?\", \"output\": \"a\", \"checks\": {long}}}\n"
+                )
+            })
+            .concat(),
     );
     place.write("twice.jsonl", rows(0..12) + &rows(0..12));
     let template = "{% for m in messages %}{{ '<|im_start|>' + m['content'] + '<|im_end|>' }}{% endfor %}\

@@ -93,7 +93,7 @@ pub fn examine(
             asked.push(one);
         }
     }
-    if asked.is_empty() {
+    if asked.is_empty() && texts.is_empty() {
         return Err(TrainerError::EmptyHalf { half: options.half.name() });
     }
     running::may(&asked, options.sandbox.as_ref())?;
