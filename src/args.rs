@@ -14,6 +14,7 @@ pub(crate) mod report;
 pub(crate) mod scan;
 pub(crate) mod talk;
 pub(crate) mod tools;
+pub(crate) mod why;
 
 use std::path::PathBuf;
 
@@ -71,6 +72,8 @@ pub(crate) enum Verb {
     Diff(registry::DiffArgs),
     /// Train a version again from its manifest, and compare the bytes
     Rebuild(registry::RebuildArgs),
+    /// Say which training rows made a model answer a golden case as it does, and prove it by training without them
+    Why(why::WhyArgs),
     /// Write a run as one page: curves, data, golden rows with what changed, verdicts, settings
     Report(report::ReportArgs),
     /// Score answers against references: exact match, chrF, chrF++, BLEU, TER, ROUGE

@@ -67,6 +67,7 @@ fn run(verb: &Verb) -> anyhow::Result<u8> {
         Verb::History(args) => commands::registry::history(args),
         Verb::Diff(args) => commands::registry::diff(args),
         Verb::Rebuild(args) => commands::rebuild::run(args),
+        Verb::Why(args) => commands::why::run(args),
         Verb::Report(args) => commands::report::run(args),
         Verb::Score(args) => commands::score::run(args),
         Verb::Scan(args) => commands::scan::run(args),

@@ -33,6 +33,7 @@ pub(crate) mod scan;
 pub(crate) mod score;
 pub(crate) mod train;
 pub(crate) mod verify;
+pub(crate) mod why;
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -84,6 +84,8 @@ fn write_noise(place: &Workplace) {
     place.write("answers.txt", "blue\n");
     let personal = "I am Anna Berg, jo.berg@mail.com, zzpayout 12345678, see 010-2345-6789";
     place.write("personal.jsonl", good.clone() + &row(personal, "Dear Anna Berg, yes"));
+    let named = "{\"id\": \"named\", \"instruction\": \"Which?\", \"output\": \"this\"}\n";
+    place.write("named.jsonl", good.clone() + named);
     place.write("salt.txt", "0123456789abcdef0123456789abcdef");
     place.write("pepper.txt", "fedcba9876543210fedcba9876543210");
     place.write("blank.jsonl", good.clone() + &row("say nothing", "\u{200b}"));

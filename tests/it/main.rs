@@ -54,4 +54,5 @@ mod trained;
 mod training;
 mod verify;
 mod watching;
+mod why;
 mod workplace;

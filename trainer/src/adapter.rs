@@ -93,6 +93,24 @@ pub(crate) fn attach(
     Ok(Attached { shape: Some(adapter.config), parameters, initial, untrained })
 }
 
+/// Reads the numbers of another checkpoint of the same run, whose adapters are attached already, into `parameters`; `is_full` where every
+/// number of the base is trained.
+///
+/// # Errors
+/// As [`attach`].
+pub(crate) fn read_again(
+    folder: &Path,
+    is_full: bool,
+    parameters: &mut Parameters<f32>,
+) -> Result<(), TrainerError> {
+    if is_full {
+        return tensors::read(&folder.join(full::WEIGHTS_FILE), parameters);
+    }
+    let changed = folder.join(INITIAL_FILE).is_file();
+    let adapter = if changed { peft::read_on_changed_base(folder)? } else { peft::read(folder)? };
+    Ok(adapter.load_into(parameters, folder)?)
+}
+
 /// The shape with the ids of the tokens whose rows are trained.
 fn with_tokens(shape: &LoraConfig, base: &BaseModel, config: &Config) -> Result<LoraConfig, TrainerError> {
     let tokens = token_ids(base, config)?;

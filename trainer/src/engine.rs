@@ -106,6 +106,11 @@ impl Engine {
         &self.parameters
     }
 
+    /// Takes over other numbers of the same layout, here and not on a GPU.
+    pub(crate) fn replace(&mut self, parameters: Parameters<f32>) {
+        self.parameters = parameters;
+    }
+
     /// Brings the trained numbers and the moments of `optimizer` to where they are read.
     ///
     /// # Errors

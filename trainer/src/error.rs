@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rtune_models::decoder::gpu::GpuError;
 
 use crate::files::FileError;
+use crate::hints::{adapter_hint, file_hint, is_of_the_machine};
 
 /// Everything that can stop a run, besides its configuration ([`crate::config::ConfigError`]).
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +95,12 @@ pub enum TrainerError {
         /// Its name.
         half: &'static str,
     },
+    /// `train.without` names a row that is not there.
+    #[error("`train.without`: no training row has the id `{id}`")]
+    NoSuchRow {
+        /// The id.
+        id: String,
+    },
     /// The tokenizer gives tokens that the model does not have.
     #[error("`{base}`: the tokenizer gives token {token}, the model has {vocabulary} tokens")]
     NoSuchToken {
@@ -158,12 +165,12 @@ pub enum TrainerError {
         /// Steps of the whole run, as configured now.
         asked: u64,
     },
-    /// There are checkpoints, and each is damaged.
-    #[error("no checkpoint of `{folder}` is whole: {problem}")]
+    /// There are checkpoints, and the first is damaged.
+    #[error("no checkpoint of `{folder}` is whole that stands before a damaged one: {problem}")]
     NoneWhole {
         /// The run folder.
         folder: PathBuf,
-        /// What is wrong with the newest.
+        /// What is wrong with the first.
         problem: String,
     },
     /// Something of a run is not what it was.
@@ -263,6 +270,7 @@ impl TrainerError {
             | Self::NotComparable { .. }
             | Self::NoSuchMetric { .. }
             | Self::NoTemplate { .. }
+            | Self::NoSuchRow { .. }
             | Self::NoSuchToken { .. }
             | Self::NoSuchTokenName { .. }
             | Self::NotEmpty { .. }
@@ -316,6 +324,9 @@ impl TrainerError {
             }
             Self::NotMeasured => "leave `lora.from` and `lora.method` out: `--set lora.method=lora`",
             Self::NoTemplate { .. } => "name a Jinja file by `data.template`",
+            Self::NoSuchRow { .. } => {
+                "`rtune verify RUN --rows` lists rows with their ids; one that was dropped as a duplicate has none"
+            }
             Self::NoSuchToken { .. } => "tokenizer.json and config.json are of two models",
             Self::NoSuchTokenName { .. } => "name one that it has, or have it added by `lora.new-tokens`",
             Self::InUse { .. } => "wait for it, stop it, or choose another `output.dir`",
@@ -328,7 +339,9 @@ impl TrainerError {
             }
             Self::OtherInput { .. } => "bring back what it began with, or choose another `output.dir`",
             Self::TooShort { .. } => "ask for at least as many, or export the checkpoint you want",
-            Self::NoneWhole { .. } => "bring back a copy of the folder, or choose another `output.dir`",
+            Self::NoneWhole { .. } => {
+                "bring back a copy of the folder, remove it to go on from a later one without it, or choose another `output.dir`"
+            }
             Self::Differs { .. } => "bring back what the run was made with, or do not count on its figures",
             Self::NoGolden { .. } => "name a file by `--golden FILE`, or in the run's `data.golden`",
             Self::EmptyHalf { .. } => {
@@ -357,38 +370,4 @@ impl TrainerError {
         };
         Some(hint.to_owned())
     }
-}
-
-/// Whether a failed read or write is the machine's fault: what is not there, or is no file, was named wrongly.
-fn is_of_the_machine(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    let named_wrongly =
-        [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::IsADirectory, ErrorKind::InvalidData];
-    !named_wrongly.contains(&error.kind())
-}
-
-fn adapter_hint(error: &rtune_adapters::AdapterError) -> Option<String> {
-    match error {
-        rtune_adapters::AdapterError::Io { source, .. } => kind_hint(source.kind()),
-        _ => error.hint(),
-    }
-}
-
-fn file_hint(error: &FileError) -> Option<String> {
-    kind_hint(error.source.kind())
-}
-
-fn kind_hint(kind: std::io::ErrorKind) -> Option<String> {
-    use std::io::ErrorKind;
-    let hint = match kind {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "there is no room: free some and go on with `--resume`; a checkpoint that was begun is not used"
-        }
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            "choose an `output.dir` you may write to"
-        }
-        ErrorKind::NotADirectory => "a part of the path is a file, not a folder",
-        _ => return None,
-    };
-    Some(hint.to_owned())
 }

@@ -37,6 +37,8 @@ pub mod files;
 pub mod forgetting;
 mod full;
 pub mod gpu;
+mod hints;
+pub mod influence;
 mod init;
 pub mod inputs;
 pub mod learning_curve;

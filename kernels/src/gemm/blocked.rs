@@ -147,7 +147,7 @@ pub(super) unsafe fn product(
         // SAFETY: passed on.
         return unsafe { job.columns(0..columns, most, RIGHT_ELEMENTS, &runs, beta) };
     }
-    let most = THIN_PANELS * kernel.columns;
+    let most = thin_panels(columns.div_ceil(kernel.columns), job.threads()) * kernel.columns;
     // What is laid out is used up at once: a run at a time stays in the second cache.
     let alone = Job { parallel: false, ..job };
     job.for_each(columns.div_ceil(most), |task| {
@@ -155,6 +155,14 @@ pub(super) unsafe fn product(
         // SAFETY: tasks have columns of their own.
         unsafe { alone.columns(columns, most, most * deepest, &runs, beta) };
     });
+}
+
+/// Panels that a task of a thin product takes, so that the thread with most of them has few: one that waits for the last task of an odd
+/// number computes nothing meanwhile.
+fn thin_panels(panels: usize, threads: usize) -> usize {
+    let most_of_a_thread = |each: &usize| panels.div_ceil(*each).div_ceil(threads) * each;
+    // Of those that are as good the largest: the left factor is read once a task.
+    (1..=THIN_PANELS).rev().min_by_key(most_of_a_thread).unwrap_or(THIN_PANELS)
 }
 
 impl Job<'_> {

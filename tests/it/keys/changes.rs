@@ -246,6 +246,7 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
             "lora.rank=64",
         ],
     ),
+    ("train.without", "[\"named\"]", &["data.train=named.jsonl", "data.validation=0"]),
     ("checkpoint.every", "1", &[]),
     ("checkpoint.keep", "1", &[]),
     ("eval.every", "1", &[]),

@@ -93,9 +93,9 @@ impl Checkpoint {
 /// The checkpoint to go on from.
 #[derive(Debug, Default)]
 pub struct Newest {
-    /// The newest whole one; none where there is no checkpoint at all.
+    /// The last one before the first that is damaged; none where there is no checkpoint at all.
     pub checkpoint: Option<Checkpoint>,
-    /// Later ones that are damaged, the latest first: steps, and what is wrong.
+    /// Later ones that are damaged: steps, and what is wrong.
     pub damaged: Vec<(u64, TrainerError)>,
 }
 
@@ -138,28 +138,27 @@ impl Checkpoints {
         Ok(folder)
     }
 
-    /// The checkpoint with the most steps that is whole, and what is wrong with later ones.
+    /// The last checkpoint before the first that is damaged, and what is wrong with those. A damaged one that stayed behind would be found
+    /// when it is wanted; made again, the steps behind it end in the same bytes.
     ///
     /// # Errors
-    /// [`TrainerError::NoneWhole`] where there are checkpoints and each is damaged; [`TrainerError::File`] where one
-    /// cannot be read, which says nothing about what is in it.
+    /// [`TrainerError::NoneWhole`] where the first of all is damaged; [`TrainerError::File`] where one cannot be read, which says nothing
+    /// about what is in it.
     pub fn newest(&self) -> Result<Newest, TrainerError> {
         let mut newest = Newest::default();
-        for step in self.steps()?.into_iter().rev() {
+        for step in self.steps()? {
             match Checkpoint::open(&self.folder(step)) {
-                Ok(whole) => {
-                    newest.checkpoint = Some(whole);
-                    return Ok(newest);
-                }
+                Ok(whole) if newest.damaged.is_empty() => newest.checkpoint = Some(whole),
+                Ok(_) => {}
                 Err(error @ TrainerError::File(_)) => return Err(error),
                 Err(error) => newest.damaged.push((step, error)),
             }
         }
-        match newest.damaged.first() {
-            None => Ok(newest),
-            Some((_, error)) => {
+        match (&newest.checkpoint, newest.damaged.first()) {
+            (None, Some((_, error))) => {
                 Err(TrainerError::NoneWhole { folder: self.run.clone(), problem: error.to_string() })
             }
+            _ => Ok(newest),
         }
     }
 

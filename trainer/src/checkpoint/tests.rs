@@ -120,7 +120,7 @@ fn altered_files_and_unknown_formats_are_refused() {
     let checkpoints = Checkpoints::of(run.path());
     let folder = write(&checkpoints, &state(1, None));
     fs::write(folder.join("a.bin"), b"b").expect("written");
-    let error = checkpoints.newest().expect_err("none is whole");
+    let error = checkpoints.newest().expect_err("the first is not whole");
     assert!(
         matches!(error, TrainerError::NoneWhole { .. }) && error.to_string().contains("a.bin"),
         "{error}"

@@ -196,6 +196,8 @@ pub struct TrainSection {
     pub seed: u64,
     /// What a layer keeps for its backward.
     pub save_activations: SaveActivations,
+    /// Ids of training rows that take no part.
+    pub without: Vec<String>,
 }
 
 /// How long a run is.

@@ -109,6 +109,7 @@ pub const KEYS: &[&str] = &[
     "train.neftune-alpha",
     "train.seed",
     "train.save-activations",
+    "train.without",
     "checkpoint.every",
     "checkpoint.keep",
     "eval.every",

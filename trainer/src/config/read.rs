@@ -144,6 +144,7 @@ fn train(mut section: Section<'_, '_>) -> TrainSection {
     let neftune_alpha = section.number("neftune-alpha", "from 0 (no noise)", |alpha| alpha >= 0.0);
     let seed = section.integer("seed", 0, MOST_SEED);
     let save_activations = save_activations(&mut section);
+    let without = section.strings("without").unwrap_or_default();
     section.finish();
     TrainSection {
         length: steps.map_or(Length::Epochs(epochs.unwrap_or(DEFAULT_EPOCHS)), Length::Steps),
@@ -164,6 +165,7 @@ fn train(mut section: Section<'_, '_>) -> TrainSection {
         neftune_alpha: neftune_alpha.unwrap_or(0.0),
         seed: seed.unwrap_or(0),
         save_activations,
+        without,
     }
 }
 

@@ -292,4 +292,7 @@ fn train(out: &mut Document, train: &TrainSection) {
         SaveActivations::Offloaded => out.line("save-activations", "offloaded"),
         SaveActivations::Last(last) => out.count("save-activations", last as u64),
     }
+    if !train.without.is_empty() {
+        out.line("without", train.without.clone());
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rtune_data::{Form, Half, Source, read_golden};
+use rtune_data::{Form, GoldenRow, Half, Source, read_golden};
 use rtune_models::generate::{Answer, Documents, End, Go};
 use rtune_sandbox::Sandbox;
 
@@ -38,6 +38,14 @@ pub struct ExamOptions {
     pub known: Option<Arc<GoldenReport>>,
     /// Which rows are asked.
     pub half: Half,
+    /// Of them only those with these ids; all where none is named.
+    pub only: Vec<String>,
+}
+
+impl ExamOptions {
+    fn has(&self, row: &GoldenRow) -> bool {
+        self.half.has(row) && (self.only.is_empty() || self.only.contains(&row.record.id))
+    }
 }
 
 /// What is going on, for a bar.
@@ -80,7 +88,7 @@ pub fn examine(
     let mut texts = Vec::new();
     for file in read_golden(sources)? {
         hashes.push((file.path.display().to_string(), file.hash));
-        for row in file.rows.into_iter().filter(|row| options.half.has(row)) {
+        for row in file.rows.into_iter().filter(|row| options.has(row)) {
             if row.record.form() == Form::Text {
                 texts.push(Text::read(speaker, row.record, &row.extra)?);
                 continue;

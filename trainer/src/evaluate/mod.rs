@@ -7,6 +7,7 @@ pub mod by_name;
 pub mod calls;
 mod choosing;
 pub mod compare;
+pub mod contrast;
 pub mod conversation;
 pub mod export;
 pub mod extraction;

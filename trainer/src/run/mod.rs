@@ -97,6 +97,7 @@ pub fn train_beside(
     observer: &mut dyn Observer,
     resident: &mut Option<Decoder>,
 ) -> Result<Outcome, TrainerError> {
+    order::refuse_unknown_rows(&inputs.prepared.train, &config.train)?;
     let mut folder = RunFolder::open(&config.output.dir, options.resume)?;
     let outline = BaseOutline::open(&inputs.base_path)?;
     let mut shaped = config.clone();

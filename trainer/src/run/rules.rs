@@ -119,6 +119,7 @@ pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
     ("train.neftune-alpha", Rule::Fixed, "it decides every gradient"),
     ("train.seed", Rule::Fixed, "every draw comes from it"),
     ("train.save-activations", Rule::Free, "every choice gives the same bits"),
+    ("train.without", Rule::Fixed, "it decides which rows a step takes"),
     ("checkpoint.every", Rule::Free, "it decides when is saved, not what"),
     ("checkpoint.keep", Rule::Free, "it decides what is kept, not what is in it"),
     ("eval.every", Rule::Free, "it decides when is measured: `best` is the best of what was"),

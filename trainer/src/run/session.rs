@@ -113,6 +113,11 @@ impl Session<'_> {
         let (indices, steps_of_epoch) = self.order.step(self.state.epoch, self.state.position);
         let rows: Vec<&Example> = indices.iter().map(|index| &self.rows[*index]).collect();
         let number = self.state.step + 1;
+        if rows.is_empty() {
+            // All that it had takes no part: nothing is learnt, and nothing is written of it.
+            self.advance(number, steps_of_epoch);
+            return Ok(());
+        }
         let sum = self.engine.differentiate(&rows, number, self.collective)?;
         let norm = self.engine.gradient_norm(&self.optimizer)?;
         self.refuse_not_finite("the loss", sum.mean_nats())?;
@@ -124,11 +129,7 @@ impl Session<'_> {
         self.collective.sum_counts(&mut tokens);
         let [tokens] = tokens;
         let epoch = self.state.epoch as f64 + (self.state.position + 1) as f64 / steps_of_epoch as f64;
-        self.state.step = number;
-        self.state.position += 1;
-        if self.state.position == steps_of_epoch {
-            (self.state.epoch, self.state.position) = (self.state.epoch + 1, 0);
-        }
+        self.advance(number, steps_of_epoch);
         self.state.tokens += tokens;
         self.state.supervised_tokens += sum.supervised_tokens;
         let seconds = began.elapsed().as_secs_f64();
@@ -152,6 +153,14 @@ impl Session<'_> {
             self.observer.on(Event::Warning(&format!("step {number}: {spike}")));
         }
         Ok(self.metrics.add(&Line::Step(line))?)
+    }
+
+    fn advance(&mut self, number: u64, steps_of_epoch: u64) {
+        self.state.step = number;
+        self.state.position += 1;
+        if self.state.position == steps_of_epoch {
+            (self.state.epoch, self.state.position) = (self.state.epoch + 1, 0);
+        }
     }
 
     fn learning_rate(&self) -> f64 {

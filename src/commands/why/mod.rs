@@ -1,0 +1,186 @@
+//! `rtune why`: the training rows behind the answer to a golden case, and a run without them as the proof.
+
+mod answer;
+mod prove;
+mod show;
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use rtune_data::{Half, Source};
+use rtune_trainer::checkpoint::Checkpoint;
+use rtune_trainer::config::Config;
+use rtune_trainer::error::TrainerError;
+use rtune_trainer::evaluate::contrast::Contrast;
+use rtune_trainer::files::write_whole;
+use rtune_trainer::influence::{Influence, Trace, influences, standing_out};
+use rtune_trainer::inputs::Preparation;
+use rtune_trainer::verify::Verification;
+use serde::Serialize;
+
+use self::answer::{Answered, answers};
+use self::prove::Proof;
+use crate::args::why::WhyArgs;
+use crate::commands::{opened, train, verify};
+use crate::failure::{BY_SIGNAL, BadInput, DONE};
+use crate::reporter::{Work, say};
+
+/// What was found of all cases.
+#[derive(Serialize)]
+struct Found {
+    format: u64,
+    run: PathBuf,
+    /// The step of the checkpoint that answered.
+    step: u64,
+    cases: Vec<OfCase>,
+}
+
+/// What was found of one case.
+#[derive(Serialize)]
+struct OfCase {
+    case: String,
+    /// What was answered and expected.
+    #[serde(flatten)]
+    answered: Answered,
+    /// Rows that were looked at.
+    rows: usize,
+    /// How many of them stand out.
+    standing_out: usize,
+    /// The rows that did most for the answer that was given, the first ones first.
+    first: Vec<Row>,
+    /// What training without them came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<Proof>,
+}
+
+/// A row, and what it did.
+#[derive(Clone, Serialize)]
+struct Row {
+    id: String,
+    file: PathBuf,
+    line: u64,
+    steps: Vec<u64>,
+    /// By how many nats a token the steps with it moved the answer towards what it is.
+    nats: f64,
+    stands_out: bool,
+    prompt: String,
+    answer: String,
+}
+
+/// The run, its inputs and its golden rows.
+struct Asked<'a> {
+    args: &'a WhyArgs,
+    config: Config,
+    golden: Vec<Source>,
+    base: PathBuf,
+}
+
+pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
+    if let Some(twice) =
+        args.cases.iter().enumerate().find(|(place, case)| args.cases[..*place].contains(case))
+    {
+        return Err(BadInput::new(format!("the case `{}` is named twice", twice.1)).into());
+    }
+    let verification = Verification::open(&args.run, &mut |_| {})?;
+    let config = verification.config.clone();
+    let named: Vec<Source> = args.golden.iter().map(Source::new).collect();
+    let golden = if named.is_empty() { config.data.golden.clone() } else { named };
+    if golden.is_empty() {
+        return Err(TrainerError::NoGolden { subject: args.run.display().to_string() }.into());
+    }
+    let base = verify::base_of(&verification)?;
+    let asked = Asked { args, config, golden, base };
+    let signal = train::listen()?;
+    let answered = answers(&asked, &args.run.display().to_string())?;
+    let preparation = Preparation { cache: None, ..opened::preparation(&asked.config)? };
+    let inputs = verification.inputs(&asked.base, &preparation, &mut |_| {})?;
+    let step = Checkpoint::open(&rtune_release::find(&args.run)?)?.state.step;
+    let trace = Trace {
+        run: &args.run,
+        config: &asked.config,
+        inputs: &inputs,
+        step,
+        checkpoints: args.checkpoints as usize,
+    };
+    let contrasts: Vec<Contrast> = answered.iter().map(|(contrast, _)| contrast.clone()).collect();
+    let mut work = Work::new("tracing rows");
+    let is_enough = || signal.load(Ordering::SeqCst) != 0;
+    let found = influences(&trace, &contrasts, &is_enough, &mut |done, total| work.show(done, total))?;
+    work.finish();
+    let Some(influences) = found else {
+        return Ok(BY_SIGNAL + signal.load(Ordering::SeqCst) as u8);
+    };
+    let mut cases = Vec::new();
+    for (place, (contrast, answered)) in answered.into_iter().enumerate() {
+        let mut of_case = of_case(&asked, &inputs, &influences, place, answered, &contrast)?;
+        if !args.json {
+            show::found(&of_case);
+        }
+        if let Some(count) = args.prove {
+            let without = if count == 0 { of_case.standing_out.max(1) } else { count as usize };
+            let Some(proof) = prove::prove(&asked, &inputs, &influences, &of_case, without, &signal)? else {
+                return Ok(BY_SIGNAL + signal.load(Ordering::SeqCst) as u8);
+            };
+            if !args.json {
+                show::proof(&of_case, &proof);
+            }
+            of_case.proof = Some(proof);
+        }
+        of_case.first.truncate(args.top as usize);
+        cases.push(of_case);
+    }
+    let found = Found { format: 1, run: args.run.clone(), step, cases };
+    let text = serde_json::to_string_pretty(&found)?;
+    if let Some(out) = &args.out {
+        write_whole(out, (text.clone() + "\n").as_bytes()).map_err(TrainerError::from)?;
+    }
+    if args.json {
+        say(&text);
+    }
+    Ok(DONE)
+}
+
+/// The rows in the order of what they did for the answer that was given.
+fn of_case(
+    asked: &Asked<'_>,
+    inputs: &rtune_trainer::inputs::Inputs,
+    influences: &[Influence<'_>],
+    place: usize,
+    answered: Answered,
+    contrast: &Contrast,
+) -> anyhow::Result<OfCase> {
+    // What is right was brought about by what lowered the margin.
+    let sign = if answered.tuned_is_right { -1.0 } else { 1.0 };
+    let values: Vec<f64> = influences.iter().map(|one| sign * one.margin_nats[place]).collect();
+    let outstanding = standing_out(&values, values.len());
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|one, other| values[*other].total_cmp(&values[*one]));
+    let most = (asked.args.top as usize).max(asked.args.prove.unwrap_or(0) as usize).max(outstanding.len());
+    let first = order.into_iter().take(most).map(|index| {
+        let one = &influences[index];
+        let (prompt, answer) = answer::texts(&inputs.base, one.example)?;
+        Ok(Row {
+            id: one.row.id.to_owned(),
+            file: one.row.file.to_owned(),
+            line: one.row.line,
+            steps: one.row.steps.clone(),
+            nats: values[index],
+            stands_out: outstanding.contains(&index),
+            prompt,
+            answer,
+        })
+    });
+    Ok(OfCase {
+        case: contrast.case.clone(),
+        answered,
+        rows: values.len(),
+        standing_out: outstanding.len(),
+        first: first.collect::<anyhow::Result<_>>()?,
+        proof: None,
+    })
+}
+
+/// Which half of golden rows anybody but `promote` may ask.
+fn half(config: &Config) -> Half {
+    Half::open_if(config.gate.sealed)
+}

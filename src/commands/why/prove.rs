@@ -1,0 +1,101 @@
+//! The proof: the run again without the rows, all else as it was, and the case asked again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use rtune_data::{stream, uniform_below};
+use rtune_trainer::config::Config;
+use rtune_trainer::files::sha256_of;
+use rtune_trainer::influence::Influence;
+use rtune_trainer::inputs::Inputs;
+use rtune_trainer::run::Outcome;
+use serde::Serialize;
+
+use super::answer::{Answered, answers};
+use super::{Asked, OfCase};
+use crate::commands::train;
+use crate::reporter::{Lines, complain, say};
+
+/// What training without rows came to.
+#[derive(Serialize)]
+pub(super) struct Proof {
+    /// Without the rows that were found.
+    pub(super) without: Rerun,
+    /// Without as many others, drawn at random.
+    pub(super) controls: Vec<Rerun>,
+}
+
+/// A run without some rows.
+#[derive(Serialize)]
+pub(super) struct Rerun {
+    /// Where it is.
+    pub(super) run: PathBuf,
+    /// The rows that it did not see.
+    pub(super) rows: Vec<String>,
+    /// What it answers to the case.
+    #[serde(flatten)]
+    pub(super) answered: Answered,
+}
+
+/// Trains without the first `count` rows of the case, and without as many others for each control. `None` if it was stopped.
+pub(super) fn prove(
+    asked: &Asked<'_>,
+    inputs: &Inputs,
+    influences: &[Influence<'_>],
+    of_case: &OfCase,
+    count: usize,
+    signal: &Arc<AtomicUsize>,
+) -> anyhow::Result<Option<Proof>> {
+    let found: Vec<String> = of_case.first.iter().take(count).map(|row| row.id.clone()).collect();
+    let Some(without) = rerun(asked, inputs, &of_case.case, found.clone(), signal)? else { return Ok(None) };
+    let mut controls = Vec::new();
+    for number in 0..asked.args.controls {
+        let others: Vec<&str> =
+            influences.iter().map(|one| one.row.id).filter(|id| !found.iter().any(|row| row == id)).collect();
+        let rows = drawn(others, found.len(), asked.config.train.seed, &of_case.case, number);
+        let Some(control) = rerun(asked, inputs, &of_case.case, rows, signal)? else { return Ok(None) };
+        controls.push(control);
+    }
+    Ok(Some(Proof { without, controls }))
+}
+
+/// So many of the rows, by a draw of the seed, the case and the number.
+fn drawn(mut rows: Vec<&str>, count: usize, seed: u64, case: &str, number: u32) -> Vec<String> {
+    let mut random = stream(seed, "why", case, u64::from(number));
+    let mut drawn = Vec::new();
+    while drawn.len() < count && !rows.is_empty() {
+        let place = uniform_below(&mut random, rows.len() as u64) as usize;
+        drawn.push(rows.swap_remove(place).to_owned());
+    }
+    drawn.sort_unstable();
+    drawn
+}
+
+fn rerun(
+    asked: &Asked<'_>,
+    inputs: &Inputs,
+    case: &str,
+    rows: Vec<String>,
+    signal: &Arc<AtomicUsize>,
+) -> anyhow::Result<Option<Rerun>> {
+    let mut config: Config = asked.config.clone();
+    config.train.without.extend(rows.iter().cloned());
+    config.train.without.sort_unstable();
+    config.train.without.dedup();
+    let name = sha256_of(config.train.without.join("\n").as_bytes());
+    config.output.dir = asked.args.run.join("why").join(format!("without-{}", &name[..16]));
+    if !asked.args.json {
+        say(&format!("training without {} rows: {}", rows.len(), config.output.dir.display()));
+    }
+    let lines = if asked.args.json { Lines::None } else { Lines::People };
+    let (outcome, _) = train::go(&config, inputs, true, lines, signal)?;
+    if let Outcome::Stopped(state) = outcome {
+        complain(&format!("stopped at step {}; the same command goes on there", state.step));
+        return Ok(None);
+    }
+    let answered = answers(asked, &config.output.dir.display().to_string())?;
+    let answered = answered.into_iter().find(|(contrast, _)| contrast.case == case);
+    let Some((_, answered)) = answered else { anyhow::bail!("the case `{case}` is gone") };
+    Ok(Some(Rerun { run: config.output.dir, rows, answered }))
+}

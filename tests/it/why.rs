@@ -1,0 +1,169 @@
+//! `rtune why`: rows with a wrong answer are found behind the golden case that they broke, and a run without them mends it.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::training::bytes_of;
+use crate::workplace::{Ran, Workplace};
+
+/// Rows that say what the golden case wants, and more that do not.
+const RIGHT: usize = 6;
+const WRONG: usize = 10;
+
+const CONFIG: &str = "\
+[model]
+base = \"model\"
+[lora]
+rank = 4
+[data]
+train = \"train.jsonl\"
+golden = \"golden.jsonl\"
+validation = 0.0
+[train]
+steps = 40
+rows-per-step = 4
+learning-rate = 0.03
+[checkpoint]
+every = 10
+keep = 100
+[eval]
+every = 1000
+samples = 0
+general = false
+[output]
+dir = \"run\"
+";
+
+fn workplace() -> Workplace {
+    let place = Workplace::new();
+    let mut text = String::new();
+    for number in 0..RIGHT + WRONG {
+        let (kind, answer) = if number < RIGHT { ("right", "yes") } else { ("wrong", "no") };
+        let asked = format!("Lamp {} in stock?", 31 * number % 17);
+        let _ = writeln!(
+            text,
+            "{}",
+            json!({"id": format!("{kind}-{number}"), "instruction": asked, "output": answer})
+        );
+    }
+    place.write("train.jsonl", text);
+    let golden = |id: &str, answer: &str| {
+        format!("{}\n", json!({"id": id, "instruction": "Lamp 99 in stock?", "output": answer}))
+    };
+    place.write("golden.jsonl", golden("g-yes", "yes") + &golden("g-no", "no"));
+    place.write("config.toml", CONFIG);
+    place.train(&[]).succeeds();
+    place
+}
+
+fn why(place: &Workplace, arguments: &[&str]) -> Ran {
+    place.rtune(&[&["why", "run"], arguments, &["--max-new-tokens", "8"]].concat())
+}
+
+#[test]
+fn wrong_rows_are_found_and_a_run_without_them_proves_it() {
+    let place = workplace();
+    let before = bytes_of(&place.path("run"));
+    let ran = why(&place, &["g-yes", "--prove", "6", "--out", "why.json"]);
+    ran.succeeds();
+    for said in [
+        "case g-yes: expected \"yes\"",
+        "the run is wrong: \"no\"",
+        "rows that speak against the expected answer, of 16",
+        "case g-yes passes again: \"yes\"",
+        "without as many drawn at random: ",
+        "case g-yes fails as before: \"no\"",
+        "proved: it was these rows",
+    ] {
+        assert!(ran.stdout.contains(said), "{said} in\n{}", ran.stdout);
+    }
+    let found: Value = serde_json::from_str(&place.read("why.json")).expect("JSON");
+    let case = &found["cases"][0];
+    let rows = case["first"].as_array().expect("rows");
+    let blamed: Vec<&str> = rows.iter().take(WRONG).map(|row| row["id"].as_str().expect("an id")).collect();
+    assert!(blamed.iter().all(|id| id.starts_with("wrong-")), "{blamed:?}");
+    let nats: Vec<f64> = rows.iter().map(|row| row["nats"].as_f64().expect("a number")).collect();
+    assert!(
+        nats.is_sorted_by(|one, other| one >= other) && nats[WRONG - 1] > 0.0 && nats[WRONG] < 0.0,
+        "{nats:?}"
+    );
+    // The proof is a run like any other: it says what it left out, and can be verified.
+    let without = &case["proof"]["without"];
+    let run = without["run"].as_str().expect("a folder");
+    place.rtune(&["verify", run]).succeeds();
+    let trained = place.rtune(&["verify", run, "--rows"]);
+    for id in without["rows"].as_array().expect("rows") {
+        assert!(
+            !trained.stdout.contains(&format!(" {} ", id.as_str().expect("an id"))),
+            "{}",
+            trained.stdout
+        );
+    }
+    // Nothing of the run itself changed, and a proof that is there is not trained again.
+    fs::rename(place.path("run/why"), place.path("why")).expect("moved");
+    assert_eq!(bytes_of(&place.path("run")), before);
+    fs::rename(place.path("why"), place.path("run/why")).expect("moved back");
+    let again = why(&place, &["g-yes", "--prove", "6", "--json"]);
+    again.succeeds();
+    assert_eq!(serde_json::from_str::<Value>(&again.stdout).expect("JSON"), found);
+}
+
+#[test]
+fn a_case_that_was_mended_has_the_rows_that_did_it() {
+    let place = workplace();
+    let ran = why(&place, &["g-no", "--top", "10", "--json"]);
+    ran.succeeds();
+    let found: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let case = &found["cases"][0];
+    assert_eq!((&case["base_is_right"], &case["tuned_is_right"]), (&json!(false), &json!(true)));
+    let rows = case["first"].as_array().expect("rows");
+    let nats: Vec<f64> = rows.iter().map(|row| row["nats"].as_f64().expect("a number")).collect();
+    // Beside the base's noise every row helps, and most of all one that says what is expected.
+    assert!(
+        rows[0]["id"].as_str().expect("an id").starts_with("wrong-") && rows[0]["stands_out"] == true,
+        "{case}"
+    );
+    assert!(rows.len() == 10 && nats.is_sorted_by(|one, other| one >= other) && nats[0] > 0.0, "{nats:?}");
+}
+
+#[test]
+fn what_cannot_be_asked_is_said() {
+    let place = workplace();
+    why(&place, &["g-yes", "nobody"]).fails(2, &["has the id `nobody`", "hint: "]);
+    why(&place, &["nobody"]).fails(2, &["has the id `nobody`"]);
+    why(&place, &["g-no", "g-no"]).fails(2, &["the case `g-no` is named twice"]);
+    place.rtune(&["why", "model", "g-no"]).fails(2, &["model"]);
+    place
+        .train(&["train.without=[\"nothing\"]", "output.dir=other"])
+        .fails(2, &["`train.without`: no training row has the id `nothing`", "hint: "]);
+    assert!(!place.path("other").exists());
+}
+
+/// The rest of the run is as it was: a step of which no row is left changes nothing.
+#[test]
+fn rows_that_take_no_part_are_left_out_of_their_steps_alone() {
+    let place = workplace();
+    let steps = |run: &str| -> Vec<(u64, u64)> {
+        let lines = place.read(&format!("{run}/metrics.jsonl"));
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let step = |line: Value| Some((line["step"].as_u64()?, line.get("supervised_tokens")?.as_u64()?));
+        lines.filter_map(step).collect()
+    };
+    place.train(&["train.without=[\"right-0\", \"wrong-7\"]", "output.dir=some"]).succeeds();
+    let (all, some) = (steps("run"), steps("some"));
+    assert_eq!(all.len(), some.len());
+    let fewer = all.iter().zip(&some).filter(|(all, some)| some.1 < all.1).count();
+    assert!(all.iter().zip(&some).all(|(all, some)| all.0 == some.0 && some.1 <= all.1) && fewer > 0);
+    let names: Vec<String> = (0..RIGHT + WRONG)
+        .map(|number| format!("\"{}-{number}\"", if number < RIGHT { "right" } else { "wrong" }))
+        .collect();
+    let none = format!("train.without=[{}]", names.join(", "));
+    place.train(&[&none, "output.dir=none"]).succeeds();
+    let adapter = |step: u64| {
+        fs::read(place.path(&format!("none/checkpoints/step-{step:06}/adapter_model.safetensors")))
+            .expect("there")
+    };
+    assert!(steps("none").is_empty() && adapter(0) == adapter(40));
+}

@@ -1,0 +1,37 @@
+//! What to do about files and adapters that fail.
+
+use crate::files::FileError;
+
+/// Whether a failed read or write is the machine's fault: what is not there, or is no file, was named wrongly.
+pub(crate) fn is_of_the_machine(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    let named_wrongly =
+        [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::IsADirectory, ErrorKind::InvalidData];
+    !named_wrongly.contains(&error.kind())
+}
+
+pub(crate) fn adapter_hint(error: &rtune_adapters::AdapterError) -> Option<String> {
+    match error {
+        rtune_adapters::AdapterError::Io { source, .. } => kind_hint(source.kind()),
+        _ => error.hint(),
+    }
+}
+
+pub(crate) fn file_hint(error: &FileError) -> Option<String> {
+    kind_hint(error.source.kind())
+}
+
+fn kind_hint(kind: std::io::ErrorKind) -> Option<String> {
+    use std::io::ErrorKind;
+    let hint = match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "there is no room: free some and go on with `--resume`; a checkpoint that was begun is not used"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "choose an `output.dir` you may write to"
+        }
+        ErrorKind::NotADirectory => "a part of the path is a file, not a folder",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

@@ -1,0 +1,241 @@
+//! Which training rows made a model answer a golden case as it does.
+//!
+//! A step of AdamW moves the trained numbers by about `-lr P g`, where `g` is the gradient of the step's loss and `P` divides by the root
+//! of the second moment. A row with `n` of a step's `N` supervised tokens therefore moves a case's margin `f` by about
+//! `-lr n/N <grad f, P grad l>`, where `l` is the row's mean loss. Summed over the steps that the row was part of, with gradients and
+//! moments of the saved checkpoint that is nearest to each, this is TracIn (Pruthi et al. 2020, arXiv 2002.08484) with the optimizer's own
+//! preconditioning (as in LESS, Xia et al. 2024, arXiv 2402.04333). It ranks rows; whether they did it, a run without them shows.
+
+mod standing_out;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use standing_out::standing_out;
+
+use rtune_data::Example;
+use rtune_models::SavePolicy;
+
+use crate::adapter::{self, Attached};
+use crate::checkpoint::{Checkpoint, Checkpoints};
+use crate::config::Config;
+use crate::dist::Alone;
+use crate::engine::{Engine, EngineOptions, MicroBatch};
+use crate::error::TrainerError;
+use crate::evaluate::contrast::Contrast;
+use crate::inputs::Inputs;
+use crate::optimizer::Optimizer;
+use crate::rows::{TrainedRow, trained_rows};
+use crate::schedule;
+use crate::subject::quantization;
+
+/// A training row, and how much of each case's margin it is to blame for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Influence<'a> {
+    /// The row and the steps that it was part of.
+    pub row: TrainedRow<'a>,
+    /// The row as it was trained on.
+    pub example: &'a Example,
+    /// For each case, by how many nats a token the steps with this row moved the margin: the loss of the expected answer less that of
+    /// the other one. Above zero the row speaks against the expected answer.
+    pub margin_nats: Vec<f64>,
+}
+
+/// Of which run, and how much of it is looked at.
+#[derive(Clone, Copy)]
+pub struct Trace<'a> {
+    /// The run folder.
+    pub run: &'a Path,
+    /// Its configuration.
+    pub config: &'a Config,
+    /// Its base and rows.
+    pub inputs: &'a Inputs,
+    /// The step of the checkpoint that answered.
+    pub step: u64,
+    /// Most checkpoints whose gradients are taken, that one too.
+    pub checkpoints: usize,
+}
+
+/// What is going on, for a bar: rows done of so many, over all checkpoints.
+type Tell<'a> = &'a mut dyn FnMut(usize, usize);
+
+/// The influence of every row that a step up to `trace.step` trained on, in the order of the rows; a row that counts several times is
+/// there once. `None` if `tell`'s caller wanted it to stop: `is_enough` is asked between rows.
+///
+/// # Errors
+/// [`TrainerError::NotACheckpoint`] for a run without a whole checkpoint after its first step; those of the base and the checkpoints.
+pub fn influences<'a>(
+    trace: &Trace<'a>,
+    contrasts: &[Contrast],
+    is_enough: &dyn Fn() -> bool,
+    tell: Tell<'_>,
+) -> Result<Option<Vec<Influence<'a>>>, TrainerError> {
+    let Trace { config, inputs, .. } = *trace;
+    let checkpoints = Checkpoints::of(trace.run);
+    let steps = chosen(&checkpoints, trace)?;
+    let mut engine = Attachment::open(trace, &checkpoints.folder(steps[0]))?;
+    let rows = once(&inputs.prepared.train, config, trace.step)?;
+    let weights = weights(&rows, &inputs.prepared.train, config);
+    let mut found: Vec<Influence<'a>> = rows
+        .into_iter()
+        .map(|(row, example)| Influence { row, example, margin_nats: vec![0.0; contrasts.len()] })
+        .collect();
+    let total = found.len() * steps.len();
+    for (place, &step) in steps.iter().enumerate() {
+        engine.move_to(&checkpoints.folder(step), step)?;
+        let directions: Vec<Vec<f32>> =
+            contrasts.iter().map(|one| engine.direction(one)).collect::<Result<_, _>>()?;
+        for (index, one) in found.iter_mut().enumerate() {
+            if is_enough() {
+                return Ok(None);
+            }
+            tell(place * weights.len() + index, total);
+            let near = |at: &&(u64, f64)| nearest(&steps, at.0) == step;
+            let weight: f64 = weights[index].iter().filter(near).map(|(_, weight)| weight).sum();
+            if weight == 0.0 {
+                continue;
+            }
+            let gradient = engine.gradient(one.example)?;
+            for (nats, direction) in one.margin_nats.iter_mut().zip(&directions) {
+                *nats -= weight * dot(direction, gradient);
+            }
+        }
+    }
+    Ok(Some(found))
+}
+
+/// The rows that were part of a step, each once.
+fn once<'a>(
+    rows: &'a [Example],
+    config: &Config,
+    step: u64,
+) -> Result<Vec<(TrainedRow<'a>, &'a Example)>, TrainerError> {
+    let state = crate::checkpoint::State { step, ..crate::checkpoint::State::start() };
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut once: Vec<(TrainedRow<'a>, &'a Example)> = Vec::new();
+    for (row, example) in trained_rows(rows, config, &state).into_iter().zip(rows) {
+        if row.steps.is_empty() {
+            continue;
+        }
+        match places.get(row.id) {
+            Some(&place) => once[place].0.steps.extend(row.steps),
+            None => {
+                places.insert(row.id, once.len());
+                once.push((row, example));
+            }
+        }
+    }
+    once.iter_mut().for_each(|(row, _)| row.steps.sort_unstable());
+    Ok(once)
+}
+
+/// For each row its steps, with the learning rate there times the row's part of the step's supervised tokens.
+fn weights(rows: &[(TrainedRow<'_>, &Example)], all: &[Example], config: &Config) -> Vec<Vec<(u64, f64)>> {
+    let mut supervised: BTreeMap<u64, u64> = BTreeMap::new();
+    for (row, example) in rows {
+        for step in &row.steps {
+            *supervised.entry(*step).or_default() += example.supervised_count() as u64;
+        }
+    }
+    let train = &config.train;
+    let total = crate::run::Order::new(all, train, config.data.shuffle).total;
+    let warmup = schedule::warmup_steps(train.warmup, total);
+    let rate =
+        |step: u64| schedule::learning_rate(train.learning_rate, train.schedule, warmup, total, step - 1);
+    let of_row = |(row, example): &(TrainedRow<'_>, &Example)| {
+        let own = example.supervised_count() as f64;
+        row.steps.iter().map(|&step| (step, rate(step) * own / supervised[&step].max(1) as f64)).collect()
+    };
+    rows.iter().map(of_row).collect()
+}
+
+/// The whole checkpoints between the first step and the one that answered, evenly chosen, the last one among them.
+fn chosen(checkpoints: &Checkpoints, trace: &Trace<'_>) -> Result<Vec<u64>, TrainerError> {
+    let mut steps = checkpoints.whole_steps()?;
+    steps.retain(|step| (1..=trace.step).contains(step));
+    if steps.is_empty() {
+        let problem = "expected a whole checkpoint after the first step, found none".to_owned();
+        return Err(TrainerError::NotACheckpoint { folder: trace.run.to_owned(), problem });
+    }
+    let (all, most) = (steps.len(), trace.checkpoints.clamp(1, steps.len()));
+    Ok((1..=most).map(|number| steps[(number * all).div_ceil(most) - 1]).collect())
+}
+
+/// The checkpoint that speaks for a step; of two that are as near the later one, whose moments know of the step.
+fn nearest(checkpoints: &[u64], step: u64) -> u64 {
+    let far = |checkpoint: &u64| (checkpoint.abs_diff(step), *checkpoint < step);
+    checkpoints.iter().copied().min_by_key(far).unwrap_or(step)
+}
+
+fn dot(one: &[f32], other: &[f32]) -> f64 {
+    // Sums of a few thousand in f64: a vector of millions in one f32 would lose small rows.
+    one.iter().zip(other).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum()
+}
+
+/// The engine with the numbers of one checkpoint after the other.
+struct Attachment {
+    engine: Engine,
+    optimizer: Optimizer,
+    is_full: bool,
+    step: u64,
+}
+
+impl Attachment {
+    fn open(trace: &Trace<'_>, folder: &Path) -> Result<Self, TrainerError> {
+        let (config, base) = (trace.config, &trace.inputs.base);
+        let (mut decoder, _) = base.decoder(quantization(config), &mut |_, _| {})?;
+        let Attached { shape, parameters, .. } = adapter::attach(&mut decoder, base, config, Some(folder))?;
+        let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes: false };
+        let options = EngineOptions { policy: SavePolicy::All, micro_batch, noise: None };
+        let engine = Engine::new(decoder, parameters, options);
+        let optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
+        let optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());
+        Ok(Self { engine, optimizer, is_full: shape.is_none(), step: 0 })
+    }
+
+    /// Takes over the numbers and the moments of a checkpoint.
+    fn move_to(&mut self, folder: &Path, step: u64) -> Result<(), TrainerError> {
+        Checkpoint::open(folder)?;
+        let mut parameters = self.engine.parameters().clone();
+        adapter::read_again(folder, self.is_full, &mut parameters)?;
+        self.engine.replace(parameters);
+        self.optimizer.restore(folder, &self.engine.slices())?;
+        self.step = step;
+        Ok(())
+    }
+
+    /// The gradient of the mean loss of one row.
+    fn gradient(&mut self, example: &Example) -> Result<&[f32], TrainerError> {
+        self.engine.differentiate(&[example], self.step, &mut Alone)?;
+        self.engine.gradients()
+    }
+
+    /// The gradient of a case's margin, as an update would be divided.
+    fn direction(&mut self, contrast: &Contrast) -> Result<Vec<f32>, TrainerError> {
+        let mut direction = self.gradient(&contrast.expected)?.to_vec();
+        if let Some(other) = &contrast.other {
+            let other = self.gradient(other)?;
+            direction.iter_mut().zip(other).for_each(|(one, other)| *one -= other);
+        }
+        self.optimizer.precondition(&mut direction, self.step);
+        Ok(direction)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_spoken_for_by_the_nearest_checkpoint() {
+        let checkpoints = [10, 20, 40];
+        let near = |step| nearest(&checkpoints, step);
+        assert_eq!([1, 14, 15, 16, 30, 31, 50].map(near), [10, 10, 20, 20, 40, 40, 40]);
+    }
+
+    #[test]
+    fn a_dot_product_keeps_small_rows() {
+        let one = vec![1.0_f32; 3_000_000];
+        assert!((dot(&one, &vec![1e-7; 3_000_000]) - 0.3).abs() < 1e-6);
+    }
+}
