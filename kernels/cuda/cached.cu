@@ -2,7 +2,8 @@
 //
 // cached_attention  Reads q: bf16, row i with `heads` heads of `width` elements at i * q_stride; keys and values: bf16, a
 //                   row a token of the cache, key-value head h at row * stride + h * width; first, count: int, of token i:
-//                   the cache row of the earliest key of its document, and how many it sees up to itself. Writes o: bf16,
+//                   the cache row of the earliest key of its document, and how many it sees up to itself; NaN where those are
+//                   not among the `rows` of the cache. Writes o: bf16,
 //                   row i at i * o_stride. z = scale * q · k, or cap * tanh(scale * q · k / cap) where cap > 0; with
 //                   window > 0 the last `window` keys are seen.
 // Needs  width a multiple of 8, at most 256; rows at 16 bytes; count at least 1; heads a multiple of kv_heads.
@@ -17,7 +18,7 @@ constexpr int WIDEST = 256;
 
 __device__ __forceinline__ float exponential(float x) { return exp2_fast(x * 1.4426950408889634f); }
 
-KERNEL(THREADS) cached_attention(const bf16* q, long long q_stride, const bf16* keys, const bf16* values, long long stride,
+KERNEL(THREADS) cached_attention(const bf16* q, long long q_stride, const bf16* keys, const bf16* values, long long stride, int rows,
                                  const int* first, const int* count, bf16* o, long long o_stride, int heads, int kv_heads,
                                  int width, int window, float scale, float cap) {
     SHARED(float, query, WIDEST);
@@ -28,8 +29,10 @@ KERNEL(THREADS) cached_attention(const bf16* q, long long q_stride, const bf16* 
     const bf16* const own = q + token * q_stride + static_cast<long long>(head) * width;
     for (int e = thread; e < width; e += THREADS) query[e] = wide(own[e]);
     __syncthreads();
-    const int seen = count[token], begin = window > 0 && seen > window ? seen - window : 0;
     const long long row = first[token];
+    // Of keys that are not in the cache none is read: the sum of no weights makes the result NaN.
+    const int seen = row >= 0 && count[token] >= 1 && row + count[token] <= rows ? count[token] : 0;
+    const int begin = window > 0 && seen > window ? seen - window : 0;
     float most = -INFINITY, sum = 0.0f, out[WIDEST / THREADS];
     for (int part = 0; part < WIDEST / THREADS; ++part) out[part] = 0.0f;
     for (int start = begin; start < seen; start += CHUNK) {

@@ -107,8 +107,8 @@ KERNEL(THREADS) column_sums(const bf16* x, long long x_stride, const bf16* y, lo
             const Eight a = load8(x + row * x_stride + column);
             Eight b;
             if (y != nullptr) b = load8(y + row * y_stride + column);
-            const float mean = each == 2 ? moments[2 * row] : 0.0f;
-            const float rho = each == 2 ? moments[2 * row + 1] : each == 1 ? moments[row] : 1.0f;
+            const float mean = each == 2 ? moments[2ll * row] : 0.0f;
+            const float rho = each == 2 ? moments[2ll * row + 1] : each == 1 ? moments[row] : 1.0f;
 #pragma unroll
             for (int i = 0; i < 8; ++i) sum.at[i] += y != nullptr ? a.at[i] * ((b.at[i] - mean) * rho) : a.at[i];
         }

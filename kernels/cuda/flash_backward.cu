@@ -44,8 +44,8 @@ KERNEL(256) attention_delta(const bf16* o, long long o_stride, const bf16* d_o, 
     const long long work = static_cast<long long>(blockIdx.x) * 8 + threadIdx.x / 32;
     if (work >= static_cast<long long>(tokens) * heads) return;
     const int token = static_cast<int>(work / heads), head = static_cast<int>(work - static_cast<long long>(token) * heads);
-    const bf16* a = o + token * o_stride + head * width;
-    const bf16* b = d_o + token * do_stride + head * width;
+    const bf16* a = o + token * o_stride + static_cast<long long>(head) * width;
+    const bf16* b = d_o + token * do_stride + static_cast<long long>(head) * width;
     float sum = 0.0f;
     for (int c = threadIdx.x % 32 * 8; c < width; c += 32 * 8) {
         const Eight x = load8(a + c), y = load8(b + c);

@@ -91,7 +91,7 @@ __device__ __forceinline__ void forward(const bf16* x, long long x_stride, const
     }
     const float rho = 1.0f / sqrtf(team.sum(squares) / width + epsilon);
     if (team.member == 0) {
-        if (CENTRED) moments[2 * team.row] = mean, moments[2 * team.row + 1] = rho;
+        if (CENTRED) moments[2ll * team.row] = mean, moments[2ll * team.row + 1] = rho;
         else moments[team.row] = rho;
     }
     scale_row<CENTRED>(h, weight, bias, mean, rho, y + place(team.row, heads, y_stride, width), width, team.member,
@@ -104,8 +104,8 @@ __device__ __forceinline__ void again(const bf16* x, long long x_stride, const f
                                       int width) {
     const Team<WARP> team(nullptr);
     if (team.row >= rows) return;
-    const float mean = CENTRED ? moments[2 * team.row] : 0.0f;
-    const float rho = CENTRED ? moments[2 * team.row + 1] : moments[team.row];
+    const float mean = CENTRED ? moments[2ll * team.row] : 0.0f;
+    const float rho = CENTRED ? moments[2ll * team.row + 1] : moments[team.row];
     scale_row<CENTRED>(x + place(team.row, heads, x_stride, width), weight, bias, mean, rho,
                        y + place(team.row, heads, y_stride, width), width, team.member, team.members);
 }
@@ -117,8 +117,8 @@ __device__ __forceinline__ void backward(const bf16* x, long long x_stride, cons
     SHARED(float, room, 32);
     const Team<WARP> team(room);
     if (team.row >= rows) return;
-    const float mean = CENTRED ? moments[2 * team.row] : 0.0f;
-    const float rho = CENTRED ? moments[2 * team.row + 1] : moments[team.row];
+    const float mean = CENTRED ? moments[2ll * team.row] : 0.0f;
+    const float rho = CENTRED ? moments[2ll * team.row + 1] : moments[team.row];
     const bf16* h = x + place(team.row, heads, x_stride, width);
     const bf16* d = dy + place(team.row, heads, dy_stride, width);
     bf16* out = dx + place(team.row, heads, dx_stride, width);

@@ -82,7 +82,8 @@ impl<R: Real> Arena<R> {
     /// A buffer of `len` elements whose contents are unspecified (numbers of an earlier user): write before you read.
     #[must_use]
     pub fn take(&self, len: usize) -> Buffer<R> {
-        let taken = len.max(1).next_multiple_of(ALIGNED_ELEMENTS);
+        let taken = len.max(1).checked_next_multiple_of(ALIGNED_ELEMENTS);
+        let taken = taken.unwrap_or_else(|| panic!("a buffer of {len} elements"));
         let mut pool = self.lock();
         let (slab, first, data) = pool.lend(taken);
         pool.usage.lent_bytes += taken * size_of::<R>();

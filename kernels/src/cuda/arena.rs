@@ -79,7 +79,9 @@ impl Arena {
     /// # Errors
     /// [`CudaError::ArenaFull`] if no part is large enough.
     pub fn take<T: Element>(&self, len: usize) -> Result<Lent<T>> {
-        let bytes = (len * size_of::<T>()).next_multiple_of(ALIGNMENT_BYTES);
+        let bytes =
+            len.checked_mul(size_of::<T>()).and_then(|len| len.checked_next_multiple_of(ALIGNMENT_BYTES));
+        let bytes = bytes.unwrap_or_else(|| panic!("a part of {len} elements"));
         let start = match bytes {
             0 => Some(0),
             _ => self.inner.spaces.borrow_mut().take(bytes),

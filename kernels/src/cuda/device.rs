@@ -186,7 +186,8 @@ impl Device {
     /// # Errors
     /// If there is not as much.
     pub fn allocate<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
-        let address = if len == 0 { 0 } else { self.backend.allocate(len * size_of::<T>())? };
+        let bytes = len.checked_mul(size_of::<T>()).unwrap_or_else(|| panic!("a buffer of {len} elements"));
+        let address = if bytes == 0 { 0 } else { self.backend.allocate(bytes)? };
         Ok(Buffer { device: self.clone(), address, len, element: PhantomData })
     }
 

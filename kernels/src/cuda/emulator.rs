@@ -145,6 +145,13 @@ impl Backend for Emulator {
     }
 
     unsafe fn free(&self, address: u64, bytes: usize) {
+        // As the driver waits: a copy from or to this memory may not be done yet.
+        let mut copies = self.aside.borrow_mut();
+        while !copies.waiting.is_empty() {
+            // SAFETY: the memory of copies that wait was not given back before.
+            unsafe { copies.step() };
+        }
+        drop(copies);
         self.held_bytes.set(self.held_bytes.get() - bytes);
         let start = (address as usize - GUARD_BYTES) as *mut u8;
         // SAFETY: allocated by `allocate` with this size, by the caller's promise.

@@ -56,8 +56,9 @@ impl Nf4 {
         [rows, columns]: [usize; 2],
     ) -> Result<Self> {
         assert!(BLOCKS.contains(&block) && columns.is_multiple_of(8), "nf4: {rows}x{columns} in {block}");
-        assert_eq!(codes.len(), rows * columns / 2, "nf4: codes");
-        let blocks = (rows * columns).div_ceil(block);
+        let numbers = rows.checked_mul(columns).unwrap_or_else(|| panic!("nf4: {rows}x{columns}"));
+        assert_eq!(codes.len(), numbers / 2, "nf4: codes");
+        let blocks = numbers.div_ceil(block);
         let fits = match &magnitudes {
             Magnitudes::Plain(absmax) => absmax.all().len() == blocks,
             Magnitudes::Nested { codes, map, absmax, log2, .. } => {

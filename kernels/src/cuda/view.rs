@@ -198,8 +198,14 @@ impl<'a, T> SpanMut<'a, T> {
 }
 
 fn check(len: usize, rows: usize, columns: usize, stride: usize) {
-    let needed = if rows == 0 || columns == 0 { 0 } else { (rows - 1) * stride + columns };
-    assert!(needed <= len, "matrix {rows}x{columns}, rows {stride} apart, beyond its {len} elements");
+    let needed = match (rows, columns) {
+        (0, _) | (_, 0) => Some(0),
+        _ => (rows - 1).checked_mul(stride).and_then(|before| before.checked_add(columns)),
+    };
+    assert!(
+        needed.is_some_and(|needed| needed <= len),
+        "matrix {rows}x{columns}, rows {stride} apart, beyond its {len} elements"
+    );
 }
 
 /// A matrix to be read: `rows` rows of `columns` neighbouring elements, `stride` apart.

@@ -38,8 +38,8 @@ pub fn supports(head_width: usize) -> bool {
 /// If the launch fails.
 ///
 /// # Panics
-/// If the shapes do not fit or cannot be read 16 bytes at a time. Rows beyond the cache are the caller's affair: `first`
-/// and `count` stand on the device.
+/// If the shapes do not fit or cannot be read 16 bytes at a time. `first` and `count` stand on the device: a token whose keys lie beyond
+/// the cache gets NaN.
 pub fn attend(
     device: &Device,
     heads: &Heads,
@@ -62,6 +62,7 @@ pub fn attend(
         .read(keys.span)
         .read(values.span)
         .long(keys.stride)
+        .int(keys.rows)
         .read(first)
         .read(count)
         .write(&o.span)
@@ -72,7 +73,6 @@ pub fn attend(
         .int(heads.window.unwrap_or(0))
         .float(heads.scale)
         .float(heads.softcap.unwrap_or(0.0));
-    // SAFETY: matrices checked above, `o` is borrowed alone; first and count name rows of the cache by the caller's word,
-    // which the engine checks on the host where it makes them.
+    // SAFETY: matrices checked above, `o` is borrowed alone; the kernel holds first and count to the rows of the cache.
     unsafe { launch.run_on([tokens, heads.heads, 1], THREADS, 0) }
 }
