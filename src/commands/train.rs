@@ -20,7 +20,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::args::TrainArgs;
 use crate::commands::opened::preparation;
 use crate::commands::{gpu, next, resolve_base, unix_seconds};
-use crate::failure::{BY_SIGNAL, DONE};
+use crate::failure::{BY_SIGNAL, DONE, FAILED};
 use crate::reporter::{Lines, Reporter, complain, say};
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
@@ -77,10 +77,14 @@ fn one(
             say(&next::after_training(config));
         }
     }
-    if let Some(reason) = useless {
-        complain(&format!("warning: {reason}"));
-    }
-    Ok(code)
+    Ok(match useless {
+        // What is built on the exit code must not take an adapter that does nothing for a model.
+        Some(reason) => {
+            complain(&format!("warning: {reason}"));
+            if code == DONE { FAILED } else { code }
+        }
+        None => code,
+    })
 }
 
 /// The base and the rows of `config`, with what is to be said of them.

@@ -86,6 +86,7 @@ fn write_noise(place: &Workplace) {
     place.write("personal.jsonl", good.clone() + &row(personal, "Dear Anna Berg, yes"));
     let named = "{\"id\": \"named\", \"instruction\": \"Which?\", \"output\": \"this\"}\n";
     place.write("named.jsonl", good.clone() + named);
+    place.write("spiked.jsonl", crate::watchdog::spiked());
     place.write("salt.txt", "0123456789abcdef0123456789abcdef");
     place.write("pepper.txt", "fedcba9876543210fedcba9876543210");
     place.write("blank.jsonl", good.clone() + &row("say nothing", "\u{200b}"));

@@ -53,6 +53,7 @@ mod tools;
 mod trained;
 mod training;
 mod verify;
+mod watchdog;
 mod watching;
 mod why;
 mod workplace;

@@ -6,6 +6,7 @@ use rtune_models::decoder::gpu::GpuError;
 
 use crate::files::FileError;
 use crate::hints::{adapter_hint, file_hint, is_of_the_machine};
+use crate::metrics::OddLine;
 
 /// Everything that can stop a run, besides its configuration ([`crate::config::ConfigError`]).
 #[derive(Debug, thiserror::Error)]
@@ -231,17 +232,23 @@ pub enum TrainerError {
         /// What was expected and found.
         problem: String,
     },
-    /// A number that is no number any more.
+    /// An evaluation comes to a number that is none.
     #[error("step {step}: {what} is {value}; the first tensor with such a value is `{tensor}`")]
     NotFinite {
         /// The step, from 1.
         step: u64,
-        /// The loss or the gradient.
+        /// What was measured.
         what: &'static str,
         /// What it is.
         value: f64,
         /// The first bad tensor, in the order of the parameters.
         tensor: String,
+    },
+    /// A step that was not to be taken, where the run is to end.
+    #[error("step {}: {}; its rows: {}", line.step, line.odd, line.rows.join(", "))]
+    OddStep {
+        /// The step, what is odd about it, and its rows.
+        line: Box<OddLine>,
     },
 }
 
@@ -249,7 +256,7 @@ impl TrainerError {
     /// Whether what was given is at fault (exit code 2), and not the machine or the training (1).
     pub fn is_input(&self) -> bool {
         match self {
-            Self::InUse { .. } | Self::NotFinite { .. } | Self::Sandbox(_) => false,
+            Self::InUse { .. } | Self::NotFinite { .. } | Self::OddStep { .. } | Self::Sandbox(_) => false,
             Self::Generate(error) => error.is_input(),
             Self::Gpu(error) => matches!(error, GpuError::Refused { .. }),
             Self::File(error) => error.action == "read" && !is_of_the_machine(&error.source),
@@ -366,6 +373,10 @@ impl TrainerError {
             Self::Unreadable { .. } => return None,
             Self::NotFinite { .. } => {
                 "lower `train.learning-rate` or `train.max-grad-norm`; the last checkpoint is as it was"
+            }
+            Self::OddStep { .. } => {
+                "lower `train.learning-rate` or `train.max-grad-norm`, look at the rows, or let `[watchdog]` leave such steps out (`skip`, \
+                 `roll-back`) and go on by `--resume`; the last checkpoint is as it was"
             }
         };
         Some(hint.to_owned())

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::files::{self, At, FileError};
 use tensorboard::EventFile;
 
-pub use lines::{EvaluationLine, GeneralLine, GoldenLine, Line, SampleLine, StepLine};
+pub use lines::{EvaluationLine, GeneralLine, GoldenLine, Line, OddLine, SampleLine, StepLine};
 
 /// What of a run's measurements counts: up to which step, each; `None` for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -59,6 +59,12 @@ impl Spikes {
         spike
     }
 
+    /// Whether the loss of the next step would be a jump; nothing is kept of it, and no quiet counts.
+    #[must_use]
+    pub fn look(&self, loss_nats: f64) -> Option<Spike> {
+        self.spike(loss_nats)
+    }
+
     fn spike(&self, loss_nats: f64) -> Option<Spike> {
         let steps = self.losses.len();
         if steps < LEAST_STEPS {
@@ -70,6 +76,76 @@ impl Spikes {
         let rise = loss_nats - mean_nats;
         let is_spike = rise > DEVIATIONS * deviation && rise > LEAST_RISE * mean_nats;
         is_spike.then(|| Spike { loss_nats, mean_nats, deviations: rise / deviation, steps })
+    }
+}
+
+/// How many times as long as usual a gradient must be. Lengths of steps spread by small factors; one row that is unlike all others
+/// makes it dozens.
+const TIMES_AS_LONG: f64 = 10.0;
+
+/// A gradient that is much longer than usual.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outlier {
+    /// Its length, before it is clipped.
+    pub norm: f64,
+    /// The median length of the steps before.
+    pub median: f64,
+    /// How many steps that is of.
+    pub steps: usize,
+}
+
+/// The lengths of the gradients of the last steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Norms {
+    norms: VecDeque<f64>,
+    /// Steps for which one is not told of again.
+    quiet_steps: usize,
+}
+
+impl Norms {
+    /// After these lengths.
+    pub fn after(norms: impl IntoIterator<Item = f64>) -> Self {
+        let mut all = Self::default();
+        for norm in norms {
+            all.add(norm);
+        }
+        all
+    }
+
+    /// Takes the length of the next step; whether it is to be told of.
+    pub fn add(&mut self, norm: f64) -> bool {
+        let is_told = self.look(norm).is_some() && self.quiet_steps == 0;
+        self.quiet_steps = if is_told { LEAST_STEPS } else { self.quiet_steps.saturating_sub(1) };
+        if self.norms.len() == WINDOW_STEPS {
+            self.norms.pop_front();
+        }
+        self.norms.push_back(norm);
+        is_told
+    }
+
+    /// Whether the gradient of the next step would be an outlier.
+    #[must_use]
+    pub fn look(&self, norm: f64) -> Option<Outlier> {
+        let steps = self.norms.len();
+        if steps < LEAST_STEPS {
+            return None;
+        }
+        let mut sorted: Vec<f64> = self.norms.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        let median = f64::midpoint(sorted[(steps - 1) / 2], sorted[steps / 2]);
+        (norm > TIMES_AS_LONG * median && median > 0.0).then_some(Outlier { norm, median, steps })
+    }
+}
+
+impl std::fmt::Display for Outlier {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { norm, median, steps } = self;
+        write!(
+            out,
+            "the gradient is {norm:.4} long, {:.0} times the median {median:.4} of the {steps} steps before; look at the rows of \
+            this step",
+            norm / median
+        )
     }
 }
 
@@ -139,5 +215,16 @@ mod tests {
         let mut resumed = Spikes::after(losses[20..60].iter().copied());
         assert_eq!(whole, resumed);
         assert_eq!(whole.add(50.0), resumed.add(50.0));
+    }
+
+    #[test]
+    fn a_gradient_many_times_as_long_as_usual_is_told_of_once() {
+        let mut norms = Norms::after((0..20).map(|step| 1.0 + 0.1 * f64::from(step % 5)));
+        assert_eq!((norms.look(9.0), norms.add(9.0)), (None, false));
+        let outlier = norms.look(30.0).expect("an outlier");
+        assert!((outlier.median - 1.2).abs() < 1e-12 && outlier.steps == 21, "{outlier:?}");
+        assert!(norms.add(30.0) && !norms.add(30.0));
+        assert_eq!(Norms::after([1.0; 7]).look(1e9), None, "too few to say");
+        assert_eq!(Norms::after([0.0; 9]).look(1.0), None, "nothing to be times of");
     }
 }

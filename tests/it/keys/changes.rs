@@ -1,5 +1,15 @@
 //! What each key is set to.
 
+/// A run whose thirteenth step is one long row of another kind.
+const SPIKED: &[&str] = &[
+    "data.train=spiked.jsonl",
+    "data.validation=0",
+    "data.shuffle=false",
+    "train.steps=16",
+    "train.rows-per-step=1",
+    "train.learning-rate=0.03",
+];
+
 /// A key, what it is set to, and what must be set for it to have its place (on both sides of the comparison).
 pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ("model.base", "other", &[]),
@@ -263,6 +273,8 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ),
     ("eval.patience", "1", &["eval.every=1", "eval.least-improvement=100"]),
     ("eval.least-improvement", "100", &["eval.every=1", "eval.patience=1", "train.steps=2"]),
+    ("watchdog.not-finite", "skip", &["train.learning-rate=1e30", "train.max-grad-norm=0", "train.warmup=0"]),
+    ("watchdog.spike", "skip", SPIKED),
     (
         "gate.limits",
         "{ chrf = 99 }",

@@ -53,6 +53,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("train", "The steps."),
     ("checkpoint", "What is saved, and how often."),
     ("eval", "When the held-out rows are looked at."),
+    ("watchdog", "What becomes of steps that are not like the others. Their rows stand in metrics.jsonl."),
     (
         "gate",
         "What a model must be before `rtune promote` puts it in the place of the version in use. Training reads none of it but `sealed`.",
@@ -260,6 +261,16 @@ const AFTER_DATA: &[Meaning] = &[
     key(
         "eval.least-improvement",
         "What counts as an improvement there: more than this, in the unit of the metric.",
+    ),
+    unset(
+        "watchdog.not-finite",
+        "`\"stop\"`",
+        "What becomes of a step whose loss or gradient is no number: the run stops (`stop`), the step is left out (`skip`), or the run goes back to its last checkpoint and leaves the step out when it comes there again (`roll-back`).",
+    ),
+    unset(
+        "watchdog.spike",
+        "`\"warn\"`",
+        "What becomes of a step whose loss jumps (four standard deviations and a quarter above the mean of up to 32 steps before), or whose gradient is ten times as long as their median: `warn` says it, `stop`, `skip` and `roll-back` are as above.",
     ),
     unset(
         "gate.limits",

@@ -19,6 +19,7 @@ mod reference;
 mod tests;
 mod tree;
 mod typed;
+mod watchdog;
 mod write;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ pub use rtune_data::{
     OverLong, PrivacyOptions, Source, StepSize, TrainOn, Validation,
 };
 pub use rtune_models::decoder::gpu::Embeddings;
+pub use watchdog::{OnNotFinite, OnSpike, WatchdogSection};
 
 /// A checked configuration in which every default is filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,8 @@ pub struct Config {
     pub checkpoint: CheckpointSection,
     /// `[eval]`
     pub eval: EvalSection,
+    /// `[watchdog]`
+    pub watchdog: WatchdogSection,
     /// `[gate]`
     pub gate: GateSection,
     /// `[output]`

@@ -122,6 +122,8 @@ pub const KEYS: &[&str] = &[
     "eval.best",
     "eval.patience",
     "eval.least-improvement",
+    "watchdog.not-finite",
+    "watchdog.spike",
     "gate.limits",
     "gate.must-improve",
     "gate.non-inferior",

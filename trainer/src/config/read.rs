@@ -3,6 +3,7 @@
 use super::problem::Problem;
 use super::reader::Section;
 use super::tree::{Table, Value};
+use super::typed;
 use super::*;
 use crate::evaluate::by_name;
 
@@ -37,7 +38,18 @@ const DEFAULT_GOLDEN_TOKENS: usize = 128;
 pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     let mut problems = found;
     let mut top = Section::new("", Some(document), &mut problems);
-    let names = ["model", "quantization", "lora", "data", "train", "checkpoint", "eval", "gate", "output"];
+    let names = [
+        "model",
+        "quantization",
+        "lora",
+        "data",
+        "train",
+        "checkpoint",
+        "eval",
+        "watchdog",
+        "gate",
+        "output",
+    ];
     let [
         model_table,
         quantization_table,
@@ -46,6 +58,7 @@ pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Resul
         train_table,
         checkpoint_table,
         eval_table,
+        watchdog_table,
         gate_table,
         output_table,
     ] = names.map(|name| top.table(name));
@@ -60,6 +73,7 @@ pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Resul
     let train = train(Section::new("train", train_table, &mut problems));
     let checkpoint = checkpoint(Section::new("checkpoint", checkpoint_table, &mut problems));
     let eval = eval(Section::new("eval", eval_table, &mut problems));
+    let watchdog = typed::read("watchdog", watchdog_table, &mut problems);
     let gate = gate::read(gate_table, &mut problems);
     let output = output(file, Section::new("output", output_table, &mut problems));
     let measured = data.as_ref().map(|data| (!data.golden.is_empty(), data.validation.clone()));
@@ -68,9 +82,19 @@ pub(super) fn config(file: &str, document: &Table, found: Vec<Problem>) -> Resul
         unmeasured(Section::new("eval", eval_table, &mut problems), &eval, golden, is_held_out);
     }
     match (model, data, output) {
-        (Some(model), Some(data), Some(output)) if problems.is_empty() => {
-            Ok(Config { model, quantization, lora, tokens, data, train, checkpoint, eval, gate, output })
-        }
+        (Some(model), Some(data), Some(output)) if problems.is_empty() => Ok(Config {
+            model,
+            quantization,
+            lora,
+            tokens,
+            data,
+            train,
+            checkpoint,
+            eval,
+            watchdog,
+            gate,
+            output,
+        }),
         _ => Err(problems),
     }
 }

@@ -53,6 +53,9 @@ pub(super) fn to_toml(config: &Config) -> String {
     out.count("keep", config.checkpoint.keep as u64);
     eval(&mut out, &config.eval);
     // Runs that were never to be promoted have the configuration that they had.
+    if config.watchdog != WatchdogSection::default() {
+        out.typed("watchdog", &config.watchdog);
+    }
     if config.gate != GateSection::default() {
         out.typed("gate", &config.gate);
     }

@@ -94,6 +94,22 @@ pub struct SampleLine {
     pub answer: String,
 }
 
+/// One line for every step that was not taken; see `[watchdog]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OddLine {
+    /// The step.
+    pub step: u64,
+    /// What is odd about it.
+    pub odd: String,
+    /// The first tensor with a number that is none, where there is one.
+    pub tensor: Option<String>,
+    /// What became of it.
+    pub action: String,
+    /// The ids of its rows, for whoever tries them again.
+    pub rows: Vec<String>,
+}
+
 /// A line of metrics.jsonl.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -108,6 +124,8 @@ pub enum Line {
     General(GeneralLine),
     /// Of a sample answer.
     Sample(SampleLine),
+    /// Of a step that was not taken.
+    Odd(OddLine),
 }
 
 impl Line {
@@ -118,12 +136,13 @@ impl Line {
             Line::Golden(line) => line.step,
             Line::General(line) => line.step,
             Line::Sample(line) => line.step,
+            Line::Odd(line) => line.step,
         }
     }
 
     /// Whether it is counted by `kept`, the steps and the evaluations that are.
     pub(super) fn is_kept(&self, kept: Measured) -> bool {
-        let last = if matches!(self, Line::Step(_)) { kept.steps } else { kept.evaluations };
+        let last = if matches!(self, Line::Step(_) | Line::Odd(_)) { kept.steps } else { kept.evaluations };
         last.is_some_and(|last| self.step() <= last)
     }
 
@@ -131,6 +150,14 @@ impl Line {
     pub(crate) fn train_loss_nats(&self) -> Option<f64> {
         match self {
             Line::Step(line) => Some(line.train_loss_nats),
+            _ => None,
+        }
+    }
+
+    /// The length of a step's gradient.
+    pub(crate) fn grad_norm(&self) -> Option<f64> {
+        match self {
+            Line::Step(line) => Some(line.grad_norm),
             _ => None,
         }
     }
@@ -158,6 +185,7 @@ impl Line {
             .or_else(|| of(text, Line::Golden))
             .or_else(|| of(text, Line::General))
             .or_else(|| of(text, Line::Sample))
+            .or_else(|| of(text, Line::Odd))
     }
 
     pub(super) fn write_into(&self, events: &mut EventFile) -> Result<(), FileError> {
@@ -191,6 +219,7 @@ impl Line {
                 let named = line.golden.iter();
                 return named.map(|(name, value)| (format!("golden/{name}").into(), *value)).collect();
             }
+            Line::Odd(_) => vec![("train/left_out", 1.0)],
             Line::Sample(_) => Vec::new(),
         };
         named.into_iter().map(|(name, value)| (name.into(), value)).collect()

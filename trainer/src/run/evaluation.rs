@@ -175,7 +175,7 @@ impl Session<'_> {
                 self.observer.on(Event::General(line));
                 self.skills.add(line).map(|told| told.to_string())
             }
-            Line::Step(_) | Line::Sample(_) => None,
+            Line::Step(_) | Line::Sample(_) | Line::Odd(_) => None,
         };
         if let Some(warning) = warning {
             self.observer.on(Event::Warning(&format!("step {}: {warning}", self.state.step)));

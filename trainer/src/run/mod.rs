@@ -5,10 +5,12 @@ mod continuation;
 mod evaluation;
 mod folder;
 mod observer;
+mod odd;
 mod order;
 mod rules;
 mod session;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rtune_adapters::Start;
@@ -26,13 +28,13 @@ use crate::evaluate::perplexity::file_of;
 use crate::forgetting::Skills;
 use crate::inputs::Inputs;
 use crate::manifest::{Environment, Manifest, Program};
-use crate::metrics::{Line, Measured, Metrics};
+use crate::metrics::{Line, Measured, Metrics, OddLine};
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::outlook::Outlook;
 use crate::overfitting::Fit;
 use crate::plan;
-use crate::spikes::Spikes;
+use crate::spikes::{Norms, Spikes};
 use crate::subject::quantization;
 use continuation::GoingOn;
 use evaluation::Exam;
@@ -69,6 +71,17 @@ pub enum Outcome {
     Stopped(State),
 }
 
+/// How one try at a run ended.
+pub(crate) enum Ended {
+    /// The run's own end.
+    As(Outcome),
+    /// At a step that is to be left out, after the run went back.
+    Back(OddLine),
+}
+
+/// Steps that a run may go back for: with more of them something else is wrong.
+const MOST_ROLL_BACKS: usize = 16;
+
 /// Trains as `config` says. The same configuration, inputs and seed give the same bytes of every file but
 /// metrics.jsonl, tensorboard and the manifest's `environment`, however often the run is stopped and resumed.
 ///
@@ -98,6 +111,35 @@ pub fn train_beside(
     resident: &mut Option<Decoder>,
 ) -> Result<Outcome, TrainerError> {
     order::refuse_unknown_rows(&inputs.prepared.train, &config.train)?;
+    let (mut odd, mut options) = (BTreeMap::new(), options.clone());
+    loop {
+        let line = match attempt(config, inputs, &options, collective, observer, resident, &odd)? {
+            Ended::As(outcome) => return Ok(outcome),
+            Ended::Back(line) => line,
+        };
+        observer.on(Event::Warning(&format!(
+            "step {}: {}; going back to the last checkpoint",
+            line.step, line.odd
+        )));
+        if odd.len() == MOST_ROLL_BACKS {
+            return Err(TrainerError::OddStep { line: Box::new(line) });
+        }
+        odd.insert(line.step, line);
+        options.resume = true;
+    }
+}
+
+/// One try at a run: to its end, or to a step that it is to go back for. Steps of `odd` are left out.
+#[expect(clippy::too_many_arguments, reason = "what a run is, and what it found before")]
+fn attempt(
+    config: &Config,
+    inputs: &Inputs,
+    options: &RunOptions,
+    collective: &mut dyn Collective,
+    observer: &mut dyn Observer,
+    resident: &mut Option<Decoder>,
+    odd: &BTreeMap<u64, OddLine>,
+) -> Result<Ended, TrainerError> {
     let mut folder = RunFolder::open(&config.output.dir, options.resume)?;
     let outline = BaseOutline::open(&inputs.base_path)?;
     let mut shaped = config.clone();
@@ -131,7 +173,7 @@ pub fn train_beside(
         !evaluation::is_measured(&config, inputs) || manifest.evaluations.contains_key(&file_of(state.step));
     let is_over = state.step >= order.total || best::is_over(&state, &config.eval);
     if resumed.is_some() && is_over && is_measured {
-        return Ok(Outcome::WasComplete(state));
+        return Ok(Ended::As(Outcome::WasComplete(state)));
     }
     let mut load = |done, total| observer.on(Event::Loading { done, total });
     let base = &inputs.base;
@@ -142,7 +184,7 @@ pub fn train_beside(
     note.iter().for_each(|note| observer.on(Event::Note(note)));
     if observer.stop_requested() {
         // Nothing was computed, so there is nothing to save.
-        return Ok(Outcome::Stopped(state));
+        return Ok(Ended::As(Outcome::Stopped(state)));
     }
     let attached = adapter::attach(&mut decoder, base, &config, resumed.as_deref());
     if attached.is_err() && resumed.is_none() {
@@ -188,6 +230,9 @@ pub fn train_beside(
     let mut session = Session {
         metrics,
         spikes: Spikes::after(kept.iter().filter_map(Line::train_loss_nats)),
+        norms: Norms::after(kept.iter().filter_map(Line::grad_norm)),
+        odd,
+        left_out_in_a_row: 0,
         base_nats: kept.first().and_then(Line::validation_loss_nats),
         fit: Fit::after(&kept),
         skills: Skills::after(&kept),

@@ -132,6 +132,16 @@ pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
     ("eval.best", Rule::Fixed, "the best so far was chosen by another metric"),
     ("eval.patience", Rule::Length, "a run that ended early goes on if it has more, or none"),
     ("eval.least-improvement", Rule::Free, "it decides what later evaluations are compared by"),
+    (
+        "watchdog.not-finite",
+        Rule::Free,
+        "steps that are done stay as they are; what stopped a run may be left out",
+    ),
+    (
+        "watchdog.spike",
+        Rule::Free,
+        "steps that are done stay as they are; what stopped a run may be left out",
+    ),
     ("gate.limits", Rule::Free, "it decides what is promoted, not what is trained"),
     ("gate.must-improve", Rule::Free, "it decides what is promoted, not what is trained"),
     ("gate.non-inferior", Rule::Free, "it decides what is promoted, not what is trained"),

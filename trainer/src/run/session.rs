@@ -1,5 +1,6 @@
 //! The loop: steps, evaluations, checkpoints, and a stop when it is asked for.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -8,8 +9,9 @@ use rtune_data::Example;
 
 use super::best;
 use super::evaluation::{Evaluated, Exam};
+use super::odd::Verdict;
 use super::order::Order;
-use super::{Event, Observer, Outcome};
+use super::{Ended, Event, Observer, Outcome};
 use crate::checkpoint::{Checkpoints, FORMAT, State, write_json};
 use crate::config::Config;
 use crate::dist::Collective;
@@ -20,11 +22,11 @@ use crate::forgetting::Skills;
 use crate::inputs::Inputs;
 use crate::machine::peak_memory_bytes;
 use crate::manifest::Manifest;
-use crate::metrics::{Line, Metrics, StepLine};
+use crate::metrics::{Line, Metrics, OddLine, StepLine};
 use crate::optimizer::Optimizer;
 use crate::overfitting::Fit;
 use crate::schedule;
-use crate::spikes::Spikes;
+use crate::spikes::{Norms, Spikes};
 use crate::{adapter, full, tensors, useless};
 
 /// Everything of a run that is under way.
@@ -45,6 +47,11 @@ pub(super) struct Session<'a> {
     pub(super) metrics: Metrics,
     pub(super) manifest: Manifest,
     pub(super) spikes: Spikes,
+    pub(super) norms: Norms,
+    /// Steps that an earlier try found odd: they are left out.
+    pub(super) odd: &'a BTreeMap<u64, OddLine>,
+    /// Steps before the next that were left out, one after the other.
+    pub(super) left_out_in_a_row: u64,
     /// The validation loss before the first step, once it is known.
     pub(super) base_nats: Option<f64>,
     pub(super) fit: Fit,
@@ -58,13 +65,13 @@ impl Session<'_> {
     /// Runs to the end, or to the first stop.
     ///
     /// Before the first step there is a checkpoint and an evaluation, so that what would fail after hours fails now.
-    pub(super) fn run(&mut self) -> Result<Outcome, TrainerError> {
+    pub(super) fn run(&mut self) -> Result<Ended, TrainerError> {
         if self.state.step == 0 && self.state.evaluated.is_none() && self.state.best.is_none() {
             self.save()?;
         }
         // A run that was stopped during an evaluation goes on with it.
         if self.is_due() && !self.is_evaluated() && !self.evaluate_and_save()? {
-            return Ok(Outcome::Stopped(self.state.clone()));
+            return Ok(Ended::As(Outcome::Stopped(self.state.clone())));
         }
         while self.state.step < self.order.total {
             if best::is_over(&self.state, &self.config.eval) {
@@ -73,15 +80,17 @@ impl Session<'_> {
             }
             if self.observer.stop_requested() {
                 self.save()?;
-                return Ok(Outcome::Stopped(self.state.clone()));
+                return Ok(Ended::As(Outcome::Stopped(self.state.clone())));
             }
-            self.step()?;
+            if let Some(ended) = self.step()? {
+                return Ok(ended);
+            }
             if !self.evaluate_and_save()? {
-                return Ok(Outcome::Stopped(self.state.clone()));
+                return Ok(Ended::As(Outcome::Stopped(self.state.clone())));
             }
         }
         self.say_if_useless();
-        Ok(Outcome::Complete(self.state.clone()))
+        Ok(Ended::As(Outcome::Complete(self.state.clone())))
     }
 
     /// Whether this step is one to evaluate after.
@@ -107,8 +116,8 @@ impl Session<'_> {
         Ok(evaluated != Evaluated::Stopped)
     }
 
-    /// One step: the gradient of its rows, one update, one line.
-    fn step(&mut self) -> Result<(), TrainerError> {
+    /// One step: the gradient of its rows, one update, one line; something where the run is to go back in its place.
+    fn step(&mut self) -> Result<Option<Ended>, TrainerError> {
         let began = Instant::now();
         let (indices, steps_of_epoch) = self.order.step(self.state.epoch, self.state.position);
         let rows: Vec<&Example> = indices.iter().map(|index| &self.rows[*index]).collect();
@@ -116,12 +125,23 @@ impl Session<'_> {
         if rows.is_empty() {
             // All that it had takes no part: nothing is learnt, and nothing is written of it.
             self.advance(number, steps_of_epoch);
-            return Ok(());
+            return Ok(None);
+        }
+        if let Some(line) = self.odd.get(&number) {
+            self.leave_out(line.clone())?;
+            self.advance(number, steps_of_epoch);
+            return Ok(None);
         }
         let sum = self.engine.differentiate(&rows, number, self.collective)?;
         let norm = self.engine.gradient_norm(&self.optimizer)?;
-        self.refuse_not_finite("the loss", sum.mean_nats())?;
-        self.refuse_not_finite("the length of the gradient", norm)?;
+        let loss_spike = match self.look(number, &rows, &sum, norm)? {
+            Verdict::Take(jumped) => jumped,
+            Verdict::LeaveOut => {
+                self.advance(number, steps_of_epoch);
+                return Ok(None);
+            }
+            Verdict::Back(ended) => return Ok(Some(ended)),
+        };
         let lr = self.learning_rate();
         self.engine.update(&mut self.optimizer, norm, lr, number)?;
 
@@ -133,7 +153,6 @@ impl Session<'_> {
         self.state.tokens += tokens;
         self.state.supervised_tokens += sum.supervised_tokens;
         let seconds = began.elapsed().as_secs_f64();
-        let spike = self.spikes.add(sum.mean_nats());
         self.fit.add_step(sum.mean_nats());
         let line = StepLine {
             step: number,
@@ -146,13 +165,11 @@ impl Session<'_> {
             tokens_per_second: tokens as f64 / seconds,
             peak_memory_bytes: peak_memory_bytes(),
             seconds,
-            loss_spike: spike.is_some(),
+            loss_spike,
         };
         self.observer.on(Event::Step { line: &line, steps: self.order.total });
-        if let Some(spike) = spike {
-            self.observer.on(Event::Warning(&format!("step {number}: {spike}")));
-        }
-        Ok(self.metrics.add(&Line::Step(line))?)
+        self.metrics.add(&Line::Step(line))?;
+        Ok(None)
     }
 
     fn advance(&mut self, number: u64, steps_of_epoch: u64) {
