@@ -1,6 +1,7 @@
 //! The gate: what a candidate must be, rule by rule, and the decision with every number.
 
 mod cases;
+mod finite;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -158,6 +159,8 @@ pub struct Decision {
     pub gate: Value,
     /// The golden files and BLAKE3 of their bytes.
     pub golden: Vec<(String, String)>,
+    /// The suite of `gate.red-team`, as it was named, and SHA-256 of its text; `None` where there is none.
+    pub red_team: Option<(String, String)>,
     /// Every rule, in the order in which they were applied.
     pub findings: Vec<Finding>,
     /// Every comparison.
@@ -184,6 +187,7 @@ impl Decision {
             ships,
             gate,
             golden: Vec::new(),
+            red_team: None,
             findings: Vec::new(),
             weighed: Vec::new(),
             chosen: None,

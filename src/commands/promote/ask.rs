@@ -48,7 +48,8 @@ pub(super) fn ask(
         batch: eval::batch(&model),
     };
     let labels = LabelOptions { labels: candidate.config.eval.labels.clone(), ..LabelOptions::default() };
-    let options = ExamOptions { labels, half, ..ExamOptions::default() };
+    let (sealed, sandbox) = (candidate.gate.sealed, candidate.sandbox.clone());
+    let options = ExamOptions { labels, half, sealed, sandbox, ..ExamOptions::default() };
     let mut work = Work::new("asking golden rows");
     let report = examine(&speaker, &candidate.golden, &settings, &options, &mut |progress| {
         work.show(progress.done, progress.total);
