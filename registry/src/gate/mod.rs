@@ -104,6 +104,13 @@ impl Finding {
         }
     }
 
+    /// One against a model that computes no numbers at all, so that nothing could be asked of it: `whose` model, at `what`.
+    #[must_use]
+    pub fn not_finite(whose: &str, what: &str) -> Self {
+        let said = format!("{whose} computes what is no number, at {what}: nothing can be asked of it");
+        Self { passed: false, ..Self::of("finite", said, Vec::new()) }
+    }
+
     /// The sentence, and the cases behind it.
     #[must_use]
     pub fn line(&self) -> String {

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use rtune_data::Half;
-use rtune_models::generate::Sampling;
+use rtune_models::generate::{GenerateError, Sampling};
 use rtune_registry::Staged;
 use rtune_registry::gate::Model;
 use rtune_trainer::checkpoint::to_json;
+use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::compare::Which;
 use rtune_trainer::evaluate::golden::{ExamOptions, GoldenReport, examine};
 use rtune_trainer::evaluate::labels::LabelOptions;
@@ -28,6 +29,18 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn model(&self) -> Model<'_> {
         Model { path: &self.path, which: Which::Best, report: &self.report }
+    }
+}
+
+/// `None` where a model computes no numbers: that speaks against it, and is no fault of what was given.
+pub(super) fn finite<T>(asked: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    let is_no_number = |error: &anyhow::Error| {
+        let found = error.downcast_ref::<TrainerError>();
+        matches!(found, Some(TrainerError::Generate(GenerateError::NotFinite)))
+    };
+    match asked {
+        Err(error) if is_no_number(&error) => Ok(None),
+        asked => asked.map(Some),
     }
 }
 

@@ -9,6 +9,7 @@ use rtune_trainer::checkpoint::to_json;
 use rtune_trainer::redteam::{Known, RedTeamReport, Suite, canaries_in};
 
 use super::artefact::Artefact;
+use super::ask::finite;
 use super::candidate::Candidate;
 use crate::commands::{opened, redteam};
 
@@ -28,7 +29,11 @@ pub(super) fn findings(
     let known = Known::of(&candidate.config)?;
     // The version in use is not judged by rows that it may never have seen: its answers are held against the same ones.
     let one = ask(candidate, before, (suite, &known), staged, "eval/redteam-current.json")?;
-    let other = ask(candidate, artefact, (suite, &known), staged, "eval/redteam-candidate.json")?;
+    let other = ask(candidate, artefact, (suite, &known), staged, "eval/redteam-candidate.json");
+    let Some(other) = finite(other)? else {
+        findings.push(Finding::not_finite("the candidate", "the suite of `gate.red-team`"));
+        return Ok(findings);
+    };
     let passed_before: HashMap<&str, bool> =
         one.items.iter().map(|item| (item.id.as_str(), item.outcome().passed)).collect();
     let new = other.items.iter().filter(|item| {

@@ -17,7 +17,7 @@ use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::sha256_of;
 
 use self::artefact::Artefact;
-use self::ask::{Report, ask};
+use self::ask::{Report, ask, finite};
 use self::candidate::Candidate;
 use super::unix_seconds;
 use crate::args::registry::PromoteArgs;
@@ -87,7 +87,7 @@ struct Seen {
     weighed: Option<Weighed>,
 }
 
-/// Asks the models the rows of one half, and applies the rules. With the candidate's report.
+/// Asks the models the rows of one half, and applies the rules. With the report on what is in use.
 fn judged(
     candidate: &Candidate,
     models: &Models<'_>,
@@ -96,15 +96,26 @@ fn judged(
 ) -> anyhow::Result<(Report, Seen)> {
     let suffix = if half == Half::Sealed { "-sealed" } else { "" };
     let one = ask(candidate, models.before, staged, &format!("eval/current{suffix}.json"), half)?;
-    let other = ask(candidate, models.candidate, staged, &format!("eval/candidate{suffix}.json"), half)?;
+    let refused = |whose: &str| {
+        let finding = Finding { half: Some(half.name()), ..Finding::not_finite(whose, "golden rows") };
+        Seen { findings: vec![finding], weighed: None }
+    };
+    let name = format!("eval/candidate{suffix}.json");
+    let Some(other) = finite(ask(candidate, models.candidate, staged, &name, half))? else {
+        return Ok((one, refused("the candidate")));
+    };
     let mut reports = Vec::with_capacity(models.seeds.len());
     for (seed, number) in models.seeds.iter().zip(1..) {
-        reports.push(ask(candidate, seed, staged, &format!("eval/seed-{number}{suffix}.json"), half)?);
+        let name = format!("eval/seed-{number}{suffix}.json");
+        match finite(ask(candidate, seed, staged, &name, half))? {
+            Some(report) => reports.push(report),
+            None => return Ok((one, refused(&format!("its seed {number}")))),
+        }
     }
     let seeds: Vec<_> = reports.iter().map(Report::model).collect();
     let asked = Asked { half, current: one.model(), candidate: other.model(), seeds: &seeds };
     let (findings, weighed) = judge(&candidate.gate, &asked)?;
-    Ok((other, Seen { findings, weighed }))
+    Ok((one, Seen { findings, weighed }))
 }
 
 /// Opens the sealed half: the look is counted first, whatever comes of it.

@@ -199,15 +199,28 @@ fn figures_that_are_no_numbers_are_decided_against() {
         3,
         &[
             "refused: no does not take the place of v0001",
-            "finite: the candidate has no finite figures on 24 golden rows",
+            "finite: the candidate computes what is no number, at golden rows",
         ],
     );
     let said = decision(&place, "registry/refused/0001.json");
     let against: Vec<&Value> =
         said["findings"].as_array().expect("a list").iter().filter(|one| one["passed"] == false).collect();
     assert_eq!(against.len(), 1, "{against:?}");
-    assert_eq!((&against[0]["rule"], &against[0]["cases"][0]), (&json!("finite"), &json!("g-0")));
+    assert_eq!((&against[0]["rule"], &against[0]["half"]), (&json!("finite"), &json!("whole")));
     assert_eq!((&said["promoted"], current(&place).as_str()), (&json!(false), "v0001"));
+    // Texts are not answered: there the figures themselves are no numbers.
+    let texts: String = (0..4)
+        .map(|number| {
+            format!("{}\n", json!({"id": format!("t-{number}"), "text": format!("Lamp {number} is sold.")}))
+        })
+        .collect();
+    place.write("texts.jsonl", texts);
+    place.rtune(&["promote", "no", "--golden", "texts.jsonl"]).fails(
+        3,
+        &["finite: the candidate has no finite figures on 4 golden rows: how likely the expected answers are is no number: t-0, t-1"],
+    );
+    let said = decision(&place, "registry/refused/0002.json");
+    assert_eq!((&said["promoted"], &said["weighed"]), (&json!(false), &json!([])));
 }
 
 /// A path in a configuration leads from where the run was started, whatever it is of; what was asked is known by its hash.
