@@ -77,6 +77,9 @@ pub enum DataError {
     /// A weight that is none.
     #[error("{}: the weight of a source must be more than 0 and finite, found {weight}", path.display())]
     Weight { path: PathBuf, weight: f64 },
+    /// What says which golden rows are kept back does not.
+    #[error("{}: no seal of golden rows: {problem}", path.display())]
+    Seal { path: PathBuf, problem: String },
     /// A file without rows.
     #[error("{}: the file has no rows", path.display())]
     Empty { path: PathBuf },
@@ -148,6 +151,9 @@ impl DataError {
             Self::Rows(problems) => return problems.hint(),
             Self::AllTooLong { .. } | Self::AllValidationTooLong { .. } => {
                 "raise `data.max-tokens`, or set `data.over-long` to \"truncate-prompt\""
+            }
+            Self::Seal { .. } => {
+                "bring it back from where it was written; a seal has `format = 1`, a `key` and a `share`, and without it nobody knows which rows are kept back"
             }
             Self::Privacy { hint, .. } => (*hint)?,
             Self::NothingLeft { .. } => "look at the thresholds of the stages named",

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::error::DataError;
 use crate::input::{Source, read_sources};
-use crate::record::Record;
+use crate::record::{Record, hex};
+use crate::seal::Seal;
 
 /// A row of any training form, with what an evaluation adds to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,15 +16,25 @@ pub struct GoldenRow {
     pub record: Record,
     /// The fields beside it, such as `references`, `labels` and `checks`.
     pub extra: Map<String, Value>,
+    /// Whether it is kept for the last examination.
+    pub sealed: bool,
 }
 
-/// Which rows of golden files are meant, where half of them is kept for the last examination.
+impl GoldenRow {
+    /// A hash of what it asks, in hex: a correction of what is expected leaves it as it is.
+    #[must_use]
+    pub fn asks(&self) -> String {
+        hex(&self.record.prompt_hash())
+    }
+}
+
+/// Which rows of golden files are meant, where a part of them is kept for the last examination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Half {
-    /// All.
-    #[default]
+    /// All, of files that keep nothing back. Of others it is the open part: no name opens sealed rows but [`Half::Sealed`].
     Whole,
     /// Those that every evaluation may see.
+    #[default]
     Open,
     /// Those that only a promotion sees.
     Sealed,
@@ -46,29 +57,10 @@ impl Half {
         }
     }
 
-    /// Whether this row is among those. What a row asks decides it, or the cluster that it belongs to: neither its place in a file nor
-    /// a correction of its answer moves it, and paraphrases stay together.
+    /// Whether this row is among those.
     #[must_use]
     pub fn has(self, row: &GoldenRow) -> bool {
-        /// What the hash is keyed by: no other use of the hash of a prompt says which half it is in.
-        const KEY: &str = "rtune 2026-11-22 the sealed half of a golden set";
-        let mut hash = blake3::Hasher::new_derive_key(KEY);
-        // A number is meant as its text, as an evaluation reads it.
-        let cluster = row.extra.get("cluster").and_then(|cluster| match cluster {
-            Value::String(name) => Some(name.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        });
-        match cluster {
-            Some(cluster) => hash.update(cluster.as_bytes()),
-            None => hash.update(&row.record.prompt_hash()),
-        };
-        let is_sealed = hash.finalize().as_bytes()[0] & 1 == 1;
-        match self {
-            Self::Whole => true,
-            Self::Open => !is_sealed,
-            Self::Sealed => is_sealed,
-        }
+        row.sealed == (self == Self::Sealed)
     }
 }
 
@@ -84,51 +76,68 @@ pub struct GoldenFile {
 }
 
 /// Reads the golden files of all sources with the readers, the checks and the messages of training files: no id names two different rows,
-/// in one file or in two.
+/// in one file or in two. A row is marked as sealed where the seal beside its file keeps it back; where `sealed` says so, files without a
+/// seal are taken to have the usual one.
 ///
 /// # Errors
-/// Those of [`read_sources`].
-pub fn read_golden(sources: &[Source]) -> Result<Vec<GoldenFile>, DataError> {
-    let files = read_sources(sources)?;
-    let golden = files.into_iter().map(|file| {
-        let rows = file.rows.into_iter().zip(file.extra);
-        let rows = rows.map(|(record, extra)| GoldenRow { record, extra }).collect();
-        GoldenFile { path: file.path, rows, hash: file.hash }
-    });
-    Ok(golden.collect())
+/// Those of [`read_sources`]; [`DataError::Seal`].
+pub fn read_golden(sources: &[Source], sealed: bool) -> Result<Vec<GoldenFile>, DataError> {
+    let mut golden = Vec::new();
+    for file in read_sources(sources)? {
+        let seal = Seal::of(&file.path)?.or_else(|| sealed.then(Seal::default));
+        let rows = file.rows.into_iter().zip(file.extra).map(|(record, extra)| {
+            let sealed = seal.as_ref().is_some_and(|seal| seal.keeps(&record, &extra));
+            GoldenRow { record, extra, sealed }
+        });
+        golden.push(GoldenFile { path: file.path, rows: rows.collect(), hash: file.hash });
+    }
+    Ok(golden)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+    use std::fs;
     use std::path::Path;
 
     use super::*;
-    use crate::record::{Message, Origin};
 
-    fn row(prompt: &str, answer: &str, cluster: Option<&str>) -> GoldenRow {
-        let origin = Origin { file: Path::new("g.jsonl").into(), line: 1 };
-        let messages = vec![Message::new("user", prompt), Message::new("assistant", answer)];
-        let cluster = cluster.map(|name| ("cluster".to_owned(), Value::from(name)));
-        GoldenRow { record: Record::new(None, origin, messages), extra: cluster.into_iter().collect() }
+    fn write(folder: &Path, name: &str, answer: &str) -> PathBuf {
+        let mut text = String::new();
+        for number in 0..200 {
+            let cluster = if number < 50 { "\"cluster\": \"returns\", " } else { "" };
+            let _ = writeln!(
+                text,
+                "{{{cluster}\"instruction\": \"question {number}\", \"output\": \"{answer}\"}}"
+            );
+        }
+        let path = folder.join(name);
+        fs::write(&path, text).expect("written");
+        path
+    }
+
+    fn sealed(path: &Path, by_configuration: bool) -> Vec<bool> {
+        let files = read_golden(&[Source::new(path)], by_configuration).expect("readable");
+        files.into_iter().flat_map(|file| file.rows).map(|row| row.sealed).collect()
     }
 
     #[test]
     fn a_row_is_in_one_half_whatever_is_expected_of_it() {
-        let mut sealed = 0;
-        for number in 0..1000 {
-            let prompt = format!("question {number}");
-            let one = row(&prompt, "yes", None);
-            assert_ne!(Half::Open.has(&one), Half::Sealed.has(&one));
-            assert!(Half::Whole.has(&one));
-            assert_eq!(Half::Sealed.has(&one), Half::Sealed.has(&row(&prompt, "no", None)));
-            sealed += usize::from(Half::Sealed.has(&one));
+        let home = tempfile::tempdir().expect("a folder");
+        let path = write(home.path(), "g.jsonl", "yes");
+        assert!(!sealed(&path, false).contains(&true));
+        let of_run = sealed(&path, true);
+        let count = of_run[50..].iter().filter(|sealed| **sealed).count();
+        assert!((50..100).contains(&count), "{count} of 150");
+        assert!(of_run[..50].iter().all(|sealed| *sealed == of_run[0]), "paraphrases stay together");
+        assert_eq!(of_run, sealed(&write(home.path(), "h.jsonl", "no"), true));
+        // The seal says the same to whoever knows nothing of the run.
+        fs::write(Seal::place_of(&path), Seal::default().to_text()).expect("written");
+        assert_eq!(of_run, sealed(&path, false));
+        let rows = read_golden(&[Source::new(&path)], false).expect("readable").remove(0).rows;
+        for row in &rows {
+            assert_ne!(Half::Open.has(row), Half::Sealed.has(row));
+            assert_eq!(Half::Whole.has(row), !row.sealed, "no other name opens it");
         }
-        assert!((420..580).contains(&sealed), "{sealed} of 1000");
-    }
-
-    #[test]
-    fn paraphrases_stay_together() {
-        let half = |number| Half::Sealed.has(&row(&format!("question {number}"), "yes", Some("returns")));
-        assert!((1..50).all(|number| half(number) == half(0)));
     }
 }

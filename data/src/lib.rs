@@ -19,6 +19,7 @@ mod prepare;
 mod problem;
 mod record;
 mod report;
+mod seal;
 mod spill;
 mod split;
 mod steps;
@@ -54,6 +55,7 @@ pub use report::{
     Bar, DataReport, DuplicateReport, FileReport, LeakReport, OverLongReport, OverLongRow, PairReport,
     PrivacyReport, SetReport, Shown, StageReport, Statistics,
 };
+pub use seal::{Seal, seals};
 pub use spill::{Scratch, SpillError};
 pub use split::held_out;
 pub use steps::{StepSize, steps_of_epoch};

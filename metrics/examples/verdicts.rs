@@ -41,10 +41,15 @@ fn main() {
     line("scores 0.02 higher", &|set| read(&scores(set, 0.02, &settings), 0.02));
     line("equal, F1 of a class of 10% of the cases", &|set| read(&labels(set, &settings), 0.0));
     line("equal, clusters of 6 alike cases, clusters known", &|set| {
-        read(&clusters(set, true, &settings), 0.0)
+        read(&clusters(set, CASES / 6, true, &settings), 0.0)
     });
+    for count in [2, 3, 5, 10] {
+        line(&format!("equal, no more than {count} such clusters, clusters known"), &|set| {
+            read(&clusters(set, count, true, &settings), 0.0)
+        });
+    }
     line("equal, clusters of 6 alike cases, taken as single cases", &|set| {
-        read(&clusters(set, false, &settings), 0.0)
+        read(&clusters(set, CASES / 6, false, &settings), 0.0)
     });
     line("equal, the best of 4 metrics after Holm", &|set| {
         let mut metrics: Vec<Comparison> =
@@ -107,19 +112,19 @@ fn labels(set: u64, settings: &Settings) -> Comparison {
     compare("F1", Better::Higher, &first, &second, &Cases::independent(CASES), settings).expect("comparable")
 }
 
-/// In each cluster one model may have the luck.
-fn clusters(set: u64, known: bool, settings: &Settings) -> Comparison {
+/// In each of `count` clusters one model may have the luck.
+fn clusters(set: u64, count: usize, known: bool, settings: &Settings) -> Comparison {
     let mut random = stream(7, "simulation", "clusters", set);
     let (mut first, mut second) = (Vec::new(), Vec::new());
-    let keys: Vec<Option<usize>> = (0..CASES).map(|case| Some(case / 6)).collect();
-    for _ in 0..CASES / 6 {
+    let keys: Vec<Option<usize>> = (0..6 * count).map(|case| Some(case / 6)).collect();
+    for _ in 0..count {
         let luck = uniform(&mut random) - 0.5;
         for _ in 0..6 {
             first.push(uniform(&mut random));
             second.push(uniform(&mut random) + luck);
         }
     }
-    let cases = if known { Cases::clustered(&keys) } else { Cases::independent(CASES) };
+    let cases = if known { Cases::clustered(&keys) } else { Cases::independent(6 * count) };
     let (first, second) = (Means::new(first), Means::new(second));
     compare("score", Better::Higher, &first, &second, &cases, settings).expect("comparable")
 }

@@ -40,6 +40,12 @@ pub enum RegistryError {
         /// The one in use.
         current: String,
     },
+    /// A folder among the versions that was never let in.
+    #[error("version {version} was never in use: no move of history.json names it")]
+    NeverInUse {
+        /// Its name.
+        version: String,
+    },
     /// A version that is not what it says must not be used.
     #[error("version {version} is not what it says: {fault}")]
     Faulty {
@@ -92,6 +98,7 @@ impl RegistryError {
             Self::InUse { .. } => "wait for it, or stop it: what it had begun is removed",
             Self::NoVersion { .. } => "`rtune history` lists them",
             Self::NothingBefore { .. } => "name a version: `rtune rollback VERSION`",
+            Self::NeverInUse { .. } => "`rtune history` lists what was; a run gets in by `rtune promote RUN`",
             Self::Faulty { .. } => "bring its files back, or make it again: `rtune rebuild VERSION`",
             Self::Link { .. } => {
                 "put the link back as history.json has it: `ln -sfn versions/NAME current` in the registry"

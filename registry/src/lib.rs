@@ -25,9 +25,9 @@ mod version;
 
 pub use differences::{Differences, RowsMoved, differences};
 pub use error::RegistryError;
-pub use looks::{Look, Looks, gained_by_choosing};
+pub use looks::{Look, Looks, Sealed, gained_by_choosing};
 pub use moves::{Action, Move};
 pub use place::{Registry, Staged, Writer};
-pub use proof::{Fault, prove};
+pub use proof::{Fault, prove, proved};
 pub use rows::{Row, rows_of};
 pub use version::{Lineage, Version, hashes_below};

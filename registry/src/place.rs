@@ -16,11 +16,11 @@ use rtune_trainer::files::{FileError, remove_begun, sha256_of_file, write_whole}
 use rtune_trainer::lock::RunLock;
 
 use crate::error::RegistryError;
-use crate::looks::{Look, Looks};
+use crate::looks::{Look, Looks, Sealed};
 use crate::moves::{Action, History, Move, Step};
-use crate::proof::prove;
+use crate::proof::proved;
 use crate::rows::{self, Row};
-use crate::version::{Lineage, VERSION_FILE, Version, hashes_below, name_of, number_of};
+use crate::version::{Lineage, VERSION_FILE, Version, name_of, number_of, plain_hashes_below};
 
 const CURRENT: &str = "current";
 const HISTORY_FILE: &str = "history.json";
@@ -117,8 +117,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Trainer`] where that cannot be read.
     pub fn looks(&self) -> Result<Looks, RegistryError> {
-        let path = self.folder.join(LOOKS_FILE);
-        if path.is_file() { Ok(read_json(&path)?) } else { Ok(Looks::default()) }
+        Looks::read(&self.folder.join(LOOKS_FILE))
     }
 
     /// Holds the registry for writing, makes it where there is none, and removes what a process that was killed had begun.
@@ -153,17 +152,22 @@ impl Registry {
         self.folder.join("versions").join(name)
     }
 
-    /// The numbers of all versions, ascending.
+    /// The numbers of all versions, ascending. A link is none: what it leads to may change.
     fn numbers(&self) -> Result<Vec<u64>, RegistryError> {
+        let mut numbers = self.numbered(fs::FileType::is_dir)?;
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The numbers of what is `wanted` among the versions.
+    fn numbered(&self, wanted: impl Fn(&fs::FileType) -> bool) -> Result<Vec<u64>, RegistryError> {
         let folder = self.folder.join("versions");
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|source| FileError { action: "read", path: folder, source })?,
         };
-        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let mut numbers: Vec<u64> = names.filter_map(|name| number_of(&name)).collect();
-        numbers.sort_unstable();
-        Ok(numbers)
+        let found = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| wanted(&kind)));
+        Ok(found.filter_map(|entry| number_of(&entry.file_name().to_string_lossy())).collect())
     }
 }
 
@@ -225,12 +229,14 @@ impl Writer {
         &self.registry
     }
 
-    /// Begins the next version, in a folder that is none yet.
+    /// Begins the next version, in a folder that is none yet. No name is given twice, whatever became of the version that had it.
     ///
     /// # Errors
     /// [`RegistryError::Trainer`].
     pub fn stage(&self) -> Result<Staged, RegistryError> {
-        let name = name_of(self.registry.numbers()?.last().copied().unwrap_or(0) + 1);
+        let mut taken = self.registry.numbered(|_| true)?;
+        taken.extend(self.registry.history()?.iter().filter_map(|one| number_of(&one.to)));
+        let name = name_of(taken.into_iter().max().unwrap_or(0) + 1);
         let folder = self.registry.version_folder(&format!(".{name}.partial"));
         let failed = |source| FileError { action: "create", path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(failed)?;
@@ -258,7 +264,7 @@ impl Writer {
         let lineage = Lineage {
             name: staged.name.clone(),
             parent: self.registry.current_name()?,
-            files: hashes_below(&staged.folder)?,
+            files: plain_hashes_below(&staged.folder)?,
             ..lineage
         };
         let file = staged.folder.join(VERSION_FILE);
@@ -273,10 +279,10 @@ impl Writer {
     }
 
     /// Puts a version of before in use again, `wanted` or the parent of the one in use, after its files were compared with their
-    /// hashes.
+    /// hashes. What history.json names no move to was never let in, and is not gone back to.
     ///
     /// # Errors
-    /// [`RegistryError::NothingBefore`], [`RegistryError::Faulty`], those of [`Registry::find`].
+    /// [`RegistryError::NothingBefore`], [`RegistryError::NeverInUse`], [`RegistryError::Faulty`], those of [`Registry::find`].
     pub fn roll_back(&self, wanted: Option<&str>, unix_seconds: u64) -> Result<Version, RegistryError> {
         let Some(current) = self.registry.current()? else {
             return Err(RegistryError::NoRegistry { folder: self.registry.folder.clone() });
@@ -286,12 +292,10 @@ impl Writer {
             return Err(RegistryError::NothingBefore { current: current.name().to_owned() });
         };
         let version = self.registry.find(&name)?;
-        if let Some(fault) = prove(&self.registry, &version)?.into_iter().next() {
-            return Err(RegistryError::Faulty {
-                version: version.name().to_owned(),
-                fault: fault.to_string(),
-            });
+        if !self.registry.history()?.iter().any(|one| one.to == version.name()) {
+            return Err(RegistryError::NeverInUse { version: version.name().to_owned() });
         }
+        proved(&self.registry, &version)?;
         if version.name() != current.name() {
             let reason = format!("back from {}", current.name());
             let about = About { action: Action::Rollback, unix_seconds, reason: &reason };
@@ -328,14 +332,13 @@ impl Writer {
         Ok(fs::remove_dir_all(&staged.folder).map_err(failed)?)
     }
 
-    /// Counts a look at the sealed rows of the golden set with this hash; to be done before they are read. With all looks at them so
-    /// far, this one too.
+    /// Counts a look at these rows; to be done before they are asked. With all looks at any of them so far, this one too.
     ///
     /// # Errors
     /// [`RegistryError::Trainer`].
-    pub fn look(&self, golden: &str, look: Look) -> Result<Vec<Look>, RegistryError> {
+    pub fn look(&self, sealed: &Sealed, look: Look) -> Result<Vec<Look>, RegistryError> {
         let mut looks = self.registry.looks()?;
-        let of_set = looks.add(golden, look);
+        let of_set = looks.add(sealed, look);
         Step::json(&self.registry.folder.join(LOOKS_FILE), &looks)?.perform()?;
         Ok(of_set)
     }

@@ -26,6 +26,7 @@ fn lineage(run: &str) -> Lineage {
         ships: "merged".to_owned(),
         artefact: "artefact".to_owned(),
         read_with: Vec::new(),
+        red_team: None,
         decision: String::new(),
         decided_unix_seconds: 7,
         files: BTreeMap::new(),
@@ -144,6 +145,69 @@ fn what_was_changed_is_named_and_not_gone_back_to() {
     let faults = prove(&registry, &registry.find("v0002").expect("there")).expect("readable");
     assert_eq!(faults.len(), 1);
     assert_eq!(faults[0].file, "version.json");
+}
+
+/// A folder that somebody put there says of itself what it likes.
+#[test]
+fn what_no_move_names_was_never_let_in() {
+    let home = tempfile::tempdir().expect("a folder");
+    let registry = Registry::at(home.path());
+    promote(&registry, "one");
+    promote(&registry, "two");
+    // A whole folder whose hashes are right, as a promotion that was stopped leaves it, or as anybody can write it.
+    let writer = registry.write().expect("free");
+    let staged = staged(&writer, "three");
+    let plan = writer.promotion(&staged, lineage("three"), "passed").expect("planned");
+    plan.iter().take(2).for_each(|step| step.perform().expect("done"));
+    drop(writer);
+    let planted = registry.find("v0003").expect("there");
+    let faults = prove(&registry, &planted).expect("readable");
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].to_string(), "`version.json`: expected a move to it in history.json, found none");
+    let back = registry.write().expect("free").roll_back(Some("v0003"), 9);
+    assert!(matches!(back, Err(RegistryError::NeverInUse { .. })), "{back:?}");
+    assert_eq!(in_use(&registry).0, "v0002");
+}
+
+#[test]
+fn a_link_is_no_file_and_no_version() {
+    use std::os::unix::fs::symlink;
+    let home = tempfile::tempdir().expect("a folder");
+    let registry = Registry::at(&home.path().join("registry"));
+    promote(&registry, "one");
+    promote(&registry, "two");
+    let version = registry.find("v0001").expect("there");
+    // The same bytes, somewhere else.
+    for name in ["artefact/model", "version.json"] {
+        let (file, aside) = (version.folder.join(name), home.path().join("aside"));
+        fs::copy(&file, &aside).expect("copied");
+        fs::remove_file(&file).expect("removed");
+        symlink(&aside, &file).expect("linked");
+        let faults: Vec<String> =
+            prove(&registry, &version).expect("readable").into_iter().map(|fault| fault.file).collect();
+        assert_eq!(faults, [name]);
+        fs::remove_file(&file).expect("removed");
+        fs::copy(&aside, &file).expect("back");
+    }
+    assert_eq!(prove(&registry, &version).expect("readable"), []);
+    // Whatever a version says: no hash is that of a link.
+    let mut said = version.clone();
+    symlink("model", said.folder.join("artefact/more")).expect("linked");
+    said.lineage.files.insert("artefact/more".to_owned(), "no plain file".to_owned());
+    assert_eq!(prove(&registry, &said).expect("readable").len(), 1);
+    symlink("v0001", home.path().join("registry/versions/v0003")).expect("linked");
+    assert!(matches!(registry.find("v0003"), Err(RegistryError::NoVersion { .. })));
+    assert_eq!(registry.versions().expect("readable").len(), 2);
+    let aside = home.path().join("registry/versions/aside");
+    fs::rename(home.path().join("registry/versions/v0002"), &aside).expect("moved");
+    symlink("aside", home.path().join("registry/versions/v0002")).expect("linked");
+    assert!(registry.current().expect_err("a link").to_string().contains("found a link"));
+    // What is staged ships as it is, under a name that nothing had before.
+    let writer = registry.write().expect("free");
+    let staged = staged(&writer, "four");
+    assert_eq!(staged.name(), "v0004");
+    symlink("model", staged.path().join("artefact/more")).expect("linked");
+    assert!(writer.promotion(&staged, lineage("four"), "passed").is_err());
 }
 
 #[test]

@@ -57,6 +57,9 @@ pub struct Lineage {
     pub artefact: String,
     /// `--set` arguments with which the artefact is read back.
     pub read_with: Vec<String>,
+    /// SHA-256 of the suite of attacks that it was asked, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub red_team: Option<String>,
     /// SHA-256 of decision.json.
     pub decision: String,
     /// When it was decided, in seconds of Unix time.
@@ -75,7 +78,11 @@ impl Version {
         let lineage: Lineage = read_json(&file)?;
         let is_named = folder.file_name().is_some_and(|name| name.to_string_lossy() == lineage.name);
         let is_inside = !lineage.artefact.contains("..") && Path::new(&lineage.artefact).is_relative();
-        if !(is_named || folder.is_symlink()) || !is_inside {
+        if folder.is_symlink() {
+            let problem = "expected the folder of a version, found a link".to_owned();
+            return Err(TrainerError::Unreadable { file: folder.to_owned(), problem }.into());
+        }
+        if !is_named || !is_inside {
             let problem = format!("expected the version of this folder, found `{}`", lineage.name);
             return Err(TrainerError::Unreadable { file, problem }.into());
         }
@@ -119,8 +126,26 @@ pub(crate) fn number_of(name: &str) -> Option<u64> {
     (name_of(number) == name).then_some(number)
 }
 
-/// Every file below `folder`, by its path in it, with its SHA-256; [`VERSION_FILE`] of the folder itself is left out. What is
-/// no plain file has no hash.
+/// What stands in the place of the hash of a link, a pipe and the like, which have none: what they lead to may change.
+pub(crate) const NO_FILE: &str = "no plain file";
+
+/// [`hashes_below`] of a folder that must hold plain files alone.
+///
+/// # Errors
+/// [`RegistryError::Trainer`], for what is no plain file too.
+pub(crate) fn plain_hashes_below(folder: &Path) -> Result<BTreeMap<String, String>, RegistryError> {
+    let hashes = hashes_below(folder)?;
+    match hashes.iter().find(|(_, hash)| *hash == NO_FILE) {
+        None => Ok(hashes),
+        Some((name, _)) => {
+            let problem = "expected a plain file, found a link or the like".to_owned();
+            Err(TrainerError::Unreadable { file: folder.join(name), problem }.into())
+        }
+    }
+}
+
+/// Every file below `folder`, by its path in it, with its SHA-256; [`VERSION_FILE`] of the folder itself is left out, if it is one. What
+/// is no plain file has [`NO_FILE`] in the place of a hash.
 ///
 /// # Errors
 /// [`RegistryError::Trainer`] for what cannot be read.
@@ -140,7 +165,7 @@ pub fn hashes_below(folder: &Path) -> Result<BTreeMap<String, String>, RegistryE
                     hashes.insert(name, sha256_of_file(&entry.path())?);
                 }
             } else {
-                hashes.insert(name, "no plain file".to_owned());
+                hashes.insert(name, NO_FILE.to_owned());
             }
         }
     }
@@ -173,6 +198,8 @@ mod tests {
         let hashes = hashes_below(home.path()).expect("readable");
         assert_eq!(hashes.keys().collect::<Vec<_>>(), ["a/b/z", "a/version.json", "a/y", "x"]);
         std::os::unix::fs::symlink("x", home.path().join("link")).expect("linked");
-        assert_eq!(hashes_below(home.path()).expect("readable")["link"], "no plain file");
+        assert_eq!(hashes_below(home.path()).expect("readable")["link"], NO_FILE);
+        let error = plain_hashes_below(home.path()).expect_err("a link").to_string();
+        assert!(error.contains("link") && error.contains("expected a plain file"), "{error}");
     }
 }

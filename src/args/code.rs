@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::talk::not_negative;
 
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct CodeArgs {
+pub(crate) struct SandboxArgs {
     /// Run the programs that the model writes (HumanEval, checks of the kind `python`), each confined: no network, no files written, no
     /// other process, little time and memory
     #[arg(long)]
@@ -19,6 +19,12 @@ pub(crate) struct CodeArgs {
     /// Memory that it may take
     #[arg(long, value_name = "MEBIBYTES", default_value_t = 1024, requires = "run_code", value_parser = clap::value_parser!(u32).range(64..))]
     pub(crate) code_memory: u32,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct CodeArgs {
+    #[command(flatten)]
+    pub(crate) sandbox: SandboxArgs,
     /// Answers to each item of HumanEval; pass@k is shown for 1, 10 and 100, as far as there are as many
     #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "benchmark", requires = "run_code", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) samples: u32,

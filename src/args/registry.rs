@@ -21,6 +21,8 @@ pub(crate) struct PromoteArgs {
     /// Override a key of the gate, for example gate.alpha=0.01; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
+    #[command(flatten)]
+    pub(crate) sandbox: super::code::SandboxArgs,
     /// Write the decision as JSON to standard output, and nothing else
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,7 +2,7 @@
 
 mod benchmark;
 mod classification;
-mod code;
+pub(super) mod code;
 mod curve;
 mod judge;
 mod people;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use rtune_data::{Half, Source};
+use rtune_data::Source;
 use rtune_models::generate::Sampling;
 use rtune_models::hub::HubOptions;
 use rtune_models::tagger::TextEncoder;
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
     let tools = Tools {
         exports: exports(&args.export)?,
         judge: judge::Judge::named(&args.judge, &HubOptions::from_env().rtune_cache.join("judge"))?,
-        sandbox: code::sandbox(&args.code)?,
+        sandbox: code::sandbox(&args.code.sandbox)?,
         encoder: encoder(&args.encoder)?,
         people: people::read(args.human.as_deref())?,
     };
@@ -165,7 +165,7 @@ fn one(
     let options = ExamOptions {
         sandbox: tools.sandbox.clone(),
         known: same_base.map(|one| Arc::clone(&one.report)),
-        half: Half::open_if(subject.config.gate.sealed),
+        sealed: subject.config.gate.sealed,
         ..exam_options(args, train)
     };
     let speaker = Speaker::new(&model)?;
@@ -223,6 +223,7 @@ fn finish(
     if report.labels.is_some() {
         classification::show(report);
     }
+    report.notes.iter().for_each(|note| say(&format!("note: {note}")));
     judged.iter().flat_map(judge::JudgeReport::lines).for_each(|line| say(&line));
     people::show(people.as_ref(), judged.is_some());
     for place in &places {

@@ -31,6 +31,7 @@ mod released;
 pub(crate) mod report;
 pub(crate) mod scan;
 pub(crate) mod score;
+mod sealing;
 pub(crate) mod train;
 pub(crate) mod verify;
 pub(crate) mod why;

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &RedTeamArgs) -> anyhow::Result<u8> {
     let suite = Suite::load(&args.suite)?;
     let (subject, model) = opened::open(&args.subject)?;
     let known = match subject.run {
-        Some(_) => Known::of(&subject.config.data.train)?,
+        Some(_) => Known::of(&subject.config)?,
         None => Known::default(),
     };
     let report = ask(&model, &suite, &known, args.max_new_tokens)?;

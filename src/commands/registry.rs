@@ -119,8 +119,15 @@ pub(crate) fn diff(args: &DiffArgs) -> anyhow::Result<u8> {
 
 /// `rtune verify` of a version: every file that is not what it was is named.
 pub(super) fn verify(folder: &std::path::Path, json: bool) -> anyhow::Result<u8> {
-    // `current` is a link: the registry is above what it points at.
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    // `current` is a link: the registry is above what it points at. Another link is no version.
+    let whole = |folder: &std::path::Path| folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let named = |folder: &std::path::Path| {
+        let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+        Some(whole(above.unwrap_or(std::path::Path::new("."))).join(folder.file_name()?))
+    };
+    let is_current = folder.file_name().is_some_and(|name| name == "current");
+    let other = Some(folder).filter(|folder| folder.is_symlink() && !is_current);
+    let folder = other.and_then(named).unwrap_or_else(|| whole(folder));
     let registry = Registry::at(folder.parent().and_then(std::path::Path::parent).unwrap_or(&folder));
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let version = registry.find(&name)?;

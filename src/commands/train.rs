@@ -19,7 +19,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::TrainArgs;
 use crate::commands::opened::preparation;
-use crate::commands::{gpu, next, resolve_base, unix_seconds};
+use crate::commands::{gpu, next, resolve_base, sealing, unix_seconds};
 use crate::failure::{BY_SIGNAL, DONE, FAILED};
 use crate::reporter::{Lines, Reporter, complain, say};
 
@@ -28,6 +28,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
     let runs = seeds(&config, args.seeds);
     for run in &runs {
         check_folder(&run.output.dir, args.resume)?;
+    }
+    if config.gate.sealed {
+        sealing::seal(&config.data.golden)?;
     }
     let base = resolve_base(&config)?;
     let inputs = prepared(&config, &base)?;

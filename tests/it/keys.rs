@@ -144,6 +144,11 @@ fn left(place: &Workplace, overrides: &[String]) -> Left {
             fs::remove_dir_all(folder).expect("removed");
         }
     }
+    // What one key leaves beside the rows is not what the next one finds.
+    if let Ok(seal) = fs::read(place.path("asked.jsonl.seal")) {
+        fs::remove_file(place.path("asked.jsonl.seal")).expect("removed");
+        left.files.insert("asked.jsonl.seal".to_owned(), seal);
+    }
     left
 }
 

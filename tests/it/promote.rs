@@ -1,7 +1,9 @@
 //! `rtune promote` and its registry: what is let in, what is refused and why, and what a process that is killed leaves.
 
+mod faults;
 mod kills;
 mod registry;
+mod seal;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -191,7 +193,8 @@ fn a_leak_is_refused_by_its_cases() {
 #[test]
 fn a_failure_in_the_sealed_half_is_refused_and_every_look_is_counted() {
     let place = workplace();
-    let rows = read_golden(&[Source::new(place.path("golden.jsonl"))]).expect("readable").remove(0).rows;
+    let rows =
+        read_golden(&[Source::new(place.path("golden.jsonl"))], true).expect("readable").remove(0).rows;
     let sealed: Vec<bool> = rows.iter().map(|row| Half::Sealed.has(row)).collect();
     let is_sealed = |number: u32| sealed.get(number as usize).copied().unwrap_or(false);
     place.write("golden.jsonl", golden(24, |number| if is_sealed(number) { "yes" } else { "yes|no" }));

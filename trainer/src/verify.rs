@@ -22,6 +22,7 @@ use crate::evaluate::perplexity::EVALUATIONS;
 use crate::files;
 use crate::inputs::{Inputs, Preparation, REPORT_FILE};
 use crate::manifest::{self, Manifest, Program};
+use crate::redteam::STARTER_NAME;
 use crate::run::CONFIG_FILE;
 
 /// Something that is as it was.
@@ -201,6 +202,8 @@ fn located(mut config: Config, working_directory: &Path) -> Config {
     if let LoraSection::From(folder) = &mut config.lora {
         find(folder);
     }
+    // The suite that comes with the program lies nowhere.
+    config.gate.red_team.iter_mut().filter(|suite| *suite != Path::new(STARTER_NAME)).for_each(find);
     config
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rtune_privacy::Entity;
+use rtune_privacy::{Entity, ScanOptions};
 use serde::{Deserialize, Serialize};
 
 /// What becomes of what was found.
@@ -118,4 +118,23 @@ pub struct PrivacyOptions {
     pub scope: PrivacyScope,
     /// The file that holds the salt of hashes and of stand-ins through the set.
     pub salt_file: Option<PathBuf>,
+}
+
+impl PrivacyOptions {
+    /// What a scanner looks for, as these say.
+    #[must_use]
+    pub fn scan_options(&self) -> ScanOptions {
+        let plain = ScanOptions::default();
+        let context = self.context.iter();
+        ScanOptions {
+            entities: self.entities.clone(),
+            threshold: self.threshold.map_or(plain.threshold, |threshold| threshold as f32),
+            allow: self.allow.clone(),
+            context: context
+                .flat_map(|(entity, words)| words.iter().map(|word| (*entity, word.clone())))
+                .collect(),
+            phone_regions: self.phone_regions.clone(),
+            names: self.names != NamesBy::Off,
+        }
+    }
 }

@@ -127,7 +127,7 @@ fn held_out_rows_are_not_trained_on() {
         "g.jsonl:2: this row is held out, and the training row a.jsonl:2 gives it away (conversation, similarity 1.00)"
     );
     assert!(hint.is_some_and(|hint| hint.starts_with("a model that has seen the exam passes it")));
-    let read = read_golden(&[Source::new(&golden)]).expect("it can be used").remove(0);
+    let read = read_golden(&[Source::new(&golden)], false).expect("it can be used").remove(0);
     assert_eq!(
         (read.rows[0].record.id.as_str(), &read.rows[0].extra["labels"][0]),
         ("1", &serde_json::json!("d"))

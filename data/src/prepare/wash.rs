@@ -207,7 +207,7 @@ fn scrubber(options: &PrivacyOptions, tools: &Tools<'_>) -> Result<Option<Scrubb
         PrivacyScope::Set => Scope::Set,
     };
     let salt = options.salt_file.as_deref().map(read_salt).transpose()?;
-    let scanner = Scanner::new(&scan_options(options)).map_err(|error| privacy(&error, None))?;
+    let scanner = Scanner::new(&options.scan_options()).map_err(|error| privacy(&error, None))?;
     let finder = match (&options.names, tools.names) {
         (NamesBy::Model(model), None) => return Err(DataError::NoNameFinder { model: model.clone() }),
         (NamesBy::Model(_), Some(finder)) => Some(finder.clone()),
@@ -216,21 +216,6 @@ fn scrubber(options: &PrivacyOptions, tools: &Tools<'_>) -> Result<Option<Scrubb
     let replacement = Replacement { mode, scope, salt };
     let scrubber = Scrubber::new(&replacement, scanner, finder);
     Ok(Some(scrubber.map_err(|error| privacy(&error, Some(SALT_HINT)))?))
-}
-
-fn scan_options(options: &PrivacyOptions) -> ScanOptions {
-    let plain = ScanOptions::default();
-    let context = options.context.iter();
-    ScanOptions {
-        entities: options.entities.clone(),
-        threshold: options.threshold.map_or(plain.threshold, |threshold| threshold as f32),
-        allow: options.allow.clone(),
-        context: context
-            .flat_map(|(entity, words)| words.iter().map(|word| (*entity, word.clone())))
-            .collect(),
-        phone_regions: options.phone_regions.clone(),
-        names: options.names != NamesBy::Off,
-    }
 }
 
 fn read_salt(path: &Path) -> Result<String, DataError> {

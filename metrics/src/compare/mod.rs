@@ -12,6 +12,7 @@ mod power;
 mod resample;
 mod seeds;
 mod selection;
+mod student;
 #[cfg(test)]
 mod tests;
 mod verdict;

@@ -4,11 +4,7 @@
 use serde::Serialize;
 
 use super::comparison::{Better, Comparison};
-
-/// Parts in which the density of Student's distribution is added up, by Simpson's rule.
-const PARTS: u32 = 2000;
-/// Steps of the bisection: beyond them a double has no digit more.
-const QUANTILE_STEPS: usize = 80;
+use super::student::student_quantile;
 
 /// The difference of a recipe from a model, over several seeds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -58,51 +54,10 @@ impl OverSeeds {
     }
 }
 
-/// The number that Student's distribution with so many degrees of freedom is below with this probability, from one half to below 1.
-fn student_quantile(probability: f64, freedom: usize) -> f64 {
-    let (mut low, mut high) = (0.0, 1.0);
-    while student_from_zero(high, freedom) < probability - 0.5 && high < 1e9 {
-        high *= 2.0;
-    }
-    for _ in 0..QUANTILE_STEPS {
-        let middle = 0.5 * (low + high);
-        if student_from_zero(middle, freedom) < probability - 0.5 {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    0.5 * (low + high)
-}
-
-/// The probability between 0 and `x`. With the angle whose tangent is `x` over the root of the degrees of freedom the density is a power
-/// of the cosine, which is smooth up to the end.
-fn student_from_zero(x: f64, freedom: usize) -> f64 {
-    let v = freedom as f64;
-    let scale = (libm::lgamma((v + 1.0) / 2.0) - libm::lgamma(v / 2.0)).exp() / std::f64::consts::PI.sqrt();
-    let angle = (x / v.sqrt()).atan();
-    let step = angle / f64::from(PARTS);
-    let weight = |part: u32| match part {
-        0 | PARTS => 1.0,
-        odd if odd % 2 == 1 => 4.0,
-        _ => 2.0,
-    };
-    let height = |part: u32| weight(part) * (f64::from(part) * step).cos().powf(v - 1.0);
-    scale * (0..=PARTS).map(height).sum::<f64>() * step / 3.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Cases, Settings, compare_outcomes};
     use super::*;
-
-    #[test]
-    fn quantiles_are_those_of_the_tables() {
-        for (freedom, expected) in [(1, 12.7062), (2, 4.3027), (4, 2.7764), (9, 2.2622), (100, 1.9840)] {
-            let found = student_quantile(0.975, freedom);
-            assert!((found - expected).abs() < 1e-4, "{freedom}: {found}");
-        }
-    }
 
     fn compared(right: usize) -> Comparison {
         let (first, second): (Vec<bool>, Vec<bool>) =

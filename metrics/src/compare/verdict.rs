@@ -8,10 +8,11 @@ use super::power::{
     cases_for_difference, cases_for_outcomes, smallest_visible_difference, smallest_visible_outcome,
 };
 use super::resample::{Resamples, permutation_p, resamples};
+use super::student::widened;
 
 /// Under so many cases only great differences can be seen.
 pub const FEW_CASES: usize = 100;
-/// Under so many clusters a bootstrap's interval is too narrow.
+/// Under so many clusters an interval rests more on the shape that clusters are taken to have than on what was seen.
 pub const FEW_CLUSTERS: usize = 20;
 
 /// Compares scores.
@@ -54,9 +55,10 @@ pub fn compare_outcomes(
     if !cases.are_clustered() {
         comparison.p = outcomes.mcnemar_p;
         comparison.adjusted_p = comparison.p;
-        let ([low, high], [exact_low, exact_high]) = (comparison.interval, outcomes.difference_interval);
-        comparison.interval = [low.min(exact_low), high.max(exact_high)];
     }
+    // Of clusters that are all alike every draw is the same: no interval is narrower than that of as many cases on their own.
+    let ([low, high], [exact_low, exact_high]) = (comparison.interval, outcomes.difference_interval);
+    comparison.interval = [low.min(exact_low).max(-1.0), high.max(exact_high).min(1.0)];
     comparison.outcomes = Some(outcomes);
     comparison.smallest_visible = visible(&comparison, settings);
     decide(&mut comparison, settings);
@@ -177,6 +179,7 @@ fn compared(
     drawn: &Resamples,
 ) -> Comparison {
     let [first_interval, second_interval] = drawn.intervals(settings.alpha);
+    let widened = |interval, value| widened(interval, value, cases.clusters().len(), settings.alpha);
     Comparison {
         metric: metric.to_owned(),
         slice: None,
@@ -186,9 +189,9 @@ fn compared(
         first,
         second,
         difference: second - first,
-        first_interval,
-        second_interval,
-        interval: drawn.difference_interval(settings.alpha),
+        first_interval: widened(first_interval, first),
+        second_interval: widened(second_interval, second),
+        interval: widened(drawn.difference_interval(settings.alpha), second - first),
         standard_error: drawn.standard_error(),
         permutation_p: 1.0,
         outcomes: None,
@@ -204,7 +207,11 @@ fn compared(
 /// Sets verdict, needed cases and warnings by what else is known.
 fn decide(comparison: &mut Comparison, settings: &Settings) {
     let [low, high] = comparison.interval;
-    let within = settings.margin > 0.0 && low >= -settings.margin && high <= settings.margin;
+    // Of a single cluster every draw is the same: its interval is a point, and shows nothing.
+    let within = settings.margin > 0.0
+        && comparison.clusters > 1
+        && low >= -settings.margin
+        && high <= settings.margin;
     let good = match comparison.better {
         Better::Higher => comparison.difference > 0.0,
         Better::Lower => comparison.difference < 0.0,
@@ -265,7 +272,7 @@ fn warnings(comparison: &Comparison) -> Vec<String> {
     }
     if clusters < cases && clusters < FEW_CLUSTERS {
         warnings.push(format!(
-            "{cases} cases are only {clusters} clusters (under {FEW_CLUSTERS}): intervals are too narrow"
+            "{cases} cases are only {clusters} clusters (under {FEW_CLUSTERS}): intervals are wide for it, and rough"
         ));
     }
     warnings

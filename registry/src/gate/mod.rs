@@ -1,6 +1,7 @@
 //! The gate: what a candidate must be, rule by rule, and the decision with every number.
 
 mod cases;
+mod finite;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -103,6 +104,13 @@ impl Finding {
         }
     }
 
+    /// One against a model that computes no numbers at all, so that nothing could be asked of it: `whose` model, at `what`.
+    #[must_use]
+    pub fn not_finite(whose: &str, what: &str) -> Self {
+        let said = format!("{whose} computes what is no number, at {what}: nothing can be asked of it");
+        Self { passed: false, ..Self::of("finite", said, Vec::new()) }
+    }
+
     /// The sentence, and the cases behind it.
     #[must_use]
     pub fn line(&self) -> String {
@@ -158,6 +166,8 @@ pub struct Decision {
     pub gate: Value,
     /// The golden files and BLAKE3 of their bytes.
     pub golden: Vec<(String, String)>,
+    /// The suite of `gate.red-team`, as it was named, and SHA-256 of its text; `None` where there is none.
+    pub red_team: Option<(String, String)>,
     /// Every rule, in the order in which they were applied.
     pub findings: Vec<Finding>,
     /// Every comparison.
@@ -184,6 +194,7 @@ impl Decision {
             ships,
             gate,
             golden: Vec::new(),
+            red_team: None,
             findings: Vec::new(),
             weighed: Vec::new(),
             chosen: None,

@@ -7,15 +7,21 @@ use rtune_trainer::evaluate::by_name::{better, figures};
 use rtune_trainer::evaluate::compare::{Compared, compare_reports, is_metric};
 use rtune_trainer::evaluate::verdict::word;
 
-use super::{Asked, Finding, Weighed};
+use super::{Asked, Finding, Weighed, finite};
 use crate::error::RegistryError;
 
 /// Applies the rules of `gate` to one half of the golden rows, or to all. What must improve is judged where nobody could choose: on the
-/// sealed half, if there is one.
+/// sealed half, if there is one. A candidate with a figure that is no number cannot be compared: that alone is found then, against it.
 ///
 /// # Errors
 /// [`RegistryError::Rule`] for a metric that these rows do not have; those of the comparison.
-pub fn judge(gate: &GateSection, asked: &Asked<'_>) -> Result<(Vec<Finding>, Weighed), RegistryError> {
+pub fn judge(
+    gate: &GateSection,
+    asked: &Asked<'_>,
+) -> Result<(Vec<Finding>, Option<Weighed>), RegistryError> {
+    if let Some(finding) = finite::fault(asked)? {
+        return Ok((vec![finding], None));
+    }
     let settings = Settings { alpha: gate.alpha, ..Settings::default() };
     let labels = label_classes(gate);
     let (one, other) =
@@ -57,7 +63,7 @@ pub fn judge(gate: &GateSection, asked: &Asked<'_>) -> Result<(Vec<Finding>, Wei
     if gate.slices {
         findings.extend(rules.slices(&compared));
     }
-    Ok((findings, Weighed { half: asked.half.name(), compared }))
+    Ok((findings, Some(Weighed { half: asked.half.name(), compared })))
 }
 
 /// The labels whose F1 a rule names.

@@ -76,7 +76,7 @@ fn wish(args: &ChooseArgs) -> anyhow::Result<Wish> {
         return Err(TrainerError::NoGolden { subject: "the configuration".to_owned() }.into());
     }
     // Rows that cannot be read are said before a base is fetched for them.
-    rtune_data::read_golden(&golden).map_err(TrainerError::from).context("golden rows")?;
+    rtune_data::read_golden(&golden, false).map_err(TrainerError::from).context("golden rows")?;
     Ok(Wish {
         config,
         gpu_bytes: args.gpu_memory_gib * f64::from(1 << 30),

@@ -1,6 +1,5 @@
 //! Bases by how likely the expected answers are to them, nothing trained.
 
-use rtune_data::Half;
 use rtune_models::generate::Sampling;
 use rtune_trainer::evaluate::golden::{ExamOptions, examine};
 use rtune_trainer::evaluate::likelihood::{self, bits_per_byte, difference_interval};
@@ -33,14 +32,14 @@ fn try_weigh(found: &mut Found, wish: &Wish) -> anyhow::Result<()> {
     }
     let speaker = Speaker::new(&opened)?;
     work.rename(&format!("weighing the answers under {name}"));
-    let half = Half::open_if(wish.config.gate.sealed);
+    let sealed = wish.config.gate.sealed;
     let mut show = |done, total| work.show(done, total);
-    found.likelihood = Some(likelihood::weigh(&speaker, (&wish.golden, half), &mut show)?);
+    found.likelihood = Some(likelihood::weigh(&speaker, (&wish.golden, sealed), &mut show)?);
     if let Some(max_new_tokens) = wish.answer_tokens {
         work.rename(&format!("asking {name}"));
         let batch = eval::batch(&opened);
         let settings = Settings { sampling: Sampling::GREEDY, seed: 0, max_new_tokens, batch };
-        let options = ExamOptions { half, ..ExamOptions::default() };
+        let options = ExamOptions { sealed, ..ExamOptions::default() };
         let report = examine(&speaker, &wish.golden, &settings, &options, &mut |progress| {
             work.show(progress.done, progress.total);
         })?;

@@ -33,7 +33,6 @@ pub(super) fn show(report: &GoldenReport) {
             tell(name, judged);
         }
     }
-    report.notes.iter().for_each(|note| say(&format!("note: {note}")));
 }
 
 /// What stands side by side: each model's greedy and likeliest labels, and the baselines. The majority has no judgement.

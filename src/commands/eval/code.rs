@@ -6,7 +6,7 @@ use rtune_sandbox::{Limits, Sandbox};
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::benchmark::Programs;
 
-use crate::args::code::CodeArgs;
+use crate::args::code::{CodeArgs, SandboxArgs};
 
 /// What draws several answers that differ: pass@100 is at its best there (Chen et al. 2021).
 const TEMPERATURE: f64 = 0.8;
@@ -14,7 +14,7 @@ const TEMPERATURE: f64 = 0.8;
 const MEBIBYTE: u64 = 1 << 20;
 
 /// The sandbox, where it was asked for and the machine has one.
-pub(super) fn sandbox(args: &CodeArgs) -> anyhow::Result<Option<Sandbox>> {
+pub(crate) fn sandbox(args: &SandboxArgs) -> anyhow::Result<Option<Sandbox>> {
     if !args.run_code {
         return Ok(None);
     }
@@ -30,5 +30,5 @@ pub(super) fn programs(args: &CodeArgs) -> anyhow::Result<Option<Programs>> {
     let temperature = args.temperature.unwrap_or(if args.samples > 1 { TEMPERATURE } else { 0.0 });
     let sampling = Sampling { temperature, ..Sampling::GREEDY };
     let samples = args.samples as usize;
-    Ok(sandbox(args)?.map(|sandbox| Programs { sandbox, samples, sampling }))
+    Ok(sandbox(&args.sandbox)?.map(|sandbox| Programs { sandbox, samples, sampling }))
 }

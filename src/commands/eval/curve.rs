@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rtune_data::{Example, Half, Source};
+use rtune_data::{Example, Source};
 use rtune_metrics::compare::Settings as Comparing;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::compare::{Which, compare_reports};
@@ -113,9 +113,9 @@ fn measured_run(
     let mut measured = Measured { losses, golden: None };
     if !golden.is_empty() {
         let settings = settings(args, &opened);
-        let sandbox = super::code::sandbox(&args.code)?;
-        let half = Half::open_if(subject.config.gate.sealed);
-        let options = ExamOptions { variants: 0, sandbox, half, ..exam_options(args, Vec::new()) };
+        let sandbox = super::code::sandbox(&args.code.sandbox)?;
+        let sealed = subject.config.gate.sealed;
+        let options = ExamOptions { variants: 0, sandbox, sealed, ..exam_options(args, Vec::new()) };
         let speaker = Speaker::new(&opened)?;
         work.rename("asking golden rows");
         let report = examine(&speaker, golden, &settings, &options, &mut |progress| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use rtune_data::{Encoder, Source, TrainOn, read_sources};
+use rtune_data::{Encoder, GoldenRow, Half, Source, TrainOn, read_golden};
 use rtune_models::{Decoder, Quantization};
 use rtune_release::{Measured, Model, Probe, divergence};
 use rtune_trainer::error::TrainerError;
@@ -44,7 +44,7 @@ pub(crate) fn all(folder: &Path, models: &[&Released], rows: Vec<Rows>) -> anyho
     measured.collect()
 }
 
-/// Rows to measure on, and where they come from: `--golden`, else the run's golden rows, else its held-out ones.
+/// Rows to measure on, and where they come from: `--golden`, else the run's golden rows, else its held-out ones. Sealed rows are none.
 pub(crate) fn rows(golden: &[PathBuf], released: &Released) -> anyhow::Result<Rows> {
     let data = &released.subject.config.data;
     let named: Vec<Source> = golden.iter().map(Source::new).collect();
@@ -59,8 +59,9 @@ pub(crate) fn rows(golden: &[PathBuf], released: &Released) -> anyhow::Result<Ro
         };
         let encoder = Encoder::new(template, &released.base.tokenizer).map_err(TrainerError::from)?;
         let mut all = Vec::new();
-        for file in read_sources(golden).map_err(TrainerError::from)? {
-            for record in &file.rows {
+        let sealed = released.subject.config.gate.sealed;
+        for file in read_golden(golden, sealed).map_err(TrainerError::from)? {
+            for GoldenRow { record, .. } in file.rows.iter().filter(|row| Half::Open.has(row)) {
                 let encoded = match encoder.encode_record(record, TrainOn::All, data.max_tokens) {
                     Ok(encoded) => encoded,
                     Err(problem) => bail!(BadInput::new(format!("{}: {problem}", record.origin))),

@@ -1,14 +1,19 @@
 //! What ships: written as `rtune merge` and `rtune export` write it, and read back as anybody would.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use rtune_registry::Version;
+use rtune_registry::{RegistryError, Version};
 use rtune_release::{Dtype, GgufType, NewFolder, VerifiedAdapter};
 use rtune_trainer::config::{Config, QuantizationSection, Ships};
+use rtune_trainer::error::TrainerError;
+use rtune_trainer::manifest::hashes_by_name;
+use rtune_trainer::subject::Subject;
 
 use super::candidate::Candidate;
 use crate::args::release::ModelArgs;
 use crate::commands::released::{Fetch, Released, layout, onto};
+use crate::commands::resolve_base;
 use crate::failure::BadInput;
 use crate::reporter::counted;
 
@@ -22,6 +27,8 @@ pub(crate) struct Artefact {
     pub(crate) read_with: Vec<String>,
 }
 
+/// The form that stands beside a base, as a lineage names it.
+const ADAPTER: &str = "adapter";
 /// As it is in the file: rounding it once more to 4 bits would be another model.
 const AS_IT_IS: &str = "quantization.kind=none";
 
@@ -72,6 +79,23 @@ impl Artefact {
         Ok(Self { name: file.display().to_string(), inside: "artefact/model.gguf".to_owned(), read_with })
     }
 
+    /// Compares the base that an adapter is read beside with that of its lineage: it lies outside the version, and may be another by now.
+    fn stands_beside(&self, lineage: &BTreeMap<String, String>, version: &str) -> anyhow::Result<()> {
+        let base = resolve_base(&Subject::find(&self.name, &self.read_with)?.config)?;
+        let opened = rtune_models::open(&base).map_err(TrainerError::from)?;
+        let found = hashes_by_name(opened.files.iter())?;
+        let names: BTreeSet<&String> = lineage.keys().chain(found.keys()).collect();
+        let Some(name) = names.into_iter().find(|name| lineage.get(*name) != found.get(*name)) else {
+            return Ok(());
+        };
+        let said = |hashes: &BTreeMap<String, String>| {
+            hashes.get(name).cloned().unwrap_or_else(|| "no such file".to_owned())
+        };
+        let (expected, found) = (said(lineage), said(&found));
+        let fault = format!("its base `{}`: `{name}`: expected {expected}, found {found}", base.display());
+        Err(RegistryError::Faulty { version: version.to_owned(), fault }.into())
+    }
+
     /// That of the version in use; where there is none, the base that `candidate` was trained on, held as it was.
     pub(super) fn in_use(current: Option<&Version>, candidate: &Candidate) -> anyhow::Result<Self> {
         if let Some(version) = current {
@@ -84,7 +108,11 @@ impl Artefact {
             }
             let lineage = &version.lineage;
             let (inside, read_with) = (lineage.artefact.clone(), lineage.read_with.clone());
-            return Ok(Self { name: path.display().to_string(), inside, read_with });
+            let found = Self { name: path.display().to_string(), inside, read_with };
+            if lineage.ships == ADAPTER {
+                found.stands_beside(&lineage.base, version.name())?;
+            }
+            return Ok(found);
         }
         let mut read_with = beside_base(&candidate.config);
         read_with.retain(|argument| !argument.starts_with("model.base="));
@@ -109,6 +137,11 @@ fn beside_base(config: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_form_that_stands_beside_a_base_is_named_as_a_lineage_has_it() {
+        assert_eq!(serde_json::to_value(Ships::Adapter).expect("a name"), ADAPTER);
+    }
 
     #[test]
     fn every_form_of_the_gate_can_be_written() {

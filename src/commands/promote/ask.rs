@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use rtune_data::Half;
-use rtune_models::generate::Sampling;
+use rtune_models::generate::{GenerateError, Sampling};
 use rtune_registry::Staged;
 use rtune_registry::gate::Model;
 use rtune_trainer::checkpoint::to_json;
+use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::compare::Which;
 use rtune_trainer::evaluate::golden::{ExamOptions, GoldenReport, examine};
 use rtune_trainer::evaluate::labels::LabelOptions;
@@ -31,6 +32,18 @@ impl Report {
     }
 }
 
+/// `None` where a model computes no numbers: that speaks against it, and is no fault of what was given.
+pub(super) fn finite<T>(asked: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    let is_no_number = |error: &anyhow::Error| {
+        let found = error.downcast_ref::<TrainerError>();
+        matches!(found, Some(TrainerError::Generate(GenerateError::NotFinite)))
+    };
+    match asked {
+        Err(error) if is_no_number(&error) => Ok(None),
+        asked => asked.map(Some),
+    }
+}
+
 /// Reads `artefact` and asks it the rows of one half; the report goes into the folder in the making, under `name`.
 pub(super) fn ask(
     candidate: &Candidate,
@@ -48,7 +61,8 @@ pub(super) fn ask(
         batch: eval::batch(&model),
     };
     let labels = LabelOptions { labels: candidate.config.eval.labels.clone(), ..LabelOptions::default() };
-    let options = ExamOptions { labels, half, ..ExamOptions::default() };
+    let (sealed, sandbox) = (candidate.gate.sealed, candidate.sandbox.clone());
+    let options = ExamOptions { labels, half, sealed, sandbox, ..ExamOptions::default() };
     let mut work = Work::new("asking golden rows");
     let report = examine(&speaker, &candidate.golden, &settings, &options, &mut |progress| {
         work.show(progress.done, progress.total);

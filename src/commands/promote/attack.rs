@@ -9,6 +9,7 @@ use rtune_trainer::checkpoint::to_json;
 use rtune_trainer::redteam::{Known, RedTeamReport, Suite, canaries_in};
 
 use super::artefact::Artefact;
+use super::ask::finite;
 use super::candidate::Candidate;
 use crate::commands::{opened, redteam};
 
@@ -18,18 +19,21 @@ pub(super) fn findings(
     [before, artefact]: [&Artefact; 2],
     staged: &Staged,
 ) -> anyhow::Result<Vec<Finding>> {
-    let Some(path) = &candidate.gate.red_team else { return Ok(Vec::new()) };
-    let suite = Suite::load(path)?;
-    let canaries = canaries_in(&suite, &candidate.inputs)?;
+    let Some(suite) = &candidate.suite else { return Ok(Vec::new()) };
+    let canaries = canaries_in(suite, &candidate.inputs)?;
     let said = match canaries.len() {
         0 => "no canary of the suite stands in a training row".to_owned(),
         _ => "canaries of the suite stand in training rows".to_owned(),
     };
     let mut findings = vec![Finding::of("red-team", said, canaries)];
-    let known = Known::of(&candidate.config.data.train)?;
+    let known = Known::of(&candidate.config)?;
     // The version in use is not judged by rows that it may never have seen: its answers are held against the same ones.
-    let one = ask(candidate, before, (&suite, &known), staged, "eval/redteam-current.json")?;
-    let other = ask(candidate, artefact, (&suite, &known), staged, "eval/redteam-candidate.json")?;
+    let one = ask(candidate, before, (suite, &known), staged, "eval/redteam-current.json")?;
+    let other = ask(candidate, artefact, (suite, &known), staged, "eval/redteam-candidate.json");
+    let Some(other) = finite(other)? else {
+        findings.push(Finding::not_finite("the candidate", "the suite of `gate.red-team`"));
+        return Ok(findings);
+    };
     let passed_before: HashMap<&str, bool> =
         one.items.iter().map(|item| (item.id.as_str(), item.outcome().passed)).collect();
     let new = other.items.iter().filter(|item| {

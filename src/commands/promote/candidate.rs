@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rtune_data::Source;
+use rtune_data::{Source, seals};
+use rtune_sandbox::Sandbox;
 use rtune_trainer::checkpoint::{Checkpoint, State, read_json};
 use rtune_trainer::config::{Config, GateSection};
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::{sha256_of, sha256_of_file};
 use rtune_trainer::inputs::{Inputs, Preparation};
 use rtune_trainer::manifest::Manifest;
+use rtune_trainer::redteam::Suite;
 use rtune_trainer::verify::Verification;
 
 use crate::args::registry::PromoteArgs;
-use crate::commands::{opened, verify};
+use crate::commands::eval::code;
+use crate::commands::{opened, sealing, verify};
 use crate::failure::BadInput;
 
 /// The files of a run from which it can be made again.
@@ -27,6 +30,12 @@ pub(super) struct Candidate {
     pub(super) config: Config,
     pub(super) gate: GateSection,
     pub(super) golden: Vec<Source>,
+    /// Whether some of them are kept back: by the run's configuration, or by a seal beside their file.
+    pub(super) sealed: bool,
+    /// The suite of `gate.red-team`.
+    pub(super) suite: Option<Suite>,
+    /// Where checks are run that are programs; `None` refuses to.
+    pub(super) sandbox: Option<Sandbox>,
     pub(super) manifest: Manifest,
     pub(super) manifest_sha256: String,
     pub(super) run_files: Vec<(&'static str, Vec<u8>)>,
@@ -51,7 +60,11 @@ impl Candidate {
             return Err(BadInput::new(problem).into());
         }
         let verification = Verification::open(&args.run, &mut |_| {})?;
-        let gate = Config::load(&args.run.join("config.toml"), &args.overrides)?.gate;
+        let mut gate = Config::load(&args.run.join("config.toml"), &args.overrides)?.gate;
+        if !args.overrides.iter().any(|one| one.trim_start().starts_with("gate.red-team")) {
+            // As the run's other paths, that of the suite leads from here or from where the run was started.
+            gate.red_team.clone_from(&verification.config.gate.red_team);
+        }
         if gate.metrics().next().is_none() {
             let hint = "for example `--set gate.must-improve=[\"checks\"]` or `--set gate.non-inferior={chrf=1.0}`; \
                         docs/configuration.md, [gate], lists the rules";
@@ -76,6 +89,14 @@ impl Candidate {
         if golden.is_empty() {
             return Err(TrainerError::NoGolden { subject: args.run.display().to_string() }.into());
         }
+        if gate.sealed {
+            sealing::seal(&golden)?;
+        }
+        let found = seals(&golden).map_err(TrainerError::from)?;
+        let sealed = gate.sealed || found.iter().any(|(_, seal)| seal.is_some());
+        // What cannot be read or run is said before anything is asked.
+        let suite = gate.red_team.as_deref().map(Suite::load).transpose()?;
+        let sandbox = code::sandbox(&args.sandbox)?;
         let base = verify::base_of(&verification)?;
         let preparation = Preparation { cache: None, ..opened::preparation(&config)? };
         let inputs = verification.inputs(&base, &preparation, &mut |_| {})?;
@@ -96,6 +117,9 @@ impl Candidate {
             run: args.run.display().to_string(),
             gate,
             golden,
+            sealed,
+            suite,
+            sandbox,
             manifest_sha256: sha256_of(&run_files[1].1),
             manifest: verification.manifest,
             config,

@@ -34,7 +34,7 @@ pub(super) fn finding(candidate: &Candidate) -> anyhow::Result<Finding> {
         Err(TrainerError::Data(DataError::Rows(problems))) => problems,
         Err(error) => return Err(error.into()),
     };
-    let ids: HashMap<String, String> = read_golden(&candidate.golden)
+    let ids: HashMap<String, String> = read_golden(&candidate.golden, candidate.gate.sealed)
         .map_err(TrainerError::from)?
         .into_iter()
         .flat_map(|file| file.rows)

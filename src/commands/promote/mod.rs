@@ -7,14 +7,17 @@ mod candidate;
 mod leaks;
 mod seeds;
 
-use rtune_data::Half;
-use rtune_registry::gate::{Asked, Chosen, Decision, Finding, judge};
-use rtune_registry::{Lineage, Look, Registry, Staged, Version, Writer, gained_by_choosing, rows_of};
+use rtune_data::{GoldenRow, Half, read_golden};
+use rtune_registry::gate::{Asked, Chosen, Decision, Finding, Weighed, judge};
+use rtune_registry::{
+    Lineage, Look, Registry, Sealed, Staged, Version, Writer, gained_by_choosing, proved, rows_of,
+};
 use rtune_trainer::checkpoint::{FORMAT, to_json};
+use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::sha256_of;
 
 use self::artefact::Artefact;
-use self::ask::{Report, ask};
+use self::ask::{Report, ask, finite};
 use self::candidate::Candidate;
 use super::unix_seconds;
 use crate::args::registry::PromoteArgs;
@@ -43,20 +46,25 @@ fn decided(
     staged: &Staged,
 ) -> anyhow::Result<(Decision, Lineage)> {
     let current = writer.registry().current()?;
+    if let Some(version) = &current {
+        // What a candidate is held against must be what was let in.
+        proved(writer.registry(), version)?;
+    }
     let against = current.as_ref().map_or_else(|| candidate.base_name(), |version| version.name().to_owned());
     let mut decision = Decision::begin(args.run.display().to_string(), against, &candidate.gate);
+    decision.red_team = candidate.suite.as_ref().map(|suite| (suite.name.clone(), suite.sha256.clone()));
     decision.add([leaks::finding(candidate)?]);
     let artefact = Artefact::write(&candidate.run, candidate.gate.ships, staged.path(), staged.name())?;
     let before = Artefact::in_use(current.as_ref(), candidate)?;
     let seeds = seeds::write(candidate, staged)?;
     let models = Models { before: &before, candidate: &artefact, seeds: &seeds };
     // What cannot be let in any more is asked all the same: every reason is said at once. Sealed rows stay closed then.
-    let (open, seen) = judged(candidate, &models, staged, Half::open_if(candidate.gate.sealed))?;
+    let (open, seen) = judged(candidate, &models, staged, Half::open_if(candidate.sealed))?;
     decision.golden = open.files.clone();
     decision.add(seen.findings);
-    decision.weighed.push(seen.weighed);
+    decision.weighed.extend(seen.weighed);
     decision.add(attack::findings(candidate, [&before, &artefact], staged)?);
-    if candidate.gate.sealed && decision.promoted {
+    if candidate.sealed && decision.promoted {
         sealed(args, candidate, &models, (writer, staged), &mut decision)?;
     }
     seeds::remove(staged)?;
@@ -76,10 +84,10 @@ struct Models<'a> {
 /// What the rules came to on one half.
 struct Seen {
     findings: Vec<Finding>,
-    weighed: rtune_registry::gate::Weighed,
+    weighed: Option<Weighed>,
 }
 
-/// Asks the models the rows of one half, and applies the rules. With the candidate's report.
+/// Asks the models the rows of one half, and applies the rules. With the report on what is in use.
 fn judged(
     candidate: &Candidate,
     models: &Models<'_>,
@@ -88,15 +96,26 @@ fn judged(
 ) -> anyhow::Result<(Report, Seen)> {
     let suffix = if half == Half::Sealed { "-sealed" } else { "" };
     let one = ask(candidate, models.before, staged, &format!("eval/current{suffix}.json"), half)?;
-    let other = ask(candidate, models.candidate, staged, &format!("eval/candidate{suffix}.json"), half)?;
+    let refused = |whose: &str| {
+        let finding = Finding { half: Some(half.name()), ..Finding::not_finite(whose, "golden rows") };
+        Seen { findings: vec![finding], weighed: None }
+    };
+    let name = format!("eval/candidate{suffix}.json");
+    let Some(other) = finite(ask(candidate, models.candidate, staged, &name, half))? else {
+        return Ok((one, refused("the candidate")));
+    };
     let mut reports = Vec::with_capacity(models.seeds.len());
     for (seed, number) in models.seeds.iter().zip(1..) {
-        reports.push(ask(candidate, seed, staged, &format!("eval/seed-{number}{suffix}.json"), half)?);
+        let name = format!("eval/seed-{number}{suffix}.json");
+        match finite(ask(candidate, seed, staged, &name, half))? {
+            Some(report) => reports.push(report),
+            None => return Ok((one, refused(&format!("its seed {number}")))),
+        }
     }
     let seeds: Vec<_> = reports.iter().map(Report::model).collect();
     let asked = Asked { half, current: one.model(), candidate: other.model(), seeds: &seeds };
     let (findings, weighed) = judge(&candidate.gate, &asked)?;
-    Ok((other, Seen { findings, weighed }))
+    Ok((one, Seen { findings, weighed }))
 }
 
 /// Opens the sealed half: the look is counted first, whatever comes of it.
@@ -108,15 +127,19 @@ fn sealed(
     decision: &mut Decision,
 ) -> anyhow::Result<()> {
     let hashes: Vec<&str> = decision.golden.iter().map(|(_, hash)| hash.as_str()).collect();
+    let files = read_golden(&candidate.golden, candidate.gate.sealed).map_err(TrainerError::from)?;
+    let rows = files.iter().flat_map(|file| &file.rows).filter(|row| Half::Sealed.has(row));
+    let rows = rows.map(GoldenRow::asks).collect();
+    let sealed = Sealed { rows, files: sha256_of(hashes.join("\n").as_bytes()) };
     let look = Look {
         unix_seconds: unix_seconds(),
         run: args.run.display().to_string(),
         candidate: candidate.checkpoint_sha256.clone(),
     };
-    let looks = writer.look(&sha256_of(hashes.join("\n").as_bytes()), look)?;
+    let looks = writer.look(&sealed, look)?;
     let (_, seen) = judged(candidate, models, staged, Half::Sealed)?;
     decision.add(seen.findings);
-    if let Some(first) = seen.weighed.compared.metrics.first() {
+    if let Some(first) = seen.weighed.as_ref().and_then(|weighed| weighed.compared.metrics.first()) {
         let (candidates, gained) = gained_by_choosing(&looks, first.standard_error);
         decision.chosen = Some(Chosen {
             looks: looks.len(),
@@ -125,7 +148,7 @@ fn sealed(
             gained_by_choosing: gained,
         });
     }
-    decision.weighed.push(seen.weighed);
+    decision.weighed.extend(seen.weighed);
     Ok(())
 }
 
@@ -164,6 +187,7 @@ fn describe(
         ships: decision.ships.clone(),
         artefact: artefact.inside.clone(),
         read_with: artefact.read_with.clone(),
+        red_team: candidate.suite.as_ref().map(|suite| suite.sha256.clone()),
         decision: sha256_of(&decision_bytes),
         decided_unix_seconds: decision.decided_unix_seconds,
     })

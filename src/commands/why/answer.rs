@@ -1,6 +1,6 @@
 //! What a run answers to the golden cases that are asked about.
 
-use rtune_data::Example;
+use rtune_data::{Example, Half};
 use rtune_models::BaseModel;
 use rtune_models::generate::Sampling;
 use rtune_trainer::evaluate::contrast::{Contrast, contrasts};
@@ -9,7 +9,7 @@ use rtune_trainer::evaluate::labels::LabelOptions;
 use rtune_trainer::talk::{Settings, Speaker};
 use serde::Serialize;
 
-use super::{Asked, half};
+use super::Asked;
 use crate::commands::{eval, opened};
 use crate::failure::BadInput;
 use crate::reporter::Work;
@@ -35,13 +35,13 @@ pub(super) fn answers(asked: &Asked<'_>, run: &str) -> anyhow::Result<Vec<(Contr
         batch: eval::batch(&model),
     };
     let labels = LabelOptions { labels: asked.config.eval.labels.clone(), ..LabelOptions::default() };
-    let half = half(&asked.config);
+    let sealed = asked.config.gate.sealed;
     let known = |id: &String| {
         let unknown = BadInput::new(format!("no golden row that may be asked has the id `{id}`"));
         unknown.with_hint("`rtune eval RUN` writes a report with the id of every case; a row without one has an id of its content")
     };
     let only = asked.args.cases.clone();
-    let options = ExamOptions { labels, half, only, ..ExamOptions::default() };
+    let options = ExamOptions { labels, half: Half::open_if(sealed), sealed, only, ..ExamOptions::default() };
     let mut work = Work::new("asking the cases");
     let report = examine(&speaker, &asked.golden, &settings, &options, &mut |progress| {
         work.show(progress.done, progress.total);
@@ -54,7 +54,7 @@ pub(super) fn answers(asked: &Asked<'_>, run: &str) -> anyhow::Result<Vec<(Contr
         }
         report => report?,
     };
-    let found = contrasts(&speaker, &asked.golden, half, &report)?;
+    let found = contrasts(&speaker, &asked.golden, sealed, &report)?;
     let one = |id: &String| -> anyhow::Result<(Contrast, Answered)> {
         let contrast = found.iter().find(|one| one.case == *id).ok_or_else(|| known(id))?;
         let case = report.cases.iter().find(|case| case.id == *id).ok_or_else(|| known(id))?;

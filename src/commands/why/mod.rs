@@ -7,7 +7,7 @@ mod show;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use rtune_data::{Half, Source};
+use rtune_data::Source;
 use rtune_trainer::checkpoint::Checkpoint;
 use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
@@ -178,9 +178,4 @@ fn of_case(
         first: first.collect::<anyhow::Result<_>>()?,
         proof: None,
     })
-}
-
-/// Which half of golden rows anybody but `promote` may ask.
-fn half(config: &Config) -> Half {
-    Half::open_if(config.gate.sealed)
 }

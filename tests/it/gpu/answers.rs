@@ -1,6 +1,6 @@
 //! A golden set on a GPU: the figures of the processor's, and those that a run on the GPU takes of itself.
 
-use rtune_data::{Half, Source};
+use rtune_data::Source;
 use rtune_kernels::cuda::emulator::SCHEDULES;
 use rtune_models::generate::Sampling;
 use rtune_trainer::config::Config;
@@ -95,7 +95,7 @@ pub(super) fn golden_rows_are_answered_and_weighed(open: Open<'_>) {
     let bits = |opened: &Opened| {
         let speaker = Speaker::new(opened).expect("a speaker");
         let golden = [Source::new(place.path("golden.jsonl"))];
-        let rows = weigh(&speaker, (&golden, Half::Whole), &mut |_, _| {}).expect("rows");
+        let rows = weigh(&speaker, (&golden, false), &mut |_, _| {}).expect("rows");
         rows.iter().map(|row| row.bits).sum::<f64>()
     };
     let (here, there) = (bits(&here), bits(&there));

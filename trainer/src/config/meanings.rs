@@ -300,12 +300,12 @@ const AFTER_DATA: &[Meaning] = &[
     unset(
         "gate.red-team",
         "no suite is asked",
-        "A suite of `rtune redteam`, or `starter` for the one that comes with the program: no item may fail that the version in use passes, and no canary may stand in a training row.",
+        "A suite of `rtune redteam`, or `starter` for the one that comes with the program: no item may fail that the version in use passes, and no canary may stand in a training row. A path leads, as those of data files, from where the program is started or from where the run was.",
     ),
     unset(
         "gate.sealed",
         "`false`",
-        "Keeps one half of the golden rows, by a hash of what they ask, from every verb but `promote`, which counts how often it looks. `train` and `eval` see the open half.",
+        "Keeps one half of the golden rows, by a hash of what they ask, from every verb but `promote`, which counts how often it looks. A seal beside each golden file, `FILE.seal`, tells the other verbs; `train` and `promote` write it where there is none.",
     ),
     unset(
         "gate.ships",

@@ -24,19 +24,19 @@ pub struct Contrast {
     pub tuned_is_right: bool,
 }
 
-/// The cases of a report on a tuned model, of rows of `sources` that ask something.
+/// The cases of a report on a tuned model, of open rows of `sources` that ask something; `sealed` as `gate.sealed` says.
 ///
 /// # Errors
 /// Those of the files and the template; [`TrainerError::Labels`] for labels that are none.
 pub fn contrasts(
     speaker: &Speaker<'_>,
     sources: &[Source],
-    half: Half,
+    sealed: bool,
     report: &GoldenReport,
 ) -> Result<Vec<Contrast>, TrainerError> {
     let mut contrasts = Vec::new();
-    for file in read_golden(sources)? {
-        for row in file.rows.into_iter().filter(|row| half.has(row)) {
+    for file in read_golden(sources, sealed)? {
+        for row in file.rows.into_iter().filter(|row| Half::Open.has(row)) {
             let Some(case) = report.cases.iter().find(|case| case.id == row.record.id) else { continue };
             let Some(tuned) = &case.tuned else { continue };
             let asked = ask(speaker, row.record.clone(), &row.extra)?;

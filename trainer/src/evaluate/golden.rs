@@ -38,13 +38,15 @@ pub struct ExamOptions {
     pub known: Option<Arc<GoldenReport>>,
     /// Which rows are asked.
     pub half: Half,
-    /// Of them only those with these ids; all where none is named.
+    /// Whether golden files without a seal are taken to have one, as `gate.sealed` says.
+    pub sealed: bool,
+    /// Only rows with these ids are asked; all where none is named.
     pub only: Vec<String>,
 }
 
 impl ExamOptions {
-    fn has(&self, row: &GoldenRow) -> bool {
-        self.half.has(row) && (self.only.is_empty() || self.only.contains(&row.record.id))
+    fn names(&self, row: &GoldenRow) -> bool {
+        self.only.is_empty() || self.only.contains(&row.record.id)
     }
 }
 
@@ -85,10 +87,15 @@ pub fn examine(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<GoldenReport, TrainerError> {
     let (mut hashes, mut asked, mut varying) = (Vec::new(), Vec::new(), Varying::default());
-    let mut texts = Vec::new();
-    for file in read_golden(sources)? {
+    let (mut texts, mut kept_back, mut rows) = (Vec::new(), 0, 0);
+    for file in read_golden(sources, options.sealed)? {
         hashes.push((file.path.display().to_string(), file.hash));
-        for row in file.rows.into_iter().filter(|row| options.has(row)) {
+        rows += file.rows.len();
+        for row in file.rows.into_iter().filter(|row| options.names(row)) {
+            if !options.half.has(&row) {
+                kept_back += usize::from(row.sealed);
+                continue;
+            }
             if row.record.form() == Form::Text {
                 texts.push(Text::read(speaker, row.record, &row.extra)?);
                 continue;
@@ -112,6 +119,9 @@ pub fn examine(
         asked.iter_mut().for_each(|asked| asked.sources = None);
     }
     let mut notes = Vec::new();
+    if kept_back > 0 {
+        notes.push(format!("{kept_back} of {rows} golden rows are sealed, and were not asked"));
+    }
     let nearest_row =
         labelled.as_ref().and_then(|labelled| nearest_row(&asked, labelled, &options.labels, &mut notes));
     let exam = Exam { speaker, asked: &asked, settings, labelled: labelled.as_ref(), options };

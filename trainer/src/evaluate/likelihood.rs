@@ -81,18 +81,18 @@ fn sums<'a>(rows: impl Iterator<Item = &'a RowLikelihood>) -> (f64, f64) {
 }
 
 /// Computes the expected answers of all rows of `sources`, and rows that are texts, under the base; nothing is generated. Rows without a text to
-/// expect, such as answers that only call tools, are left out. `progress` is called with (rows done, rows in all).
+/// expect, such as answers that only call tools, are left out, and so are sealed rows; `sealed` is `gate.sealed`. `progress` is called with (rows done, rows in all).
 ///
 /// # Errors
 /// Those of the files, the template and the model; [`TrainerError::NoGolden`] where no row is left.
 pub fn weigh(
     speaker: &Speaker<'_>,
-    (sources, half): (&[Source], Half),
+    (sources, sealed): (&[Source], bool),
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<RowLikelihood>, TrainerError> {
     let (mut asked, mut texts): (Vec<Asked>, Vec<Text>) = (Vec::new(), Vec::new());
-    for file in read_golden(sources)? {
-        for row in file.rows.into_iter().filter(|row| half.has(row)) {
+    for file in read_golden(sources, sealed)? {
+        for row in file.rows.into_iter().filter(|row| Half::Open.has(row)) {
             if row.record.form() == Form::Text {
                 texts.push(Text::read(speaker, row.record, &row.extra)?);
                 continue;

@@ -48,14 +48,14 @@ pub struct Watched {
 }
 
 impl Watch {
-    /// A sample of `rows` of the golden rows of one half, drawn by `seed`, in the order of the files; `None` where there is none to
-    /// be asked.
+    /// A sample of `rows` of the golden rows that no seal keeps back, drawn by `seed`, in the order of the files; `None` where there is
+    /// none to be asked. `sealed` is `gate.sealed`: files without a seal are taken to have one.
     ///
     /// # Errors
     /// Those of the files, the template and the labels.
     pub fn golden(
         speaker: &Speaker<'_>,
-        (sources, half): (&[Source], Half),
+        (sources, sealed): (&[Source], bool),
         rows: usize,
         max_new_tokens: usize,
         labels: &[String],
@@ -64,9 +64,9 @@ impl Watch {
         if rows == 0 {
             return Ok(None);
         }
-        let rows_of_all = read_golden(sources)?.into_iter().flat_map(|file| file.rows);
+        let rows_of_all = read_golden(sources, sealed)?.into_iter().flat_map(|file| file.rows);
         // While a run is under way, nothing that a model wrote is run.
-        let all: Vec<_> = rows_of_all.filter(|row| half.has(row) && !runs_code(&row.extra)).collect();
+        let all: Vec<_> = rows_of_all.filter(|row| Half::Open.has(row) && !runs_code(&row.extra)).collect();
         let drawn = sample(all.iter().map(|row| row.record.id.as_str()), rows, seed);
         let (mut asked, mut texts) = (Vec::with_capacity(drawn.len()), Vec::new());
         for (index, row) in all.into_iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use rtune_data::{Encoder, Half};
+use rtune_data::Encoder;
 use rtune_models::Decoder;
 
 use super::Event;
@@ -56,7 +56,7 @@ impl Exam {
         let encoder = Encoder::new(&inputs.template, &inputs.base.tokenizer)?;
         let stop_tokens = talk::stop_tokens(&inputs.base, Some(&encoder));
         let speaker = Speaker::of(model(inputs, decoder, &[]))?;
-        let sources = (config.data.golden.as_slice(), Half::open_if(config.gate.sealed));
+        let sources = (config.data.golden.as_slice(), config.gate.sealed);
         let seed = config.train.seed;
         let (rows, tokens) = (eval.golden_rows, eval.golden_tokens);
         let golden = Watch::golden(&speaker, sources, rows, tokens, &eval.labels, seed)?;

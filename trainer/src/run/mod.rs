@@ -60,6 +60,14 @@ pub struct RunOptions {
     pub environment: Environment,
 }
 
+/// Whether nothing is left to do of a run of `config` on these training rows whose last checkpoint has this state: all steps are done, or
+/// it ended early, as `eval.patience` says.
+#[must_use]
+pub fn has_ended(config: &Config, train: &[Example], state: &State) -> bool {
+    let order = Order::new(train, &config.train, config.data.shuffle);
+    state.step >= order.total || best::is_over(state, &config.eval)
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
