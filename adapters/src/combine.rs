@@ -134,6 +134,47 @@ mod tests {
         assert_eq!(all, vec![2.0; 40_000]);
     }
 
+    /// Draws by the draws alone, then the election of the paper of TIES, in f64 and another order.
+    #[test]
+    fn what_was_drawn_is_elected() {
+        let numbers = |seed: u32| -> Vec<f32> {
+            let mut state = seed;
+            let mut next = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+            };
+            (0..600).map(|_| next()).collect()
+        };
+        let changes: Vec<Vec<f32>> = (1..4).map(numbers).collect();
+        let (density, seed, factors) = (0.5, 11, [0.75, -0.5, 0.25]);
+        let dare = Combination::Dare { density, seed };
+        // Of one change at a time what its draws leave of it.
+        let drawn: Vec<Vec<f32>> = (0..3)
+            .map(|only| {
+                let of = |number: usize| f64::from(u8::from(number == only));
+                combine("w", 20, changes.clone(), &[of(0), of(1), of(2)], dare)
+            })
+            .collect();
+        for (drawn, change) in drawn.iter().zip(&changes) {
+            let kept = drawn.iter().filter(|value| **value != 0.0).count();
+            assert!((240..360).contains(&kept), "{kept} of 600");
+            let is_drawn = |(drawn, value): (&f32, &f32)| *drawn == 0.0 || *drawn == 2.0 * value;
+            assert!(drawn.iter().zip(change).all(is_drawn));
+        }
+        let found = combine("w", 20, changes, &factors, Combination::DareTies { density, seed });
+        let mut elections = [0; 4];
+        for (at, found) in found.iter().enumerate() {
+            let values: Vec<f64> = drawn.iter().map(|drawn| f64::from(drawn[at])).collect();
+            let sign = if values.iter().sum::<f64>() >= 0.0 { 1.0 } else { -1.0 };
+            let elected: Vec<usize> = (0..3).filter(|&which| values[which] * sign > 0.0).collect();
+            elections[elected.len()] += 1;
+            let sum: f64 = elected.iter().map(|&which| factors[which] * values[which]).sum();
+            let expected = if elected.is_empty() { 0.0 } else { sum / elected.len() as f64 };
+            assert!((f64::from(*found) - expected).abs() < 1e-6, "{at}: {found} {expected}");
+        }
+        assert!(elections.iter().all(|count| *count > 20), "every kind of election: {elections:?}");
+    }
+
     #[test]
     fn the_largest_stay() {
         let mut change = vec![0.1, -0.5, 0.5, 0.2, -0.9];

@@ -1,5 +1,8 @@
 //! The model card, README.md: what this is, what it was made from, and under which licence.
 
+mod combined;
+#[cfg(test)]
+mod tests;
 mod training;
 
 use std::fmt::Write as _;
@@ -9,6 +12,7 @@ use rtune_models::Licence;
 use crate::error::ReleaseError;
 use crate::folder::NewFolder;
 
+pub use combined::{CombinedRun, CombinedRuns};
 pub use training::{DataFile, Evaluation, Figure, Training};
 
 const FILE: &str = "README.md";
@@ -29,14 +33,46 @@ const UNLISTED: [&str; 9] = [
 /// What a card says.
 #[derive(Clone, Debug)]
 pub struct Card {
-    /// The base as the run names it.
+    /// The base as others know it.
     pub base: String,
     /// The hub's repository of the base, if it came from one.
     pub repository: Option<String>,
+    /// The revision of that which was trained on, if one was named.
+    pub revision: Option<String>,
     /// What the base says of its licence.
     pub licence: Licence,
+    /// What was trained.
+    pub method: Method,
     /// What the run says of itself, if there is one.
     pub training: Option<Training>,
+    /// The runs that were made one, and how; then `training` is none.
+    pub combined: Option<CombinedRuns>,
+    /// Whether the weights are a GGUF file.
+    pub gguf: bool,
+    /// Which base the adapter is for, where that is not any.
+    beside: Option<&'static str>,
+}
+
+/// What was trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// Products beside the linears.
+    #[default]
+    Lora,
+    /// The same, with lengths of rows.
+    Dora,
+    /// Every number of the base.
+    Full,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lora => "LoRA",
+            Self::Dora => "DoRA",
+            Self::Full => "full fine-tuning",
+        }
+    }
 }
 
 /// What lies beside a card.
@@ -44,19 +80,65 @@ pub struct Card {
 pub enum Made {
     /// An adapter alone.
     Adapter,
-    /// The base with an adapter in it.
+    /// The base with what was trained in it.
     Merged,
     /// The base alone, in another form.
     Base,
 }
 
 impl Card {
+    /// A card of a base of which nothing was trained.
+    #[must_use]
+    pub fn of_base(base: String, repository: Option<String>, licence: Licence) -> Self {
+        Self {
+            base,
+            repository,
+            revision: None,
+            licence,
+            method: Method::Lora,
+            training: None,
+            combined: None,
+            gguf: false,
+            beside: None,
+        }
+    }
+
     /// Writes README.md.
     ///
     /// # Errors
     /// [`ReleaseError::Io`].
     pub fn write(&self, folder: &NewFolder, made: Made) -> Result<(), ReleaseError> {
         folder.write(FILE, self.text(made).as_bytes())
+    }
+
+    /// What finds the base elsewhere: its repository, else its name.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.repository.as_deref().unwrap_or(&self.base)
+    }
+
+    /// The card of weights that are not those whose figures the run has: without figures.
+    #[must_use]
+    pub fn unmeasured(&self) -> Self {
+        let mut card = self.clone();
+        card.training.iter_mut().for_each(Training::leave_out);
+        card
+    }
+
+    /// That of an adapter: whether it `makes_up` for what quantising took from its base, and whether it was made one beside
+    /// the `whole` base, whose figures are not those of the run.
+    pub(crate) fn of_adapter(&self, makes_up: bool, whole: bool) -> Self {
+        let mut card = if whole && self.was_quantized() { self.unmeasured() } else { self.clone() };
+        card.beside = (makes_up && !whole).then_some(
+            "It makes up for what quantising took from its base (LoftQ): load the base quantised, as it was trained beside. Beside the \
+             base as it is, it would make up for what is not missing.",
+        );
+        card
+    }
+
+    /// Whether the run held its base in fewer bits.
+    fn was_quantized(&self) -> bool {
+        self.training.as_ref().is_some_and(|training| training.quantized)
     }
 
     fn text(&self, made: Made) -> String {
@@ -67,36 +149,35 @@ impl Card {
             // Of a base in another form the hub sees by the files what it is.
             text += match made {
                 Made::Adapter => "base_model_relation: adapter\n",
+                Made::Merged if self.combined.is_some() => "base_model_relation: merge\n",
                 Made::Merged => "base_model_relation: finetune\n",
+                Made::Base if self.gguf => "base_model_relation: quantized\n",
                 Made::Base => "",
             };
         }
         text += match made {
             Made::Adapter => "library_name: peft\n",
+            Made::Merged | Made::Base if self.gguf => "library_name: gguf\n",
             Made::Merged | Made::Base => "library_name: transformers\n",
         };
         self.licence_keys(&mut text);
         text += "pipeline_tag: text-generation\ntags:\n";
         text += match made {
+            Made::Adapter if self.method == Method::Dora => "- dora\n- lora\n- rtune\n",
             Made::Adapter => "- lora\n- rtune\n",
+            Made::Merged if self.combined.is_some() => "- merge\n- rtune\n",
             Made::Merged | Made::Base => "- rtune\n",
         };
         let training = self.training.as_ref().filter(|_| made != Made::Base);
-        let name = self.repository.as_ref().unwrap_or(&self.base);
+        let name = self.address();
         if let Some(training) = training {
             training.index(&format!("{name}, fine-tuned"), &mut text);
         }
         text += "---\n\n";
-        let what = match made {
-            Made::Adapter => format!(
-                "An adapter (LoRA) for `{name}`, trained with rtune. It is of use beside that base alone."
-            ),
-            Made::Merged => format!(
-                "`{name}`, fine-tuned with rtune: an adapter (LoRA) was trained and added to the weights."
-            ),
-            Made::Base => format!("The weights of `{name}`, written anew by rtune; they were not trained."),
-        };
-        let _ = writeln!(text, "{what}");
+        let _ = writeln!(text, "{}", self.what(made));
+        if let Some(combined) = self.combined.as_ref().filter(|_| made != Made::Base) {
+            combined.sections(&mut text);
+        }
         if let Some(training) = training {
             training.sections(&mut text);
         }
@@ -105,11 +186,40 @@ impl Card {
         text
     }
 
+    /// What this is, in a sentence or two.
+    fn what(&self, made: Made) -> String {
+        let (name, method) = (self.address(), self.method.name());
+        let revision =
+            self.revision.as_ref().map_or_else(String::new, |revision| format!(" (revision `{revision}`)"));
+        match made {
+            Made::Adapter => {
+                let beside =
+                    self.beside.map_or_else(String::new, |beside| format!(" {}", beside.trim_start()));
+                format!(
+                    "An adapter ({method}) for `{name}`{revision}, trained with rtune. It is of use beside that base alone.{beside}"
+                )
+            }
+            Made::Merged => match (&self.combined, self.method) {
+                (Some(combined), _) => format!(
+                    "`{name}`{revision} with what rtune's fine-tuning runs changed of it: {}. The model itself was not evaluated; how \
+                     far it is from what each run left is in `merge-report.json`.",
+                    combined.words()
+                ),
+                (None, Method::Full) => {
+                    format!("`{name}`{revision}, fine-tuned with rtune: every number of it was trained.")
+                }
+                (None, Method::Lora | Method::Dora) => format!(
+                    "`{name}`{revision}, fine-tuned with rtune: an adapter ({method}) was trained and added to the weights."
+                ),
+            },
+            Made::Base => {
+                format!("The weights of `{name}`{revision}, written anew by rtune; they were not trained.")
+            }
+        }
+    }
+
     fn licence_keys(&self, text: &mut String) {
-        let listed = |id: &&String| {
-            rtune_models::licence::known(id).is_some_and(|known| known.id == **id)
-                && !UNLISTED.contains(&id.as_str())
-        };
+        let listed = |id: &&String| is_listed(id);
         let ids: Vec<&String> = self.licence.ids.iter().collect();
         match ids.as_slice() {
             [] => {}
@@ -167,78 +277,7 @@ impl Card {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn card(ids: &[&str]) -> Card {
-        let ids = ids.iter().map(|id| (*id).to_owned()).collect();
-        let licence = Licence { ids, link: None, from: None };
-        Card { base: "smollm2".into(), repository: Some("o/n".into()), licence, training: None }
-    }
-
-    #[test]
-    fn a_card_says_base_library_and_licence_in_its_front_matter() {
-        let text = card(&["apache-2.0"]).text(Made::Adapter);
-        let head = "---\nbase_model: o/n\nbase_model_relation: adapter\nlibrary_name: peft\nlicense: apache-2.0\npipeline_tag: text-generation\n";
-        assert!(text.starts_with(head), "{text}");
-        assert!(text.contains("- Pass on a copy of the licence with the model.\n"), "{text}");
-        let text = card(&["llama3.1"]).text(Made::Merged);
-        assert!(text.contains("library_name: transformers\nlicense: llama3.1\n"), "{text}");
-        assert!(text.contains("Built with Llama") && text.contains("700 million"), "{text}");
-    }
-
-    #[test]
-    fn other_licences_have_a_name_and_unknown_ones_are_not_claimed() {
-        let text = card(&["qwen"]).text(Made::Merged);
-        assert!(text.contains("license: other\nlicense_name: \"qwen\"\n"), "{text}");
-        let text = card(&["my: \"own\""]).text(Made::Merged);
-        assert!(
-            text.contains("license_name: \"my: \\\"own\\\"\"\n") && text.contains("not known to rtune"),
-            "{text}"
-        );
-        let text = card(&["mit", "gemma"]).text(Made::Base);
-        assert!(text.contains("license:\n- mit\n- gemma\n"), "{text}");
-        let text = card(&[]).text(Made::Adapter);
-        assert!(!text.contains("license:") && text.contains("says nothing of its licence"), "{text}");
-    }
-
-    #[test]
-    fn a_run_tells_of_its_data_and_what_it_came_to() {
-        let figure = |metric: &str, base, tuned| Figure { metric: metric.to_owned(), base, tuned };
-        let file = DataFile {
-            name: "train.jsonl".to_owned(),
-            role: "train".to_owned(),
-            rows: 24,
-            licence: Some("CC0-1.0".to_owned()),
-            hash: "blake3 ab".to_owned(),
-        };
-        let figures = vec![figure("exact_match", Some(0.25), 0.75), figure("chrf", None, 61.5)];
-        let training = Training {
-            data: vec![DataFile { licence: None, name: "a|b".to_owned(), ..file.clone() }, file],
-            findings: vec!["No personal data was found.".to_owned()],
-            settings: vec![("learning rate".to_owned(), "0.01".to_owned())],
-            evaluations: vec![Evaluation { on: "golden.jsonl".to_owned(), rows: 8, figures }],
-            hardware: "cpu X, 2 threads, linux-x86_64".to_owned(),
-        };
-        let card = Card { training: Some(training), ..card(&["mit"]) };
-        let text = card.text(Made::Merged);
-        let (head, page) = text[4..].split_once("\n---\n").expect("front matter");
-        let expected = "model-index:\n- name: \"o/n, fine-tuned\"\n  results:\n  - task:\n      type: text-generation\n    dataset:\n      \
-            name: \"golden.jsonl\"\n      type: \"golden-jsonl\"\n    metrics:\n    - type: exact_match\n      value: 0.75\n    - type: chrf\n      \
-            value: 61.5";
-        assert!(head.ends_with(expected) && head.contains("base_model_relation: finetune\n"), "{head}");
-        for part in [
-            "| train.jsonl | train | 24 | CC0-1.0 | `blake3 ab` |\n",
-            "| a\\|b | train | 24 | not said |",
-            "- No personal data was found.\n",
-            "| learning rate | 0.01 |\n\nTrained on cpu X, 2 threads, linux-x86_64.\n",
-            "golden.jsonl, 8 rows:\n\n| metric | base | tuned |\n| --- | --- | --- |\n| exact_match | 0.25 | 0.75 |\n| chrf | - | 61.5 |\n",
-            "\n## Licence\n\nThe base is under `mit`",
-        ] {
-            assert!(page.contains(part), "{part:?} in:\n{page}");
-        }
-        let base = card.text(Made::Base);
-        assert!(!base.contains("model-index") && !base.contains("## Data"), "{base}");
-    }
+/// Whether the hub has this word for a licence.
+pub(crate) fn is_listed(id: &str) -> bool {
+    rtune_models::licence::known(id).is_some_and(|known| known.id == id) && !UNLISTED.contains(&id)
 }

@@ -5,17 +5,17 @@ use std::path::Path;
 use rtune_adapters::combine::{Combination, combine};
 use rtune_adapters::merge::delta;
 use rtune_adapters::peft::PeftAdapter;
-use rtune_adapters::{Biases, Linear, LoraConfig, Targets, Weight, lora};
+use rtune_adapters::{Biases, Linear, LoraConfig, Start, Targets, Weight, lora};
 
 use crate::error::ReleaseError;
 use crate::model::VerifiedAdapter;
-use crate::weights::norm;
+use crate::weights::{Onto, norm};
 
 /// Several adapters of one base, and how they become one.
 #[derive(Clone, Copy, Debug)]
 pub struct Combined<'a> {
-    /// Each with its factor.
-    pub adapters: &'a [(&'a PeftAdapter, f64)],
+    /// Each with its factor, as [`refuse_uncombinable`] lets them through.
+    pub adapters: &'a [(&'a VerifiedAdapter, f64)],
     /// How.
     pub combination: Combination,
 }
@@ -40,8 +40,8 @@ impl Combined<'_> {
         columns: usize,
     ) -> Result<Option<Added>, ReleaseError> {
         let (mut changes, mut factors, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-        for (adapter, factor) in self.adapters {
-            let change = added(name, rows, columns, adapter)?;
+        for (VerifiedAdapter { adapter, initial, .. }, factor) in self.adapters {
+            let change = trained(name, rows, columns, adapter, initial.as_ref())?;
             parts.push(change.as_deref().map_or(0.0, norm));
             if let Some(change) = change {
                 changes.push(change);
@@ -55,19 +55,64 @@ impl Combined<'_> {
 }
 
 /// Looks that the adapter of the checkpoint `folder` is a sum of products beside the whole base and nothing else: what stands
-/// beside those has no sum with another's.
+/// beside those has no sum with another's. One that makes up for quantisation (LoftQ) has a sum beside the original weights
+/// alone, where what it made up for is taken off again: beside others it would be counted once for every adapter.
 ///
 /// # Errors
-/// [`ReleaseError::NotPlain`].
-pub fn refuse_uncombinable(adapter: &VerifiedAdapter, folder: &Path) -> Result<(), ReleaseError> {
-    let changed = adapter.initial.is_some().then_some("it stands beside what PiSSA left of the base");
-    match changed.or_else(|| beside_products(adapter, folder)) {
-        None => Ok(()),
-        Some(found) => {
-            let wanted = "combined with another adapter";
-            Err(ReleaseError::NotPlain { path: folder.to_owned(), wanted, found })
-        }
+/// [`ReleaseError::NotPlain`], [`ReleaseError::Correcting`], [`ReleaseError::NoBeginning`].
+pub fn refuse_uncombinable(adapter: &VerifiedAdapter, folder: &Path, onto: Onto) -> Result<(), ReleaseError> {
+    let start = adapter.adapter.config.start;
+    let changed = start.changes_base().then_some("it stands beside what PiSSA left of the base");
+    if let Some(found) = changed.or_else(|| beside_products(adapter, folder)) {
+        let wanted = "combined with another adapter";
+        return Err(ReleaseError::NotPlain { path: folder.to_owned(), wanted, found });
     }
+    if start == Start::Loftq && onto == Onto::Dequantized {
+        return Err(ReleaseError::Correcting { path: folder.to_owned() });
+    }
+    beginning(&adapter.adapter, adapter.initial.as_ref()).map(drop)
+}
+
+/// What an adapter holds of its base beside what it learnt, for whoever adds it to the original weights; `None` for one that
+/// began with nothing.
+///
+/// # Errors
+/// [`ReleaseError::NoBeginning`] where it began with something, and what that was is not known.
+pub(crate) fn beginning<'a>(
+    adapter: &PeftAdapter,
+    initial: Option<&'a PeftAdapter>,
+) -> Result<Option<&'a PeftAdapter>, ReleaseError> {
+    match (adapter.config.start, initial) {
+        (Start::Loftq, None) => Err(ReleaseError::NoBeginning),
+        (Start::Loftq, initial) => Ok(initial),
+        // What PiSSA took off the base is taken off the weights, not off the change.
+        (Start::Drawn | Start::Pissa, _) => Ok(None),
+    }
+}
+
+/// What the adapter adds to the original weight of the linear `name`, `[rows, columns]`: as [`added`], without what it made up
+/// for.
+///
+/// # Errors
+/// As [`added`] and [`beginning`].
+pub(crate) fn trained(
+    name: &str,
+    rows: usize,
+    columns: usize,
+    adapter: &PeftAdapter,
+    initial: Option<&PeftAdapter>,
+) -> Result<Option<Vec<f32>>, ReleaseError> {
+    let began = beginning(adapter, initial)?;
+    let Some(mut change) = added(name, rows, columns, adapter)? else { return Ok(None) };
+    if let Some(began) = began {
+        subtract(&mut change, added(name, rows, columns, began)?.as_deref());
+    }
+    Ok(Some(change))
+}
+
+/// Takes the one off the other, number by number.
+pub(crate) fn subtract(values: &mut [f32], others: Option<&[f32]>) {
+    values.iter_mut().zip(others.unwrap_or_default()).for_each(|(value, other)| *value -= other);
 }
 
 /// What a checkpoint has besides products of `A` and `B`, in words; `None` for plain LoRA.

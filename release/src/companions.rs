@@ -143,6 +143,25 @@ fn of_folder(base: &BaseModel) -> Option<&Path> {
     Some(base.weights.path()).filter(|path| path.is_dir())
 }
 
+/// Writes the files of the base's folder that its licence may ask to be passed on.
+///
+/// # Errors
+/// [`ReleaseError::Io`].
+pub fn write_legal(folder: &NewFolder, base: &BaseModel) -> Result<(), ReleaseError> {
+    let Some(from) = of_folder(base) else { return Ok(()) };
+    for path in others(from)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if is_legal(&name) {
+            folder.write(&name, &fs::read(&path).at("read", &path)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_legal(name: &str) -> bool {
+    LEGAL.iter().any(|start| name.to_ascii_uppercase().starts_with(start))
+}
+
 /// Files of a base's folder that are passed on as they are: JSON that nobody here knows, and licences.
 fn others(from: &Path) -> Result<Vec<PathBuf>, ReleaseError> {
     let mut paths = Vec::new();
@@ -151,8 +170,7 @@ fn others(from: &Path) -> Result<Vec<PathBuf>, ReleaseError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let known = LEFT_OUT.contains(&name.as_str()) || TOKENIZER_FILES.contains(&name.as_str());
         let is_json = name.ends_with(".json") && !name.ends_with(".index.json") && !name.starts_with('.');
-        let is_legal = LEGAL.iter().any(|start| name.to_ascii_uppercase().starts_with(start));
-        if path.is_file() && !known && (is_json || is_legal) {
+        if path.is_file() && !known && (is_json || is_legal(&name)) {
             paths.push(path);
         }
     }
@@ -261,7 +279,7 @@ fn read_object(path: &Path) -> Result<Map<String, Value>, ReleaseError> {
     })
 }
 
-fn write_json(folder: &NewFolder, name: &str, value: &Value) -> Result<(), ReleaseError> {
+pub(crate) fn write_json(folder: &NewFolder, name: &str, value: &Value) -> Result<(), ReleaseError> {
     folder.write(name, text_of(value).as_bytes())
 }
 

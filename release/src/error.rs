@@ -52,11 +52,11 @@ pub enum ReleaseError {
         found: String,
     },
     /// An adapter that does not change its base.
-    #[error("`{path}`: `{tensor}` is all zeros, so the adapter does nothing there")]
+    #[error("`{path}`: `{tensor}` is all zeros, as is every other of its kind, so the adapter does nothing")]
     Untrained {
         /// The file.
         path: PathBuf,
-        /// The first such tensor.
+        /// The first tensor.
         tensor: String,
     },
     /// An adapter that is more than products of two matrices.
@@ -69,6 +69,19 @@ pub enum ReleaseError {
         /// What is beside its products.
         found: &'static str,
     },
+    /// An adapter that makes up for quantisation, and is to be one of several.
+    #[error(
+        "`{path}` cannot be combined onto dequantised weights: it began with what quantising took from them (LoftQ)"
+    )]
+    Correcting {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// An adapter that makes up for quantisation, which nobody can tell from what it learnt.
+    #[error(
+        "the adapter began with what quantising took from its base (LoftQ), and what that was is not kept: a run of an earlier version"
+    )]
+    NoBeginning,
     /// Something that the format to be written cannot say.
     #[error("cannot write `{path}`: {problem}")]
     Unwritable {
@@ -148,6 +161,12 @@ impl ReleaseError {
             Self::Untrained { .. } => "take a checkpoint of a later step; step 0 is the untrained adapter",
             Self::NotPlain { .. } => {
                 "plain LoRA alone can be that: merge it by itself, `rtune merge RUN OUT`"
+            }
+            Self::Correcting { .. } => {
+                "onto the original weights their changes have a sum: `--onto original`"
+            }
+            Self::NoBeginning => {
+                "its model is that of the weights it was trained beside: `rtune merge RUN OUT --onto dequantized`, or train it anew"
             }
             Self::Exists { .. } => "remove it or choose another folder",
             Self::OutOfRange { dtype: Dtype::Float16, .. } => {

@@ -10,11 +10,12 @@ use rtune_models::{DecoderSpec, TensorRole, TensorSpec};
 use crate::error::ReleaseError;
 use crate::weights::linear_name;
 
-/// Looks that every pair of the adapter has a linear of its shape in the model and was
-/// trained.
+const B_SUFFIX: &str = ".lora_B.weight";
+
+/// Looks that every pair of the adapter has a linear of its shape in the model, and that one was trained.
 ///
 /// # Errors
-/// [`ReleaseError::Adapter`] for a pair of another model, [`ReleaseError::Untrained`].
+/// [`ReleaseError::Adapter`] for a pair of another model, [`ReleaseError::Untrained`] where none was trained.
 pub(crate) fn check_adapter(
     adapter: &PeftAdapter,
     spec: &DecoderSpec,
@@ -33,7 +34,7 @@ pub(crate) fn check_adapter(
             }
             continue;
         }
-        let kinds = [".lora_A.weight", ".lora_B.weight", MAGNITUDE_SUFFIX].into_iter();
+        let kinds = [".lora_A.weight", B_SUFFIX, MAGNITUDE_SUFFIX].into_iter();
         let found = kinds.enumerate().find_map(|(kind, end)| Some((name.strip_suffix(end)?, kind)));
         let Some((linear, kind)) = found else {
             return Err(wrong("expected `lora_A` or `lora_B`".to_owned()));
@@ -51,11 +52,20 @@ pub(crate) fn check_adapter(
         if tensor.shape != expected {
             return Err(wrong(format!("expected shape {expected:?}, found {:?}", tensor.shape)));
         }
-        if kind == 1 && tensor.values.iter().all(|value| *value == 0.0) {
-            return Err(ReleaseError::Untrained { path, tensor: name.clone() });
-        }
     }
-    Ok(())
+    let halves: Vec<&String> = adapter.tensors.keys().filter(|name| name.ends_with(B_SUFFIX)).collect();
+    match halves.first() {
+        Some(first) if idle(adapter).len() == halves.len() => {
+            Err(ReleaseError::Untrained { path, tensor: (*first).clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The linears whose `lora_B` is zeros, which the adapter leaves as they are: those of an expert that no token was sent to.
+pub(crate) fn idle(adapter: &PeftAdapter) -> Vec<&str> {
+    let halves = adapter.tensors.iter().filter_map(|(name, half)| Some((name.strip_suffix(B_SUFFIX)?, half)));
+    halves.filter(|(_, half)| half.values.iter().all(|value| *value == 0.0)).map(|(name, _)| name).collect()
 }
 
 /// The shape of a tensor that is trained beside the adapters, if it is one that the model has.
@@ -136,6 +146,11 @@ mod tests {
         let name = "model.layers.1.mlp.up_proj.lora_B.weight";
         let mut zero = whole.clone();
         zero.tensors.get_mut(name).expect("there").values.fill(0.0);
+        assert_eq!(refused(&zero, &spec, &settings), "nothing", "no token may have been sent to it");
+        assert_eq!(idle(&zero), ["model.layers.1.mlp.up_proj"]);
+        assert_eq!(idle(&whole), Vec::<&str>::new());
+        let halves = zero.tensors.iter_mut().filter(|(name, _)| name.ends_with(B_SUFFIX));
+        halves.for_each(|(_, half)| half.values.fill(0.0));
         assert!(
             refused(&zero, &spec, &settings).contains("all zeros"),
             "{}",

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `checkpoint` | a checkpoint's files, compared with their hashes |
 //! | `peft` | the adapter as PEFT loads it |
+//! | `settings`, `plain` | its settings as others read them; one beside what is left of a base as one beside the whole base |
 //! | `fits` | whether an adapter is one of a model |
 //! | `change` | what an adapter adds to a weight, or several made one |
 //! | `model`, `weights`, `pieces` | the base as transformers loads it, with or without the adapter in it, whole or by rows |
@@ -38,22 +39,23 @@ mod pieces;
 mod plain;
 mod report;
 mod serve;
+mod settings;
 mod shards;
 mod weights;
 
-pub use card::{Card, DataFile, Evaluation, Figure, Made, Training};
+pub use card::{Card, CombinedRun, CombinedRuns, DataFile, Evaluation, Figure, Made, Method, Training};
 pub use change::{Combined, refuse_uncombinable};
 pub use checkpoint::{VerifiedCheckpoint, find};
-pub use companions::Chat;
+pub use companions::{Chat, write_legal};
 pub use divergence::{Agreement, Divergence, Model, Probe, divergence};
 pub use dtype::Dtype;
 pub use error::ReleaseError;
 pub use folder::{NewFolder, refuse_existing};
 pub use four_bits::Quantized;
-pub use gguf::{GgufType, WrittenGguf, write_gguf, write_gguf_adapter};
+pub use gguf::{About, GgufType, WrittenGguf, write_gguf, write_gguf_adapter};
 pub use model::{Layout, VerifiedAdapter, Written, dtype_of, is_full, write_model};
 pub use ollama::{Render, Turn, Turns, modelfile};
 pub use peft::export_peft;
 pub use report::{CombinedPart, CombinedReport, Measured, MergeReport, Spread};
-pub use serve::{Form, Misfit, Place, Server, command, misfits};
+pub use serve::{Form, Misfit, Place, Server, command, for_shell, misfits};
 pub use weights::{Content, LinearFigures, Onto, Rounding};

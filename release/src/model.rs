@@ -7,11 +7,12 @@ use rtune_adapters::peft::{self, AdapterTensor, PeftAdapter};
 use rtune_models::{BaseModel, DecoderSpec, ModelError, TensorRole};
 use safetensors::SafeTensors;
 
+use crate::change::beginning;
 use crate::checkpoint::VerifiedCheckpoint;
 use crate::companions::{self, Chat};
 use crate::dtype::Dtype;
 use crate::error::ReleaseError;
-use crate::fits::{check_adapter, refuse_missing};
+use crate::fits::{check_adapter, idle, refuse_missing};
 use crate::folder::NewFolder;
 use crate::four_bits::Quantized;
 use crate::shards::{Held, Plan};
@@ -48,7 +49,8 @@ pub struct Written {
 pub struct VerifiedAdapter {
     /// Settings and tensors. Of a run that trained every number of its base, these are the tensors.
     pub adapter: PeftAdapter,
-    /// What was taken off the base before it was quantised: the adapter as it began.
+    /// The adapter as it began, where that is something of the base: what was taken off it before it was quantised (PiSSA), or
+    /// what quantising took (LoftQ), as its `start` says.
     pub initial: Option<PeftAdapter>,
     /// Its files to their SHA-256.
     pub files: BTreeMap<String, String>,
@@ -59,7 +61,7 @@ impl VerifiedAdapter {
     ///
     /// # Errors
     /// As [`VerifiedCheckpoint::open`]; [`ReleaseError::Adapter`] for what cannot be read or belongs to another model,
-    /// [`ReleaseError::Untrained`] for a `lora_B` of zeros.
+    /// [`ReleaseError::Untrained`] where every `lora_B` is zeros.
     pub fn open(folder: &std::path::Path, base: &BaseModel) -> Result<Self, ReleaseError> {
         let spec = DecoderSpec::new(&base.config);
         if is_full(folder) {
@@ -83,11 +85,25 @@ impl VerifiedAdapter {
         refuse_missing(checkpoint.file(peft::CONFIG_FILE), &adapter, &spec, folder)?;
         Ok(Self { adapter, initial, files: checkpoint.hashes() })
     }
+
+    /// The linears that the adapter has a pair for and leaves as they are: those of an expert that no token was sent to.
+    #[must_use]
+    pub fn idle(&self) -> Vec<&str> {
+        idle(&self.adapter)
+    }
+
+    /// Looks that what the adapter holds of its base is known, for whoever puts it beside the whole base.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NoBeginning`].
+    pub fn refuse_lost_beginning(&self) -> Result<(), ReleaseError> {
+        beginning(&self.adapter, self.initial.as_ref()).map(drop)
+    }
 }
 
 /// Every number of a base, trained, in a checkpoint.
 const FULL_FILE: &str = "model.safetensors";
-/// What was taken off the base, in a checkpoint.
+/// The adapter as it began, in a checkpoint.
 pub(crate) const INITIAL_FILE: &str = "initial.safetensors";
 
 /// Whether the checkpoint has no adapter, but every number of the base.

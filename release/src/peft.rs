@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rtune_models::BaseModel;
 use safetensors::SafeTensors;
+use serde_json::Value;
 
 use crate::card::{Card, Made};
 use crate::checkpoint::VerifiedCheckpoint;
@@ -11,67 +12,95 @@ use crate::companions::{self, Chat};
 use crate::error::ReleaseError;
 use crate::folder::{NewFolder, refuse_existing};
 use crate::model::INITIAL_FILE;
-use crate::plain;
+use crate::{plain, settings};
 
 const CONFIG_FILE: &str = "adapter_config.json";
 const TENSORS_FILE: &str = "adapter_model.safetensors";
 /// The tokens that the base's tokenizer got.
 const NEW_TOKENS_FILE: &str = "new_tokens.json";
 
-/// Copies the adapter of the checkpoint `folder` to the new folder `out`, after comparing its files with their
-/// hashes and looking that every pair was trained. One that stands beside what is left of a base is written as one beside
-/// the whole base. With its base at hand, the tokenizer and the chat template go with it, where
-/// `AutoTokenizer.from_pretrained` finds them, and the card as README.md. `out` is whole or not there.
+/// Writes the adapter of the checkpoint `folder` to the new folder `out`, after comparing its files with their
+/// hashes and looking that it was trained; gives the linears whose pair is as it began, which the adapter leaves as they are.
+/// The base is named as the card names it. One that stands beside what is left of a base is written as one beside
+/// the whole base; for servers, which read a base as it is and not every scale (`served`), one that makes up for what
+/// quantising took too, with scales as all read them. With its base at hand, the tokenizer and the chat template go with it,
+/// where `AutoTokenizer.from_pretrained` finds them, with the files of the base's licence, and the card as README.md. `out` is
+/// whole or not there.
 ///
 /// # Errors
-/// As [`VerifiedCheckpoint::open`]; [`ReleaseError::Untrained`] for a `lora_B` of zeros, [`ReleaseError::Exists`],
-/// [`ReleaseError::Io`].
+/// As [`VerifiedCheckpoint::open`]; [`ReleaseError::Untrained`] where every `lora_B` is zeros, [`ReleaseError::NoBeginning`],
+/// [`ReleaseError::Exists`], [`ReleaseError::Io`].
 pub fn export_peft(
     folder: &Path,
     out: &Path,
     base: Option<(&BaseModel, Chat<'_>)>,
     card: &Card,
-) -> Result<(), ReleaseError> {
-    let changed = folder.join(INITIAL_FILE).is_file();
+    served: bool,
+) -> Result<Vec<String>, ReleaseError> {
+    let began = folder.join(INITIAL_FILE).is_file();
     let mut wanted = vec![CONFIG_FILE, TENSORS_FILE];
-    wanted.extend(changed.then_some(INITIAL_FILE));
+    wanted.extend(began.then_some(INITIAL_FILE));
     wanted.extend(folder.join(NEW_TOKENS_FILE).is_file().then_some(NEW_TOKENS_FILE));
     let checkpoint = VerifiedCheckpoint::open(folder, &wanted)?;
     refuse_existing(out)?;
-    for (name, bytes) in checkpoint.files() {
-        if name == TENSORS_FILE {
-            refuse_untrained(&folder.join(name), bytes)?;
-        }
+    let idle = idle(&folder.join(TENSORS_FILE), checkpoint.file(TENSORS_FILE))?;
+    let keys = settings::keys(&checkpoint, folder)?;
+    let (is_residual, makes_up) = (settings::is_residual(&keys), settings::makes_up(&keys));
+    if served && makes_up && !began {
+        return Err(ReleaseError::NoBeginning);
     }
+    let converted = match is_residual || (served && makes_up) {
+        true => Some(plain::converted(&checkpoint, folder)?),
+        false => None,
+    };
+    let (keys, weights) = match &converted {
+        Some((keys, weights)) => (keys.clone(), weights.as_slice()),
+        None => (keys, checkpoint.file(TENSORS_FILE)),
+    };
+    let keys = if served { settings::standard(keys) } else { keys };
+    let keys = settings::beside(keys, card.address(), card.revision.as_deref());
     let new = NewFolder::begin(out)?;
-    if changed {
-        plain::write(&new, &checkpoint, folder)?;
-    }
-    for (name, bytes) in checkpoint.files().filter(|(name, _)| !changed || *name == NEW_TOKENS_FILE) {
+    companions::write_json(&new, CONFIG_FILE, &Value::Object(keys))?;
+    new.write(TENSORS_FILE, weights)?;
+    for (name, bytes) in checkpoint.files().filter(|(name, _)| *name == NEW_TOKENS_FILE) {
         new.write(name, bytes)?;
     }
     if let Some((base, chat)) = base {
         companions::write_tokenizer(&new, base, chat)?;
+        companions::write_legal(&new, base)?;
     }
-    card.write(&new, Made::Adapter)?;
-    new.finish()
+    let whole = makes_up && converted.is_some();
+    card.of_adapter(makes_up, whole || is_residual).write(&new, Made::Adapter)?;
+    new.finish()?;
+    Ok(idle)
 }
 
-fn refuse_untrained(path: &Path, bytes: &[u8]) -> Result<(), ReleaseError> {
+/// The linears whose `lora_B` is zeros, by their names in the file: an expert that no token was sent to keeps its own.
+fn idle(path: &Path, bytes: &[u8]) -> Result<Vec<String>, ReleaseError> {
     let unreadable = |problem: String| ReleaseError::Unreadable { path: path.to_owned(), problem };
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| unreadable(error.to_string()))?;
     let mut names: Vec<&str> = tensors.names().into_iter().filter(|name| name.contains("lora_B")).collect();
     names.sort_unstable();
-    if names.is_empty() {
-        return Err(unreadable("expected tensors named `lora_B`, found none".to_owned()));
-    }
-    for name in names {
+    let mut idle = Vec::new();
+    for name in &names {
         let tensor = tensors.tensor(name).map_err(|error| unreadable(error.to_string()))?;
         if tensor.data().iter().all(|byte| *byte == 0) {
-            return Err(ReleaseError::Untrained { path: path.to_owned(), tensor: name.to_owned() });
+            idle.push((*name).to_owned());
         }
     }
-    Ok(())
+    match (names.first(), idle.len() == names.len()) {
+        (None, _) => Err(unreadable("expected tensors named `lora_B`, found none".to_owned())),
+        (Some(name), true) => {
+            Err(ReleaseError::Untrained { path: path.to_owned(), tensor: (*name).to_owned() })
+        }
+        _ => Ok(idle.iter().map(|name| linear(name).to_owned()).collect()),
+    }
+}
+
+/// The linear of half of a pair, as the file names it.
+fn linear(name: &str) -> &str {
+    let name = name.strip_prefix("base_model.model.").unwrap_or(name);
+    name.strip_suffix(".lora_B.weight").unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -101,36 +130,62 @@ mod tests {
     }
 
     fn card() -> Card {
-        Card {
-            base: "base".to_owned(),
-            repository: None,
-            licence: rtune_models::Licence::default(),
-            training: None,
-        }
+        Card::of_base("base".to_owned(), None, rtune_models::Licence::default())
     }
 
     #[test]
-    fn a_whole_checkpoint_is_copied() {
+    fn a_whole_checkpoint_is_written_and_names_its_base_as_others_find_it() {
         let home = tempfile::tempdir().expect("a folder");
         let (from, out) = (home.path().join("c"), home.path().join("out"));
         checkpoint(&from, 1.0);
-        export_peft(&from, &out, None, &card()).expect("exported");
-        for name in [CONFIG_FILE, TENSORS_FILE] {
-            assert_eq!(fs::read(out.join(name)).expect("there"), fs::read(from.join(name)).expect("there"));
-        }
-        assert!(matches!(export_peft(&from, &out, None, &card()), Err(ReleaseError::Exists { .. })));
+        export_peft(&from, &out, None, &card(), false).expect("exported");
+        let read = |folder: &Path, name: &str| fs::read(folder.join(name)).expect("there");
+        assert_eq!(read(&out, TENSORS_FILE), read(&from, TENSORS_FILE));
+        let keys: Value = serde_json::from_slice(&read(&out, CONFIG_FILE)).expect("JSON");
+        assert_eq!(keys, serde_json::json!({"base_model_name_or_path": "base", "revision": null}));
+        let mut named = card();
+        (named.repository, named.revision) = (Some("o/n".to_owned()), Some("v1".to_owned()));
+        export_peft(&from, &home.path().join("named"), None, &named, false).expect("exported");
+        let keys: Value =
+            serde_json::from_slice(&read(&home.path().join("named"), CONFIG_FILE)).expect("JSON");
+        assert_eq!(keys, serde_json::json!({"base_model_name_or_path": "o/n", "revision": "v1"}));
+        assert!(matches!(export_peft(&from, &out, None, &card(), false), Err(ReleaseError::Exists { .. })));
     }
 
     #[test]
     fn altered_untrained_and_missing_ones_are_refused() {
         let home = tempfile::tempdir().expect("a folder");
         let (from, out) = (home.path().join("c"), home.path().join("out"));
-        assert!(matches!(export_peft(&from, &out, None, &card()), Err(ReleaseError::NoCheckpoint { .. })));
+        assert!(matches!(
+            export_peft(&from, &out, None, &card(), false),
+            Err(ReleaseError::NoCheckpoint { .. })
+        ));
         checkpoint(&from, 0.0);
-        assert!(matches!(export_peft(&from, &out, None, &card()), Err(ReleaseError::Untrained { .. })));
+        assert!(matches!(
+            export_peft(&from, &out, None, &card(), false),
+            Err(ReleaseError::Untrained { .. })
+        ));
         fs::write(from.join(CONFIG_FILE), "{ }").expect("written");
-        assert!(matches!(export_peft(&from, &out, None, &card()), Err(ReleaseError::Altered { .. })));
+        assert!(matches!(export_peft(&from, &out, None, &card(), false), Err(ReleaseError::Altered { .. })));
         assert!(!out.exists());
+    }
+
+    /// An expert that no token was sent to keeps the adapter from nothing; it is named.
+    #[test]
+    fn linears_that_were_left_as_they_are_are_named() {
+        const ZERO: &[u8] = &[0; 8];
+        const ONE: &[u8] = &[0, 0, 128, 63, 0, 0, 0, 0];
+        let view = |bytes| TensorView::new(Dtype::F32, vec![2, 1], bytes).expect("a tensor");
+        let file = |of: [(&str, &'static [u8]); 2]| {
+            let tensors =
+                of.map(|(name, bytes)| (format!("base_model.model.{name}.lora_B.weight"), view(bytes)));
+            safetensors::serialize(tensors, None).expect("a file")
+        };
+        let path = Path::new("adapter_model.safetensors");
+        let found = idle(path, &file([("experts.0.up_proj", ZERO), ("experts.1.up_proj", ONE)]));
+        assert_eq!(found.expect("trained"), ["experts.0.up_proj"]);
+        let found = idle(path, &file([("experts.0.up_proj", ZERO), ("experts.1.up_proj", ZERO)]));
+        assert!(matches!(found, Err(ReleaseError::Untrained { .. })));
     }
 
     #[test]

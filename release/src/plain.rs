@@ -1,19 +1,18 @@
 //! An adapter beside what is left of a base, as one beside the whole base: `B A - B0 A0`, of twice the rank, where `A0` and
-//! `B0` were taken off. What PEFT calls converting PiSSA to LoRA.
+//! `B0` are what it began with. What PEFT calls converting PiSSA to LoRA.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use rtune_adapters::peft::{self, AdapterTensor};
-use rtune_adapters::{AdapterError, Scaling};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::checkpoint::VerifiedCheckpoint;
 use crate::error::ReleaseError;
-use crate::folder::NewFolder;
 use crate::model::{INITIAL_FILE, own_tensors};
+use crate::settings;
 
 /// In front of every name of PEFT's.
 const PREFIX: &str = "base_model.model.";
@@ -21,15 +20,14 @@ const PREFIX: &str = "base_model.model.";
 /// A tensor of the file in the making: element type, shape, bytes.
 type Made = (Dtype, Vec<usize>, Vec<u8>);
 
-/// Writes both files of the adapter.
+/// Settings and weights of the adapter beside the whole base.
 ///
 /// # Errors
-/// [`ReleaseError::Adapter`], [`ReleaseError::Unreadable`], [`ReleaseError::Io`].
-pub(crate) fn write(
-    new: &NewFolder,
+/// [`ReleaseError::Adapter`], [`ReleaseError::Unreadable`].
+pub(crate) fn converted(
     checkpoint: &VerifiedCheckpoint,
     folder: &Path,
-) -> Result<(), ReleaseError> {
+) -> Result<(Map<String, Value>, Vec<u8>), ReleaseError> {
     let adapter = checkpoint.adapter(folder, true)?;
     let initial = own_tensors(checkpoint, INITIAL_FILE, folder)?;
     let path = folder.join(peft::WEIGHTS_FILE);
@@ -59,10 +57,8 @@ pub(crate) fn write(
     }
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let file = safetensors::serialize(views, Some(format)).map_err(|error| unreadable(error.to_string()))?;
-    let settings = doubled(checkpoint.file(peft::CONFIG_FILE), adapter.config.scaling)
-        .map_err(|problem| AdapterError::File { path: folder.join(peft::CONFIG_FILE), problem })?;
-    new.write(peft::CONFIG_FILE, settings.as_bytes())?;
-    new.write(peft::WEIGHTS_FILE, &file)
+    let keys = settings::keys(checkpoint, folder)?;
+    Ok((settings::doubled(keys, adapter.config.scaling), file))
 }
 
 fn is_half(name: &str) -> bool {
@@ -87,34 +83,11 @@ pub(crate) fn with_initial(
     Ok((vec![now.shape[0], 2 * rank], values.collect()))
 }
 
-/// The settings of twice the rank and the same scales.
-fn doubled(settings: &[u8], scaling: Scaling) -> Result<String, String> {
-    let mut keys: Map<String, Value> = serde_json::from_slice(settings).map_err(|error| error.to_string())?;
-    let factor = match scaling {
-        Scaling::Standard => 2.0,
-        Scaling::RankStabilized => std::f64::consts::SQRT_2,
-    };
-    let rank = |value: &Value| json!(value.as_u64().map(|rank| 2 * rank));
-    let alpha = |value: &Value| json!(value.as_f64().map(|alpha| factor * alpha));
-    for (key, change) in [("r", &rank as &dyn Fn(&Value) -> Value), ("lora_alpha", &alpha)] {
-        let changed = keys.get(key).map(change);
-        keys.insert(key.to_owned(), changed.unwrap_or(Value::Null));
-    }
-    for (key, change) in [("rank_pattern", &rank as &dyn Fn(&Value) -> Value), ("alpha_pattern", &alpha)] {
-        if let Some(Value::Object(pattern)) = keys.get_mut(key) {
-            pattern.values_mut().for_each(|value| *value = change(value));
-        }
-    }
-    keys.insert("init_lora_weights".to_owned(), json!(true));
-    let mut text = serde_json::to_string_pretty(&Value::Object(keys)).map_err(|error| error.to_string())?;
-    text.push('\n');
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use serde_json::json;
     use sha2::{Digest, Sha256};
 
     use super::*;
@@ -168,9 +141,10 @@ mod tests {
         let wanted = [peft::CONFIG_FILE, peft::WEIGHTS_FILE, INITIAL_FILE];
         let checkpoint = VerifiedCheckpoint::open(&folder, &wanted).expect("whole");
         let out = home.path().join("out");
-        let new = NewFolder::begin(&out).expect("begun");
-        write(&new, &checkpoint, &folder).expect("written");
-        new.finish().expect("finished");
+        fs::create_dir(&out).expect("made");
+        let (keys, bytes) = converted(&checkpoint, &folder).expect("converted");
+        fs::write(out.join(peft::CONFIG_FILE), Value::Object(keys).to_string()).expect("written");
+        fs::write(out.join(peft::WEIGHTS_FILE), bytes).expect("written");
 
         let bytes = fs::read(out.join(peft::WEIGHTS_FILE)).expect("there");
         let written = SafeTensors::deserialize(&bytes).expect("a file");

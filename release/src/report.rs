@@ -67,7 +67,7 @@ pub struct CombinedReport {
 /// One of several adapters.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CombinedPart {
-    /// As it was named.
+    /// Its name, without its place.
     pub run: String,
     /// Its factor.
     pub weight: f64,
@@ -80,7 +80,7 @@ pub struct CombinedPart {
 /// KL and agreement, and the rows they were measured on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measured {
-    /// Golden files to their BLAKE3, or `validation` for the run's held-out rows.
+    /// Golden files, by their names without their places, to their BLAKE3, or `validation` for the run's held-out rows.
     pub on: BTreeMap<String, String>,
     /// The figures.
     #[serde(flatten)]

@@ -7,7 +7,7 @@ use rtune_adapters::peft::{PeftAdapter, TOKENS_SUFFIX};
 use rtune_models::{BaseModel, ModelError, Quantization, TensorRole, TensorSpec, held};
 use serde::Serialize;
 
-use crate::change::{Added, Combined, added};
+use crate::change::{Added, Combined, added, subtract, trained};
 use crate::dtype::Dtype;
 use crate::error::ReleaseError;
 use crate::pieces::{self, Take};
@@ -42,7 +42,7 @@ pub enum Content<'a> {
     Merged {
         /// The adapter.
         adapter: &'a PeftAdapter,
-        /// What was taken off the base before it was quantised: the adapter as it began.
+        /// The adapter as it began, where that is something of the base, as its `start` says.
         initial: Option<&'a PeftAdapter>,
         /// How the base was held while it was trained.
         trained_on: Quantization,
@@ -112,15 +112,15 @@ impl<'a> Computer<'a> {
                 if tensor.role == TensorRole::BlockLinear && !adapter.tensors.contains_key(&tensor.name) =>
             {
                 let mut original = original;
-                if let Some(initial) = initial {
-                    let taken = added(linear_name(tensor), tensor.shape[0], tensor.shape[1], initial)?;
-                    original
-                        .iter_mut()
-                        .zip(taken.iter().flatten())
-                        .for_each(|(value, taken)| *value -= taken);
+                let (name, [rows, columns]) = (linear_name(tensor), [tensor.shape[0], tensor.shape[1]]);
+                if let Some(initial) = initial.filter(|initial| initial.config.start.changes_base()) {
+                    let taken = added(name, rows, columns, initial)?;
+                    subtract(&mut original, taken.as_deref());
                 }
-                let name = linear_name(tensor);
-                let change = added(name, tensor.shape[0], tensor.shape[1], adapter)?;
+                let change = match onto {
+                    Onto::Dequantized => added(name, rows, columns, adapter)?,
+                    Onto::Original => trained(name, rows, columns, adapter, initial)?,
+                };
                 let change = change.map(|values| Added { values, parts: Vec::new() });
                 let mut values = self.merged(tensor, original, change, trained_on, onto);
                 if let Some(lengths) = adapter.tensors.get(&format!("{name}{MAGNITUDE_SUFFIX}")) {

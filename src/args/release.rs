@@ -94,6 +94,10 @@ pub(crate) struct ExportArgs {
     pub(crate) base_only: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// With --format bnb-4bit, rows to measure on in place of the run's golden rows or, where it has none, its held-out ones;
+    /// may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) golden: Vec<PathBuf>,
     /// Override a key of the run's configuration, for example model.base=DIR; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,

@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use rtune_adapters::{Start, peft};
 use rtune_data::{DataReport, LeakReport, PrivacyMode, PrivacyReport};
 use rtune_models::Quantization;
-use rtune_release::{DataFile, Evaluation, Figure, Training};
+use rtune_release::{DataFile, Evaluation, Figure, Method, Training};
 use rtune_trainer::config::{Config, LoraSection};
 use rtune_trainer::manifest::Manifest;
 use rtune_trainer::subject::{Subject, quantization};
 use serde_json::Value;
+
+use crate::commands::evaluated;
 
 /// What a golden report says that the hub has words for: the word, and where it stands in a summary.
 const FIGURES: [(&str, &str); 8] = [
@@ -23,23 +26,42 @@ const FIGURES: [(&str, &str); 8] = [
 ];
 /// The same of the run's own held-out rows.
 const HELD_OUT: [(&str, &str); 3] =
-    [("loss", "/validation_loss_nats"), ("perplexity", "/perplexity"), ("accuracy", "/token_accuracy")];
+    [("loss", "/validation_loss_nats"), ("perplexity", "/perplexity"), ("token_accuracy", "/token_accuracy")];
 
-/// What the run of `subject` says; `None` where there is no run, or it cannot be read: a card without it is no wrong one.
-pub(super) fn training(subject: &Subject) -> Option<Training> {
+/// What the run of `subject` says, with the figures that are of its checkpoint as it speaks by `template`, the SHA-256 of the
+/// chat template, or by that of the run; `None` where there is no run, or it cannot be read: a card without it is no wrong one.
+pub(super) fn training(subject: &Subject, template: Option<&str>) -> Option<Training> {
     let run = subject.run.as_deref()?;
     let manifest = Manifest::read(run).ok()?;
     let report: Option<DataReport> =
         std::fs::read(run.join("data-report.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
     let environment = &manifest.environment;
     let hardware = format!("{}, {} threads, {}", manifest.device, environment.threads, environment.platform);
+    let (evaluations, left_out) = evaluations(subject, run, &manifest, template);
     Some(Training {
         data: report.as_ref().map(files).unwrap_or_default(),
         findings: report.as_ref().map(findings).unwrap_or_default(),
         settings: settings(&subject.config, &manifest),
-        evaluations: evaluations(run, subject.adapter.as_deref()),
+        evaluations,
+        left_out,
+        quantized: quantization(&subject.config) != Quantization::None,
         hardware,
     })
+}
+
+/// What was trained, as the checkpoint says.
+pub(super) fn method(checkpoint: &Path) -> Method {
+    if rtune_release::is_full(checkpoint) {
+        return Method::Full;
+    }
+    match json(&checkpoint.join(peft::CONFIG_FILE)) {
+        Some(settings) if settings["use_dora"] == true => Method::Dora,
+        _ => Method::Lora,
+    }
+}
+
+fn json(path: &Path) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 fn files(report: &DataReport) -> Vec<DataFile> {
@@ -122,23 +144,35 @@ fn settings(config: &Config, manifest: &Manifest) -> Vec<(String, String)> {
     settings
 }
 
-/// The held-out rows at the checkpoint's step beside those before the first, and every golden report of the run.
-fn evaluations(run: &Path, checkpoint: Option<&Path>) -> Vec<Evaluation> {
+/// The held-out rows at the checkpoint's step beside those before the first, and every golden report of this checkpoint as it was
+/// trained; and whether there is any that is not of it.
+fn evaluations(
+    subject: &Subject,
+    run: &Path,
+    manifest: &Manifest,
+    template: Option<&str>,
+) -> (Vec<Evaluation>, bool) {
     let folder = run.join("eval");
-    let json = |path: &Path| -> Option<Value> { serde_json::from_slice(&std::fs::read(path).ok()?).ok() };
-    let mut evaluations = Vec::new();
+    let (mut evaluations, mut left_out) = (Vec::new(), false);
+    let template = template.unwrap_or(&manifest.template);
     // `best` and `last` are links: what they point at is called by its step.
-    let step = checkpoint.and_then(|path| path.canonicalize().ok());
+    let step = subject.adapter.as_ref().and_then(|path| path.canonicalize().ok());
     let step =
         step.as_ref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
     if let Some(tuned) = step.and_then(|step| json(&folder.join(format!("{step}.json")))) {
-        let base = json(&folder.join("step-000000.json"));
-        evaluations.extend(evaluation("held-out rows", &tuned["rows"], &HELD_OUT, base.as_ref(), &tuned));
+        let start = json(&folder.join("step-000000.json"));
+        let pair = (start.as_ref(), &tuned);
+        let held_out = evaluation("held-out rows", before(&subject.config), &tuned["rows"], &HELD_OUT, pair);
+        match template == manifest.template {
+            true => evaluations.extend(held_out),
+            false => left_out |= held_out.is_some(),
+        }
     }
     let mut reports: Vec<_> =
         std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     reports.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("golden-")));
     reports.sort();
+    let of = evaluated::evaluated(subject, Some(template)).unwrap_or_default();
     for report in reports.iter().filter_map(|path| json(path)) {
         let files = report["files"].as_array().into_iter().flatten().filter_map(|file| file[0].as_str());
         let names: Vec<_> =
@@ -146,24 +180,37 @@ fn evaluations(run: &Path, checkpoint: Option<&Path>) -> Vec<Evaluation> {
         let rows = Value::from(report["cases"].as_array().map_or(0, Vec::len));
         let (base, tuned) = (&report["base"], &report["tuned"]);
         if tuned.is_object() {
-            evaluations.extend(evaluation(&names.join(", "), &rows, &FIGURES, Some(base), tuned));
+            let golden = evaluation(&names.join(", "), "base", &rows, &FIGURES, (Some(base), tuned));
+            match !of.is_null() && report[evaluated::KEY] == of {
+                true => evaluations.extend(golden),
+                false => left_out |= golden.is_some(),
+            }
         }
     }
-    evaluations
+    (evaluations, left_out)
+}
+
+/// What was there before the first step: the base, or what began with something else.
+fn before(config: &Config) -> &'static str {
+    match &config.lora {
+        LoraSection::New(lora) if lora.start == Start::Drawn => "base",
+        LoraSection::Full => "base",
+        LoraSection::New(_) | LoraSection::From(_) => "start",
+    }
 }
 
 fn evaluation(
     on: &str,
+    before: &'static str,
     rows: &Value,
     places: &[(&str, &str)],
-    base: Option<&Value>,
-    tuned: &Value,
+    (first, tuned): (Option<&Value>, &Value),
 ) -> Option<Evaluation> {
     let figure = |(metric, place): &(&str, &str)| {
-        let base = base.and_then(|base| base.pointer(place)?.as_f64());
+        let base = first.and_then(|first| first.pointer(place)?.as_f64());
         Some(Figure { metric: (*metric).to_owned(), base, tuned: tuned.pointer(place)?.as_f64()? })
     };
     let figures: Vec<Figure> = places.iter().filter_map(figure).collect();
     let rows = rows.as_u64().unwrap_or(0) as usize;
-    (!figures.is_empty() && rows > 0).then(|| Evaluation { on: on.to_owned(), rows, figures })
+    (!figures.is_empty() && rows > 0).then(|| Evaluation { on: on.to_owned(), rows, before, figures })
 }

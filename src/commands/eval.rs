@@ -25,13 +25,13 @@ use rtune_trainer::evaluate::golden::{ExamOptions, GoldenReport, Work as Doing, 
 use rtune_trainer::evaluate::labels::LabelOptions;
 use rtune_trainer::evaluate::people::PersonsScore;
 use rtune_trainer::evaluate::similarity::measure;
-use rtune_trainer::files::write_whole;
+use rtune_trainer::files::{sha256_of, write_whole};
 use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::{Settings, Speaker};
 
 use self::place::{of_conversations, places, stem};
 use crate::args::talk::{EncoderArgs, EvalArgs, Preset};
-use crate::commands::opened;
+use crate::commands::{evaluated, opened};
 use crate::failure::{BadInput, DONE};
 use crate::reporter::{Work, say};
 
@@ -186,22 +186,25 @@ fn one(
         measure(&mut report, encoder, args.encoder.idf)?;
     }
     work.finish();
-    let (value, given_up) = finish(args, name, (&subject, &golden, out), &report, tools)?;
+    let template = model.template.as_ref().map(|template| sha256_of(template.source().as_bytes()));
+    let of = evaluated::evaluated(&subject, template.as_deref())?;
+    let (value, given_up) = finish(args, name, (&subject, &golden, out), (&report, of), tools)?;
     Ok(Done { subject, golden, report: Arc::new(report), value, given_up, plain })
 }
 
-/// Judges, writes and shows a report; with why the judge was given up, if it was.
+/// Judges, writes and shows a report, with the weights that it is `of`; with why the judge was given up, if it was.
 fn finish(
     args: &EvalArgs,
     name: &str,
     (subject, golden, out): (&Subject, &[Source], Option<&Path>),
-    report: &GoldenReport,
+    (report, of): (&GoldenReport, serde_json::Value),
     tools: &Tools,
 ) -> anyhow::Result<(serde_json::Value, Option<String>)> {
     let judged = tools.judge.as_ref().map(|judge| judge::judge(judge, report));
     let people = people::compare(report, &tools.people, judged.as_ref())?;
     let given_up = judged.as_ref().and_then(judge::JudgeReport::given_up);
     let mut value = serde_json::to_value(report)?;
+    value[evaluated::KEY] = of;
     value["people"] = serde_json::to_value(&people)?;
     if let Some(judged) = &judged {
         value["judge"] = serde_json::to_value(judged)?;

@@ -9,11 +9,17 @@ use std::path::Path;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use rtune_models::BaseModel;
-use rtune_release::{Chat, Content, Dtype, GgufType, NewFolder, Rounding, VerifiedAdapter};
+use rtune_models::hub::HubError;
+use rtune_release::{About, Chat, Content, Dtype, GgufType, NewFolder, Rounding, VerifiedAdapter};
+use rtune_trainer::error::TrainerError;
+use rtune_trainer::subject::Subject;
 
 use crate::args::Args;
 use crate::args::release::{ExportArgs, Format};
-use crate::commands::released::{Fetch, Released, card_of_run, layout, onto, onto_words};
+use crate::commands::next::for_shell;
+use crate::commands::released::{
+    Fetch, Released, card_of_run, layout, makes_up, note_idle, onto, onto_words,
+};
 use crate::failure::{BadInput, DONE, FAILED};
 use crate::reporter::{complain, counted, say};
 use server::For;
@@ -43,6 +49,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
 
 /// Ends the program where flags and format do not go together.
 fn refuse_conflicts(args: &ExportArgs, format: Format) {
+    let measures = format == Format::Bnb4bit && !args.base_only;
     let as_gguf = matches!(format, Format::Gguf | Format::GgufAdapter | Format::Ollama);
     let model = &args.model;
     let is_laid_out = model.dtype.is_some() || model.shard_size.is_some();
@@ -63,6 +70,10 @@ fn refuse_conflicts(args: &ExportArgs, format: Format) {
         (
             format == Format::GgufAdapter && model.onto.is_some(),
             "--onto is for what is merged: an adapter is added to the GGUF file that llama.cpp is given",
+        ),
+        (
+            !measures && !args.golden.is_empty(),
+            "--golden is for what is measured: --format bnb-4bit without --base-only, and `rtune merge`",
         ),
         (
             format == Format::Peft && (model.onto.is_some() || is_laid_out),
@@ -94,7 +105,7 @@ fn write(args: &ExportArgs, format: Format) -> anyhow::Result<()> {
         Format::Safetensors => safetensors(args, &checkpoint),
         Format::Bnb4bit => {
             let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
-            let adapter = VerifiedAdapter::open(&checkpoint, &released.base)?;
+            let adapter = released.adapter(&checkpoint)?;
             four_bits::merged(args, &released, &adapter)
         }
         Format::Gguf | Format::Ollama => gguf(args, format, &checkpoint),
@@ -104,7 +115,7 @@ fn write(args: &ExportArgs, format: Format) -> anyhow::Result<()> {
 
 fn gguf(args: &ExportArgs, format: Format, checkpoint: &Path) -> anyhow::Result<()> {
     let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
-    let VerifiedAdapter { adapter, initial, .. } = VerifiedAdapter::open(checkpoint, &released.base)?;
+    let VerifiedAdapter { adapter, initial, .. } = released.adapter(checkpoint)?;
     let (onto, trained_on) = (onto(&args.model, released.trained_on()), released.trained_on());
     let content = Content::Merged { adapter: &adapter, initial: initial.as_ref(), trained_on, onto };
     write_gguf(
@@ -119,18 +130,20 @@ fn gguf(args: &ExportArgs, format: Format, checkpoint: &Path) -> anyhow::Result<
 /// The adapter alone, for a GGUF file of its base.
 fn gguf_adapter(args: &ExportArgs, checkpoint: &Path) -> anyhow::Result<()> {
     let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
-    let adapter = VerifiedAdapter::open(checkpoint, &released.base)?;
+    let adapter = released.adapter(checkpoint)?;
     let kind = args.quantize.unwrap_or(GgufType::F32);
     let name = args.out.file_stem().unwrap_or_default().to_string_lossy();
+    let licence = released.card().licence;
+    let about = About { name: &name, licence: Some(&licence) };
     let written =
-        rtune_release::write_gguf_adapter(&args.out, &released.base, &adapter, checkpoint, kind, &name)?;
+        rtune_release::write_gguf_adapter(&args.out, &released.base, &adapter, checkpoint, kind, about)?;
     let (what, out) = (checkpoint.display(), args.out.display());
     let megabytes = written.size_bytes as f64 / 1e6;
     say(&format!("{what}, {}, {} tensors, {megabytes:.1} MB -> {out}", kind.name(), written.tensors));
     say(&format!("sha256 {}", written.sha256));
+    let [run, out] = [args.run.clone(), out.to_string()].map(|text| for_shell(&text));
     say(&format!(
-        "next, with a GGUF file of the base (`rtune export {} BASE.gguf --format gguf --base-only`):\n  llama-server -m BASE.gguf --lora {out} --jinja",
-        args.run
+        "next, with a GGUF file of the base (`rtune export {run} BASE.gguf --format gguf --base-only`):\n  llama-server -m BASE.gguf --lora {out} --jinja"
     ));
     Ok(())
 }
@@ -145,14 +158,17 @@ fn write_gguf(
 ) -> anyhow::Result<()> {
     let kind = args.quantize.unwrap_or(GgufType::F16);
     let name = args.out.file_stem().unwrap_or_default().to_string_lossy();
+    let card = released.card();
+    let about = About { name: &name, licence: Some(&card.licence) };
     let write = |path: &Path| {
         let progress = &mut counted("writing");
-        rtune_release::write_gguf(path, &released.base, content, kind, &name, released.chat(), progress)
+        rtune_release::write_gguf(path, &released.base, content, kind, about, released.chat(), progress)
     };
     let written = if format == Format::Ollama {
         let folder = NewFolder::begin(&args.out)?;
         // Before the large file: what Ollama cannot say is known at once.
         let turns = ollama::turns(released)?;
+        ollama::write_card(&folder, card.clone(), released, content, kind)?;
         let written = write(&folder.path().join(ollama::MODEL))?;
         folder.write(ollama::MODELFILE, ollama::modelfile(released, &turns, written.begins)?.as_bytes())?;
         folder.finish()?;
@@ -169,20 +185,21 @@ fn write_gguf(
     ));
     say(&format!("sha256 {}", written.sha256));
     if format == Format::Ollama {
-        say(&format!("next:\n  ollama create NAME -f {}", args.out.join(ollama::MODELFILE).display()));
+        let modelfile = args.out.join(ollama::MODELFILE).display().to_string();
+        say(&format!("next:\n  ollama create NAME -f {}", for_shell(&modelfile)));
     }
     Ok(())
 }
 
 /// The adapter, and its base's tokenizer where the base is at hand: the adapter is whole without.
 fn peft(args: &ExportArgs, checkpoint: &Path) -> anyhow::Result<()> {
-    adapter(&args.run, &args.overrides, &args.out)?;
+    adapter(&args.run, &args.overrides, &args.out, args.server.is_some())?;
     say(&format!("{} -> {}", checkpoint.display(), args.out.display()));
     Ok(())
 }
 
-/// Writes the folder of a run's adapter.
-pub(super) fn adapter(run: &str, overrides: &[String], out: &Path) -> anyhow::Result<()> {
+/// Writes the folder of a run's adapter, as every server reads it where it is to be `served`.
+pub(super) fn adapter(run: &str, overrides: &[String], out: &Path, served: bool) -> anyhow::Result<()> {
     let checkpoint = rtune_release::find(run.as_ref())?;
     if rtune_release::is_full(&checkpoint) {
         let problem = format!(
@@ -192,26 +209,55 @@ pub(super) fn adapter(run: &str, overrides: &[String], out: &Path) -> anyhow::Re
         let hint = "write the model: `rtune export RUN OUT --format safetensors`, or `rtune merge RUN OUT`, which measures it";
         return Err(BadInput::new(problem).with_hint(hint).into());
     }
-    let opened = Released::open(run, overrides, Fetch::Never);
-    let with: Option<(&BaseModel, Chat<'_>)> = match &opened {
-        Ok(released) => Some((&released.base, released.chat())),
-        Err(error) => {
+    let opened = match Released::open(run, overrides, Fetch::Never) {
+        Ok(released) => Some(released),
+        Err(error) if is_without_base(&error, overrides) => {
             complain(&format!(
                 "without tokenizer and chat template, since the base cannot be used: {error:#}"
             ));
             None
         }
+        Err(error) => return Err(error),
     };
+    let with: Option<(&BaseModel, Chat<'_>)> =
+        opened.as_ref().map(|released| (&released.base, released.chat()));
     let card = match &opened {
-        Ok(released) => released.card(),
-        Err(_) => card_of_run(run, overrides),
+        Some(released) => released.card(),
+        None => card_of_run(run, overrides)?,
     };
-    Ok(rtune_release::export_peft(&checkpoint, out, with, &card)?)
+    if !served && makes_up(&Subject::find(run, overrides)?.config) {
+        complain(&format!(
+            "note: the adapter makes up for what quantising took from its base (LoftQ), and is for that base: \
+             `rtune export {} BASE --format bnb-4bit --base-only`; for the base as it is write it with `--for SERVER`, or merge it",
+            for_shell(run)
+        ));
+    }
+    let idle = rtune_release::export_peft(&checkpoint, out, with, &card, served)?;
+    // Whoever looked whether a server takes it has said so.
+    if !served {
+        note_idle(&idle);
+    }
+    Ok(())
+}
+
+/// Whether all that is wrong is that the base of the run is not on this machine, or is another one by now: an adapter is whole
+/// without it. A base that was named for this is to be there.
+fn is_without_base(error: &anyhow::Error, overrides: &[String]) -> bool {
+    let is_named = overrides.iter().any(|argument| argument.trim_start().starts_with("model."));
+    let is_absent = error.chain().any(|cause| {
+        let hub = cause.downcast_ref::<HubError>();
+        let trainer = cause.downcast_ref::<TrainerError>();
+        matches!(
+            hub,
+            Some(HubError::UnknownBase { .. } | HubError::NoSuchPath { .. } | HubError::Offline { .. })
+        ) || matches!(trainer, Some(TrainerError::OtherInput { what, .. }) if what.starts_with("base: "))
+    });
+    is_absent && !is_named
 }
 
 fn safetensors(args: &ExportArgs, checkpoint: &Path) -> anyhow::Result<()> {
     let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
-    let adapter = VerifiedAdapter::open(checkpoint, &released.base)?;
+    let adapter = released.adapter(checkpoint)?;
     let layout = layout(&args.model, &released.base, Dtype::Bfloat16);
     let onto = onto(&args.model, released.trained_on());
     let folder = NewFolder::begin(&args.out)?;

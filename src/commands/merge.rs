@@ -25,7 +25,7 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<u8> {
     let is_plain = others.is_empty() && args.combine.weight == 1.0;
     let parts: Vec<&Part> = std::iter::once(&first).chain(&others).collect();
     if !is_plain {
-        parts.iter().try_for_each(|part| part.refuse_uncombinable())?;
+        parts.iter().try_for_each(|part| part.refuse_uncombinable(onto))?;
     }
     let rows: Vec<measure::Rows> = parts
         .iter()

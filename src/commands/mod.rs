@@ -11,6 +11,7 @@ pub(crate) mod confined;
 mod data_summary;
 pub(crate) mod doctor;
 pub(crate) mod eval;
+mod evaluated;
 pub(crate) mod export;
 pub(crate) mod generate;
 pub(crate) mod gpu;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+pub(super) use rtune_release::for_shell;
 use rtune_trainer::config::Config;
 
 /// After a run: talking, the golden rows if there are any, taking the adapter out.
@@ -27,15 +28,6 @@ pub(super) fn after_check(config: &Path, overrides: &[String]) -> String {
 
 fn lines(commands: &[String]) -> String {
     format!("next:\n  {}", commands.join("\n  "))
-}
-
-/// An argument as a shell takes it.
-pub(super) fn for_shell(argument: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/=:,+".contains(c);
-    match argument.chars().all(plain) {
-        true => argument.to_owned(),
-        false => format!("'{}'", argument.replace('\'', "'\\''")),
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 mod files;
 mod hub;
+mod repository;
+mod store;
 
 use std::path::Path;
 
@@ -14,6 +16,7 @@ use crate::failure::{BadInput, DONE};
 use crate::reporter::{complain, say};
 use files::{File, Mode};
 use hub::Hub;
+use repository::Change;
 
 /// What a run's folder and a checkpoint's have, and what leaves has not.
 const OF_A_RUN: [&str; 2] = ["config.toml", "optimizer.safetensors"];
@@ -39,7 +42,7 @@ pub(crate) fn run(args: &PushArgs) -> anyhow::Result<u8> {
     if OF_A_RUN.iter().any(|file| args.folder.join(file).is_file()) {
         let folder = NewFolder::begin(&args.folder.join("pushed"))?;
         let run = args.folder.to_string_lossy();
-        export::adapter(&run, &args.overrides, &folder.path().join("adapter"))?;
+        export::adapter(&run, &args.overrides, &folder.path().join("adapter"), false)?;
         exported = Some(folder);
     }
     let folder = exported.as_ref().map(|folder| folder.path().join("adapter"));
@@ -53,24 +56,44 @@ fn push(args: &PushArgs, folder: &Path, options: &HubOptions, token: String) -> 
         complain(&format!("note: `{}` has no {CARD}, the card of a model", args.folder.display()));
     }
     let hub = Hub::new(&options.endpoint, token, [owner, name], &args.branch)?;
-    hub.create(args.private)?;
+    hub.be_there(args.private)?;
+    let head = hub.begin()?;
     let modes = hub.modes(&files)?;
+    let ignored = modes.iter().filter(|wanted| wanted.is_ignored).count();
+    if ignored == files.len() {
+        let problem =
+            format!("`{owner}/{name}`: its `.gitignore` names all {ignored} files that were to be pushed");
+        return Err(BadInput::new(problem).with_hint("change `.gitignore` on the hub").into());
+    }
     let changed: Vec<(&File, Mode)> = files
         .iter()
-        .zip(modes)
-        .filter(|(file, mode)| !mode.is_ignored && mode.there.as_deref() != Some(file.id(mode.mode)))
-        .map(|(file, mode)| (file, mode.mode))
+        .zip(&modes)
+        .filter(|(file, wanted)| !wanted.is_settled(file))
+        .map(|(file, wanted)| (file, wanted.mode))
         .collect();
+    let removed = files::shadows(&head.files, &files);
     let address = format!("{}/{owner}/{name}", options.endpoint);
-    if changed.is_empty() {
-        say(&format!("all {} files are there already: {address}", files.len()));
+    if ignored > 0 {
+        say(&format!(
+            "{ignored} of {} files are named by the repository's .gitignore and left out",
+            files.len()
+        ));
+    }
+    if changed.is_empty() && removed.is_empty() {
+        say(&format!("all {} files are there already: {address}", files.len() - ignored));
         return Ok(DONE);
     }
     let large: Vec<&File> =
         changed.iter().filter(|(_, mode)| *mode == Mode::Lfs).map(|(file, _)| *file).collect();
     hub.upload(&large)?;
-    let commit = hub.commit(&args.message, &changed)?;
+    let change = Change { message: &args.message, files: &changed, removed: &removed };
+    let commit = hub.commit(&change, &head, &files)?;
     say(&format!("{} of {} files -> {address}", changed.len(), files.len()));
+    for path in &removed {
+        say(&format!(
+            "removed {path}: it was of an earlier push, and would be read beside or before the new files"
+        ));
+    }
     say(&format!("commit {commit}"));
     Ok(DONE)
 }

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use rtune_adapters::Start;
 use rtune_data::{ChatTemplate, Encoder};
 use rtune_models::hub::{self, HubOptions};
 use rtune_models::{BaseModel, Licence, Quantization};
 use rtune_release::{Card, Chat, Content, Dtype, Layout, Made, NewFolder, Onto, VerifiedAdapter, Written};
+use rtune_trainer::config::{Config, LoraSection};
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::sha256_of;
 use rtune_trainer::manifest::Manifest;
@@ -14,13 +16,16 @@ use rtune_trainer::subject::{Subject, quantization};
 use rtune_trainer::talk;
 
 use crate::args::release::ModelArgs;
-use crate::commands::card::training;
+use crate::commands::card::{method, training};
 use crate::commands::resolve_base;
 use crate::failure::BadInput;
-use crate::reporter::counted;
+use crate::reporter::{complain, counted};
 
 /// Most bytes of weights in one file where nothing is said: what the hub and most loaders are used to.
 const SHARD_BYTES: u64 = 5_000_000_000;
+
+/// Most linears that a note names.
+const MOST_NAMED: usize = 8;
 
 /// A run with its base, opened but for the weights.
 pub(super) struct Released {
@@ -69,10 +74,23 @@ impl Released {
         Chat { template: self.template.as_ref().map(ChatTemplate::source), stop_tokens: &self.stop_tokens }
     }
 
-    /// The card of what is written.
+    /// The adapter of `checkpoint`, with a note on the linears that it leaves as they are.
+    pub(super) fn adapter(&self, checkpoint: &Path) -> anyhow::Result<VerifiedAdapter> {
+        let mut adapter = VerifiedAdapter::open(checkpoint, &self.base)?;
+        // A run of an earlier version did not write down that it began so.
+        if makes_up(&self.subject.config) {
+            adapter.adapter.config.start = Start::Loftq;
+        }
+        note_idle(&adapter.idle());
+        Ok(adapter)
+    }
+
+    /// The card of the model as it was trained.
     pub(super) fn card(&self) -> Card {
-        let base = &self.subject.config.model.base;
-        Card { training: training(&self.subject), ..card(base, Licence::of_base(base, &self.base_path)) }
+        let Config { model, .. } = &self.subject.config;
+        let licence = Licence::of_base(&model.base, &self.base_path);
+        let template = self.template.as_ref().map(|template| sha256_of(template.source().as_bytes()));
+        of_subject(&self.subject, Some(&self.base_path), licence, template.as_deref())
     }
 
     /// How the base was held while the adapter was trained.
@@ -100,27 +118,84 @@ impl Released {
         content: Content<'_>,
         layout: Layout,
     ) -> anyhow::Result<Written> {
+        let is_as_trained = is_as_trained(content) && layout.quantized.is_none();
+        let card = if is_as_trained { self.card() } else { self.card().unmeasured() };
+        self.write_with(&card, folder, content, layout)
+    }
+
+    pub(super) fn write_with(
+        &self,
+        card: &Card,
+        folder: &NewFolder,
+        content: Content<'_>,
+        layout: Layout,
+    ) -> anyhow::Result<Written> {
         let progress = &mut counted("writing");
         let made = if matches!(content, Content::Base) { Made::Base } else { Made::Merged };
-        self.card().write(folder, made)?;
+        card.write(folder, made)?;
         Ok(rtune_release::write_model(folder, &self.base, content, layout, self.chat(), progress)?)
     }
 }
 
-/// The card of an adapter whose base is not at hand: the run wrote down what the base said of its licence.
-pub(super) fn card_of_run(run: &str, overrides: &[String]) -> Card {
-    let Ok(subject) = Subject::find(run, overrides) else { return card("", Licence::default()) };
-    let licence = subject.run.as_deref().and_then(|run| Manifest::read(run).ok());
-    let licence = licence.map(|manifest| manifest.licence).unwrap_or_default();
-    Card { training: training(&subject), ..card(&subject.config.model.base, licence) }
+/// Whether the model that is written is the one that was trained, but for rounding to its element type.
+pub(super) fn is_as_trained(content: Content<'_>) -> bool {
+    match content {
+        Content::Merged { trained_on, onto, .. } => {
+            onto == Onto::Dequantized || trained_on == Quantization::None
+        }
+        Content::Base | Content::Combined { .. } => false,
+    }
 }
 
-fn card(base: &str, licence: Licence) -> Card {
+/// Says which linears an adapter leaves as they are.
+pub(super) fn note_idle(linears: &[impl AsRef<str>]) {
+    let named: Vec<String> =
+        linears.iter().take(MOST_NAMED).map(|linear| format!("`{}`", linear.as_ref())).collect();
+    if !named.is_empty() {
+        let more = linears.len() - named.len();
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        complain(&format!(
+            "note: the adapter leaves {}{more} as they are, as it does an expert that no token is sent to",
+            named.join(", ")
+        ));
+    }
+}
+
+/// Whether the adapters of a run began with what quantising took from its base (LoftQ), itself or by the run that it starts from.
+pub(super) fn makes_up(config: &Config) -> bool {
+    match &config.lora {
+        LoraSection::New(lora) => lora.start == Start::Loftq,
+        LoraSection::From(folder) => {
+            let subject = Subject::find(&folder.to_string_lossy(), &[]);
+            subject.is_ok_and(|subject| subject.run.is_some() && makes_up(&subject.config))
+        }
+        LoraSection::Full => false,
+    }
+}
+
+/// The card of an adapter whose base is not at hand: the run wrote down what the base said of its licence, and where it was.
+pub(super) fn card_of_run(run: &str, overrides: &[String]) -> anyhow::Result<Card> {
+    let subject = Subject::find(run, overrides)?;
+    let Some(folder) = &subject.run else {
+        return Ok(of_subject(&subject, None, Licence::default(), None));
+    };
+    let manifest = Manifest::read(folder)?;
+    Ok(of_subject(&subject, Some(&manifest.environment.base), manifest.licence, None))
+}
+
+fn of_subject(subject: &Subject, found_at: Option<&Path>, licence: Licence, template: Option<&str>) -> Card {
+    let Config { model, .. } = &subject.config;
+    let repository = hub::repository_of(&model.base).filter(|repository| {
+        // A folder may be called as a repository is.
+        hub::alias_of(repository) == Some(model.base.as_str())
+            || found_at.is_none_or(|place| hub::is_of_repository(place, repository))
+    });
     // A path of this machine says nothing elsewhere: its last part is a name.
-    let path = Path::new(base);
-    let shown =
-        if path.exists() { path.file_name().unwrap_or_default().to_string_lossy() } else { base.into() };
-    Card { base: shown.into_owned(), repository: hub::repository_of(base), licence, training: None }
+    let mut card = Card::of_base(hub::last_part(&model.base).to_owned(), repository, licence);
+    card.revision = model.revision.clone().filter(|_| card.repository.is_some());
+    card.method = subject.adapter.as_deref().map(method).unwrap_or_default();
+    card.training = training(subject, template);
+    card
 }
 
 /// How the base was held is a fact of the run: the report would say something else than what happened.

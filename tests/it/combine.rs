@@ -88,6 +88,8 @@ fn adapters_are_summed_or_elected_and_measured_one_by_one() {
             assert!(adapter["checkpoint"]["adapter_model.safetensors"].is_string());
         }
         assert_eq!(report["measured"], adapters[0]["measured"]);
+        assert_eq!((&adapters[0]["run"], &adapters[1]["run"]), (&json!("run"), &json!("other")));
+        is_of_both(&place.read(&format!("{out}/README.md")), out);
         let parts_of = |linear: &str| {
             let linears = report["linears"].as_array().expect("a list").iter();
             let found = linears
@@ -98,6 +100,26 @@ fn adapters_are_summed_or_elected_and_measured_one_by_one() {
         assert!(parts_of("0.self_attn.q_proj")[1].as_f64() > Some(0.0));
         assert_eq!(parts_of("0.self_attn.k_proj")[1], 0.0, "the second has none");
     }
+}
+
+/// The card has a section for each run, says how they became one, and claims no figures of either.
+fn is_of_both(card: &str, method: &str) {
+    for part in [
+        "\n- merge\n",
+        "| run | LoRA | 0.75 |",
+        "| other | LoRA | -0.5 |",
+        "## Run: run\n",
+        "## Run: other\n",
+    ] {
+        assert!(card.contains(part), "{part:?} in {card}");
+    }
+    assert!(card.contains(&format!("combined by `{method}`")), "{card}");
+    assert_eq!(
+        (card.matches("| rank | 4 |").count(), card.matches("| rank | 2 |").count()),
+        (1, 1),
+        "{card}"
+    );
+    assert!(!card.contains("model-index") && !card.contains("## Evaluation"), "{card}");
 }
 
 /// Rows of a matrix of the tiny model.
@@ -120,6 +142,8 @@ fn a_factor_makes_one_adapter_weaker() {
     let sum: Vec<f32> =
         base[name].iter().zip(&one[name]).map(|(value, change)| value + change * 0.5).collect();
     assert_eq!(written[name], sum);
+    let card = place.read("half/README.md");
+    assert!(card.contains("one change, multiplied by 0.5") && !card.contains("model-index"), "{card}");
 }
 
 #[test]

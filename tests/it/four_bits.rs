@@ -82,6 +82,48 @@ fn a_merged_model_in_4_bits_says_what_that_cost() {
     );
 }
 
+/// PiSSA's base is what it left of one, which no folder is.
+#[test]
+fn nobody_is_sent_to_a_base_that_is_not_what_was_trained_beside() {
+    let place = place();
+    place.train(&["lora.init=pissa"]).succeeds();
+    let ran = place.rtune(&["export", "run", "four", "--format", "bnb-4bit"]);
+    ran.succeeds();
+    assert!(
+        ran.stdout.contains("  answers: KL ") && !ran.stdout.contains("is what was trained"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn without_rows_to_measure_on_it_is_said_and_some_can_be_named() {
+    let place = place();
+    place.train(&["data.validation=0"]).succeeds();
+    let export = |out: &str, more: &[&str]| {
+        place.rtune(&[&["export", "run", out, "--format", "bnb-4bit"], more].concat())
+    };
+    let ran = export("four", &[]);
+    ran.succeeds();
+    assert!(
+        ran.stderr.contains("was not measured") && ran.stderr.contains("--golden FILE"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!place.path("four/merge-report.json").exists());
+    std::fs::create_dir(place.path("below")).expect("made");
+    place.write("below/golden.jsonl", crate::workplace::rows(100..103));
+    let ran = export("measured", &["--golden", "below/golden.jsonl"]);
+    ran.succeeds();
+    assert!(ran.stdout.contains("over 3 rows of golden.jsonl"), "{}", ran.stdout);
+    let report = json_of(&place.path("measured/merge-report.json"));
+    let files = report["measured"]["on"].as_object().expect("files");
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["golden.jsonl"], "a name, and no place");
+    place
+        .rtune(&["export", "run", "out", "--golden", "below/golden.jsonl"])
+        .fails(2, &["--golden is for what is measured"]);
+}
+
 /// What bitsandbytes makes of the merged folder, tensor by tensor and bit by bit.
 #[test]
 fn transformers_loads_the_bits_that_bitsandbytes_makes() {

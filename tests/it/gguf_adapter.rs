@@ -5,6 +5,9 @@ use candle_core::quantized::gguf_file::Value;
 use crate::gguf_export::{Read, read};
 use crate::workplace::{Workplace, write_base};
 
+/// Makes up for what quantising took, which the file of the base has still.
+const LOFTQ: &str = "lora.init=loftq";
+
 fn floats(read: &Read, name: &str) -> Vec<f32> {
     let (_, _, bytes) = &read.tensors[name];
     bytes.as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number)).collect()
@@ -12,12 +15,17 @@ fn floats(read: &Read, name: &str) -> Vec<f32> {
 
 /// `alpha / rank · B A` of each adapted tensor beside the difference of a merged file and a base's, all in float32.
 fn adds_what_a_merge_adds(place: &Workplace, settings: &[&str]) {
-    place.train(&[&["quantization.kind=none"], settings].concat()).succeeds();
+    let is_quantized = settings.contains(&LOFTQ);
+    let held: &[&str] = if is_quantized { &[] } else { &["quantization.kind=none"] };
+    place.train(&[held, settings].concat()).succeeds();
     place.rtune(&["export", "run", "adapter.gguf", "--format", "gguf-adapter"]).succeeds();
     place
         .rtune(&["export", "run", "base.gguf", "--format", "gguf", "--quantize", "f32", "--base-only"])
         .succeeds();
-    place.rtune(&["export", "run", "merged.gguf", "--format", "gguf", "--quantize", "f32"]).succeeds();
+    // llama.cpp is given the base as it is.
+    let merged =
+        ["export", "run", "merged.gguf", "--format", "gguf", "--quantize", "f32", "--onto", "original"];
+    place.rtune(&merged).succeeds();
     let [adapter, base, merged] =
         ["adapter", "base", "merged"].map(|name| read(&place.path(&format!("{name}.gguf"))));
     let text = |key: &str| match &adapter.metadata[key] {
@@ -70,6 +78,7 @@ fn what_is_added_is_what_a_merge_adds() {
             "lora.scaling=rank-stabilized",
         ],
         &["lora.init=pissa", "lora.targets=[\"k_proj\", \"down_proj\"]"],
+        &[LOFTQ, "lora.targets=[\"k_proj\", \"down_proj\"]"],
     ] {
         let place = Workplace::new();
         // Two heads of keys, so that their rows are put in another order by head.

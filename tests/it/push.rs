@@ -1,236 +1,10 @@
-//! Uploads to a hub: a server of the test's own with the interface of the Hugging Face hub, and another host for large files.
+//! Uploads to a hub.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+mod hub;
 
-use serde_json::{Value, json};
+use hub::Hub;
 
 use crate::workplace::{Ran, Workplace};
-
-const TOKEN: &str = "hf_verysecret";
-/// Larger files come in parts.
-const PART_BYTES: usize = 9000;
-
-/// What the hub has and was asked.
-#[derive(Default)]
-struct State {
-    repositories: Vec<String>,
-    /// Large files by their SHA-256, and parts of them by number.
-    large: BTreeMap<String, Vec<u8>>,
-    parts: BTreeMap<(String, usize), Vec<u8>>,
-    /// The branch: a path to the id of its content, as the hub tells it, and the content of what is not large.
-    files: BTreeMap<String, String>,
-    texts: BTreeMap<String, Vec<u8>>,
-    commits: Vec<String>,
-    /// Method, path and key of each request.
-    asked: Vec<(String, String)>,
-    /// Paths with this in them fail, so often.
-    failing: Option<(String, usize)>,
-}
-
-struct Hub {
-    endpoint: String,
-    state: Arc<Mutex<State>>,
-}
-
-impl Hub {
-    fn serve() -> Self {
-        let state = Arc::new(Mutex::new(State::default()));
-        let bind = || TcpListener::bind("127.0.0.1:0").expect("a port");
-        let (hub, store) = (bind(), bind());
-        let of = |listener: &TcpListener| format!("http://{}", listener.local_addr().expect("an address"));
-        let (endpoint, storage) = (of(&hub), of(&store));
-        for listener in [hub, store] {
-            let (state, addresses) = (Arc::clone(&state), [endpoint.clone(), storage.clone()]);
-            std::thread::spawn(move || {
-                for stream in listener.incoming().flatten() {
-                    // A client may go away at any time.
-                    let _ = answer(stream, &state, &addresses);
-                }
-            });
-        }
-        Self { endpoint, state }
-    }
-
-    fn push(&self, place: &Workplace, arguments: &[&str]) -> Ran {
-        let mut command = place.command(&[&["push"], arguments].concat());
-        for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-            command.env_remove(name);
-        }
-        command.env("HF_ENDPOINT", &self.endpoint).env("HF_TOKEN", TOKEN).env_remove("HF_HUB_OFFLINE");
-        let ran = Ran::of(command.output().expect("started"));
-        assert!(!ran.stdout.contains(TOKEN) && !ran.stderr.contains(TOKEN), "{}{}", ran.stdout, ran.stderr);
-        ran
-    }
-
-    fn with<T>(&self, of: impl FnOnce(&mut State) -> T) -> T {
-        of(&mut self.state.lock().expect("the state"))
-    }
-
-    /// How many requests had this in method and path.
-    fn count(&self, part: &str) -> usize {
-        self.with(|state| state.asked.iter().filter(|(path, _)| path.contains(part)).count())
-    }
-}
-
-fn answer(mut stream: TcpStream, state: &Mutex<State>, addresses: &[String; 2]) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let (mut line, mut header, mut key, mut length) = (String::new(), String::new(), String::new(), 0);
-    reader.read_line(&mut line)?;
-    while reader.read_line(&mut header)? > 2 {
-        let lower = header.to_ascii_lowercase();
-        if let Some(bytes) = lower.strip_prefix("content-length:") {
-            length = bytes.trim().parse().unwrap_or(0);
-        }
-        if lower.starts_with("authorization:") {
-            key = header["authorization:".len()..].trim().to_owned();
-        }
-        header.clear();
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let path = line.rsplit_once(' ').map_or(line.as_str(), |(path, _)| path).to_owned();
-    let (status, tag, text) = {
-        let mut state = state.lock().expect("the state");
-        state.asked.push((path.clone(), key.clone()));
-        reply(&mut state, &path, &key, &body, addresses)
-    };
-    let head =
-        format!("HTTP/1.1 {status} X\r\nConnection: close\r\n{tag}Content-Length: {}\r\n\r\n", text.len());
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(text.as_bytes())
-}
-
-fn reply(
-    state: &mut State,
-    path: &str,
-    key: &str,
-    body: &[u8],
-    [endpoint, storage]: &[String; 2],
-) -> (u16, String, String) {
-    let said = |value: Value| (200, String::new(), value.to_string());
-    if let Some((part, left)) = &mut state.failing
-        && path.contains(part.as_str())
-        && *left > 0
-    {
-        *left -= 1;
-        return (503, String::new(), "busy".to_owned());
-    }
-    let asked: Value = serde_json::from_slice(body).unwrap_or_default();
-    if let Some(place) = path.strip_prefix("PUT /store/") {
-        assert_eq!(key, "", "the token is not for the store");
-        return match place.split_once('/') {
-            None => {
-                state.large.insert(place.to_owned(), body.to_vec());
-                (200, String::new(), String::new())
-            }
-            Some((id, number)) => {
-                let number: usize = number.parse().expect("a number");
-                state.parts.insert((id.to_owned(), number), body.to_vec());
-                (200, format!("ETag: \"{number}-{}\"\r\n", body.len()), String::new())
-            }
-        };
-    }
-    if let Some(id) = path.strip_prefix("POST /store/whole/") {
-        assert_eq!(key, "", "the token is not for the store");
-        let mut whole = Vec::new();
-        for (at, part) in asked["parts"].as_array().expect("parts").iter().enumerate() {
-            let bytes = &state.parts[&(id.to_owned(), at + 1)];
-            assert_eq!(part["etag"], format!("\"{}-{}\"", at + 1, bytes.len()));
-            whole.extend(bytes);
-        }
-        state.large.insert(id.to_owned(), whole);
-        return said(json!({}));
-    }
-    if key != format!("Bearer {TOKEN}") {
-        return (401, String::new(), json!({"error": format!("who is {key}?")}).to_string());
-    }
-    if path == "POST /api/repos/create" {
-        let (owner, name) = (asked["organization"].as_str(), asked["name"].as_str());
-        let name = format!("{}/{}", owner.expect("an owner"), name.expect("a name"));
-        if name.starts_with("stranger/") {
-            let text = json!({"error": format!("{TOKEN} may not write there")}).to_string();
-            return (403, String::new(), text);
-        }
-        let is_there = state.repositories.contains(&name);
-        state.repositories.push(name);
-        return if is_there { (409, String::new(), "{}".to_owned()) } else { said(json!({})) };
-    }
-    let (method, path) = path.split_once(' ').expect("a path");
-    match (method, path) {
-        ("POST", "/api/models/me/model/preupload/main") => {
-            let files = asked["files"].as_array().expect("files").iter().map(|file| {
-                let path = file["path"].as_str().expect("a path");
-                let mode = if path.ends_with(".safetensors") { "lfs" } else { "regular" };
-                json!({"path": path, "uploadMode": mode, "shouldIgnore": path == "notes.tmp", "oid": state.files.get(path)})
-            });
-            said(json!({"files": files.collect::<Vec<_>>()}))
-        }
-        ("POST", "/me/model.git/info/lfs/objects/batch") => {
-            let object = &asked["objects"][0];
-            let (id, size) =
-                (object["oid"].as_str().expect("an id"), object["size"].as_u64().expect("a size"));
-            if state.large.contains_key(id) {
-                return said(json!({"objects": [{"oid": id, "size": size}]}));
-            }
-            let mut upload = json!({"href": format!("{storage}/store/{id}")});
-            if size as usize > PART_BYTES {
-                let mut header = json!({"chunk_size": PART_BYTES.to_string()});
-                for number in 1..=(size as usize).div_ceil(PART_BYTES) {
-                    header[format!("{number:05}")] = format!("{storage}/store/{id}/{number}").into();
-                }
-                upload = json!({"href": format!("{storage}/store/whole/{id}"), "header": header});
-            }
-            let verify = json!({"href": format!("{endpoint}/verify")});
-            said(
-                json!({"objects": [{"oid": id, "size": size, "actions": {"upload": upload, "verify": verify}}]}),
-            )
-        }
-        ("POST", "/verify") => {
-            let whole = &state.large[asked["oid"].as_str().expect("an id")];
-            assert_eq!(asked["size"], whole.len());
-            said(json!({}))
-        }
-        ("POST", "/api/models/me/model/commit/main") => {
-            let text = std::str::from_utf8(body).expect("text");
-            let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-            let summary =
-                lines.next().expect("a header")["value"]["summary"].as_str().expect("text").to_owned();
-            for line in lines {
-                let value = &line["value"];
-                let path = value["path"].as_str().expect("a path").to_owned();
-                if line["key"] == "lfsFile" {
-                    let id = value["oid"].as_str().expect("an id").to_owned();
-                    assert!(state.large.contains_key(&id), "{path} was not uploaded");
-                    state.files.insert(path, id);
-                } else {
-                    let content = decoded(value["content"].as_str().expect("text"));
-                    state.files.insert(path.clone(), format!("git of {}", content.len()));
-                    state.texts.insert(path, content);
-                }
-            }
-            state.commits.push(summary);
-            said(json!({"commitUrl": format!("{endpoint}/me/model/commit/{}", state.commits.len())}))
-        }
-        _ => (404, String::new(), json!({"error": format!("nothing at {path}")}).to_string()),
-    }
-}
-
-/// Base64 back to bytes.
-fn decoded(text: &str) -> Vec<u8> {
-    let of = |letter: u8| match letter {
-        b'A'..=b'Z' => letter - b'A',
-        b'a'..=b'z' => letter - b'a' + 26,
-        b'0'..=b'9' => letter - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let letters: Vec<u8> = text.bytes().filter(|letter| *letter != b'=').map(of).collect();
-    let bits: Vec<u8> = letters.iter().flat_map(|six| (0..6).rev().map(move |bit| six >> bit & 1)).collect();
-    bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | bit)).collect()
-}
 
 /// A folder as `merge` writes one, its weights in two files, one of them in parts.
 fn folder(place: &Workplace) {
@@ -250,6 +24,7 @@ fn a_folder_becomes_one_commit() {
     folder(&place);
     let ran = hub.push(&place, &["out", "me/model", "--message", "First"]);
     ran.succeeds();
+    assert!(ran.stdout.contains("1 of 6 files are named by the repository's .gitignore"), "{}", ran.stdout);
     assert!(ran.stdout.contains("5 of 6 files -> ") && ran.stdout.contains("/commit/1"), "{}", ran.stdout);
     hub.with(|state| {
         let names: Vec<&str> = state.files.keys().map(String::as_str).collect();
@@ -274,7 +49,7 @@ fn what_is_there_is_not_committed_again() {
     place.write("out/a.safetensors", "weights");
     hub.push(&place, &["out", "me/model"]).succeeds();
     let id = "ce013625030ba8dba906f756967f9e9ca394464a";
-    hub.with(|state| state.files.insert("README.md".to_owned(), id.to_owned()));
+    hub.with(|state| assert_eq!(state.files["README.md"], id));
     let ran = hub.push(&place, &["out", "me/model"]);
     ran.succeeds();
     assert!(ran.stdout.contains("all 2 files are there already"), "{}", ran.stdout);
@@ -333,10 +108,108 @@ fn what_cannot_be_pushed_is_said() {
     hub.push(&place, &["out", "model"]).fails(2, &["owner/name"]);
     std::fs::create_dir(place.path("empty")).expect("made");
     hub.push(&place, &["empty", "me/model"]).fails(2, &["expected 1 to 10000 files"]);
-    hub.push(&place, &["out", "me/model", "--branch", "other"]).fails(2, &["(404", "no such branch"]);
     let without =
         place.command(&["push", "out", "me/model"]).env("HF_HUB_OFFLINE", "0").output().expect("started");
     Ran::of(without).fails(2, &["without a token", "hint: set HF_TOKEN"]);
     place.rtune(&["push", "out", "me/model"]).fails(2, &["HF_HUB_OFFLINE forbids"]);
     assert_eq!(hub.count("/commit/"), 0);
+}
+
+/// Three shards of a first push beside the one file of the second would be read in its place.
+#[test]
+fn what_would_shadow_the_new_files_goes_with_the_same_commit() {
+    let (place, hub) = (Workplace::new(), Hub::serve());
+    std::fs::create_dir(place.path("out")).expect("made");
+    let first = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    for name in first {
+        place.write(&format!("out/{name}"), name);
+    }
+    place.write("out/model.safetensors.index.json", "{}");
+    place.write("out/merge-report.json", "{}");
+    place.write("out/chat_template.jinja", "old");
+    hub.push(&place, &["out", "me/model"]).succeeds();
+    // What somebody else put there.
+    hub.with(|state| {
+        for name in ["adapter_config.json", "notes.md", "eval/model.safetensors", "own.safetensors"] {
+            state.files.insert(name.to_owned(), "theirs".to_owned());
+        }
+    });
+    std::fs::remove_dir_all(place.path("out")).expect("removed");
+    std::fs::create_dir(place.path("out")).expect("made");
+    place.write("out/model.safetensors", "whole");
+    place.write("out/config.json", "{}");
+    let ran = hub.push(&place, &["out", "me/model"]);
+    ran.succeeds();
+    for name in ["model-00001-of-00002.safetensors", "merge-report.json", "adapter_config.json"] {
+        assert!(ran.stdout.contains(&format!("removed {name}")), "{}", ran.stdout);
+    }
+    hub.with(|state| {
+        let names: Vec<&str> = state.files.keys().map(String::as_str).collect();
+        let expected =
+            ["config.json", "eval/model.safetensors", "model.safetensors", "notes.md", "own.safetensors"];
+        assert_eq!(names, expected);
+        assert_eq!(state.commits.len(), 2);
+    });
+    // A folder without weights takes nothing away.
+    std::fs::create_dir(place.path("docs")).expect("made");
+    place.write("docs/notes.md", "more");
+    hub.push(&place, &["docs", "me/model"]).succeeds();
+    hub.with(|state| assert!(state.files.contains_key("model.safetensors")));
+}
+
+#[test]
+fn a_public_repository_is_not_taken_for_a_private_one() {
+    let (place, hub) = (Workplace::new(), Hub::serve());
+    folder(&place);
+    hub.with(|state| state.repositories.insert("me/model".to_owned(), false));
+    hub.push(&place, &["out", "me/model", "--private"]).fails(
+        2,
+        &["`me/model` is there and public, and `--private` was asked for", "hint: make it private"],
+    );
+    assert_eq!((hub.count("PUT /store/"), hub.count("/commit/"), hub.count("/api/repos/create")), (0, 0, 0));
+    hub.with(|state| state.repositories.insert("me/model".to_owned(), true));
+    hub.push(&place, &["out", "me/model", "--private"]).succeeds();
+    assert_eq!(hub.count("/api/repos/create"), 0, "it was there");
+    let other = Hub::serve();
+    other.push(&place, &["out", "me/model", "--private"]).succeeds();
+    other.with(|state| assert!(state.repositories["me/model"]));
+}
+
+#[test]
+fn a_branch_is_made_where_there_is_none() {
+    let (place, hub) = (Workplace::new(), Hub::serve());
+    folder(&place);
+    let ran = hub.push(&place, &["out", "me/model", "--branch", "v2"]);
+    ran.succeeds();
+    assert!(ran.stdout.contains("made the branch v2"), "{}", ran.stdout);
+    assert_eq!((hub.count("/branch/v2"), hub.count("/commit/v2")), (1, 1));
+    place.write("out/config.json", "{\"a\": 1}");
+    hub.push(&place, &["out", "me/model", "--branch", "v2"]).succeeds();
+    assert_eq!((hub.count("/branch/v2"), hub.count("/commit/v2")), (1, 2), "it was there");
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_made_once() {
+    let (place, hub) = (Workplace::new(), Hub::serve());
+    folder(&place);
+    hub.with(|state| state.unanswered = 1);
+    let ran = hub.push(&place, &["out", "me/model"]);
+    ran.succeeds();
+    assert!(ran.stdout.contains("commit head 1"), "{}", ran.stdout);
+    assert_eq!(hub.count("/commit/"), 1, "the branch had it");
+    hub.with(|state| assert_eq!((state.commits.len(), state.files.len()), (1, 5)));
+}
+
+#[test]
+fn what_the_store_says_is_not_the_hub_s_word_on_the_token() {
+    let (place, hub) = (Workplace::new(), Hub::serve());
+    folder(&place);
+    hub.with(|state| state.store_refuses = true);
+    let ran = hub.push(&place, &["out", "me/model"]);
+    ran.fails(1, &["the store of large files at http://127.0.0.1:", "refuses to take `a.safetensors` (403"]);
+    assert!(!ran.stderr.contains("HF_TOKEN") && !ran.stderr.contains(&hub.endpoint), "{}", ran.stderr);
+    let hub = Hub::serve();
+    hub.with(|state| state.ignores_all = true);
+    hub.push(&place, &["out", "me/model"])
+        .fails(2, &["its `.gitignore` names all 6 files", "hint: change `.gitignore`"]);
 }

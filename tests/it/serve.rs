@@ -1,5 +1,6 @@
 //! `rtune export --for`: what a server would not load is said, and nothing is written; else how it is served.
 
+use crate::release::json_of;
 use crate::workplace::Workplace;
 
 #[test]
@@ -64,4 +65,45 @@ fn what_does_not_fit_is_not_written_and_says_what_to_change() {
     place
         .rtune(&["export", "run", "x", "--for", "vllm", "--format", "ollama"])
         .fails(2, &["for Ollama alone"]);
+}
+
+/// Not every server reads `use_rslora`: what is written for one says the same without.
+#[test]
+fn scales_are_written_as_every_server_reads_them() {
+    let place = Workplace::new();
+    place.train(&["lora.scaling=rank-stabilized", "lora.alpha=6"]).succeeds();
+    place.rtune(&["export", "run", "own"]).succeeds();
+    place.rtune(&["export", "run", "served", "--for", "sglang"]).succeeds();
+    let [own, served] = ["own", "served"].map(|name| json_of(&place.path(name).join("adapter_config.json")));
+    assert_eq!((&own["use_rslora"], &served["use_rslora"]), (&true.into(), &false.into()));
+    // Rank 4: 6 / sqrt(4) = 12 / 4.
+    assert_eq!((&own["lora_alpha"], &served["lora_alpha"]), (&6.into(), &12.into()));
+    let weights =
+        |name: &str| std::fs::read(place.path(name).join("adapter_model.safetensors")).expect("there");
+    assert!(weights("own") == weights("served"));
+    let ran = Workplace::new();
+    ran.train(&["lora.targets=[\"q_proj\", \"k_proj\"]"]).succeeds();
+    ran.rtune(&["export", "run", "out", "--for", "sglang"])
+        .fails(1, &["SGLang reads `k_proj` together with `v_proj`", "hint: write the merged model"]);
+}
+
+/// A base that is a folder is shown to a container, and a path with a space survives a shell.
+#[test]
+fn printed_commands_can_be_run() {
+    let place = Workplace::new();
+    place.train(&[]).succeeds();
+    let ran = place.rtune(&["export", "run", "my out", "--for", "tgi"]);
+    ran.succeeds();
+    assert!(
+        ran.stdout.contains("-v \"$(realpath 'my out')\":/adapter -v \"$(realpath model)\":/base "),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("LORA_ADAPTERS='my out'=/adapter") && ran.stdout.contains("--model-id /base")
+    );
+    let ran = place.rtune(&["export", "run", "an adapter.gguf", "--format", "gguf-adapter"]);
+    assert!(ran.stdout.contains("--lora 'an adapter.gguf' --jinja"), "{}", ran.stdout);
+    let ran = place.rtune(&["export", "run", "an ollama", "--format", "ollama"]);
+    assert!(ran.stdout.contains("ollama create NAME -f 'an ollama/Modelfile'"), "{}", ran.stdout);
 }

@@ -138,6 +138,7 @@ fn runs_of_every_kind_go_on_with_the_same_bytes_and_are_merged() {
         (&["lora.trainable-tokens=[\"a\", \"b\"]", "lora.dropout=0.1"], "adapter_model.safetensors"),
         (&["lora.new-tokens=[\"<|ticket|>\"]"], "adapter_model.safetensors"),
         (&["lora.init=loftq"], "adapter_model.safetensors"),
+        (&["lora.init=loftq", "lora.targets=[\"q_proj\"]"], "initial.safetensors"),
         (&["lora.init=pissa", "lora.scaling=rank-stabilized"], "adapter_model.safetensors"),
         (&["lora.init=pissa", PLAIN], "initial.safetensors"),
         (&["quantization.kind=int8"], "adapter_model.safetensors"),

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Targets, peft};
-use rtune_models::{BaseModel, Decoder};
+use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Start, Targets, peft};
+use rtune_models::{BaseModel, Decoder, Quantization};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::read_value;
@@ -25,7 +25,8 @@ pub(crate) struct NewTokens {
     pub(crate) tokens: Vec<String>,
 }
 
-/// What was taken off the base before the first step, in a checkpoint: adapters as they began.
+/// Adapters as they began, in a checkpoint, where they began with something of the base: what was taken off it before the
+/// first step (PiSSA), or what quantising took from it (LoftQ).
 pub(crate) const INITIAL_FILE: &str = "initial.safetensors";
 
 /// What is trained, and how it began.
@@ -33,7 +34,7 @@ pub(crate) struct Attached {
     /// Of the adapters; `None` where every number of the base is trained.
     pub(crate) shape: Option<LoraConfig>,
     pub(crate) parameters: Parameters<f32>,
-    /// What was taken off the base: the parameters as they began.
+    /// The parameters as they began, where that is something of the base.
     pub(crate) initial: Option<Parameters<f32>>,
     /// With these the model is its base, where it is not without any: numbers of the base that were trained, or were taken
     /// off it.
@@ -41,10 +42,10 @@ pub(crate) struct Attached {
 }
 
 /// Puts adapters beside the linears of `decoder` with their first values: those of the checkpoint `resumed`, else
-/// those of `lora.from`, else fresh ones; or lets every number be trained. Gives the adapters' shape too, and what was taken off the base.
+/// those of `lora.from`, else fresh ones; or lets every number be trained. Gives the adapters' shape too, and what they began with.
 ///
 /// # Errors
-/// When a target names no linear, or the folder's tensors are not exactly those that its settings and the model ask
+/// When a target names no linear, an adapter that makes up for quantisation is to start beside a base that is not quantised, or the folder's tensors are not exactly those that its settings and the model ask
 /// for; [`TrainerError::NoSuchTokenName`].
 pub(crate) fn attach(
     decoder: &mut Decoder,
@@ -69,24 +70,35 @@ pub(crate) fn attach(
             init::draw(&mut parameters, config.train.seed);
             let draw = |name: &str, out: &mut [f32]| init::draw_start(config.train.seed, name, out);
             decoder.begin(shape.start, &*base.weights, quantization(config), &mut parameters, &draw)?;
-            let initial = shape.start.changes_base().then(|| parameters.clone());
+            let initial = (shape.start != Start::Drawn).then(|| parameters.clone());
             return Ok(Attached { shape: Some(shape), parameters, initial, untrained: None });
         }
     };
     let beside = folder.join(INITIAL_FILE);
+    let began = beside.is_file();
     // Only what a run took off its base can be taken off again.
-    let changed = resumed.is_some() && beside.is_file();
-    let adapter = if changed { peft::read_on_changed_base(folder)? } else { peft::read(folder)? };
+    let adapter = match resumed.is_some() && began {
+        true => peft::read_on_changed_base(folder)?,
+        false => peft::read(folder)?,
+    };
+    let makes_up = adapter.config.start == Start::Loftq;
+    if makes_up && resumed.is_none() && quantization(config) == Quantization::None {
+        let folder = folder.display();
+        let problem = format!("`{folder}` makes up for quantisation (LoftQ), and the base is not quantised");
+        return Err(AdapterError::Config(problem).into());
+    }
     let linears: Vec<&str> = decoder.linears().map(Linear::name).collect();
     refuse_other_model(folder, &adapter.config, &linears)?;
     let mut parameters = decoder.attach_lora(&adapter.config)?;
     let mut initial = None;
     let mut untrained = decoder.trains_base().then(|| parameters.clone());
-    if changed {
+    if began && adapter.config.start != Start::Drawn {
         let mut began = parameters.clone();
         tensors::read(&beside, &mut began)?;
-        decoder.take_off(began.flat(), &*base.weights, quantization(config))?;
-        untrained = Some(began.clone());
+        if adapter.config.start.changes_base() {
+            decoder.take_off(began.flat(), &*base.weights, quantization(config))?;
+            untrained = Some(began.clone());
+        }
         initial = Some(began);
     }
     adapter.load_into(&mut parameters, folder)?;

@@ -7,12 +7,13 @@ use std::path::Path;
 
 #[cfg(doc)]
 use rtune_adapters::LoraConfig;
-use rtune_adapters::peft;
+use rtune_adapters::{Start, peft};
 use rtune_data::StepSize;
 use rtune_kernels::gemm;
 use rtune_models::outline::{Pass, PassElements, TrainedOutline};
 use rtune_models::{BaseOutline, Quantization, SavePolicy};
 
+use crate::adapter::INITIAL_FILE;
 use crate::config::{Config, LoraSection};
 use crate::error::TrainerError;
 use crate::plan;
@@ -172,10 +173,12 @@ pub fn of_policy(
     }
     let base = outline.held_bytes(held);
     let threads = rows.training.iter().chain(&rows.evaluation).map(|pass| pass.threads).max().unwrap_or(1);
-    let initial = match &config.lora {
-        LoraSection::New(lora) if lora.start.changes_base() => size_of::<f32>() * trained.numbers,
-        _ => 0,
+    let keeps_start = match &config.lora {
+        LoraSection::New(lora) => lora.start != Start::Drawn,
+        LoraSection::From(folder) => folder.join(INITIAL_FILE).is_file(),
+        LoraSection::Full => false,
     };
+    let initial = if keeps_start { size_of::<f32>() * trained.numbers } else { 0 };
     let is_gguf =
         Path::new(&config.model.base).extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"));
     let token_bytes = if is_gguf { GGUF_TOKEN_BYTES } else { TOKEN_BYTES };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rtune_adapters::{ParameterEntry, peft};
 use rtune_data::ChatTemplate;
-use rtune_models::{BaseModel, Decoder, Quantization, QuantizedCache};
+use rtune_models::{BaseModel, Decoder, Quantization, QuantizedCache, hub};
 
 use crate::adapter::{self, Attached, NewTokens};
 use crate::checkpoint::{Checkpoint, read_json};
@@ -105,8 +105,9 @@ impl Subject {
             unreadable("expected the base's name in `base_model_name_or_path`, found none; name it by `--set model.base=NAME`")
         });
         let named = overrides.iter().any(|argument| argument.starts_with("model.base="));
-        let config =
-            Config::of_base(if named { "" } else { base.as_deref().map_or("", |base| base) }, overrides)?;
+        // What leaves names the repository of an alias, which others know.
+        let known = base.as_deref().map_or("", |base| hub::alias_of(base).unwrap_or(base));
+        let config = Config::of_base(if named { "" } else { known }, overrides)?;
         if !named {
             base?;
         }

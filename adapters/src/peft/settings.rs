@@ -70,7 +70,7 @@ pub(super) fn parse(
         alpha_pattern: settings.pattern("alpha_pattern", Settings::alpha)?,
         dora: settings.flag("use_dora")?,
         dropout: settings.dropout()?,
-        start: if settings.get("init_lora_weights") == RESIDUAL { Start::Pissa } else { Start::Drawn },
+        start: settings.start(),
         alongside: Alongside {
             biases: settings.biases()?,
             modules: settings.names("modules_to_save")?,
@@ -145,6 +145,16 @@ impl Settings<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What the adapter holds of its base, where that is known: one that makes up for quantisation says so by a setting that
+    /// others pass over.
+    fn start(&self) -> Start {
+        match (self.get("init_lora_weights"), self.get("loftq_config")) {
+            (start, _) if start == RESIDUAL => Start::Pissa,
+            (_, loftq) if !is_off(loftq) => Start::Loftq,
+            _ => Start::Drawn,
+        }
     }
 
     fn rank(&self, key: &str, value: &Value) -> Result<usize, AdapterError> {

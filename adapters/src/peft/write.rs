@@ -118,7 +118,8 @@ fn settings(config: &LoraConfig, adapted: &BTreeSet<&str>, targets: &[String], b
         "layer_replication": null,
         "layers_pattern": blocks,
         "layers_to_transform": config.layers,
-        "loftq_config": {},
+        // PEFT reads this only where it computes such a start itself; here it says what the adapter makes up for.
+        "loftq_config": if config.start == Start::Loftq { json!({"loftq_iter": 1}) } else { json!({}) },
         "lora_alpha": number(config.alpha),
         "lora_bias": false,
         "lora_dropout": config.dropout,

@@ -68,6 +68,14 @@ pub const ALIASES: &[Alias] = &[Alias {
 }];
 
 impl Alias {
+    /// The repository of the hub that has the file, if one has.
+    pub(super) fn repository(&self) -> Option<String> {
+        self.places.iter().find_map(|place| match place {
+            Place::Hub { owner, name, .. } => Some(format!("{owner}/{name}")),
+            Place::Wheel { .. } => None,
+        })
+    }
+
     /// Where rtune's own cache has the file.
     pub(super) fn cached_path(&self, options: &HubOptions) -> PathBuf {
         options.rtune_cache.join("models").join(self.name).join(self.file)

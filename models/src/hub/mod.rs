@@ -104,17 +104,39 @@ pub fn pull(
     }
 }
 
-/// The repository that a base comes from: itself, or that of an alias; `None` for a path.
+/// The repository that a base is named after, by the form of the name alone: itself, or that of an alias; `None` for a path.
+/// Whether a folder of that name was meant is not seen here: [`is_of_repository`] tells by where it was found.
 #[must_use]
 pub fn repository_of(base: &str) -> Option<String> {
-    match classify(base, None).ok()? {
-        Base::Repository { owner, name } => Some(format!("{owner}/{name}")),
-        Base::Alias(alias) => alias.places.iter().find_map(|place| match place {
-            alias::Place::Hub { owner, name, .. } => Some(format!("{owner}/{name}")),
-            alias::Place::Wheel { .. } => None,
-        }),
-        Base::Bundle(_) | Base::Path(_) => None,
+    if let Some(alias) = ALIASES.iter().find(|alias| alias.name == base) {
+        return alias.repository();
     }
+    if BUNDLES.iter().any(|bundle| bundle.name == base) {
+        return None;
+    }
+    let (owner, name) = repository_id(base)?;
+    Some(format!("{owner}/{name}"))
+}
+
+/// Whether `path` lies where a cache keeps what it has of the repository `owner/name`.
+#[must_use]
+pub fn is_of_repository(path: &Path, repository: &str) -> bool {
+    let folder = format!("models--{}", repository.replace('/', "--"));
+    path.components().any(|part| part.as_os_str() == folder.as_str())
+}
+
+/// The alias of which [`repository_of`] gives this repository.
+#[must_use]
+pub fn alias_of(repository: &str) -> Option<&'static str> {
+    ALIASES.iter().find(|alias| alias.repository().as_deref() == Some(repository)).map(|alias| alias.name)
+}
+
+/// What a base that is no repository is called elsewhere: the last part of a path, which says where it lies on this machine alone.
+#[must_use]
+pub fn last_part(base: &str) -> &str {
+    let end = base.trim_end_matches(['/', '\\']);
+    let last = end.rsplit(['/', '\\']).next().unwrap_or(end);
+    if matches!(last, "" | "." | ".." | "~") { "a local model" } else { last }
 }
 
 fn classify<'a>(base: &'a str, revision: Option<&str>) -> Result<Base<'a>, HubError> {

@@ -15,6 +15,10 @@ pub struct Training {
     pub settings: Vec<(String, String)>,
     /// Measurements, those of the run's own held-out rows first.
     pub evaluations: Vec<Evaluation>,
+    /// Whether there were more, of other weights than the card is of.
+    pub left_out: bool,
+    /// Whether the run held its base in fewer bits.
+    pub quantized: bool,
     /// The device and the system.
     pub hardware: String,
 }
@@ -41,6 +45,8 @@ pub struct Evaluation {
     pub on: String,
     /// How many.
     pub rows: usize,
+    /// What was measured beside the tuned model: `base`, or `start` where adapters began with something.
+    pub before: &'static str,
     /// Figures.
     pub figures: Vec<Figure>,
 }
@@ -50,7 +56,7 @@ pub struct Evaluation {
 pub struct Figure {
     /// The hub's word for the metric, such as `exact_match`.
     pub metric: String,
-    /// Of the base, where it was measured.
+    /// Of the base or the start, where it was measured.
     pub base: Option<f64>,
     /// Of the tuned model.
     pub tuned: f64,
@@ -76,29 +82,46 @@ impl Training {
         }
     }
 
-    /// The sections of the page.
-    pub(super) fn sections(&self, text: &mut String) {
-        *text += "\n## Data\n\n| file | for | rows | licence | hash |\n| --- | --- | --- | --- | --- |\n";
+    /// Leaves out what was measured, which is of other weights.
+    pub(super) fn leave_out(&mut self) {
+        self.left_out |= !self.evaluations.is_empty();
+        self.evaluations.clear();
+    }
+
+    /// The sections on how it came about, under headings of a depth.
+    pub(super) fn came_about(&self, text: &mut String, depth: &str) {
+        let _ = write!(text, "\n{depth} Data\n\n");
+        *text += "| file | for | rows | licence | hash |\n| --- | --- | --- | --- | --- |\n";
         for DataFile { name, role, rows, licence, hash } in &self.data {
             let licence = licence.as_deref().unwrap_or("not said");
             let _ = writeln!(text, "| {} | {role} | {rows} | {} | `{hash}` |", cell(name), cell(licence));
         }
         *text += "\n";
         self.findings.iter().for_each(|finding| *text += &format!("- {finding}\n"));
-        *text += "\n## Training\n\n| setting | value |\n| --- | --- |\n";
+        let _ = write!(text, "\n{depth} Training\n\n");
+        *text += "| setting | value |\n| --- | --- |\n";
         for (name, value) in &self.settings {
             let _ = writeln!(text, "| {} | {} |", cell(name), cell(value));
         }
         let _ = writeln!(text, "\nTrained on {}.", self.hardware);
+    }
+
+    /// The sections of the page.
+    pub(super) fn sections(&self, text: &mut String) {
+        self.came_about(text, "##");
         *text += "\n## Evaluation\n\n";
         if self.evaluations.is_empty() {
-            *text +=
-                "Nothing was held out and no golden rows were asked: what it is worth was not measured.\n";
+            *text += match self.left_out {
+                true => "What was measured was measured on other weights than these, and is left out.\n",
+                false => {
+                    "Nothing was held out and no golden rows were asked: what it is worth was not measured.\n"
+                }
+            };
         }
-        for Evaluation { on, rows, figures } in &self.evaluations {
+        for Evaluation { on, rows, before, figures } in &self.evaluations {
             let _ = writeln!(
                 text,
-                "{}, {rows} rows:\n\n| metric | base | tuned |\n| --- | --- | --- |",
+                "{}, {rows} rows:\n\n| metric | {before} | tuned |\n| --- | --- | --- |",
                 cell(on)
             );
             for Figure { metric, base, tuned } in figures {
@@ -129,7 +152,7 @@ fn slug(text: &str) -> String {
 }
 
 /// Text that ends no cell and no line of a table.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 

@@ -9,8 +9,8 @@ use rtune_adapters::peft::{AdapterTensor, PeftAdapter};
 use rtune_models::{BaseModel, GgufChange, GgufLayout, GgufSource, GgufValue};
 
 use super::file::{Entry, File};
-use super::{GgufType, WrittenGguf, about, blocks};
-use crate::change::beside_products;
+use super::{About, GgufType, WrittenGguf, blocks};
+use crate::change::{beginning, beside_products};
 use crate::error::ReleaseError;
 use crate::model::VerifiedAdapter;
 use crate::plain;
@@ -25,19 +25,20 @@ struct Pair {
 }
 
 /// Writes the adapter of the checkpoint `folder` into `path`, which appears whole or not at all, for a GGUF file of its base.
-/// `kind` is F32, F16 or BF16. One that stands beside what PiSSA left of a base is written as one beside the whole base.
+/// `kind` is F32, F16 or BF16. One that stands beside what PiSSA left of a base, or makes up for what quantising took from it, is
+/// written as one beside the whole base.
 ///
 /// # Errors
-/// [`ReleaseError::NotPlain`] for what llama.cpp's adapters have no place for; [`ReleaseError::Model`] for a base that
+/// [`ReleaseError::NotPlain`] for what llama.cpp's adapters have no place for; [`ReleaseError::NoBeginning`]; [`ReleaseError::Model`] for a base that
 /// llama.cpp does not have; [`ReleaseError::Unwritable`] for adapted experts or a type of whole blocks;
 /// [`ReleaseError::Exists`], [`ReleaseError::Io`].
-pub fn write_gguf_adapter(
+pub fn write_gguf_adapter<'a>(
     path: &Path,
     base: &BaseModel,
     adapter: &VerifiedAdapter,
     folder: &Path,
     kind: GgufType,
-    name: &str,
+    about: impl Into<About<'a>>,
 ) -> Result<WrittenGguf, ReleaseError> {
     if let Some(found) = beside_products(adapter, folder) {
         let wanted = "written as an adapter for llama.cpp";
@@ -48,6 +49,7 @@ pub fn write_gguf_adapter(
     if !matches!(kind, GgufType::F32 | GgufType::F16 | GgufType::Bf16) {
         return Err(unwritable("an adapter's rows are no whole blocks: expected f32, f16 or bf16"));
     }
+    beginning(&adapter.adapter, adapter.initial.as_ref())?;
     let layout = GgufLayout::new(base, None, &[])?;
     let pairs = pairs(&layout, adapter).map_err(|problem| unwritable(&problem))?;
     // The alpha of the first; where another pair wants another, its `B` is multiplied.
@@ -60,7 +62,7 @@ pub fn write_gguf_adapter(
     });
     let mut metadata =
         vec![("general.architecture".to_owned(), GgufValue::Text(layout.architecture.to_owned()))];
-    metadata.extend(about("adapter", name, kind));
+    metadata.extend(about.into().metadata("adapter", kind));
     metadata.push(("adapter.type".to_owned(), GgufValue::Text("lora".to_owned())));
     metadata.push(("adapter.lora.alpha".to_owned(), GgufValue::Number(alpha as f32)));
     let mut file = File::begin(path, &metadata, &entries.collect::<Vec<_>>())?;

@@ -10,8 +10,11 @@ mod search;
 use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
-use rtune_models::{BaseModel, DecoderSpec, GgufLayout, GgufSource, GgufTensor, GgufValue, TensorSpec};
+use rtune_models::{
+    BaseModel, DecoderSpec, GgufLayout, GgufSource, GgufTensor, GgufValue, Licence, TensorSpec,
+};
 
+use crate::card::is_listed;
 use crate::companions::Chat;
 use crate::dtype::Dtype;
 use crate::error::ReleaseError;
@@ -44,18 +47,18 @@ pub struct WrittenGguf {
 
 /// Writes the model into `path`, which appears whole or not at all. Of a table, or of any tensor that no adapter is added to,
 /// some MB are in memory at a time; of what one is added to, the tensor and what it is made of. `progress` is called with
-/// (tensors written, tensors in all). llama.cpp takes more from a file's name than a name: `name` stands in the file as far as
-/// [`GgufLayout::name`] leaves it.
+/// (tensors written, tensors in all). llama.cpp takes more from a file's name than a name: that of `about` stands in the file as
+/// far as [`GgufLayout::name`] leaves it.
 ///
 /// # Errors
 /// Those of reading the base; [`ReleaseError::Model`] for what llama.cpp has no architecture, key or tokenizer for;
 /// [`ReleaseError::NotEqual`] where what was written is not what was meant; [`ReleaseError::Exists`], [`ReleaseError::Io`].
-pub fn write_gguf(
+pub fn write_gguf<'a>(
     path: &Path,
     base: &BaseModel,
     content: Content<'_>,
     kind: GgufType,
-    name: &str,
+    about: impl Into<About<'a>>,
     chat: Chat<'_>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<WrittenGguf, ReleaseError> {
@@ -64,8 +67,9 @@ pub fn write_gguf(
     let mut computer = Computer::new(base, content, Dtype::Float32);
     let types: Vec<_> = layout.tensors.iter().map(|tensor| kind.of(tensor, &layout, &base.config)).collect();
     let mut metadata = layout.metadata.clone();
-    let name = GgufLayout::name(base, name);
-    metadata.splice(1..1, about("model", &name, kind));
+    let about = about.into();
+    let name = GgufLayout::name(base, about.name);
+    metadata.splice(1..1, About { name: &name, ..about }.metadata("model", kind));
     let entries = layout.tensors.iter().zip(&types);
     let entries: Vec<Entry<'_>> = entries
         .map(|(tensor, element)| Entry { name: &tensor.name, shape: &tensor.shape, element: *element })
@@ -84,15 +88,44 @@ pub fn write_gguf(
     Ok(WrittenGguf { tensors, size_bytes, sha256, begins, linears: computer.linears })
 }
 
-/// What every file says of itself behind its architecture, which readers want first.
-fn about(what: &str, name: &str, kind: GgufType) -> [(String, GgufValue); 4] {
-    [
-        ("general.type", GgufValue::Text(what.to_owned())),
-        ("general.name", GgufValue::Text(name.to_owned())),
-        ("general.file_type", GgufValue::Size(kind.number())),
-        ("general.quantization_version", GgufValue::Size(QUANTIZATION_VERSION)),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
+/// What a file says of itself. A name alone is one too.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// What the model is called.
+    pub name: &'a str,
+    /// What the base says of its licence, if that is passed on.
+    pub licence: Option<&'a Licence>,
+}
+
+impl<'a> From<&'a str> for About<'a> {
+    fn from(name: &'a str) -> Self {
+        Self { name, licence: None }
+    }
+}
+
+impl About<'_> {
+    /// What stands behind the architecture, which readers want first.
+    fn metadata(&self, what: &str, kind: GgufType) -> Vec<(String, GgufValue)> {
+        let text = |key: &str, text: &str| (key.to_owned(), GgufValue::Text(text.to_owned()));
+        let size = |key: &str, size: u32| (key.to_owned(), GgufValue::Size(size));
+        let mut metadata = vec![text("general.type", what), text("general.name", self.name)];
+        if let Some(licence) = self.licence {
+            match licence.ids.as_slice() {
+                [] => {}
+                [id] if is_listed(id) => metadata.push(text("general.license", id)),
+                ids => metadata.extend([
+                    text("general.license", "other"),
+                    text("general.license.name", &ids.join(", ")),
+                ]),
+            }
+            metadata.extend(licence.link.iter().map(|link| text("general.license.link", link)));
+        }
+        metadata.extend([
+            size("general.file_type", kind.number()),
+            size("general.quantization_version", QUANTIZATION_VERSION),
+        ]);
+        metadata
+    }
 }
 
 fn add(

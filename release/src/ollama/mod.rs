@@ -6,6 +6,10 @@ mod turns;
 
 pub use turns::{Render, Turn, Turns};
 
+/// What a text of several lines stands between.
+const QUOTES: &str = "\"\"\"";
+const ENDS: &str = "the template writes three quotation marks, which end a text in a Modelfile";
+
 /// Text of a Modelfile.
 ///
 /// `file` is the GGUF file as the Modelfile names it; `begins` says that the tokenizer itself puts the beginning token
@@ -45,16 +49,28 @@ fn template(turns: &Turns, begins: bool) -> Result<String, String> {
     }
     text.push_str("{{ end }}{{ end }}");
     text.push_str(&literal(&turns.generation)?);
-    Ok(text)
+    if text.contains(QUOTES) {
+        return Err(ENDS.to_owned());
+    }
+    // A mark at the end would stand before three.
+    Ok(match text.strip_suffix('"') {
+        Some(before) => format!("{before}{{{{ \"\\\"\" }}}}"),
+        None => text,
+    })
 }
 
 /// Text between actions, as it is.
 fn literal(text: &str) -> Result<String, String> {
-    if text.contains("\"\"\"") {
-        return Err("the template writes three quotation marks, which end a text in a Modelfile".to_owned());
+    if text.contains(QUOTES) {
+        return Err(ENDS.to_owned());
     }
     // The string inside is Go's.
-    Ok(text.replace("{{", "{{ \"{{\" }}"))
+    let text = text.replace("{{", "{{ \"{{\" }}");
+    // One at the end would be read together with the action behind it.
+    Ok(match text.strip_suffix('{') {
+        Some(before) => format!("{before}{{{{ \"{{\" }}}}"),
+        None => text,
+    })
 }
 
 fn quoted(stop: &str) -> Result<String, String> {
@@ -87,6 +103,30 @@ mod tests {
         assert_eq!(text, expected);
         let own = modelfile("m", &turns, false, &[]).expect("text");
         assert!(own.contains("\"\"\"<s>{{ if"), "{own}");
+        // What stands beside an action or the end is not read as part of it.
+        let brace = |before: &str| (before.to_owned(), String::new());
+        let braces = Turns {
+            user: brace("{"),
+            assistant: brace("{{{"),
+            generation: "say \"".to_owned(),
+            ..turns.clone()
+        };
+        let text = modelfile("m", &braces, true, &[]).expect("text");
+        for part in [
+            "\"user\" }}{{ \"{\" }}{{ .Content }}",
+            "\"assistant\" }}{{ \"{{\" }}{{ \"{\" }}{{ .Content }}",
+            "say {{ \"\\\"\" }}\"\"\"\n",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("{{{"), "{text}");
+        let split = Turns {
+            begin: "\"\"".to_owned(),
+            without_system: "\"".to_owned(),
+            system: None,
+            ..turns.clone()
+        };
+        assert!(modelfile("m", &split, false, &[]).is_err(), "three in two pieces");
         let marks = Turns { generation: "\"\"\"".to_owned(), ..turns };
         assert!(modelfile("m", &marks, false, &[]).is_err());
     }

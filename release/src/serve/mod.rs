@@ -2,8 +2,8 @@
 //!
 //! The rules are those of the servers' own documentation and of the code that reads an adapter, as of November 2026:
 //! vLLM `docs/models/supported_models.md`, `vllm/config/lora.py`, `vllm/lora/peft_helper.py`; text-generation-inference
-//! `adapters/lora.py`; SGLang `srt/lora/lora_config.py`, `docs/supported_models`; TensorRT-LLM `lora_helper.py`,
-//! `docs/source/models/supported-models.md`; mlx-lm `mlx_lm/models`; LM Studio's page on importing models.
+//! `adapters/lora.py`; SGLang `srt/lora/lora_config.py`, `srt/lora/lora.py`, `docs/supported_models`; TensorRT-LLM `lora_helper.py`,
+//! `docs/source/models/supported-models.md`, `LlmArgs`; mlx-lm `mlx_lm/models`; LM Studio's page on importing models.
 
 mod command;
 mod rules;
@@ -13,7 +13,7 @@ use rtune_models::ModelConfig;
 use crate::model::VerifiedAdapter;
 use rules::Rules;
 
-pub use command::{Place, command};
+pub use command::{Place, command, for_shell};
 
 /// Where a model may be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

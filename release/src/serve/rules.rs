@@ -21,6 +21,8 @@ pub(super) struct Rules {
     targets: Option<&'static [&'static str]>,
     /// Whether it wants a pair in every block wherever there is one.
     every_block: bool,
+    /// Linears beside which it wants another of the same block, without which they are left out or the adapter is not loaded.
+    together: &'static [(&'static str, &'static [&'static str])],
 }
 
 /// Names of Llama's linears, which most families share.
@@ -47,6 +49,7 @@ const VLLM: Rules = Rules {
     most_rank: Some(512),
     targets: None,
     every_block: false,
+    together: &[],
 };
 
 const TGI: Rules = Rules {
@@ -57,6 +60,7 @@ const TGI: Rules = Rules {
     most_rank: None,
     targets: Some(SPLIT),
     every_block: true,
+    together: &[],
 };
 
 const SGLANG: Rules = Rules {
@@ -67,6 +71,13 @@ const SGLANG: Rules = Rules {
     most_rank: None,
     targets: Some(SPLIT_OR_FUSED),
     every_block: false,
+    // normalize_qkv_proj and normalize_gate_up_proj go from queries and gates to the others.
+    together: &[
+        ("q_proj", &["v_proj"]),
+        ("k_proj", &["q_proj", "v_proj"]),
+        ("v_proj", &["q_proj"]),
+        ("up_proj", &["gate_proj"]),
+    ],
 };
 
 const HF_ENDPOINTS: Rules = Rules {
@@ -77,6 +88,7 @@ const HF_ENDPOINTS: Rules = Rules {
     most_rank: None,
     targets: None,
     every_block: false,
+    together: &[],
 };
 
 const SAGEMAKER: Rules = Rules { name: "SageMaker's container for language models", ..HF_ENDPOINTS };
@@ -99,6 +111,7 @@ const TENSORRT_LLM: Rules = Rules {
         "gate_up_proj",
     ]),
     every_block: false,
+    together: &[],
 };
 
 const LM_STUDIO: Rules = Rules { name: "LM Studio", forms: &[Form::Gguf], ..HF_ENDPOINTS };
@@ -167,6 +180,7 @@ impl Rules {
         if let Some(part) = parts.iter().find(foreign) {
             problems.push(format!("adapts no linear called `{part}` (`lora.targets`)"));
         }
+        problems.extend(self.alone(&linears));
         if self.every_block {
             let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
             for name in &linears {
@@ -182,7 +196,24 @@ impl Rules {
     }
 }
 
-/// The rank of what is written: an adapter that stands beside what PiSSA left of a base is written with twice its own.
-pub(super) fn rank_of(rank: usize, beside_changed_base: bool) -> usize {
-    if beside_changed_base { 2 * rank } else { rank }
+impl Rules {
+    /// The first linear that it wants another one beside, which is not there.
+    fn alone(&self, linears: &[&str]) -> Option<String> {
+        let beside = |linear: &&str| {
+            let (block, part) = linear.rsplit_once('.')?;
+            let (_, wanted) = self.together.iter().find(|(name, _)| *name == part)?;
+            let is_there = |wanted: &&&str| linears.contains(&format!("{block}.{wanted}").as_str());
+            let missing = wanted.iter().find(|wanted| !is_there(wanted))?;
+            Some(format!(
+                "reads `{part}` together with `{missing}` of its block alone, and `{linear}` is without (`lora.targets`)"
+            ))
+        };
+        linears.iter().find_map(beside)
+    }
+}
+
+/// The rank of what is written: an adapter that `began` with something of its base is written with twice its own, beside the
+/// whole base.
+pub(super) fn rank_of(rank: usize, began: bool) -> usize {
+    if began { 2 * rank } else { rank }
 }

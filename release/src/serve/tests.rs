@@ -111,7 +111,7 @@ fn families_that_a_server_does_not_have_are_named() {
 #[test]
 fn commands_have_room_for_the_rank() {
     let (_, mut adapter) = fixture();
-    let place = Place { out: "out", base: "o/base", name: "bot" };
+    let place = Place { out: "out", base: "o/base", base_is_folder: false, revision: None, name: "bot" };
     adapter.adapter.config.rank = 24;
     let line = |server, form| command(server, form, place, Some(&adapter)).join("\n");
     assert_eq!(
@@ -120,8 +120,57 @@ fn commands_have_room_for_the_rank() {
     );
     assert!(
         line(Server::TensorrtLlm, Form::Adapter)
-            .contains("max_lora_rank: 24\\n' > lora.yaml\ntrtllm-serve o/base")
+            .contains("'  max_lora_rank: 24' > lora.yaml\ntrtllm-serve o/base")
     );
     assert!(line(Server::HfEndpoints, Form::Model).starts_with("rtune push out OWNER/bot"));
     assert_eq!(line(Server::Mlx, Form::Model), "mlx_lm.server --model out");
+}
+
+/// A path with a space, a folder as the base, a revision.
+#[test]
+fn commands_survive_a_shell_and_name_the_very_base() {
+    let (_, adapter) = fixture();
+    let folder =
+        Place { out: "my out", base: "/models/a base", base_is_folder: true, revision: None, name: "my out" };
+    let line = |server, place| command(server, Form::Adapter, place, Some(&adapter)).join("\n");
+    assert_eq!(
+        line(Server::Tgi, folder),
+        "docker run --gpus all --shm-size 1g -p 8080:80 -v \"$(realpath 'my out')\":/adapter -v \"$(realpath '/models/a base')\":/base \
+         -e LORA_ADAPTERS='my out'=/adapter ghcr.io/huggingface/text-generation-inference:latest --model-id /base"
+    );
+    let output = std::process::Command::new("sh")
+        .arg("-c")
+        .arg(line(Server::TensorrtLlm, folder).replace("> lora.yaml", "").replace("trtllm-serve", "echo"))
+        .output()
+        .expect("a shell");
+    let expected = "lora_config:\n  lora_dir: [\"my out\"]\n  max_lora_rank: 4\n/models/a base --extra_llm_api_options lora.yaml\n";
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    let revised = Place { base: "o/base", base_is_folder: false, revision: Some("v1"), ..folder };
+    for server in [Server::Vllm, Server::Tgi, Server::Sglang] {
+        assert!(line(server, revised).contains("o/base --revision v1"), "{}", line(server, revised));
+    }
+    assert!(line(Server::TensorrtLlm, revised).contains("'revision: \"v1\"'"));
+    assert_eq!(["", "a", "it's"].map(for_shell), ["''", "a", "'it'\\''s'"]);
+}
+
+#[test]
+fn what_is_read_in_groups_is_there_in_groups() {
+    let (config, whole) = fixture();
+    let without = |names: &[&str]| {
+        let mut adapter = whole.clone();
+        adapter.adapter.tensors.retain(|tensor, _| !names.iter().any(|name| tensor.contains(name)));
+        [Server::Sglang, Server::Vllm].map(|server| problems(server, &config, &adapter).join("\n"))
+    };
+    for (names, told) in [
+        (&["layers.1.self_attn.v_proj"][..], "`k_proj` together with `v_proj`"),
+        (&["layers.0.self_attn.q_proj"], "`k_proj` together with `q_proj`"),
+        (&["q_proj", "k_proj"], "`v_proj` together with `q_proj`"),
+        (&["gate_proj"], "`up_proj` together with `gate_proj`"),
+    ] {
+        let [sglang, vllm] = without(names);
+        assert!(sglang.contains(told) && vllm.is_empty(), "{names:?}: {sglang} {vllm}");
+    }
+    for names in [&["k_proj"][..], &["up_proj"], &["q_proj", "k_proj", "v_proj"]] {
+        assert_eq!(without(names), ["", ""], "{names:?}");
+    }
 }

@@ -5,8 +5,9 @@ use rtune_release::{Content, Dtype, Layout, MergeReport, NewFolder, Quantized, V
 
 use crate::args::release::ExportArgs;
 use crate::commands::merge::{measure, show, words};
+use crate::commands::next::for_shell;
 use crate::commands::released::{Released, layout, onto, onto_words};
-use crate::reporter::say;
+use crate::reporter::{complain, say};
 
 /// The base alone: of a run that was trained in NF4, what it was trained beside.
 pub(super) fn base(args: &ExportArgs, released: &Released) -> anyhow::Result<()> {
@@ -28,14 +29,17 @@ pub(super) fn merged(
 ) -> anyhow::Result<()> {
     let ((layout, kind), trained_on) = (quantized(args, released, Dtype::Bfloat16), released.trained_on());
     let onto = onto(&args.model, trained_on);
-    let rows = measure::rows(&[], released)?;
+    let rows = measure::rows_if_any(&args.golden, released)?;
     let folder = NewFolder::begin(&args.out)?;
     let written = released.write_merged(&folder, adapter, onto, layout)?;
-    let measured = measure::all(folder.path(), &[released], vec![rows])?.remove(0);
-    let words = words(trained_on).to_owned();
-    let mut report = MergeReport::new(onto, words, layout.dtype, adapter, written, measured);
-    report.quantized = Some(kind);
-    report.write(&folder)?;
+    let mut report = None;
+    if let Some(rows) = rows {
+        let measured = measure::all(folder.path(), &[released], vec![rows])?.remove(0);
+        let words = words(trained_on).to_owned();
+        let report = report.insert(MergeReport::new(onto, words, layout.dtype, adapter, written, measured));
+        report.quantized = Some(kind);
+        report.write(&folder)?;
+    }
     folder.finish()?;
     say(&format!(
         "merged {}, then rounded to bitsandbytes' {kind}, all else {} -> {}",
@@ -43,11 +47,17 @@ pub(super) fn merged(
         layout.dtype,
         args.out.display()
     ));
-    show("adapter", &report.measured);
-    if matches!(trained_on, Quantization::Nf4 { .. }) {
+    match &report {
+        Some(report) => show("adapter", &report.measured),
+        None => complain(
+            "note: what rounding it took was not measured, for the run has neither golden nor held-out rows: name some by `--golden FILE`",
+        ),
+    }
+    // What PiSSA left of a base is another base, which is written nowhere.
+    if matches!(trained_on, Quantization::Nf4 { .. }) && !adapter.adapter.config.start.changes_base() {
         say(&format!(
             "the adapter beside its base in 4 bits is what was trained: `rtune export {0} BASE --format bnb-4bit --base-only` and `rtune export {0} ADAPTER`",
-            args.run
+            for_shell(&args.run)
         ));
     }
     Ok(())

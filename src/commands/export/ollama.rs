@@ -2,9 +2,9 @@
 
 use anyhow::anyhow;
 use rtune_data::Message;
-use rtune_release::{Turn, Turns};
+use rtune_release::{Card, Content, GgufType, Made, NewFolder, Turn, Turns};
 
-use crate::commands::released::Released;
+use crate::commands::released::{Released, is_as_trained};
 use crate::failure::BadInput;
 
 /// The file of the model, beside the Modelfile.
@@ -29,6 +29,22 @@ pub(super) fn turns(released: &Released) -> anyhow::Result<Turns> {
         let problem = format!("the chat template cannot be said as Ollama's: {problem}");
         BadInput::new(problem).with_hint(hint).into()
     })
+}
+
+/// The card, and what the base's licence may ask to be passed on. Figures are of numbers as they were trained, not of blocks that
+/// round them.
+pub(super) fn write_card(
+    folder: &NewFolder,
+    card: Card,
+    released: &Released,
+    content: Content<'_>,
+    kind: GgufType,
+) -> anyhow::Result<()> {
+    let is_rounded = !matches!(kind, GgufType::F32 | GgufType::F16 | GgufType::Bf16);
+    let mut card = if is_as_trained(content) && !is_rounded { card } else { card.unmeasured() };
+    card.gguf = true;
+    card.write(folder, if matches!(content, Content::Base) { Made::Base } else { Made::Merged })?;
+    Ok(rtune_release::write_legal(folder, &released.base)?)
 }
 
 /// The text; `begins` as of the file that was written.

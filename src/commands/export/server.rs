@@ -24,7 +24,12 @@ impl For {
             true => None,
             false => {
                 let checkpoint = rtune_release::find(args.run.as_ref())?;
-                Some(VerifiedAdapter::open(&checkpoint, &released.base)?)
+                let adapter = released.adapter(&checkpoint)?;
+                // A server reads the base as it is.
+                if form(format) == Form::Adapter {
+                    adapter.refuse_lost_beginning()?;
+                }
+                Some(adapter)
             }
         };
         Ok(Self { server, form: form(format), released, adapter })
@@ -48,17 +53,17 @@ impl For {
         let base = self.released.base.weights.path();
         let is_file = base.is_file();
         let card = self.released.card();
-        let (out, base) = (out.display().to_string(), base.display().to_string());
+        let (out, folder) = (out.display().to_string(), base.display().to_string());
         let name = Path::new(&out).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let needs_base = self.form == Form::Adapter;
-        let base = match card.repository {
+        let (base, base_is_folder) = match &card.repository {
             // The very weights that it was trained on, not others of the same name.
-            _ if is_file && needs_base => "BASE".to_owned(),
-            Some(repository) => repository,
-            None => base,
+            _ if is_file && needs_base => ("BASE", true),
+            Some(repository) => (repository.as_str(), false),
+            None => (folder.as_str(), true),
         };
-        let [out, base, name] = [out, base, name].map(|text| for_shell(&text));
-        let place = Place { out: &out, base: &base, name: &name };
+        let revision = card.revision.as_deref().filter(|_| !base_is_folder);
+        let place = Place { out: &out, base, base_is_folder, revision, name: &name };
         let mut lines = command(self.server, self.form, place, self.adapter.as_ref());
         if is_file && needs_base {
             let run = for_shell(&self.released.subject.name());

@@ -1,15 +1,15 @@
 //! Several adapters of one base in one model.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use rtune_adapters::combine::Combination;
 use rtune_release::{
-    Combined, CombinedPart, CombinedReport, Content, Layout, Measured, NewFolder, Onto, VerifiedAdapter,
-    Written,
+    Card, Combined, CombinedPart, CombinedReport, CombinedRun, CombinedRuns, Content, Layout, Measured,
+    NewFolder, Onto, VerifiedAdapter, Written,
 };
 use rtune_trainer::manifest::{Manifest, hashes_by_name};
 
@@ -35,7 +35,7 @@ impl Part {
     pub(super) fn open(run: &str, weight: f64, overrides: &[String]) -> anyhow::Result<Self> {
         let checkpoint = rtune_release::find(run.as_ref())?;
         let released = Released::open(run, overrides, Fetch::IfNeeded)?;
-        let adapter = VerifiedAdapter::open(&checkpoint, &released.base)?;
+        let adapter = released.adapter(&checkpoint)?;
         Ok(Self { run: run.to_owned(), weight, checkpoint, released, adapter })
     }
 
@@ -85,8 +85,24 @@ impl Part {
         })
     }
 
-    pub(super) fn refuse_uncombinable(&self) -> anyhow::Result<()> {
-        Ok(rtune_release::refuse_uncombinable(&self.adapter, &self.checkpoint)?)
+    pub(super) fn refuse_uncombinable(&self, onto: Onto) -> anyhow::Result<()> {
+        Ok(rtune_release::refuse_uncombinable(&self.adapter, &self.checkpoint, onto)?)
+    }
+
+    /// The run without its place, which says nothing elsewhere.
+    fn name(&self) -> String {
+        let path = Path::new(&self.run);
+        let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let last = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        // A checkpoint is called by its run, too.
+        let run =
+            self.released.subject.run.as_ref().map(|run| run.canonicalize().unwrap_or_else(|_| run.clone()));
+        match (run, last(&whole)) {
+            (Some(run), Some(step)) if run != whole => {
+                last(&run).map_or(step.clone(), |run| format!("{run}/{step}"))
+            }
+            (_, name) => name.unwrap_or_else(|| self.run.clone()),
+        }
     }
 }
 
@@ -117,21 +133,40 @@ pub(super) fn write(
     onto: Onto,
     layout: Layout,
 ) -> anyhow::Result<Written> {
-    let adapters: Vec<_> = parts.iter().map(|part| (&part.adapter.adapter, part.weight)).collect();
+    let adapters: Vec<_> = parts.iter().map(|part| (&part.adapter, part.weight)).collect();
     let first = &parts[0].released;
     let combined = Combined { adapters: &adapters, combination };
-    first.write(folder, Content::Combined { combined, trained_on: first.trained_on(), onto }, layout)
+    let content = Content::Combined { combined, trained_on: first.trained_on(), onto };
+    first.write_with(&card(parts, combination), folder, content, layout)
 }
 
-pub(super) fn report(combination: Combination, parts: &[&Part], measured: Vec<Measured>) -> CombinedReport {
-    let (method, density, seed) = match combination {
+/// The card of the model, with every run's part in it.
+fn card(parts: &[&Part], combination: Combination) -> Card {
+    let runs = parts.iter().map(|part| {
+        let Card { method, training, .. } = part.released.card();
+        CombinedRun { name: part.name(), weight: part.weight, method, training }
+    });
+    let (method, density, seed) = settings(combination);
+    let mut card = parts[0].released.card();
+    card.training = None;
+    card.combined = Some(CombinedRuns { method, density, seed, runs: runs.collect() });
+    card
+}
+
+/// The name of a method, its density and its seed.
+fn settings(combination: Combination) -> (&'static str, Option<f64>, Option<u64>) {
+    match combination {
         Combination::Linear => ("linear", None, None),
         Combination::Ties { density } => ("ties", Some(density), None),
         Combination::Dare { density, seed } => ("dare", Some(density), Some(seed)),
         Combination::DareTies { density, seed } => ("dare-ties", Some(density), Some(seed)),
-    };
+    }
+}
+
+pub(super) fn report(combination: Combination, parts: &[&Part], measured: Vec<Measured>) -> CombinedReport {
+    let (method, density, seed) = settings(combination);
     let adapters = parts.iter().zip(measured).map(|(part, measured)| CombinedPart {
-        run: part.run.clone(),
+        run: part.name(),
         weight: part.weight,
         checkpoint: part.adapter.files.clone(),
         measured,

@@ -45,7 +45,21 @@ pub(crate) fn all(folder: &Path, models: &[&Released], rows: Vec<Rows>) -> anyho
 }
 
 /// Rows to measure on, and where they come from: `--golden`, else the run's golden rows, else its held-out ones. Sealed rows are none.
+///
+/// # Errors
+/// [`BadInput`] where there are none.
 pub(crate) fn rows(golden: &[PathBuf], released: &Released) -> anyhow::Result<Rows> {
+    rows_if_any(golden, released)?.ok_or_else(|| {
+        let longest = released.subject.config.data.max_tokens;
+        let problem = format!("there is no row of at most {longest} tokens to measure the merged model on");
+        let hint = "name some by `--golden FILE`, or write the model unmeasured: `rtune export RUN OUT --format \
+                    safetensors`";
+        BadInput::new(problem).with_hint(hint).into()
+    })
+}
+
+/// The same; `None` where there are none, and none were named.
+pub(crate) fn rows_if_any(golden: &[PathBuf], released: &Released) -> anyhow::Result<Option<Rows>> {
     let data = &released.subject.config.data;
     let named: Vec<Source> = golden.iter().map(Source::new).collect();
     let golden = if named.is_empty() { &data.golden } else { &named };
@@ -70,20 +84,25 @@ pub(crate) fn rows(golden: &[PathBuf], released: &Released) -> anyhow::Result<Ro
                     encoded.into_iter().map(|row| Probe { tokens: row.tokens, answers: row.supervised }),
                 );
             }
-            sources.insert(file.path.display().to_string(), file.hash);
+            sources.insert(called(&file.path, &sources), file.hash);
         }
         all
     };
     let fitting: Vec<Probe> = all.into_iter().filter(|probe| probe.tokens.len() <= data.max_tokens).collect();
     refuse_unknown_tokens(released, &fitting)?;
-    if fitting.is_empty() {
+    if fitting.is_empty() && !named.is_empty() {
         let problem =
-            format!("there is no row of at most {} tokens to measure the merged model on", data.max_tokens);
-        let hint = "name some by `--golden FILE`, or write the model unmeasured: `rtune export RUN OUT --format \
-                    safetensors`";
-        bail!(BadInput::new(problem).with_hint(hint));
+            format!("`--golden`: no row has at most {} tokens (`data.max-tokens`)", data.max_tokens);
+        bail!(BadInput::new(problem).with_hint("name a file with shorter rows"));
     }
-    Ok(Rows { probes: spread(fitting), on: sources })
+    Ok((!fitting.is_empty()).then(|| Rows { probes: spread(fitting), on: sources }))
+}
+
+/// The name of a file without its place, which says nothing elsewhere; with a number where another has that name.
+fn called(file: &Path, others: &BTreeMap<String, String>) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let numbered = (2..).map(|number| format!("{name} ({number})"));
+    std::iter::once(name.clone()).chain(numbered).find(|name| !others.contains_key(name)).unwrap_or(name)
 }
 
 fn held_out(released: &Released) -> anyhow::Result<Vec<Probe>> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rtune_registry::{RegistryError, Version};
-use rtune_release::{Dtype, GgufType, NewFolder, VerifiedAdapter};
+use rtune_release::{About, Dtype, GgufType, NewFolder};
 use rtune_trainer::config::{Config, QuantizationSection, Ships};
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::manifest::hashes_by_name;
@@ -51,11 +51,12 @@ impl Artefact {
                 &out,
                 Some((&released.base, released.chat())),
                 &released.card(),
+                false,
             )?;
             let read_with = beside_base(&released.subject.config);
             return Ok(Self { name: out.display().to_string(), inside: "artefact".to_owned(), read_with });
         }
-        let adapter = VerifiedAdapter::open(&checkpoint, &released.base)?;
+        let adapter = released.adapter(&checkpoint)?;
         let read_with = vec![AS_IT_IS.to_owned()];
         let Some(kind) = ships.gguf_type() else {
             let layout = layout(&plain, &released.base, Dtype::Bfloat16);
@@ -75,7 +76,9 @@ impl Artefact {
             onto,
         };
         let progress = &mut counted("writing");
-        rtune_release::write_gguf(&file, &released.base, content, kind, called, released.chat(), progress)?;
+        let licence = released.card().licence;
+        let about = About { name: called, licence: Some(&licence) };
+        rtune_release::write_gguf(&file, &released.base, content, kind, about, released.chat(), progress)?;
         Ok(Self { name: file.display().to_string(), inside: "artefact/model.gguf".to_owned(), read_with })
     }
 

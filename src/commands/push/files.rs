@@ -17,6 +17,15 @@ pub(super) const MAX_REGULAR_BYTES: u64 = 10 << 20;
 /// Files of one commit; a model of a terabyte has a few hundred.
 const MAX_FILES: usize = 10_000;
 
+/// What else says of a model what it is.
+const OF_A_MODEL: [&str; 5] = [
+    "adapter_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "merge-report.json",
+    "new_tokens.json",
+];
+
 /// How a file gets to the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -75,6 +84,43 @@ pub(super) fn of(folder: &Path) -> anyhow::Result<Vec<File>> {
     places.into_iter().map(|place| file(folder, place)).collect()
 }
 
+/// What of a model stands in a repository and not in the folder that is pushed to it, and would be read beside or before what is:
+/// weights of another number of files, an index of those, an adapter's settings beside whole weights, a report or a template of another
+/// model. Nothing where the folder has no weights, and nothing below its top: what else is there is somebody's.
+pub(super) fn shadows(there: &[String], files: &[File]) -> Vec<String> {
+    if !files.iter().any(|file| is_weights(&file.path)) {
+        return Vec::new();
+    }
+    let is_sent = |path: &String| files.iter().any(|file| file.path == *path);
+    let is_of_model = |path: &&String| {
+        let bare = path.strip_suffix(".index.json").unwrap_or(path);
+        is_weights(bare) || OF_A_MODEL.contains(&path.as_str())
+    };
+    let mut shadows: Vec<String> =
+        there.iter().filter(is_of_model).filter(|path| !is_sent(path)).cloned().collect();
+    shadows.sort();
+    shadows
+}
+
+/// Weights as transformers and PEFT name them, whole or one of several files.
+fn is_weights(path: &str) -> bool {
+    let Some((name, _)) = path.rsplit_once('.').filter(|(_, end)| ["safetensors", "bin"].contains(end))
+    else {
+        return false;
+    };
+    let part = |digits: &str| digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let whole = match name.rsplit_once("-of-") {
+        Some((start, count)) if part(count) => {
+            start.rsplit_once('-').filter(|(_, number)| part(number)).map(|(whole, _)| whole)
+        }
+        _ => Some(name),
+    };
+    matches!(
+        (whole, path.ends_with(".bin")),
+        (Some("model" | "adapter_model"), false) | (Some("pytorch_model" | "adapter_model"), true)
+    )
+}
+
 fn file(folder: &Path, place: PathBuf) -> anyhow::Result<File> {
     let unreadable = || format!("cannot read `{}`", place.display());
     let size_bytes = fs::metadata(&place).with_context(unreadable)?.len();
@@ -107,6 +153,31 @@ fn blob(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weights_of_a_model_are_known_by_their_names() {
+        for path in [
+            "model.safetensors",
+            "model-00001-of-00003.safetensors",
+            "adapter_model.safetensors",
+            "adapter_model.bin",
+            "pytorch_model-00002-of-00002.bin",
+        ] {
+            assert!(is_weights(path), "{path}");
+        }
+        for path in [
+            "below/model.safetensors",
+            "my-model.safetensors",
+            "model.bin",
+            "model-1-of-3.safetensors",
+            "model-00001-of-00003-old.safetensors",
+            "tokenizer.model",
+            "model.gguf",
+            "optimizer.safetensors",
+        ] {
+            assert!(!is_weights(path), "{path}");
+        }
+    }
 
     #[test]
     fn contents_have_the_names_that_git_gives_them() {

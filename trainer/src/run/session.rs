@@ -35,7 +35,7 @@ pub(super) struct Session<'a> {
     pub(super) config: &'a Config,
     /// Of the adapters; `None` where every number of the base is trained.
     pub(super) shape: Option<LoraConfig>,
-    /// What was taken off the base before the first step.
+    /// The adapters as they began, where that is something of the base.
     pub(super) initial: Option<Parameters<f32>>,
     pub(super) rows: &'a [Example],
     pub(super) inputs: &'a Inputs,
