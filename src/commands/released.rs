@@ -6,7 +6,9 @@ use anyhow::Context;
 use rtune_data::{ChatTemplate, Encoder};
 use rtune_models::hub::{self, HubOptions};
 use rtune_models::{BaseModel, Licence, Quantization};
-use rtune_release::{Card, Chat, Content, Dtype, Layout, Made, NewFolder, Onto, VerifiedAdapter, Written};
+use rtune_release::{
+    CalibrationRow, Card, Chat, Content, Dtype, Layout, Made, NewFolder, Onto, VerifiedAdapter, Written,
+};
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::sha256_of;
 use rtune_trainer::manifest::Manifest;
@@ -100,10 +102,21 @@ impl Released {
         content: Content<'_>,
         layout: Layout,
     ) -> anyhow::Result<Written> {
+        self.write_calibrated(folder, content, layout, &[])
+    }
+
+    /// [`Self::write`], where linears are packed by what they read of `rows`.
+    pub(super) fn write_calibrated(
+        &self,
+        folder: &NewFolder,
+        content: Content<'_>,
+        layout: Layout,
+        rows: &[CalibrationRow],
+    ) -> anyhow::Result<Written> {
         let progress = &mut counted("writing");
         let made = if matches!(content, Content::Base) { Made::Base } else { Made::Merged };
         self.card().write(folder, made)?;
-        Ok(rtune_release::write_model(folder, &self.base, content, layout, self.chat(), progress)?)
+        Ok(rtune_release::write_model(folder, &self.base, content, layout, self.chat(), rows, progress)?)
     }
 }
 
@@ -140,7 +153,7 @@ fn refuse_quantization(overrides: &[String]) -> anyhow::Result<()> {
 /// What was asked for, or `packed` where the base's numbers are no plain floats.
 pub(super) fn layout(args: &ModelArgs, base: &BaseModel, packed: Dtype) -> Layout {
     let dtype = args.dtype.or_else(|| rtune_release::dtype_of(base)).unwrap_or(packed);
-    Layout { dtype, shard_bytes: args.shard_size.unwrap_or(SHARD_BYTES), quantized: None }
+    Layout { dtype, shard_bytes: args.shard_size.unwrap_or(SHARD_BYTES), packing: None }
 }
 
 /// The weights that the adapter is added to: where the base was not quantised, there is but one choice.

@@ -41,7 +41,7 @@ const OLD: &[&str] = &["falcon", "RefinedWeb", "RefinedWebModel", "gpt_neox"];
 
 const VLLM: Rules = Rules {
     name: "vLLM",
-    forms: &[Form::Adapter, Form::Model, Form::FourBits],
+    forms: &[Form::Adapter, Form::Model, Form::FourBits, Form::Packed],
     not_served: &[],
     without_adapters: OLD,
     most_rank: Some(512),
@@ -51,7 +51,7 @@ const VLLM: Rules = Rules {
 
 const TGI: Rules = Rules {
     name: "Text Generation Inference",
-    forms: &[Form::Adapter, Form::Model, Form::FourBits],
+    forms: &[Form::Adapter, Form::Model, Form::FourBits, Form::Packed],
     not_served: &[],
     without_adapters: OLD,
     most_rank: None,
@@ -61,7 +61,7 @@ const TGI: Rules = Rules {
 
 const SGLANG: Rules = Rules {
     name: "SGLang",
-    forms: &[Form::Adapter, Form::Model, Form::FourBits],
+    forms: &[Form::Adapter, Form::Model, Form::FourBits, Form::Packed],
     not_served: OLD,
     without_adapters: &[],
     most_rank: None,
@@ -71,7 +71,7 @@ const SGLANG: Rules = Rules {
 
 const HF_ENDPOINTS: Rules = Rules {
     name: "An Inference Endpoint",
-    forms: &[Form::Model, Form::FourBits],
+    forms: &[Form::Model, Form::FourBits, Form::Packed],
     not_served: &[],
     without_adapters: &[],
     most_rank: None,
