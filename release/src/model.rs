@@ -183,7 +183,7 @@ pub fn write_model(
             (write(&mut values)?, Vec::new())
         }
     };
-    let (linears, rounding) = summed.finish();
+    let (linears, rounding) = summed.found();
     Ok(Written {
         tensors: total,
         size_bytes: plan.size_bytes(),

@@ -57,10 +57,9 @@ impl<'a> Summed<'a> {
     }
 
     /// What was found out on the way.
-    pub(crate) fn finish(self) -> (Vec<LinearFigures>, Rounding) {
-        let Computer { linears, rounding, .. } =
-            self.computer.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (linears, rounding)
+    pub(crate) fn found(&self) -> (Vec<LinearFigures>, Rounding) {
+        let mut computer = self.computer();
+        (std::mem::take(&mut computer.linears), computer.rounding)
     }
 
     fn computer(&self) -> MutexGuard<'_, Computer<'a>> {

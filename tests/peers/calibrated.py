@@ -1,9 +1,10 @@
-"""Holds a folder in GPTQ's or AWQ's 4 bits that rtune wrote against NumPy: calibrated.py PACKED OUT [PLAIN TOKENS]
+"""Holds a folder in GPTQ's or AWQ's 4 bits that rtune wrote against NumPy: calibrated.py PACKED OUT [PLAIN TOKENS] [--load]
 
 Reads PACKED by the definitions of the two layouts and writes OUT with numbers in their place, as float32. With PLAIN, the same model in
 float32, and TOKENS, a JSON list of the rows that PACKED was calibrated on, GPTQ is done anew on what transformers' model reads of them, block
-by block, in float64: fails where more than one code in a hundred differs in a linear, or one in two hundred in all.
-Needs numpy and safetensors; with PLAIN also torch and transformers.
+by block, in float64: fails where more than one code in a hundred differs in a linear, or one in two hundred in all. With --load transformers and gptqmodel load PACKED and OUT, and the logits must
+be the same but for rounding.
+Needs numpy and safetensors; with PLAIN also torch and transformers, with --load gptqmodel.
 """
 import json, os, shutil, sys
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -117,8 +118,31 @@ def compare(settings, tensors, plain, rows):
     return not problems and differing * 200 <= total
 
 
+def load(packed, numbers):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    ids = AutoTokenizer.from_pretrained(packed)("What a small model says of a text, it says by numbers.", return_tensors="pt").input_ids
+    logits = []
+    for folder in (packed, numbers):
+        model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, device_map="cpu", output_loading_info=True)
+        kinds = {type(module).__name__ for module in model.modules() if "Linear" in type(module).__name__}
+        problems = {key: sorted(info[key]) for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if info.get(key)}
+        with torch.no_grad():
+            logits.append(model.eval()(input_ids=ids).logits.float())
+        print(f"{os.path.basename(folder)}: {sorted(kinds)} {problems or 'nothing missing or left over'}")
+        if problems:
+            return False
+    off = ((logits[0] - logits[1]).abs() / logits[1].abs().clamp(min=1)).max().item()
+    same = (logits[0].argmax(-1) == logits[1].argmax(-1)).float().mean().item()
+    print(f"logits at most {off:.1e} of max(1, |logit|) off, the same likeliest token for {100 * same:.0f}%")
+    return off < 2e-2
+
+
 if __name__ == "__main__":
+    loads = "--load" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--load"]
     if len(sys.argv) not in (3, 5):
         sys.exit(__doc__)
     settings, tensors = dequantise(*sys.argv[1:3])
-    sys.exit(0 if len(sys.argv) == 3 or compare(settings, tensors, *sys.argv[3:]) else 1)
+    good = len(sys.argv) == 3 or compare(settings, tensors, *sys.argv[3:])
+    sys.exit(0 if good and (not loads or load(*sys.argv[1:3])) else 1)
