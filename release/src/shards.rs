@@ -331,12 +331,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let refused = |dtype, value| {
             let plan = Plan::new(tensors(&[1]), plain(dtype), 100);
-            plan.write(folder.path(), &mut |_| Ok(vec![1.0, value])).map_err(|error| error.to_string())
+            plan.write(folder.path(), &mut |_| Ok(Stored::Numbers(vec![1.0, value])))
+                .map_err(|error| error.to_string())
         };
         let problem = refused(Dtype::Float16, 70_000.0).expect_err("too large");
         assert!(problem.ends_with("tensor `t0`: element 1 is 70000, which float16 cannot hold"), "{problem}");
         let hint = Plan::new(tensors(&[1]), plain(Dtype::Float16), 100)
-            .write(folder.path(), &mut |_| Ok(vec![1.0, 70_000.0]))
+            .write(folder.path(), &mut |_| Ok(Stored::Numbers(vec![1.0, 70_000.0])))
             .map_err(|error| (error.is_input(), error.hint()));
         assert_eq!(
             hint,
@@ -345,6 +346,6 @@ mod tests {
         refused(Dtype::Bfloat16, 70_000.0).expect("fits");
         refused(Dtype::Float32, f32::NAN).expect_err("no number");
         let plan = Plan::new(tensors(&[1]), plain(Dtype::Float32), 100);
-        plan.write(folder.path(), &mut |_| Ok(vec![1.0])).expect_err("too few");
+        plan.write(folder.path(), &mut |_| Ok(Stored::Numbers(vec![1.0]))).expect_err("too few");
     }
 }

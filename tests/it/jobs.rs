@@ -26,7 +26,10 @@ fn job(place: &Workplace) -> Child {
     fs::write(&scontrol, "#!/bin/sh\necho \"$@\" >> requeued\n").expect("written");
     fs::set_permissions(&scontrol, fs::Permissions::from_mode(0o755)).expect("set");
     let mut path = OsString::from(place.path("bin"));
-    for folder in [program.parent().expect("a folder").as_os_str().to_owned(), std::env::var_os("PATH").unwrap_or_default()] {
+    for folder in [
+        program.parent().expect("a folder").as_os_str().to_owned(),
+        std::env::var_os("PATH").unwrap_or_default(),
+    ] {
         path.push(":");
         path.push(folder);
     }

@@ -162,7 +162,7 @@ mod tests {
         assert!(others * 500 <= plain.len(), "{others} of {} codes are others", plain.len());
         let mut nearest = vec![0.0; weight.len()];
         rtune_kernels::int4::round_to_nearest(&weight, COLUMNS, GROUP, Grid::symmetric, &mut nearest);
-        let mut error = |read: &[f32]| {
+        let error = |read: &[f32]| {
             let difference: Vec<f32> = weight.iter().zip(read).map(|(w, q)| w - q).collect();
             gram.energy(&difference, &mut Vec::new())
         };
