@@ -10,6 +10,7 @@
 //! | [`arena`] | pooled buffers; nothing is allocated in the steady state |
 //! | [`gemm`] | products of matrix views, through the crate `gemm` |
 //! | [`nf4`] | bitsandbytes' NF4 with double quantisation |
+//! | [`int4`], [`cholesky`] | 4 bits with scales and zero points; what GPTQ rounds by |
 //! | [`norm`], [`layer_norm`], [`rope`], [`activation`], [`attention`], [`route`], [`cross_entropy`] | forward and backward |
 //! | [`noise`] | dropout and uniform noise, drawn by counters |
 //! | [`adamw`] | the optimiser's arithmetic |
@@ -21,11 +22,13 @@ pub mod activation;
 pub mod adamw;
 pub mod arena;
 pub mod attention;
+pub mod cholesky;
 pub mod columns;
 pub mod cross_entropy;
 pub mod cuda;
 pub mod elementwise;
 pub mod gemm;
+pub mod int4;
 pub mod layer_norm;
 pub mod nf4;
 pub mod noise;

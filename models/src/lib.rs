@@ -22,7 +22,9 @@ pub mod tagger;
 mod tokenizer;
 
 pub use config::{Differences, ExpertsConfig, Layer, ModelConfig, Rope, RopeScaling};
-pub use decoder::{Compiled, Decoder, Keep, Quantization, RowNoise, RowView, SavePolicy, held};
+pub use decoder::{
+    Compiled, Decoder, Keep, Quantization, Readers, RowNoise, RowView, SavePolicy, Staged, StagedBlock, held,
+};
 pub use error::ModelError;
 pub use families::{BlockSpec, DecoderSpec, FAMILIES, Family, Names};
 pub use layout::{TensorRole, TensorSpec};

@@ -30,7 +30,7 @@ const TOKENIZER_FILES: [&str; 7] = [
 ];
 /// Files of a base's folder that are written anew, or would say something wrong of the new model: how weights were packed that
 /// are packed no more, what another merge did.
-const LEFT_OUT: [&str; 10] = [
+const LEFT_OUT: [&str; 11] = [
     CONFIG_FILE,
     GENERATION_FILE,
     TOKENIZER_SETTINGS_FILE,
@@ -41,6 +41,7 @@ const LEFT_OUT: [&str; 10] = [
     "quantize_config.json",
     "quant_config.json",
     crate::report::FILE,
+    crate::report::QUANTIZATION_FILE,
 ];
 /// What the names of files begin with that a licence may ask to be passed on.
 const LEGAL: [&str; 4] = ["LICENSE", "LICENCE", "NOTICE", "USE_POLICY"];
@@ -86,8 +87,8 @@ pub(crate) fn write_model(
                 .to_owned(),
         })?,
     };
-    if let Some(quantized) = layout.quantized {
-        config["quantization_config"] = quantized.settings(dtype);
+    if let Some(packing) = layout.packing {
+        config["quantization_config"] = packing.settings(dtype);
     }
     write_json(folder, CONFIG_FILE, &config)?;
     write_generation(folder, base, chat)

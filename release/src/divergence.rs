@@ -2,8 +2,11 @@
 
 use rayon::prelude::*;
 use rtune_kernels::arena::Arena;
+use rtune_models::decoder::HeadRows;
 use rtune_models::{Decoder, RowView, SavePolicy};
 use serde::Serialize;
+
+use crate::passed::Passed;
 
 /// A conversation to compare two models on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,25 @@ pub struct Model<'a> {
     pub decoder: &'a Decoder,
     /// Laid out as [`Decoder::attach_lora`] does; empty without an adapter.
     pub parameters: &'a [f32],
+}
+
+/// A model to compare.
+#[derive(Clone, Copy)]
+pub enum Side<'a> {
+    /// In memory.
+    Loaded(Model<'a>),
+    /// What one made of the very conversations that are compared.
+    Passed(&'a Passed),
+}
+
+impl<'a> Side<'a> {
+    /// What has the final norm and the head.
+    fn model(self) -> Model<'a> {
+        match self {
+            Self::Loaded(model) => model,
+            Self::Passed(passed) => Model { decoder: &passed.frame, parameters: &[] },
+        }
+    }
 }
 
 /// How well two models agree, over the tokens of answers and over those of prompts, each predicted from all before it.
@@ -82,11 +104,11 @@ impl Sums {
 /// `progress` is called with (probes done, probes in all).
 ///
 /// # Panics
-/// If a probe has a token that the models have not, or its parts differ in length.
+/// If a probe has a token that the models have not, or its parts differ in length, or other probes went through a model.
 #[must_use]
 pub fn divergence(
-    first: Model<'_>,
-    second: Model<'_>,
+    first: Side<'_>,
+    second: Side<'_>,
     probes: &[Probe],
     progress: &mut dyn FnMut(usize, usize),
 ) -> Divergence {
@@ -95,15 +117,21 @@ pub fn divergence(
     for (index, probe) in probes.iter().enumerate() {
         progress(index, probes.len());
         assert_eq!(probe.tokens.len(), probe.answers.len(), "probe: lengths");
-        compare(first, second, probe, &arena, [&mut prompts, &mut answers]);
+        let normed = [first, second].map(|side| hidden(side, index, probe, &arena));
+        compare([first.model(), second.model()], normed, probe, &arena, [&mut prompts, &mut answers]);
     }
     progress(probes.len(), probes.len());
     Divergence { rows: probes.len(), answers: answers.agreement(), prompts: prompts.agreement() }
 }
 
-fn compare(first: Model<'_>, second: Model<'_>, probe: &Probe, arena: &Arena<f32>, sums: [&mut Sums; 2]) {
+fn compare(
+    [first, second]: [Model<'_>; 2],
+    [one, other]: [HeadRows<f32>; 2],
+    probe: &Probe,
+    arena: &Arena<f32>,
+    sums: [&mut Sums; 2],
+) {
     let (width, vocabulary) = (first.decoder.spec().width, first.decoder.spec().vocabulary);
-    let [one, other] = [first, second].map(|model| hidden(model, probe, arena));
     let chunk = first.decoder.head_chunk_rows();
     let mut target = 1;
     for (one, other) in one.normed_nd.chunks(chunk * width).zip(other.normed_nd.chunks(chunk * width)) {
@@ -125,14 +153,20 @@ fn compare(first: Model<'_>, second: Model<'_>, probe: &Probe, arena: &Arena<f32
 }
 
 /// The input of the head for every token but the last, which predicts nothing.
-fn hidden(model: Model<'_>, probe: &Probe, arena: &Arena<f32>) -> rtune_models::decoder::HeadRows<f32> {
+fn hidden(side: Side<'_>, index: usize, probe: &Probe, arena: &Arena<f32>) -> HeadRows<f32> {
+    let rows = (0..probe.tokens.len().saturating_sub(1)).collect();
+    let Model { decoder, parameters } = side.model();
+    if let Side::Passed(passed) = side {
+        let output = &passed.outputs[index];
+        assert_eq!(output.len(), probe.tokens.len() * decoder.spec().width, "probe: another went through");
+        return decoder.head_rows(parameters, output, rows, arena);
+    }
     let positions: Vec<u32> = (0..probe.tokens.len() as u32).collect();
     let bounds = [0, probe.tokens.len()];
     let row =
         RowView { tokens: &probe.tokens, positions: &positions, bounds: &bounds, parents: &[], noise: None };
-    let forward = model.decoder.forward(model.parameters, &row, SavePolicy::Nothing, arena);
-    let rows = (0..probe.tokens.len().saturating_sub(1)).collect();
-    model.decoder.head_rows(model.parameters, &forward.output, rows, arena)
+    let forward = decoder.forward(parameters, &row, SavePolicy::Nothing, arena);
+    decoder.head_rows(parameters, &forward.output, rows, arena)
 }
 
 /// KL(softmax(p)‖softmax(q)) of two rows of logits, in `f64`; rounding may take it below 0, where it cannot be.

@@ -82,6 +82,14 @@ pub enum ReleaseError {
         "the adapter began with what quantising took from its base (LoftQ), and what that was is not kept: a run of an earlier version"
     )]
     NoBeginning,
+    /// What a linear reads of the rows of a calibration, or is to be packed as, gives no numbers.
+    #[error("`{linear}` cannot be calibrated: {problem}")]
+    Uncalibrated {
+        /// The linear.
+        linear: String,
+        /// Why.
+        problem: String,
+    },
     /// Something that the format to be written cannot say.
     #[error("cannot write `{path}`: {problem}")]
     Unwritable {
@@ -149,6 +157,9 @@ impl ReleaseError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Element { .. } => "write another type: `--quantize bf16`",
+            Self::Uncalibrated { .. } => {
+                "the weights or the rows are out of the ordinary: look at what `rtune merge RUN OUT` measures of the model first"
+            }
             Self::NotEqual { .. } => {
                 "llama.cpp computes something else for this model: serve it from `--format safetensors`"
             }

@@ -9,7 +9,7 @@ use safetensors::Dtype as Tag;
 use serde_json::{Value, json};
 
 use crate::dtype::Dtype;
-use crate::shards::Part;
+use crate::packing::Part;
 
 /// Bytes of the JSON of a linear: with all digits of its mean and a shape of two large numbers it has some 200. What is left
 /// is spaces, since the size of a tensor is known before its numbers are.

@@ -11,7 +11,9 @@
 //! | `fits` | whether an adapter is one of a model |
 //! | `change` | what an adapter adds to a weight, or several made one |
 //! | `model`, `weights`, `pieces` | the base as transformers loads it, with or without the adapter in it, whole or by rows |
-//! | `four_bits` | linears as bitsandbytes keeps them |
+//! | `four_bits`, `packing` | linears as bitsandbytes keeps them; how linears are quantised |
+//! | `calibrated` | linears as GPTQ and AWQ pack them, by what they read of some rows |
+//! | `summed`, `passed` | a model as it is written, as a checkpoint; conversations that went through one block by block |
 //! | `shards`, `dtype` | safetensors files, written one tensor at a time; what a written number is |
 //! | `card` | README.md: what it was made from, how it was trained, what it came to, and what its licence asks |
 //! | `companions` | configuration, tokenizer, chat template beside the weights |
@@ -21,6 +23,7 @@
 //! | `serve` | servers: what each of them loads, and by which command |
 //! | `folder` | folders and files that are whole or not there |
 
+mod calibrated;
 mod card;
 mod change;
 mod checkpoint;
@@ -34,6 +37,8 @@ mod four_bits;
 mod gguf;
 mod model;
 mod ollama;
+mod packing;
+mod passed;
 mod peft;
 mod pieces;
 mod plain;
@@ -41,13 +46,15 @@ mod report;
 mod serve;
 mod settings;
 mod shards;
+mod summed;
 mod weights;
 
+pub use calibrated::{Calibrated, CalibrationRow, Method as CalibrationMethod, RoundingError};
 pub use card::{Card, CombinedRun, CombinedRuns, DataFile, Evaluation, Figure, Made, Method, Training};
 pub use change::{Combined, refuse_uncombinable};
 pub use checkpoint::{VerifiedCheckpoint, find};
 pub use companions::{Chat, write_legal};
-pub use divergence::{Agreement, Divergence, Model, Probe, divergence};
+pub use divergence::{Agreement, Divergence, Model, Probe, Side, divergence};
 pub use dtype::Dtype;
 pub use error::ReleaseError;
 pub use folder::{NewFolder, refuse_existing};
@@ -55,7 +62,11 @@ pub use four_bits::Quantized;
 pub use gguf::{About, GgufType, WrittenGguf, write_gguf, write_gguf_adapter};
 pub use model::{Layout, VerifiedAdapter, Written, dtype_of, is_full, write_model};
 pub use ollama::{Render, Turn, Turns, modelfile};
+pub use packing::Packing;
+pub use passed::Passed;
 pub use peft::export_peft;
-pub use report::{CombinedPart, CombinedReport, Measured, MergeReport, Spread};
+pub use report::{
+    CalibrationReport, CombinedPart, CombinedReport, Measured, MergeReport, QuantizationReport, Spread,
+};
 pub use serve::{Form, Misfit, Place, Server, command, for_shell, misfits};
 pub use weights::{Content, LinearFigures, Onto, Rounding};

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use rtune_adapters::LoraConfig;
 use rtune_adapters::peft::{self, AdapterTensor, PeftAdapter};
-use rtune_models::{BaseModel, DecoderSpec, ModelError, TensorRole};
+use rtune_models::{BaseModel, DecoderSpec, ModelError, TensorRole, TensorSpec};
 use safetensors::SafeTensors;
 
+use crate::calibrated::{CalibrationRow, Calibrator, RoundingError};
 use crate::change::beginning;
 use crate::checkpoint::VerifiedCheckpoint;
 use crate::companions::{self, Chat};
@@ -14,9 +15,10 @@ use crate::dtype::Dtype;
 use crate::error::ReleaseError;
 use crate::fits::{check_adapter, idle, refuse_missing};
 use crate::folder::NewFolder;
-use crate::four_bits::Quantized;
+use crate::packing::{Packing, Stored};
 use crate::shards::{Held, Plan};
-use crate::weights::{Computer, Content, LinearFigures, Rounding};
+use crate::summed::Summed;
+use crate::weights::{Content, LinearFigures, Rounding};
 
 /// How a model is laid out on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub struct Layout {
     /// Most bytes of tensors in one file; a larger tensor has a file of its own.
     pub shard_bytes: u64,
     /// How the linears of the blocks are quantised, if they are.
-    pub quantized: Option<Quantized>,
+    pub packing: Option<Packing>,
 }
 
 /// What was written.
@@ -40,8 +42,10 @@ pub struct Written {
     pub files: BTreeMap<String, String>,
     /// Every adapted linear; empty for a base alone.
     pub linears: Vec<LinearFigures>,
-    /// What rounding did.
+    /// What rounding did to numbers that are not packed.
     pub rounding: Rounding,
+    /// What it did to linears that were calibrated; empty where none was.
+    pub errors: Vec<RoundingError>,
 }
 
 /// An adapter whose files are those of its checkpoint's manifest, and that fits a base.
@@ -144,55 +148,77 @@ pub fn dtype_of(base: &BaseModel) -> Option<Dtype> {
 
 /// Writes `config.json`, weights, tokenizer, chat template and `generation_config.json` into `folder`. One tensor of the
 /// base, what is added to it and their sum are in memory at a time. `progress` is called with (tensors written,
-/// tensors in all).
+/// tensors in all). `rows` are read by [`Packing::Calibrated`] alone: one block of the base is in memory then, and what the rows
+/// are before it.
 ///
 /// A base that came as a folder hands on its tokenizer, and JSON that is not known here, as they are; one that came as a
 /// GGUF file gets them written from it. A tied head is not written twice.
 ///
 /// # Errors
 /// Those of reading the base; [`ReleaseError::Unwritable`] for a number that the element type cannot hold or a
-/// configuration that transformers has no keys for; [`ReleaseError::Io`].
+/// configuration that transformers has no keys for; [`ReleaseError::Uncalibrated`]; [`ReleaseError::Io`].
 pub fn write_model(
     folder: &NewFolder,
     base: &BaseModel,
     content: Content<'_>,
     layout: Layout,
     chat: Chat<'_>,
+    rows: &[CalibrationRow],
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Written, ReleaseError> {
     let spec = DecoderSpec::new(&base.config);
     let tensors = spec.tensors();
     refuse_unknown(base, &spec)?;
-    if layout.quantized.is_some() {
-        refuse_unquantizable(base, &spec)?;
+    if let Some(packing) = layout.packing {
+        refuse_unquantizable(base, &spec, packing)?;
     }
     companions::write_model(folder, base, layout, chat)?;
-    let held = Held { dtype: layout.dtype, quantized: layout.quantized };
+    let held = Held { dtype: layout.dtype, packing: layout.packing };
     let plan = Plan::new(tensors, held, layout.shard_bytes);
     let (mut done, total) = (0, plan.tensor_count());
-    let mut computer = Computer::new(base, content, layout.dtype);
-    let files = plan.write(folder.path(), &mut |tensor| {
-        let values = computer.values(tensor)?;
-        done += 1;
-        progress(done, total);
-        Ok(values)
-    })?;
+    let mut write = |values: &mut dyn FnMut(&TensorSpec) -> Result<Stored, ReleaseError>| {
+        plan.write(folder.path(), &mut |tensor| {
+            let values = values(tensor)?;
+            done += 1;
+            progress(done, total);
+            Ok(values)
+        })
+    };
+    let summed = Summed::new(base, content, layout.dtype);
+    let (files, errors) = match layout.packing {
+        Some(Packing::Calibrated(settings)) => {
+            let mut calibrator = Calibrator::begin(&summed, settings, rows)?;
+            (write(&mut |tensor| calibrator.stored(tensor))?, calibrator.errors)
+        }
+        _ => {
+            let mut values = |tensor: &TensorSpec| {
+                let values = summed.values(tensor)?;
+                summed.count(&values);
+                Ok(Stored::Numbers(values))
+            };
+            (write(&mut values)?, Vec::new())
+        }
+    };
+    let (linears, rounding) = summed.found();
     Ok(Written {
         tensors: total,
         size_bytes: plan.size_bytes(),
         files: files.into_iter().map(|file| (file.name, file.sha256)).collect(),
-        linears: computer.linears,
-        rounding: computer.rounding,
+        linears,
+        rounding,
+        errors,
     })
 }
 
-/// What bitsandbytes would not quantise here, or was quantised by it before.
-fn refuse_unquantizable(base: &BaseModel, spec: &DecoderSpec) -> Result<(), ReleaseError> {
+/// What is not packed here, or was by bitsandbytes before.
+fn refuse_unquantizable(base: &BaseModel, spec: &DecoderSpec, packing: Packing) -> Result<(), ReleaseError> {
     let path = base.weights.path().to_owned();
     if base.config.differences.experts.is_some() {
-        let problem =
-            "bitsandbytes' 4 bits are for linears, and transformers keeps experts otherwise".to_owned();
+        let problem = "4 bits are for linears, and transformers keeps experts otherwise".to_owned();
         return Err(ReleaseError::Unwritable { path, problem });
+    }
+    if matches!(packing, Packing::Calibrated(_)) {
+        return Ok(());
     }
     if let Some(tensor) = spec.tensors().iter().find(|tensor| base.weights.is_nf4(&tensor.name)) {
         let problem =

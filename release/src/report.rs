@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::calibrated::{Method, RoundingError};
 use crate::divergence::Divergence;
 use crate::dtype::Dtype;
 use crate::error::ReleaseError;
@@ -13,6 +14,8 @@ use crate::weights::{LinearFigures, Onto, Rounding};
 
 /// Its name in the folder of the merged model.
 pub(crate) const FILE: &str = "merge-report.json";
+/// The name of the report of a base that was calibrated alone.
+pub(crate) const QUANTIZATION_FILE: &str = "quantization-report.json";
 /// The format of the report.
 const FORMAT: u64 = 1;
 
@@ -27,7 +30,7 @@ pub struct MergeReport {
     pub trained_on: String,
     /// The element type of the files.
     pub dtype: &'static str,
-    /// How the linears of the blocks were quantised after the sum, `nf4` or `nf4, double`, where they were.
+    /// How the linears of the blocks were quantised after the sum, `nf4`, `nf4, double`, `gptq` or `awq`, where they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantized: Option<&'static str>,
     /// The files of the adapter to their SHA-256.
@@ -44,6 +47,9 @@ pub struct MergeReport {
     pub measured: Measured,
     /// Quantisation error over adapter, `ratio` of `linears`; null where the base was not quantised.
     pub quantization_error_over_delta: Option<Spread>,
+    /// What linears that were quantised by calibration were quantised by, and what it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationReport>,
     /// How several adapters were made one, where there were several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub combined: Option<CombinedReport>,
@@ -75,6 +81,77 @@ pub struct CombinedPart {
     pub checkpoint: BTreeMap<String, String>,
     /// Between the base with this adapter alone, as trained, and the merged model.
     pub measured: Measured,
+}
+
+/// A calibration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CalibrationReport {
+    /// Bits of a number.
+    pub bits: u32,
+    /// Input features that share a scale.
+    pub group: usize,
+    /// Files of its rows to their BLAKE3, or `train` for the run's.
+    pub on: BTreeMap<String, String>,
+    /// Rows.
+    pub rows: usize,
+    /// Their tokens.
+    pub tokens: usize,
+    /// As `measured` is, were each number rounded to the nearest.
+    pub to_nearest: Divergence,
+    /// Every linear of the blocks.
+    pub errors: Vec<RoundingError>,
+}
+
+/// The report of a base that was calibrated alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QuantizationReport {
+    /// 1.
+    pub format: u64,
+    /// `gptq` or `awq`.
+    pub quantized: &'static str,
+    /// The element type of all else.
+    pub dtype: &'static str,
+    /// The files of weights to their SHA-256.
+    pub weights: BTreeMap<String, String>,
+    /// Tensors of the model that were written.
+    pub tensors: usize,
+    /// Their bytes.
+    pub size_bytes: u64,
+    /// Between the base as its files have it and the written one, as its files say.
+    pub measured: Measured,
+    /// What it was calibrated on.
+    pub calibration: CalibrationReport,
+}
+
+impl QuantizationReport {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        method: Method,
+        dtype: Dtype,
+        written: Written,
+        measured: Measured,
+        calibration: CalibrationReport,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            quantized: method.name(),
+            dtype: dtype.name(),
+            weights: written.files,
+            tensors: written.tensors,
+            size_bytes: written.size_bytes,
+            measured,
+            calibration,
+        }
+    }
+
+    /// Writes it into the folder of the model.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Io`].
+    pub fn write(&self, folder: &NewFolder) -> Result<(), ReleaseError> {
+        write(folder, QUANTIZATION_FILE, self)
+    }
 }
 
 /// KL and agreement, and the rows they were measured on.
@@ -133,6 +210,7 @@ impl MergeReport {
             rounding: written.rounding,
             measured,
             quantization_error_over_delta: Spread::of(written.linears.iter().filter_map(|l| l.ratio)),
+            calibration: None,
             combined: None,
             linears: written.linears,
         }
@@ -143,13 +221,17 @@ impl MergeReport {
     /// # Errors
     /// [`ReleaseError::Io`].
     pub fn write(&self, folder: &NewFolder) -> Result<(), ReleaseError> {
-        let mut text = serde_json::to_string_pretty(self).map_err(|error| ReleaseError::Unwritable {
-            path: folder.path().join(FILE),
-            problem: error.to_string(),
-        })?;
-        text.push('\n');
-        folder.write(FILE, text.as_bytes())
+        write(folder, FILE, self)
     }
+}
+
+fn write(folder: &NewFolder, name: &str, report: &impl Serialize) -> Result<(), ReleaseError> {
+    let mut text = serde_json::to_string_pretty(report).map_err(|error| ReleaseError::Unwritable {
+        path: folder.path().join(name),
+        problem: error.to_string(),
+    })?;
+    text.push('\n');
+    folder.write(name, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -6,14 +6,13 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use rtune_models::{TensorRole, TensorSpec};
-use safetensors::Dtype as Tag;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::dtype::Dtype;
 use crate::error::{At, ReleaseError};
-use crate::four_bits::Quantized;
+use crate::packing::{Packing, Part, Stored};
 
 /// The only file of a model that fits into one.
 const SINGLE_FILE: &str = "model.safetensors";
@@ -35,28 +34,14 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Held {
     pub(crate) dtype: Dtype,
-    pub(crate) quantized: Option<Quantized>,
-}
-
-/// A tensor of a file.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Part {
-    pub(crate) name: String,
-    pub(crate) tag: Tag,
-    pub(crate) shape: Vec<usize>,
-}
-
-impl Part {
-    fn size_bytes(&self) -> usize {
-        self.shape.iter().product::<usize>() * self.tag.bitsize() / 8
-    }
+    pub(crate) packing: Option<Packing>,
 }
 
 impl Held {
     /// What a tensor of the model is in the file.
     fn parts(self, tensor: &TensorSpec) -> Vec<Part> {
         match self.of(tensor) {
-            Some(quantized) => quantized.parts(tensor),
+            Some(packing) => packing.parts(tensor),
             None => {
                 let (name, shape) = (tensor.in_files.clone(), tensor.shape.clone());
                 vec![Part { name, tag: self.dtype.tag(), shape }]
@@ -65,14 +50,17 @@ impl Held {
     }
 
     /// How a tensor is quantised, if it is.
-    fn of(self, tensor: &TensorSpec) -> Option<Quantized> {
-        self.quantized.filter(|_| tensor.role == TensorRole::BlockLinear && tensor.shape.len() == 2)
+    fn of(self, tensor: &TensorSpec) -> Option<Packing> {
+        self.packing.filter(|_| tensor.role == TensorRole::BlockLinear && tensor.shape.len() == 2)
     }
 
     fn size_bytes(self, tensor: &TensorSpec) -> usize {
         self.parts(tensor).iter().map(Part::size_bytes).sum()
     }
 }
+
+/// Gives what is written of a tensor.
+pub(crate) type Values<'a> = dyn FnMut(&TensorSpec) -> Result<Stored, ReleaseError> + 'a;
 
 /// A file of weights on the disk.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,12 +100,12 @@ impl Plan {
         self.shards.iter().flatten().map(|tensor| self.held.size_bytes(tensor) as u64).sum()
     }
 
-    /// Writes all files into `folder`; `values` is called once for each tensor, in order, and gives its elements. Gives
+    /// Writes all files into `folder`; `values` is called once for each tensor, in order. Gives
     /// the files of weights, and writes the index if there are several.
     pub(crate) fn write(
         &self,
         folder: &Path,
-        values: &mut dyn FnMut(&TensorSpec) -> Result<Vec<f32>, ReleaseError>,
+        values: &mut Values<'_>,
     ) -> Result<Vec<ShardFile>, ReleaseError> {
         let mut files = Vec::new();
         for (number, tensors) in self.shards.iter().enumerate() {
@@ -183,7 +171,7 @@ fn write_shard(
     path: &Path,
     tensors: &[TensorSpec],
     held: Held,
-    values: &mut dyn FnMut(&TensorSpec) -> Result<Vec<f32>, ReleaseError>,
+    values: &mut Values<'_>,
 ) -> Result<String, ReleaseError> {
     let mut file = BufWriter::new(File::create(path).at("write", path)?);
     let mut hash = Sha256::new();
@@ -195,10 +183,23 @@ fn write_shard(
     put(&header(path, tensors, held)?)?;
     let mut bytes = Vec::with_capacity(PIECE_ELEMENTS * dtype.size_bytes());
     for tensor in tensors {
-        let values = values(tensor)?;
+        let values = match values(tensor)? {
+            Stored::Numbers(values) => values,
+            Stored::Parts(parts) => {
+                refuse_other_sizes(path, tensor, &parts, held)?;
+                parts.iter().try_for_each(|part| put(part))?;
+                continue;
+            }
+        };
         refuse_unwritable(path, tensor, &values, dtype)?;
-        if let Some(quantized) = held.of(tensor) {
-            quantized.encode(tensor, values, dtype).iter().try_for_each(|part| put(part))?;
+        if let Some(packing) = held.of(tensor) {
+            let parts = match packing {
+                Packing::Bitsandbytes(quantized) => quantized.encode(tensor, values, dtype),
+                // These have no codes but those of their calibration.
+                Packing::Calibrated(_) => Vec::new(),
+            };
+            refuse_other_sizes(path, tensor, &parts, held)?;
+            parts.iter().try_for_each(|part| put(part))?;
             continue;
         }
         for piece in values.chunks(PIECE_ELEMENTS) {
@@ -210,6 +211,22 @@ fn write_shard(
     let file = file.into_inner().map_err(std::io::IntoInnerError::into_error).at("write", path)?;
     file.sync_all().at("write", path)?;
     Ok(crate::checkpoint::hex(&hash.finalize()))
+}
+
+/// The places of packed parts are as large as their shapes.
+fn refuse_other_sizes(
+    path: &Path,
+    tensor: &TensorSpec,
+    parts: &[Vec<u8>],
+    held: Held,
+) -> Result<(), ReleaseError> {
+    let expected: Vec<usize> = held.parts(tensor).iter().map(Part::size_bytes).collect();
+    let found: Vec<usize> = parts.iter().map(Vec::len).collect();
+    if expected == found {
+        return Ok(());
+    }
+    let problem = format!("tensor `{}`: expected parts of {expected:?} bytes, found {found:?}", tensor.name);
+    Err(ReleaseError::Unwritable { path: path.to_owned(), problem })
 }
 
 /// The place of a tensor is as large as its shape, and what `float16` cannot hold would become infinite.
@@ -239,7 +256,7 @@ mod tests {
     use super::*;
 
     fn plain(dtype: Dtype) -> Held {
-        Held { dtype, quantized: None }
+        Held { dtype, packing: None }
     }
 
     fn tensors(sizes: &[usize]) -> Vec<TensorSpec> {
@@ -259,7 +276,7 @@ mod tests {
 
     fn written(folder: &Path, sizes: &[usize], shard_bytes: u64) -> Vec<String> {
         let plan = Plan::new(tensors(sizes), plain(Dtype::Bfloat16), shard_bytes);
-        let files = plan.write(folder, &mut |tensor| Ok(values(tensor))).expect("written");
+        let files = plan.write(folder, &mut |tensor| Ok(Stored::Numbers(values(tensor)))).expect("written");
         for file in &files {
             let bytes = std::fs::read(folder.join(&file.name)).expect("there");
             assert_eq!(file.sha256, crate::checkpoint::hex(&Sha256::digest(&bytes)));
@@ -314,12 +331,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let refused = |dtype, value| {
             let plan = Plan::new(tensors(&[1]), plain(dtype), 100);
-            plan.write(folder.path(), &mut |_| Ok(vec![1.0, value])).map_err(|error| error.to_string())
+            plan.write(folder.path(), &mut |_| Ok(Stored::Numbers(vec![1.0, value])))
+                .map_err(|error| error.to_string())
         };
         let problem = refused(Dtype::Float16, 70_000.0).expect_err("too large");
         assert!(problem.ends_with("tensor `t0`: element 1 is 70000, which float16 cannot hold"), "{problem}");
         let hint = Plan::new(tensors(&[1]), plain(Dtype::Float16), 100)
-            .write(folder.path(), &mut |_| Ok(vec![1.0, 70_000.0]))
+            .write(folder.path(), &mut |_| Ok(Stored::Numbers(vec![1.0, 70_000.0])))
             .map_err(|error| (error.is_input(), error.hint()));
         assert_eq!(
             hint,
@@ -328,6 +346,6 @@ mod tests {
         refused(Dtype::Bfloat16, 70_000.0).expect("fits");
         refused(Dtype::Float32, f32::NAN).expect_err("no number");
         let plan = Plan::new(tensors(&[1]), plain(Dtype::Float32), 100);
-        plan.write(folder.path(), &mut |_| Ok(vec![1.0])).expect_err("too few");
+        plan.write(folder.path(), &mut |_| Ok(Stored::Numbers(vec![1.0]))).expect_err("too few");
     }
 }

@@ -101,11 +101,21 @@ impl<'a> Computer<'a> {
         Self { base, content, dtype, linears: Vec::new(), rounding: Rounding::default() }
     }
 
+    /// The elements of a tensor as they are to be rounded, which is counted.
+    ///
+    /// # Errors
+    /// As [`Self::computed`].
+    pub(crate) fn values(&mut self, tensor: &TensorSpec) -> Result<Vec<f32>, ReleaseError> {
+        let values = self.computed(tensor)?;
+        self.count(&values);
+        Ok(values)
+    }
+
     /// The elements of a tensor as they are to be rounded.
     ///
     /// # Errors
     /// Those of reading; [`ModelError::Tensor`] for a shape that is not the configuration's.
-    pub(crate) fn values(&mut self, tensor: &TensorSpec) -> Result<Vec<f32>, ReleaseError> {
+    pub(crate) fn computed(&mut self, tensor: &TensorSpec) -> Result<Vec<f32>, ReleaseError> {
         let original = read(self.base, tensor)?;
         let mut values = match self.content {
             Content::Merged { adapter, initial, trained_on, onto }
@@ -137,7 +147,6 @@ impl<'a> Computer<'a> {
         if let Content::Merged { adapter, .. } = self.content {
             replace(tensor, adapter, &mut values);
         }
-        self.count(&values);
         Ok(values)
     }
 
@@ -200,7 +209,8 @@ impl<'a> Computer<'a> {
         values
     }
 
-    fn count(&mut self, values: &[f32]) {
+    /// Counts what rounding does to numbers that are written.
+    pub(crate) fn count(&mut self, values: &[f32]) {
         self.rounding.numbers += values.len() as u64;
         if self.dtype == Dtype::Float32 {
             return;

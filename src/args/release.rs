@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use rtune_release::{Dtype, GgufType, Onto, Server};
+use rtune_release::{CalibrationMethod, Dtype, GgufType, Onto, Server};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct MergeArgs {
@@ -15,12 +15,57 @@ pub(crate) struct MergeArgs {
     pub(crate) combine: CombineArgs,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = MergeFormat::Safetensors)]
+    pub(crate) format: MergeFormat,
+    #[command(flatten)]
+    pub(crate) calibration: CalibrationArgs,
     /// Rows to measure on, in place of the run's golden rows or, where it has none, its held-out ones; may be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) golden: Vec<PathBuf>,
     /// Override a key of the run's configuration, for example model.base=DIR; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MergeFormat {
+    /// Numbers
+    Safetensors,
+    /// The linears in GPTQ's 4 bits, calibrated on the run's rows
+    Gptq,
+    /// The linears in AWQ's 4 bits, calibrated on the run's rows
+    Awq,
+}
+
+impl MergeFormat {
+    pub(crate) fn method(self) -> Option<CalibrationMethod> {
+        match self {
+            Self::Safetensors => None,
+            Self::Gptq => Some(CalibrationMethod::Gptq),
+            Self::Awq => Some(CalibrationMethod::Awq),
+        }
+    }
+}
+
+/// What GPTQ and AWQ are calibrated on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CalibrationArgs {
+    /// For gptq and awq: input features that share a scale [default: 128, or as many fewer as leave whole groups]
+    #[arg(long, value_name = "FEATURES")]
+    pub(crate) group: Option<usize>,
+    /// For gptq and awq: rows to calibrate on, spread over all [default: 128, of 32,768 tokens at most]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) calibration_rows: Option<u32>,
+    /// For gptq and awq: rows to calibrate on, in place of the run's training rows; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration: Vec<PathBuf>,
+}
+
+impl CalibrationArgs {
+    pub(crate) fn is_given(&self) -> bool {
+        self.group.is_some() || self.calibration_rows.is_some() || !self.calibration.is_empty()
+    }
 }
 
 /// Other adapters that are merged in.
@@ -98,6 +143,8 @@ pub(crate) struct ExportArgs {
     /// may be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) golden: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) calibration: CalibrationArgs,
     /// Override a key of the run's configuration, for example model.base=DIR; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
@@ -113,12 +160,26 @@ pub(crate) enum Format {
     /// the base alone
     #[value(name = "bnb-4bit")]
     Bnb4bit,
+    /// The merged model in GPTQ's 4 bits, calibrated on the run's rows, and what that cost; with --base-only the base alone
+    Gptq,
+    /// The same in AWQ's 4 bits
+    Awq,
     /// The merged model as one GGUF file, for llama.cpp and what is built on it
     Gguf,
     /// The adapter as a GGUF file, which llama.cpp adds to a GGUF file of its base while it runs
     GgufAdapter,
     /// A folder for Ollama: the merged model as a GGUF file, and a Modelfile with the chat template it was trained with
     Ollama,
+}
+
+impl Format {
+    pub(crate) fn method(self) -> Option<CalibrationMethod> {
+        match self {
+            Self::Gptq => Some(CalibrationMethod::Gptq),
+            Self::Awq => Some(CalibrationMethod::Awq),
+            _ => None,
+        }
+    }
 }
 
 /// Why there is no 4-bit output.

@@ -10,12 +10,15 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use rtune_models::BaseModel;
 use rtune_models::hub::HubError;
-use rtune_release::{About, Chat, Content, Dtype, GgufType, NewFolder, Rounding, VerifiedAdapter};
+use rtune_release::{
+    About, CalibrationMethod, Chat, Content, Dtype, GgufType, NewFolder, Rounding, VerifiedAdapter,
+};
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::subject::Subject;
 
 use crate::args::Args;
 use crate::args::release::{ExportArgs, Format};
+use crate::commands::calibrate;
 use crate::commands::next::for_shell;
 use crate::commands::released::{
     Fetch, Released, card_of_run, layout, makes_up, note_idle, onto, onto_words,
@@ -58,6 +61,10 @@ fn refuse_conflicts(args: &ExportArgs, format: Format) {
             as_gguf && is_laid_out,
             "--dtype and --shard-size are for safetensors; how a GGUF file holds numbers is said by --quantize",
         ),
+        (
+            format.method().is_none() && args.calibration.is_given(),
+            "--group, --calibration-rows and --calibration are for --format gptq and awq",
+        ),
         (!as_gguf && args.quantize.is_some(), "--quantize is for --format gguf, gguf-adapter and ollama"),
         (
             args.base_only && matches!(format, Format::Peft | Format::GgufAdapter),
@@ -89,12 +96,16 @@ fn refuse_conflicts(args: &ExportArgs, format: Format) {
 fn write(args: &ExportArgs, format: Format) -> anyhow::Result<()> {
     if args.base_only {
         let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
+        let calibrated_base =
+            |method| calibrate::base(&args.out, &args.model, &args.calibration, &released, method);
         return match format {
             Format::Gguf | Format::Ollama => {
                 let what = released.base_path.display().to_string();
                 write_gguf(args, format, &released, Content::Base, &what)
             }
             Format::Bnb4bit => four_bits::base(args, &released),
+            Format::Gptq => calibrated_base(CalibrationMethod::Gptq),
+            Format::Awq => calibrated_base(CalibrationMethod::Awq),
             _ => base_only(args, &released),
         };
     }
@@ -108,9 +119,17 @@ fn write(args: &ExportArgs, format: Format) -> anyhow::Result<()> {
             let adapter = released.adapter(&checkpoint)?;
             four_bits::merged(args, &released, &adapter)
         }
+        Format::Gptq => calibrated(args, &checkpoint, CalibrationMethod::Gptq),
+        Format::Awq => calibrated(args, &checkpoint, CalibrationMethod::Awq),
         Format::Gguf | Format::Ollama => gguf(args, format, &checkpoint),
         Format::GgufAdapter => gguf_adapter(args, &checkpoint),
     }
+}
+
+fn calibrated(args: &ExportArgs, checkpoint: &Path, method: CalibrationMethod) -> anyhow::Result<()> {
+    let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
+    let adapter = VerifiedAdapter::open(checkpoint, &released.base)?;
+    calibrate::merged(&args.out, &args.model, &args.calibration, &[], &released, &adapter, method)
 }
 
 fn gguf(args: &ExportArgs, format: Format, checkpoint: &Path) -> anyhow::Result<()> {

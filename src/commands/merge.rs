@@ -3,18 +3,28 @@
 mod combine;
 pub(super) mod measure;
 
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use rtune_models::Quantization;
-use rtune_release::{Agreement, Dtype, Measured, MergeReport, NewFolder, Written};
+use rtune_release::{
+    Agreement, CalibrationMethod, Divergence, Dtype, Measured, MergeReport, NewFolder, Written,
+};
 
+use crate::args::Args;
 use crate::args::release::MergeArgs;
+use crate::commands::calibrate;
 use crate::commands::released::{layout, onto, onto_words};
-use crate::failure::DONE;
+use crate::failure::{BadInput, DONE};
 use crate::reporter::say;
 use combine::Part;
 
 pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<u8> {
     rtune_release::refuse_existing(&args.out)?;
     let combination = combine::combination(&args.combine);
+    if let Some(method) = args.format.method() {
+        return calibrated(args, method);
+    }
+    refuse_calibration(args);
     let first = Part::open(&args.run, args.combine.weight, &args.overrides)?;
     let (trained_on, base) = (first.released.trained_on(), &first.released.base);
     let (onto, layout) = (onto(&args.model, trained_on), layout(&args.model, base, Dtype::Bfloat16));
@@ -64,10 +74,40 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
+/// One adapter in its base, and both in 4 bits.
+fn calibrated(args: &MergeArgs, method: CalibrationMethod) -> anyhow::Result<u8> {
+    if !args.combine.with.is_empty() || args.combine.weight != 1.0 {
+        let problem = format!(
+            "several adapters, or one with a factor, cannot be merged into {}'s 4 bits at once",
+            method.title()
+        );
+        let hint = format!(
+            "merge them into a folder, then quantise that: `rtune export FOLDER OUT --format {} --base-only --calibration FILE`",
+            method.name()
+        );
+        return Err(BadInput::new(problem).with_hint(hint).into());
+    }
+    let first = Part::open(&args.run, args.combine.weight, &args.overrides)?;
+    let (released, adapter) = (&first.released, &first.adapter);
+    calibrate::merged(&args.out, &args.model, &args.calibration, &args.golden, released, adapter, method)?;
+    Ok(DONE)
+}
+
+fn refuse_calibration(args: &MergeArgs) {
+    if args.calibration.is_given() {
+        let text = "--group, --calibration-rows and --calibration are for --format gptq and awq";
+        Args::command().error(ErrorKind::ArgumentConflict, text).exit();
+    }
+}
+
 pub(super) fn show(what: &str, measured: &Measured) {
     let sources: Vec<&str> = measured.on.keys().map(String::as_str).collect();
     let divergence = &measured.divergence;
     say(&format!("{what} against merged model, over {} rows of {}:", divergence.rows, sources.join(", ")));
+    show_agreement(divergence);
+}
+
+pub(super) fn show_agreement(divergence: &Divergence) {
     for (name, agreement) in [("answers", divergence.answers), ("prompts", divergence.prompts)] {
         say(&format!("  {name}: {}", agreement_line(&agreement)));
     }

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub(crate) mod bench;
+mod calibrate;
 mod card;
 pub(crate) mod chat;
 pub(crate) mod check;

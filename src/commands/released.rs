@@ -7,7 +7,9 @@ use rtune_adapters::Start;
 use rtune_data::{ChatTemplate, Encoder};
 use rtune_models::hub::{self, HubOptions};
 use rtune_models::{BaseModel, Licence, Quantization};
-use rtune_release::{Card, Chat, Content, Dtype, Layout, Made, NewFolder, Onto, VerifiedAdapter, Written};
+use rtune_release::{
+    CalibrationRow, Card, Chat, Content, Dtype, Layout, Made, NewFolder, Onto, VerifiedAdapter, Written,
+};
 use rtune_trainer::config::{Config, LoraSection};
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::sha256_of;
@@ -118,9 +120,20 @@ impl Released {
         content: Content<'_>,
         layout: Layout,
     ) -> anyhow::Result<Written> {
+        self.write_calibrated(folder, content, layout, &[])
+    }
+
+    /// [`Self::write`], where linears are packed by what they read of `rows`.
+    pub(super) fn write_calibrated(
+        &self,
+        folder: &NewFolder,
+        content: Content<'_>,
+        layout: Layout,
+        rows: &[CalibrationRow],
+    ) -> anyhow::Result<Written> {
         let is_as_trained = is_as_trained(content) && layout.quantized.is_none();
         let card = if is_as_trained { self.card() } else { self.card().unmeasured() };
-        self.write_with(&card, folder, content, layout)
+        self.write_with(&card, folder, content, layout, rows)
     }
 
     pub(super) fn write_with(
@@ -129,11 +142,12 @@ impl Released {
         folder: &NewFolder,
         content: Content<'_>,
         layout: Layout,
+        rows: &[CalibrationRow],
     ) -> anyhow::Result<Written> {
         let progress = &mut counted("writing");
         let made = if matches!(content, Content::Base) { Made::Base } else { Made::Merged };
         card.write(folder, made)?;
-        Ok(rtune_release::write_model(folder, &self.base, content, layout, self.chat(), progress)?)
+        Ok(rtune_release::write_model(folder, &self.base, content, layout, self.chat(), rows, progress)?)
     }
 }
 
@@ -215,7 +229,7 @@ fn refuse_quantization(overrides: &[String]) -> anyhow::Result<()> {
 /// What was asked for, or `packed` where the base's numbers are no plain floats.
 pub(super) fn layout(args: &ModelArgs, base: &BaseModel, packed: Dtype) -> Layout {
     let dtype = args.dtype.or_else(|| rtune_release::dtype_of(base)).unwrap_or(packed);
-    Layout { dtype, shard_bytes: args.shard_size.unwrap_or(SHARD_BYTES), quantized: None }
+    Layout { dtype, shard_bytes: args.shard_size.unwrap_or(SHARD_BYTES), packing: None }
 }
 
 /// The weights that the adapter is added to: where the base was not quantised, there is but one choice.

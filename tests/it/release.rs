@@ -171,11 +171,11 @@ fn merged_folders_compute_what_peft_merges() {
             trained_on: Quantization::None,
             onto: Onto::Original,
         };
-        let layout = Layout { dtype: Dtype::Float32, shard_bytes: 40_000, quantized: None };
+        let layout = Layout { dtype: Dtype::Float32, shard_bytes: 40_000, packing: None };
         let out = place.path(&format!("{}-merged", case.name));
         let new = NewFolder::begin(&out).expect("begun");
         let chat = Chat { template: None, stop_tokens: &[] };
-        write_model(&new, &base, content, layout, chat, &mut |_, _| {}).expect("written");
+        write_model(&new, &base, content, layout, chat, &[], &mut |_, _| {}).expect("written");
         new.finish().expect("finished");
         let (written, decoder) = read_back(&out);
         let head = format!("{}.weight", written.config.family.names.head);

@@ -74,6 +74,31 @@ impl Decoder {
     }
 }
 
+impl Decoder {
+    /// Everything but the blocks, as the checkpoint has it.
+    pub(super) fn load_frame(spec: &DecoderSpec, weights: &dyn WeightSource) -> Result<Self, ModelError> {
+        let progress: &mut dyn FnMut(usize, usize) = &mut |_, _| {};
+        let mut loader = Loader::plain(weights, progress);
+        let embedding = loader.table(spec.names.embedding, spec)?;
+        let final_norm = loader.norm(spec, spec.names.final_norm.to_owned(), spec.width)?;
+        let head = match spec.tied_head {
+            true => None,
+            false => Some(loader.table(spec.names.head, spec)?),
+        };
+        Ok(Self { spec: spec.clone(), embedding, blocks: Vec::new(), final_norm, head })
+    }
+
+    /// One block, as the checkpoint has it.
+    pub(super) fn load_block(
+        spec: &DecoderSpec,
+        weights: &dyn WeightSource,
+        index: usize,
+    ) -> Result<Block, ModelError> {
+        let progress: &mut dyn FnMut(usize, usize) = &mut |_, _| {};
+        Loader::plain(weights, progress).block(spec, index)
+    }
+}
+
 /// The names of all tensors that must be used up.
 fn unused(spec: &DecoderSpec, weights: &dyn WeightSource) -> BTreeSet<String> {
     weights.names().into_iter().filter(|name| !spec.passes_over(name)).collect()
@@ -86,6 +111,14 @@ struct Loader<'a> {
     progress: &'a mut dyn FnMut(usize, usize),
     read: usize,
     total: usize,
+}
+
+impl<'a> Loader<'a> {
+    /// For parts of a checkpoint, whose other tensors are not asked for.
+    fn plain(weights: &'a dyn WeightSource, progress: &'a mut dyn FnMut(usize, usize)) -> Self {
+        let (quantization, unused) = (Quantization::None, BTreeSet::new());
+        Self { weights, quantization, unused, progress, read: 0, total: 0 }
+    }
 }
 
 impl Loader<'_> {

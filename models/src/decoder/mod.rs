@@ -13,6 +13,7 @@ mod head;
 mod load;
 mod norm;
 mod ropes;
+mod staged;
 mod start;
 mod table;
 mod trained;
@@ -29,10 +30,12 @@ use norm::Norm;
 use ropes::Ropes;
 use table::Table;
 
+pub use block::inputs::Readers;
 pub use cache::{Fresh, KvCache, Positions};
 pub use compiled::Compiled;
 pub use head::{HEAD_CHUNK_ELEMENTS, HeadRows};
 pub use load::Quantization;
+pub use staged::{Staged, StagedBlock};
 pub use start::held;
 
 /// A decoder in memory.

@@ -80,6 +80,8 @@ pub enum Form {
     Model,
     /// A folder with a model in bitsandbytes' 4 bits.
     FourBits,
+    /// A folder with a model in GPTQ's or AWQ's 4 bits.
+    Packed,
     /// A GGUF file of a whole model, or a folder for Ollama.
     Gguf,
     /// An adapter as a GGUF file.
@@ -134,6 +136,7 @@ fn words(form: Form) -> &'static str {
         Form::Adapter => "an adapter as PEFT has it",
         Form::Model => "a folder of safetensors",
         Form::FourBits => "a folder in bitsandbytes' 4 bits",
+        Form::Packed => "a folder in GPTQ's or AWQ's 4 bits",
         Form::Gguf => "a GGUF file",
         Form::GgufAdapter => "an adapter as a GGUF file",
     }

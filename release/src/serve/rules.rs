@@ -43,7 +43,7 @@ const OLD: &[&str] = &["falcon", "RefinedWeb", "RefinedWebModel", "gpt_neox"];
 
 const VLLM: Rules = Rules {
     name: "vLLM",
-    forms: &[Form::Adapter, Form::Model, Form::FourBits],
+    forms: &[Form::Adapter, Form::Model, Form::FourBits, Form::Packed],
     not_served: &[],
     without_adapters: OLD,
     most_rank: Some(512),
@@ -54,7 +54,7 @@ const VLLM: Rules = Rules {
 
 const TGI: Rules = Rules {
     name: "Text Generation Inference",
-    forms: &[Form::Adapter, Form::Model, Form::FourBits],
+    forms: &[Form::Adapter, Form::Model, Form::FourBits, Form::Packed],
     not_served: &[],
     without_adapters: OLD,
     most_rank: None,
@@ -65,7 +65,7 @@ const TGI: Rules = Rules {
 
 const SGLANG: Rules = Rules {
     name: "SGLang",
-    forms: &[Form::Adapter, Form::Model, Form::FourBits],
+    forms: &[Form::Adapter, Form::Model, Form::FourBits, Form::Packed],
     not_served: OLD,
     without_adapters: &[],
     most_rank: None,
@@ -82,7 +82,7 @@ const SGLANG: Rules = Rules {
 
 const HF_ENDPOINTS: Rules = Rules {
     name: "An Inference Endpoint",
-    forms: &[Form::Model, Form::FourBits],
+    forms: &[Form::Model, Form::FourBits, Form::Packed],
     not_served: &[],
     without_adapters: &[],
     most_rank: None,

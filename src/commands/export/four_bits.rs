@@ -1,7 +1,7 @@
 //! A folder in bitsandbytes' 4 bits.
 
 use rtune_models::Quantization;
-use rtune_release::{Content, Dtype, Layout, MergeReport, NewFolder, Quantized, VerifiedAdapter};
+use rtune_release::{Content, Dtype, Layout, MergeReport, NewFolder, Packing, Quantized, VerifiedAdapter};
 
 use crate::args::release::ExportArgs;
 use crate::commands::merge::{measure, show, words};
@@ -69,6 +69,7 @@ fn quantized(args: &ExportArgs, released: &Released, packed: Dtype) -> (Layout, 
         Quantization::Nf4 { double } => Quantization::Nf4 { double },
         _ => Quantization::Nf4 { double: true },
     };
-    let quantized = Some(Quantized { double: kind == Quantization::Nf4 { double: true } });
-    (Layout { quantized, ..layout(&args.model, &released.base, packed) }, words(kind))
+    let quantized = Quantized { double: kind == Quantization::Nf4 { double: true } };
+    let packing = Some(Packing::Bitsandbytes(quantized));
+    (Layout { packing, ..layout(&args.model, &released.base, packed) }, words(kind))
 }

@@ -78,6 +78,7 @@ fn form(format: Format) -> Form {
         Format::Peft => Form::Adapter,
         Format::Safetensors => Form::Model,
         Format::Bnb4bit => Form::FourBits,
+        Format::Gptq | Format::Awq => Form::Packed,
         Format::Gguf | Format::Ollama => Form::Gguf,
         Format::GgufAdapter => Form::GgufAdapter,
     }
@@ -88,6 +89,6 @@ pub(super) fn usual(server: Server, is_whole: bool) -> Format {
     match server.usual() {
         Form::Gguf | Form::GgufAdapter => Format::Gguf,
         Form::Adapter if !is_whole => Format::Peft,
-        Form::Adapter | Form::Model | Form::FourBits => Format::Safetensors,
+        Form::Adapter | Form::Model | Form::FourBits | Form::Packed => Format::Safetensors,
     }
 }

@@ -137,7 +137,7 @@ pub(super) fn write(
     let first = &parts[0].released;
     let combined = Combined { adapters: &adapters, combination };
     let content = Content::Combined { combined, trained_on: first.trained_on(), onto };
-    first.write_with(&card(parts, combination), folder, content, layout)
+    first.write_with(&card(parts, combination), folder, content, layout, &[])
 }
 
 /// The card of the model, with every run's part in it.

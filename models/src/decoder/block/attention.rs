@@ -57,6 +57,13 @@ struct Entrance<R: Real> {
     projected: Vec<Option<Buffer<R>>>,
 }
 
+impl<R: Real> AttentionSaved<R> {
+    /// What the projection out read, `[T, H E]`.
+    pub(super) fn read_by_output(&self) -> &[R] {
+        &self.o_the
+    }
+}
+
 impl Attention {
     fn shape<'a>(&self, row: &RowView<'a>) -> Shape<'a> {
         let AttentionSpec { heads, kv_heads, head_width, scale, window, cap, .. } = self.spec;

@@ -98,6 +98,11 @@ impl Mlp {
         h_tf
     }
 
+    /// What the projection out read, `[T, F]`, where rows do not weigh.
+    pub(super) fn read_by_down<R: Real>(&self, saved: &MlpSaved<R>, arena: &Arena<R>) -> Buffer<R> {
+        self.inside(&saved.e_tf, saved.g_tf.as_deref(), None, arena)
+    }
+
     /// From the gradient of what [`Self::forward`] gave to that of its input, `[T, D]`, if that is wanted.
     #[expect(clippy::too_many_arguments, reason = "what a backward pass reads, and the places it writes")]
     pub(in crate::decoder) fn backward<R: Real>(

@@ -2,6 +2,7 @@
 
 pub(super) mod attention;
 pub(super) mod experts;
+pub(super) mod inputs;
 pub(super) mod mlp;
 mod reading;
 

@@ -1,0 +1,293 @@
+//! A model, block by block, while it is written.
+
+use std::collections::BTreeMap;
+
+use rtune_adapters::merge::dense;
+use rtune_kernels::int4::{self, Grid};
+use rtune_models::{DecoderSpec, Readers, RowView, Staged, StagedBlock, TensorSpec};
+use serde::Serialize;
+
+use super::codes::Codes;
+use super::folds::{Divisor, Fold, Shared, fold};
+use super::gram::Gram;
+use super::{Calibrated, CalibrationRow, Method, awq, gptq};
+use crate::error::ReleaseError;
+use crate::packing::Stored;
+use crate::summed::Summed;
+
+/// What rounding did to what a linear gives for the rows of the calibration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RoundingError {
+    /// The linear.
+    pub name: String,
+    /// The squared error over the squares of what it gives, summed over tokens and outputs.
+    pub error: f64,
+    /// The same where each number is rounded to the nearest, on a grid of the same kind.
+    pub to_nearest: f64,
+}
+
+/// Calibrates each block when its first tensor is asked for.
+pub(crate) struct Calibrator<'a> {
+    settings: Calibrated,
+    summed: &'a Summed<'a>,
+    staged: Staged<'a>,
+    rows: Vec<RowView<'a>>,
+    /// What the next block reads of each row, `[T, D]`.
+    hidden: Vec<Vec<f32>>,
+    next: usize,
+    parts: BTreeMap<String, Vec<Vec<u8>>>,
+    divisors: BTreeMap<String, Divisor>,
+    pub(crate) errors: Vec<RoundingError>,
+}
+
+impl<'a> Calibrator<'a> {
+    /// Reads the embedding and takes the rows through it.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(crate) fn begin(
+        summed: &'a Summed<'a>,
+        settings: Calibrated,
+        rows: &'a [CalibrationRow],
+    ) -> Result<Self, ReleaseError> {
+        let positions = rows.iter().flat_map(|row| &row.positions);
+        let longest = positions.max().map_or(0, |&last| last as usize + 1);
+        let staged = Staged::new(summed.config(), summed, longest);
+        let view = |row: &'a CalibrationRow| RowView {
+            tokens: &row.tokens,
+            positions: &row.positions,
+            bounds: &row.bounds,
+            parents: &[],
+            noise: None,
+        };
+        let rows: Vec<RowView<'a>> = rows.iter().map(view).collect();
+        let hidden = staged.embed(&rows)?;
+        let (parts, divisors, errors) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Ok(Self { settings, summed, staged, rows, hidden, next: 0, parts, divisors, errors })
+    }
+
+    /// What is written of a tensor. Tensors are asked for in the order of the model, each once.
+    ///
+    /// # Errors
+    /// Those of reading; [`ReleaseError::Uncalibrated`] for what the rows make no numbers of, or no file can hold.
+    pub(crate) fn stored(&mut self, tensor: &TensorSpec) -> Result<Stored, ReleaseError> {
+        while self.block_of(tensor).is_some_and(|block| block >= self.next) {
+            self.calibrate()?;
+        }
+        if let Some(parts) = self.parts.remove(&tensor.name) {
+            return Ok(Stored::Parts(parts));
+        }
+        let mut values = self.summed.values(tensor)?;
+        if let Some(divisor) = self.divisors.remove(&tensor.name) {
+            divisor.divide(&mut values);
+        }
+        self.summed.count(&values);
+        Ok(Stored::Numbers(values))
+    }
+
+    /// The block that a tensor belongs to.
+    fn block_of(&self, tensor: &TensorSpec) -> Option<usize> {
+        let rest = tensor.name.strip_prefix(self.staged.spec().names.blocks)?.strip_prefix('.')?;
+        rest.split_once('.')?.0.parse().ok()
+    }
+
+    /// Quantises the next block, and takes the rows through it as it will be read.
+    fn calibrate(&mut self) -> Result<(), ReleaseError> {
+        let mut block = self.staged.block(self.next)?;
+        let grams = self.watch(&block)?;
+        let plan = Plan::new(self.settings, self.staged.spec(), self.next, &block, &grams);
+        let names: Vec<String> = block.linears().map(|linear| linear.name().to_owned()).collect();
+        for (readers, gram) in Readers::ALL.into_iter().zip(&grams) {
+            let columns = plan.columns.get(&readers);
+            let scaled = columns.map(|scales| gram.divided(scales));
+            let scaled = scaled.as_ref().unwrap_or(gram);
+            let factor = match self.settings.method {
+                Method::Awq => None,
+                Method::Gptq => Some(gptq::factor(scaled).map_err(|channel| {
+                    let first = &names[block.readers(readers).start];
+                    let problem = format!("channel {channel} of what it reads gives no positive product");
+                    ReleaseError::Uncalibrated { linear: first.clone(), problem }
+                })?),
+            };
+            for index in block.readers(readers) {
+                let weight = block.linears().nth(index).map(|linear| dense(linear.weight()));
+                let weight = weight.unwrap_or_default();
+                let (columns, rows) = (columns.map(Vec::as_slice), plan.rows.get(&index));
+                let changed = scaled_weight(&weight, gram.width, columns, rows);
+                let codes = match &factor {
+                    Some(factor) => gptq::quantise(changed, gram.width, factor, self.settings.group),
+                    None => {
+                        let clips = clips(readers, index - block.readers(readers).start, &block);
+                        awq::quantise(&changed, scaled, self.settings.group, clips)
+                    }
+                };
+                let name = &names[index];
+                refuse_too_large(name, &codes)?;
+                let read = read_weight(&codes, columns, rows);
+                self.errors.push(self.error_of(name, &weight, &read, gram));
+                self.parts.insert(format!("{name}.weight"), codes.encode(self.settings.method));
+                block.set_weight(index, read);
+            }
+        }
+        self.divide(&plan, &names);
+        for (row, x_td) in self.rows.iter().zip(&mut self.hidden) {
+            *x_td = self.staged.forward(&block, row, x_td);
+        }
+        self.next += 1;
+        Ok(())
+    }
+
+    /// What the linears of a block read of all rows.
+    fn watch(&self, block: &StagedBlock) -> Result<Vec<Gram>, ReleaseError> {
+        let linears: Vec<_> = block.linears().collect();
+        let width = |readers: Readers| linears[block.readers(readers).start].in_features();
+        let mut grams: Vec<Gram> = Readers::ALL.into_iter().map(|of| Gram::new(width(of))).collect();
+        for (row, x_td) in self.rows.iter().zip(&self.hidden) {
+            self.staged.watch(block, row, x_td, &mut |readers, x_ti| grams[readers as usize].add(x_ti));
+        }
+        match grams.iter().position(|gram| !gram.is_finite()) {
+            None => Ok(grams),
+            Some(place) => {
+                let linear = linears[block.readers(Readers::ALL[place]).start].name().to_owned();
+                let problem = "it reads numbers that are not finite".to_owned();
+                Err(ReleaseError::Uncalibrated { linear, problem })
+            }
+        }
+    }
+
+    /// Keeps what vectors of the block are divided by.
+    fn divide(&mut self, plan: &Plan, names: &[String]) {
+        let spec = self.staged.spec();
+        for (norm, scales) in &plan.norms {
+            let bias = Divisor { first: 0, scales: scales.clone(), less_one: false };
+            self.divisors.insert(format!("{norm}.weight"), Divisor::of_norm(spec, scales.clone()));
+            self.divisors.insert(format!("{norm}.bias"), bias);
+        }
+        for (linear, divisor) in &plan.rows {
+            self.divisors.insert(format!("{}.bias", names[*linear]), divisor.clone());
+        }
+    }
+
+    fn error_of(&self, name: &str, weight: &[f32], read: &[f32], gram: &Gram) -> RoundingError {
+        let mut work = Vec::new();
+        let whole = gram.energy(weight, &mut work).max(f64::MIN_POSITIVE);
+        let mut of = |read: &[f32]| {
+            let difference: Vec<f32> = weight.iter().zip(read).map(|(w, q)| w - q).collect();
+            // Rounding may take nothing below 0, where it cannot be.
+            gram.energy(&difference, &mut work).max(0.0) / whole
+        };
+        let error = of(read);
+        let to_nearest = of(&self.settings.nearest(weight, gram.width));
+        RoundingError { name: name.to_owned(), error, to_nearest }
+    }
+}
+
+impl Calibrated {
+    /// `weight`, `[.., columns]`, with each number rounded to the nearest of its group's grid.
+    pub(crate) fn nearest(self, weight: &[f32], columns: usize) -> Vec<f32> {
+        let mut out = vec![0.0; weight.len()];
+        let grid = |values: &[f32]| match self.method {
+            Method::Gptq => Grid::symmetric(values),
+            Method::Awq => Grid::asymmetric(values, 1.0),
+        };
+        int4::round_to_nearest(weight, columns, self.group, grid, &mut out);
+        out
+    }
+}
+
+/// The scales of a block.
+#[derive(Default)]
+struct Plan {
+    /// What the columns of some linears are multiplied by.
+    columns: BTreeMap<Readers, Vec<f32>>,
+    /// What rows of a linear are divided by, by its number.
+    rows: BTreeMap<usize, Divisor>,
+    /// What a norm is divided by.
+    norms: BTreeMap<String, Vec<f32>>,
+}
+
+impl Plan {
+    fn new(
+        settings: Calibrated,
+        spec: &DecoderSpec,
+        index: usize,
+        block: &StagedBlock,
+        grams: &[Gram],
+    ) -> Self {
+        let mut plan = Self::default();
+        if settings.method != Method::Awq {
+            return plan;
+        }
+        for (readers, gram) in Readers::ALL.into_iter().zip(grams) {
+            let Some(fold) = fold(spec, index, block, readers) else { continue };
+            let range = block.readers(readers);
+            let weights: Vec<Vec<f32>> = block
+                .linears()
+                .skip(range.start)
+                .take(range.len())
+                .map(|linear| dense(linear.weight()))
+                .collect();
+            let shared = match &fold {
+                Fold::Norm(_) => None,
+                Fold::Rows { shared, .. } => Some(*shared),
+            };
+            let Some(scales) = awq::scales(&weights, gram, settings.group, shared) else { continue };
+            match fold {
+                Fold::Norm(name) => drop(plan.norms.insert(name, scales.clone())),
+                Fold::Rows { linear, first, shared } => {
+                    let scales = by_row(&scales, shared);
+                    plan.rows.insert(linear, Divisor { first, scales, less_one: false });
+                }
+            }
+            plan.columns.insert(readers, scales);
+        }
+        plan
+    }
+}
+
+/// The scales of the rows that make some channels, from those of the channels.
+fn by_row(scales: &[f32], shared: Shared) -> Vec<f32> {
+    let mut rows = vec![1.0; scales.len() / shared.heads];
+    scales.iter().enumerate().for_each(|(channel, scale)| rows[shared.row(channel)] = *scale);
+    rows
+}
+
+/// The weight that is rounded: columns multiplied, rows divided.
+fn scaled_weight(weight: &[f32], width: usize, columns: Option<&[f32]>, rows: Option<&Divisor>) -> Vec<f32> {
+    let mut changed = columns.map_or_else(|| weight.to_vec(), |scales| awq::multiplied(weight, scales));
+    if let Some(Divisor { first, scales, .. }) = rows {
+        let places = changed.chunks_exact_mut(width).skip(*first).zip(scales);
+        places.for_each(|(row, scale)| row.iter_mut().for_each(|value| *value /= scale));
+    }
+    changed
+}
+
+/// What the codes stand for beside the model as it was: [`scaled_weight`] undone.
+fn read_weight(codes: &Codes, columns: Option<&[f32]>, rows: Option<&Divisor>) -> Vec<f32> {
+    let mut read = codes.values();
+    if let Some(scales) = columns {
+        for row in read.chunks_exact_mut(codes.columns) {
+            row.iter_mut().zip(scales).for_each(|(value, scale)| *value /= scale);
+        }
+    }
+    if let Some(Divisor { first, scales, .. }) = rows {
+        let places = read.chunks_exact_mut(codes.columns).skip(*first).zip(scales);
+        places.for_each(|(row, scale)| row.iter_mut().for_each(|value| *value *= scale));
+    }
+    read
+}
+
+/// Products of queries and keys are not what a search over each of them sees: these are left unclipped, as in AutoAWQ.
+fn clips(readers: Readers, place: usize, block: &StagedBlock) -> bool {
+    readers != Readers::Projections || (block.readers(readers).len() == 3 && place == 2)
+}
+
+fn refuse_too_large(name: &str, codes: &Codes) -> Result<(), ReleaseError> {
+    match codes.too_large() {
+        None => Ok(()),
+        Some((row, group)) => {
+            let problem = format!("the scale of output {row}, group {group} is beyond those of 16 bits");
+            Err(ReleaseError::Uncalibrated { linear: name.to_owned(), problem })
+        }
+    }
+}

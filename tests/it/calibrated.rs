@@ -1,0 +1,218 @@
+//! Folders in GPTQ's and AWQ's 4 bits.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rtune_data::{Encoder, TrainOn, read_file};
+use serde_json::{Value, json};
+
+use crate::families::configurations;
+use crate::release::{json_of, logits_of, opened, read_back, tensors};
+use crate::release_peers::python;
+use crate::workplace::{Workplace, rows, write_base};
+
+/// A model with several groups a row, value heads that several query heads read, and biases.
+fn place() -> Workplace {
+    let place = Workplace::new();
+    fs::remove_dir_all(place.path("model")).expect("removed");
+    let config = json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 64,
+        "intermediate_size": 160, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+        "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 8192, "tie_word_embeddings": true,
+        "attention_bias": true, "mlp_bias": true});
+    write_base(&place.path("model"), config);
+    place
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("a number: {value}"))
+}
+
+/// The sums over all linears: of what calibration left, and of what rounding to the nearest leaves.
+fn errors(calibration: &Value) -> [f64; 2] {
+    let errors = calibration["errors"].as_array().expect("errors");
+    ["error", "to_nearest"].map(|key| errors.iter().map(|of| number(&of[key])).sum())
+}
+
+#[test]
+fn calibrated_models_are_nearer_than_those_rounded_to_the_nearest() {
+    let place = place();
+    place.write("train.jsonl", rows(0..120));
+    place.train(&[]).succeeds();
+    for method in ["gptq", "awq"] {
+        let ran = place.rtune(&["merge", "run", method, "--format", method, "--dtype", "float32"]);
+        ran.succeeds();
+        let title = method.to_uppercase();
+        assert!(
+            ran.stdout
+                .contains(&format!("dequantised, by {title} in 4 bits and groups of 32, calibrated on")),
+            "{}",
+            ran.stdout
+        );
+        assert!(ran.stdout.contains("the same, were each number rounded to the nearest:"), "{}", ran.stdout);
+        let report = json_of(&place.path(method).join("merge-report.json"));
+        let calibration = &report["calibration"];
+        assert_eq!((&report["quantized"], &calibration["group"]), (&json!(method), &json!(32)));
+        assert_eq!(calibration["errors"].as_array().map(Vec::len), Some(14));
+        assert!(number(&calibration["tokens"]) > 1000.0, "{calibration}");
+        let [ours, nearest] = errors(calibration);
+        assert!(ours < 0.7 * nearest, "{method}: {ours} and {nearest}");
+        for part in ["answers", "prompts"] {
+            let of = |report: &Value| number(&report[part]["kl_mean_nats"]);
+            let (ours, nearest) = (of(&report["measured"]), of(&calibration["to_nearest"]));
+            assert!(ours > 1e-9 && ours < nearest, "{method}, {part}: {ours} and {nearest}");
+        }
+        let settings = &json_of(&place.path(method).join("config.json"))["quantization_config"];
+        assert_eq!(
+            (&settings["quant_method"], &settings["bits"], &settings["group_size"]),
+            (&json!(method), &json!(4), &json!(32))
+        );
+
+        // What is read back is what an export writes, and what the numbers of a folder without codes are.
+        place.rtune(&["export", "run", "again", "--format", method, "--dtype", "float32"]).succeeds();
+        let file = "model.safetensors";
+        assert_eq!(
+            fs::read(place.path(method).join(file)).expect("there"),
+            fs::read(place.path("again").join(file)).expect("there"),
+            "{method}: the same bytes"
+        );
+        let (base, decoder) = read_back(&place.path(method));
+        let read = logits_of(&decoder, &[]);
+        let (base_path, plain) = (base.weights.path().to_owned(), format!("{method}-plain"));
+        let ran = place.rtune(&[
+            "export",
+            base_path.to_str().expect("a path"),
+            &plain,
+            "--base-only",
+            "--dtype",
+            "float32",
+        ]);
+        ran.succeeds();
+        assert_eq!(logits_of(&read_back(&place.path(&plain)).1, &[]), read, "{method}");
+        fs::remove_dir_all(place.path("again")).expect("removed");
+    }
+    // GPTQ leaves all but the linears as they are; AWQ divides norms and biases.
+    let numbers = |name: &str| tensors(&place.path(name));
+    let [run, gptq, awq] = ["model", "gptq-plain", "awq-plain"].map(numbers);
+    for (name, changes) in
+        [("input_layernorm.weight", true), ("self_attn.v_proj.bias", true), ("self_attn.k_proj.bias", false)]
+    {
+        let name = format!("model.layers.0.{name}");
+        assert_eq!(gptq[&name], run[&name]);
+        assert_eq!(awq[&name] != run[&name], changes, "{name}");
+    }
+}
+
+/// In every family the written model is the one that was meant: scales that went into the wrong tensor would show.
+#[test]
+fn every_family_is_calibrated_by_itself() {
+    let mut refused = Vec::new();
+    for (name, mut config) in configurations() {
+        config["hidden_size"] = 32.into();
+        config["intermediate_size"] = 48.into();
+        config["ffn_hidden_size"] = 48.into();
+        // Factors of long documents are as many as half a head is wide.
+        if config["model_type"] == "phi3" {
+            config["rope_parameters"] = json!({"rope_theta": 10000.0, "rope_type": "default"});
+        }
+        if config["head_dim"].is_number() {
+            config["head_dim"] = 16.into();
+        }
+        let place = Workplace::new();
+        fs::remove_dir_all(place.path("model")).expect("removed");
+        write_base(&place.path("model"), config);
+        place.write("rows.jsonl", rows(0..90));
+        for method in ["gptq", "awq"] {
+            let arguments =
+                ["export", "model", method, "--base-only", "--format", method, "--dtype", "float32"];
+            let more = ["--calibration", "rows.jsonl", "--calibration-rows", "60"];
+            let ran = place.rtune(&[&arguments[..], &more].concat());
+            if ran.code != 0 {
+                ran.fails(2, &["transformers keeps experts otherwise"]);
+                refused.push(name.clone());
+                continue;
+            }
+            let report = json_of(&place.path(method).join("quantization-report.json"));
+            let calibration = &report["calibration"];
+            assert_eq!(
+                (&calibration["rows"], &report["measured"]["rows"]),
+                (&json!(60), &json!(30)),
+                "{name}"
+            );
+            let [ours, nearest] = errors(calibration);
+            assert!(ours < nearest, "{name}, {method}: {ours} and {nearest}");
+            let of = |report: &Value| number(&report["prompts"]["kl_mean_nats"]);
+            let (ours, nearest) = (of(&report["measured"]), of(&calibration["to_nearest"]));
+            assert!(ours < 1.2 * nearest, "{name}, {method}: KL {ours} and {nearest}");
+        }
+    }
+    assert_eq!(refused.len(), 4, "experts alone, by both: {refused:?}");
+}
+
+#[test]
+fn what_cannot_be_calibrated_is_said_with_the_way_out() {
+    let place = place();
+    place.train(&[]).succeeds();
+    let base = ["export", "model", "out", "--base-only", "--format", "awq"];
+    place.rtune(&base).fails(2, &["no rows to calibrate on", "--calibration FILE"]);
+    let all = ["--calibration", "train.jsonl", "--calibration-rows", "24"];
+    place.rtune(&[&base[..], &all].concat()).fails(2, &["none is left to measure on", "--calibration-rows"]);
+    let merge = ["merge", "run", "out", "--format", "gptq"];
+    place.rtune(&[&merge[..], &["--group", "128"]].concat()).fails(
+        2,
+        &["`model.layers.0.self_attn.q_proj` has 64 inputs, which are no whole groups of 128; 32 divides all"],
+    );
+    place.rtune(&[&merge[..], &["--group", "24"]].concat()).fails(2, &["expected a power of two from 16 on"]);
+    place.rtune(&[&merge[..], &["--with", "run:0.5"]].concat()).fails(2, &["merge them into a folder"]);
+    place.rtune(&["merge", "run", "out", "--group", "32"]).fails(2, &["are for --format gptq and awq"]);
+    place
+        .rtune(&["export", "run", "out", "--calibration-rows", "3"])
+        .fails(2, &["are for --format gptq and awq"]);
+    place
+        .rtune(&["export", "run", "out", "--format", "awq", "--for", "mlx"])
+        .fails(1, &["mlx-lm does not load a folder in GPTQ's or AWQ's 4 bits"]);
+    place.rtune(&[&merge[..], &["--calibration", "nothing.jsonl"]].concat()).fails(2, &["nothing.jsonl"]);
+    assert!(!place.path("out").exists() && place.begun("out").is_empty(), "nothing is half there");
+}
+
+/// GPTQ anew in NumPy on what transformers' own model reads, block by block: the same codes; and both layouts read by
+/// their definitions: the same logits.
+#[test]
+fn codes_and_layouts_are_those_that_numpy_makes() {
+    let Some(python) = python("transformers, numpy, safetensors") else { return };
+    let place = place();
+    place.write("rows.jsonl", rows(200..260));
+    place.train(&[]).succeeds();
+    place.rtune(&["export", "run", "plain", "--format", "safetensors", "--dtype", "float32"]).succeeds();
+    let run = opened(&place, "run");
+    let encoder = Encoder::new(run.template.as_ref().expect("a template"), &run.base.tokenizer);
+    let encoder = encoder.expect("an encoder");
+    let tokens: Vec<Vec<u32>> = read_file(&place.path("rows.jsonl"))
+        .expect("rows")
+        .rows
+        .iter()
+        .map(|record| {
+            encoder.encode_record(record, TrainOn::All, usize::MAX).expect("encoded")[0].tokens.clone()
+        })
+        .collect();
+    place.write("tokens.json", serde_json::to_vec(&tokens).expect("JSON"));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/calibrated.py");
+    for method in ["gptq", "awq"] {
+        let more = ["--calibration", "rows.jsonl", "--dtype", "float32"];
+        place.rtune(&[&["export", "run", method, "--format", method][..], &more].concat()).succeeds();
+        let dequantised = format!("{method}-numbers");
+        let mut command = Command::new(&python);
+        command.arg(&script).args([place.path(method), place.path(&dequantised)]);
+        if method == "gptq" {
+            command.args([place.path("plain"), place.path("tokens.json")]);
+        }
+        let output = command.output().expect("Python runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let failed = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("14 linears"), "{said}{failed}");
+        assert!(method == "awq" || said.contains("codes are the same"), "{said}");
+        let ours = logits_of(&read_back(&place.path(method)).1, &[]);
+        assert_eq!(logits_of(&read_back(&place.path(&dequantised)).1, &[]), ours, "{method}");
+    }
+}
