@@ -131,7 +131,7 @@ impl Released {
         layout: Layout,
         rows: &[CalibrationRow],
     ) -> anyhow::Result<Written> {
-        let is_as_trained = is_as_trained(content) && layout.quantized.is_none();
+        let is_as_trained = is_as_trained(content) && layout.packing.is_none();
         let card = if is_as_trained { self.card() } else { self.card().unmeasured() };
         self.write_with(&card, folder, content, layout, rows)
     }
