@@ -63,7 +63,7 @@ pub struct Raw {
 /// Where an entry comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct From {
+pub struct CameFrom {
     /// Whose form it had.
     pub form: String,
     /// The file, as it was named.
@@ -95,7 +95,7 @@ pub struct Entry {
     /// The hash of what it says.
     pub id: String,
     /// Where it comes from.
-    pub from: From,
+    pub from: CameFrom,
     /// What was asked.
     pub messages: Vec<Turn>,
     /// What the model answered.

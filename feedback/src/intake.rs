@@ -9,7 +9,7 @@ use rtune_data::{LeakFinder, LeakOptions, Message, Origin, Reader, Record, Scrat
 use rtune_privacy::Scrubber;
 use serde::Serialize;
 
-use crate::entry::{Entry, FORMAT, From, Leak, Raw, Turn};
+use crate::entry::{CameFrom, Entry, FORMAT, Leak, Raw, Turn};
 use crate::error::FeedbackError;
 use crate::forms::Form;
 
@@ -145,7 +145,12 @@ impl Raw {
     /// Every text that somebody wrote, in a fixed order; ids and users are hashed and not scrubbed.
     fn texts(&mut self) -> Vec<&mut String> {
         let turns = self.messages.iter_mut().map(|turn| &mut turn.content);
-        turns.chain(&mut self.answer).chain(&mut self.comment).chain(&mut self.correction).chain(&mut self.model).collect()
+        turns
+            .chain(&mut self.answer)
+            .chain(&mut self.comment)
+            .chain(&mut self.correction)
+            .chain(&mut self.model)
+            .collect()
     }
 }
 
@@ -162,7 +167,7 @@ fn entry(form: Form, raw: Raw, replaced: BTreeMap<String, usize>, salt: &[u8; 32
     let mut entry = Entry {
         format: FORMAT,
         id: String::new(),
-        from: From {
+        from: CameFrom {
             form: form.name().to_owned(),
             file: raw.file.display().to_string(),
             line: raw.line,

@@ -18,5 +18,5 @@ pub mod queue;
 mod tests;
 pub mod topics;
 
-pub use entry::{Entry, From, Leak, Raw, Turn};
+pub use entry::{CameFrom, Entry, Leak, Raw, Turn};
 pub use error::FeedbackError;

@@ -181,7 +181,8 @@ impl Queue {
             file.read_exact(&mut salt).map_err(failed("read"))?;
             return Ok(salt);
         }
-        getrandom::fill(&mut salt).map_err(|error| failed("draw")(std::io::Error::other(error)))?;
+        getrandom::fill(&mut salt)
+            .map_err(|error| failed("draw")(std::io::Error::other(error.to_string())))?;
         // Beside its place first: half a salt would be another one.
         let beside = self.folder.join(format!(".{SALT}.partial"));
         let mut file = fs::OpenOptions::new()
@@ -219,7 +220,10 @@ impl Queue {
         let entry = self.entry(&decision.id)?;
         let cannot = |problem: String| Err(FeedbackError::Decision { id: decision.id.clone(), problem });
         if let Some(leak) = &entry.leak {
-            return cannot(format!("it resembles the golden row {}, and never becomes a training row", leak.golden));
+            return cannot(format!(
+                "it resembles the golden row {}, and never becomes a training row",
+                leak.golden
+            ));
         }
         if decision.decision == Verdict::Accept {
             let answer = decision.answer.as_deref().or(entry.to_train());
@@ -228,7 +232,9 @@ impl Queue {
             }
         }
         if self.frozen()?.contains(&decision.id) {
-            return cannot("it is in a file of accepted rows already, which runs name by its hash".to_owned());
+            return cannot(
+                "it is in a file of accepted rows already, which runs name by its hash".to_owned(),
+            );
         }
         let line = serde_json::to_string(&decision).map_err(|error| FeedbackError::Decision {
             id: decision.id.clone(),
@@ -338,7 +344,8 @@ fn to_lines<T: Serialize>(path: &Path, all: &[T]) -> Result<Vec<u8>, FeedbackErr
     for one in all {
         let written = serde_json::to_writer(&mut bytes, one);
         let problem = |error: serde_json::Error| error.to_string();
-        written.map_err(|error| TrainerError::Unreadable { file: path.to_owned(), problem: problem(error) })?;
+        written
+            .map_err(|error| TrainerError::Unreadable { file: path.to_owned(), problem: problem(error) })?;
         bytes.push(b'\n');
     }
     Ok(bytes)

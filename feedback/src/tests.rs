@@ -16,7 +16,10 @@ impl Place {
     fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().expect("a folder") };
         let row = |asked: &str, answer: &str| json!({"instruction": asked, "output": answer});
-        place.write("golden.jsonl", &[row("How do I cancel my subscription before it renews?", "In the settings.")]);
+        place.write(
+            "golden.jsonl",
+            &[row("How do I cancel my subscription before it renews?", "In the settings.")],
+        );
         place.write("train.jsonl", &[row("Where is my parcel with the blue lamp?", "It is on its way.")]);
         place
     }
@@ -89,10 +92,20 @@ fn personal_data_is_gone_before_anything_is_written() {
     let queue = place.queue();
     let entry = &queue.entries()[0];
     // The same person is the same through an entry.
-    let tag = entry.answer.as_deref().and_then(|answer| answer.strip_prefix("Hello ")).expect("a tag").trim_end_matches('!');
-    assert!(entry.asked().contains(tag) && entry.comment.as_deref().is_some_and(|comment| comment.contains(tag)));
+    let tag = entry
+        .answer
+        .as_deref()
+        .and_then(|answer| answer.strip_prefix("Hello "))
+        .expect("a tag")
+        .trim_end_matches('!');
+    assert!(
+        entry.asked().contains(tag) && entry.comment.as_deref().is_some_and(|comment| comment.contains(tag))
+    );
     assert_eq!((entry.user.as_ref().map(String::len), entry.created.as_deref()), (Some(16), None));
-    let dropped = place.import(&[json!({"prompt": format!("I am {}", secret[0]), "thumbs": 1, "answer": "Hi"})], PrivacyMode::DropRow);
+    let dropped = place.import(
+        &[json!({"prompt": format!("I am {}", secret[0]), "thumbs": 1, "answer": "Hi"})],
+        PrivacyMode::DropRow,
+    );
     assert_eq!((dropped.personal, dropped.kept), (1, 0));
 }
 
@@ -101,7 +114,10 @@ fn what_is_known_is_not_kept_twice() {
     let place = Place::new();
     let lamp = said("Which bulb fits the desk lamp?", "E27.");
     let again = said("which bulb  fits the desk lamp", "e27");
-    let account = place.import(&[lamp.clone(), again, json!({"prompt": "Only asked"}), json!({"prompt": " ", "thumbs": 1})], PrivacyMode::Tag);
+    let account = place.import(
+        &[lamp.clone(), again, json!({"prompt": "Only asked"}), json!({"prompt": " ", "thumbs": 1})],
+        PrivacyMode::Tag,
+    );
     assert_eq!((account.kept, account.in_queue, account.empty), (1, 1, 2));
     assert_eq!(place.import(&[lamp], PrivacyMode::Tag).in_queue, 1);
     // A training row with another answer is news; with the same one it is none.
@@ -116,10 +132,19 @@ fn what_is_known_is_not_kept_twice() {
 #[test]
 fn golden_rows_are_never_trained_on_however_many_ask_like_them() {
     let place = Place::new();
-    let near = |number: usize| said(&format!("How do I cancel my subscription before it renews{}", "?".repeat(number)), &format!("Answer {number}."));
+    let near = |number: usize| {
+        said(
+            &format!("How do I cancel my subscription before it renews{}", "?".repeat(number)),
+            &format!("Answer {number}."),
+        )
+    };
     let lines: Vec<Value> = (0..40).map(near).collect();
     let account = place.import(&lines, PrivacyMode::Tag);
-    assert_eq!((account.kept, account.leaks), (40, 40), "each says something else, and all ask what a golden row asks");
+    assert_eq!(
+        (account.kept, account.leaks),
+        (40, 40),
+        "each says something else, and all ask what a golden row asks"
+    );
     let mut queue = place.queue();
     let id = queue.entries()[7].id.clone();
     assert_eq!(queue.state(&queue.entries()[7]), State::Golden);
@@ -132,7 +157,8 @@ fn golden_rows_are_never_trained_on_however_many_ask_like_them() {
 fn one_user_cannot_fill_the_queue() {
     let place = Place::new();
     let line = |user: &str, number: usize| {
-        let mut line = said(&format!("Question number {number} of somebody about {user}"), &format!("No {number}."));
+        let mut line =
+            said(&format!("Question number {number} of somebody about {user}"), &format!("No {number}."));
         line["user"] = user.into();
         line
     };
@@ -170,7 +196,10 @@ fn what_was_accepted_is_written_once_and_never_changes() {
     let text = std::fs::read_to_string(&file).expect("rows");
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a row")).collect();
     assert_eq!((rows.len(), &rows[0]["messages"][1]["content"]), (2, &json!("E27.")));
-    assert_eq!((&rows[1]["id"], &rows[1]["messages"][1]["content"]), (&json!(all[1]), &json!("Yes, bring it.")));
+    assert_eq!(
+        (&rows[1]["id"], &rows[1]["messages"][1]["content"]),
+        (&json!(all[1]), &json!("Yes, bring it."))
+    );
     let error = queue.decide(decision(&all[0], Verdict::Reject, None)).expect_err("too late");
     assert!(error.to_string().contains("already"), "{error}");
     // Later decisions are a file of their own.

@@ -76,7 +76,8 @@ pub fn uncovered(low: &[&Entry], golden: &[String]) -> Vec<Topic> {
 
 fn words(text: &str) -> Vec<String> {
     let lower = text.to_lowercase();
-    let all = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() >= SHORTEST_WORD);
+    let all =
+        lower.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() >= SHORTEST_WORD);
     // Numbers are of one order or one invoice.
     all.filter(|word| !word.chars().all(char::is_numeric)).map(str::to_owned).collect()
 }
@@ -153,14 +154,17 @@ impl<'a> Nearest<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::{FORMAT, From, Turn};
+    use crate::entry::{CameFrom, FORMAT, Turn};
 
     fn entry(id: usize, asked: &str) -> Entry {
         Entry {
             format: FORMAT,
             id: format!("fb-{id}"),
-            from: From { form: "rtune".to_owned(), file: "f".to_owned(), line: id, id: None },
-            messages: vec![Turn::new("system", "You answer questions about refunds."), Turn::new("user", asked)],
+            from: CameFrom { form: "rtune".to_owned(), file: "f".to_owned(), line: id, id: None },
+            messages: vec![
+                Turn::new("system", "You answer questions about refunds."),
+                Turn::new("user", asked),
+            ],
             answer: None,
             rating: Some(-1),
             stars: None,
@@ -187,12 +191,16 @@ mod tests {
         ];
         let entries: Vec<Entry> = asked.iter().enumerate().map(|(id, text)| entry(id, text)).collect();
         let low: Vec<&Entry> = entries.iter().collect();
-        let golden = ["How long does it take until a refund arrives?", "When do I get the refund for my order?"].map(str::to_owned);
+        let golden =
+            ["How long does it take until a refund arrives?", "When do I get the refund for my order?"]
+                .map(str::to_owned);
         let topics = uncovered(&low, &golden);
         let found: Vec<Vec<&str>> =
             topics.iter().map(|topic| topic.entries.iter().map(String::as_str).collect()).collect();
         assert_eq!(found, [vec!["fb-1", "fb-2", "fb-4"], vec!["fb-3"]], "{topics:#?}");
-        assert!(topics[0].words.contains(&"declined".to_owned()) && topics[0].words.contains(&"gift".to_owned()));
+        assert!(
+            topics[0].words.contains(&"declined".to_owned()) && topics[0].words.contains(&"gift".to_owned())
+        );
         assert!(!topics[1].words.contains(&"1234".to_owned()));
         let all = uncovered(&low, &[]);
         assert_eq!(all.iter().map(|topic| topic.entries.len()).sum::<usize>(), 6);

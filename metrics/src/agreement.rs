@@ -94,7 +94,8 @@ mod tests {
             OBSERVERS.iter().map(|one| one[at]).filter(|value| *value > 0).map(f64::from).collect()
         };
         let units: Vec<Vec<f64>> = (0..12).map(unit).collect();
-        for (level, expected) in [(Level::Nominal, 0.743), (Level::Ordinal, 0.815), (Level::Interval, 0.849)] {
+        for (level, expected) in [(Level::Nominal, 0.743), (Level::Ordinal, 0.815), (Level::Interval, 0.849)]
+        {
             let alpha = krippendorff_alpha(&units, level).expect("values");
             assert!((alpha - expected).abs() < 0.0005, "{level:?}: {alpha}");
         }

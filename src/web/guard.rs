@@ -54,7 +54,10 @@ impl Guard {
             Method::POST => {
                 let origin = only(headers, &header::ORIGIN);
                 if origin != Some(format!("http://{host}").as_str()) {
-                    return Err(Refused::new(403, "expected a question from the page itself, by its `Origin`"));
+                    return Err(Refused::new(
+                        403,
+                        "expected a question from the page itself, by its `Origin`",
+                    ));
                 }
                 let kind = only(headers, &header::CONTENT_TYPE).unwrap_or_default();
                 if kind.split(';').next().map(str::trim) != Some("application/json") {
@@ -87,7 +90,8 @@ impl Guard {
     fn knows(&self, token: Option<&str>) -> Result<(), Refused> {
         let token = token.unwrap_or_default();
         // Every byte is looked at, so that the time says nothing of where the first wrong one stands.
-        let differing = token.bytes().zip(self.token.bytes()).fold(0, |sum, (one, other)| sum | (one ^ other));
+        let differing =
+            token.bytes().zip(self.token.bytes()).fold(0, |sum, (one, other)| sum | (one ^ other));
         if token.len() == self.token.len() && differing == 0 {
             return Ok(());
         }
@@ -162,7 +166,11 @@ mod tests {
             ("x-token", "wrong", 403),
         ] {
             let changed = whole.map(|(own, old)| (own, if own == name { value } else { old }));
-            assert_eq!(status(&local, &asked(Method::POST, "/api/case", &changed)), expected, "{name}: {value}");
+            assert_eq!(
+                status(&local, &asked(Method::POST, "/api/case", &changed)),
+                expected,
+                "{name}: {value}"
+            );
             let without: Vec<(&str, &str)> = whole.into_iter().filter(|(own, _)| *own != name).collect();
             assert!(status(&local, &asked(Method::POST, "/api/case", &without)) >= 400, "no {name}");
         }
@@ -172,7 +180,8 @@ mod tests {
     #[test]
     fn who_listens_everywhere_is_reached_by_addresses_and_by_no_name() {
         let open = guard("0.0.0.0:8080");
-        let get = |host: &str| status(&open, &asked(Method::GET, "/?token=0123456789abcdef", &[("host", host)]));
+        let get =
+            |host: &str| status(&open, &asked(Method::GET, "/?token=0123456789abcdef", &[("host", host)]));
         assert_eq!((get("192.0.2.7:8080"), get("[::1]:8080"), get("localhost:8080")), (200, 200, 200));
         assert_eq!((get("review.example:8080"), get("192.0.2.7:81")), (421, 421));
         assert_eq!(new_token().expect("drawn").len(), 2 * TOKEN_BYTES);

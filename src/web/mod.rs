@@ -83,7 +83,11 @@ pub(crate) fn serve(
             };
             let Ok(accepted) = tokio::time::timeout(LOOK, listener.accept()).await else { continue };
             // A connection that broke before it was taken is no affair of the others.
-            let Ok((stream, _)) = accepted else { continue };
+            let Ok((stream, _)) = accepted else {
+                // Where the system has no more of something, asking at once again gives none.
+                tokio::time::sleep(LOOK).await;
+                continue;
+            };
             let served = Rc::clone(&served);
             tokio::task::spawn_local(async move {
                 let answer = service_fn(move |request| {

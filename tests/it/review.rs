@@ -77,8 +77,13 @@ fn serve(place: &Workplace, more: &[&str]) -> Served {
 impl Served {
     fn asked(&self, path: &str, question: &Value) -> Response {
         let request = self.client.post(format!("http://{}{path}", self.address));
-        let request = request.header("x-token", &self.token).header("origin", format!("http://{}", self.address));
-        request.header("content-type", "application/json").body(question.to_string()).send().expect("an answer")
+        let request =
+            request.header("x-token", &self.token).header("origin", format!("http://{}", self.address));
+        request
+            .header("content-type", "application/json")
+            .body(question.to_string())
+            .send()
+            .expect("an answer")
     }
 
     fn ask(&self, path: &str, question: Value) -> Value {
@@ -149,12 +154,19 @@ fn answers_are_reviewed_blind_and_gone_on_with() {
     assert_eq!(lines.len(), 5);
     for line in &lines {
         let on_left = if line["shown_left"] == "first" { "first" } else { "second" };
-        assert_eq!(line["scores"]["second"], scores(5), "the second is the new one, wherever it stood: {on_left}");
+        assert_eq!(
+            line["scores"]["second"],
+            scores(5),
+            "the second is the new one, wherever it stood: {on_left}"
+        );
         assert_eq!(line["scores"]["first"], scores(2));
     }
     assert_eq!(lines[1]["preferred"], "second");
     assert_eq!(lines[1]["second"]["answer"], hash_of(&["after: number 2".to_owned()]));
-    assert_eq!((&lines[2]["correction"], &lines[2]["asked"][0]["role"]), (&json!("For heat."), &json!("user")));
+    assert_eq!(
+        (&lines[2]["correction"], &lines[2]["asked"][0]["role"]),
+        (&json!("For heat."), &json!("user"))
+    );
     assert_eq!((&lines[1]["correction"], &lines[1]["asked"]), (&Value::Null, &Value::Null));
     // Where it was left, with the same sides.
     let served = serve(&place, &["--reviewer", "ann"]);
@@ -164,7 +176,10 @@ fn answers_are_reviewed_blind_and_gone_on_with() {
         let case = served.case(Some(at));
         assert_eq!(case["left"][0].as_str().expect("a text").contains("after"), *left);
         let (on_left, on_right) = if *left { (5, 2) } else { (2, 5) };
-        assert_eq!((&case["review"]["left"], &case["review"]["right"]), (&scores(on_left), &scores(on_right)));
+        assert_eq!(
+            (&case["review"]["left"], &case["review"]["right"]),
+            (&scores(on_left), &scores(on_right))
+        );
     }
     assert_eq!(served.case(Some(0))["review"]["preferred"], "tie");
     for _ in 4..7 {
@@ -172,17 +187,28 @@ fn answers_are_reviewed_blind_and_gone_on_with() {
         served.ask("/api/review", given(&case, "ann", "after"));
     }
     assert_eq!(served.case(None), json!({"cases": 7, "done": 7, "at": null}));
-    place.rtune(&["review", "new.json", "--against", "old.json", "--out", "reviews.jsonl"]).fails(2, &["another process writes to it"]);
+    place
+        .rtune(&["review", "new.json", "--against", "old.json", "--out", "reviews.jsonl"])
+        .fails(2, &["another process writes to it"]);
 }
 
 #[test]
 fn the_page_serves_nobody_else() {
     let place = workplace();
     let served = serve(&place, &[]);
-    let page = served.client.get(format!("http://{}/?token={}", served.address, served.token)).send().expect("a page");
-    let header = |name: &str| page.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let page = served
+        .client
+        .get(format!("http://{}/?token={}", served.address, served.token))
+        .send()
+        .expect("a page");
+    let header = |name: &str| {
+        page.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
     assert!(header("content-security-policy").starts_with("default-src 'none'; script-src 'sha256-"));
-    assert_eq!((header("x-content-type-options"), header("referrer-policy")), ("nosniff".to_owned(), "no-referrer".to_owned()));
+    assert_eq!(
+        (header("x-content-type-options"), header("referrer-policy")),
+        ("nosniff".to_owned(), "no-referrer".to_owned())
+    );
     assert!(page.text().expect("a text").contains("<title>rtune review</title>"));
     let raw = |request: &str| {
         let mut stream = TcpStream::connect(&served.address).expect("connected");
@@ -201,14 +227,36 @@ fn the_page_serves_nobody_else() {
         (format!("GET /?token={token} HTTP/1.1\r\n\r\n"), "400"),
         (format!("GET /etc/passwd?token={token} HTTP/1.1\r\nHost: {address}\r\n\r\n"), "404"),
         (format!("DELETE /?token={token} HTTP/1.1\r\nHost: {address}\r\n\r\n"), "405"),
-        (format!("POST /api/session HTTP/1.1\r\nHost: {address}\r\nX-Token: {token}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"), "403"),
-        (format!("POST /api/session HTTP/1.1\r\nHost: {address}\r\nOrigin: http://evil.example\r\nX-Token: {token}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"), "403"),
-        (format!("POST /api/session HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\nX-Token: {token}\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}"), "415"),
-        (format!("GET /?token={token} HTTP/1.1\r\nHost: {address}\r\nX: {}\r\n\r\n", "x".repeat(1 << 16)), "431"),
+        (
+            format!(
+                "POST /api/session HTTP/1.1\r\nHost: {address}\r\nX-Token: {token}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+            ),
+            "403",
+        ),
+        (
+            format!(
+                "POST /api/session HTTP/1.1\r\nHost: {address}\r\nOrigin: http://evil.example\r\nX-Token: {token}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+            ),
+            "403",
+        ),
+        (
+            format!(
+                "POST /api/session HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\nX-Token: {token}\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}"
+            ),
+            "415",
+        ),
+        (
+            format!("GET /?token={token} HTTP/1.1\r\nHost: {address}\r\nX: {}\r\n\r\n", "x".repeat(1 << 16)),
+            "431",
+        ),
         ("nonsense\r\n\r\n".to_owned(), "400"),
     ] {
         let found = raw(&request);
-        assert!(found.contains(status), "{status}: {found:?} for {}", request.lines().next().unwrap_or_default());
+        assert!(
+            found.contains(status),
+            "{status}: {found:?} for {}",
+            request.lines().next().unwrap_or_default()
+        );
     }
     served.refuses("/api/case", &json!({"reviewer": "ann", "at": 99}), 400, "from 0 to 6");
     served.refuses("/api/case", &json!({"reviewer": " ", "at": 0}), 400, "reviewer's name");
@@ -227,9 +275,13 @@ fn the_page_serves_nobody_else() {
     }
     let endless = json!({"reviewer": "x".repeat(17 << 20)});
     let answer = served.client.post(format!("http://{address}/api/case")).header("x-token", token);
-    let answer = answer.header("origin", format!("http://{address}")).header("content-type", "application/json");
+    let answer =
+        answer.header("origin", format!("http://{address}")).header("content-type", "application/json");
     // The connection may be closed before all of it was sent.
-    assert!(answer.body(endless.to_string()).send().is_ok_and(|answer| answer.status() == 413) || served.case(Some(0))["at"] == 0);
+    assert!(
+        answer.body(endless.to_string()).send().is_ok_and(|answer| answer.status() == 413)
+            || served.case(Some(0))["at"] == 0
+    );
     assert_eq!(reviews(&place).len(), 0, "nothing of this was kept");
     drop(served);
     let served = serve(&place, &["--reviewer", "ann"]);
@@ -264,7 +316,10 @@ fn reviews_come_to_a_share_and_reviewers_to_an_agreement() {
     ran.succeeds();
     let found: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     let reviewed = &found[0]["reviewed"];
-    assert_eq!((&reviewed["preference"]["reviews"], &reviewed["preference"]["cases"]), (&json!(21), &json!(7)));
+    assert_eq!(
+        (&reviewed["preference"]["reviews"], &reviewed["preference"]["cases"]),
+        (&json!(21), &json!(7))
+    );
     let share = reviewed["preference"]["share"].as_f64().expect("a share");
     assert!((share - 2.0 / 3.0).abs() < 1e-9, "{share}");
     assert_eq!(reviewed["preference"]["clusters_for"], json!([0, 7]));
@@ -272,7 +327,12 @@ fn reviews_come_to_a_share_and_reviewers_to_an_agreement() {
     assert!(reviewed["agreement"][0]["alpha"].as_f64().expect("alpha") < 0.0);
     let shown = place.rtune(&["review", "--summary", "reviews.jsonl"]);
     shown.succeeds();
-    for part in ["reviewers prefer B in 66.7% of 7 cases", "Krippendorff's alpha", "do not agree enough", "ann (7 cases), bob"] {
+    for part in [
+        "reviewers prefer B in 66.7% of 7 cases",
+        "Krippendorff's alpha",
+        "do not agree enough",
+        "ann (7 cases), bob",
+    ] {
         assert!(shown.stdout.contains(part), "{part:?} in\n{}", shown.stdout);
     }
     let ran = place.rtune(&["compare", "old.json", "new.json", "--reviews", "reviews.jsonl"]);
@@ -284,7 +344,10 @@ fn reviews_come_to_a_share_and_reviewers_to_an_agreement() {
     let share = turned["reviewed"]["preference"]["share"].as_f64().expect("a share");
     assert!((share - 1.0 / 3.0).abs() < 1e-9, "{share}");
     // Answers that nobody reviewed.
-    let other = place.read("new.json").replace("after: number", "later: number").replace("alert('after')", "alert('later')");
+    let other = place
+        .read("new.json")
+        .replace("after: number", "later: number")
+        .replace("alert('after')", "alert('later')");
     place.write("other.json", other);
     let ran = place.rtune(&["compare", "old.json", "other.json", "--reviews", "reviews.jsonl"]);
     ran.fails(2, &["`case 2` by ann is of other answers", "no review of these answers"]);
@@ -293,12 +356,16 @@ fn reviews_come_to_a_share_and_reviewers_to_an_agreement() {
 #[test]
 fn what_cannot_be_reviewed_is_said() {
     let place = workplace();
-    let review = |more: &[&str]| place.rtune(&[&["review", "new.json", "--out", "reviews.jsonl"], more].concat());
+    let review =
+        |more: &[&str]| place.rtune(&[&["review", "new.json", "--out", "reviews.jsonl"], more].concat());
     review(&[]).fails(2, &["expected a tuned model beside the base"]);
     review(&["--against", "new.json"]).fails(2, &["no case that both models answer in different words"]);
-    review(&["--against", "old.json", "--dimensions", "tone,tone"]).fails(2, &["--dimensions: expected up to 12 different names"]);
-    review(&["--against", "old.json", "--token", "short"]).fails(2, &["--token: expected 16 letters and digits"]);
-    review(&["--against", "old.json", "--reviewer", "a\nb"]).fails(2, &["--reviewer: expected a reviewer's name"]);
+    review(&["--against", "old.json", "--dimensions", "tone,tone"])
+        .fails(2, &["--dimensions: expected up to 12 different names"]);
+    review(&["--against", "old.json", "--token", "short"])
+        .fails(2, &["--token: expected 16 letters and digits"]);
+    review(&["--against", "old.json", "--reviewer", "a\nb"])
+        .fails(2, &["--reviewer: expected a reviewer's name"]);
     assert!(fs::metadata(place.path("reviews.jsonl")).is_err(), "nothing was begun");
     place.write("reviews.jsonl", "{}\n");
     review(&["--against", "old.json"]).fails(2, &["reviews.jsonl", "line 1: not a review"]);

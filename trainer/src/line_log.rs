@@ -28,7 +28,8 @@ impl LineLog {
     /// [`TrainerError::File`].
     pub fn open(path: &Path, is_whole: &dyn Fn(&str) -> bool) -> Result<(Self, String), TrainerError> {
         let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).read(true).write(true).open(path).at("write", path)?;
+        let file =
+            options.create(true).truncate(false).read(true).write(true).open(path).at("write", path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -94,7 +95,10 @@ fn text_of(path: &Path, file: &File) -> Result<String, TrainerError> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        unreadable(format!("line {}: expected UTF-8", 1 + before.iter().filter(|byte| **byte == b'\n').count()))
+        unreadable(format!(
+            "line {}: expected UTF-8",
+            1 + before.iter().filter(|byte| **byte == b'\n').count()
+        ))
     })
 }
 

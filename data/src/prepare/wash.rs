@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use rtune_privacy::{
-    Entity, Finding, Mode, NameFinder, NameFinderError, Replacement, ScanOptions, Scanner, Scope, Scrubbed, Scrubber,
+    Entity, Finding, Mode, NameFinder, NameFinderError, Replacement, ScanOptions, Scanner, Scope, Scrubbed,
+    Scrubber,
 };
 
 use super::Tools;

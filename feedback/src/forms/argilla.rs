@@ -14,7 +14,8 @@ const COMMENT: [&str; 3] = ["comment", "comments", "feedback"];
 pub(super) fn read(object: &Object) -> Result<Option<Raw>, String> {
     let fields = object.fields.get("fields").and_then(Value::as_object).ok_or("expected `fields`")?;
     let asked = first(fields, &["messages", "chat", "prompt", "instruction", "question", "input", "text"]);
-    let (called, asked) = asked.ok_or("expected `prompt`, `instruction`, `question` or `chat` in `fields`")?;
+    let (called, asked) =
+        asked.ok_or("expected `prompt`, `instruction`, `question` or `chat` in `fields`")?;
     let (messages, last) = without_answer(turns(called, asked)?);
     let said = match first(fields, &["response", "answer", "completion", "output"]) {
         Some((called, value)) => answer(called, value)?,
@@ -69,7 +70,9 @@ fn responses(found: Option<&Value>) -> Result<Vec<(String, Value, Option<String>
             let mut all = Vec::new();
             for one in by_user.iter().filter(|one| is_submitted(one)) {
                 let values = one["values"].as_object().ok_or("expected `values` in each of `responses`")?;
-                all.extend(values.iter().map(|(name, value)| (name.clone(), value["value"].clone(), user(one))));
+                all.extend(
+                    values.iter().map(|(name, value)| (name.clone(), value["value"].clone(), user(one))),
+                );
             }
             Ok(all)
         }

@@ -70,7 +70,13 @@ fn add(raw: &mut Raw, fields: &Fields) -> Result<(), String> {
         // Scores are from 0 to 1; one above is of a scale of stars.
         Some((name, Value::Number(number))) => match number.as_f64() {
             Some(score) if (0.0..=1.0).contains(&score) => {
-                let rating = if score > 0.5 { 1 } else if score < 0.5 { -1 } else { 0 };
+                let rating = if score > 0.5 {
+                    1
+                } else if score < 0.5 {
+                    -1
+                } else {
+                    0
+                };
                 raw.rating = Some(raw.rating.map_or(rating, |before| before.min(rating)));
             }
             Some(score) if score == -1.0 => raw.rating = Some(-1),
@@ -88,7 +94,8 @@ fn add(raw: &mut Raw, fields: &Fields) -> Result<(), String> {
         _ => {}
     }
     if let Some(comment) = text(fields, &["comment"])? {
-        raw.comment = Some(raw.comment.take().map_or(comment.clone(), |before| format!("{before}\n{comment}")));
+        raw.comment =
+            Some(raw.comment.take().map_or(comment.clone(), |before| format!("{before}\n{comment}")));
     }
     if let Some((called, correction)) = first(fields, &["correction"]) {
         raw.correction = answer(called, correction)?.or(raw.correction.take());

@@ -11,7 +11,8 @@ pub(super) type Fields = Map<String, Value>;
 
 /// The first of these fields that is there and not `null`.
 pub(super) fn first<'a>(fields: &'a Fields, names: &[&str]) -> Option<(&'a str, &'a Value)> {
-    let found = names.iter().find_map(|name| fields.get_key_value(*name).filter(|(_, value)| !value.is_null()));
+    let found =
+        names.iter().find_map(|name| fields.get_key_value(*name).filter(|(_, value)| !value.is_null()));
     found.map(|(name, value)| (name.as_str(), value))
 }
 
@@ -19,9 +20,11 @@ pub(super) fn first<'a>(fields: &'a Fields, names: &[&str]) -> Option<(&'a str, 
 pub(super) fn text(fields: &Fields, names: &[&str]) -> Result<Option<String>, String> {
     match first(fields, names) {
         None => Ok(None),
-        Some((name, Value::String(text))) if text.len() > LONGEST_TEXT => {
-            Err(format!("expected `{name}` of at most {} KiB, found {} bytes", LONGEST_TEXT >> 10, text.len()))
-        }
+        Some((name, Value::String(text))) if text.len() > LONGEST_TEXT => Err(format!(
+            "expected `{name}` of at most {} KiB, found {} bytes",
+            LONGEST_TEXT >> 10,
+            text.len()
+        )),
         Some((_, Value::String(text))) => Ok(Some(text.clone()).filter(|text| !text.trim().is_empty())),
         Some((name, other)) => Err(format!("expected `{name}` to be a text, found {}", short(other))),
     }
@@ -56,7 +59,9 @@ fn turn(name: &str, value: &Value) -> Result<Turn, String> {
         return Err(format!("expected messages in `{name}`, found {}", short(value)));
     };
     // LangChain has kinds in place of roles, and keeps a message's fields in `data` or `kwargs`.
-    if let (None, Some((_, inner @ Value::Object(_)))) = (fields.get("content"), first(fields, &["data", "kwargs"])) {
+    if let (None, Some((_, inner @ Value::Object(_)))) =
+        (fields.get("content"), first(fields, &["data", "kwargs"]))
+    {
         let mut inner = inner.clone();
         if let (Some(kind), Some(inner)) = (fields.get("type"), inner.as_object_mut()) {
             inner.entry("type").or_insert_with(|| kind.clone());
@@ -69,7 +74,11 @@ fn turn(name: &str, value: &Value) -> Result<Turn, String> {
         "ai" | "assistant" => "assistant",
         "system" | "developer" => "system",
         "tool" | "function" => "tool",
-        other => return Err(format!("expected a `role` of user, assistant, system or tool in `{name}`, found `{other}`")),
+        other => {
+            return Err(format!(
+                "expected a `role` of user, assistant, system or tool in `{name}`, found `{other}`"
+            ));
+        }
     };
     let content = match fields.get("content") {
         Some(Value::Array(pieces)) => {
@@ -95,14 +104,17 @@ pub(super) fn answer(name: &str, value: &Value) -> Result<Option<String>, String
         Value::String(text) => Some(text.clone()),
         Value::Array(all) => match all.last() {
             None => None,
-            Some(Value::Object(fields)) if fields.contains_key("message") => answer("message", &fields["message"])?,
             Some(Value::Object(fields)) if fields.contains_key("text") => answer("text", &fields["text"])?,
+            Some(Value::Object(fields)) if fields.contains_key("message") => {
+                answer("message", &fields["message"])?
+            }
             Some(Value::String(_)) => answer(name, &all[0])?,
             Some(last @ Value::Array(_)) => answer(name, last)?,
             Some(last) => Some(turn(name, last)?.content),
         },
         Value::Object(fields) => {
-            let names = ["output", "answer", "text", "content", "messages", "choices", "generations", "response"];
+            let names =
+                ["output", "answer", "text", "content", "messages", "choices", "generations", "response"];
             match first(fields, &names) {
                 Some((inner, value)) => answer(inner, value)?,
                 None => return Err(format!("expected `output`, `messages` or `choices` in `{name}`")),
@@ -133,7 +145,9 @@ pub(super) fn thumbs(name: &str, value: &Value) -> Result<Option<i8>, String> {
         _ => None,
     };
     let found = found.filter(|rating| (-1..=1).contains(rating));
-    found.map(Some).ok_or_else(|| format!("expected `{name}` to be up, down or -1 to 1, found {}", short(value)))
+    found
+        .map(Some)
+        .ok_or_else(|| format!("expected `{name}` to be up, down or -1 to 1, found {}", short(value)))
 }
 
 /// Stars, from 1 to 5.

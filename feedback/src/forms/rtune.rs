@@ -5,8 +5,21 @@ use super::parts::{first, name, stars, text, thumbs, turns, without_answer};
 use crate::entry::Raw;
 
 const FIELDS: [&str; 15] = [
-    "id", "prompt", "messages", "answer", "completion", "thumbs", "rating", "stars", "comment", "correction", "user",
-    "model", "created", "created_at", "source",
+    "id",
+    "prompt",
+    "messages",
+    "answer",
+    "completion",
+    "thumbs",
+    "rating",
+    "stars",
+    "comment",
+    "correction",
+    "user",
+    "model",
+    "created",
+    "created_at",
+    "source",
 ];
 
 pub(super) fn read(object: &Object) -> Result<Option<Raw>, String> {

@@ -19,8 +19,10 @@ fn only(line: Value) -> (Form, Raw) {
 
 #[test]
 fn our_own_form_is_read_and_nothing_beside_it() {
-    let (form, raw) = only(json!({"id": 7, "prompt": "Where is it?", "answer": "Here.", "thumbs": "down", "stars": 2,
-        "comment": "no", "correction": "There.", "user": "ann@example.org", "model": "v0001", "created": "2026-11-22"}));
+    let (form, raw) = only(
+        json!({"id": 7, "prompt": "Where is it?", "answer": "Here.", "thumbs": "down", "stars": 2,
+        "comment": "no", "correction": "There.", "user": "ann@example.org", "model": "v0001", "created": "2026-11-22"}),
+    );
     assert_eq!(form, Form::Rtune);
     assert_eq!(raw.messages, [Turn::new("user", "Where is it?")]);
     assert_eq!((raw.rating, raw.stars, raw.id.as_deref(), raw.line), (Some(-1), Some(2), Some("7"), 1));
@@ -50,7 +52,8 @@ fn our_own_form_is_read_and_nothing_beside_it() {
 fn langsmith_has_runs_and_feedback_beside_them() {
     let run = json!({"id": "r1", "inputs": {"messages": [{"type": "human", "content": [{"type": "text", "text": "Where?"}]}]},
         "outputs": {"generations": [[{"text": "Here."}]]}, "extra": {"metadata": {"user_id": "u1"}}});
-    let silent = json!({"id": "r2", "inputs": {"input": "Nobody said anything"}, "outputs": {"output": "of this"}});
+    let silent =
+        json!({"id": "r2", "inputs": {"input": "Nobody said anything"}, "outputs": {"output": "of this"}});
     let inside = json!({"id": "r3", "inputs": {"question": "When?"}, "outputs": {"choices": [{"message": {"role": "assistant", "content": "Now."}}]},
         "feedback": [{"key": "stars", "score": 4}]});
     let said = json!({"id": "f1", "run_id": "r1", "key": "user_score", "score": 0.0, "comment": "wrong", "correction": {"output": "There."}});
@@ -58,21 +61,34 @@ fn langsmith_has_runs_and_feedback_beside_them() {
     let all = raws(&[run, silent, inside, said, lost], None).expect("feedback");
     let [(_, first), (_, second), (_, third)] = &all[..] else { panic!("{all:?}") };
     assert_eq!((first.asked(), first.answer.as_deref()), ("Where?".to_owned(), Some("Here.")));
-    assert_eq!((first.rating, first.correction.as_deref(), first.user.as_deref()), (Some(-1), Some("There."), Some("u1")));
-    assert_eq!((second.asked(), second.answer.as_deref(), second.stars), ("When?".to_owned(), Some("Now."), Some(4)));
+    assert_eq!(
+        (first.rating, first.correction.as_deref(), first.user.as_deref()),
+        (Some(-1), Some("There."), Some("u1"))
+    );
+    assert_eq!(
+        (second.asked(), second.answer.as_deref(), second.stars),
+        ("When?".to_owned(), Some("Now."), Some(4))
+    );
     assert!(third.messages.is_empty(), "its run is not there");
 }
 
 #[test]
 fn openai_has_evals_and_preferences() {
-    let (form, raw) = only(json!({"input": [{"role": "user", "content": "a"}], "ideal": ["b", "c"], "output": "d",
+    let (form, raw) =
+        only(json!({"input": [{"role": "user", "content": "a"}], "ideal": ["b", "c"], "output": "d",
         "metadata": {"thumbs": "down", "user": "u"}}));
-    assert_eq!((form, raw.correction.as_deref(), raw.answer.as_deref()), (Form::OpenAi, Some("b"), Some("d")));
+    assert_eq!(
+        (form, raw.correction.as_deref(), raw.answer.as_deref()),
+        (Form::OpenAi, Some("b"), Some("d"))
+    );
     assert_eq!((raw.rating, raw.user.as_deref()), (Some(-1), Some("u")));
     let turn = |text: &str| json!([{"role": "assistant", "content": text}]);
     let (_, raw) = only(json!({"input": {"messages": [{"role": "user", "content": "a"}]},
         "preferred_output": turn("good"), "non_preferred_output": turn("bad")}));
-    assert_eq!((raw.correction.as_deref(), raw.answer.as_deref(), raw.rating), (Some("good"), Some("bad"), Some(-1)));
+    assert_eq!(
+        (raw.correction.as_deref(), raw.answer.as_deref(), raw.rating),
+        (Some("good"), Some("bad"), Some(-1))
+    );
 }
 
 #[test]

@@ -51,9 +51,8 @@ pub fn preference(choices: &[(usize, f64)], cases: &Cases, alpha: f64) -> Option
         return None;
     }
     let shares: Vec<f64> = clusters.iter().map(|cluster| mean(cluster)).collect();
-    let (share, count) = (mean(&shares), |wanted: fn(f64) -> bool| {
-        shares.iter().filter(|share| wanted(**share)).count()
-    });
+    let (share, count) =
+        (mean(&shares), |wanted: fn(f64) -> bool| shares.iter().filter(|share| wanted(**share)).count());
     let clusters_for = [count(|share| share < 0.5), count(|share| share > 0.5)];
     let known: std::collections::HashSet<usize> = cases.iter().collect();
     let chosen = |wanted: fn(f64) -> bool| {
@@ -88,7 +87,9 @@ mod tests {
         assert_eq!((found.first, found.second, found.ties, found.clusters_for), (8, 12, 0, [8, 12]));
         assert!((found.share - 0.6).abs() < 1e-12);
         let wilson = wilson_interval(12, 20, 0.05);
-        assert!((found.interval[0] - wilson[0]).abs() < 1e-12 && (found.interval[1] - wilson[1]).abs() < 1e-12);
+        assert!(
+            (found.interval[0] - wilson[0]).abs() < 1e-12 && (found.interval[1] - wilson[1]).abs() < 1e-12
+        );
         // Binomial(20, 1/2): twice the chance of at most 8 of 20.
         assert!((found.sign_p - 0.503_445).abs() < 1e-5, "{}", found.sign_p);
         let ties: Vec<(usize, f64)> = (0..20).map(|case| (case, 0.5)).collect();

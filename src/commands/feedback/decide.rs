@@ -64,8 +64,7 @@ fn named(queue: &mut Queue, args: &FeedbackReviewArgs) -> anyhow::Result<[usize;
         true => all.collect(),
         false => args.accept.clone(),
     };
-    let decisions: Vec<_> =
-        rejected.chain(accepted.into_iter().map(|id| (id, Verdict::Accept))).collect();
+    let decisions: Vec<_> = rejected.chain(accepted.into_iter().map(|id| (id, Verdict::Accept))).collect();
     // All are known before the first is decided.
     for (id, _) in &decisions {
         queue.entry(id)?;

@@ -31,7 +31,9 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
             ));
         }
         PrivacyMode::Off => {
-            complain("warning: `data.privacy.mode` is off: what users wrote is kept as they wrote it, personal data too");
+            complain(
+                "warning: `data.privacy.mode` is off: what users wrote is kept as they wrote it, personal data too",
+            );
         }
         _ => {}
     }

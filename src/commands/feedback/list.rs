@@ -65,7 +65,8 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<u8> {
     for (_, state) in &all {
         *counts.entry(*state).or_default() += 1;
     }
-    let counts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
+    let counts: Vec<String> =
+        counts.iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
     say(&format!("\n{} entries: {}", all.len(), counts.join(", ")));
     match topics {
         Some(topics) => show_topics(&topics),

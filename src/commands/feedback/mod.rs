@@ -25,7 +25,11 @@ fn config(args: &AgainstArgs) -> anyhow::Result<Option<Config>> {
         (Some(path), _) => Ok(Some(Config::load(path, &args.overrides)?)),
         (None, Some(run)) => {
             let own = Verification::open(run, &mut |_| {})?.config;
-            Ok(Some(Config::parse(&run.join("config.toml").display().to_string(), &own.to_toml(), &args.overrides)?))
+            Ok(Some(Config::parse(
+                &run.join("config.toml").display().to_string(),
+                &own.to_toml(),
+                &args.overrides,
+            )?))
         }
         (None, None) if !args.overrides.is_empty() => {
             Err(BadInput::new("--set overrides a configuration, and none is named")
@@ -46,7 +50,9 @@ fn visible(text: &str) -> String {
         );
         match character {
             '\n' => shown.push('\n'),
-            _ if hidden || character.is_control() => shown.push_str(&format!("⟨U+{:04X}⟩", u32::from(character))),
+            _ if hidden || character.is_control() => {
+                shown.push_str(&format!("⟨U+{:04X}⟩", u32::from(character)))
+            }
             _ => shown.push(character),
         }
     }

@@ -76,7 +76,8 @@ impl Desk {
     /// How many cases somebody reviewed already; anybody, where no name is given.
     pub(super) fn ready(&self, reviewer: Option<&str>) -> usize {
         let by = |pair: &Pair, name: &str| self.reviews.contains_key(&key(pair, name));
-        let anybody = |pair: &Pair| self.reviews.values().any(|review| key(pair, &review.reviewer) == review.key());
+        let anybody =
+            |pair: &Pair| self.reviews.values().any(|review| key(pair, &review.reviewer) == review.key());
         self.pairs.iter().filter(|pair| reviewer.map_or_else(|| anybody(pair), |name| by(pair, name))).count()
     }
 
@@ -125,7 +126,9 @@ impl Desk {
         self.known(&given.reviewer)?;
         let pair = self.pair(given.at)?;
         for side in [&given.left, &given.right] {
-            if side.len() != self.dimensions.len() || !self.dimensions.iter().all(|name| side.contains_key(name)) {
+            if side.len() != self.dimensions.len()
+                || !self.dimensions.iter().all(|name| side.contains_key(name))
+            {
                 let expected = self.dimensions.join(", ");
                 return Err(Refused::new(400, format!("expected scores of both answers in {expected}")));
             }
@@ -193,7 +196,8 @@ impl Site for Desk {
 }
 
 fn read<'a, T: Deserialize<'a>>(question: &'a [u8]) -> Result<T, Refused> {
-    serde_json::from_slice(question).map_err(|error| Refused::new(400, format!("not what is asked here: {error}")))
+    serde_json::from_slice(question)
+        .map_err(|error| Refused::new(400, format!("not what is asked here: {error}")))
 }
 
 fn key(pair: &Pair, reviewer: &str) -> ReviewKey {

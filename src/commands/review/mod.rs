@@ -78,7 +78,8 @@ fn dimensions(named: &[String]) -> anyhow::Result<Vec<String>> {
     let is_name =
         |name: &String| !name.is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
     if distinct.len() != all.len() || all.len() > MOST_DIMENSIONS || !all.iter().all(is_name) {
-        let problem = format!("--dimensions: expected up to {MOST_DIMENSIONS} different names, found {all:?}");
+        let problem =
+            format!("--dimensions: expected up to {MOST_DIMENSIONS} different names, found {all:?}");
         return Err(BadInput::new(problem).with_hint("with commas between: accuracy,tone").into());
     }
     Ok(all)

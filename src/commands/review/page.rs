@@ -45,7 +45,17 @@ mod tests {
         assert_eq!(STANDARD.encode(digest("")), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
         let policy = policy();
         assert!(policy.matches("'sha256-").count() == 2 && !policy.contains("unsafe"), "{policy}");
-        for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http:", "https:", " src=", "style="] {
+        for forbidden in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "http:",
+            "https:",
+            " src=",
+            "style=",
+        ] {
             assert!(!PAGE.contains(forbidden), "{forbidden}");
         }
     }

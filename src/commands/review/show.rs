@@ -108,7 +108,8 @@ pub(crate) fn show(found: &Reviewed, alpha: f64) {
     }
     if !found.agreement.is_empty() {
         let mut table = table(["agreement", "seen by several", "Krippendorff's alpha", "Cohen's kappa", ""]);
-        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:+.3}"));
+        let number =
+            |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:+.3}"));
         for one in &found.agreement {
             let doubt = one.alpha.is_some_and(|alpha| alpha < POOR_ALPHA);
             table.add_row([
@@ -116,7 +117,11 @@ pub(crate) fn show(found: &Reviewed, alpha: f64) {
                 one.seen_by_several.to_string(),
                 number(one.alpha),
                 number(one.kappa),
-                if doubt { "reviewers do not agree enough to be relied on".to_owned() } else { String::new() },
+                if doubt {
+                    "reviewers do not agree enough to be relied on".to_owned()
+                } else {
+                    String::new()
+                },
             ]);
         }
         align_right(&mut table, 1);

@@ -19,7 +19,9 @@ pub(super) fn config(args: &TrainArgs) -> anyhow::Result<Config> {
     let mut config = match (&args.config, &version) {
         (Some(path), _) => Config::load(path, &args.overrides)?,
         (None, Some((name, own))) => Config::parse(name, &own.to_toml(), &args.overrides)?,
-        (None, None) => return Err(BadInput::new("expected a configuration, or a version: --from current").into()),
+        (None, None) => {
+            return Err(BadInput::new("expected a configuration, or a version: --from current").into());
+        }
     };
     if let Some((name, own)) = &version {
         replay(&mut config, own, args.next.replay);

@@ -56,7 +56,14 @@ fn with_reviews(place: &Workplace) -> Ran {
 fn what_ships_must_be_preferred() {
     let place = workplace();
     let ran = place.rtune(&[&["promote", "yes", "--answers", "answers"], WANTED.as_slice()].concat());
-    ran.fails(3, &["refused: yes", "preferred: reviewers must prefer the candidate, and nobody was asked", "--answers FOLDER"]);
+    ran.fails(
+        3,
+        &[
+            "refused: yes",
+            "preferred: reviewers must prefer the candidate, and nobody was asked",
+            "--answers FOLDER",
+        ],
+    );
     write_reviews(&place, |number| if number % 2 == 0 { Choice::Second } else { Choice::Tie });
     with_reviews(&place).succeeds();
     assert_eq!(current(&place), "v0001");
@@ -72,17 +79,35 @@ fn what_ships_must_be_preferred() {
 #[test]
 fn a_candidate_that_people_do_not_prefer_is_refused_by_its_cases() {
     let place = workplace();
-    place.rtune(&[&["promote", "yes", "--answers", "answers"], WANTED.as_slice()].concat()).fails(3, &["preferred"]);
+    place
+        .rtune(&[&["promote", "yes", "--answers", "answers"], WANTED.as_slice()].concat())
+        .fails(3, &["preferred"]);
     // Thirteen of 24 are more than half, and no more than chance.
     write_reviews(&place, |number| if number < 13 { Choice::Second } else { Choice::First });
-    with_reviews(&place).fails(3, &["preferred: reviewers prefer the candidate in 54.2% of 24 cases", "the interval must lie above 50.0%", "g-13"]);
+    with_reviews(&place).fails(
+        3,
+        &[
+            "preferred: reviewers prefer the candidate in 54.2% of 24 cases",
+            "the interval must lie above 50.0%",
+            "g-13",
+        ],
+    );
     write_reviews(&place, |_| Choice::Second);
     let text = place.read("reviews.jsonl");
     place.write("reviews.jsonl", text.replacen("\"case\":\"g-0\"", "\"case\":\"g-99\"", 1));
-    with_reviews(&place).fails(3, &["1 reviews are not of what both models answer", "`g-99` by ann is of no case of these golden rows"]);
+    with_reviews(&place).fails(
+        3,
+        &["1 reviews are not of what both models answer", "`g-99` by ann is of no case of these golden rows"],
+    );
     let other = hash_of(&["another answer".to_owned()]);
     let own = hash_of(&[answers(&place, "candidate")[3].1.clone()]);
-    place.write("reviews.jsonl", text.lines().enumerate().map(|(at, line)| if at == 3 { line.replace(&own, &other) } else { line.to_owned() } + "\n").collect::<String>());
+    place.write(
+        "reviews.jsonl",
+        text.lines()
+            .enumerate()
+            .map(|(at, line)| if at == 3 { line.replace(&own, &other) } else { line.to_owned() } + "\n")
+            .collect::<String>(),
+    );
     with_reviews(&place).fails(3, &["`g-3` by ann is of other answers"]);
     place.write("reviews.jsonl", "not a review\n");
     with_reviews(&place).fails(2, &["reviews.jsonl", "line 1"]);

@@ -137,7 +137,11 @@ pub(super) fn read(table: Option<&Table>, problems: &mut Vec<Problem>) -> GateSe
     }
     if let Some(share) = gate.preferred.filter(|share| !(*share > 0.0 && *share < 1.0)) {
         let message = format!("`gate.preferred`: expected a number above 0 and below 1, found {share}");
-        report("preferred", message, "0.5 wants the candidate preferred by more than chance, 0.4 not much less liked");
+        report(
+            "preferred",
+            message,
+            "0.5 wants the candidate preferred by more than chance, 0.4 not much less liked",
+        );
     }
     if gate.max_new_tokens == 0 {
         let message = "`gate.max-new-tokens`: expected an integer from 1, found 0".to_owned();

@@ -45,7 +45,8 @@ pub fn matched(reviews: Vec<Review>, cases: &[Answered]) -> Matched {
     for review in reviews {
         let same_id = by_id.get(review.case.as_str());
         let is = |[one, other]: &[String; 2]| *one == review.first.answer && *other == review.second.answer;
-        let turned = |[one, other]: &[String; 2]| *one == review.second.answer && *other == review.first.answer;
+        let turned =
+            |[one, other]: &[String; 2]| *one == review.second.answer && *other == review.first.answer;
         let of = |wanted: &dyn Fn(&[String; 2]) -> bool| {
             same_id.and_then(|all| all.iter().find(|(_, hashes)| wanted(hashes))).map(|(place, _)| *place)
         };

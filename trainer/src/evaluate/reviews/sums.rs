@@ -61,9 +61,8 @@ pub fn sum(reviews: &[(usize, Review)], keys: &[String], settings: &Settings) ->
     rtune_metrics::compare::judge_together(&mut compared, settings);
     let decided = reviews.iter().filter(|(_, review)| review.preferred.value() != 0.5);
     let on_left = |review: &Review| (review.shown_left == Place::First) == (review.preferred.value() < 0.5);
-    let (left, all) = decided.fold((0_u64, 0_u64), |(left, all), (_, review)| {
-        (left + u64::from(on_left(review)), all + 1)
-    });
+    let (left, all) =
+        decided.fold((0_u64, 0_u64), |(left, all), (_, review)| (left + u64::from(on_left(review)), all + 1));
     let mut reviewers: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, review) in reviews {
         *reviewers.entry(review.reviewer.as_str()).or_default() += 1;

@@ -96,7 +96,10 @@ fn what_is_no_review_is_named_by_its_line() {
         (with("reviewer", " ann".into()), "expected a reviewer's name"),
         (with("reviewer", "a\nb".into()), "expected a reviewer's name"),
         (with("left", "x".into()), "unknown field `left`"),
-        (with("first", serde_json::json!({"report": "x", "model": "base", "answer": "y"})), "expected SHA-256"),
+        (
+            with("first", serde_json::json!({"report": "x", "model": "base", "answer": "y"})),
+            "expected SHA-256",
+        ),
         (with("scores", serde_json::json!({"first": {"tone": 6}, "second": {"tone": 1}})), "from 1 to 5"),
         (with("scores", serde_json::json!({"first": {"tone": 1}, "second": {}})), "the same dimensions"),
         (with("correction", "x".repeat(LONGEST_TEXT + 1).into()), "at most 1024 KiB"),
@@ -138,7 +141,10 @@ fn reviews_are_summed() {
     assert_eq!(alone.left, Some(0.5));
     reviews.extend((0..10).map(|case| (case, review(case, "bob", choose(case), [2, 4]))));
     let both = sum(&reviews, &keys, &settings).expect("reviews");
-    assert_eq!((both.preference.share, both.preference.interval), (alone.preference.share, alone.preference.interval));
+    assert_eq!(
+        (both.preference.share, both.preference.interval),
+        (alone.preference.share, alone.preference.interval)
+    );
     let preferred = &both.agreement[0];
     assert_eq!((preferred.what.as_str(), preferred.seen_by_several), ("preferred", 10));
     assert!((preferred.alpha.expect("values") - 1.0).abs() < 1e-12);
