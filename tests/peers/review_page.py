@@ -5,7 +5,7 @@ the page asks for anything but its own address, writes to the console, runs what
 is whose, loses a review over a kill, or writes down another than what was typed. Screenshots lie in OUT for a person to look at. Needs
 playwright and a Chromium (its own, or the program named).
 """
-import hashlib, json, pathlib, signal, subprocess, sys
+import atexit, hashlib, json, pathlib, signal, subprocess, sys
 from playwright.sync_api import sync_playwright
 
 rtune, out = str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2]).resolve()
@@ -68,6 +68,7 @@ reviews.unlink(missing_ok=True)
 def start():
     command = [rtune, "review", str(new), "--against", str(old), "--out", str(reviews), "--reviewer", "ann"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    atexit.register(process.kill)
     for line in process.stdout:
         if line.startswith("open "):
             return process, line.split()[1]
