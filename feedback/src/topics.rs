@@ -7,15 +7,13 @@ use serde::Serialize;
 use crate::entry::Entry;
 
 /// A golden prompt of this cosine or more asks about the same.
-const COVERED: f64 = 0.4;
+const COVERED: f64 = 0.5;
 /// Prompts of this cosine or more are of one topic.
-const TOGETHER: f64 = 0.3;
+const TOGETHER: f64 = 0.25;
 /// Shorter words say little.
 const SHORTEST_WORD: usize = 3;
-/// A word of more than this share of the texts is of the language, or of the trade, and of no topic; where there are enough texts to tell.
-const COMMON_SHARE: f64 = 0.3;
-/// Fewer texts do not tell.
-const ENOUGH_TEXTS: usize = 10;
+/// How much a word counts that stands in one text alone: it makes a text another one, and can make none alike.
+const ALONE: f64 = 0.5;
 /// Words that name a topic.
 const KEYWORDS: usize = 4;
 
@@ -82,7 +80,7 @@ fn words(text: &str) -> Vec<String> {
     all.filter(|word| !word.chars().all(char::is_numeric)).map(str::to_owned).collect()
 }
 
-/// How much each word says: the logarithm of how rare it is; nothing for one that stands nearly everywhere.
+/// How much each word says: the logarithm of how rare it is.
 fn weights(texts: &[Vec<String>]) -> HashMap<String, f64> {
     let mut of_word: HashMap<String, usize> = HashMap::new();
     for text in texts {
@@ -92,12 +90,8 @@ fn weights(texts: &[Vec<String>]) -> HashMap<String, f64> {
         }
     }
     let count = texts.len() as f64;
-    let is_common = |found: usize| texts.len() >= ENOUGH_TEXTS && found as f64 > COMMON_SHARE * count;
-    of_word
-        .into_iter()
-        .filter(|(_, found)| !is_common(*found))
-        .map(|(word, found)| (word, (1.0 + count / found as f64).ln()))
-        .collect()
+    let weight = |found: usize| (1.0 + count / found as f64).ln() * if found == 1 { ALONE } else { 1.0 };
+    of_word.into_iter().map(|(word, found)| (word, weight(found))).collect()
 }
 
 /// The words of a text by their weights, of length 1; empty where no word says anything.

@@ -143,7 +143,7 @@ fn topics_without_golden_rows_are_listed() {
     let place = workplace();
     let cards = ["My gift card was declined", "Gift card declined again", "Why is the gift card declined?"];
     let mut lines: Vec<Value> = cards.iter().map(|asked| said(asked, "yes", "u1")).collect();
-    lines.push(said("May order 1111 be sent back, please?", "yes", "u2"));
+    lines.push(said("May order 1111 be sent back, pls?", "yes", "u2"));
     lines.push(json!({"prompt": "Is the warranty two years?", "answer": "yes", "thumbs": "up"}));
     feedback(&place, "said.jsonl", &lines);
     import(&place, &[]).succeeds();

@@ -140,23 +140,23 @@ fn show(entry: &Entry, number: usize, count: usize) {
         if shown.len() < text.len() {
             shown.push('…');
         }
-        visible(&shown).replace('\n', "\n            ")
+        visible(&shown).replace('\n', "\n              ")
     };
     say(&format!("\n{number} of {count}  {}  {}:{}", entry.id, visible(&entry.from.file), entry.from.line));
     for turn in &entry.messages {
-        say(&format!("  {:<10}{}", visible(&turn.role), short(&turn.content)));
+        say(&format!("  {:<12}{}", visible(&turn.role), short(&turn.content)));
     }
-    say(&format!("  answered  {}", entry.answer.as_deref().map_or_else(|| "-".to_owned(), short)));
-    say(&format!("  rated     {}", rating(entry)));
+    say(&format!("  answered    {}", entry.answer.as_deref().map_or_else(|| "-".to_owned(), short)));
+    say(&format!("  rated       {}", rating(entry)));
     for (name, text) in [("comment", &entry.comment), ("correction", &entry.correction)] {
         if let Some(text) = text {
-            say(&format!("  {name:<10}{}", short(text)));
+            say(&format!("  {name:<12}{}", short(text)));
         }
     }
     if let Some(row) = &entry.resembles {
-        say(&format!("  note      a training row asks the same: {}", visible(row)));
+        say(&format!("  note        a training row asks the same: {}", visible(row)));
     }
     if entry.to_train().is_none() {
-        say("  note      nobody liked or corrected it: it takes an answer to be accepted ([e]dit)");
+        say("  note        nobody liked or corrected it: it takes an answer to be accepted ([e]dit)");
     }
 }
