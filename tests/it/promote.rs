@@ -2,6 +2,7 @@
 
 mod faults;
 mod kills;
+mod preferred;
 mod registry;
 mod seal;
 

@@ -2,6 +2,7 @@
 
 mod cases;
 mod finite;
+mod preferred;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use rtune_trainer::evaluate::golden::{Case, GoldenReport, Side, Summary};
 use serde::Serialize;
 use serde_json::Value;
 
+pub use preferred::preferred;
 pub use rules::judge;
 
 use crate::version::THIS_FORMAT;

@@ -8,6 +8,7 @@ use rtune_sandbox::Sandbox;
 use rtune_trainer::checkpoint::{Checkpoint, State, read_json};
 use rtune_trainer::config::{Config, GateSection};
 use rtune_trainer::error::TrainerError;
+use rtune_trainer::evaluate::reviews::{self, Review};
 use rtune_trainer::files::{sha256_of, sha256_of_file};
 use rtune_trainer::inputs::{Inputs, Preparation};
 use rtune_trainer::manifest::Manifest;
@@ -36,6 +37,8 @@ pub(super) struct Candidate {
     pub(super) suite: Option<Suite>,
     /// Where checks are run that are programs; `None` refuses to.
     pub(super) sandbox: Option<Sandbox>,
+    /// What people said, where they were asked.
+    pub(super) reviews: Option<Vec<Review>>,
     pub(super) manifest: Manifest,
     pub(super) manifest_sha256: String,
     pub(super) run_files: Vec<(&'static str, Vec<u8>)>,
@@ -97,6 +100,7 @@ impl Candidate {
         // What cannot be read or run is said before anything is asked.
         let suite = gate.red_team.as_deref().map(Suite::load).transpose()?;
         let sandbox = code::sandbox(&args.sandbox)?;
+        let reviews = args.reviews.as_deref().map(reviews::read).transpose()?;
         let base = verify::base_of(&verification)?;
         let preparation = Preparation { cache: None, ..opened::preparation(&config)? };
         let inputs = verification.inputs(&base, &preparation, &mut |_| {})?;
@@ -120,6 +124,7 @@ impl Candidate {
             sealed,
             suite,
             sandbox,
+            reviews,
             manifest_sha256: sha256_of(&run_files[1].1),
             manifest: verification.manifest,
             config,

@@ -7,14 +7,17 @@ mod candidate;
 mod leaks;
 mod seeds;
 
+use std::path::Path;
+
+use anyhow::Context;
 use rtune_data::{GoldenRow, Half, read_golden};
-use rtune_registry::gate::{Asked, Chosen, Decision, Finding, Weighed, judge};
+use rtune_registry::gate::{Asked, Chosen, Decision, Finding, Weighed, judge, preferred};
 use rtune_registry::{
     Lineage, Look, Registry, Sealed, Staged, Version, Writer, gained_by_choosing, proved, rows_of,
 };
 use rtune_trainer::checkpoint::{FORMAT, to_json};
 use rtune_trainer::error::TrainerError;
-use rtune_trainer::files::sha256_of;
+use rtune_trainer::files::{sha256_of, write_whole};
 
 use self::artefact::Artefact;
 use self::ask::{Report, ask, finite};
@@ -61,6 +64,9 @@ fn decided(
     // What cannot be let in any more is asked all the same: every reason is said at once. Sealed rows stay closed then.
     let (open, seen) = judged(candidate, &models, staged, Half::open_if(candidate.sealed))?;
     decision.golden = open.files.clone();
+    if let Some(folder) = &args.answers {
+        keep_answers(staged, folder)?;
+    }
     decision.add(seen.findings);
     decision.weighed.extend(seen.weighed);
     decision.add(attack::findings(candidate, [&before, &artefact], staged)?);
@@ -114,8 +120,24 @@ fn judged(
     }
     let seeds: Vec<_> = reports.iter().map(Report::model).collect();
     let asked = Asked { half, current: one.model(), candidate: other.model(), seeds: &seeds };
-    let (findings, weighed) = judge(&candidate.gate, &asked)?;
+    let (mut findings, weighed) = judge(&candidate.gate, &asked)?;
+    findings.extend(preferred(&candidate.gate, &asked, candidate.reviews.as_deref())?);
     Ok((one, Seen { findings, weighed }))
+}
+
+/// Copies the reports on rows that may be seen to where people can review them.
+fn keep_answers(staged: &Staged, folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    for name in ["current.json", "candidate.json"] {
+        let path = staged.path().join("eval").join(name);
+        if !path.is_file() {
+            // A candidate that computes no numbers has no report.
+            continue;
+        }
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        write_whole(&folder.join(name), &bytes).map_err(TrainerError::from)?;
+    }
+    Ok(())
 }
 
 /// Opens the sealed half: the look is counted first, whatever comes of it.

@@ -128,6 +128,7 @@ pub const KEYS: &[&str] = &[
     "gate.must-improve",
     "gate.non-inferior",
     "gate.slices",
+    "gate.preferred",
     "gate.accept-leaks",
     "gate.red-team",
     "gate.sealed",
