@@ -7,18 +7,22 @@ const PARTS: u32 = 400;
 /// Steps of the bisection: beyond them a double has no digit more.
 const QUANTILE_STEPS: usize = 80;
 
-/// An interval of percentiles over so many drawn clusters, made as wide as it must be to miss `alpha` of the time. Resampled sums vary by
-/// the root of (clusters - 1) / clusters too little, and know nothing of the variance being an estimate itself: both ends move away from
-/// `value`, what was seen, by the first and by Student's quantile over the normal one (Hesterberg 2015, What teachers should know about
-/// the bootstrap, "narrowness bias"; with clusters less one degrees of freedom as Cameron and Miller 2015 have it). Of 100 clusters that is 2%, of 5
-/// clusters 58%. One cluster alone says nothing of any other: its interval stays the point that it is.
-pub(super) fn widened([low, high]: [f64; 2], value: f64, clusters: usize, alpha: f64) -> [f64; 2] {
+/// By how much an interval of percentiles over so many drawn clusters must be wider to miss `alpha` of the time. Resampled sums vary by the
+/// root of (clusters - 1) / clusters too little, and know nothing of the variance being an estimate itself: it is that root and Student's
+/// quantile over the normal one (Hesterberg 2015, What teachers should know about the bootstrap, "narrowness bias"; with clusters less
+/// one degrees of freedom as Cameron and Miller 2015 have it). Of 100 clusters that is 2%, of 5 clusters 58%. One cluster alone says nothing
+/// of any other: its interval stays the point that it is.
+pub(super) fn widening(clusters: usize, alpha: f64) -> f64 {
     if clusters < 2 {
-        return [low, high];
+        return 1.0;
     }
     let (count, probability) = (clusters as f64, 1.0 - alpha / 2.0);
     let by_student = student_quantile(probability, clusters - 1) / normal_quantile(probability);
-    let factor = (count / (count - 1.0)).sqrt() * by_student;
+    (count / (count - 1.0)).sqrt() * by_student
+}
+
+/// An interval whose ends are moved away from `value`, what was seen, by such a factor.
+pub(super) fn widened([low, high]: [f64; 2], value: f64, factor: f64) -> [f64; 2] {
     // What was seen may lie outside where resampling is biased: an end never moves inwards.
     let end = |at: f64| value + factor * (at - value);
     [low.min(end(low)), high.max(end(high))]
@@ -76,13 +80,13 @@ mod tests {
 
     #[test]
     fn ends_move_away_from_what_was_seen() {
-        let [low, high] = widened([-1.0, 3.0], 0.0, 5, 0.05);
+        let [low, high] = widened([-1.0, 3.0], 0.0, widening(5, 0.05));
         // 2.7764 / 1.9600 times the root of 5/4.
         assert!((low + 1.5838).abs() < 1e-3 && (high - 4.7514).abs() < 1e-3, "{low} {high}");
-        let [low, high] = widened([-1.0, 3.0], 0.0, 1000, 0.05);
+        let [low, high] = widened([-1.0, 3.0], 0.0, widening(1000, 0.05));
         assert!((low + 1.0).abs() < 3e-3 && (high - 3.0).abs() < 6e-3, "many clusters: {low} {high}");
-        assert_eq!(widened([0.5, 3.0], 0.0, 5, 0.05)[0], 0.5, "no end moves inwards");
-        assert_eq!(widened([1.0, 1.0], 1.0, 1, 0.05), [1.0, 1.0]);
+        assert_eq!(widened([0.5, 3.0], 0.0, widening(5, 0.05))[0], 0.5, "no end moves inwards");
+        assert_eq!(widened([1.0, 1.0], 1.0, widening(1, 0.05)), [1.0, 1.0]);
     }
 
     /// Roughly normal, with variance 1.

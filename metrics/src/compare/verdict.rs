@@ -8,7 +8,7 @@ use super::power::{
     cases_for_difference, cases_for_outcomes, smallest_visible_difference, smallest_visible_outcome,
 };
 use super::resample::{Resamples, permutation_p, resamples};
-use super::student::widened;
+use super::student::{widened, widening};
 
 /// Under so many cases only great differences can be seen.
 pub const FEW_CASES: usize = 100;
@@ -179,7 +179,8 @@ fn compared(
     drawn: &Resamples,
 ) -> Comparison {
     let [first_interval, second_interval] = drawn.intervals(settings.alpha);
-    let widened = |interval, value| widened(interval, value, cases.clusters().len(), settings.alpha);
+    let factor = widening(cases.clusters().len(), settings.alpha);
+    let widened = |interval, value| widened(interval, value, factor);
     Comparison {
         metric: metric.to_owned(),
         slice: None,
