@@ -29,7 +29,6 @@ const MOST_TOKENS: usize = 1 << 15;
 const MOST_PROBES: usize = 64;
 
 /// The merged model: written, measured, and beside it what rounding to the nearest would have made.
-#[expect(clippy::too_many_arguments, reason = "flags of two verbs, and what both opened")]
 pub(super) fn merged(
     out: &Path,
     model: &ModelArgs,

@@ -1,5 +1,8 @@
 //! Folders in GPTQ's and AWQ's 4 bits.
 
+#![expect(clippy::print_stdout, reason = "figures are what families are compared by")]
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -136,6 +139,7 @@ fn calibrated_models_are_nearer_than_those_rounded_to_the_nearest() {
 #[test]
 fn every_family_is_calibrated_by_itself() {
     let mut refused = Vec::new();
+    let mut measured: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();
     for (name, mut config) in configurations() {
         config["hidden_size"] = 32.into();
         config["intermediate_size"] = 48.into();
@@ -173,9 +177,16 @@ fn every_family_is_calibrated_by_itself() {
             let [ours, nearest] = errors(calibration);
             assert!(ours < nearest, "{name}, {method}: {ours} and {nearest}");
             let of = |report: &Value| number(&report["prompts"]["kl_mean_nats"]);
-            let (ours, nearest) = (of(&report["measured"]), of(&calibration["to_nearest"]));
-            assert!(ours < 1.2 * nearest, "{name}, {method}: KL {ours} and {nearest}");
+            let pair = [of(&report["measured"]), of(&calibration["to_nearest"])];
+            println!("{name}, {method}: KL {} and {} to the nearest", pair[0], pair[1]);
+            // What linears give is nearer in all; what a whole model of random numbers says of it, in most.
+            assert!(pair[0] < 2.0 * pair[1], "{name}, {method}: {pair:?}");
+            measured.entry(method).or_default().push(pair);
         }
+    }
+    for (method, pairs) in measured {
+        let sums = [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).sum::<f64>());
+        assert!(pairs.len() > 10 && sums[0] < sums[1], "{method}: {sums:?} of {pairs:?}");
     }
     assert_eq!(refused.len(), 4, "experts alone, by both: {refused:?}");
 }

@@ -127,7 +127,7 @@ mod tests {
             }
         }
         let mut w: Vec<f64> = weight.iter().map(|&value| f64::from(value)).collect();
-        let mut grids = vec![Grid { scale: 0.0, zero: 0 }; ROWS];
+        let mut grids = [Grid { scale: 0.0, zero: 0 }; ROWS];
         let mut codes = vec![0; ROWS * n];
         for column in 0..n {
             for row in 0..ROWS {
