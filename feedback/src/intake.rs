@@ -220,9 +220,11 @@ impl Entry {
 
 fn finder(against: &Against<'_>, pairs: usize) -> Result<LeakFinder, FeedbackError> {
     let plain = LeakOptions::new(Scratch::new(against.folder));
-    // Every entry that resembles a golden row must be found, however many there are.
-    let pairs_per_row = pairs.max(plain.pairs_per_row);
-    Ok(LeakFinder::new(LeakOptions { similarity: against.similarity, pairs_per_row, ..plain })?)
+    // Every entry that resembles a golden row must be found, however many there are. What many users ask is no boilerplate: no line is
+    // left out for standing in most entries.
+    let (pairs_per_row, shared_line) = (pairs.max(plain.pairs_per_row), 1.0);
+    let options = LeakOptions { similarity: against.similarity, pairs_per_row, shared_line, ..plain };
+    Ok(LeakFinder::new(options)?)
 }
 
 /// A row as feedback is: without its personal data.

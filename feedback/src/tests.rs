@@ -102,6 +102,7 @@ fn personal_data_is_gone_before_anything_is_written() {
         entry.asked().contains(tag) && entry.comment.as_deref().is_some_and(|comment| comment.contains(tag))
     );
     assert_eq!((entry.user.as_ref().map(String::len), entry.created.as_deref()), (Some(16), None));
+    drop(queue);
     let dropped = place.import(
         &[json!({"prompt": format!("I am {}", secret[0]), "thumbs": 1, "answer": "Hi"})],
         PrivacyMode::DropRow,

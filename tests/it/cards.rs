@@ -71,7 +71,7 @@ fn figures_are_those_of_the_very_weights() {
         "--max-new-tokens",
         "4",
         "--set",
-        "quantization.kind=none",
+        "quantization.double=false",
     ];
     place.rtune(&asked).succeeds();
     assert!(!card(&place, &["export", "run", "out"]).contains(GOLDEN));

@@ -161,18 +161,18 @@ fn a_lost_best_checkpoint_is_said_and_replaced() {
     let wild =
         ["train.learning-rate=1", "train.max-grad-norm=0", "train.schedule=constant", "train.warmup=0"];
     let set = |more: &[&'static str]| [&wild[..], &["checkpoint.keep=9", "eval.every=2"], more].concat();
-    place.train(&set(&[])).succeeds();
+    place.train(&set(&[])).ends();
     let best = fs::read_link(place.path("run/best")).expect("a link").display().to_string();
     assert_ne!(best, "checkpoints/step-000006");
     fs::remove_dir_all(place.path(&format!("run/{best}"))).expect("removed");
     let ran = resume(&place, &set(&[]));
-    ran.succeeds();
+    ran.ends();
     let step: u64 = best.rsplit('-').next().expect("a number").parse().expect("a number");
     let said = format!("warning: the best checkpoint, of step {step}, is lost: ");
     assert!(ran.stderr.contains(&said) && ran.stderr.contains("is the best now"), "{}", ran.stderr);
     let now = fs::read_link(place.path("run/best")).expect("a link").display().to_string();
     assert!(now != best && place.path("run/best/manifest.json").is_file(), "{now}");
-    resume(&place, &set(&["train.steps=8"])).succeeds();
+    resume(&place, &set(&["train.steps=8"])).ends();
     assert!(place.path("run/best/manifest.json").is_file());
 }
 

@@ -151,12 +151,12 @@ fn runs_of_every_kind_go_on_with_the_same_bytes_and_are_merged() {
                 place.write("config.toml", without_lora());
             }
         }
-        let with = |place: &Workplace, more: &[&str]| place.train(&[settings, more].concat()).succeeds();
+        let with = |place: &Workplace, more: &[&str]| place.train(&[settings, more].concat()).ends();
         with(&whole, &["train.schedule=constant"]);
         with(&parts, &["train.schedule=constant", "train.steps=3"]);
         let mut resume = vec!["train", "config.toml", "--resume", "--set", "train.schedule=constant"];
         settings.iter().for_each(|setting| resume.extend(["--set", setting]));
-        parts.rtune(&resume).succeeds();
+        parts.rtune(&resume).ends();
         let last = "run/checkpoints/step-000006";
         for file in [file, "optimizer.safetensors"] {
             let bytes = |place: &Workplace| std::fs::read(place.path(last).join(file)).expect("readable");

@@ -218,8 +218,9 @@ const AFTER_DATA: &[Meaning] = &[
         "train.save-activations",
         "What a layer keeps for its backward pass: everything (fast), its input only (less memory, one forward more), the same in the host's memory while a GPU computes (`offloaded`, least of its own), everything in so many of the last layers and the input in the others (a number), or what the memory there is has room for (`auto`). Gradients are the same to the bit.",
     ),
-    key(
+    unset(
         "train.without",
+        "every row takes part",
         "Ids of training rows that take no part: their steps go on without them, and all else is as it was (what `rtune why --prove` trains with).",
     ),
     key(
