@@ -156,7 +156,7 @@ fn what_it_began_with_goes_on_with_the_adapter() {
     place
         .rtune(&["train", "next.toml", "--set", "quantization.kind=none", "--set", "output.dir=other"])
         .fails(2, &["makes up for quantisation (LoftQ), and the base is not quantised"]);
-    assert!(!place.path("other").exists());
+    assert!(!place.path("other/config.toml").exists(), "the folder can be used again");
 }
 
 /// What earlier versions left: no beginning, and no word of it but in the run's configuration.
