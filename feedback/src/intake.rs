@@ -15,6 +15,8 @@ use crate::forms::Form;
 
 /// Rows that are scrubbed at once.
 const BATCH: usize = 256;
+/// Entries that are held against the golden rows at once: the search gives up on what more rows than this have in common.
+const AT_ONCE: usize = 32;
 /// A text that says when something was is no longer.
 const LONGEST_TIME: usize = 40;
 
@@ -220,11 +222,10 @@ impl Entry {
 
 fn finder(against: &Against<'_>, pairs: usize) -> Result<LeakFinder, FeedbackError> {
     let plain = LeakOptions::new(Scratch::new(against.folder));
-    // Every entry that resembles a golden row must be found, however many there are. What many users ask is no boilerplate: no line is
-    // left out for standing in most entries.
+    // Every entry that resembles a golden row must be found. What many say is no form letter here: whoever sent one question often enough would
+    // have it left out of the comparison.
     let (pairs_per_row, shared_line) = (pairs.max(plain.pairs_per_row), 1.0);
-    let options = LeakOptions { similarity: against.similarity, pairs_per_row, shared_line, ..plain };
-    Ok(LeakFinder::new(options)?)
+    Ok(LeakFinder::new(LeakOptions { similarity: against.similarity, pairs_per_row, shared_line, ..plain })?)
 }
 
 /// A row as feedback is: without its personal data.
@@ -242,25 +243,30 @@ fn leaks(entries: &mut [Entry], against: &Against<'_>) -> Result<(), FeedbackErr
     if against.golden.is_empty() || entries.is_empty() {
         return Ok(());
     }
-    let mut finder = finder(against, entries.len())?;
-    let mut places = Vec::new();
+    let mut golden = Vec::new();
     for row in read_golden(against.golden, false)?.into_iter().flat_map(|file| file.rows) {
-        places.push(row.record.origin.to_string());
+        let place = row.record.origin.to_string();
         let record = clean(row.record, against)?;
-        finder.held_out(0, &record.users_text(), canonical_hash(&record.messages))?;
+        golden.push((place, record.users_text(), canonical_hash(&record.messages)));
     }
-    for entry in entries.iter() {
-        let record = entry.record();
-        finder.train(&record.users_text(), canonical_hash(&record.messages))?;
-    }
-    let found = finder.finish()?;
-    for pair in found.pairs() {
-        let pair = pair.map_err(rtune_data::DataError::from)?;
-        let Some(entry) = entries.get_mut(pair.train_row) else { continue };
-        if entry.leak.as_ref().is_none_or(|before| before.similarity < pair.similarity) {
-            let golden = places.get(pair.held_out_row).cloned().unwrap_or_default();
-            let (kind, similarity) = (pair.kind.name().to_owned(), pair.similarity);
-            entry.leak = Some(Leak { golden, kind, similarity });
+    for entries in entries.chunks_mut(AT_ONCE) {
+        let mut finder = finder(against, AT_ONCE)?;
+        for (_, asked, hash) in &golden {
+            finder.held_out(0, asked, *hash)?;
+        }
+        for entry in entries.iter() {
+            let record = entry.record();
+            finder.train(&record.users_text(), canonical_hash(&record.messages))?;
+        }
+        let found = finder.finish()?;
+        for pair in found.pairs() {
+            let pair = pair.map_err(rtune_data::DataError::from)?;
+            let Some(entry) = entries.get_mut(pair.train_row) else { continue };
+            if entry.leak.as_ref().is_none_or(|before| before.similarity < pair.similarity) {
+                let golden = golden.get(pair.held_out_row).map(|row| row.0.clone()).unwrap_or_default();
+                let (kind, similarity) = (pair.kind.name().to_owned(), pair.similarity);
+                entry.leak = Some(Leak { golden, kind, similarity });
+            }
         }
     }
     Ok(())
