@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod choose;
 pub(crate) mod code;
 pub(crate) mod compare;
+pub(crate) mod feedback;
 pub(crate) mod judge;
 pub(crate) mod plan;
 pub(crate) mod push;
@@ -11,6 +12,7 @@ pub(crate) mod redteam;
 pub(crate) mod registry;
 pub(crate) mod release;
 pub(crate) mod report;
+pub(crate) mod review;
 pub(crate) mod scan;
 pub(crate) mod talk;
 pub(crate) mod tools;
@@ -59,6 +61,8 @@ pub(crate) enum Verb {
     Eval(Box<talk::EvalArgs>),
     /// Say whether one model is better than another, from their evaluations of the same golden rows
     Compare(compare::CompareArgs),
+    /// Let people score two models' answers side by side, not knowing whose they are
+    Review(review::ReviewArgs),
     /// Attack a model with a suite: refusals, injections, leaks, promises; base and tuned side by side
     Redteam(redteam::RedTeamArgs),
     /// Put a run in the place of the version in use, if it passes its gate; exit code 3 if not
@@ -71,6 +75,8 @@ pub(crate) enum Verb {
     Diff(registry::DiffArgs),
     /// Train a version again from its manifest, and compare the bytes
     Rebuild(registry::RebuildArgs),
+    /// What users said of answers: import it, decide on it, list it
+    Feedback(feedback::FeedbackArgs),
     /// Write a run as one page: curves, data, golden rows with what changed, verdicts, settings
     Report(report::ReportArgs),
     /// Score answers against references: exact match, chrF, chrF++, BLEU, TER, ROUGE
@@ -93,7 +99,10 @@ pub(crate) enum Verb {
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrainArgs {
     /// The configuration, a TOML file
-    pub(crate) config: PathBuf,
+    #[arg(required_unless_present = "from")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) next: NextArgs,
     /// Go on from the last checkpoint if there is one, else start
     #[arg(long)]
     pub(crate) resume: bool,
@@ -107,6 +116,23 @@ pub(crate) struct TrainArgs {
     /// Write the lines of metrics.jsonl to standard output, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Training after a version that is in use.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NextArgs {
+    /// A version whose training rows are trained on again, such as v0003 or `current`; without a configuration its own counts
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) from: Option<String>,
+    /// The folder with the versions
+    #[arg(long, value_name = "FOLDER", default_value = "registry")]
+    pub(crate) registry: PathBuf,
+    /// The part of that version's rows that is trained on again: the weight of each of its sources is multiplied by it
+    #[arg(long, value_name = "SHARE", requires = "from", default_value_t = 1.0, value_parser = talk::probability)]
+    pub(crate) replay: f64,
+    /// A queue of `rtune feedback` whose accepted rows are added to the training rows; may be repeated
+    #[arg(long = "add", value_name = "QUEUE")]
+    pub(crate) queues: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rtune_feedback::FeedbackError;
 use rtune_models::hub::HubError;
 use rtune_registry::RegistryError;
 use rtune_release::ReleaseError;
@@ -89,6 +90,9 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Str
         return Some((INPUT, error.hint.clone()));
     }
     if let Some(error) = error.downcast_ref::<RegistryError>() {
+        return Some((code(error.is_input()), error.hint()));
+    }
+    if let Some(error) = error.downcast_ref::<FeedbackError>() {
         return Some((code(error.is_input()), error.hint()));
     }
     if error.is::<ConfigError>() {

@@ -5,6 +5,7 @@ mod commands;
 mod failure;
 mod reporter;
 mod table;
+mod web;
 
 use std::process::ExitCode;
 
@@ -61,12 +62,14 @@ fn run(verb: &Verb) -> anyhow::Result<u8> {
         Verb::Chat(args) => commands::chat::run(args),
         Verb::Eval(args) => commands::eval::run(args),
         Verb::Compare(args) => commands::compare::run(args),
+        Verb::Review(args) => commands::review::run(args),
         Verb::Redteam(args) => commands::redteam::run(args),
         Verb::Promote(args) => commands::promote::run(args),
         Verb::Rollback(args) => commands::registry::roll_back(args),
         Verb::History(args) => commands::registry::history(args),
         Verb::Diff(args) => commands::registry::diff(args),
         Verb::Rebuild(args) => commands::rebuild::run(args),
+        Verb::Feedback(args) => commands::feedback::run(args),
         Verb::Report(args) => commands::report::run(args),
         Verb::Score(args) => commands::score::run(args),
         Verb::Scan(args) => commands::scan::run(args),

@@ -46,7 +46,7 @@ pub use options::{
 };
 pub use pack::{PackedRow, Segment, pack, pack_shared};
 pub use prepare::{
-    Account, Accounts, Outline, Prepared, Side, Tools, outline, prepare, prepare_with_accounts,
+    Account, Accounts, Outline, Prepared, Side, Tools, outline, prepare, prepare_with_accounts, scrubber,
 };
 pub use problem::{ProblemKind, RowProblem};
 pub use record::{Content, Form, Message, Origin, Record};

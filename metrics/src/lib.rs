@@ -12,11 +12,13 @@
 //! | [`compare`] | scores of two models on the same cases | tests, intervals, a verdict |
 //! | [`vary`] | a text | the same with slips and in other case |
 //! | [`rank`] | a metric's scores and people's | rank correlations |
+//! | [`agreement`] | several people's scores of the same | Krippendorff's alpha, Cohen's kappa |
 //!
 //! A metric over many answers is computed from statistics of each ([`compare::CorpusMetric`]), so that draws of answers are
 //! scored as the whole is. Nothing here reads a file, a clock or a network, and nothing knows what a model is. Every draw
 //! comes from a stream that is keyed by what it is for ([`stream`]), so that figures are the same for any number of threads.
 
+pub mod agreement;
 pub mod checks;
 pub mod classify;
 pub mod compare;

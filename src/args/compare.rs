@@ -25,6 +25,9 @@ pub(crate) struct CompareArgs {
     /// How often two equal models may be called different
     #[arg(long, value_name = "PROBABILITY", default_value_t = 0.05, value_parser = super::talk::probability)]
     pub(crate) alpha: f64,
+    /// People's reviews of both models' answers: a file of `rtune review`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reviews: Option<PathBuf>,
     /// Most changed cases that are shown
     #[arg(long, value_name = "CASES", default_value_t = 10)]
     pub(crate) flips: usize,

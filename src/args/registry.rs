@@ -18,6 +18,13 @@ pub(crate) struct PromoteArgs {
     /// Golden rows, in place of those of the run's `data.golden`; may be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) golden: Vec<PathBuf>,
+    /// Keep both models' answers to the golden rows in this folder, as candidate.json and current.json, for `rtune review`; sealed rows are
+    /// not among them
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) answers: Option<PathBuf>,
+    /// People's reviews of both models' answers, as they ship, for the rule `gate.preferred`: a file of `rtune review`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reviews: Option<PathBuf>,
     /// Override a key of the gate, for example gate.alpha=0.01; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,

@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 
 use comfy_table::Table;
 use rtune_metrics::compare::{Comparison, Settings};
-use rtune_trainer::evaluate::compare::{Compared, Flip, Part, Which, compare_reports};
+use rtune_trainer::evaluate::compare::{Answered, Compared, Flip, Part, Which, answers, compare_reports};
+use rtune_trainer::evaluate::reviews::{self, Reviewed, matched, sum};
 use rtune_trainer::evaluate::verdict::{sentence, word};
 
+use super::review;
 use crate::args::compare::CompareArgs;
 use crate::failure::{BadInput, DONE};
-use crate::reporter::say;
+use crate::reporter::{complain, say};
 use crate::table::{align_right, table};
 
+/// Reviews of other answers that are named.
+const SHOWN_UNMATCHED: usize = 5;
 /// Characters of a text that a flip shows.
 const SHOWN_CHARACTERS: usize = 240;
 
@@ -24,20 +28,50 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<u8> {
         None => ((first.as_path(), Which::Base), (first.as_path(), Which::Tuned)),
     };
     let compared = compare_reports(one, other, args.metric.as_deref(), &args.key_classes, &settings)?;
+    let reviewed = args.reviews.as_deref().map(|file| reviewed(file, (one, other), &settings)).transpose()?;
     if args.json {
-        say(&serde_json::to_string_pretty(&compared)?);
+        let mut value = serde_json::to_value(&compared)?;
+        if let Some(reviewed) = &reviewed {
+            value["reviewed"] = serde_json::to_value(reviewed)?;
+        }
+        say(&serde_json::to_string_pretty(&value)?);
     } else {
         let names = match &args.second {
             Some(second) => [args.first.display().to_string(), second.display().to_string()],
             None => ["base".to_owned(), "tuned".to_owned()],
         };
         show(&compared, &names, args.flips);
+        if let Some(reviewed) = &reviewed {
+            say("");
+            review::show(reviewed, settings.alpha);
+        }
     }
     Ok(DONE)
 }
 
+/// What people said of these answers; reviews of others are named and left out.
+fn reviewed(
+    file: &Path,
+    (one, other): ((&Path, Which), (&Path, Which)),
+    settings: &Settings,
+) -> anyhow::Result<Reviewed> {
+    let cases = answers(one, other)?.cases;
+    let found = matched(reviews::read(file)?, &cases);
+    for unmatched in found.unmatched.iter().take(SHOWN_UNMATCHED) {
+        complain(&format!("note: {}: {unmatched}", file.display()));
+    }
+    if found.unmatched.len() > SHOWN_UNMATCHED {
+        complain(&format!("note: and {} more", found.unmatched.len() - SHOWN_UNMATCHED));
+    }
+    let keys: Vec<String> = cases.iter().map(Answered::key).collect();
+    sum(&found.reviews, &keys, settings).ok_or_else(|| {
+        let problem = format!("`{}` has no review of these answers", file.display());
+        BadInput::new(problem).with_hint("`rtune review` of the same two reports writes them").into()
+    })
+}
+
 /// The report itself, or the only one in a run's folder.
-fn report(named: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn report(named: &Path) -> anyhow::Result<PathBuf> {
     if !named.is_dir() {
         return Ok(named.to_owned());
     }

@@ -1,6 +1,8 @@
 //! `rtune train`: a run, from its configuration to its last checkpoint.
 
-use std::path::Path;
+mod successor;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -24,7 +26,7 @@ use crate::failure::{BY_SIGNAL, DONE};
 use crate::reporter::{Lines, Reporter, complain, say};
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
-    let config = Config::load(&args.config, &args.overrides)?;
+    let config = successor::config(args)?;
     let runs = seeds(&config, args.seeds);
     for run in &runs {
         check_folder(&run.output.dir, args.resume)?;
@@ -72,7 +74,12 @@ fn one(
         Outcome::Stopped(state) => (state, "stopped", BY_SIGNAL + signal.load(Ordering::SeqCst) as u8),
     };
     if !args.json {
-        say(&farewell(&state, words, &config.output.dir, &args.config, code));
+        // Whoever named no file goes on with the one that the run wrote.
+        let named: PathBuf = match &args.config {
+            Some(named) if args.next.from.is_none() && args.next.queues.is_empty() => named.clone(),
+            _ => config.output.dir.join("config.toml"),
+        };
+        say(&farewell(&state, words, &config.output.dir, &named, code));
         if code == DONE {
             say(&next::after_training(config));
         }

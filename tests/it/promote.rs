@@ -1,6 +1,7 @@
 //! `rtune promote` and its registry: what is let in, what is refused and why, and what a process that is killed leaves.
 
 mod kills;
+mod preferred;
 mod registry;
 
 use std::fmt::Write as _;

@@ -5,10 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crate may use which, by folder; `.` is the program. An arrow that comes or goes changes ARCHITECTURE.md too.
-const ARROWS: [(&str, &[&str]); 12] = [
-    (".", &["adapters", "data", "metrics", "models", "privacy", "registry", "release", "sandbox", "trainer"]),
+const ARROWS: [(&str, &[&str]); 13] = [
+    (
+        ".",
+        &[
+            "adapters", "data", "feedback", "metrics", "models", "privacy", "registry", "release", "sandbox",
+            "trainer",
+        ],
+    ),
     ("adapters", &["kernels"]),
     ("data", &["metrics", "privacy"]),
+    ("feedback", &["data", "privacy", "trainer"]),
     ("fuzz", &["data", "models", "privacy"]),
     ("kernels", &[]),
     ("metrics", &[]),

@@ -16,6 +16,7 @@
 //! | [`learning_curve`] | whether more data would pay |
 //! | [`redteam`] | a suite of attacks, asked of base and tuned model |
 //! | [`report`] | a run as one page, in HTML or Markdown |
+//! | [`line_log`] | a file to which lines are added, each whole or not there |
 //! | [`device`] | what computes, as far as it decides bits |
 //! | [`spikes`], [`useless`] | losses that jump, adapters that do nothing |
 //! | [`overfitting`], [`forgetting`] | rows learnt by heart, skills that are lost |
@@ -40,6 +41,7 @@ pub mod gpu;
 mod init;
 pub mod inputs;
 pub mod learning_curve;
+pub mod line_log;
 pub mod lock;
 pub mod loss;
 pub mod machine;

@@ -41,6 +41,7 @@ use crate::tokenize::{Encoder, Example};
 use rtune_privacy::NameFinder;
 
 pub use account::{Account, Accounts};
+pub use wash::scrubber;
 
 /// Rows that are on their way stay in memory up to this size: small sets need no disk.
 const IN_MEMORY_BYTES: usize = 16 << 20;

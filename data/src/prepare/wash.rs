@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use rtune_privacy::{
-    Entity, Finding, Mode, NameFinderError, Replacement, ScanOptions, Scanner, Scope, Scrubbed, Scrubber,
+    Entity, Finding, Mode, NameFinder, NameFinderError, Replacement, ScanOptions, Scanner, Scope, Scrubbed,
+    Scrubber,
 };
 
 use super::Tools;
@@ -66,7 +68,7 @@ impl Wash {
         let scanner = scanner.map_err(|error| privacy(&error, None))?;
         Ok(Self {
             normaliser: Normaliser::new(&options.normalise, collected)?,
-            scrubber: scrubber(&options.privacy, tools)?,
+            scrubber: scrubber(&options.privacy, tools.names)?,
             mode: options.privacy.mode,
             filters: Filters::new(&options.filters)?,
             mask: Mask::new(scanner).map_err(|error| privacy(&error, None))?,
@@ -190,8 +192,15 @@ fn learn(options: &PrepareOptions, sets: &[&[Source]]) -> Result<Collected, Data
     Ok(collector.finish())
 }
 
-/// What finds and replaces personal data; none where nothing is looked for.
-fn scrubber(options: &PrivacyOptions, tools: &Tools<'_>) -> Result<Option<Scrubber>, DataError> {
+/// What finds and replaces personal data as `options` say, `names` beside the rules where they ask for a model; none where nothing is looked
+/// for. With [`PrivacyMode::Report`] it replaces by tags: whoever only counts has to look, and not to scrub.
+///
+/// # Errors
+/// [`DataError::Privacy`] for settings that contradict one another, [`DataError::NoNameFinder`], [`DataError::Unreadable`] for the salt.
+pub fn scrubber(
+    options: &PrivacyOptions,
+    names: Option<&Arc<dyn NameFinder>>,
+) -> Result<Option<Scrubber>, DataError> {
     let mode = match options.mode {
         PrivacyMode::Off => return Ok(None),
         // Nothing is replaced: the findings are counted.
@@ -208,7 +217,7 @@ fn scrubber(options: &PrivacyOptions, tools: &Tools<'_>) -> Result<Option<Scrubb
     };
     let salt = options.salt_file.as_deref().map(read_salt).transpose()?;
     let scanner = Scanner::new(&scan_options(options)).map_err(|error| privacy(&error, None))?;
-    let finder = match (&options.names, tools.names) {
+    let finder = match (&options.names, names) {
         (NamesBy::Model(model), None) => return Err(DataError::NoNameFinder { model: model.clone() }),
         (NamesBy::Model(_), Some(finder)) => Some(finder.clone()),
         _ => None,

@@ -9,6 +9,7 @@ mod comparison;
 mod corpus;
 mod outcomes;
 mod power;
+mod preference;
 mod resample;
 mod seeds;
 mod selection;
@@ -23,6 +24,7 @@ pub use outcomes::{Flips, Outcomes, exact_mcnemar, normal_quantile, wilson_inter
 pub use power::{
     cases_for_difference, cases_for_outcomes, smallest_visible_difference, smallest_visible_outcome,
 };
+pub use preference::{Preference, preference};
 pub use resample::{Resamples, permutation_p, resamples};
 pub use seeds::OverSeeds;
 pub use selection::expected_maximum;

@@ -91,12 +91,16 @@ pub fn wilson_interval(right: u64, of: u64, alpha: f64) -> [f64; 2] {
     if of == 0 {
         return [0.0, 1.0];
     }
+    wilson_of_share(right as f64 / of as f64, of, alpha)
+}
+
+/// The same of the mean of `of` values from 0 to 1, whatever they are between.
+pub(super) fn wilson_of_share(share: f64, of: u64, alpha: f64) -> [f64; 2] {
     let (n, z) = (of as f64, normal_quantile(1.0 - alpha / 2.0));
-    let share = right as f64 / n;
     let widened = 1.0 + z * z / n;
     let middle = (share + z * z / (2.0 * n)) / widened;
     let half = z / widened * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
-    [if right == 0 { 0.0 } else { middle - half }, if right == of { 1.0 } else { middle + half }]
+    [if share <= 0.0 { 0.0 } else { middle - half }, if share >= 1.0 { 1.0 } else { middle + half }]
 }
 
 /// Adjusted Wald's interval of the difference of two paired shares.

@@ -1,6 +1,7 @@
 //! The gate: what a candidate must be, rule by rule, and the decision with every number.
 
 mod cases;
+mod preferred;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use rtune_trainer::evaluate::golden::{Case, GoldenReport, Side, Summary};
 use serde::Serialize;
 use serde_json::Value;
 
+pub use preferred::preferred;
 pub use rules::judge;
 
 use crate::version::THIS_FORMAT;

@@ -7,6 +7,7 @@ use rtune_data::Source;
 use rtune_trainer::checkpoint::{Checkpoint, State, read_json};
 use rtune_trainer::config::{Config, GateSection};
 use rtune_trainer::error::TrainerError;
+use rtune_trainer::evaluate::reviews::{self, Review};
 use rtune_trainer::files::{sha256_of, sha256_of_file};
 use rtune_trainer::inputs::{Inputs, Preparation};
 use rtune_trainer::manifest::Manifest;
@@ -27,6 +28,8 @@ pub(super) struct Candidate {
     pub(super) config: Config,
     pub(super) gate: GateSection,
     pub(super) golden: Vec<Source>,
+    /// What people said, where they were asked.
+    pub(super) reviews: Option<Vec<Review>>,
     pub(super) manifest: Manifest,
     pub(super) manifest_sha256: String,
     pub(super) run_files: Vec<(&'static str, Vec<u8>)>,
@@ -76,6 +79,7 @@ impl Candidate {
         if golden.is_empty() {
             return Err(TrainerError::NoGolden { subject: args.run.display().to_string() }.into());
         }
+        let reviews = args.reviews.as_deref().map(reviews::read).transpose()?;
         let base = verify::base_of(&verification)?;
         let preparation = Preparation { cache: None, ..opened::preparation(&config)? };
         let inputs = verification.inputs(&base, &preparation, &mut |_| {})?;
@@ -96,6 +100,7 @@ impl Candidate {
             run: args.run.display().to_string(),
             gate,
             golden,
+            reviews,
             manifest_sha256: sha256_of(&run_files[1].1),
             manifest: verification.manifest,
             config,

@@ -7,11 +7,15 @@ mod candidate;
 mod leaks;
 mod seeds;
 
+use std::path::Path;
+
+use anyhow::Context;
 use rtune_data::Half;
-use rtune_registry::gate::{Asked, Chosen, Decision, Finding, judge};
+use rtune_registry::gate::{Asked, Chosen, Decision, Finding, judge, preferred};
 use rtune_registry::{Lineage, Look, Registry, Staged, Version, Writer, gained_by_choosing, rows_of};
 use rtune_trainer::checkpoint::{FORMAT, to_json};
-use rtune_trainer::files::sha256_of;
+use rtune_trainer::error::TrainerError;
+use rtune_trainer::files::{sha256_of, write_whole};
 
 use self::artefact::Artefact;
 use self::ask::{Report, ask};
@@ -53,6 +57,9 @@ fn decided(
     // What cannot be let in any more is asked all the same: every reason is said at once. Sealed rows stay closed then.
     let (open, seen) = judged(candidate, &models, staged, Half::open_if(candidate.gate.sealed))?;
     decision.golden = open.files.clone();
+    if let Some(folder) = &args.answers {
+        keep_answers(staged, folder)?;
+    }
     decision.add(seen.findings);
     decision.weighed.push(seen.weighed);
     decision.add(attack::findings(candidate, [&before, &artefact], staged)?);
@@ -95,8 +102,19 @@ fn judged(
     }
     let seeds: Vec<_> = reports.iter().map(Report::model).collect();
     let asked = Asked { half, current: one.model(), candidate: other.model(), seeds: &seeds };
-    let (findings, weighed) = judge(&candidate.gate, &asked)?;
+    let (mut findings, weighed) = judge(&candidate.gate, &asked)?;
+    findings.extend(preferred(&candidate.gate, &asked, candidate.reviews.as_deref())?);
     Ok((other, Seen { findings, weighed }))
+}
+
+/// Copies the reports on rows that may be seen to where people can review them.
+fn keep_answers(staged: &Staged, folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+    for name in ["current.json", "candidate.json"] {
+        let bytes = std::fs::read(staged.path().join("eval").join(name))?;
+        write_whole(&folder.join(name), &bytes).map_err(TrainerError::from)?;
+    }
+    Ok(())
 }
 
 /// Opens the sealed half: the look is counted first, whatever comes of it.

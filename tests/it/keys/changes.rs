@@ -283,6 +283,11 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
         &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.non-inferior={ chrf = 1000 }"],
     ),
     (
+        "gate.preferred",
+        "0.5",
+        &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.non-inferior={ chrf = 1000 }"],
+    ),
+    (
         "gate.accept-leaks",
         "1",
         &["data.golden=asked.jsonl", "gate.max-new-tokens=2", "gate.non-inferior={ chrf = 1000 }"],

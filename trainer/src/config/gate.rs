@@ -30,6 +30,8 @@ pub struct GateSection {
     pub non_inferior: BTreeMap<String, f64>,
     /// Whether no slice of the golden rows may be worse.
     pub slices: bool,
+    /// The share of cases in which reviewers must prefer the candidate; the lower bound of its interval counts.
+    pub preferred: Option<f64>,
     /// Golden rows that may be trained on before it is a reason.
     pub accept_leaks: usize,
     /// A suite of `rtune redteam`; no item may fail that the version in use passes.
@@ -51,6 +53,7 @@ impl Default for GateSection {
             must_improve: Vec::new(),
             non_inferior: BTreeMap::new(),
             slices: true,
+            preferred: None,
             accept_leaks: 0,
             red_team: None,
             sealed: false,
@@ -132,6 +135,14 @@ pub(super) fn read(table: Option<&Table>, problems: &mut Vec<Problem>) -> GateSe
         let message = format!("`gate.alpha`: expected a number above 0 and below 1, found {}", gate.alpha);
         report("alpha", message, "0.05 calls two equal models different once in twenty times");
     }
+    if let Some(share) = gate.preferred.filter(|share| !(*share > 0.0 && *share < 1.0)) {
+        let message = format!("`gate.preferred`: expected a number above 0 and below 1, found {share}");
+        report(
+            "preferred",
+            message,
+            "0.5 wants the candidate preferred by more than chance, 0.4 not much less liked",
+        );
+    }
     if gate.max_new_tokens == 0 {
         let message = "`gate.max-new-tokens`: expected an integer from 1, found 0".to_owned();
         report("max-new-tokens", message, "an answer has at least one token");
@@ -212,6 +223,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_said() {
         for (text, said) in [
+            ("preferred = 1", "`gate.preferred`: expected a number above 0 and below 1"),
             ("alpha = 1", "`gate.alpha`: expected a number above 0 and below 1"),
             ("non-inferior = { chrf = -1 }", "`gate.non-inferior.chrf`: expected a number from 0"),
             ("must-improve = [\"wer\"]", "`gate.must-improve`: expected metrics of golden rows, found `wer`"),

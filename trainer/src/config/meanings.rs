@@ -278,6 +278,11 @@ const AFTER_DATA: &[Meaning] = &[
         "No slice of the golden rows may be worse by more than chance, by the first metric of the gate.",
     ),
     unset(
+        "gate.preferred",
+        "nobody is asked",
+        "The share of cases in which reviewers must prefer the candidate (`rtune promote --reviews FILE`), ties as half. The lower bound of its interval must reach it: `0.5` wants the candidate preferred by more than chance, `0.4` not much less liked.",
+    ),
+    unset(
         "gate.accept-leaks",
         "`0`",
         "Golden rows that may also be trained on. Whatever `data.leaks` was, training rows are held against the golden rows once more.",

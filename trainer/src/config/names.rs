@@ -125,6 +125,7 @@ pub const KEYS: &[&str] = &[
     "gate.must-improve",
     "gate.non-inferior",
     "gate.slices",
+    "gate.preferred",
     "gate.accept-leaks",
     "gate.red-team",
     "gate.sealed",

@@ -19,6 +19,7 @@ mod nearest;
 pub mod people;
 pub mod perplexity;
 pub mod plain;
+pub mod reviews;
 mod running;
 pub mod samples;
 pub mod similarity;

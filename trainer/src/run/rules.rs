@@ -135,6 +135,7 @@ pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
     ("gate.must-improve", Rule::Free, "it decides what is promoted, not what is trained"),
     ("gate.non-inferior", Rule::Free, "it decides what is promoted, not what is trained"),
     ("gate.slices", Rule::Free, "it decides what is promoted, not what is trained"),
+    ("gate.preferred", Rule::Free, "it decides what is promoted, not what is trained"),
     ("gate.accept-leaks", Rule::Free, "it decides what is promoted, not what is trained"),
     ("gate.red-team", Rule::Free, "it decides what is promoted, not what is trained"),
     ("gate.sealed", Rule::Fixed, "evaluations would not compare with those that are done"),

@@ -1,5 +1,6 @@
 //! Two models on the same golden cases: metric by metric, from the reports of their evaluations.
 
+mod answers;
 mod diff;
 mod measure;
 mod report;
@@ -12,6 +13,7 @@ use rtune_metrics::classify::LabelSet;
 use rtune_metrics::compare::{Cases, CompareError, Comparison, Settings, judge_after_first};
 use serde::Serialize;
 
+pub use self::answers::{Answered, Answers, answers};
 pub use self::diff::{Part, diff};
 use self::measure::Scores;
 pub use self::measure::is_metric;
@@ -152,6 +154,12 @@ impl Named {
                 self.path.display()
             ))
         })
+    }
+
+    /// Which model of the report it is, by name.
+    fn model(&self) -> &'static str {
+        let has_tuned = self.report.cases.iter().any(|case| case.tuned.is_some());
+        if self.which != Which::Base && has_tuned { "tuned" } else { "base" }
     }
 
     /// Puts labels into the order of `wanted`, and with them the nats of each case.

@@ -169,6 +169,14 @@ impl ReportSide {
         Some([supported as u64, held.len() as u64])
     }
 
+    /// The answers, one a turn.
+    pub(super) fn said(self) -> Vec<String> {
+        match self.turns.is_empty() {
+            true => vec![self.answer],
+            false => self.turns.into_iter().map(|turn| turn.answer).collect(),
+        }
+    }
+
     /// How many answers were made.
     pub(super) fn answers(&self) -> usize {
         self.turns.len().max(1)

@@ -1,0 +1,124 @@
+use serde_json::json;
+
+use super::*;
+use crate::entry::Turn;
+
+fn raws(lines: &[Value], form: Option<Form>) -> Result<Vec<(Form, Raw)>, FeedbackError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("feedback.jsonl");
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(&file, text).expect("written");
+    read(&[file], form)
+}
+
+fn only(line: Value) -> (Form, Raw) {
+    let mut all = raws(&[line], None).expect("feedback");
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+#[test]
+fn our_own_form_is_read_and_nothing_beside_it() {
+    let (form, raw) = only(
+        json!({"id": 7, "prompt": "Where is it?", "answer": "Here.", "thumbs": "down", "stars": 2,
+        "comment": "no", "correction": "There.", "user": "ann@example.org", "model": "v0001", "created": "2026-11-22"}),
+    );
+    assert_eq!(form, Form::Rtune);
+    assert_eq!(raw.messages, [Turn::new("user", "Where is it?")]);
+    assert_eq!((raw.rating, raw.stars, raw.id.as_deref(), raw.line), (Some(-1), Some(2), Some("7"), 1));
+    assert_eq!((raw.answer.as_deref(), raw.correction.as_deref()), (Some("Here."), Some("There.")));
+    let talk = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]);
+    let (_, raw) = only(json!({"messages": talk, "thumbs": true}));
+    assert_eq!((raw.messages.len(), raw.answer.as_deref(), raw.rating), (1, Some("b"), Some(1)));
+    for (line, said) in [
+        (json!({"prompt": "a", "ratng": 1}), "found `ratng`"),
+        (json!({"prompt": 1}), "expected `prompt` to be a text or messages"),
+        (json!({"prompt": "a", "thumbs": "sideways"}), "expected `thumbs` to be up, down"),
+        (json!({"prompt": "a", "stars": 6}), "expected `stars` from 1 to 5, found 6"),
+        (json!({"prompt": "a", "answer": "x".repeat((1 << 20) + 1)}), "at most 1024 KiB"),
+        (json!({"messages": [{"role": "robot", "content": "a"}]}), "found `robot`"),
+        (json!({"what": 1}), "expected feedback, found objects with what"),
+        (json!([1]), "expected a JSON object"),
+    ] {
+        let error = raws(&[line], None).expect_err(said);
+        assert!(error.to_string().contains(said) && error.is_input(), "{said}: {error}");
+        assert!(error.hint().is_some());
+    }
+    let error = raws(&[json!({"prompt": "a"}), json!({"prompt": 5})], None).expect_err("line 2");
+    assert!(error.to_string().contains("feedback.jsonl:2: "), "{error}");
+}
+
+#[test]
+fn langsmith_has_runs_and_feedback_beside_them() {
+    let run = json!({"id": "r1", "inputs": {"messages": [{"type": "human", "content": [{"type": "text", "text": "Where?"}]}]},
+        "outputs": {"generations": [[{"text": "Here."}]]}, "extra": {"metadata": {"user_id": "u1"}}});
+    let silent =
+        json!({"id": "r2", "inputs": {"input": "Nobody said anything"}, "outputs": {"output": "of this"}});
+    let inside = json!({"id": "r3", "inputs": {"question": "When?"}, "outputs": {"choices": [{"message": {"role": "assistant", "content": "Now."}}]},
+        "feedback": [{"key": "stars", "score": 4}]});
+    let said = json!({"id": "f1", "run_id": "r1", "key": "user_score", "score": 0.0, "comment": "wrong", "correction": {"output": "There."}});
+    let lost = json!({"id": "f2", "run_id": "r9", "key": "user_score", "score": 1});
+    let all = raws(&[run, silent, inside, said, lost], None).expect("feedback");
+    let [(_, first), (_, second), (_, third)] = &all[..] else { panic!("{all:?}") };
+    assert_eq!((first.asked(), first.answer.as_deref()), ("Where?".to_owned(), Some("Here.")));
+    assert_eq!(
+        (first.rating, first.correction.as_deref(), first.user.as_deref()),
+        (Some(-1), Some("There."), Some("u1"))
+    );
+    assert_eq!(
+        (second.asked(), second.answer.as_deref(), second.stars),
+        ("When?".to_owned(), Some("Now."), Some(4))
+    );
+    assert!(third.messages.is_empty(), "its run is not there");
+}
+
+#[test]
+fn openai_has_evals_and_preferences() {
+    let (form, raw) =
+        only(json!({"input": [{"role": "user", "content": "a"}], "ideal": ["b", "c"], "output": "d",
+        "metadata": {"thumbs": "down", "user": "u"}}));
+    assert_eq!(
+        (form, raw.correction.as_deref(), raw.answer.as_deref()),
+        (Form::OpenAi, Some("b"), Some("d"))
+    );
+    assert_eq!((raw.rating, raw.user.as_deref()), (Some(-1), Some("u")));
+    let turn = |text: &str| json!([{"role": "assistant", "content": text}]);
+    let (_, raw) = only(json!({"input": {"messages": [{"role": "user", "content": "a"}]},
+        "preferred_output": turn("good"), "non_preferred_output": turn("bad")}));
+    assert_eq!(
+        (raw.correction.as_deref(), raw.answer.as_deref(), raw.rating),
+        (Some("good"), Some("bad"), Some(-1))
+    );
+}
+
+#[test]
+fn argilla_has_responses_by_question_or_by_user() {
+    let fields = json!({"prompt": "a", "response": "b"});
+    let (form, raw) = only(json!({"id": "x", "fields": fields, "responses": {
+        "rating": [{"value": 5, "user_id": "u1", "status": "submitted"}, {"value": 2, "user_id": "u2"}],
+        "correction": [{"value": "c", "user_id": "u1"}], "other": [{"value": "ignored"}]}}));
+    assert_eq!((form, raw.stars, raw.correction.as_deref()), (Form::Argilla, Some(2), Some("c")));
+    assert_eq!(raw.user.as_deref(), Some("u1"));
+    let (_, raw) = only(json!({"fields": fields, "responses": [
+        {"values": {"label": {"value": "bad"}, "comment": {"value": "why"}}, "status": "submitted", "user_id": "u"},
+        {"values": {"label": {"value": "good"}}, "status": "draft"}]}));
+    assert_eq!((raw.rating, raw.comment.as_deref()), (Some(-1), Some("why")));
+}
+
+#[test]
+fn lists_are_read_as_lines_are_and_empty_files_say_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (list, empty) = (folder.path().join("a.json"), folder.path().join("b.jsonl"));
+    std::fs::write(&list, "\u{feff}[{\"prompt\": \"a\"}, {\"prompt\": \"b\"}]").expect("written");
+    std::fs::write(&empty, "\n").expect("written");
+    let all = read(&[empty, list], None).expect("feedback");
+    assert_eq!(all.iter().map(|(_, raw)| raw.line).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn every_form_has_a_name_of_its_own() {
+    let mut names: Vec<&str> = Form::ALL.iter().map(|form| form.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Form::ALL.len());
+}
