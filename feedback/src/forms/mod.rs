@@ -108,7 +108,7 @@ pub fn read(files: &[PathBuf], form: Option<Form>) -> Result<Vec<(Form, Raw)>, F
             Form::Rtune => all.extend(each(&objects, found, rtune::read)?),
             Form::OpenAi => all.extend(each(&objects, found, openai::read)?),
             Form::Argilla => all.extend(each(&objects, found, argilla::read)?),
-            Form::Review => all.extend(each(&objects, found, review::read)?),
+            Form::Review => all.extend(each(&review::last_words(objects), found, review::read)?),
         }
     }
     all.extend(langsmith::read(&pooled)?.into_iter().map(|raw| (Form::LangSmith, raw)));

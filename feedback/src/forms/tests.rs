@@ -106,6 +106,23 @@ fn argilla_has_responses_by_question_or_by_user() {
 }
 
 #[test]
+fn of_reviews_the_last_correction_counts() {
+    let answer = json!({"report": "0".repeat(64), "model": "base", "answer": "1".repeat(64)});
+    let review = |case: &str, correction: Value| {
+        json!({"format": 1, "case": case, "reviewer": "ann", "first": answer, "second": answer, "shown_left": "first",
+            "scores": {"first": {"tone": 1}, "second": {"tone": 2}}, "preferred": "tie", "correction": correction, "comment": null,
+            "asked": [{"role": "user", "content": "Where?"}], "unix_seconds": 7})
+    };
+    let all = raws(&[review("a", json!("Here.")), review("b", Value::Null), review("a", json!("There."))], None);
+    let all = all.expect("feedback");
+    let [(form, raw)] = &all[..] else { panic!("{all:?}") };
+    assert_eq!((*form, raw.correction.as_deref(), raw.line), (Form::Review, Some("There."), 3));
+    assert_eq!((raw.asked(), raw.user.as_deref()), ("Where?".to_owned(), None));
+    let error = raws(&[review("", json!("x"))], None).expect_err("no case");
+    assert!(error.to_string().contains("feedback.jsonl:1: expected the id"), "{error}");
+}
+
+#[test]
 fn lists_are_read_as_lines_are_and_empty_files_say_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let (list, empty) = (folder.path().join("a.json"), folder.path().join("b.jsonl"));

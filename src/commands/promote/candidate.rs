@@ -79,6 +79,10 @@ impl Candidate {
         if golden.is_empty() {
             return Err(TrainerError::NoGolden { subject: args.run.display().to_string() }.into());
         }
+        if args.reviews.is_some() && gate.preferred.is_none() {
+            let problem = "--reviews: the gate has no rule about what people prefer";
+            return Err(BadInput::new(problem).with_hint("`--set gate.preferred=0.5`").into());
+        }
         let reviews = args.reviews.as_deref().map(reviews::read).transpose()?;
         let base = verify::base_of(&verification)?;
         let preparation = Preparation { cache: None, ..opened::preparation(&config)? };

@@ -109,12 +109,13 @@ impl Desk {
         let pair = self.pair(at)?;
         let left = shown_left(pair, &asked.reviewer);
         let [on_left, on_right] = in_order(left, &pair.case.answers);
+        let context = pair.case.context.iter().map(|text| json!({"role": "context", "content": text}));
         let review = of(pair).map(|review| as_seen(review, left));
         Ok(json!({
             "cases": self.pairs.len(),
             "done": done,
             "at": at,
-            "asked": pair.case.prompt.iter().map(turn).collect::<Vec<_>>(),
+            "asked": context.chain(pair.case.prompt.iter().map(turn)).collect::<Vec<_>>(),
             "expected": pair.case.expected,
             "left": on_left,
             "right": on_right,

@@ -112,6 +112,7 @@ fn a_candidate_that_people_do_not_prefer_is_refused_by_its_cases() {
     place.write("reviews.jsonl", "not a review\n");
     with_reviews(&place).fails(2, &["reviews.jsonl", "line 1"]);
     assert!(!place.path("registry/current").exists());
+    place.rtune(&["promote", "yes", "--reviews", "reviews.jsonl"]).fails(2, &["the gate has no rule about what people prefer"]);
     // Without the rule nobody is asked.
     promote(&place, "yes", &[]).succeeds();
 }

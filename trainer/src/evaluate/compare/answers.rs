@@ -14,6 +14,8 @@ pub struct Answered {
     pub id: String,
     /// What the row says before its last answer: objects with `role` and `content`.
     pub prompt: Vec<Value>,
+    /// What the answer may draw on beside the prompt.
+    pub context: Vec<String>,
     /// What was expected last.
     pub expected: Vec<String>,
     /// What it says much the same with.
@@ -56,6 +58,7 @@ pub fn answers(first: (&Path, Which), second: (&Path, Which)) -> Result<Answers,
     let answered = both.map(|(case, (one, other))| Answered {
         id: case.id,
         prompt: case.prompt,
+        context: case.context,
         expected: case.expected,
         cluster: case.cluster,
         answers: [one.said(), other.said()],

@@ -47,6 +47,8 @@ pub(super) struct ReportCase {
     /// What was expected turn by turn; none where there is one turn.
     #[serde(default)]
     turns: Vec<String>,
+    #[serde(default)]
+    pub(super) context: Vec<String>,
     pub(super) slice: Option<String>,
     pub(super) cluster: Option<String>,
     pub(super) weight: f64,

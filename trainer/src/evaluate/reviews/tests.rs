@@ -30,6 +30,7 @@ fn case(number: usize) -> Answered {
     Answered {
         id: format!("g-{number}"),
         prompt: Vec::new(),
+        context: Vec::new(),
         expected: Vec::new(),
         cluster: None,
         answers: [vec![format!("one {number}")], vec![format!("two {number}")]],
