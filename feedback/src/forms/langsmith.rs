@@ -79,7 +79,7 @@ fn add(raw: &mut Raw, fields: &Fields) -> Result<(), String> {
                 };
                 raw.rating = Some(raw.rating.map_or(rating, |before| before.min(rating)));
             }
-            Some(score) if score == -1.0 => raw.rating = Some(-1),
+            Some(-1.0) => raw.rating = Some(-1),
             _ => {
                 let stars = super::parts::stars(name, &Value::Number(number.clone()))?;
                 raw.stars = raw.stars.into_iter().chain(stars).min();

@@ -81,7 +81,7 @@ pub(super) fn texts(base: &BaseModel, row: &Example) -> anyhow::Result<(String, 
             .map(|(token, _)| *token)
             .collect();
         let text = base.tokenizer.decode(&tokens, true);
-        Ok(text.map_err(|error| anyhow::anyhow!("the tokens of row `{}` are no text: {error}", row.id))?)
+        text.map_err(|error| anyhow::anyhow!("the tokens of row `{}` are no text: {error}", row.id))
     };
     Ok((text(false)?.trim().to_owned(), text(true)?.trim().to_owned()))
 }

@@ -138,7 +138,6 @@ pub fn train_beside(
 }
 
 /// One try at a run: to its end, or to a step that it is to go back for. Steps of `odd` are left out.
-#[expect(clippy::too_many_arguments, reason = "what a run is, and what it found before")]
 fn attempt(
     config: &Config,
     inputs: &Inputs,
