@@ -137,12 +137,18 @@ pub(crate) struct Reporter {
     bar: Option<ProgressBar>,
     last_loss_nats: Option<f64>,
     useless: Option<String>,
+    stops_after: Option<u64>,
 }
 
 impl Reporter {
     pub(crate) fn new(lines: Lines, signal: Arc<AtomicUsize>) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { lines, terminal, signal, bar: None, last_loss_nats: None, useless: None }
+        Self { lines, terminal, signal, bar: None, last_loss_nats: None, useless: None, stops_after: None }
+    }
+
+    /// A run that ends after this step as if it was asked to stop.
+    pub(crate) fn until(self, step: Option<u64>) -> Self {
+        Self { stops_after: step, ..self }
     }
 
     pub(crate) fn finish(&mut self) {
@@ -309,6 +315,10 @@ impl Observer for Reporter {
 
     fn stop_requested(&self) -> bool {
         self.signal.load(Ordering::SeqCst) != 0
+    }
+
+    fn stops_after(&self) -> Option<u64> {
+        self.stops_after
     }
 }
 

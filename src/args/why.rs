@@ -18,16 +18,18 @@ pub(crate) struct WhyArgs {
     /// Most checkpoints whose gradients are taken: each costs a forward and a backward pass over all rows
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) checkpoints: u32,
-    /// Train the run again without the rows that stand out, or without so many of the first, and ask the case again; goes on where it was
-    /// stopped
+    /// Train the run again without the first rows that together come to the case's margin, or without so many of the first, and ask the
+    /// case again; goes on where it was stopped
     #[arg(long, value_name = "ROWS", num_args = 0..=1, default_missing_value = "0")]
     pub(crate) prove: Option<u32>,
     /// With `--prove`: train so often without as many rows drawn at random, too, which should change nothing
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "prove")]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "prove", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) controls: u32,
     /// Most tokens of an answer
     #[arg(long, value_name = "TOKENS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_new_tokens: u32,
+    #[command(flatten)]
+    pub(crate) sandbox: super::code::SandboxArgs,
     /// Write what was found as JSON here
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

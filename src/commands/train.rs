@@ -70,7 +70,8 @@ fn one(
     resident: &mut Option<Decoder>,
 ) -> anyhow::Result<u8> {
     let lines = if args.json { Lines::Json } else { Lines::People };
-    let (outcome, useless) = go_beside(config, inputs, args.resume, lines, signal, resident)?;
+    let (outcome, useless) =
+        go_beside(config, inputs, args.resume, Reporter::new(lines, Arc::clone(signal)), resident)?;
     let (state, words, code) = match outcome {
         Outcome::Complete(state) => (state, "done", DONE),
         Outcome::WasComplete(state) => (state, "was complete already", DONE),
@@ -115,7 +116,19 @@ pub(super) fn go(
     lines: Lines,
     signal: &Arc<AtomicUsize>,
 ) -> anyhow::Result<(Outcome, Option<String>)> {
-    go_beside(config, inputs, resume, lines, signal, &mut None)
+    go_beside(config, inputs, resume, Reporter::new(lines, Arc::clone(signal)), &mut None)
+}
+
+/// [`go`] on from what is there, up to `step` alone: where a run stands after it.
+pub(super) fn go_until(
+    config: &Config,
+    inputs: &Inputs,
+    step: u64,
+    lines: Lines,
+    signal: &Arc<AtomicUsize>,
+) -> anyhow::Result<Outcome> {
+    let reporter = Reporter::new(lines, Arc::clone(signal)).until(Some(step));
+    Ok(go_beside(config, inputs, true, reporter, &mut None)?.0)
 }
 
 /// [`go`] beside a base that is in memory already, where `resident` has one.
@@ -123,14 +136,12 @@ fn go_beside(
     config: &Config,
     inputs: &Inputs,
     resume: bool,
-    lines: Lines,
-    signal: &Arc<AtomicUsize>,
+    mut reporter: Reporter,
     resident: &mut Option<Decoder>,
 ) -> anyhow::Result<(Outcome, Option<String>)> {
     let gpu = gpu::open(config)?;
     let (program, environment) = (program()?, environment(&inputs.base_path)?);
     let options = RunOptions { resume, gpu, program, environment };
-    let mut reporter = Reporter::new(lines, Arc::clone(signal));
     let outcome = train_beside(config, inputs, &options, &mut Alone, &mut reporter, resident);
     reporter.finish();
     Ok((outcome?, reporter.useless().map(str::to_owned)))

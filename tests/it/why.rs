@@ -122,15 +122,59 @@ fn a_case_that_was_mended_has_the_rows_that_did_it() {
     let nats: Vec<f64> = rows.iter().map(|row| row["nats"].as_f64().expect("a number")).collect();
     // Beside the base's noise every row helps, and most of all one that says what is expected.
     assert!(
-        rows[0]["id"].as_str().expect("an id").starts_with("wrong-") && rows[0]["stands_out"] == true,
+        rows[0]["id"].as_str().expect("an id").starts_with("wrong-")
+            && case["margin_nats"].as_f64() > Some(0.0),
         "{case}"
     );
+    let sums = &case["sums_nats"];
+    assert!(sums[0].as_f64() > Some(0.0) && sums[1].as_f64() <= Some(0.0), "{case}");
     assert!(rows.len() == 10 && nats.is_sorted_by(|one, other| one >= other) && nats[0] > 0.0, "{nats:?}");
+}
+
+/// Without a number so many rows are left out as come to the margin; what was left out, and at which step it was asked, is said.
+#[test]
+fn a_proof_asks_the_step_that_answered() {
+    let place = workplace();
+    // The best checkpoint is not the last one.
+    let held_out = (100..104).map(|number| {
+        format!("{}\n", json!({"instruction": format!("Lamp {number} in stock?"), "output": "yes"}))
+    });
+    place.write("held-out.jsonl", held_out.collect::<String>());
+    let more =
+        ["data.validation=[\"held-out.jsonl\"]", "eval.every=10", "eval.patience=1", "output.dir=watched"];
+    place.train(&more).succeeds();
+    let ran = place.rtune(&["why", "watched", "g-yes", "--prove", "6", "--max-new-tokens", "8", "--json"]);
+    ran.succeeds();
+    let found: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let proof = &found["cases"][0]["proof"];
+    for rerun in [&proof["without"], &proof["controls"][0]] {
+        assert_eq!(rerun["step"], found["step"]);
+        let run = rerun["run"].as_str().expect("a folder");
+        let step = found["step"].as_u64().expect("a step");
+        assert!(place.path(run).join(format!("checkpoints/step-{step:06}")).is_dir());
+        assert!(!place.read(&format!("{run}/metrics.jsonl")).contains(&format!("{{\"step\":{},", step + 1)));
+        assert_eq!(rerun["rows"].as_array().map(Vec::len), Some(6));
+    }
+}
+
+/// From a folder in which neither the base nor the rows are found by the names that the run knows them by.
+#[test]
+fn a_run_is_asked_from_another_folder() {
+    let place = workplace();
+    fs::create_dir(place.path("elsewhere")).expect("a folder");
+    let mut command = place.command(&["why", "../run", "g-yes", "--max-new-tokens", "8", "--top", "3"]);
+    let ran = Ran::of(command.current_dir(place.path("elsewhere")).output().expect("runs"));
+    ran.succeeds();
+    assert!(ran.stdout.contains("case g-yes: expected"), "{}", ran.stdout);
 }
 
 #[test]
 fn what_cannot_be_asked_is_said() {
     let place = workplace();
+    why(&place, &["g-yes", "--prove", "9"])
+        .fails(2, &["at most 8 of 16 rows, found 9", "hint: as many others"]);
+    why(&place, &["g-yes", "--out", "nowhere/why.json"]).fails(2, &["`nowhere` is not there"]);
+    why(&place, &["g-yes", "--prove", "3", "--controls", "0"]).fails(2, &["--controls"]);
     why(&place, &["g-yes", "nobody"]).fails(2, &["has the id `nobody`", "hint: "]);
     why(&place, &["nobody"]).fails(2, &["has the id `nobody`"]);
     why(&place, &["g-no", "g-no"]).fails(2, &["the case `g-no` is named twice"]);

@@ -127,13 +127,14 @@ impl Optimizer {
     }
 
     /// Divides a gradient as the update after `step` steps would: by the root of the second moment; parts with a learning rate of their
-    /// own take its factor.
+    /// own take its factor. A number that had no gradient up to here has no such root, and what it would be divided by says nothing
+    /// about other steps: it becomes zero.
     pub(crate) fn precondition(&self, gradient: &mut [f32], step: u64) {
         let kept = 1.0 - self.beta2.powi(i32::try_from(step).unwrap_or(i32::MAX));
         for (range, rate, _) in &self.parts {
             for (one, second) in gradient[range.clone()].iter_mut().zip(&self.second[range.clone()]) {
                 let root = (f64::from(*second) / kept).sqrt() + self.epsilon;
-                *one = (f64::from(*one) * rate / root) as f32;
+                *one = if *second == 0.0 { 0.0 } else { (f64::from(*one) * rate / root) as f32 };
             }
         }
     }

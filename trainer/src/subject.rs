@@ -15,6 +15,7 @@ use crate::full;
 use crate::gpu::GpuOpened;
 use crate::inputs;
 use crate::manifest::{self, Manifest};
+use crate::verify::locate_base;
 
 /// What `--set` may change where nothing is trained: the base and how it is held, and the template.
 const READ_KEYS: [&str; 4] = ["model.", "quantization.", "data.template=", "data.template-date="];
@@ -86,7 +87,10 @@ impl Subject {
     }
 
     fn of_run(run: &Path, checkpoint: Option<PathBuf>, overrides: &[String]) -> Result<Self, TrainerError> {
-        let config = Config::load(&run.join("config.toml"), overrides)?;
+        let mut config = Config::load(&run.join("config.toml"), overrides)?;
+        if !overrides.iter().any(|argument| argument.starts_with("model.base")) {
+            locate_base(&mut config, run);
+        }
         let newest = || ["best", "last"].map(|link| run.join(link)).into_iter().find(|link| link.is_dir());
         let Some(adapter) = checkpoint.or_else(newest) else {
             let problem = "neither `best` nor `last` is there".to_owned();

@@ -207,6 +207,13 @@ fn located(mut config: Config, working_directory: &Path) -> Config {
     config
 }
 
+/// Lets `model.base` of the configuration of `run` lead to the base from here: as written, else from where the run was started.
+pub fn locate_base(config: &mut Config, run: &Path) {
+    let Ok(manifest) = Manifest::read(run) else { return };
+    let found = locate(Path::new(&config.model.base), &manifest.environment.working_directory);
+    config.model.base = found.display().to_string();
+}
+
 fn locate(path: &Path, working_directory: &Path) -> PathBuf {
     let there = working_directory.join(path);
     // What is nowhere keeps the name that the user knows it by.

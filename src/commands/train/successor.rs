@@ -6,7 +6,7 @@ use rtune_data::Source;
 use rtune_feedback::queue::accepted;
 use rtune_registry::Registry;
 use rtune_trainer::config::Config;
-use rtune_trainer::verify::Verification;
+use rtune_trainer::verify::{Verification, locate_base};
 
 use crate::args::TrainArgs;
 use crate::failure::BadInput;
@@ -53,10 +53,7 @@ fn version(registry: &Path, name: &str) -> anyhow::Result<(String, Config)> {
     let version = Registry::at(registry).find(name)?;
     let verification = Verification::open(&version.run(), &mut |_| {})?;
     let mut config = verification.config;
-    let there = verification.manifest.environment.working_directory.join(&config.model.base);
-    if !Path::new(&config.model.base).exists() && there.exists() {
-        config.model.base = there.display().to_string();
-    }
+    locate_base(&mut config, &version.run());
     Ok((version.name().to_owned(), config))
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Answered {
     pub(super) tuned_is_right: bool,
 }
 
-/// Asks the best checkpoint of `run`, and its base, the cases; in the order in which they were named.
+/// Asks `run`, a checkpoint or the best one of a run, and its base, the cases; in the order in which they were named.
 pub(super) fn answers(asked: &Asked<'_>, run: &str) -> anyhow::Result<Vec<(Contrast, Answered)>> {
     let (_, model) = opened::open_named(run, &[])?;
     let speaker = Speaker::new(&model)?;
@@ -41,7 +41,9 @@ pub(super) fn answers(asked: &Asked<'_>, run: &str) -> anyhow::Result<Vec<(Contr
         unknown.with_hint("`rtune eval RUN` writes a report with the id of every case; a row without one has an id of its content")
     };
     let only = asked.args.cases.clone();
-    let options = ExamOptions { labels, half: Half::open_if(sealed), sealed, only, ..ExamOptions::default() };
+    let sandbox = eval::code::sandbox(&asked.args.sandbox)?;
+    let half = Half::open_if(sealed);
+    let options = ExamOptions { labels, half, sealed, only, sandbox, ..ExamOptions::default() };
     let mut work = Work::new("asking the cases");
     let report = examine(&speaker, &asked.golden, &settings, &options, &mut |progress| {
         work.show(progress.done, progress.total);

@@ -4,7 +4,7 @@ mod answer;
 mod prove;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use rtune_data::Source;
@@ -13,9 +13,9 @@ use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::contrast::Contrast;
 use rtune_trainer::files::write_whole;
-use rtune_trainer::influence::{Influence, Trace, influences, standing_out};
+use rtune_trainer::influence::{Trace, Traced, enough, influences};
 use rtune_trainer::inputs::Preparation;
-use rtune_trainer::verify::Verification;
+use rtune_trainer::verify::{Verification, locate_base};
 use serde::Serialize;
 
 use self::answer::{Answered, answers};
@@ -23,7 +23,7 @@ use self::prove::Proof;
 use crate::args::why::WhyArgs;
 use crate::commands::{opened, train, verify};
 use crate::failure::{BY_SIGNAL, BadInput, DONE};
-use crate::reporter::{Work, say};
+use crate::reporter::{Work, complain, say};
 
 /// What was found of all cases.
 #[derive(Serialize)]
@@ -44,8 +44,14 @@ struct OfCase {
     answered: Answered,
     /// Rows that were looked at.
     rows: usize,
-    /// How many of them stand out.
-    standing_out: usize,
+    /// By how much the answer that was given is likelier than the other one, in nats a token; `None` where there is no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    margin_nats: Option<f64>,
+    /// What the rows that speak for the answer that was given come to, and those that speak for the other one, in nats a token.
+    sums_nats: [f64; 2],
+    /// How many of the first rows together come to the margin; `None` where all come to less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enough: Option<usize>,
     /// The rows that did most for the answer that was given, the first ones first.
     first: Vec<Row>,
     /// What training without them came to.
@@ -62,7 +68,6 @@ struct Row {
     steps: Vec<u64>,
     /// By how many nats a token the steps with it moved the answer towards what it is.
     nats: f64,
-    stands_out: bool,
     prompt: String,
     answer: String,
 }
@@ -73,6 +78,8 @@ struct Asked<'a> {
     config: Config,
     golden: Vec<Source>,
     base: PathBuf,
+    /// The step of the checkpoint that answered.
+    step: u64,
 }
 
 pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
@@ -81,25 +88,35 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
     {
         return Err(BadInput::new(format!("the case `{}` is named twice", twice.1)).into());
     }
+    if let Some(folder) =
+        args.out.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty())
+        && !folder.is_dir()
+    {
+        let problem = format!("`--out`: the folder `{}` is not there", folder.display());
+        return Err(BadInput::new(problem)
+            .with_hint("make it first: what is found is written at the end")
+            .into());
+    }
     let verification = Verification::open(&args.run, &mut |_| {})?;
-    let config = verification.config.clone();
+    let mut config = verification.config.clone();
+    locate_base(&mut config, &args.run);
     let named: Vec<Source> = args.golden.iter().map(Source::new).collect();
     let golden = if named.is_empty() { config.data.golden.clone() } else { named };
     if golden.is_empty() {
         return Err(TrainerError::NoGolden { subject: args.run.display().to_string() }.into());
     }
     let base = verify::base_of(&verification)?;
-    let asked = Asked { args, config, golden, base };
+    let step = Checkpoint::open(&rtune_release::find(&args.run)?)?.state.step;
+    let asked = Asked { args, config, golden, base, step };
     let signal = train::listen()?;
     let answered = answers(&asked, &args.run.display().to_string())?;
     let preparation = Preparation { cache: None, ..opened::preparation(&asked.config)? };
     let inputs = verification.inputs(&asked.base, &preparation, &mut |_| {})?;
-    let step = Checkpoint::open(&rtune_release::find(&args.run)?)?.state.step;
     let trace = Trace {
         run: &args.run,
         config: &asked.config,
         inputs: &inputs,
-        step,
+        step: asked.step,
         checkpoints: args.checkpoints as usize,
     };
     let contrasts: Vec<Contrast> = answered.iter().map(|(contrast, _)| contrast.clone()).collect();
@@ -107,18 +124,22 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
     let is_enough = || signal.load(Ordering::SeqCst) != 0;
     let found = influences(&trace, &contrasts, &is_enough, &mut |done, total| work.show(done, total))?;
     work.finish();
-    let Some(influences) = found else {
+    let Some(traced) = found else {
         return Ok(BY_SIGNAL + signal.load(Ordering::SeqCst) as u8);
     };
     let mut cases = Vec::new();
     for (place, (contrast, answered)) in answered.into_iter().enumerate() {
-        let mut of_case = of_case(&asked, &inputs, &influences, place, answered, &contrast)?;
+        let mut of_case = of_case(&asked, &inputs, &traced, place, answered, &contrast)?;
         if !args.json {
             show::found(&of_case);
         }
         if let Some(count) = args.prove {
-            let without = if count == 0 { of_case.standing_out.max(1) } else { count as usize };
-            let Some(proof) = prove::prove(&asked, &inputs, &influences, &of_case, without, &signal)? else {
+            let Some(without) = prove::how_many(&of_case, count as usize)? else {
+                complain(&show::nothing_to_prove(&of_case));
+                cases.push(of_case);
+                continue;
+            };
+            let Some(proof) = prove::prove(&asked, &inputs, &traced, &of_case, without, &signal)? else {
                 return Ok(BY_SIGNAL + signal.load(Ordering::SeqCst) as u8);
             };
             if !args.json {
@@ -126,10 +147,10 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
             }
             of_case.proof = Some(proof);
         }
-        of_case.first.truncate(args.top as usize);
         cases.push(of_case);
     }
-    let found = Found { format: 1, run: args.run.clone(), step, cases };
+    cases.iter_mut().for_each(|of_case| of_case.first.truncate(args.top as usize));
+    let found = Found { format: 2, run: args.run.clone(), step: asked.step, cases };
     let text = serde_json::to_string_pretty(&found)?;
     if let Some(out) = &args.out {
         write_whole(out, (text.clone() + "\n").as_bytes()).map_err(TrainerError::from)?;
@@ -144,20 +165,22 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
 fn of_case(
     asked: &Asked<'_>,
     inputs: &rtune_trainer::inputs::Inputs,
-    influences: &[Influence<'_>],
+    traced: &Traced<'_>,
     place: usize,
     answered: Answered,
     contrast: &Contrast,
 ) -> anyhow::Result<OfCase> {
     // What is right was brought about by what lowered the margin.
     let sign = if answered.tuned_is_right { -1.0 } else { 1.0 };
-    let values: Vec<f64> = influences.iter().map(|one| sign * one.margin_nats[place]).collect();
-    let outstanding = standing_out(&values, values.len());
+    let values: Vec<f64> = traced.rows.iter().map(|one| sign * one.margin_nats[place]).collect();
+    let margin_nats = traced.margins_nats[place].map(|nats| sign * nats);
+    let enough = margin_nats.and_then(|margin| enough(&values, margin));
+    let sum = |above: bool| values.iter().filter(|value| (**value > 0.0) == above).sum();
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|one, other| values[*other].total_cmp(&values[*one]));
-    let most = (asked.args.top as usize).max(asked.args.prove.unwrap_or(0) as usize).max(outstanding.len());
+    let most = (asked.args.top as usize).max(asked.args.prove.unwrap_or(0) as usize).max(enough.unwrap_or(0));
     let first = order.into_iter().take(most).map(|index| {
-        let one = &influences[index];
+        let one = &traced.rows[index];
         let (prompt, answer) = answer::texts(&inputs.base, one.example)?;
         Ok(Row {
             id: one.row.id.to_owned(),
@@ -165,7 +188,6 @@ fn of_case(
             line: one.row.line,
             steps: one.row.steps.clone(),
             nats: values[index],
-            stands_out: outstanding.contains(&index),
             prompt,
             answer,
         })
@@ -174,7 +196,9 @@ fn of_case(
         case: contrast.case.clone(),
         answered,
         rows: values.len(),
-        standing_out: outstanding.len(),
+        margin_nats,
+        sums_nats: [sum(true), sum(false)],
+        enough,
         first: first.collect::<anyhow::Result<_>>()?,
         proof: None,
     })

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rtune_data::{stream, uniform_below};
+use rtune_trainer::checkpoint::Checkpoints;
 use rtune_trainer::config::Config;
 use rtune_trainer::files::sha256_of;
-use rtune_trainer::influence::Influence;
+use rtune_trainer::influence::Traced;
 use rtune_trainer::inputs::Inputs;
 use rtune_trainer::run::Outcome;
 use serde::Serialize;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use super::answer::{Answered, answers};
 use super::{Asked, OfCase};
 use crate::commands::train;
+use crate::failure::BadInput;
 use crate::reporter::{Lines, complain, say};
 
 /// What training without rows came to.
@@ -33,16 +35,30 @@ pub(super) struct Rerun {
     pub(super) run: PathBuf,
     /// The rows that it did not see.
     pub(super) rows: Vec<String>,
+    /// The step that was asked, as of the run itself.
+    pub(super) step: u64,
     /// What it answers to the case.
     #[serde(flatten)]
     pub(super) answered: Answered,
+}
+
+/// How many of the first rows are to be left out: so many as were asked for, or as come to the margin. `None` where none do, or so many
+/// that there are not as many others beside them.
+pub(super) fn how_many(of_case: &OfCase, asked: usize) -> anyhow::Result<Option<usize>> {
+    let most = of_case.rows / 2;
+    if asked > most {
+        let problem = format!("`--prove`: expected at most {most} of {} rows, found {asked}", of_case.rows);
+        let hint = "as many others are left out in the run that it is held against";
+        return Err(BadInput::new(problem).with_hint(hint).into());
+    }
+    Ok(if asked > 0 { Some(asked) } else { of_case.enough.filter(|count| *count <= most) })
 }
 
 /// Trains without the first `count` rows of the case, and without as many others for each control. `None` if it was stopped.
 pub(super) fn prove(
     asked: &Asked<'_>,
     inputs: &Inputs,
-    influences: &[Influence<'_>],
+    traced: &Traced<'_>,
     of_case: &OfCase,
     count: usize,
     signal: &Arc<AtomicUsize>,
@@ -51,8 +67,12 @@ pub(super) fn prove(
     let Some(without) = rerun(asked, inputs, &of_case.case, found.clone(), signal)? else { return Ok(None) };
     let mut controls = Vec::new();
     for number in 0..asked.args.controls {
-        let others: Vec<&str> =
-            influences.iter().map(|one| one.row.id).filter(|id| !found.iter().any(|row| row == id)).collect();
+        let others: Vec<&str> = traced
+            .rows
+            .iter()
+            .map(|one| one.row.id)
+            .filter(|id| !found.iter().any(|row| row == id))
+            .collect();
         let rows = drawn(others, found.len(), asked.config.train.seed, &of_case.case, number);
         let Some(control) = rerun(asked, inputs, &of_case.case, rows, signal)? else { return Ok(None) };
         controls.push(control);
@@ -85,17 +105,22 @@ fn rerun(
     config.train.without.dedup();
     let name = sha256_of(config.train.without.join("\n").as_bytes());
     config.output.dir = asked.args.run.join("why").join(format!("without-{}", &name[..16]));
-    if !asked.args.json {
+    if !asked.args.json && !config.output.dir.exists() {
         say(&format!("training without {} rows: {}", rows.len(), config.output.dir.display()));
     }
-    let lines = if asked.args.json { Lines::None } else { Lines::People };
-    let (outcome, _) = train::go(&config, inputs, true, lines, signal)?;
-    if let Outcome::Stopped(state) = outcome {
-        complain(&format!("stopped at step {}; the same command goes on there", state.step));
-        return Ok(None);
+    // The checkpoint of the step that answered is asked, whichever is the best there.
+    config.eval.patience = 0;
+    let checkpoints = Checkpoints::of(&config.output.dir);
+    if !checkpoints.whole_steps()?.contains(&asked.step) {
+        let lines = if asked.args.json { Lines::None } else { Lines::People };
+        let outcome = train::go_until(&config, inputs, asked.step, lines, signal)?;
+        if let (Outcome::Stopped(state), true) = (outcome, signal.load(Ordering::SeqCst) != 0) {
+            complain(&format!("stopped at step {}; the same command goes on there", state.step));
+            return Ok(None);
+        }
     }
-    let answered = answers(asked, &config.output.dir.display().to_string())?;
+    let answered = answers(asked, &checkpoints.folder(asked.step).display().to_string())?;
     let answered = answered.into_iter().find(|(contrast, _)| contrast.case == case);
     let Some((_, answered)) = answered else { anyhow::bail!("the case `{case}` is gone") };
-    Ok(Some(Rerun { run: config.output.dir, rows, answered }))
+    Ok(Some(Rerun { run: config.output.dir, rows, step: asked.step, answered }))
 }

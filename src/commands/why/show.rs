@@ -19,18 +19,12 @@ pub(super) fn found(of_case: &OfCase) {
         (false, true) => "rows that brought the expected answer about",
         (true, true) => "rows that speak for the expected answer, which the base gives too",
     };
-    let standing = match of_case.standing_out {
-        0 => "none stands out".to_owned(),
-        1 => "one stands out (*)".to_owned(),
-        count => format!("{count} stand out (*)"),
-    };
-    say(&format!("{what}, of {}; {standing}:", of_case.rows));
-    let mut table = table(["row", "nats", "", "prompt", "answer"]);
+    say(&format!("{what}, of {}:", of_case.rows));
+    let mut table = table(["row", "nats", "prompt", "answer"]);
     for row in &of_case.first {
         table.add_row([
             format!("{}:{} {}", row.file.display(), row.line, row.id),
             format!("{:+.4}", row.nats),
-            if row.stands_out { "*" } else { "" }.to_owned(),
             cut(&row.prompt, true),
             cut(&row.answer, false),
         ]);
@@ -39,6 +33,32 @@ pub(super) fn found(of_case: &OfCase) {
         column.set_cell_alignment(comfy_table::CellAlignment::Right);
     }
     say(&table.to_string());
+    let [with, against] = of_case.sums_nats;
+    let others = format!("all that speak so come to {with:+.4} nats a token, all others to {against:+.4}");
+    let Some(margin) = of_case.margin_nats else {
+        say(&format!("{others}; base and run say the same, so that nothing is to be made up for"));
+        return;
+    };
+    let answer =
+        format!("the answer that was given is likelier than the other one by {margin:+.4} nats a token");
+    say(&match of_case.enough {
+        Some(1) => format!("{answer}; the first row comes to that ({others})"),
+        Some(count) => format!("{answer}; the first {count} rows together come to that ({others})"),
+        None => format!("{answer} ({others})"),
+    });
+}
+
+/// Why no run without rows is made.
+pub(super) fn nothing_to_prove(of_case: &OfCase) -> String {
+    let why = match (of_case.margin_nats, of_case.enough) {
+        (None, _) => "there is no other answer that rows could speak for",
+        (Some(_), None) => "all rows that speak for the answer come to less than what it is likelier by",
+        (Some(_), Some(_)) => "it takes more than half of the rows",
+    };
+    format!(
+        "note: case {}: nothing was proved, as {why}; `--prove ROWS` leaves out so many of the first",
+        of_case.case
+    )
 }
 
 pub(super) fn proof(of_case: &OfCase, proof: &Proof) {
@@ -55,7 +75,10 @@ pub(super) fn proof(of_case: &OfCase, proof: &Proof) {
             "not proved: {count} of {} runs without other rows changed the answer too",
             proof.controls.len()
         ),
-        (false, _) => "not proved: the answer is as it was; `--prove ROWS` leaves out more".to_owned(),
+        (false, _) => {
+            let is = if before { "right" } else { "wrong" };
+            format!("not proved: the answer is {is} as before; `--prove ROWS` leaves out more")
+        }
     });
 }
 
@@ -67,8 +90,12 @@ fn line(of_case: &OfCase, rerun: &Rerun, before: bool, how: &str) -> String {
         (true, false) => "fails",
         (true, true) => "passes as before",
     };
-    let rows = rerun.rows.join(", ");
-    format!("{how} {rows}: case {} {what}: {:?}", of_case.case, cut(&rerun.answered.tuned, false))
+    let (rows, step) = (rerun.rows.join(", "), rerun.step);
+    format!(
+        "{how} {rows}: at step {step} case {} {what}: {:?}",
+        of_case.case,
+        cut(&rerun.answered.tuned, false)
+    )
 }
 
 /// The beginning or the end of a text, in one line, and nothing in it that a terminal obeys.

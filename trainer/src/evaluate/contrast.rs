@@ -57,10 +57,14 @@ pub fn contrasts(
     Ok(contrasts)
 }
 
-/// Whether an answer passes the checks or, without checks, is the expected label or, without labels, an expected text.
+/// Whether an answer passes the checks or, without checks, calls what is to be called, is the expected label or, without labels, an
+/// expected text.
 fn is_right(report: &GoldenReport, case: &Case, side: &Side) -> bool {
     if case.checks > 0 {
         return side.failed_checks.is_empty();
+    }
+    if let Some(called) = &side.called {
+        return called.right;
     }
     let labels = report.labels.as_ref().and_then(|labels| LabelSet::new(labels.clone()).ok());
     match (labels, case.expected.first()) {

@@ -2,18 +2,19 @@
 //!
 //! A step of AdamW moves the trained numbers by about `-lr P g`, where `g` is the gradient of the step's loss and `P` divides by the root
 //! of the second moment. A row with `n` of a step's `N` supervised tokens therefore moves a case's margin `f` by about
-//! `-lr n/N <grad f, P grad l>`, where `l` is the row's mean loss. Summed over the steps that the row was part of, with gradients and
+//! `-lr c n/N <grad f, P grad l>`, where `l` is the row's mean loss and `c` what the step's gradient was clipped by. Summed over the steps that the row was part of, with gradients and
 //! moments of the saved checkpoint that is nearest to each, this is TracIn (Pruthi et al. 2020, arXiv 2002.08484) with the optimizer's own
 //! preconditioning (as in LESS, Xia et al. 2024, arXiv 2402.04333). It ranks rows; whether they did it, a run without them shows.
 
-mod standing_out;
+mod enough;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use standing_out::standing_out;
+pub use enough::enough;
 
 use rtune_data::Example;
+use rtune_kernels::adamw;
 use rtune_models::SavePolicy;
 
 use crate::adapter::{self, Attached};
@@ -24,6 +25,7 @@ use crate::engine::{Engine, EngineOptions, MicroBatch};
 use crate::error::TrainerError;
 use crate::evaluate::contrast::Contrast;
 use crate::inputs::Inputs;
+use crate::metrics::{Line, read_lines};
 use crate::optimizer::Optimizer;
 use crate::rows::{TrainedRow, trained_rows};
 use crate::schedule;
@@ -39,6 +41,16 @@ pub struct Influence<'a> {
     /// For each case, by how many nats a token the steps with this row moved the margin: the loss of the expected answer less that of
     /// the other one. Above zero the row speaks against the expected answer.
     pub margin_nats: Vec<f64>,
+}
+
+/// What was traced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traced<'a> {
+    /// Every row that was part of a step, in the order of the rows.
+    pub rows: Vec<Influence<'a>>,
+    /// For each case its margin at the checkpoint that answered, in nats a token: the loss of the expected answer less that of the other
+    /// one. `None` where there is no other.
+    pub margins_nats: Vec<Option<f64>>,
 }
 
 /// Of which run, and how much of it is looked at.
@@ -69,13 +81,15 @@ pub fn influences<'a>(
     contrasts: &[Contrast],
     is_enough: &dyn Fn() -> bool,
     tell: Tell<'_>,
-) -> Result<Option<Vec<Influence<'a>>>, TrainerError> {
+) -> Result<Option<Traced<'a>>, TrainerError> {
     let Trace { config, inputs, .. } = *trace;
     let checkpoints = Checkpoints::of(trace.run);
     let steps = chosen(&checkpoints, trace)?;
     let mut engine = Attachment::open(trace, &checkpoints.folder(steps[0]))?;
     let rows = once(&inputs.prepared.train, config, trace.step)?;
-    let weights = weights(&rows, &inputs.prepared.train, config);
+    let clipped = clipped(trace.run, config)?;
+    let weights = weights(&rows, &inputs.prepared.train, config, &clipped);
+    let mut margins_nats = Vec::new();
     let mut found: Vec<Influence<'a>> = rows
         .into_iter()
         .map(|(row, example)| Influence { row, example, margin_nats: vec![0.0; contrasts.len()] })
@@ -83,8 +97,13 @@ pub fn influences<'a>(
     let total = found.len() * steps.len();
     for (place, &step) in steps.iter().enumerate() {
         engine.move_to(&checkpoints.folder(step), step)?;
-        let directions: Vec<Vec<f32>> =
-            contrasts.iter().map(|one| engine.direction(one)).collect::<Result<_, _>>()?;
+        let directions: Vec<Vec<f32>>;
+        (directions, margins_nats) = contrasts
+            .iter()
+            .map(|one| engine.direction(one))
+            .collect::<Result<Vec<(Vec<f32>, Option<f64>)>, _>>()?
+            .into_iter()
+            .unzip();
         for (index, one) in found.iter_mut().enumerate() {
             if is_enough() {
                 return Ok(None);
@@ -95,13 +114,23 @@ pub fn influences<'a>(
             if weight == 0.0 {
                 continue;
             }
-            let gradient = engine.gradient(one.example)?;
+            let (gradient, _) = engine.gradient(one.example)?;
             for (nats, direction) in one.margin_nats.iter_mut().zip(&directions) {
                 *nats -= weight * dot(direction, gradient);
             }
         }
     }
-    Ok(Some(found))
+    Ok(Some(Traced { rows: found, margins_nats }))
+}
+
+/// What the gradients of steps were multiplied by before they were taken; 1 for a step that is not there.
+fn clipped(run: &Path, config: &Config) -> Result<BTreeMap<u64, f64>, TrainerError> {
+    let most = config.train.max_grad_norm;
+    let factor = |line: Line| match line {
+        Line::Step(line) if most > 0.0 => Some((line.step, adamw::clip_factor(line.grad_norm, most))),
+        _ => None,
+    };
+    Ok(read_lines(&run.join("metrics.jsonl"))?.into_iter().filter_map(factor).collect())
 }
 
 /// The rows that were part of a step, each once.
@@ -129,8 +158,14 @@ fn once<'a>(
     Ok(once)
 }
 
-/// For each row its steps, with the learning rate there times the row's part of the step's supervised tokens.
-fn weights(rows: &[(TrainedRow<'_>, &Example)], all: &[Example], config: &Config) -> Vec<Vec<(u64, f64)>> {
+/// For each row its steps, with the learning rate there times the row's part of the step's supervised tokens and what the step was clipped
+/// by.
+fn weights(
+    rows: &[(TrainedRow<'_>, &Example)],
+    all: &[Example],
+    config: &Config,
+    clipped: &BTreeMap<u64, f64>,
+) -> Vec<Vec<(u64, f64)>> {
     let mut supervised: BTreeMap<u64, u64> = BTreeMap::new();
     for (row, example) in rows {
         for step in &row.steps {
@@ -144,7 +179,11 @@ fn weights(rows: &[(TrainedRow<'_>, &Example)], all: &[Example], config: &Config
         |step: u64| schedule::learning_rate(train.learning_rate, train.schedule, warmup, total, step - 1);
     let of_row = |(row, example): &(TrainedRow<'_>, &Example)| {
         let own = example.supervised_count() as f64;
-        row.steps.iter().map(|&step| (step, rate(step) * own / supervised[&step].max(1) as f64)).collect()
+        let of_step = |step: u64| {
+            let clipped = clipped.get(&step).copied().unwrap_or(1.0);
+            rate(step) * clipped * own / supervised[&step].max(1) as f64
+        };
+        row.steps.iter().map(|&step| (step, of_step(step))).collect()
     };
     rows.iter().map(of_row).collect()
 }
@@ -204,21 +243,24 @@ impl Attachment {
         Ok(())
     }
 
-    /// The gradient of the mean loss of one row.
-    fn gradient(&mut self, example: &Example) -> Result<&[f32], TrainerError> {
-        self.engine.differentiate(&[example], self.step, &mut Alone)?;
-        self.engine.gradients()
+    /// The gradient of the mean loss of one row, and that loss.
+    fn gradient(&mut self, example: &Example) -> Result<(&[f32], f64), TrainerError> {
+        let loss = self.engine.differentiate(&[example], self.step, &mut Alone)?;
+        Ok((self.engine.gradients()?, loss.mean_nats()))
     }
 
-    /// The gradient of a case's margin, as an update would be divided.
-    fn direction(&mut self, contrast: &Contrast) -> Result<Vec<f32>, TrainerError> {
-        let mut direction = self.gradient(&contrast.expected)?.to_vec();
+    /// The gradient of a case's margin, as an update would be divided, and the margin.
+    fn direction(&mut self, contrast: &Contrast) -> Result<(Vec<f32>, Option<f64>), TrainerError> {
+        let (direction, expected_nats) = self.gradient(&contrast.expected)?;
+        let mut direction = direction.to_vec();
+        let mut margin_nats = None;
         if let Some(other) = &contrast.other {
-            let other = self.gradient(other)?;
+            let (other, nats) = self.gradient(other)?;
             direction.iter_mut().zip(other).for_each(|(one, other)| *one -= other);
+            margin_nats = Some(expected_nats - nats);
         }
         self.optimizer.precondition(&mut direction, self.step);
-        Ok(direction)
+        Ok((direction, margin_nats))
     }
 }
 

@@ -78,4 +78,8 @@ pub trait Observer {
     fn on(&mut self, event: Event<'_>);
     /// Asked after every step, and between the rows of an evaluation: whether to save and end now.
     fn stop_requested(&self) -> bool;
+    /// The step after which to save and end, should the run come there; none unless said otherwise.
+    fn stops_after(&self) -> Option<u64> {
+        None
+    }
 }

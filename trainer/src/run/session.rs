@@ -78,7 +78,7 @@ impl Session<'_> {
                 self.observer.on(Event::Note(&best::farewell(&self.state, &self.config.eval)));
                 break;
             }
-            if self.observer.stop_requested() {
+            if self.observer.stop_requested() || self.observer.stops_after() == Some(self.state.step) {
                 self.save()?;
                 return Ok(Ended::As(Outcome::Stopped(self.state.clone())));
             }
