@@ -31,6 +31,7 @@ pub(super) fn encode(values: &[f32], columns: usize, element: GgmlDType) -> Resu
                     match quantized {
                         GgmlDType::Q4_0 => return Ok(search::encode(piece, 4)),
                         GgmlDType::Q5_0 => return Ok(search::encode(piece, 5)),
+                        GgmlDType::Q5_1 => return Ok(search::encode_from_least(piece)),
                         _ => {}
                     }
                     let tensor = Tensor::from_slice(piece, piece.len(), &Device::Cpu)?;

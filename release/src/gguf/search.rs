@@ -1,8 +1,8 @@
-//! Blocks of 32 numbers with one scale, Q4_0 and Q5_0, whose scale is searched for.
+//! Blocks of 32 numbers with one scale, Q4_0 and Q5_0, or with a scale and the least number, Q5_1, which are searched for.
 //!
-//! candle, and llama.cpp without a matrix of importances, take the scale at which the largest number is met exactly; the
-//! least squares of the others lie elsewhere. The search is llama.cpp's `make_qx_quants`, which it does with such a matrix, here
-//! with equal weights.
+//! candle, and llama.cpp without a matrix of importances, take the scale at which the largest number is met exactly, or both ends; the
+//! least squares of the others lie elsewhere. The searches are llama.cpp's `make_qx_quants` and `make_qkx3_quants`, which it does with such
+//! a matrix, here with equal weights.
 
 use half::f16;
 
@@ -10,6 +10,11 @@ use half::f16;
 const BLOCK: usize = 32;
 /// Scales that are tried on either side of the first, in tenths of a step of the largest number.
 const TRIALS: i32 = 9;
+
+/// The largest step of a block with a least number, of 5 bits.
+const LAST_STEP: f32 = 31.0;
+/// Scales that are tried on either side of the one that meets both ends, in tenths of a step of the whole range.
+const RANGE_TRIALS: i32 = 10;
 
 /// Numbers of a block in whole steps, and the step.
 struct Steps {
@@ -27,12 +32,10 @@ pub(super) fn encode(values: &[f32], bits: u32) -> Vec<u8> {
         bytes.extend(scale.to_le_bytes());
         // From zero up, as files have them.
         let codes = steps.map(|step| (i16::from(step) + i16::from(most)) as u8);
-        if bits == 5 {
-            let fifth = codes.iter().enumerate().map(|(at, code)| u32::from(code >> 4) << at).sum::<u32>();
-            bytes.extend(fifth.to_le_bytes());
+        match bits {
+            5 => put_five_bits(&mut bytes, &codes),
+            _ => put_four_bits(&mut bytes, &codes),
         }
-        let (first, second) = codes.split_at(BLOCK / 2);
-        bytes.extend(first.iter().zip(second).map(|(low, high)| (low & 15) | (high & 15) << 4));
     }
     bytes
 }
@@ -68,6 +71,81 @@ fn nearest(block: &[f32; BLOCK], most: i8) -> Steps {
     Steps { scale, steps }
 }
 
+/// Numbers of a block in whole steps from the least of them.
+struct StepsFrom {
+    scale: f16,
+    least: f16,
+    /// From 0 to 31.
+    steps: [u8; BLOCK],
+}
+
+/// The blocks of `values`, whole ones, of 5 bits a number and a least number a block.
+pub(super) fn encode_from_least(values: &[f32]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(values.len() / BLOCK * (4 + BLOCK * 5 / 8));
+    for block in values.as_chunks::<BLOCK>().0 {
+        let StepsFrom { scale, least, steps } = nearest_from_least(block);
+        bytes.extend(scale.to_le_bytes());
+        bytes.extend(least.to_le_bytes());
+        put_five_bits(&mut bytes, &steps);
+    }
+    bytes
+}
+
+/// The fifth bits of all, then the others, the second half beside the first.
+fn put_five_bits(bytes: &mut Vec<u8>, codes: &[u8; BLOCK]) {
+    let fifth = codes.iter().enumerate().map(|(at, code)| u32::from(code >> 4) << at).sum::<u32>();
+    bytes.extend(fifth.to_le_bytes());
+    put_four_bits(bytes, codes);
+}
+
+fn put_four_bits(bytes: &mut Vec<u8>, codes: &[u8; BLOCK]) {
+    let (first, second) = codes.split_at(BLOCK / 2);
+    bytes.extend(first.iter().zip(second).map(|(low, high)| (low & 15) | (high & 15) << 4));
+}
+
+/// The steps, the scale and the least number with the least sum of squares among those tried.
+fn nearest_from_least(block: &[f32; BLOCK]) -> StepsFrom {
+    let (low, high) = block
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+    let flat = StepsFrom { scale: f16::ZERO, least: f16::from_f32(low), steps: [0; BLOCK] };
+    if high <= low {
+        return flat;
+    }
+    let steps_of =
+        |scale: f32, least: f32| block.map(|value| ((value - least) / scale).round().clamp(0.0, LAST_STEP));
+    let tries = (-RANGE_TRIALS..=RANGE_TRIALS).map(|trial| {
+        let steps = steps_of((high - low) / (LAST_STEP + 0.1 * trial as f32), low);
+        fitted(block, &steps)
+    });
+    let best = tries.flatten().min_by(|one, other| one.0.total_cmp(&other.0));
+    let (scale, least) = best.map_or((0.0, low), |(_, scale, least)| (scale, least));
+    let (scale, least) = (f16::from_f32(scale), f16::from_f32(least));
+    if scale <= f16::ZERO || !scale.is_finite() || !least.is_finite() {
+        return flat;
+    }
+    // The nearest steps of what is written.
+    let steps = steps_of(scale.to_f32(), least.to_f32()).map(|step| step as u8);
+    StepsFrom { scale, least, steps }
+}
+
+/// The sum of squares that the best scale and least number for these steps leave, and both; `None` where all steps are the same.
+fn fitted(block: &[f32; BLOCK], steps: &[f32; BLOCK]) -> Option<(f64, f32, f32)> {
+    let count = BLOCK as f64;
+    let sum = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
+        steps.iter().zip(block).map(|(step, value)| of(f64::from(*step), f64::from(*value))).sum()
+    };
+    let (step, value) = (sum(&|step, _| step) / count, sum(&|_, value| value) / count);
+    let square = sum(&|s, _| (s - step) * (s - step));
+    if square == 0.0 {
+        return None;
+    }
+    let scale = sum(&|s, v| (s - step) * (v - value)) / square;
+    let least = value - scale * step;
+    let left = sum(&|s, v| (scale * s + least - v) * (scale * s + least - v));
+    Some((left, scale as f32, least as f32))
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::quantized::{GgmlDType, QTensor};
@@ -101,8 +179,12 @@ mod tests {
     #[test]
     fn blocks_are_read_by_candle_and_nearer_than_its_own() {
         let values = values();
-        for (bits, kind) in [(4, GgmlDType::Q4_0), (5, GgmlDType::Q5_0)] {
-            let bytes = encode(&values, bits);
+        let kinds = [
+            (encode(&values, 4), GgmlDType::Q4_0),
+            (encode(&values, 5), GgmlDType::Q5_0),
+            (encode_from_least(&values), GgmlDType::Q5_1),
+        ];
+        for (bytes, kind) in kinds {
             assert_eq!(bytes.len(), values.len() / BLOCK * kind.type_size());
             let tensor = Tensor::from_slice(&values, values.len(), &Device::Cpu).expect("a tensor");
             let theirs =
@@ -118,5 +200,10 @@ mod tests {
         assert_eq!(read(&encode(&[0.0; BLOCK], 5), BLOCK, GgmlDType::Q5_0), [0.0; BLOCK]);
         let whole: Vec<f32> = (0..BLOCK as i32).map(|at| (at - 16) as f32 * 0.25).collect();
         assert_eq!(read(&encode(&whole, 5), BLOCK, GgmlDType::Q5_0), whole);
+        assert_eq!(read(&encode_from_least(&whole), BLOCK, GgmlDType::Q5_1), whole);
+        assert_eq!(read(&encode_from_least(&[-0.5; BLOCK]), BLOCK, GgmlDType::Q5_1), [-0.5; BLOCK]);
+        // Sixteen steps of another file, between which the scale that meets both ends has 31.
+        let sixteen: Vec<f32> = (0..BLOCK as i32).map(|at| (at * 7 % 16) as f32 * 0.25 - 1.5).collect();
+        assert_eq!(read(&encode_from_least(&sixteen), BLOCK, GgmlDType::Q5_1), sixteen);
     }
 }
