@@ -8,7 +8,7 @@ use rtune_kernels::real::Real;
 
 use super::{Decoder, Forward, Fresh, HeadRows, Positions, RowView, SavePolicy};
 
-/// An element type that a decoder runs in: `f32` and `f64`.
+/// An element type that a decoder runs in: `f32`, and with the feature `f64` that too.
 pub trait Compiled: Real {
     /// See [`Decoder::forward`].
     #[doc(hidden)]
@@ -186,4 +186,5 @@ macro_rules! compiled {
 }
 
 compiled!(f32);
+#[cfg(feature = "f64")]
 compiled!(f64);
