@@ -59,7 +59,7 @@ pub use dtype::Dtype;
 pub use error::ReleaseError;
 pub use folder::{NewFolder, refuse_existing};
 pub use four_bits::Quantized;
-pub use gguf::{About, GgufType, WrittenGguf, write_gguf, write_gguf_adapter};
+pub use gguf::{About, GgufType, WrittenGguf, write_gguf, write_gguf_adapter, write_gguf_calibrated};
 pub use model::{Layout, VerifiedAdapter, Written, dtype_of, is_full, write_model};
 pub use ollama::{Render, Turn, Turns, modelfile};
 pub use packing::Packing;

@@ -7,7 +7,7 @@ use rtune_adapters::peft::{self, AdapterTensor, PeftAdapter};
 use rtune_models::{BaseModel, DecoderSpec, ModelError, TensorRole, TensorSpec};
 use safetensors::SafeTensors;
 
-use crate::calibrated::{CalibrationRow, Calibrator, RoundingError};
+use crate::calibrated::{CalibrationRow, Calibrator, RoundingError, Target};
 use crate::change::beginning;
 use crate::checkpoint::VerifiedCheckpoint;
 use crate::companions::{self, Chat};
@@ -187,7 +187,7 @@ pub fn write_model(
     let summed = Summed::new(base, content, layout.dtype);
     let (files, errors) = match layout.packing {
         Some(Packing::Calibrated(settings)) => {
-            let mut calibrator = Calibrator::begin(&summed, settings, rows)?;
+            let mut calibrator = Calibrator::begin(&summed, Target::Packed(settings), rows)?;
             (write(&mut |tensor| calibrator.stored(tensor))?, calibrator.errors)
         }
         _ => {

@@ -48,16 +48,16 @@ impl MergeFormat {
     }
 }
 
-/// What GPTQ and AWQ are calibrated on.
+/// What codes are calibrated on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CalibrationArgs {
     /// For gptq and awq: input features that share a scale [default: 128, or as many fewer as leave whole groups]
     #[arg(long, value_name = "FEATURES")]
     pub(crate) group: Option<usize>,
-    /// For gptq and awq: rows to calibrate on, spread over all [default: 128, of 32,768 tokens at most]
+    /// Rows to calibrate on, spread over all [default: 128, of 32,768 tokens at most; none for GGUF, unless this or --calibration is given]
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) calibration_rows: Option<u32>,
-    /// For gptq and awq: rows to calibrate on, in place of the run's training rows; may be repeated
+    /// Rows to calibrate gptq, awq or blocks of GGUF on, in place of the run's training rows; may be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Vec<PathBuf>,
 }

@@ -129,8 +129,8 @@ fn settings(
 }
 
 /// Rows that are calibrated on.
-struct Chosen {
-    rows: Vec<CalibrationRow>,
+pub(super) struct Chosen {
+    pub(super) rows: Vec<CalibrationRow>,
     examples: usize,
     tokens: usize,
     on: BTreeMap<String, String>,
@@ -140,7 +140,7 @@ struct Chosen {
 
 impl Chosen {
     /// Rows of `--calibration`, else the run's training rows.
-    fn of(args: &CalibrationArgs, released: &Released) -> anyhow::Result<Self> {
+    pub(super) fn of(args: &CalibrationArgs, released: &Released) -> anyhow::Result<Self> {
         let config = &released.subject.config;
         let (examples, on) = if !args.calibration.is_empty() {
             let files: Vec<Source> = args.calibration.iter().map(Source::new).collect();
@@ -175,6 +175,13 @@ impl Chosen {
         });
         let others = others.into_iter().map(measure::probe).collect();
         Ok(Self { rows: rows.collect(), examples: chosen.len(), tokens, on, others })
+    }
+
+    /// Says of blocks in a GGUF file what they were calibrated on, and what came of it.
+    pub(super) fn say(&self, errors: &[RoundingError]) {
+        let of = self.on.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        say(&format!("calibrated on {} rows ({} tokens) of {of}", self.examples, self.tokens));
+        say_errors(errors);
     }
 
     /// Rows of the same files to measure on.
@@ -255,8 +262,12 @@ fn say_written(what: &str, settings: Calibrated, calibration: &CalibrationReport
 fn say_nearest(calibration: &CalibrationReport) {
     say("the same, were each number rounded to the nearest:");
     show_agreement(&calibration.to_nearest);
+    say_errors(&calibration.errors);
+}
+
+fn say_errors(errors: &[RoundingError]) {
     let spread = |of: fn(&RoundingError) -> f64| {
-        Spread::of(calibration.errors.iter().map(of)).map_or_else(String::new, |spread| {
+        Spread::of(errors.iter().map(of)).map_or_else(String::new, |spread| {
             let [min, median, max] = [spread.min, spread.median, spread.max].map(|part| 100.0 * part);
             format!("{min:.2}% to {max:.2}%, median {median:.2}%")
         })

@@ -50,6 +50,13 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
+/// Whether the linears become blocks of whole numbers in a GGUF file.
+fn in_blocks(args: &ExportArgs, format: Format) -> bool {
+    let is_model = matches!(format, Format::Gguf | Format::Ollama);
+    is_model
+        && args.quantize.is_some_and(|kind| !matches!(kind, GgufType::F32 | GgufType::F16 | GgufType::Bf16))
+}
+
 /// Ends the program where flags and format do not go together.
 fn refuse_conflicts(args: &ExportArgs, format: Format) {
     let measures = format == Format::Bnb4bit && !args.base_only;
@@ -62,8 +69,12 @@ fn refuse_conflicts(args: &ExportArgs, format: Format) {
             "--dtype and --shard-size are for safetensors; how a GGUF file holds numbers is said by --quantize",
         ),
         (
-            format.method().is_none() && args.calibration.is_given(),
-            "--group, --calibration-rows and --calibration are for --format gptq and awq",
+            format.method().is_none() && args.calibration.group.is_some(),
+            "--group is for --format gptq and awq",
+        ),
+        (
+            format.method().is_none() && args.calibration.is_given() && !in_blocks(args, format),
+            "--calibration-rows and --calibration are for --format gptq and awq, and for gguf and ollama with --quantize in whole numbers",
         ),
         (!as_gguf && args.quantize.is_some(), "--quantize is for --format gguf, gguf-adapter and ollama"),
         (
@@ -179,9 +190,15 @@ fn write_gguf(
     let name = args.out.file_stem().unwrap_or_default().to_string_lossy();
     let card = released.card();
     let about = About { name: &name, licence: Some(&card.licence) };
+    let chosen = match args.calibration.is_given() {
+        true => Some(calibrate::Chosen::of(&args.calibration, released)?),
+        false => None,
+    };
+    let rows = chosen.as_ref().map_or(&[][..], |chosen| &chosen.rows);
     let write = |path: &Path| {
         let progress = &mut counted("writing");
-        rtune_release::write_gguf(path, &released.base, content, kind, about, released.chat(), progress)
+        let (base, chat) = (&released.base, released.chat());
+        rtune_release::write_gguf_calibrated(path, base, content, kind, about, chat, rows, progress)
     };
     let written = if format == Format::Ollama {
         let folder = NewFolder::begin(&args.out)?;
@@ -202,6 +219,9 @@ fn write_gguf(
         written.size_bytes as f64 / 1e6,
         args.out.display()
     ));
+    if let Some(chosen) = &chosen {
+        chosen.say(&written.errors);
+    }
     say(&format!("sha256 {}", written.sha256));
     if format == Format::Ollama {
         let modelfile = args.out.join(ollama::MODELFILE).display().to_string();

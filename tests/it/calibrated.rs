@@ -33,7 +33,7 @@ fn place() -> Workplace {
 
 /// Makes channels uneven, as those of trained models are: some factors of norms, and some rows that make values and the MLP's
 /// inside, are several times as large.
-fn make_uneven(folder: &Path) {
+pub(crate) fn make_uneven(folder: &Path) {
     let path = folder.join("model.safetensors");
     let bytes = fs::read(&path).expect("there");
     let file = SafeTensors::deserialize(&bytes).expect("a file");

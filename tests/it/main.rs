@@ -18,6 +18,7 @@ mod generation;
 mod generation_peers;
 mod gguf;
 mod gguf_adapter;
+mod gguf_calibrated;
 mod gguf_export;
 mod gguf_families;
 mod golden;

@@ -1,10 +1,12 @@
-//! Linears in whole numbers of 4 bits, as GPTQ and AWQ pack them, chosen by what the linears read of some rows.
+//! Linears in whole numbers, in the 4 bits that GPTQ and AWQ pack or in the blocks of a GGUF file, chosen by what the linears read of some
+//! rows.
 //!
 //! Block by block: rows go through the blocks that are quantised already, what the linears of the next one read is summed up
 //! in its products ([`gram`]), these decide its codes, and the rows go on through the block as it will be read back. One
 //! block is in memory at a time.
 
 mod awq;
+mod blocks;
 mod codes;
 mod folds;
 mod gptq;
@@ -12,8 +14,8 @@ mod gram;
 mod run;
 mod settings;
 
-pub(crate) use run::Calibrator;
 pub use run::RoundingError;
+pub(crate) use run::{Calibrator, Target};
 pub use settings::{Calibrated, Method};
 
 /// Rows that a model is calibrated on.

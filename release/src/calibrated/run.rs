@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use candle_core::quantized::GgmlDType;
+use rayon::prelude::*;
 use rtune_adapters::merge::dense;
 use rtune_kernels::int4::{self, Grid};
-use rtune_models::{DecoderSpec, Readers, RowView, Staged, StagedBlock, TensorSpec};
+use rtune_models::{DecoderSpec, GgufSource, GgufTensor, Readers, RowView, Staged, StagedBlock, TensorSpec};
 use serde::Serialize;
 
 use super::codes::Codes;
 use super::folds::{Divisor, Fold, Shared, fold};
 use super::gram::Gram;
-use super::{Calibrated, CalibrationRow, Method, awq, gptq};
+use super::{Calibrated, CalibrationRow, Method, awq, blocks, gptq};
 use crate::error::ReleaseError;
+use crate::gguf::grid::Grid as BlockGrid;
 use crate::packing::Stored;
 use crate::summed::Summed;
 
@@ -26,9 +29,31 @@ pub struct RoundingError {
     pub to_nearest: f64,
 }
 
+/// What linears of the blocks become.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// Codes of 4 bits, as GPTQ or AWQ pack them.
+    Packed(Calibrated),
+    /// Blocks of a GGUF file, by the name of the tensor; others stay as they are.
+    Blocks(BTreeMap<String, GgmlDType>),
+}
+
+impl Target {
+    fn packed(&self) -> Option<Calibrated> {
+        match self {
+            Self::Packed(settings) => Some(*settings),
+            Self::Blocks(_) => None,
+        }
+    }
+
+    fn is_awq(&self) -> bool {
+        self.packed().is_some_and(|settings| settings.method == Method::Awq)
+    }
+}
+
 /// Calibrates each block when its first tensor is asked for.
 pub(crate) struct Calibrator<'a> {
-    settings: Calibrated,
+    target: Target,
     summed: &'a Summed<'a>,
     staged: Staged<'a>,
     rows: Vec<RowView<'a>>,
@@ -47,7 +72,7 @@ impl<'a> Calibrator<'a> {
     /// Those of reading.
     pub(crate) fn begin(
         summed: &'a Summed<'a>,
-        settings: Calibrated,
+        target: Target,
         rows: &'a [CalibrationRow],
     ) -> Result<Self, ReleaseError> {
         let positions = rows.iter().flat_map(|row| &row.positions);
@@ -63,7 +88,7 @@ impl<'a> Calibrator<'a> {
         let rows: Vec<RowView<'a>> = rows.iter().map(view).collect();
         let hidden = staged.embed(&rows)?;
         let (parts, divisors, errors) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Ok(Self { settings, summed, staged, rows, hidden, next: 0, parts, divisors, errors })
+        Ok(Self { target, summed, staged, rows, hidden, next: 0, parts, divisors, errors })
     }
 
     /// What is written of a tensor. Tensors are asked for in the order of the model, each once.
@@ -85,6 +110,16 @@ impl<'a> Calibrator<'a> {
         Ok(Stored::Numbers(values))
     }
 
+    /// Whether this tensor of a GGUF file consists of linears that are put into blocks.
+    pub(crate) fn has(&self, tensor: &GgufTensor) -> bool {
+        match (&self.target, &tensor.from) {
+            (Target::Blocks(elements), GgufSource::Tensors(names, _)) => {
+                names.iter().all(|name| elements.contains_key(name))
+            }
+            _ => false,
+        }
+    }
+
     /// The block that a tensor belongs to.
     fn block_of(&self, tensor: &TensorSpec) -> Option<usize> {
         let rest = tensor.name.strip_prefix(self.staged.spec().names.blocks)?.strip_prefix('.')?;
@@ -95,15 +130,15 @@ impl<'a> Calibrator<'a> {
     fn calibrate(&mut self) -> Result<(), ReleaseError> {
         let mut block = self.staged.block(self.next)?;
         let grams = self.watch(&block)?;
-        let plan = Plan::new(self.settings, self.staged.spec(), self.next, &block, &grams);
+        let plan = Plan::new(&self.target, self.staged.spec(), self.next, &block, &grams);
         let names: Vec<String> = block.linears().map(|linear| linear.name().to_owned()).collect();
         for (readers, gram) in Readers::ALL.into_iter().zip(&grams) {
             let columns = plan.columns.get(&readers);
             let scaled = columns.map(|scales| gram.divided(scales));
             let scaled = scaled.as_ref().unwrap_or(gram);
-            let factor = match self.settings.method {
-                Method::Awq => None,
-                Method::Gptq => Some(gptq::factor(scaled).map_err(|channel| {
+            let factor = match self.target.is_awq() {
+                true => None,
+                false => Some(gptq::factor(scaled).map_err(|channel| {
                     let first = &names[block.readers(readers).start];
                     let problem = format!("channel {channel} of what it reads gives no positive product");
                     ReleaseError::Uncalibrated { linear: first.clone(), problem }
@@ -111,21 +146,37 @@ impl<'a> Calibrator<'a> {
             };
             for index in block.readers(readers) {
                 let weight = block.linears().nth(index).map(|linear| dense(linear.weight()));
-                let weight = weight.unwrap_or_default();
+                let (name, weight) = (&names[index], weight.unwrap_or_default());
                 let (columns, rows) = (columns.map(Vec::as_slice), plan.rows.get(&index));
-                let changed = scaled_weight(&weight, gram.width, columns, rows);
-                let codes = match &factor {
-                    Some(factor) => gptq::quantise(changed, gram.width, factor, self.settings.group),
-                    None => {
-                        let clips = clips(readers, index - block.readers(readers).start, &block);
-                        awq::quantise(&changed, scaled, self.settings.group, clips)
+                let (read, to_nearest, parts) = match (&self.target, &factor) {
+                    (Target::Blocks(elements), Some(factor)) => {
+                        let tensor = format!("{name}.weight");
+                        let Some(grid) = elements.get(&tensor).copied().and_then(BlockGrid::of) else {
+                            continue;
+                        };
+                        let problem = |problem| ReleaseError::Uncalibrated { linear: name.clone(), problem };
+                        let to_nearest = nearest_blocks(&weight, grid).map_err(problem)?;
+                        let blocks =
+                            blocks::quantise(weight.clone(), gram.width, factor, grid).map_err(problem)?;
+                        (blocks.values, to_nearest, vec![blocks.bytes])
                     }
+                    (Target::Packed(settings), factor) => {
+                        let changed = scaled_weight(&weight, gram.width, columns, rows);
+                        let codes = match factor {
+                            Some(factor) => gptq::quantise(changed, gram.width, factor, settings.group),
+                            None => {
+                                let clips = clips(readers, index - block.readers(readers).start, &block);
+                                awq::quantise(&changed, scaled, settings.group, clips)
+                            }
+                        };
+                        refuse_too_large(name, &codes)?;
+                        let to_nearest = settings.nearest(&weight, gram.width);
+                        (read_weight(&codes, columns, rows), to_nearest, codes.encode(settings.method))
+                    }
+                    (Target::Blocks(_), None) => continue,
                 };
-                let name = &names[index];
-                refuse_too_large(name, &codes)?;
-                let read = read_weight(&codes, columns, rows);
-                self.errors.push(self.error_of(name, &weight, &read, gram));
-                self.parts.insert(format!("{name}.weight"), codes.encode(self.settings.method));
+                self.errors.push(error_of(name, &weight, [&read, &to_nearest], gram));
+                self.parts.insert(format!("{name}.weight"), parts);
                 block.set_weight(index, read);
             }
         }
@@ -167,19 +218,31 @@ impl<'a> Calibrator<'a> {
             self.divisors.insert(format!("{}.bias", names[*linear]), divisor.clone());
         }
     }
+}
 
-    fn error_of(&self, name: &str, weight: &[f32], read: &[f32], gram: &Gram) -> RoundingError {
-        let mut work = Vec::new();
-        let whole = gram.energy(weight, &mut work).max(f64::MIN_POSITIVE);
-        let mut of = |read: &[f32]| {
-            let difference: Vec<f32> = weight.iter().zip(read).map(|(w, q)| w - q).collect();
-            // Rounding may take nothing below 0, where it cannot be.
-            gram.energy(&difference, &mut work).max(0.0) / whole
+fn error_of(name: &str, weight: &[f32], [read, to_nearest]: [&[f32]; 2], gram: &Gram) -> RoundingError {
+    let mut work = Vec::new();
+    let whole = gram.energy(weight, &mut work).max(f64::MIN_POSITIVE);
+    let mut of = |read: &[f32]| {
+        let difference: Vec<f32> = weight.iter().zip(read).map(|(w, q)| w - q).collect();
+        // Rounding may take nothing below 0, where it cannot be.
+        gram.energy(&difference, &mut work).max(0.0) / whole
+    };
+    RoundingError { name: name.to_owned(), error: of(read), to_nearest: of(to_nearest) }
+}
+
+/// What blocks of the nearest codes are read as.
+fn nearest_blocks(weight: &[f32], grid: BlockGrid) -> Result<Vec<f32>, String> {
+    let one = |values: &[f32]| {
+        let steps = grid.steps(&grid.begin(values)?);
+        let nearest = |(at, value): (usize, &f32)| {
+            let steps = steps[at / grid.group()];
+            steps.value(steps.code(*value))
         };
-        let error = of(read);
-        let to_nearest = of(&self.settings.nearest(weight, gram.width));
-        RoundingError { name: name.to_owned(), error, to_nearest }
-    }
+        Ok(values.iter().enumerate().map(nearest).collect::<Vec<f32>>())
+    };
+    let blocks: Result<Vec<Vec<f32>>, String> = weight.par_chunks(grid.block()).map(one).collect();
+    Ok(blocks?.concat())
 }
 
 impl Calibrated {
@@ -207,17 +270,9 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(
-        settings: Calibrated,
-        spec: &DecoderSpec,
-        index: usize,
-        block: &StagedBlock,
-        grams: &[Gram],
-    ) -> Self {
+    fn new(target: &Target, spec: &DecoderSpec, index: usize, block: &StagedBlock, grams: &[Gram]) -> Self {
         let mut plan = Self::default();
-        if settings.method != Method::Awq {
-            return plan;
-        }
+        let Some(settings) = target.packed().filter(|_| target.is_awq()) else { return plan };
         for (readers, gram) in Readers::ALL.into_iter().zip(grams) {
             let Some(fold) = fold(spec, index, block, readers) else { continue };
             let range = block.readers(readers);

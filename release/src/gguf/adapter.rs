@@ -78,7 +78,14 @@ pub fn write_gguf_adapter<'a>(
         }
     }
     let (size_bytes, sha256) = file.finish()?;
-    Ok(WrittenGguf { tensors: 2 * pairs.len(), size_bytes, sha256, begins: false, linears: Vec::new() })
+    Ok(WrittenGguf {
+        tensors: 2 * pairs.len(),
+        size_bytes,
+        sha256,
+        begins: false,
+        linears: Vec::new(),
+        errors: Vec::new(),
+    })
 }
 
 /// The pairs in the order of the base's file.

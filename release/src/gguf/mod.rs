@@ -5,20 +5,26 @@ mod blocks;
 mod check;
 mod choice;
 mod file;
+pub(crate) mod grid;
 mod search;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
 use rtune_models::{
-    BaseModel, DecoderSpec, GgufLayout, GgufSource, GgufTensor, GgufValue, Licence, TensorSpec,
+    BaseModel, DecoderSpec, GgufChange, GgufLayout, GgufSource, GgufTensor, GgufValue, Licence, TensorRole,
+    TensorSpec,
 };
 
+use crate::calibrated::{CalibrationRow, Calibrator, RoundingError, Target};
 use crate::card::is_listed;
 use crate::companions::Chat;
 use crate::dtype::Dtype;
 use crate::error::ReleaseError;
+use crate::packing::Stored;
 use crate::pieces::InOrder;
+use crate::summed::Summed;
 use crate::weights::{Computer, Content, LinearFigures};
 use file::{Entry, File};
 
@@ -43,6 +49,8 @@ pub struct WrittenGguf {
     pub begins: bool,
     /// Every adapted linear; empty for a base alone.
     pub linears: Vec<LinearFigures>,
+    /// What rounding did to each linear; empty where nothing was calibrated.
+    pub errors: Vec<RoundingError>,
 }
 
 /// Writes the model into `path`, which appears whole or not at all. Of a table, or of any tensor that no adapter is added to,
@@ -62,6 +70,25 @@ pub fn write_gguf<'a>(
     chat: Chat<'_>,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<WrittenGguf, ReleaseError> {
+    write_gguf_calibrated(path, base, content, kind, about, chat, &[], progress)
+}
+
+/// [`write_gguf`] with codes of the linears of the blocks that make up for one another, as GPTQ chooses them, by what the linears read
+/// of `rows`; without rows each number has the nearest code. The layout of a file, and what reads it, is the same.
+///
+/// # Errors
+/// As [`write_gguf`]; [`ReleaseError::Uncalibrated`] for rows that the linears make no finite numbers of.
+#[expect(clippy::too_many_arguments, reason = "what is written, how, and of what it is said")]
+pub fn write_gguf_calibrated<'a>(
+    path: &Path,
+    base: &BaseModel,
+    content: Content<'_>,
+    kind: GgufType,
+    about: impl Into<About<'a>>,
+    chat: Chat<'_>,
+    rows: &[CalibrationRow],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<WrittenGguf, ReleaseError> {
     let layout = GgufLayout::new(base, chat.template, chat.stop_tokens)?;
     let specs = DecoderSpec::new(&base.config).tensors();
     let mut computer = Computer::new(base, content, Dtype::Float32);
@@ -75,17 +102,73 @@ pub fn write_gguf<'a>(
         .map(|(tensor, element)| Entry { name: &tensor.name, shape: &tensor.shape, element: *element })
         .collect();
     let mut file = File::begin(path, &metadata, &entries)?;
+    let summed = Summed::new(base, content, Dtype::Float32);
+    let mut calibrator = match rows {
+        [] => None,
+        rows => {
+            let target = Target::Blocks(elements(&layout, &types, &specs));
+            Some(Calibrator::begin(&summed, target, rows)?)
+        }
+    };
     for (done, (tensor, element)) in layout.tensors.iter().zip(&types).enumerate() {
         progress(done, layout.tensors.len());
-        add(&mut file, tensor, *element, &specs, &mut computer)?;
+        match calibrator.as_mut().filter(|calibrator| calibrator.has(tensor)) {
+            Some(calibrator) => add_blocks(&mut file, tensor, &specs, calibrator)?,
+            None => add(&mut file, tensor, *element, &specs, &mut computer)?,
+        }
     }
+    let errors = calibrator.map(|calibrator| calibrator.errors).unwrap_or_default();
     let tensors = layout.tensors.len();
     progress(tensors, tensors);
     check::refuse_other(file.path()?, path, base)?;
     let (size_bytes, sha256) = file.finish()?;
     let begins =
         layout.metadata.iter().any(|(key, value)| key == ADDS_BEGIN && *value == GgufValue::Switch(true));
-    Ok(WrittenGguf { tensors, size_bytes, sha256, begins, linears: computer.linears })
+    let linears = [summed.found().0, computer.linears].concat();
+    Ok(WrittenGguf { tensors, size_bytes, sha256, begins, linears, errors })
+}
+
+/// The element types of the linears of the blocks, by the names of the model's tensors.
+fn elements(layout: &GgufLayout, types: &[GgmlDType], specs: &[TensorSpec]) -> BTreeMap<String, GgmlDType> {
+    let mut elements = BTreeMap::new();
+    for (tensor, element) in layout.tensors.iter().zip(types) {
+        let GgufSource::Tensors(names, _) = &tensor.from else { continue };
+        let is_linear = |name: &&String| {
+            let spec = specs.iter().find(|spec| spec.name == **name);
+            spec.is_some_and(|spec| spec.role == TensorRole::BlockLinear)
+        };
+        elements.extend(names.iter().filter(is_linear).map(|name| (name.clone(), *element)));
+    }
+    elements.retain(|_, element| grid::Grid::of(*element).is_some());
+    elements
+}
+
+/// A tensor whose blocks were calibrated.
+fn add_blocks(
+    file: &mut File,
+    tensor: &GgufTensor,
+    specs: &[TensorSpec],
+    calibrator: &mut Calibrator<'_>,
+) -> Result<(), ReleaseError> {
+    let GgufSource::Tensors(names, change) = &tensor.from else { return Ok(()) };
+    for name in names {
+        let spec = specs.iter().find(|spec| spec.name == *name);
+        let spec = spec.expect("the layout names the decoder's tensors");
+        let Stored::Parts(parts) = calibrator.stored(spec)? else {
+            let problem = "it was not calibrated".to_owned();
+            return Err(ReleaseError::Uncalibrated { linear: name.clone(), problem });
+        };
+        file.put(&in_order(&parts.concat(), *change, spec.shape[0]))?;
+    }
+    file.align()
+}
+
+/// Rows of bytes in the order of the file: a change of a linear moves its rows, and blocks lie along rows.
+fn in_order(bytes: &[u8], change: GgufChange, rows: usize) -> Vec<u8> {
+    // Numbers up to 2^24 are exact; no linear has more outputs.
+    let order = change.apply((0..rows).map(|row| row as f32).collect(), rows);
+    let length = bytes.len() / rows;
+    order.iter().flat_map(|row| &bytes[*row as usize * length..][..length]).copied().collect()
 }
 
 /// What a file says of itself. A name alone is one too.
