@@ -38,7 +38,9 @@ pub use golden::{GoldenFile, GoldenRow, Half, read_golden};
 pub use input::{
     DataFile, Format, ReadFile, Reader, Row, Source, expand, read_file, read_files, read_sources,
 };
-pub use leak::{Leak, LeakFinder, LeakKind, LeakOptions, LeakPair, LeakedSet, Leaks, conflicts, leaks};
+pub use leak::{
+    Leak, LeakFinder, LeakKind, LeakOptions, LeakPair, LeakRow, LeakedSet, Leaks, conflicts, leaks,
+};
 pub use marked::{Piece, marked, pieces};
 pub use near::{Cluster, Clusters, Keep, NearFinder, NearOptions, Pair};
 pub use options::{
