@@ -91,7 +91,8 @@ impl SharedLines {
         if says_something {
             return beside;
         }
-        let is_asked = !self.asked.is_empty() && self.bare(content).is_some_and(|key| self.asked.contains(&key));
+        let is_asked =
+            !self.asked.is_empty() && self.bare(content).is_some_and(|key| self.asked.contains(&key));
         if is_asked { content.to_owned() } else { own.join("\n") }
     }
 
@@ -162,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_content_of_shared_lines_alone_is_bare() {
-        let rows: Vec<String> = (0..20).map(|row| format!("Where is my parcel?\n--\nYes\nown {row}")).collect();
+        let rows: Vec<String> =
+            (0..20).map(|row| format!("Where is my parcel?\n--\nYes\nown {row}")).collect();
         let mut lines = shared(&rows, 0.05);
         let key = lines.bare("where is  MY parcel").expect("nothing else is said");
         assert_eq!(lines.bare("Where is my parcel?\n...\n"), Some(key), "marks say nothing");
@@ -170,7 +172,11 @@ mod tests {
         assert_eq!(lines.without("Where is my parcel?"), "");
         lines.keep(HashSet::from([key]));
         assert_eq!(lines.without("Where is my parcel?"), "Where is my parcel?");
-        assert_eq!(lines.without("Where is my parcel?\nNo"), "No", "beside it a row says something of its own");
+        assert_eq!(
+            lines.without("Where is my parcel?\nNo"),
+            "No",
+            "beside it a row says something of its own"
+        );
     }
 
     #[test]

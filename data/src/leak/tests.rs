@@ -100,12 +100,16 @@ fn a_shared_instruction_is_no_leak() {
 fn a_question_that_is_asked_often_is_no_form_letter() {
     let own: Vec<String> = (0..112).map(|number| own_words(number, 8)).collect();
     let mut rows: Vec<(&str, &str)> = own.iter().map(|text| (text.as_str(), "a")).collect();
-    let train: Vec<(&str, &str)> = rows.drain(..93).chain([("How do I cancel my subscription?", "b"); 7]).collect();
+    let train: Vec<(&str, &str)> =
+        rows.drain(..93).chain([("How do I cancel my subscription?", "b"); 7]).collect();
     rows.push(("how do I cancel my subscription", "In the settings."));
     let leaks = with(|_| (), &rows, &train);
     assert_eq!((leaks.shared_lines(), leaks.leaked()), (1, 1));
     let pairs: Vec<_> = leaks.pairs().map(|pair| pair.expect("a pair")).collect();
-    assert!(pairs.iter().all(|pair| pair.held_out_row == 19 && pair.kind == LeakKind::Canonical), "{pairs:?}");
+    assert!(
+        pairs.iter().all(|pair| pair.held_out_row == 19 && pair.kind == LeakKind::Canonical),
+        "{pairs:?}"
+    );
     assert_eq!(pairs.iter().map(|pair| pair.train_row).collect::<Vec<_>>(), (93..100).collect::<Vec<_>>());
 }
 

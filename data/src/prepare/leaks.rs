@@ -21,18 +21,16 @@ impl Deciding<'_> {
         let mut finder = LeakFinder::new(options)?;
         let from_files = matches!(self.options.validation, Validation::Files(_));
         let (mut train, mut held_out): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        self.each(|row, fate, _, record| {
-            match fate {
-                Fate::Train => {
-                    train.push(row as u32);
-                    finder.train(&LeakRow::of(&record))
-                }
-                _ if from_files => {
-                    held_out.push(row as u32);
-                    finder.held_out(VALIDATION, &LeakRow::of(&record))
-                }
-                _ => Ok(()),
+        self.each(|row, fate, _, record| match fate {
+            Fate::Train => {
+                train.push(row as u32);
+                finder.train(&LeakRow::of(&record))
             }
+            _ if from_files => {
+                held_out.push(row as u32);
+                finder.held_out(VALIDATION, &LeakRow::of(&record))
+            }
+            _ => Ok(()),
         })?;
         let mut places = Vec::new();
         let names = golden.names.clone();
