@@ -12,6 +12,9 @@ use crate::spill::{Filter, Scratch, ScratchFile, Sorted, Sorter, SpillError, Tex
 /// Rows and bytes that are prepared side by side.
 const BATCH: (usize, usize) = (16 << 10, 8 << 20);
 
+/// The number of a content of nothing but shared lines, and the hash of its prompt.
+type Bare = (u64, [u8; 16]);
+
 /// Rows as they are pushed.
 pub(super) struct Side {
     texts: Texts,
@@ -124,13 +127,12 @@ impl Side {
     ) -> Result<(), SpillError> {
         let rows = self.texts.len() as u32;
         for first in (0..rows).step_by(BATCH.0) {
-            let of_row = |text: &mut String, row: u32| -> Result<Option<(u64, [u8; 16])>, SpillError> {
+            let of_row = |text: &mut String, row: u32| -> Result<Option<Bare>, SpillError> {
                 self.read(row, text)?;
                 let Some(key) = shared.bare(text) else { return Ok(None) };
                 Ok(Some((key, self.hashes_of(row)?[1])))
             };
-            let found: Result<Vec<Option<(u64, [u8; 16])>>, SpillError> = (first
-                ..rows.min(first + BATCH.0 as u32))
+            let found: Result<Vec<Option<Bare>>, SpillError> = (first..rows.min(first + BATCH.0 as u32))
                 .into_par_iter()
                 .map_init(String::new, of_row)
                 .collect();
