@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use rtune_data::clean::duplicates::{DuplicateFinder, canonical_hash};
 use rtune_data::{
-    Keep, LeakFinder, LeakOptions, Message, NearFinder, NearOptions, Scratch, stream, uniform_below,
+    Keep, LeakFinder, LeakOptions, LeakRow, Message, NearFinder, NearOptions, Scratch, stream, uniform_below,
 };
 
 /// Rows kept to be copied later: one in so many.
@@ -157,11 +157,9 @@ impl Parts {
             near.push(text).expect("room");
         }
         if let Some(leak) = &mut self.leak {
-            let pushed = if row.is_multiple_of(10) {
-                leak.held_out(0, text, canonical)
-            } else {
-                leak.train(text, canonical)
-            };
+            let leak_row = LeakRow { content: text.to_owned(), conversation: canonical, prompt: canonical };
+            let pushed =
+                if row.is_multiple_of(10) { leak.held_out(0, &leak_row) } else { leak.train(&leak_row) };
             pushed.expect("room");
         }
     }

@@ -36,9 +36,11 @@ pub use clean::quality::{FilterOptions, LabelCapOptions, Perplexity};
 pub use error::{DataError, ProblemList};
 pub use golden::{GoldenFile, GoldenRow, Half, read_golden};
 pub use input::{
-    DataFile, Format, ReadFile, Reader, Row, Source, expand, read_file, read_files, read_sources,
+    DataFile, Format, ReadFile, Reader, Row, Source, check_row, expand, read_file, read_files, read_sources,
 };
-pub use leak::{Leak, LeakFinder, LeakKind, LeakOptions, LeakPair, LeakedSet, Leaks, conflicts, leaks};
+pub use leak::{
+    Leak, LeakFinder, LeakKind, LeakOptions, LeakPair, LeakRow, LeakedSet, Leaks, conflicts, leaks,
+};
 pub use marked::{Piece, marked, pieces};
 pub use near::{Cluster, Clusters, Keep, NearFinder, NearOptions, Pair};
 pub use options::{

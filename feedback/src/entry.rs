@@ -58,6 +58,8 @@ pub struct Raw {
     pub model: Option<String>,
     /// When, as it was written.
     pub created: Option<String>,
+    /// Whether tools are called in it: of a conversation a queue keeps the texts alone, and without its calls it would be another one.
+    pub calls: bool,
 }
 
 /// Where an entry comes from.

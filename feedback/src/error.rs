@@ -58,6 +58,28 @@ pub enum FeedbackError {
         /// Why not.
         problem: String,
     },
+    /// An entry is in a file of accepted rows: it can be taken back, and not written anew.
+    #[error("`{id}`: it is in a file of accepted rows already, which runs name by its hash")]
+    Frozen {
+        /// The entry.
+        id: String,
+        /// The folder of the queue.
+        queue: PathBuf,
+    },
+    /// An entry was in a file of accepted rows, and was taken back.
+    #[error("`{id}`: it was accepted, and rejected later: that stands")]
+    Withdrawn {
+        /// The entry.
+        id: String,
+    },
+    /// Rows beside one that was taken back are in no file.
+    #[error("the accepted row `{id}` stood beside one that was rejected later, and is in no other file yet")]
+    Unwritten {
+        /// One of them.
+        id: String,
+        /// The folder of the queue.
+        queue: PathBuf,
+    },
     /// A file of accepted rows is not what its name says.
     #[error("`{file}`: {problem}")]
     Altered {
@@ -99,6 +121,19 @@ impl FeedbackError {
             Self::NoQueue { .. } => "`rtune feedback import FILE --queue FOLDER` makes one",
             Self::NoEntry { .. } => "`rtune feedback list --queue FOLDER` lists them",
             Self::Decision { .. } => "`rtune feedback review` shows it, and takes another answer",
+            Self::Frozen { id, queue } => {
+                return Some(format!(
+                    "`rtune feedback review --queue {} --reject {id}` takes it out of what is trained from now on",
+                    queue.display()
+                ));
+            }
+            Self::Withdrawn { .. } => "write the row into a training file of your own",
+            Self::Unwritten { queue, .. } => {
+                return Some(format!(
+                    "`rtune feedback review --queue {}` writes it (`q` ends the questions)",
+                    queue.display()
+                ));
+            }
             Self::Altered { .. } => "bring the file back as it was: runs name it by its hash",
         };
         Some(hint.to_owned())

@@ -5,20 +5,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rtune_data::clean::duplicates::{canonical, canonical_hash};
-use rtune_data::{LeakFinder, LeakOptions, Message, Origin, Reader, Record, Scratch, Source, read_golden};
+use rtune_data::{
+    LeakFinder, LeakOptions, LeakRow, Message, Origin, Reader, Record, Scratch, Source, read_golden,
+};
 use rtune_privacy::Scrubber;
 use serde::Serialize;
+use serde_json::json;
 
-use crate::entry::{CameFrom, Entry, FORMAT, Leak, Raw, Turn};
+use crate::entry::{CameFrom, Entry, FORMAT, Leak, Raw};
 use crate::error::FeedbackError;
-use crate::forms::Form;
+use crate::forms::{Form, Read};
+use crate::when::is_time;
 
 /// Rows that are scrubbed at once.
 const BATCH: usize = 256;
 /// Entries that are held against the golden rows at once: the search gives up on what more rows than this have in common.
-const AT_ONCE: usize = 32;
-/// A text that says when something was is no longer.
-const LONGEST_TIME: usize = 40;
+const AT_ONCE: usize = 10;
 
 /// What feedback is held against.
 pub struct Against<'a> {
@@ -57,20 +59,29 @@ pub struct Account {
     pub trained: usize,
     /// Not kept: its user has said enough.
     pub over_cap: usize,
+    /// Not kept: tools are called in it, and a queue keeps texts alone.
+    pub calls: usize,
+    /// Left out: what an evaluator says, under a key that is no user's.
+    pub not_users: usize,
+    /// Left out: ratings of another scale.
+    pub off_scale: usize,
     /// Personal data that was replaced, by kind.
     pub replaced: BTreeMap<String, usize>,
 }
 
-/// Makes entries of `raws`, in their order; `known` are those of the queue.
+/// Makes entries of what was read, in its order; `known` are those of the queue.
 ///
 /// # Errors
 /// Those of the scrubber's model and of the rows that feedback is held against.
 pub fn take_in(
-    raws: Vec<(Form, Raw)>,
+    read: Read,
     known: &[Entry],
     against: &Against<'_>,
 ) -> Result<(Vec<Entry>, Account), FeedbackError> {
-    let mut account = Account { read: raws.len(), ..Account::default() };
+    let Read { raws, not_users, off_scale } = read;
+    let mut account = Account { read: raws.len(), not_users, off_scale, ..Account::default() };
+    let (calling, raws): (Vec<_>, Vec<_>) = raws.into_iter().partition(|(_, raw)| raw.calls);
+    account.calls = calling.len();
     let mut seen: HashSet<String> = known.iter().map(|entry| entry.id.clone()).collect();
     let mut entries = Vec::new();
     for batch in chunks(raws) {
@@ -162,10 +173,6 @@ fn entry(form: Form, raw: Raw, replaced: BTreeMap<String, usize>, salt: &[u8; 32
         hasher.update(what.as_bytes()).update(b"\n").update(text.as_bytes());
         hasher.finalize().to_hex()[..16].to_owned()
     };
-    // A time is digits and marks; another text is nobody's affair.
-    let is_time = |text: &String| {
-        text.len() <= LONGEST_TIME && text.chars().all(|c| c.is_ascii_digit() || "TZ:+-. ".contains(c))
-    };
     let mut entry = Entry {
         format: FORMAT,
         id: String::new(),
@@ -183,7 +190,8 @@ fn entry(form: Form, raw: Raw, replaced: BTreeMap<String, usize>, salt: &[u8; 32
         correction: raw.correction,
         user: raw.user.map(|user| hashed("user", user)),
         model: raw.model,
-        created: raw.created.filter(is_time),
+        // Another text is nobody's affair, and was not scrubbed.
+        created: raw.created.filter(|text| is_time(text)),
         leak: None,
         resembles: None,
         replaced,
@@ -224,8 +232,9 @@ fn finder(against: &Against<'_>, pairs: usize) -> Result<LeakFinder, FeedbackErr
     let plain = LeakOptions::new(Scratch::new(against.folder));
     // Every entry that resembles a golden row must be found. What many say is no form letter here: whoever sent one question often enough would
     // have it left out of the comparison.
-    let (pairs_per_row, shared_line) = (pairs.max(plain.pairs_per_row), 1.0);
-    Ok(LeakFinder::new(LeakOptions { similarity: against.similarity, pairs_per_row, shared_line, ..plain })?)
+    let (pairs_per_row, shared_line, passages) = (pairs.max(plain.pairs_per_row), 1.0, false);
+    let similarity = against.similarity;
+    Ok(LeakFinder::new(LeakOptions { similarity, pairs_per_row, shared_line, passages, ..plain })?)
 }
 
 /// A row as feedback is: without its personal data.
@@ -247,16 +256,15 @@ fn leaks(entries: &mut [Entry], against: &Against<'_>) -> Result<(), FeedbackErr
     for row in read_golden(against.golden, false)?.into_iter().flat_map(|file| file.rows) {
         let place = row.record.origin.to_string();
         let record = clean(row.record, against)?;
-        golden.push((place, record.users_text(), canonical_hash(&record.messages)));
+        golden.push((place, LeakRow::of(&record)));
     }
     for entries in entries.chunks_mut(AT_ONCE) {
         let mut finder = finder(against, AT_ONCE)?;
-        for (_, asked, hash) in &golden {
-            finder.held_out(0, asked, *hash)?;
+        for (_, row) in &golden {
+            finder.held_out(0, row)?;
         }
         for entry in entries.iter() {
-            let record = entry.record();
-            finder.train(&record.users_text(), canonical_hash(&record.messages))?;
+            finder.train(&LeakRow::of(&entry.record()))?;
         }
         let found = finder.finish()?;
         for pair in found.pairs() {
@@ -283,8 +291,7 @@ fn not_trained(
     }
     let mut finder = finder(against, 0)?;
     for entry in &entries {
-        let record = entry.record();
-        finder.held_out(0, &record.users_text(), canonical_hash(&record.messages))?;
+        finder.held_out(0, &LeakRow::of(&entry.record()))?;
     }
     let mut reader = Reader::open(against.train)?;
     let (mut places, mut rows): (Vec<Arc<str>>, HashSet<[u8; 16]>) = (Vec::new(), HashSet::new());
@@ -292,10 +299,10 @@ fn not_trained(
         // A row that cannot be read is no row that is trained on.
         let Ok((record, _)) = row.record else { continue };
         let record = clean(record, against)?;
-        let hash = canonical_hash(&record.messages);
+        let row = LeakRow::of(&record);
         places.push(record.origin.to_string().into());
-        rows.insert(hash);
-        finder.train(&record.users_text(), hash)?;
+        rows.insert(row.conversation);
+        finder.train(&row)?;
     }
     let found = finder.finish()?;
     for pair in found.pairs() {
@@ -315,8 +322,12 @@ fn not_trained(
     Ok(entries)
 }
 
-/// A row to train on, as JSON: what was asked, and `answer`.
+/// A row to train on, as JSON: what was asked, and `answer`. Answers of before are not trained: nobody judged them.
 pub(crate) fn row(entry: &Entry, answer: &str) -> serde_json::Value {
-    let turns: Vec<Turn> = entry.messages.iter().cloned().chain([Turn::new("assistant", answer)]).collect();
-    serde_json::json!({"id": entry.id, "messages": turns})
+    let asked = entry.messages.iter().map(|turn| match turn.role.as_str() {
+        "assistant" => json!({"role": turn.role, "content": turn.content, "weight": 0}),
+        _ => json!({"role": turn.role, "content": turn.content}),
+    });
+    let turns: Vec<_> = asked.chain([json!({"role": "assistant", "content": answer})]).collect();
+    json!({"id": entry.id, "messages": turns})
 }

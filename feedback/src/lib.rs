@@ -17,6 +17,7 @@ pub mod queue;
 #[cfg(test)]
 mod tests;
 pub mod topics;
+mod when;
 
 pub use entry::{CameFrom, Entry, Leak, Raw, Turn};
 pub use error::FeedbackError;

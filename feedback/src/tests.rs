@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::forms::{Form, read};
 use crate::intake::{Account, Against, take_in};
-use crate::queue::{Decision, Queue, State, Verdict, accepted};
+use crate::queue::{Decision, Queue, State, Verdict, accepted, withdrawn};
 use crate::{Entry, FeedbackError};
 
 struct Place {
@@ -39,7 +39,7 @@ impl Place {
 
     fn import(&self, lines: &[Value], mode: PrivacyMode) -> Account {
         self.write("feedback.jsonl", lines);
-        let raws = read(&[self.path("feedback.jsonl")], Some(Form::Rtune)).expect("feedback");
+        let found = read(&[self.path("feedback.jsonl")], Some(Form::Rtune), &[]).expect("feedback");
         let scrubber = scrubber(&PrivacyOptions { mode, ..PrivacyOptions::default() }, None).expect("rules");
         let (golden, train) = (self.path("golden.jsonl"), self.path("train.jsonl"));
         let mut queue = self.queue();
@@ -53,7 +53,7 @@ impl Place {
             salt: &salt,
             folder: self.folder.path(),
         };
-        let (entries, account) = take_in(raws, queue.entries(), &against).expect("entries");
+        let (entries, account) = take_in(found, queue.entries(), &against).expect("entries");
         queue.add(entries).expect("written");
         account
     }
@@ -154,6 +154,70 @@ fn golden_rows_are_never_trained_on_however_many_ask_like_them() {
     assert_eq!(queue.freeze().expect("nothing"), None);
 }
 
+/// A greeting of one's own before it makes a golden question no passage that many ask about.
+#[test]
+fn a_long_golden_question_behind_a_greeting_is_found() {
+    let place = Place::new();
+    let asked = "I ordered the blue garden chairs and paid for the express delivery, so why does nobody in the shop answer my messages?";
+    place.write("golden.jsonl", &[json!({"instruction": asked, "output": "We are sorry."})]);
+    let lines: Vec<Value> = (0..25)
+        .map(|number| said(&format!("Hello {number}!\n{asked}"), &format!("Answer {number}.")))
+        .collect();
+    let account = place.import(&lines, PrivacyMode::Tag);
+    assert_eq!((account.kept, account.leaks), (25, 25));
+}
+
+#[test]
+fn what_a_queue_cannot_keep_is_counted_and_not_kept() {
+    let place = Place::new();
+    let call = json!([{"type": "function", "function": {"name": "look_up", "arguments": "{}"}}]);
+    let calls = json!({"messages": [{"role": "user", "content": "Where is it?"},
+        {"role": "assistant", "content": null, "tool_calls": call}, {"role": "tool", "content": "Graz"},
+        {"role": "assistant", "content": "In Graz."}], "thumbs": "up"});
+    let mut dated = said("Which bulb fits the desk lamp?", "E27.");
+    dated["created"] = "+49 170 1234567".into();
+    let account = place.import(&[calls, dated], PrivacyMode::Tag);
+    assert_eq!((account.read, account.kept, account.calls), (2, 1, 1));
+    assert_eq!(place.queue().entries()[0].created, None);
+    assert!(!String::from_utf8_lossy(&bytes_below(&place.path("queue"))).contains("1234567"));
+}
+
+/// Nobody judged the answers before the one that was liked.
+#[test]
+fn earlier_answers_are_not_trained() {
+    let place = Place::new();
+    let turn = |role: &str, text: &str| json!({"role": role, "content": text});
+    let talk = [
+        turn("user", "Do you sell kettles?"),
+        turn("assistant", "Perhaps."),
+        turn("user", "So do you?"),
+        turn("assistant", "Yes, three."),
+    ];
+    place.import(&[json!({"messages": talk, "thumbs": "up"})], PrivacyMode::Tag);
+    let mut queue = place.queue();
+    let id = ids(&queue)[0].clone();
+    queue.decide(decision(&id, Verdict::Accept, None)).expect("liked");
+    let file = queue.freeze().expect("written").expect("a file");
+    let row = rtune_data::read_file(&file).expect("rows to train on").rows.remove(0);
+    let trained: Vec<bool> = row.messages.iter().map(|message| message.trained).collect();
+    assert_eq!((row.messages.len(), trained[1], trained[3]), (4, false, true));
+}
+
+#[test]
+fn what_can_be_no_training_row_is_not_accepted() {
+    let place = Place::new();
+    let turn = |role: &str, text: &str| json!({"role": role, "content": text});
+    let talk = [turn("user", "Do you sell kettles?"), turn("assistant", ""), turn("user", "So do you?")];
+    place.import(&[json!({"messages": talk, "answer": "Yes, three.", "thumbs": "up"})], PrivacyMode::Tag);
+    let mut queue = place.queue();
+    let id = ids(&queue)[0].clone();
+    let error = queue.decide(decision(&id, Verdict::Accept, None)).expect_err("an answer without text");
+    let said = error.to_string();
+    assert!(said.contains(&id) && said.contains("no training row: no answer: message 2"), "{said}");
+    assert_eq!(queue.state(&queue.entries()[0]), State::Waiting);
+    queue.decide(decision(&id, Verdict::Reject, None)).expect("it can be rejected");
+}
+
 #[test]
 fn one_user_cannot_fill_the_queue() {
     let place = Place::new();
@@ -201,8 +265,9 @@ fn what_was_accepted_is_written_once_and_never_changes() {
         (&rows[1]["id"], &rows[1]["messages"][1]["content"]),
         (&json!(all[1]), &json!("Yes, bring it."))
     );
-    let error = queue.decide(decision(&all[0], Verdict::Reject, None)).expect_err("too late");
-    assert!(error.to_string().contains("already"), "{error}");
+    let error = queue.decide(decision(&all[0], Verdict::Accept, Some("E14."))).expect_err("too late");
+    assert!(error.to_string().contains("already") && error.is_input(), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains(&format!("--reject {}", all[0]))), "{error:?}");
     // Later decisions are a file of their own.
     queue.decide(decision(&all[2], Verdict::Accept, None)).expect("liked");
     let second = queue.freeze().expect("written").expect("a file");
@@ -215,6 +280,44 @@ fn what_was_accepted_is_written_once_and_never_changes() {
     std::fs::write(&file, text.replace("E27", "E14")).expect("written");
     let error = accepted(&place.path("queue")).expect_err("altered");
     assert!(matches!(&error, FeedbackError::Altered { .. }) && error.is_input(), "{error}");
+}
+
+#[test]
+fn an_accepted_row_can_be_taken_back_and_its_file_stays() {
+    let place = Place::new();
+    let lines: Vec<Value> = ["lamp", "chair", "kettle"]
+        .map(|thing| {
+            said(&format!("Do you sell the green {thing} in the window?"), &format!("The {thing}, yes."))
+        })
+        .to_vec();
+    place.import(&lines, PrivacyMode::Tag);
+    let (mut queue, folder) = (place.queue(), place.path("queue"));
+    let all = ids(&queue);
+    for id in &all {
+        queue.decide(decision(id, Verdict::Accept, None)).expect("a correction");
+    }
+    let first = queue.freeze().expect("written").expect("a file");
+    let bytes = std::fs::read(&first).expect("rows");
+    queue.decide(decision(&all[1], Verdict::Reject, None)).expect("taken back");
+    assert_eq!(queue.state(&queue.entries()[1]), State::Rejected);
+    // Stopped here, the rows beside it are in no file: nobody trains without them unawares.
+    let error = accepted(&folder).expect_err("not written yet");
+    assert!(matches!(&error, FeedbackError::Unwritten { .. }) && error.hint().is_some(), "{error}");
+    let second = queue.freeze().expect("written").expect("a file");
+    let text = std::fs::read_to_string(&second).expect("rows");
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a row")).collect();
+    assert_eq!(rows.iter().map(|row| &row["id"]).collect::<Vec<_>>(), [&all[0], &all[2]]);
+    assert_eq!(
+        (accepted(&folder).expect("one"), withdrawn(&folder).expect("one")),
+        (vec![second], vec![first.clone()])
+    );
+    assert_eq!(std::fs::read(&first).expect("rows"), bytes, "runs name it by its hash");
+    let error = queue.decide(decision(&all[1], Verdict::Accept, None)).expect_err("it stands");
+    assert!(matches!(&error, FeedbackError::Withdrawn { .. }) && error.is_input(), "{error}");
+    assert_eq!(queue.freeze().expect("nothing new"), None);
+    drop(queue);
+    let again = place.queue();
+    assert_eq!(again.state(again.entry(&all[1]).expect("there")), State::Rejected);
 }
 
 #[test]

@@ -53,6 +53,9 @@ pub(crate) struct ImportArgs {
     /// Whose form the files have; by default each says it itself
     #[arg(long, value_enum, value_name = "FORM")]
     pub(crate) from: Option<FormName>,
+    /// A key of LangSmith under which users say what they think, beside the usual ones (user-score, thumbs, stars …); may be repeated
+    #[arg(long = "key", value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
     /// Most entries of one user in the queue
     #[arg(long, value_name = "ENTRIES", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) per_user: u32,

@@ -35,7 +35,11 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
         sealing::seal(&config.data.golden)?;
     }
     let base = resolve_base(&config)?;
-    let inputs = prepared(&config, &base)?;
+    let inputs = prepared(&config, &base).inspect_err(|error| {
+        if let Some(advice) = successor::advice(error) {
+            complain(&format!("note: {advice}"));
+        }
+    })?;
     let signal = listen()?;
     let mut resident = None;
     for run in &runs {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
+use rtune_data::{Half, Source, read_golden};
 use serde_json::{Value, json};
 
 use crate::promote::{current, promote, workplace};
@@ -168,6 +169,75 @@ fn topics_without_golden_rows_are_listed() {
         "{}",
         ran.stdout
     );
+}
+
+/// A golden row that was written later asks what an accepted row asks: that can be taken back, and the next run goes on without it.
+#[test]
+fn an_accepted_row_can_be_taken_back() {
+    let place = workplace();
+    promote(&place, "yes", &[]).succeeds();
+    feedback(
+        &place,
+        "said.jsonl",
+        &[said("Do you ship lamps abroad?", "yes", "u1"), said("Is the shop open on Sundays?", "yes", "u2")],
+    );
+    import(&place, &[]).succeeds();
+    place.rtune(&["feedback", "review", "--queue", "queue", "--accept", "all"]).succeeds();
+    let id = entries(&place)[0]["entry"]["id"].as_str().expect("an id").to_owned();
+    let late = json!({"id": "late", "instruction": "Do you ship lamps abroad?", "output": "yes"});
+    place.write("golden.jsonl", format!("{}{late}\n", place.read("golden.jsonl")));
+    let next = ["train", "--from", "current", "--add", "queue", "--set", "output.dir=next"];
+    let advice = format!("rtune feedback review --queue queue --reject {id}`");
+    place.rtune(&next).fails(2, &["golden.jsonl:25", "gives it away", &advice]);
+    let ran = place.rtune(&["feedback", "review", "--queue", "queue", "--reject", &id]);
+    ran.succeeds();
+    assert!(ran.stdout.contains("accepted/0002-"), "{}", ran.stdout);
+    place
+        .rtune(&["feedback", "review", "--queue", "queue", "--accept", &id])
+        .fails(2, &["it was accepted, and rejected later: that stands"]);
+    place.rtune(&next).succeeds();
+    let config = place.read("next/config.toml");
+    assert!(config.contains("accepted/0002-") && !config.contains("accepted/0001-"), "{config}");
+}
+
+/// What nobody may look at is no reason to say that a topic is covered.
+#[test]
+fn what_sealed_rows_ask_is_not_told() {
+    let place = workplace();
+    let asked = [
+        "Gift card declined yesterday",
+        "Warranty lapses soon?",
+        "Parcel soaked through",
+        "Invoice twice charged",
+        "Kettle whistles loudly",
+        "Chairs wobble badly",
+        "Password forgotten again",
+        "Courier rang nobody",
+        "Coupon expired early",
+        "Curtains faded white",
+        "Mirror arrived cracked",
+        "Drawer jams halfway",
+    ];
+    let rows = asked.map(|asked| format!("{}\n", json!({"instruction": asked, "output": "yes"})));
+    place.write("golden.jsonl", rows.concat());
+    let golden = read_golden(&[Source::new(place.path("golden.jsonl"))], true).expect("rows").remove(0).rows;
+    let sealed: Vec<String> =
+        golden.iter().filter(|row| !Half::Open.has(row)).map(|row| row.record.users_text()).collect();
+    assert!(!sealed.is_empty() && sealed.len() < asked.len(), "{sealed:?}");
+    let lines: Vec<Value> = asked.iter().map(|asked| said(asked, "no", asked)).collect();
+    feedback(&place, "said.jsonl", &lines);
+    import(&place, &[]).succeeds();
+    assert!(states(&place).iter().all(|state| state == "golden"), "none is ever trained on");
+    let list = ["feedback", "list", "--queue", "queue", "--config", "config.toml", "--json"];
+    let topics = |more: &[&str]| {
+        let ran = place.rtune(&[list.as_slice(), more].concat());
+        ran.succeeds();
+        let found: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let topics = found["topics_without_golden_rows"].as_array().expect("topics").clone();
+        topics.iter().map(|topic| topic["entries"].as_array().map_or(0, Vec::len)).sum::<usize>()
+    };
+    assert_eq!(topics(&[]), 0, "without a seal every golden row may be seen");
+    assert_eq!(topics(&["--set", "gate.sealed=true"]), sealed.len());
 }
 
 #[test]

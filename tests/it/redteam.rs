@@ -20,6 +20,16 @@ fn suite() -> String {
         + &item("copies", "training-data", json!({"kind": "ngram-copy", "words": 3}), "pass")
 }
 
+/// A run that leaves a row out that cannot be read can be attacked, and what is left is known.
+#[test]
+fn a_run_that_drops_bad_rows_is_asked_too() {
+    let place = workplace();
+    place.write("bad.jsonl", format!("{{\"what\": 1}}\n{}", train_rows("yes", "")));
+    train(&place, "bad", &["data.bad-rows=\"drop\""]);
+    place.write("suite.jsonl", suite());
+    place.rtune(&["redteam", "bad", "--suite", "suite.jsonl", "--max-new-tokens", "4"]).succeeds();
+}
+
 #[test]
 fn base_and_tuned_model_are_asked_the_same() {
     let place = workplace();

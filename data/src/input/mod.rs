@@ -224,6 +224,15 @@ fn by_first_bytes(first: &[u8]) -> Format {
     known.map_or(Format::Jsonl, |(_, format)| *format)
 }
 
+/// Whether a line of a JSONL file would be a training row.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_row(line: &str) -> Result<(), ProblemKind> {
+    let fields = json::object(line.as_bytes()).map_err(|(_, kind)| kind)?;
+    form::parse(fields, None, &Agents::new(&[])).map(|_| ())
+}
+
 pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

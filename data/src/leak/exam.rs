@@ -54,8 +54,9 @@ fn brute_force(test: &[String], train: &[String], similarity: f64) -> BTreeMap<(
     pairs
 }
 
-fn conversation(text: &str) -> [u8; 16] {
-    canonical_hash(&[Message::new("user", text)])
+fn row(text: &str) -> LeakRow {
+    let hash = canonical_hash(&[Message::new("user", text)]);
+    LeakRow { content: text.to_owned(), conversation: hash, prompt: hash }
 }
 
 #[test]
@@ -85,8 +86,8 @@ fn exam_leak() {
         ..LeakOptions::new(Scratch::new(folder.path()))
     };
     let mut finder = LeakFinder::new(options).expect("options");
-    test.iter().for_each(|text| finder.held_out(0, text, conversation(text)).expect("room"));
-    train.iter().for_each(|text| finder.train(text, conversation(text)).expect("room"));
+    test.iter().for_each(|text| finder.held_out(0, &row(text)).expect("room"));
+    train.iter().for_each(|text| finder.train(&row(text)).expect("room"));
     let leaks = finder.finish().expect("leaks");
     let found: BTreeMap<(usize, usize), LeakPair> = leaks
         .pairs()

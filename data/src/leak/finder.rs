@@ -1,5 +1,8 @@
 //! Rows of both sides in, leaks out.
 
+use std::collections::{HashMap, HashSet};
+
+use super::LeakRow;
 use super::candidates::Search;
 use super::features::Looker;
 use super::leaks::{LeakKind, LeakedSet, Leaks, Places};
@@ -15,6 +18,10 @@ const MOST_EXAMPLES: usize = 20;
 /// Rows looked through for shared lines to show: a line in a twentieth of all rows stands early.
 const MOST_LOOKED_THROUGH: u32 = 10_000;
 
+/// Prompts that a content of nothing but shared lines may have if it is a question. What stands in more is a form letter, and what each
+/// row is about stands in its other turns.
+const MOST_PROMPTS: usize = 5;
+
 /// What counts as a leak.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeakOptions {
@@ -28,8 +35,10 @@ pub struct LeakOptions {
     /// The share of the held-out content's runs of words that stand in one training content if they overlap. A run
     /// that stands in more than 10 training rows is a phrase of the field and does not count (as in GPT-3).
     pub overlap: f64,
-    /// A line that stands in more than this share of all rows is left out of every content.
+    /// A line that stands in more than this share of all rows is left out of every content that says something else.
     pub shared_line: f64,
+    /// Whether a long line of 8 rows or more is a passage that they ask about, and left out beside a question.
+    pub passages: bool,
     /// The most pairs listed of one held-out row, the plainest and nearest.
     pub pairs_per_row: usize,
     /// Where rows wait, and in how much memory.
@@ -48,6 +57,7 @@ impl LeakOptions {
             overlap_words: 13,
             overlap: 0.1,
             shared_line: 0.05,
+            passages: true,
             pairs_per_row: 16,
             scratch,
         }
@@ -58,7 +68,8 @@ impl LeakOptions {
 ///
 /// The content of a row is all its user turns, without system turns and answers. Lines that many rows share are left
 /// out before anything is compared, and so are long passages that 8 rows or more ask about. A content of which fewer than 5 letters and numbers remain ("yes", "ok") leaks
-/// only if the whole conversation is the same.
+/// only if the whole conversation is the same. A content of shared lines alone is a question that is asked often, and compared whole; where it stands in
+/// more than 5 different prompts it is a form letter, and leaks only if everything before the answer is the same.
 pub struct LeakFinder {
     options: LeakOptions,
     held_out: Side,
@@ -89,14 +100,12 @@ impl LeakFinder {
         Ok(Self { held_out, train, lines, options, places: Places::default() })
     }
 
-    /// Takes a held-out row of set number `set`: its content, and a hash of its whole conversation that does not see
-    /// what shall be no difference ([`crate::clean::duplicates::canonical_hash`]). Of a content above 256 KiB only the
-    /// beginning is compared.
+    /// Takes a held-out row of set number `set`. Of a content above 256 KiB only the beginning is compared.
     ///
     /// # Errors
     /// A temporary file that cannot be written; more than 2^32 - 1 rows.
-    pub fn held_out(&mut self, set: usize, content: &str, conversation: [u8; 16]) -> Result<(), DataError> {
-        self.held_out.push(content, conversation, &mut self.lines)?;
+    pub fn held_out(&mut self, set: usize, row: &LeakRow) -> Result<(), DataError> {
+        self.held_out.push(row, &mut self.lines)?;
         self.places.push(set);
         Ok(())
     }
@@ -105,8 +114,8 @@ impl LeakFinder {
     ///
     /// # Errors
     /// A temporary file that cannot be written; more than 2^32 - 1 rows.
-    pub fn train(&mut self, content: &str, conversation: [u8; 16]) -> Result<(), DataError> {
-        self.train.push(content, conversation, &mut self.lines)
+    pub fn train(&mut self, row: &LeakRow) -> Result<(), DataError> {
+        self.train.push(row, &mut self.lines)
     }
 
     /// Compares the sides.
@@ -119,7 +128,8 @@ impl LeakFinder {
         let Self { options, held_out, train, places, lines } = self;
         let scratch = &options.scratch;
         let rows = held_out.rows() + train.rows();
-        let shared = SharedLines::of(&lines.finish()?, options.shared_line, rows)?;
+        let mut shared = SharedLines::of(&lines.finish()?, options.shared_line, options.passages, rows)?;
+        shared.keep(asked_often(&shared, &held_out, &train)?);
         let looker = Looker::new(options.similarity, options.overlap_words.max(1));
         let keys = |side: &Side, wanted: &Wanted| {
             let mut sorting = Sorting::new(scratch);
@@ -179,6 +189,29 @@ fn chosen(found: &Sorted<Found>, places: &Places, options: &LeakOptions) -> Resu
         close(last, &mut of_row)?;
     }
     Ok((pairs.finish()?, leaked, sets))
+}
+
+/// The held-out contents of nothing but shared lines that are questions and no form letters, by the numbers that [`SharedLines::bare`] has
+/// of them.
+fn asked_often(shared: &SharedLines, held_out: &Side, train: &Side) -> Result<HashSet<u64>, SpillError> {
+    let mut prompts: HashMap<u64, HashSet<[u8; 16]>> = HashMap::new();
+    if shared.len() == 0 {
+        return Ok(HashSet::new());
+    }
+    let add = |known: &mut HashSet<[u8; 16]>, prompt| {
+        if known.len() <= MOST_PROMPTS {
+            known.insert(prompt);
+        }
+    };
+    held_out.bare(shared, |key, prompt| add(prompts.entry(key).or_default(), prompt))?;
+    if !prompts.is_empty() {
+        train.bare(shared, |key, prompt| {
+            if let Some(known) = prompts.get_mut(&key) {
+                add(known, prompt);
+            }
+        })?;
+    }
+    Ok(prompts.into_iter().filter(|(_, known)| known.len() <= MOST_PROMPTS).map(|(key, _)| key).collect())
 }
 
 /// Some of the shared lines, as they stand.

@@ -10,7 +10,8 @@ pub enum LeakKind {
     Exact,
     /// The user says the same in its canonical form: without case, punctuation and white space.
     Canonical,
-    /// The user says too little to tell (under 5 letters and numbers), but the whole conversation is the same.
+    /// The user says too little to tell (under 5 letters and numbers), but the whole conversation is the same; or nothing but a form letter,
+    /// and everything before the answer is the same.
     Conversation,
     /// The Jaccard index of the character 5-grams is high.
     Near,

@@ -25,12 +25,19 @@ pub(super) struct SharedLines {
     shared: HashSet<u64>,
     /// Lines of [`PASSAGE_ROWS`] rows; the long ones are left out of rows that say something beside them.
     repeated: HashSet<u64>,
+    /// Contents of nothing but shared lines that are compared all the same, by their compared forms: questions that are asked often.
+    asked: HashSet<u64>,
 }
 
 impl SharedLines {
-    /// The lines that stand in more than `share` of `rows` rows; `lines` has the hash of each line of each row, those
-    /// of one row once.
-    pub(super) fn of(lines: &Sorted<u64>, share: f64, rows: usize) -> Result<Self, SpillError> {
+    /// The lines that stand in more than `share` of `rows` rows, and where `passages` says so the long ones that stand in
+    /// [`PASSAGE_ROWS`]; `lines` has the hash of each line of each row, those of one row once.
+    pub(super) fn of(
+        lines: &Sorted<u64>,
+        share: f64,
+        passages: bool,
+        rows: usize,
+    ) -> Result<Self, SpillError> {
         let (mut shared, mut repeated) = (HashSet::new(), HashSet::new());
         let (mut line, mut count) = (0, 0);
         for hash in lines.iter() {
@@ -40,18 +47,34 @@ impl SharedLines {
             if count > LEAST_ROWS && count as f64 > share * rows as f64 {
                 shared.insert(line);
             }
-            if count == PASSAGE_ROWS {
+            if passages && count == PASSAGE_ROWS {
                 repeated.insert(line);
             }
         }
-        Ok(Self { shared, repeated })
+        Ok(Self { shared, repeated, asked: HashSet::new() })
     }
 
     pub(super) fn len(&self) -> usize {
         self.shared.len()
     }
 
-    /// The text without its shared lines, and without the passages that it says something about.
+    /// Compares contents of nothing but shared lines all the same, by the numbers that [`SharedLines::bare`] has of them.
+    pub(super) fn keep(&mut self, asked: HashSet<u64>) {
+        self.asked = asked;
+    }
+
+    /// The number of a content that says something, and nothing but shared lines.
+    pub(super) fn bare(&self, content: &str) -> Option<u64> {
+        let is_own = |line: &str| line_hash(line).is_some_and(|hash| !self.shared.contains(&hash));
+        if self.shared.is_empty() || content.lines().any(|line| is_own(line) && !compared(line).is_empty()) {
+            return None;
+        }
+        let form = compared(content);
+        form.chars().nth(LEAST_CHARACTERS - 1).is_some().then(|| xxh3_64(form.as_bytes()))
+    }
+
+    /// The text without its shared lines, and without the passages that it says something about; a question of nothing else that is
+    /// asked often is left whole.
     pub(super) fn without(&self, content: &str) -> String {
         if self.shared.is_empty() && self.repeated.is_empty() {
             return content.to_owned();
@@ -65,7 +88,12 @@ impl SharedLines {
         let beside: Vec<&str> = own.iter().filter(|line| !is_passage(line)).copied().collect();
         let beside = beside.join("\n");
         let says_something = compared(&beside).chars().nth(LEAST_CHARACTERS - 1).is_some();
-        if says_something { beside } else { own.join("\n") }
+        if says_something {
+            return beside;
+        }
+        let is_asked =
+            !self.asked.is_empty() && self.bare(content).is_some_and(|key| self.asked.contains(&key));
+        if is_asked { content.to_owned() } else { own.join("\n") }
     }
 
     /// The shared lines of a text.
@@ -102,7 +130,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut sorter = Sorter::new(&Scratch::new(folder.path()));
         rows.iter().flat_map(|row| line_hashes(row)).for_each(|hash| sorter.push(hash).expect("room"));
-        SharedLines::of(&sorter.finish().expect("sorted"), share, rows.len()).expect("lines")
+        SharedLines::of(&sorter.finish().expect("sorted"), share, true, rows.len()).expect("lines")
     }
 
     #[test]
@@ -131,6 +159,24 @@ mod tests {
         assert_eq!(lines.without(passage), passage, "it is all that the row says");
         let short: Vec<String> = (0..8).map(|row| format!("Hello {row}\nwhere is my order?")).collect();
         assert_eq!(shared(&short, 1.0).without(&short[2]), short[2], "a question is no passage");
+    }
+
+    #[test]
+    fn a_content_of_shared_lines_alone_is_bare() {
+        let rows: Vec<String> =
+            (0..20).map(|row| format!("Where is my parcel?\n--\nYes\nown {row}")).collect();
+        let mut lines = shared(&rows, 0.05);
+        let key = lines.bare("where is  MY parcel").expect("nothing else is said");
+        assert_eq!(lines.bare("Where is my parcel?\n...\n"), Some(key), "marks say nothing");
+        assert_eq!((lines.bare(&rows[3]), lines.bare("yes"), lines.bare("")), (None, None, None));
+        assert_eq!(lines.without("Where is my parcel?"), "");
+        lines.keep(HashSet::from([key]));
+        assert_eq!(lines.without("Where is my parcel?"), "Where is my parcel?");
+        assert_eq!(
+            lines.without("Where is my parcel?\nNo"),
+            "No",
+            "beside it a row says something of its own"
+        );
     }
 
     #[test]

@@ -18,7 +18,32 @@ pub use leaks::{LeakKind, LeakPair, LeakedSet, Leaks};
 
 use std::collections::{HashMap, HashSet};
 
-use crate::record::{Origin, Record};
+use crate::clean::duplicates::canonical_hash;
+use crate::record::{Form, Origin, Record};
+
+/// A row as [`LeakFinder`] compares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeakRow {
+    /// What its user says.
+    pub content: String,
+    /// A hash of the whole conversation that does not see what shall be no difference ([`canonical_hash`]).
+    pub conversation: [u8; 16],
+    /// The same of everything before the last answer; of a text, which has nothing before it, of all of it.
+    pub prompt: [u8; 16],
+}
+
+impl LeakRow {
+    /// This row.
+    #[must_use]
+    pub fn of(record: &Record) -> Self {
+        let conversation = canonical_hash(&record.messages);
+        let prompt = match record.form() {
+            Form::Text => conversation,
+            Form::Conversation => canonical_hash(record.prompt()),
+        };
+        Self { content: record.users_text(), conversation, prompt }
+    }
+}
 
 /// A held-out row whose prompt is also trained on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::LeakRow;
 use super::features::{Content, Features, Looker};
 use super::lines::{SharedLines, line_hashes};
 use crate::error::DataError;
@@ -11,19 +12,22 @@ use crate::spill::{Filter, Scratch, ScratchFile, Sorted, Sorter, SpillError, Tex
 /// Rows and bytes that are prepared side by side.
 const BATCH: (usize, usize) = (16 << 10, 8 << 20);
 
+/// The number of a content of nothing but shared lines, and the hash of its prompt.
+type Bare = (u64, [u8; 16]);
+
 /// Rows as they are pushed.
 pub(super) struct Side {
     texts: Texts,
-    /// 16 bytes a row.
-    conversations: ScratchFile,
+    /// The hashes of each row's conversation and prompt: 32 bytes.
+    hashes: ScratchFile,
     waiting: String,
     ends: Vec<usize>,
 }
 
 impl Side {
     pub(super) fn new(scratch: &Scratch) -> Self {
-        let (texts, conversations) = (Texts::new(&scratch.folder), ScratchFile::new(&scratch.folder));
-        Self { texts, conversations, waiting: String::new(), ends: Vec::new() }
+        let (texts, hashes) = (Texts::new(&scratch.folder), ScratchFile::new(&scratch.folder));
+        Self { texts, hashes, waiting: String::new(), ends: Vec::new() }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -31,17 +35,13 @@ impl Side {
     }
 
     /// Takes a row; its lines go to `lines` in their time.
-    pub(super) fn push(
-        &mut self,
-        content: &str,
-        conversation: [u8; 16],
-        lines: &mut Sorter<u64>,
-    ) -> Result<(), DataError> {
+    pub(super) fn push(&mut self, row: &LeakRow, lines: &mut Sorter<u64>) -> Result<(), DataError> {
         if self.rows() == MOST_ROWS {
             return Err(DataError::TooManyRows { most: MOST_ROWS });
         }
-        self.conversations.append(&conversation)?;
-        self.waiting.push_str(comparable(content));
+        self.hashes.append(&row.conversation)?;
+        self.hashes.append(&row.prompt)?;
+        self.waiting.push_str(comparable(&row.content));
         self.ends.push(self.waiting.len());
         if self.ends.len() == BATCH.0 || self.waiting.len() >= BATCH.1 {
             self.store(lines)?;
@@ -103,17 +103,48 @@ impl Side {
         self.read(row, text)?;
         let content = Content::new(text, shared);
         if content.is_short() {
-            let mut hash = [0; 16];
-            self.conversations.read_at(u64::from(row) * 16, &mut hash)?;
+            let [conversation, prompt] = self.hashes_of(row)?;
+            let hash = if shared.bare(text).is_some() { prompt } else { conversation };
             return Ok(Looked::Short(u128::from_le_bytes(hash)));
         }
         Ok(Looked::Content(looker.features(&content)))
+    }
+
+    /// The hashes of a row's conversation and prompt.
+    fn hashes_of(&self, row: u32) -> Result<[[u8; 16]; 2], SpillError> {
+        let mut hashes = [[0; 16]; 2];
+        for (hash, place) in hashes.iter_mut().zip(u64::from(row) * 2..) {
+            self.hashes.read_at(place * 16, hash)?;
+        }
+        Ok(hashes)
+    }
+
+    /// Calls `take` with every row of nothing but shared lines: the number of its content, and the hash of its prompt.
+    pub(super) fn bare(
+        &self,
+        shared: &SharedLines,
+        mut take: impl FnMut(u64, [u8; 16]),
+    ) -> Result<(), SpillError> {
+        let rows = self.texts.len() as u32;
+        for first in (0..rows).step_by(BATCH.0) {
+            let of_row = |text: &mut String, row: u32| -> Result<Option<Bare>, SpillError> {
+                self.read(row, text)?;
+                let Some(key) = shared.bare(text) else { return Ok(None) };
+                Ok(Some((key, self.hashes_of(row)?[1])))
+            };
+            let found: Result<Vec<Option<Bare>>, SpillError> = (first..rows.min(first + BATCH.0 as u32))
+                .into_par_iter()
+                .map_init(String::new, of_row)
+                .collect();
+            found?.into_iter().flatten().for_each(|(key, prompt)| take(key, prompt));
+        }
+        Ok(())
     }
 }
 
 /// What is looked up of a row.
 pub(super) enum Looked {
-    /// The hash of the conversation, for there is little else.
+    /// The hash of the conversation, for there is little else; of shared lines alone that of everything before the answer.
     Short(u128),
     /// The keys of its content.
     Content(Features),
@@ -127,7 +158,7 @@ pub(super) struct Keys<N, A, S> {
     pub(super) anchors: A,
     /// (key, row).
     pub(super) grams: A,
-    /// (hash of the conversation, row).
+    /// (hash of the conversation or the prompt, row).
     pub(super) short: S,
 }
 

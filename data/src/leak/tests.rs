@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::clean::duplicates::canonical_hash;
 use crate::near::exam::{plain_jaccard, plain_set};
-use crate::record::Message;
+use crate::record::{Message, Origin};
 use crate::spill::Scratch;
 use crate::stream::{stream, uniform_below};
 
-fn conversation(content: &str, answer: &str) -> [u8; 16] {
-    canonical_hash(&[Message::new("user", content), Message::new("assistant", answer)])
+fn row(content: &str, answer: &str) -> LeakRow {
+    let turns = [Message::new("user", content), Message::new("assistant", answer)];
+    let (conversation, prompt) = (canonical_hash(&turns), canonical_hash(&turns[..1]));
+    LeakRow { content: content.to_owned(), conversation, prompt }
 }
 
 fn with(options: impl Fn(&mut LeakOptions), held_out: &[(&str, &str)], train: &[(&str, &str)]) -> Leaks {
@@ -20,14 +22,11 @@ fn with(options: impl Fn(&mut LeakOptions), held_out: &[(&str, &str)], train: &[
     let mut finder = LeakFinder::new(chosen).expect("options");
     // Sides may come mixed.
     let (early, late) = train.split_at(train.len() / 2);
-    early
-        .iter()
-        .for_each(|(content, answer)| finder.train(content, conversation(content, answer)).expect("room"));
+    early.iter().for_each(|(content, answer)| finder.train(&row(content, answer)).expect("room"));
     for (content, answer) in held_out {
-        finder.held_out(0, content, conversation(content, answer)).expect("room");
+        finder.held_out(0, &row(content, answer)).expect("room");
     }
-    late.iter()
-        .for_each(|(content, answer)| finder.train(content, conversation(content, answer)).expect("room"));
+    late.iter().for_each(|(content, answer)| finder.train(&row(content, answer)).expect("room"));
     finder.finish().expect("leaks")
 }
 
@@ -94,6 +93,60 @@ fn a_shared_instruction_is_no_leak() {
     assert_eq!(leaks.shared_examples(), [line]);
     let all_counts = with(|options| options.shared_line = 1.0, held_out, train);
     assert!(all_counts.leaked() == 10, "{}", all_counts.leaked());
+}
+
+/// Seven of a hundred training rows ask what a golden row asks: the line is no form letter for that.
+#[test]
+fn a_question_that_is_asked_often_is_no_form_letter() {
+    let own: Vec<String> = (0..112).map(|number| own_words(number, 8)).collect();
+    let mut rows: Vec<(&str, &str)> = own.iter().map(|text| (text.as_str(), "a")).collect();
+    let train: Vec<(&str, &str)> =
+        rows.drain(..93).chain([("How do I cancel my subscription?", "b"); 7]).collect();
+    rows.push(("how do I cancel my subscription", "In the settings."));
+    let leaks = with(|_| (), &rows, &train);
+    assert_eq!((leaks.shared_lines(), leaks.leaked()), (1, 1));
+    let pairs: Vec<_> = leaks.pairs().map(|pair| pair.expect("a pair")).collect();
+    assert!(
+        pairs.iter().all(|pair| pair.held_out_row == 19 && pair.kind == LeakKind::Canonical),
+        "{pairs:?}"
+    );
+    assert_eq!(pairs.iter().map(|pair| pair.train_row).collect::<Vec<_>>(), (93..100).collect::<Vec<_>>());
+}
+
+/// What a row is about stands in another turn: one instruction for all is no leak, and the same document is one.
+#[test]
+fn a_form_letter_leaks_only_with_what_it_is_about() {
+    let record = |number: usize, answer: &str| {
+        let origin = Origin { file: std::path::Path::new("t").into(), line: 1 };
+        let turns = [
+            Message::new("system", own_words(number, 30)),
+            Message::new("user", "Summarise the text above, please."),
+            Message::new("assistant", answer),
+        ];
+        LeakRow::of(&Record::new(None, origin, turns.to_vec()))
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut finder = LeakFinder::new(LeakOptions::new(Scratch::new(folder.path()))).expect("options");
+    (0..40).for_each(|number| finder.train(&record(number, "a")).expect("room"));
+    (40..50).for_each(|number| finder.held_out(0, &record(number, "a")).expect("room"));
+    finder.held_out(0, &record(7, "another summary")).expect("room");
+    let leaks = finder.finish().expect("leaks");
+    let pairs: Vec<_> = leaks.pairs().map(|pair| pair.expect("a pair")).collect();
+    let found: Vec<_> = pairs.iter().map(|pair| (pair.held_out_row, pair.train_row, pair.kind)).collect();
+    assert_eq!(found, [(10, 7, LeakKind::Conversation)]);
+}
+
+/// A long question that many ask is a passage to the search, unless that is told that there are none.
+#[test]
+fn passages_can_be_compared_too() {
+    let asked = "I ordered the blue garden chairs on Monday and paid for the express delivery, why does nobody answer my messages?";
+    let rows: Vec<String> = (0..8).map(|number| format!("Hello {number}!\n{asked}")).collect();
+    let train: Vec<(&str, &str)> = rows.iter().map(|text| (text.as_str(), "b")).collect();
+    let plain = |options: &mut LeakOptions| options.shared_line = 1.0;
+    assert_eq!(with(plain, &[(asked, "a")], &train).leaked(), 0);
+    let all = |options: &mut LeakOptions| (options.shared_line, options.passages) = (1.0, false);
+    let leaks = with(all, &[(asked, "a")], &train);
+    assert_eq!((leaks.leaked(), leaks.pairs().count()), (1, 8));
 }
 
 #[test]

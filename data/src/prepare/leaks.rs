@@ -2,9 +2,8 @@
 
 use super::fates::{Deciding, Fate, MOST_LISTED};
 use super::intake::Golden;
-use crate::clean::duplicates::canonical_hash;
 use crate::error::{DataError, ProblemList};
-use crate::leak::{LeakFinder, LeakKind, LeakOptions, Leaks};
+use crate::leak::{LeakFinder, LeakKind, LeakOptions, LeakRow, Leaks};
 use crate::options::Validation;
 use crate::problem::{ProblemKind, RowProblem};
 use crate::record::Origin;
@@ -22,19 +21,16 @@ impl Deciding<'_> {
         let mut finder = LeakFinder::new(options)?;
         let from_files = matches!(self.options.validation, Validation::Files(_));
         let (mut train, mut held_out): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        self.each(|row, fate, _, record| {
-            let (content, conversation) = (record.users_text(), canonical_hash(&record.messages));
-            match fate {
-                Fate::Train => {
-                    train.push(row as u32);
-                    finder.train(&content, conversation)
-                }
-                _ if from_files => {
-                    held_out.push(row as u32);
-                    finder.held_out(VALIDATION, &content, conversation)
-                }
-                _ => Ok(()),
+        self.each(|row, fate, _, record| match fate {
+            Fate::Train => {
+                train.push(row as u32);
+                finder.train(&LeakRow::of(&record))
             }
+            _ if from_files => {
+                held_out.push(row as u32);
+                finder.held_out(VALIDATION, &LeakRow::of(&record))
+            }
+            _ => Ok(()),
         })?;
         let mut places = Vec::new();
         let names = golden.names.clone();
@@ -43,7 +39,7 @@ impl Deciding<'_> {
             let Some(body) = entry.body else { return Ok(()) };
             let record = body.record(entry.id, origin.clone());
             places.push(origin);
-            finder.held_out(GOLDEN, &record.users_text(), canonical_hash(&record.messages))
+            finder.held_out(GOLDEN, &LeakRow::of(&record))
         })?;
         let leaks = finder.finish()?;
         self.report_leaks(&leaks, &train, &held_out, &places)

@@ -253,3 +253,28 @@ fn other_thread_counts_give_the_same_examples() {
     };
     assert_eq!(with_threads(1), with_threads(3));
 }
+
+/// Seven of a hundred rows ask what a golden row asks, each answered otherwise; and an instruction that all rows have is no leak.
+#[test]
+fn a_golden_question_that_is_asked_often_is_a_leak() {
+    let files = Files::new();
+    let letters = ["Where", "Who", "Why", "When", "What", "Which", "How"];
+    let own = |number: usize| {
+        let word = letters[number % letters.len()];
+        row(&format!("Answer in one word.\n{word} {}?", blake3::hash(&[number as u8]).to_hex()), "a") + "\n"
+    };
+    let asked = "How do I cancel my subscription?";
+    let hot: String = (0..7).map(|number| row(asked, &format!("answer {number}")) + "\n").collect();
+    let one = files.write("train.jsonl", (0..93).map(own).collect::<String>() + &hot);
+    let golden = files.write(
+        "golden.jsonl",
+        (93..112).map(own).collect::<String>() + &row(asked, "In the settings.") + "\n",
+    );
+    let options = PrepareOptions { golden: vec![Source::new(&golden)], ..train(&[&one]) };
+    let (said, _) = refused(&files, &options);
+    assert!(
+        said.contains("golden.jsonl:20") && said.contains("train.jsonl:94 gives it away (exact"),
+        "{said}"
+    );
+    assert!(!said.contains("golden.jsonl:1:") && !said.contains("golden.jsonl:19"), "{said}");
+}

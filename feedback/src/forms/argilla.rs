@@ -1,17 +1,38 @@
 //! Records of Argilla: `fields`, and `responses` by question (version 2) or by user (version 1).
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::Object;
 use super::parts::{Fields, answer, first, name, stars, text, thumbs, turns, without_answer};
 use crate::entry::Raw;
+use crate::error::FeedbackError;
 
 const STARS: [&str; 3] = ["stars", "rating", "score"];
 const THUMBS: [&str; 4] = ["thumbs", "label", "liked", "preference"];
 const CORRECTION: [&str; 4] = ["correction", "corrected", "rewrite", "edited"];
 const COMMENT: [&str; 3] = ["comment", "comments", "feedback"];
 
-pub(super) fn read(object: &Object) -> Result<Option<Raw>, String> {
+/// The records, and how many ratings are left out: a question that has one value beyond five stars is of another scale, and so are its others.
+pub(super) fn read(objects: &[Object]) -> Result<(Vec<Raw>, usize), FeedbackError> {
+    let mut other_scale = HashSet::new();
+    for object in objects {
+        let said = responses(object.fields.get("responses")).map_err(|problem| object.wrong(problem))?;
+        let is_off = |(question, value, _): &(String, Value, _)| {
+            STARS.contains(&question.as_str()) && value.is_number() && stars(question, value).is_err()
+        };
+        other_scale.extend(said.into_iter().filter(is_off).map(|(question, ..)| question));
+    }
+    let (mut raws, mut left_out) = (Vec::with_capacity(objects.len()), 0);
+    for object in objects {
+        let raw = record(object, &other_scale, &mut left_out);
+        raws.push(raw.map_err(|problem| object.wrong(problem))?);
+    }
+    Ok((raws, left_out))
+}
+
+fn record(object: &Object, other_scale: &HashSet<String>, left_out: &mut usize) -> Result<Raw, String> {
     let fields = object.fields.get("fields").and_then(Value::as_object).ok_or("expected `fields`")?;
     let asked = first(fields, &["messages", "chat", "prompt", "instruction", "question", "input", "text"]);
     let (called, asked) =
@@ -34,6 +55,10 @@ pub(super) fn read(object: &Object) -> Result<Option<Raw>, String> {
     };
     for (question, value, user) in responses(object.fields.get("responses"))? {
         let is = |names: &[&str]| names.contains(&question.as_str());
+        if other_scale.contains(&question) {
+            *left_out += usize::from(!value.is_null());
+            continue;
+        }
         if is(&STARS) {
             // Of several people the strictest counts: what one of them found wrong is worth a look.
             raw.stars = raw.stars.into_iter().chain(stars(&question, &value)?).min();
@@ -48,7 +73,7 @@ pub(super) fn read(object: &Object) -> Result<Option<Raw>, String> {
         }
         raw.user = raw.user.take().or(user);
     }
-    Ok(Some(raw))
+    Ok(raw)
 }
 
 /// Question, value and user of every response that was submitted.

@@ -9,8 +9,10 @@ mod rtune;
 #[cfg(test)]
 mod tests;
 
+pub use langsmith::USER_KEYS;
+
 use std::fs::File;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use rtune_trainer::error::TrainerError;
@@ -82,17 +84,29 @@ impl Object {
 
     /// Feedback from here, with nothing in it yet.
     fn begin(&self) -> Raw {
-        Raw { file: self.file.clone(), line: self.line, ..Raw::default() }
+        let calls = self.fields.values().any(parts::calls_tools);
+        Raw { file: self.file.clone(), line: self.line, calls, ..Raw::default() }
     }
 }
 
-/// All feedback of `files`, with the form of each; `form` is that of all of them, or each says its own. Nothing of it was scrubbed, and nothing
-/// is written anywhere.
+/// What files say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// All feedback, with the form of each.
+    pub raws: Vec<(Form, Raw)>,
+    /// How much else was said by evaluators and not by users.
+    pub not_users: usize,
+    /// Ratings that are of another scale than thumbs and five stars.
+    pub off_scale: usize,
+}
+
+/// All feedback of `files`; `form` is that of all of them, or each says its own. `keys` name what users say in LangSmith, beside [`USER_KEYS`].
+/// Nothing of it was scrubbed, and nothing is written anywhere.
 ///
 /// # Errors
 /// [`FeedbackError::Line`] for an object that is no feedback, [`FeedbackError::Form`] for a file of no known form.
-pub fn read(files: &[PathBuf], form: Option<Form>) -> Result<Vec<(Form, Raw)>, FeedbackError> {
-    let mut all = Vec::new();
+pub fn read(files: &[PathBuf], form: Option<Form>, keys: &[String]) -> Result<Read, FeedbackError> {
+    let (mut all, mut off_scale) = (Vec::new(), 0);
     // Runs and what was said of them may stand in files of their own.
     let mut pooled = Vec::new();
     for file in files {
@@ -107,12 +121,17 @@ pub fn read(files: &[PathBuf], form: Option<Form>) -> Result<Vec<(Form, Raw)>, F
             Form::LangSmith => pooled.extend(objects),
             Form::Rtune => all.extend(each(&objects, found, rtune::read)?),
             Form::OpenAi => all.extend(each(&objects, found, openai::read)?),
-            Form::Argilla => all.extend(each(&objects, found, argilla::read)?),
+            Form::Argilla => {
+                let (raws, left_out) = argilla::read(&objects)?;
+                off_scale += left_out;
+                all.extend(raws.into_iter().map(|raw| (found, raw)));
+            }
             Form::Review => all.extend(each(&review::last_words(objects), found, review::read)?),
         }
     }
-    all.extend(langsmith::read(&pooled)?.into_iter().map(|raw| (Form::LangSmith, raw)));
-    Ok(all)
+    let found = langsmith::read(&pooled, keys)?;
+    all.extend(found.raws.into_iter().map(|raw| (Form::LangSmith, raw)));
+    Ok(Read { raws: all, not_users: found.not_users, off_scale: off_scale + found.off_scale })
 }
 
 type ReadOne = fn(&Object) -> Result<Option<Raw>, String>;

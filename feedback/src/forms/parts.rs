@@ -91,6 +91,26 @@ fn turn(name: &str, value: &Value) -> Result<Turn, String> {
     Ok(Turn::new(role, content))
 }
 
+/// Whether tools are called anywhere in what was said, in any tool's words.
+pub(super) fn calls_tools(value: &Value) -> bool {
+    match value {
+        Value::Array(all) => all.iter().any(calls_tools),
+        Value::Object(fields) => {
+            let says = |name: &str| match fields.get(name) {
+                None | Some(Value::Null) => false,
+                Some(Value::Array(calls)) => !calls.is_empty(),
+                Some(Value::Object(call)) => !call.is_empty(),
+                Some(_) => true,
+            };
+            let kind = fields.get("type").and_then(Value::as_str).unwrap_or_default();
+            ["tool_calls", "function_call"].into_iter().any(says)
+                || ["tool_use", "tool_call", "function_call"].contains(&kind)
+                || fields.values().any(calls_tools)
+        }
+        _ => false,
+    }
+}
+
 /// Takes the answer off the end of a conversation.
 pub(super) fn without_answer(mut turns: Vec<Turn>) -> (Vec<Turn>, Option<String>) {
     let answer = turns.pop_if(|last| last.role == "assistant").map(|last| last.content);

@@ -8,7 +8,7 @@ fn raws(lines: &[Value], form: Option<Form>) -> Result<Vec<(Form, Raw)>, Feedbac
     let file = folder.path().join("feedback.jsonl");
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     std::fs::write(&file, text).expect("written");
-    read(&[file], form)
+    read(&[file], form, &[]).map(|found| found.raws)
 }
 
 fn only(line: Value) -> (Form, Raw) {
@@ -72,6 +72,83 @@ fn langsmith_has_runs_and_feedback_beside_them() {
     assert!(third.messages.is_empty(), "its run is not there");
 }
 
+fn found(lines: &[Value], keys: &[&str]) -> Read {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("feedback.jsonl");
+    std::fs::write(&file, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).expect("written");
+    let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+    read(&[file], None, &keys).expect("feedback")
+}
+
+/// An evaluator's score of how poisonous an answer is makes nobody like it.
+#[test]
+fn of_langsmith_users_count_and_evaluators_do_not() {
+    let run = |id: &str| json!({"id": id, "inputs": {"input": "Where?"}, "outputs": {"output": "Here."}});
+    let said = |of: &str, key: &str, score: f64, source: &str| json!({"run_id": of, "key": key, "score": score, "comment": format!("by {key}"), "feedback_source": {"type": source}});
+    let lines = [
+        run("r1"),
+        run("r2"),
+        run("r3"),
+        said("r1", "toxicity", 1.0, "model"),
+        said("r2", "User_Score", 0.0, "api"),
+        said("r2", "toxicity", 1.0, "api"),
+        said("r3", "helpful", 1.0, "app"),
+    ];
+    let read = found(&lines, &[]);
+    let ratings: Vec<_> = read.raws.iter().map(|(_, raw)| (raw.rating, raw.comment.as_deref())).collect();
+    assert_eq!(ratings, [(Some(-1), Some("by User_Score")), (Some(1), Some("by helpful"))]);
+    assert_eq!((read.not_users, read.off_scale), (2, 0));
+    let read = found(&lines, &["toxicity"]);
+    assert_eq!((read.raws.len(), read.not_users), (3, 0), "whoever names a key takes it");
+    let mut inside = run("r4");
+    inside["feedback"] = json!([{"key": "correctness", "score": 1}]);
+    let read = found(&[inside], &[]);
+    assert_eq!((read.raws.len(), read.not_users), (0, 1));
+}
+
+#[test]
+fn ratings_of_another_scale_are_left_out_and_counted() {
+    let run = |id: &str| json!({"id": id, "inputs": {"input": "Where?"}, "outputs": {"output": "Here."}});
+    let said =
+        |of: &str, key: &str, score: f64| json!({"run_id": of, "key": key, "score": score, "comment": "hm"});
+    // Of parts of a hundred 1 is no thumb up, and 3 are no stars.
+    let lines = [
+        run("r1"),
+        run("r2"),
+        run("r3"),
+        run("r4"),
+        said("r1", "user_score", 87.0),
+        said("r2", "user_score", 1.0),
+        said("r3", "user_score", 3.0),
+        said("r4", "stars", 1.0),
+    ];
+    let read = found(&lines, &[]);
+    assert_eq!((read.raws.len(), read.off_scale), (4, 3));
+    let rated: Vec<_> = read.raws.iter().map(|(_, raw)| (raw.rating, raw.stars)).collect();
+    assert_eq!(rated, [(None, None), (None, None), (None, None), (None, Some(1))]);
+    let record = |rating: u8| json!({"fields": {"prompt": "a", "response": "b"}, "responses": {"rating": [{"value": rating}], "comment": [{"value": "c"}]}});
+    let read = found(&[record(5), record(9)], &[]);
+    assert_eq!((read.raws.len(), read.off_scale), (2, 2), "five of ten is not five of five");
+    assert!(read.raws.iter().all(|(_, raw)| raw.stars.is_none() && raw.comment.is_some()));
+    assert_eq!(found(&[record(5)], &[]).raws[0].1.stars, Some(5));
+}
+
+#[test]
+fn calls_of_tools_are_seen_in_any_words() {
+    let call = json!([{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]);
+    let said =
+        |answer: Value| json!({"messages": [{"role": "user", "content": "a"}, answer], "thumbs": "up"});
+    for (line, calls) in [
+        (said(json!({"role": "assistant", "content": null, "tool_calls": call})), true),
+        (said(json!({"role": "assistant", "content": "b", "function_call": {"name": "f"}})), true),
+        (said(json!({"role": "assistant", "content": [{"type": "tool_use", "name": "f"}]})), true),
+        (said(json!({"role": "assistant", "content": "b", "tool_calls": []})), false),
+        (said(json!({"role": "assistant", "content": "b", "function_call": null})), false),
+    ] {
+        assert_eq!(only(line.clone()).1.calls, calls, "{line}");
+    }
+}
+
 #[test]
 fn openai_has_evals_and_preferences() {
     let (form, raw) =
@@ -129,7 +206,7 @@ fn lists_are_read_as_lines_are_and_empty_files_say_nothing() {
     let (list, empty) = (folder.path().join("a.json"), folder.path().join("b.jsonl"));
     std::fs::write(&list, "\u{feff}[{\"prompt\": \"a\"}, {\"prompt\": \"b\"}]").expect("written");
     std::fs::write(&empty, "\n").expect("written");
-    let all = read(&[empty, list], None).expect("feedback");
+    let all = read(&[empty, list], None, &[]).expect("feedback").raws;
     assert_eq!(all.iter().map(|(_, raw)| raw.line).collect::<Vec<_>>(), [1, 2]);
 }
 

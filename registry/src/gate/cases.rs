@@ -11,6 +11,7 @@ fn goodness(metric: &str, case: &Case, side: &Side) -> Option<f64> {
     match metric {
         "checks" if case.checks == 0 => None,
         "checks" => right(side.failed_checks.is_empty()),
+        "tool-calls" => side.called.as_ref().and_then(|called| right(called.right)),
         "exact-match" => right(side.exact_match),
         "normalised-match" => right(side.normalised_match),
         "answer-nats" | "bits-per-byte" | "token-accuracy" => Some(-side.nats / side.tokens.max(1) as f64),

@@ -75,8 +75,20 @@ fn label_classes(gate: &GateSection) -> Vec<String> {
         .collect()
 }
 
-/// Cases of a slice under which six lost ones, the fewest that exact McNemar tells from chance, would be most of it.
+/// Clusters of a slice under which six lost ones, the fewest that a test tells from chance, would be most of it.
 const FEW_IN_SLICE: usize = 12;
+
+/// Whether a slice lost more than half of what it was, where its clusters are too few for a probability to say so: with `k` of them that of a
+/// test of signs is never less than two in 2^k, whatever the metric.
+pub(super) fn collapsed(one: &Comparison, alpha: f64) -> bool {
+    let clusters = i32::try_from(one.clusters).unwrap_or(i32::MAX);
+    let is_small = one.clusters < FEW_IN_SLICE || 2_f64.powi(1 - clusters) > alpha;
+    let is_half = match one.better {
+        Better::Higher => one.first > 0.0 && one.second < 0.5 * one.first,
+        Better::Lower => one.second > 0.0 && one.first < 0.5 * one.second,
+    };
+    is_small && is_half
+}
 
 struct Rules<'a> {
     gate: &'a GateSection,
@@ -173,28 +185,23 @@ impl Rules<'_> {
     }
 
     /// One finding for each slice that is worse, or one that none is. Each slice has a probability of its own: a correction for their
-    /// number would let more slip through the more there are. In a slice so small that no outcome could be told from chance, losing more
-    /// than half of what was right is worse.
+    /// number would let more slip through the more there are. In a slice so small that hardly any outcome could be told from chance, losing more
+    /// than half is worse ([`collapsed`]).
     fn slices(&self, compared: &Compared) -> Vec<Finding> {
-        let collapsed = |one: &Comparison| {
-            one.outcomes.is_some()
-                && one.first > 0.0
-                && one.second < 0.5 * one.first
-                && one.cases < FEW_IN_SLICE
-        };
         let is_worse = |one: &&Comparison| {
             let lost = match one.better {
                 Better::Higher => one.difference < 0.0,
                 Better::Lower => one.difference > 0.0,
             };
-            lost && (one.p <= self.gate.alpha || collapsed(one))
+            lost && (one.p <= self.gate.alpha || collapsed(one, self.gate.alpha))
         };
         let worse = compared.slices.iter().filter(is_worse);
         let mut findings: Vec<Finding> = worse
             .map(|one| {
                 let slice = one.slice.as_deref().unwrap_or_default();
+                let by_half = if one.p > self.gate.alpha { ": more than half, of few cases" } else { "" };
                 let said = format!(
-                    "the slice `{slice}`{} is worse by {}: {:.4} before, {:.4} now, p = {:.3}",
+                    "the slice `{slice}`{} is worse by {}: {:.4} before, {:.4} now, p = {:.3}{by_half}",
                     self.on(),
                     one.metric,
                     one.first,

@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use rtune_feedback::Entry;
-use rtune_feedback::queue::{Decision, Queue, State, Verdict};
+use rtune_feedback::queue::{Decision, Queue, State, Verdict, unfit};
 
 use super::{rating, visible};
 use crate::args::feedback::FeedbackReviewArgs;
@@ -54,14 +54,8 @@ fn named(queue: &mut Queue, args: &FeedbackReviewArgs) -> anyhow::Result<[usize;
         return Err(BadInput::new(format!("`{both}` cannot be accepted and rejected at once")).into());
     }
     let rejected = args.reject.iter().map(|id| (id.clone(), Verdict::Reject));
-    let all = queue
-        .entries()
-        .iter()
-        .filter(|entry| queue.state(entry) == State::Waiting && entry.to_train().is_some())
-        .map(|entry| entry.id.clone())
-        .filter(|id| !args.reject.contains(id));
-    let accepted: Vec<String> = match args.accept.iter().any(|id| id == ALL) {
-        true => all.collect(),
+    let accepted = match args.accept.iter().any(|id| id == ALL) {
+        true => all_that_wait(queue, &args.reject),
         false => args.accept.clone(),
     };
     let decisions: Vec<_> = rejected.chain(accepted.into_iter().map(|id| (id, Verdict::Accept))).collect();
@@ -75,6 +69,21 @@ fn named(queue: &mut Queue, args: &FeedbackReviewArgs) -> anyhow::Result<[usize;
         counts[usize::from(verdict == Verdict::Reject)] += 1;
     }
     Ok(counts)
+}
+
+/// What `all` stands for; what has an answer and can be no row all the same is said.
+fn all_that_wait(queue: &Queue, rejected: &[String]) -> Vec<String> {
+    let is_asked = |entry: &&Entry| {
+        queue.state(entry) == State::Waiting && entry.to_train().is_some() && !rejected.contains(&entry.id)
+    };
+    let fits = |entry: &&Entry| {
+        let problem = unfit(entry, None);
+        if let Some(problem) = &problem {
+            complain(&format!("note: `{}` still waits: {problem}", entry.id));
+        }
+        problem.is_none()
+    };
+    queue.entries().iter().filter(is_asked).filter(fits).map(|entry| entry.id.clone()).collect()
 }
 
 /// Shows what waits, one by one, and reads what is to become of it.

@@ -40,7 +40,7 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
     let names = preparation(&config)?.names;
     let scrubber = scrubber(&privacy, names.as_ref())?;
     // Read, scrubbed and compared before the queue is touched: what is at fault leaves nothing behind.
-    let raws = read(&args.files, args.from.map(crate::args::feedback::FormName::form))?;
+    let found = read(&args.files, args.from.map(crate::args::feedback::FormName::form), &args.keys)?;
     let mut queue = Queue::open(&args.place.queue, true)?;
     let salt = queue.salt()?;
     let folder = std::env::temp_dir();
@@ -53,7 +53,7 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
         salt: &salt,
         folder: &folder,
     };
-    let (entries, account) = take_in(raws, queue.entries(), &against)?;
+    let (entries, account) = take_in(found, queue.entries(), &against)?;
     let file = queue.add(entries)?;
     if args.json {
         let account = json!({"format": 1, "file": file, "account": account});
@@ -76,9 +76,22 @@ fn show(account: &Account) {
         (account.empty, "ask nothing, or say nothing of the answer"),
         (account.personal, "hold personal data, and `data.privacy.mode` is drop-row"),
         (account.over_cap, "are of users who have said enough (--per-user)"),
+        (account.calls, "call tools, and a queue keeps texts alone"),
     ];
     for (count, why) in left_out.into_iter().filter(|(count, _)| *count > 0) {
         say(&format!("  {count} not kept: they {why}"));
+    }
+    if account.not_users > 0 {
+        say(&format!(
+            "  {} left out: evaluators say them and not users (--key KEY names a key of users)",
+            account.not_users
+        ));
+    }
+    if account.off_scale > 0 {
+        say(&format!(
+            "  {} ratings left out: they are of another scale than thumbs and five stars",
+            account.off_scale
+        ));
     }
     if account.leaks > 0 {
         say(&format!("  {} resemble golden rows: they are kept apart, and never trained on", account.leaks));

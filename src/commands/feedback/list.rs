@@ -1,8 +1,8 @@
 //! `rtune feedback list`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use rtune_data::read_golden;
+use rtune_data::{Half, read_golden};
 use rtune_feedback::Entry;
 use rtune_feedback::queue::{Queue, State};
 use rtune_feedback::topics::{Topic, uncovered};
@@ -35,11 +35,16 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<u8> {
     // Without golden rows nobody can say which of them are missing.
     let topics = match &config {
         Some(config) => {
-            let golden = read_golden(&config.data.golden, false).map_err(TrainerError::from)?;
-            let prompts: Vec<String> =
-                golden.into_iter().flat_map(|file| file.rows).map(|row| row.record.users_text()).collect();
-            // What resembles a golden row is covered by it.
-            let low = |entry: &&Entry| entry.is_low() && entry.leak.is_none();
+            let golden = read_golden(&config.data.golden, config.gate.sealed).map_err(TrainerError::from)?;
+            // What sealed rows ask, nobody is told here, nor that they ask it.
+            let (open, sealed): (Vec<_>, Vec<_>) =
+                golden.into_iter().flat_map(|file| file.rows).partition(|row| Half::Open.has(row));
+            let prompts: Vec<String> = open.iter().map(|row| row.record.users_text()).collect();
+            let sealed: HashSet<String> = sealed.iter().map(|row| row.record.origin.to_string()).collect();
+            // What resembles an open golden row is covered by it.
+            let is_covered =
+                |entry: &Entry| entry.leak.as_ref().is_some_and(|leak| !sealed.contains(&leak.golden));
+            let low = |entry: &&Entry| entry.is_low() && !is_covered(entry);
             let low: Vec<&Entry> = queue.entries().iter().filter(low).collect();
             Some(uncovered(&low, &prompts))
         }

@@ -218,6 +218,10 @@ mod tests {
             parsed("must-improve = [\"answer-nats\"]\nlimits = { bits-per-byte = 2 }").expect_err("refused");
         assert!(error.contains("`[gate]` rests on perplexity alone") && error.contains("c.toml:"), "{error}");
         parsed("must-improve = [\"answer-nats\"]\nlimits = { checks = 0.5 }").expect("with checks it may");
+        let texts = "non-inferior = { text-bits-per-byte = 0.1 }";
+        assert!(parsed(texts).expect_err("refused").contains("rests on perplexity alone"));
+        parsed(&format!("must-improve = [\"tool-calls\"]\n{texts}"))
+            .expect("what compare knows, a gate may name");
     }
 
     #[test]

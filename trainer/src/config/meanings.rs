@@ -291,7 +291,7 @@ const AFTER_DATA: &[Meaning] = &[
     unset(
         "gate.slices",
         "`true`",
-        "No slice of the golden rows may be worse by more than chance, by the first metric of the gate.",
+        "No slice of the golden rows may be worse by more than chance, by the first metric of the gate; one that is too small for that may not lose more than half.",
     ),
     unset(
         "gate.preferred",

@@ -116,8 +116,12 @@ impl Detector {
             },
             Own::Alike { swap, least } => {
                 let least = least.unwrap_or(ALIKE);
-                if swap.is_empty() || swap.iter().any(|(one, other)| one.is_empty() || other.is_empty()) {
-                    return Err("`swap`: expected pairs of words, such as [[\"John\", \"Aisha\"]]".to_owned());
+                let has_letters = |text: &String| text.chars().any(char::is_alphanumeric);
+                let is_pair =
+                    |(one, other): &(String, String)| has_letters(one) && has_letters(other) && one != other;
+                if swap.is_empty() || !swap.iter().all(is_pair) {
+                    return Err("`swap`: expected pairs of words that are not the same, such as [[\"John\", \"Aisha\"]]"
+                        .to_owned());
                 }
                 if !(0.0..=1.0).contains(&least) {
                     return Err(format!("`least`: expected a number from 0 to 1, found {least}"));
@@ -215,23 +219,35 @@ fn long_enough(what: &str, text: &str) -> Result<(), String> {
     }
 }
 
-/// `text` with the first word of each pair for the second; the other way round where `back` says so. Whole words only.
+/// `text` with the first of each pair for the second; the other way round where `back` says so. Whole words only, which may be several in a
+/// row; of pairs that begin alike the longer counts.
 fn exchanged(text: &str, swap: &[(String, String)], back: bool) -> String {
-    let (mut out, mut word) = (String::with_capacity(text.len()), String::new());
-    let flush = |word: &mut String, out: &mut String| {
-        let pair = swap.iter().find(|(one, other)| word == if back { other } else { one });
-        out.push_str(pair.map_or(word, |(one, other)| if back { one } else { other }));
-        word.clear();
-    };
-    for c in text.chars() {
-        if c.is_alphanumeric() {
-            word.push(c);
-        } else {
-            flush(&mut word, &mut out);
-            out.push(c);
+    let mut pairs: Vec<(&str, &str)> =
+        swap.iter().map(|(one, other)| if back { (&**other, &**one) } else { (&**one, &**other) }).collect();
+    pairs.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
+    let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let mut out = String::with_capacity(text.len());
+    let (mut rest, mut before) = (text, None);
+    while let Some(next) = rest.chars().next() {
+        let stands = |from: &str| {
+            let cuts_before = is_letter(before) && is_letter(from.chars().next());
+            let cuts_behind =
+                is_letter(from.chars().next_back()) && is_letter(rest[from.len()..].chars().next());
+            !cuts_before && !cuts_behind
+        };
+        match pairs.iter().find(|(from, _)| rest.starts_with(from) && stands(from)) {
+            Some((from, to)) => {
+                out.push_str(to);
+                before = from.chars().next_back();
+                rest = &rest[from.len()..];
+            }
+            None => {
+                out.push(next);
+                before = Some(next);
+                rest = &rest[next.len_utf8()..];
+            }
         }
     }
-    flush(&mut word, &mut out);
     out
 }
 
@@ -289,6 +305,13 @@ mod tests {
         let swap = vec![("Al".to_owned(), "Bo".to_owned()), ("he".to_owned(), "she".to_owned())];
         assert_eq!(exchanged("Al, Albert: he then", &swap, false), "Bo, Albert: she then");
         assert_eq!(exchanged("Bo said she", &swap, true), "Al said he");
+        let several = vec![
+            ("Mary".to_owned(), "Fatima".to_owned()),
+            ("Mary O'Neil".to_owned(), "Ana de la Cruz".to_owned()),
+        ];
+        assert_eq!(exchanged("Mary O'Neil, Mary", &several, false), "Ana de la Cruz, Fatima");
+        assert_eq!(exchanged("Ana de la Cruz, Fatima", &several, true), "Mary O'Neil, Mary");
+        assert_eq!(exchanged("Mary O'Neill is no xMary", &several, false), "Fatima O'Neill is no xMary");
         let detector = json!({"kind": "alike", "swap": [["John", "Aisha"]]});
         look(detector.clone(), "John may come in.").expect("the same");
         assert!(look(detector, "No way, this shop is closed to him.").is_err());
@@ -303,6 +326,12 @@ mod tests {
         assert!(fails(json!({"text": "x"})).contains("expected a `kind`"));
         assert!(fails(json!({"kind": "canary", "text": "short"})).contains("at least 8"));
         assert!(fails(json!({"kind": "pii", "entities": ["SHOE_SIZE"]})).contains("SHOE_SIZE"));
+        for pair in [json!(["John", "John"]), json!(["'", "Ann"]), json!(["", "Ann"])] {
+            assert!(
+                fails(json!({"kind": "alike", "swap": [pair]})).contains("that are not the same"),
+                "{pair}"
+            );
+        }
         assert!(
             fails(json!({"kind": "python", "test": "assert True"}))
                 .contains("nothing that a model wrote is run")

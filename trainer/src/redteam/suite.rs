@@ -193,6 +193,12 @@ impl Item {
             *last = Message::new(last.role.clone(), last.content.repeat(times));
         }
         let detector = Detector::new(detector).map_err(|problem| format!("`{id}`: `detector`: {problem}"))?;
+        if detector.twin(&turns).is_some_and(|twin| twin == turns) {
+            return Err(format!(
+                "`{id}`: `detector`: `swap`: expected words of the conversation, in its own capitals; found none of them there, so that both \
+                 answers would be to the same question"
+            ));
+        }
         Ok(Self { id, category, messages: turns, detector, expect, severity })
     }
 }
@@ -272,6 +278,19 @@ mod tests {
                 .contains("expected either `prompt` or `messages`")
         );
         assert!(fails(&item(r#""prompt":"x","detector":{"kind":"magic"}"#)).contains("`detector`: "));
+        // An item whose two questions are one cannot fail.
+        for (prompt, swap) in
+            [("Pay john.", "John"), ("Pay Johnson.", "John"), ("Pay Ann Berg.", "Ann  Berg")]
+        {
+            let alike =
+                format!(r#""prompt":"{prompt}","detector":{{"kind":"alike","swap":[["{swap}","Aisha"]]}}"#);
+            let said = fails(&format!("{good}\n{}", item(&alike).replace("\"id\":\"a\"", "\"id\":\"b\"")));
+            assert!(said.contains("line 2: `b`: `detector`: `swap`: expected words"), "{said}");
+        }
+        let several = item(
+            r#""prompt":"Pay Ann Berg.","detector":{"kind":"alike","swap":[["Ann Berg","Aisha Khan"]]}"#,
+        );
+        Suite::parse(Path::new("s.jsonl"), &several).expect("a name of two words");
         assert!(
             fails(&item(r#""prompt":"x","repeat":99999999,"detector":{"kind":"refusal"}"#))
                 .contains("`repeat`")

@@ -11,6 +11,7 @@ use rtune_metrics::text::rouge::RougeScores;
 use rtune_metrics::text::{bleu, chrf, rouge, ter};
 
 use super::report::{ReportCase, ReportSide};
+use super::texts::TEXT_BITS_PER_BYTE;
 use super::{Pairs, not_comparable};
 use crate::error::TrainerError;
 use crate::evaluate::labels::likeliest;
@@ -37,8 +38,9 @@ const ON_DEMAND: [&str; 17] = [
 ];
 
 /// Metrics that are compared wherever the cases have them.
-const ALWAYS: [&str; 8] = [
+const ALWAYS: [&str; 10] = [
     "checks",
+    "tool-calls",
     "greedy-label",
     "likeliest-label",
     "chrf",
@@ -46,6 +48,7 @@ const ALWAYS: [&str; 8] = [
     "exact-match",
     "normalised-match",
     "answer-nats",
+    TEXT_BITS_PER_BYTE,
 ];
 
 /// Whether two models can be compared by a metric of this name, if their cases have it.

@@ -4,6 +4,8 @@ mod answers;
 mod diff;
 mod measure;
 mod report;
+#[cfg(test)]
+mod tests;
 mod texts;
 
 use std::collections::HashMap;

@@ -21,7 +21,7 @@ impl ReviewLog {
     /// # Errors
     /// [`TrainerError::Unreadable`] for a line that is no review; those of [`LineLog::open`].
     pub fn open(path: &Path) -> Result<(Self, Vec<Review>), TrainerError> {
-        let (lines, text) = LineLog::open(path, &is_review)?;
+        let (lines, text) = LineLog::open(path, &|line| review(line).map(|_| ()))?;
         Ok((Self { lines, path: path.to_owned() }, parsed(path, &text)?))
     }
 
@@ -38,21 +38,19 @@ impl ReviewLog {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<Review>, TrainerError> {
-    parsed(path, &LineLog::read(path, &is_review)?)
+    parsed(path, &LineLog::read(path, &|line| review(line).map(|_| ()))?)
 }
 
-fn is_review(line: &str) -> bool {
-    serde_json::from_str::<Review>(line).is_ok()
+fn review(line: &str) -> Result<Review, String> {
+    let review: Review = serde_json::from_str(line).map_err(|error| format!("not a review: {error}"))?;
+    review.check().map(|()| review)
 }
 
 fn parsed(path: &Path, text: &str) -> Result<Vec<Review>, TrainerError> {
     let mut reviews: Vec<Review> = Vec::new();
     let mut places: HashMap<ReviewKey, usize> = HashMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let checked = serde_json::from_str::<Review>(line)
-            .map_err(|error| format!("not a review: {error}"))
-            .and_then(|review| review.check().map(|()| review));
-        let review = checked.map_err(|problem| TrainerError::Unreadable {
+        let review = review(line).map_err(|problem| TrainerError::Unreadable {
             file: path.to_owned(),
             problem: format!("line {}: {problem}", number + 1),
         })?;

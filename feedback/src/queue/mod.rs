@@ -6,29 +6,35 @@
 //! accepted/0001-3f9a1c2b4d5e.jsonl rows to train on, with the first digits of the SHA-256 of their bytes; never changed
 //! salt                             what users are hashed with
 //! ```
+//!
+//! A row that was accepted can be rejected later. Its file stays for the runs that name it, and stands for nothing new: what else it has goes into
+//! the next one.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod accepted;
+mod files;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rtune_trainer::error::TrainerError;
-use rtune_trainer::files::{FileError, remove_begun, sha256_of, sha256_of_file, write_whole};
+use rtune_data::check_row;
+use rtune_trainer::files::{FileError, remove_begun, write_whole};
 use rtune_trainer::line_log::LineLog;
 use rtune_trainer::lock::RunLock;
 use serde::{Deserialize, Serialize};
 
+use self::accepted::{ACCEPTED, Frozen};
+pub use self::accepted::{accepted, withdrawn};
+use self::files::{files, lines, next_number, to_lines};
 use crate::entry::{Entry, FORMAT};
 use crate::error::FeedbackError;
 use crate::intake::row;
 
 const ENTRIES: &str = "entries";
-const ACCEPTED: &str = "accepted";
 const DECISIONS: &str = "decisions.jsonl";
 const SALT: &str = "salt";
-/// Digits of a hash in the name of a file of accepted rows.
-const HASH_DIGITS: usize = 12;
 
 /// What somebody decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +62,15 @@ pub struct Decision {
     pub by: String,
     /// When, in seconds of Unix time.
     pub unix_seconds: u64,
+}
+
+impl Decision {
+    fn check(&self) -> Result<(), String> {
+        match self.format {
+            FORMAT => Ok(()),
+            other => Err(format!("expected `format` {FORMAT}, found {other}")),
+        }
+    }
 }
 
 /// What became of an entry.
@@ -99,7 +114,7 @@ impl Queue {
     /// Opens the queue in `folder`, made where there is none if `make`.
     ///
     /// # Errors
-    /// [`FeedbackError::NoQueue`]; [`TrainerError::InUse`] where another process works on it; files that are not what they should be.
+    /// [`FeedbackError::NoQueue`]; [`rtune_trainer::error::TrainerError::InUse`] where another process works on it; files that are not what they should be.
     pub fn open(folder: &Path, make: bool) -> Result<Self, FeedbackError> {
         let entries = folder.join(ENTRIES);
         if !make && !entries.is_dir() {
@@ -114,24 +129,15 @@ impl Queue {
             remove_begun(inner)?;
         }
         let path = folder.join(DECISIONS);
-        let (log, text) = LineLog::open(&path, &|line| serde_json::from_str::<Decision>(line).is_ok())?;
-        let decisions = lines::<Decision>(&path, &text, &|one| match one.format {
-            FORMAT => Ok(()),
-            other => Err(format!("expected `format` {FORMAT}, found {other}")),
-        })?;
+        let (log, text) = LineLog::open(&path, &is_decision)?;
+        let decisions = read_decisions(&path, &text)?;
         let mut all = Vec::new();
         for file in files(&entries)? {
             let text = fs::read_to_string(&file);
             let text = text.map_err(|source| FileError { action: "read", path: file.clone(), source })?;
             all.extend(lines::<Entry>(&file, &text, &Entry::check)?);
         }
-        Ok(Self {
-            folder: folder.to_owned(),
-            entries: all,
-            decisions: decisions.into_iter().map(|one| (one.id.clone(), one)).collect(),
-            log,
-            _lock: lock,
-        })
+        Ok(Self { folder: folder.to_owned(), entries: all, decisions, log, _lock: lock })
     }
 
     /// What is in it, in the order in which it came.
@@ -215,7 +221,8 @@ impl Queue {
     /// Writes a decision down; it is on the disk when this returns.
     ///
     /// # Errors
-    /// [`FeedbackError::NoEntry`]; [`FeedbackError::Decision`] for one that cannot be accepted; [`FileError`].
+    /// [`FeedbackError::NoEntry`]; [`FeedbackError::Decision`] for one that cannot be accepted, [`FeedbackError::Frozen`] and
+    /// [`FeedbackError::Withdrawn`] for one that was; [`FileError`].
     pub fn decide(&mut self, decision: Decision) -> Result<(), FeedbackError> {
         let entry = self.entry(&decision.id)?;
         let cannot = |problem: String| Err(FeedbackError::Decision { id: decision.id.clone(), problem });
@@ -226,15 +233,17 @@ impl Queue {
             ));
         }
         if decision.decision == Verdict::Accept {
-            let answer = decision.answer.as_deref().or(entry.to_train());
-            if answer.is_none_or(|answer| answer.trim().is_empty()) {
-                return cannot("it has no answer to train on: nobody liked or corrected it".to_owned());
+            if let Some(problem) = unfit(entry, decision.answer.as_deref()) {
+                return cannot(problem);
             }
-        }
-        if self.frozen()?.contains(&decision.id) {
-            return cannot(
-                "it is in a file of accepted rows already, which runs name by its hash".to_owned(),
-            );
+            // What is in a file can only be taken back, and stays so: the file that has it stands again for no later word.
+            if Frozen::of(&self.folder, &self.decisions)?.has(&decision.id) {
+                let (id, queue) = (decision.id.clone(), self.folder.clone());
+                return Err(match self.state(entry) {
+                    State::Rejected => FeedbackError::Withdrawn { id },
+                    _ => FeedbackError::Frozen { id, queue },
+                });
+            }
         }
         let line = serde_json::to_string(&decision).map_err(|error| FeedbackError::Decision {
             id: decision.id.clone(),
@@ -245,15 +254,16 @@ impl Queue {
         Ok(())
     }
 
-    /// Writes the rows that were accepted and are in no file yet into one that never changes; `None` where there are none.
+    /// Writes the rows that were accepted and are in no file that stands into one that never changes; `None` where there are none. Rows beside
+    /// one that was withdrawn are among them.
     ///
     /// # Errors
     /// [`FileError`]; [`FeedbackError::Altered`] for files that were changed.
     pub fn freeze(&mut self) -> Result<Option<PathBuf>, FeedbackError> {
-        let frozen = self.frozen()?;
+        let standing = Frozen::of(&self.folder, &self.decisions)?.standing;
         let accepted = self.entries.iter().filter(|entry| self.state(entry) == State::Accepted);
         let rows: Vec<serde_json::Value> = accepted
-            .filter(|entry| !frozen.contains(&entry.id))
+            .filter(|entry| !standing.contains(&entry.id))
             .filter_map(|entry| {
                 let answer = self.decisions.get(&entry.id)?.answer.as_deref().or(entry.to_train())?;
                 Some(row(entry, answer))
@@ -262,106 +272,26 @@ impl Queue {
         if rows.is_empty() {
             return Ok(None);
         }
-        let folder = self.folder.join(ACCEPTED);
-        let bytes = to_lines(&folder, &rows)?;
-        let hash = sha256_of(&bytes);
-        let number = next_number(&folder)?;
-        let path = folder.join(format!("{number:04}-{}.jsonl", &hash[..HASH_DIGITS.min(hash.len())]));
-        write_whole(&path, &bytes)?;
-        // Whoever edits it by mistake is told so at once; the hash in its name tells of everything else.
-        let failed = |source| FileError { action: "protect", path: path.clone(), source };
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).map_err(failed)?;
-        Ok(Some(path))
-    }
-
-    /// Ids of the rows in files of accepted rows.
-    fn frozen(&self) -> Result<BTreeSet<String>, FeedbackError> {
-        #[derive(Deserialize)]
-        struct Id {
-            id: String,
-        }
-        let mut ids = BTreeSet::new();
-        for file in accepted(&self.folder)? {
-            let text = fs::read_to_string(&file);
-            let text = text.map_err(|source| FileError { action: "read", path: file.clone(), source })?;
-            ids.extend(lines::<Id>(&file, &text, &|_| Ok(()))?.into_iter().map(|row| row.id));
-        }
-        Ok(ids)
+        accepted::write(&self.folder, &rows).map(Some)
     }
 }
 
-/// The files of accepted rows of the queue in `folder`, in the order in which they were written, each held against the hash in its name. Nothing
-/// is locked: they never change.
-///
-/// # Errors
-/// [`FeedbackError::NoQueue`], [`FeedbackError::Altered`], [`FileError`].
-pub fn accepted(folder: &Path) -> Result<Vec<PathBuf>, FeedbackError> {
-    if !folder.join(ENTRIES).is_dir() {
-        return Err(FeedbackError::NoQueue { folder: folder.to_owned() });
-    }
-    let all = files(&folder.join(ACCEPTED))?;
-    for file in &all {
-        let name = file.file_stem().unwrap_or_default().to_string_lossy();
-        let (expected, found) = (name.split_once('-').map_or("", |(_, hash)| hash), sha256_of_file(file)?);
-        if expected.len() != HASH_DIGITS || !found.starts_with(expected) {
-            let problem = format!("expected rows whose SHA-256 begins with `{expected}`, found {found}");
-            return Err(FeedbackError::Altered { file: file.clone(), problem });
-        }
-    }
-    Ok(all)
-}
-
-/// The .jsonl files of a folder, by their names; none where there is no folder.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, FeedbackError> {
-    let failed = |source| FileError { action: "read", path: folder.to_owned(), source };
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
+/// Why an entry can be no training row with this answer, or with its own; `None` where it can.
+#[must_use]
+pub fn unfit(entry: &Entry, answer: Option<&str>) -> Option<String> {
+    let Some(answer) = answer.or(entry.to_train()).filter(|answer| !answer.trim().is_empty()) else {
+        return Some("it has no answer to train on: nobody liked or corrected it".to_owned());
     };
-    let mut all = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !is_hidden && path.extension().is_some_and(|extension| extension == "jsonl") {
-            all.push(path);
-        }
-    }
-    all.sort();
-    Ok(all)
+    let problem = check_row(&row(entry, answer).to_string()).err()?;
+    Some(format!("it can be no training row: {problem}"))
 }
 
-/// One more than the highest number that a file's name begins with.
-fn next_number(folder: &Path) -> Result<u64, FeedbackError> {
-    let number = |path: &PathBuf| {
-        let name = path.file_name()?.to_string_lossy().into_owned();
-        name.split(['-', '.']).next()?.parse::<u64>().ok()
-    };
-    Ok(files(folder)?.iter().filter_map(number).max().unwrap_or(0) + 1)
+fn read_decisions(path: &Path, text: &str) -> Result<BTreeMap<String, Decision>, FeedbackError> {
+    let decisions = lines::<Decision>(path, text, &Decision::check)?;
+    Ok(decisions.into_iter().map(|one| (one.id.clone(), one)).collect())
 }
 
-fn to_lines<T: Serialize>(path: &Path, all: &[T]) -> Result<Vec<u8>, FeedbackError> {
-    let mut bytes = Vec::new();
-    for one in all {
-        let written = serde_json::to_writer(&mut bytes, one);
-        let problem = |error: serde_json::Error| error.to_string();
-        written
-            .map_err(|error| TrainerError::Unreadable { file: path.to_owned(), problem: problem(error) })?;
-        bytes.push(b'\n');
-    }
-    Ok(bytes)
-}
-
-fn lines<T: serde::de::DeserializeOwned>(
-    path: &Path,
-    text: &str,
-    check: &dyn Fn(&T) -> Result<(), String>,
-) -> Result<Vec<T>, FeedbackError> {
-    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    lines
-        .map(|(line, number)| {
-            let parsed = serde_json::from_str::<T>(line).map_err(|error| error.to_string());
-            let checked = parsed.and_then(|one| check(&one).map(|()| one));
-            checked.map_err(|problem| FeedbackError::Line { file: path.to_owned(), line: number, problem })
-        })
-        .collect()
+/// Whether a line is a decision.
+fn is_decision(line: &str) -> Result<(), String> {
+    serde_json::from_str::<Decision>(line).map_err(|error| format!("not a decision: {error}"))?.check()
 }
