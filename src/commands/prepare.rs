@@ -27,6 +27,8 @@ const TRAIN: &str = "train.jsonl";
 const VALIDATION: &str = "validation.jsonl";
 const REPORT: &str = "data-report.json";
 const PAGE: &str = "data-report.html";
+/// Of what else stands in a folder so much is named.
+const SHOWN: usize = 3;
 const OURS: [&str; 5] = [ROWS, TRAIN, VALIDATION, REPORT, PAGE];
 
 pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<u8> {
@@ -95,13 +97,13 @@ fn refuse_foreign(out: &Path) -> anyhow::Result<()> {
         }
     }
     foreign.sort();
-    if let Some(first) = foreign.first() {
-        let more = match foreign.len() {
-            1 => String::new(),
-            count => format!(" and {} more", count - 1),
-        };
+    if !foreign.is_empty() {
+        let more = foreign.len().saturating_sub(SHOWN);
+        foreign.truncate(SHOWN);
+        let names =
+            foreign.join("`, `") + "`" + &if more > 0 { format!(" and {more} more") } else { String::new() };
         return refused(format!(
-            "`{}` is not replaced: it holds `{first}`{more}, which no preparation writes",
+            "`{}` is not replaced: it holds what no preparation writes: `{names}",
             out.display()
         ));
     }
@@ -186,16 +188,20 @@ mod tests {
         OURS.iter().for_each(|name| fs::write(out.join(name), "").expect("written"));
         refuse_foreign(&out).expect("of a preparation");
         fs::write(out.join("config.toml"), "").expect("written");
-        assert_eq!(said(), "`/out` is not replaced: it holds `config.toml`, which no preparation writes");
-        fs::create_dir(out.join("checkpoints")).expect("made");
+        assert_eq!(said(), "`/out` is not replaced: it holds what no preparation writes: `config.toml`");
+        ["checkpoints", "best", ".lock"]
+            .iter()
+            .for_each(|name| fs::create_dir(out.join(name)).expect("made"));
         assert_eq!(
             said(),
-            "`/out` is not replaced: it holds `checkpoints` and 1 more, which no preparation writes"
+            "`/out` is not replaced: it holds what no preparation writes: `.lock`, `best`, `checkpoints` and 1 more"
         );
-        fs::remove_dir(out.join("checkpoints")).expect("removed");
+        ["checkpoints", "best", ".lock"]
+            .iter()
+            .for_each(|name| fs::remove_dir(out.join(name)).expect("removed"));
         fs::remove_file(out.join("config.toml")).expect("removed");
         fs::remove_file(out.join(ROWS)).expect("removed");
         fs::create_dir(out.join(ROWS)).expect("made");
-        assert_eq!(said(), "`/out` is not replaced: it holds `rows.jsonl`, which no preparation writes");
+        assert_eq!(said(), "`/out` is not replaced: it holds what no preparation writes: `rows.jsonl`");
     }
 }
