@@ -13,6 +13,8 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 pub(super) const MOST_MADE_BYTES: usize = 1 << 30;
 /// What a list holds an item in.
 const ITEM_BYTES: usize = size_of::<Value>();
+/// What a part of a text takes as an item, with what says how long it is.
+const PART_BYTES: usize = 3 * ITEM_BYTES;
 /// What going through a list takes, so that few lists that hold one another again and again are not gone through for minutes.
 const LIST_BYTES: usize = 1 << 10;
 /// No template indents or pads by more.
@@ -20,10 +22,9 @@ const MOST_WIDTH: i64 = 1 << 20;
 /// Lists in lists, deeper than any conversation: what goes through them does so on the stack.
 const MOST_DEPTH: usize = 200;
 /// Filters that hand items on, or count them, and make no text of them.
-const OF_ITEMS: [&str; 31] = [
+const OF_ITEMS: [&str; 27] = [
     "abs",
     "attr",
-    "batch",
     "bool",
     "chain",
     "count",
@@ -39,7 +40,6 @@ const OF_ITEMS: [&str; 31] = [
     "keys",
     "last",
     "length",
-    "list",
     "map",
     "max",
     "min",
@@ -49,8 +49,6 @@ const OF_ITEMS: [&str; 31] = [
     "round",
     "select",
     "selectattr",
-    "slice",
-    "sort",
     "values",
 ];
 
@@ -341,6 +339,15 @@ fn needed(name: &str, value: &Value, arguments: &[Value], room: Left) -> Result<
             }
             Ok(text.len().saturating_add(places.saturating_mul(bytes)))
         }
+        "split" | "splitlines" | "lines" => {
+            let parts = match arguments.first().and_then(Value::as_str) {
+                Some(between) if name == "split" => text.matches(between).count(),
+                _ => text.split(char::is_whitespace).count(),
+            };
+            Ok(text.len().saturating_add(parts.saturating_mul(PART_BYTES)))
+        }
+        // Of a text these make a list of its letters.
+        "list" | "batch" | "slice" | "sort" => Ok(text.len().saturating_mul(ITEM_BYTES)),
         _ if OF_ITEMS.contains(&name) => Ok(0),
         _ => text_bytes(value, room),
     }

@@ -234,6 +234,8 @@ fn templates_that_make_texts_without_end_are_stopped() {
         format!("{{% set n = [{}] %}}", ["'x' * 1000000"; 20].join(", ")),
         format!("{{% set n = {} %}}", ["('x' * 1000000)"; 20].join(" ~ ")),
         "{% macro m(s) %}{{ m(s ~ s) }}{% endmacro %}{{ m('xxxxxxxx') }}".to_owned(),
+        "{% set n = ('x' * 1000000) | list %}".to_owned(),
+        "{% set n = ('x' * 1000000).split('x') %}".to_owned(),
         "{% set n = [1] * 100000000 %}{{ n | list | length }}".to_owned(),
     ];
     for source in &sources {
