@@ -55,7 +55,7 @@ fn beyond_bounds(file: &ParquetMetaData) -> Option<String> {
         columns.columns().iter().find_map(|column| {
             let begins = [column.data_page_offset(), column.dictionary_page_offset().unwrap_or(0)];
             let sizes = [column.compressed_size(), column.uncompressed_size(), column.num_values()];
-            let place = || format!("column `{}` of row group {}", column.column_path(), group + 1);
+            let place = || format!("column `{}` of row group {}", column.column_path().string(), group + 1);
             let unpacked = column.uncompressed_size();
             if begins.iter().chain(&sizes).any(|&number| number < 0) {
                 Some(format!("{}: sizes and places cannot be below 0", place()))
@@ -236,9 +236,9 @@ mod tests {
     #[test]
     fn columns_beyond_all_bounds_are_refused_before_they_are_read() {
         assert_eq!(saying(|column| column), None);
-        let large = "column `\"output\"` of row group 1: expected at most 1024 MiB, found 2048 MiB: write smaller row groups";
+        let large = "column `output` of row group 1: expected at most 1024 MiB, found 2048 MiB: write smaller row groups";
         assert_eq!(saying(|column| column.set_total_uncompressed_size(2 << 30)).as_deref(), Some(large));
-        let negative = "column `\"output\"` of row group 1: sizes and places cannot be below 0";
+        let negative = "column `output` of row group 1: sizes and places cannot be below 0";
         assert_eq!(saying(|column| column.set_total_compressed_size(-1)).as_deref(), Some(negative));
         assert_eq!(saying(|column| column.set_data_page_offset(-1)).as_deref(), Some(negative));
     }
