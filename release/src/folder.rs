@@ -15,11 +15,18 @@ use crate::error::{At, ReleaseError};
 const FOLDER_MODE: u32 = 0o777;
 const FILE_MODE: u32 = 0o666;
 
+/// How the name of a folder in the making ends, and that of one that is being replaced; both begin with a dot, and the same drawn
+/// letters stand between.
+const PARTIAL: &str = ".partial";
+const OLD: &str = ".old";
+
 /// A folder in the making, beside the place where it will stand. It goes when it is dropped before [`Self::finish`].
 #[derive(Debug)]
 pub struct NewFolder {
     partial: TempDir,
     out: PathBuf,
+    /// Whether a folder that stands at `out` gives way.
+    replaces: bool,
     /// Held for as long as somebody writes here, which tells another process not to remove it.
     _lock: Option<File>,
 }
@@ -32,11 +39,27 @@ impl NewFolder {
     /// [`ReleaseError::Exists`], [`ReleaseError::Io`].
     pub fn begin(out: &Path) -> Result<Self, ReleaseError> {
         refuse_existing(out)?;
-        let place = Place::of(out, ".partial")?;
+        Self::beside(out, false)
+    }
+
+    /// As [`Self::begin`], but a folder that stands at `out` gives way when this one is finished; whether it may, the caller has looked at.
+    ///
+    /// One of the two is whole at every moment, and at `out` but for the moment between two renamings. A process that is killed in that
+    /// moment leaves the old one under a name of its own beside, and the next that begins here puts it back.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Io`].
+    pub fn replacing(out: &Path) -> Result<Self, ReleaseError> {
+        Place::of(out, OLD, Dead::Restored)?;
+        Self::beside(out, true)
+    }
+
+    fn beside(out: &Path, replaces: bool) -> Result<Self, ReleaseError> {
+        let place = Place::of(out, PARTIAL, Dead::Removed)?;
         let mode = Permissions::from_mode(FOLDER_MODE);
         let partial = place.builder().permissions(mode).tempdir_in(place.above).at("create", out)?;
         let lock = locked(partial.path());
-        Ok(Self { partial, out: out.to_owned(), _lock: lock })
+        Ok(Self { partial, out: out.to_owned(), replaces, _lock: lock })
     }
 
     /// Where the files are written until then.
@@ -64,7 +87,13 @@ impl NewFolder {
     pub fn finish(self) -> Result<(), ReleaseError> {
         let partial = self.path();
         File::open(partial).and_then(|folder| folder.sync_all()).at("write", partial)?;
-        match fs::rename(partial, &self.out) {
+        let old = self.put_aside()?;
+        let renamed = fs::rename(partial, &self.out);
+        if let (Err(_), Some(old)) = (&renamed, &old) {
+            // Where that fails another process was faster, and its folder is the one that stays.
+            let _ = fs::rename(&old.path, &self.out);
+        }
+        match renamed {
             // An empty folder is replaced; whatever else came meanwhile is not.
             Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory) => {
                 return Err(ReleaseError::Exists { path: self.out });
@@ -72,8 +101,29 @@ impl NewFolder {
             renamed => renamed.at("write", &self.out)?,
         }
         let _ = self.partial.keep();
-        sync_above(&self.out)
+        sync_above(&self.out)?;
+        // Where it cannot be removed it is in nobody's way, and the next that begins here tries again.
+        old.into_iter().for_each(|old| drop(fs::remove_dir_all(old.path)));
+        Ok(())
     }
+
+    /// Gives what stands at `out` a name beside it, if it is to be replaced.
+    fn put_aside(&self) -> Result<Option<Old>, ReleaseError> {
+        if !self.replaces || self.out.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        // The name was drawn with that of the partial folder.
+        let path = self.path().with_extension(&OLD[1..]);
+        let lock = locked(&self.out);
+        fs::rename(&self.out, &path).at("replace", &self.out)?;
+        Ok(Some(Old { path, _lock: lock }))
+    }
+}
+
+/// A folder that another takes the place of. The lock tells another process that it is still asked for.
+struct Old {
+    path: PathBuf,
+    _lock: Option<File>,
 }
 
 /// A file in the making, beside the place where it will stand. It goes when it is dropped before [`Self::finish`].
@@ -90,7 +140,7 @@ impl NewFile {
     /// [`ReleaseError::Exists`], [`ReleaseError::Io`].
     pub(crate) fn begin(out: &Path, suffix: &str) -> Result<Self, ReleaseError> {
         refuse_existing(out)?;
-        let place = Place::of(out, suffix)?;
+        let place = Place::of(out, suffix, Dead::Removed)?;
         let mode = Permissions::from_mode(FILE_MODE);
         let partial = place.builder().permissions(mode).tempfile_in(place.above).at("write", out)?;
         // A system without locks leaves what killed processes began.
@@ -133,6 +183,15 @@ impl Write for NewFile {
     }
 }
 
+/// What becomes of what a killed process had under way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dead {
+    /// It is unfinished.
+    Removed,
+    /// It is whole, and stood where now nothing stands; otherwise another has taken its place.
+    Restored,
+}
+
 /// Where something is made: the folder above it, which is there, and how the names of what is in the making begin and end.
 struct Place<'a> {
     above: &'a Path,
@@ -141,14 +200,14 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn of(out: &'a Path, suffix: &'a str) -> Result<Self, ReleaseError> {
+    fn of(out: &'a Path, suffix: &'a str, dead: Dead) -> Result<Self, ReleaseError> {
         let above = above(out);
         fs::create_dir_all(above).at("create", above)?;
         let mut prefix = OsString::from(".");
         prefix.push(out.file_name().unwrap_or_default());
         prefix.push(".");
         let place = Self { above, prefix, suffix };
-        place.remove_dead();
+        place.clear(out, dead);
         Ok(place)
     }
 
@@ -158,11 +217,15 @@ impl<'a> Place<'a> {
         builder
     }
 
-    /// Removes what nobody holds any more. Where that fails, it is in nobody's way.
-    fn remove_dead(&self) {
+    /// Removes what nobody holds any more, or puts it back. Where that fails, it is in nobody's way.
+    fn clear(&self, out: &Path, dead: Dead) {
         for entry in fs::read_dir(self.above).into_iter().flatten().flatten() {
             let (name, path) = (entry.file_name(), entry.path());
             if self.is_of(&name) && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+                if dead == Dead::Restored && out.symlink_metadata().is_err() {
+                    let _ = fs::rename(&path, out);
+                    continue;
+                }
                 let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             }
         }
@@ -228,6 +291,48 @@ mod tests {
         fs::create_dir(above.join("plain")).expect("made");
         assert_eq!(mode, fs::metadata(above.join("plain")).expect("there").permissions().mode());
         assert!(matches!(NewFolder::begin(&out), Err(ReleaseError::Exists { .. })));
+    }
+
+    #[test]
+    fn a_folder_that_is_replaced_is_whole_at_every_moment() {
+        let home = tempfile::tempdir().expect("a folder");
+        let out = home.path().join("out");
+        let made = |byte: &str| {
+            let folder = NewFolder::replacing(&out).expect("begun");
+            folder.write("x", byte.as_bytes()).expect("written");
+            folder
+        };
+        let found = || fs::read(out.join("x")).expect("there");
+        made("1").finish().expect("finished");
+        let second = made("2");
+        assert_eq!(found(), b"1", "until the other is finished it stays");
+        second.finish().expect("finished");
+        assert_eq!((found(), count(home.path())), (b"2".to_vec(), 1));
+        drop(made("3"));
+        assert_eq!((found(), count(home.path())), (b"2".to_vec(), 1));
+
+        // Killed between the two renamings: the new one is whole, but nobody said so.
+        let partial = made("4").partial.keep();
+        let old = home.path().join(".out.a1B2c3.old");
+        fs::rename(&out, &old).expect("put aside");
+        let next = made("5");
+        assert_eq!(found(), b"2", "the old one is back");
+        assert!(!partial.exists());
+        next.finish().expect("finished");
+        assert_eq!((found(), count(home.path())), (b"5".to_vec(), 1));
+
+        // Killed before the old one was removed.
+        fs::create_dir_all(old.join("of a killed process")).expect("made");
+        let next = made("6");
+        assert_eq!((found(), old.exists()), (b"5".to_vec(), false));
+        // Another's that is at work is left alone.
+        fs::create_dir(&old).expect("made");
+        let held = locked(&old).expect("a lock");
+        drop(made("7"));
+        assert!(old.exists());
+        drop(held);
+        next.finish().expect("finished");
+        assert_eq!(found(), b"6");
     }
 
     #[test]

@@ -154,7 +154,7 @@ fn cache((state, name): (&CacheState, &'static str)) -> Finding {
 }
 
 fn hub(options: &HubOptions, online: bool) -> Finding {
-    let endpoint = &options.endpoint;
+    let endpoint = &hub::shown(&options.endpoint);
     let (text, reached) = if online {
         match hub::reach(options) {
             Ok(status) => (format!("{endpoint} answers ({status})"), Some(true)),

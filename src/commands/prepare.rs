@@ -21,9 +21,15 @@ use crate::reporter::{complain, say};
 /// The folder that holds a folder for each configuration.
 const PREPARED: &str = "prepared";
 
-/// What tells a folder of ours, which a second preparation may replace.
+/// What a preparation writes, and nothing else: a folder of these files alone is one that a second preparation may replace.
+const ROWS: &str = "rows.jsonl";
+const TRAIN: &str = "train.jsonl";
+const VALIDATION: &str = "validation.jsonl";
 const REPORT: &str = "data-report.json";
 const PAGE: &str = "data-report.html";
+/// Of what else stands in a folder so much is named.
+const SHOWN: usize = 3;
+const OURS: [&str; 5] = [ROWS, TRAIN, VALIDATION, REPORT, PAGE];
 
 pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<u8> {
     let config = Config::load(&args.config, &args.overrides)?;
@@ -38,11 +44,7 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<u8> {
         show(args, &report)?;
         return Ok(DONE);
     }
-    let fresh = beside(&out);
-    if fresh.exists() {
-        fs::remove_dir_all(&fresh).with_context(|| format!("cannot replace `{}`", fresh.display()))?;
-    }
-    let folder = NewFolder::begin(&fresh)?;
+    let folder = NewFolder::replacing(&out)?;
     let mut files = Files::create(folder.path())?;
     let (report, used) = outline(&config, &base, &preparation, Some(&mut files))?;
     for note in used.iter().flat_map(|used| &used.notes) {
@@ -51,8 +53,9 @@ pub(crate) fn run(args: &PrepareArgs) -> anyhow::Result<u8> {
     files.finish()?;
     folder.write(REPORT, &serde_json::to_vec_pretty(&report)?)?;
     folder.write(PAGE, report.page().as_bytes())?;
+    // Somebody else may have written there meanwhile.
+    refuse_foreign(&out)?;
     folder.finish()?;
-    put_in_place(&fresh, &out)?;
     show(args, &report)?;
     if !args.json {
         say(&format!("report: {}", out.join(PAGE).display()));
@@ -77,26 +80,34 @@ fn usual_folder(config: &Config) -> PathBuf {
     Path::new(PREPARED).join(config.output.dir.file_name().unwrap_or("data".as_ref()))
 }
 
-fn beside(out: &Path) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    out.with_file_name(name)
-}
-
-/// Only a folder that an earlier preparation wrote is replaced.
+/// Only what an earlier preparation wrote is replaced: a run, which has a report of its rows by the same name, is not.
 fn refuse_foreign(out: &Path) -> anyhow::Result<()> {
-    if out.symlink_metadata().is_ok() && !out.join(REPORT).is_file() {
-        let problem = format!("`{}` is there already, and no earlier preparation wrote it", out.display());
-        return Err(BadInput::new(problem).with_hint("name another folder by `--out`").into());
+    let Ok(found) = out.symlink_metadata() else { return Ok(()) };
+    let refused =
+        |problem: String| Err(BadInput::new(problem).with_hint("name another folder by `--out`").into());
+    if !found.is_dir() || !out.join(REPORT).is_file() {
+        return refused(format!("`{}` is there already, and no earlier preparation wrote it", out.display()));
+    }
+    let mut foreign = Vec::new();
+    for entry in fs::read_dir(out).with_context(|| format!("cannot read `{}`", out.display()))? {
+        let entry = entry.with_context(|| format!("cannot read `{}`", out.display()))?;
+        let is_ours = OURS.iter().any(|name| entry.file_name() == *name);
+        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            foreign.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    foreign.sort();
+    if !foreign.is_empty() {
+        let more = foreign.len().saturating_sub(SHOWN);
+        foreign.truncate(SHOWN);
+        let names =
+            foreign.join("`, `") + "`" + &if more > 0 { format!(" and {more} more") } else { String::new() };
+        return refused(format!(
+            "`{}` is not replaced: it holds what no preparation writes: `{names}",
+            out.display()
+        ));
     }
     Ok(())
-}
-
-fn put_in_place(fresh: &Path, out: &Path) -> anyhow::Result<()> {
-    if out.exists() {
-        fs::remove_dir_all(out).with_context(|| format!("cannot replace `{}`", out.display()))?;
-    }
-    fs::rename(fresh, out).with_context(|| format!("cannot write `{}`", out.display()))
 }
 
 /// The rows as texts, and what became of each row that was read.
@@ -134,9 +145,9 @@ impl Lines {
 impl Files {
     fn create(folder: &Path) -> Result<Self, FileError> {
         Ok(Self {
-            rows: Lines::create(folder.join("rows.jsonl"))?,
-            train: Lines::create(folder.join("train.jsonl"))?,
-            validation: Lines::create(folder.join("validation.jsonl"))?,
+            rows: Lines::create(folder.join(ROWS))?,
+            train: Lines::create(folder.join(TRAIN))?,
+            validation: Lines::create(folder.join(VALIDATION))?,
         })
     }
 
@@ -153,5 +164,44 @@ impl Accounts for Files {
             (Some(Side::Validation), Some(row)) => self.validation.add(&row),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_preparation_wrote_is_replaced() {
+        let home = tempfile::tempdir().expect("a folder");
+        let out = home.path().join("out");
+        let said = || {
+            format!("{:#}", refuse_foreign(&out).expect_err("refused"))
+                .replace(&*home.path().to_string_lossy(), "")
+        };
+        refuse_foreign(&out).expect("nothing is there");
+        fs::write(&out, "").expect("written");
+        assert_eq!(said(), "`/out` is there already, and no earlier preparation wrote it");
+        fs::remove_file(&out).expect("removed");
+        fs::create_dir(&out).expect("made");
+        assert_eq!(said(), "`/out` is there already, and no earlier preparation wrote it");
+        OURS.iter().for_each(|name| fs::write(out.join(name), "").expect("written"));
+        refuse_foreign(&out).expect("of a preparation");
+        fs::write(out.join("config.toml"), "").expect("written");
+        assert_eq!(said(), "`/out` is not replaced: it holds what no preparation writes: `config.toml`");
+        ["checkpoints", "best", ".lock"]
+            .iter()
+            .for_each(|name| fs::create_dir(out.join(name)).expect("made"));
+        assert_eq!(
+            said(),
+            "`/out` is not replaced: it holds what no preparation writes: `.lock`, `best`, `checkpoints` and 1 more"
+        );
+        ["checkpoints", "best", ".lock"]
+            .iter()
+            .for_each(|name| fs::remove_dir(out.join(name)).expect("removed"));
+        fs::remove_file(out.join("config.toml")).expect("removed");
+        fs::remove_file(out.join(ROWS)).expect("removed");
+        fs::create_dir(out.join(ROWS)).expect("made");
+        assert_eq!(said(), "`/out` is not replaced: it holds what no preparation writes: `rows.jsonl`");
     }
 }

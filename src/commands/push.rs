@@ -7,7 +7,7 @@ mod store;
 
 use std::path::Path;
 
-use rtune_models::hub::HubOptions;
+use rtune_models::hub::{HubOptions, shown};
 use rtune_release::NewFolder;
 
 use crate::args::push::PushArgs;
@@ -72,7 +72,7 @@ fn push(args: &PushArgs, folder: &Path, options: &HubOptions, token: String) -> 
         .map(|(file, wanted)| (file, wanted.mode))
         .collect();
     let removed = files::shadows(&head.files, &files);
-    let address = format!("{}/{owner}/{name}", options.endpoint);
+    let address = format!("{}/{owner}/{name}", shown(&options.endpoint));
     if ignored > 0 {
         say(&format!(
             "{ignored} of {} files are named by the repository's .gitignore and left out",

@@ -260,3 +260,27 @@ fn checkpoints_that_were_changed() {
         .rtune(&["export", "run/checkpoints/step-000000", "out"])
         .fails(2, &["is all zeros", "step 0 is the untrained"]);
 }
+
+#[test]
+fn a_run_is_no_preparation_to_replace() {
+    let place = Workplace::new();
+    place.train(&[]).succeeds();
+    let prepare = |out: &str| place.rtune(&["prepare", "config.toml", "--out", out]);
+    prepare("run").fails(
+        2,
+        &[
+            "error: `run` is not replaced: it holds what no preparation writes: `",
+            "hint: name another folder",
+        ],
+    );
+    place.rtune(&["verify", "run"]).succeeds();
+    // What stands beside a preparation is nobody's to remove either.
+    fs::create_dir(place.path("out.new")).expect("made");
+    place.write("out.new/mine", "kept");
+    for _ in 0..2 {
+        prepare("out").succeeds();
+    }
+    assert_eq!(place.read("out.new/mine"), "kept");
+    assert_eq!(fs::read_dir(place.path("out")).expect("there").count(), 5);
+    assert_eq!(place.begun("out"), Vec::<std::path::PathBuf>::new());
+}

@@ -4,16 +4,19 @@
 #![expect(clippy::print_stdout, reason = "the table of faults is what this test is for")]
 
 mod disk;
+mod hub;
+mod verbs;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rtune_data::{stream, uniform_below};
 
 use self::disk::{Disk, damage, files};
+use self::verbs::{PREPARE, PULL, REPEATABLE, VERBS, Verb, behind};
 use crate::training::bytes_of;
 use crate::workplace::{CONFIG, Ran, Workplace};
 
@@ -21,59 +24,6 @@ use crate::workplace::{CONFIG, Ran, Workplace};
 const FEW: u64 = 24;
 /// A command that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(120);
-
-/// A command, and what it writes. `DISK` is where its output lies.
-struct Verb {
-    name: &'static str,
-    arguments: &'static [&'static str],
-    out: &'static str,
-    /// Whether a run folder must be there.
-    of_run: bool,
-}
-
-const VERBS: [Verb; 7] = [
-    Verb {
-        name: "train",
-        arguments: &["train", "config.toml", "--resume", "--set", "output.dir=disk/out"],
-        out: "disk/out",
-        of_run: false,
-    },
-    Verb {
-        name: "prepare",
-        arguments: &["prepare", "config.toml", "--out", "disk/out"],
-        out: "disk/out",
-        of_run: false,
-    },
-    Verb { name: "merge", arguments: &["merge", "run", "disk/out"], out: "disk/out", of_run: true },
-    Verb { name: "export, PEFT", arguments: &["export", "run", "disk/out"], out: "disk/out", of_run: true },
-    Verb {
-        name: "export, GGUF",
-        arguments: &["export", "run", "disk/out.gguf", "--format", "gguf"],
-        out: "disk/out.gguf",
-        of_run: true,
-    },
-    Verb {
-        name: "eval",
-        arguments: &[
-            "eval",
-            "run",
-            "--golden",
-            "golden.jsonl",
-            "--max-new-tokens",
-            "8",
-            "--out",
-            "disk/out.json",
-        ],
-        out: "disk/out.json",
-        of_run: true,
-    },
-    Verb {
-        name: "report",
-        arguments: &["report", "run", "--out", "disk/out.html"],
-        out: "disk/out.html",
-        of_run: true,
-    },
-];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
@@ -101,16 +51,6 @@ const FAULTS: [Fault; 10] = [
     Fault::BitFlipped,
     Fault::Truncated,
 ];
-
-/// What a shell does before it becomes the program.
-fn behind(place: &Workplace, prelude: &str, verb: &Verb) -> Command {
-    let script = format!("{prelude} exec \"$@\"");
-    let mut command = Command::new("sh");
-    place.settle(&mut command);
-    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_rtune")]).args(verb.arguments);
-    command.stdout(Stdio::null()).stderr(Stdio::piped());
-    command
-}
 
 fn ended(mut child: Child, what: &str) -> Ran {
     let began = Instant::now();
@@ -147,9 +87,22 @@ fn place() -> Workplace {
 /// As [`place`], with a finished run.
 fn place_with_run(run: &Workplace) -> Workplace {
     let place = place();
-    let copied = Command::new("cp").arg("-a").arg(run.path("run")).arg(place.path("run")).status();
-    assert!(copied.expect("cp runs").success());
+    copy(&run.path("run"), &place.path("run"));
     place
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.expect("cp runs").success());
+}
+
+/// What is in a folder, by name.
+fn names(place: &Workplace, folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(place.path(folder)).expect("there").map(|entry| entry.expect("an entry"));
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 /// Whether this process may write what nobody may.
@@ -227,23 +180,26 @@ fn strike(
                 |mode: &str| Command::new("chmod").arg(mode).arg(&folder).status().expect("chmod runs");
             mode("555");
             // Root writes everywhere but without its capabilities.
-            let ran = match is_root() {
-                true => {
-                    let drop = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search";
-                    let script = format!("exec {drop} \"$@\"");
-                    let mut command = Command::new("sh");
-                    place.settle(&mut command);
-                    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_rtune")]).args(verb.arguments);
-                    ended(
-                        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started"),
-                        &what,
-                    )
-                }
-                false => ended(start(""), &what),
-            };
+            let drop = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search";
+            let prelude = if is_root() { format!("set -- {drop} \"$@\";") } else { String::new() };
+            let ran = ended(start(&prelude), &what);
             mode("755");
             assert!(ran.code == 0 || ran.stderr.contains("disk"), "{what}: {}", ran.stderr);
             ran.code != 0
+        }
+        Fault::ChangedBelow if verb.name == PULL => {
+            let mut child = start("");
+            std::thread::sleep(wait);
+            let begun = files(&place.path(verb.out)).into_iter().filter(|file| is_begun(file));
+            // Each is gone as soon as it is whole.
+            let cut = |file: PathBuf| {
+                let file = fs::File::options().write(true).open(file)?;
+                file.set_len(file.metadata()?.len() / 2)
+            };
+            let cut = begun.filter(|file| cut(file.clone()).is_ok()).count();
+            let alive = child.try_wait().expect("a child").is_none();
+            ended(child, &what);
+            alive && cut > 0
         }
         Fault::ChangedBelow => {
             let names: &[&str] = match verb.name {
@@ -289,9 +245,13 @@ fn strike(
             std::thread::sleep(wait);
             let _ = child.kill();
             ended(child, &what);
-            // Of a run the checkpoints: `rtune verify` looks at the rest.
-            let all = files(&place.path("disk/out/checkpoints"));
-            if verb.name != "train" || all.is_empty() {
+            // Of a run the checkpoints: `rtune verify` looks at the rest. Of a download what is there of the file with a hash.
+            let all = match verb.name {
+                "train" => files(&place.path("disk/out/checkpoints")),
+                PULL => files(&place.path(verb.out)).into_iter().filter(|file| is_large(file)).collect(),
+                _ => Vec::new(),
+            };
+            if all.is_empty() {
                 return false;
             }
             damage(&all[draw(all.len() as u64) as usize], fault, draw);
@@ -300,11 +260,30 @@ fn strike(
     }
 }
 
+/// Whether a file is of a download that is not whole.
+fn is_begun(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "incomplete")
+}
+
+/// Whether it is that of a file whose SHA-256 is known, which is its name.
+fn is_large(file: &Path) -> bool {
+    is_begun(file) && file.file_stem().is_some_and(|name| name.len() == 64)
+}
+
 /// Repeats the command as its user would: where something is in its way, it is taken away.
 fn repeated(place: &Workplace, verb: &Verb, what: &str) {
     let run = || ended(behind(place, "", verb).spawn().expect("started"), what);
     let first = run();
     if first.code == 0 {
+        return;
+    }
+    if REPEATABLE.contains(&verb.name) {
+        // What was damaged is noticed, and fetched anew the next time.
+        let is_noticed =
+            verb.name == PULL && first.code == 2 && first.stderr.contains("is not the expected file");
+        assert!(is_noticed, "{what}: {} {}", first.code, first.stderr);
+        let second = run();
+        assert_eq!(second.code, 0, "{what}: {}", second.stderr);
         return;
     }
     // It names what is in its way; outputs must not exist yet, and a damaged file is no run.
@@ -334,6 +313,8 @@ fn faults_of_all_kinds_change_no_byte() {
             (written(&place, verb), began.elapsed())
         })
         .collect();
+    let older = place();
+    older.rtune(&["prepare", "config.toml", "--set", "data.validation=0.4", "--out", "disk/out"]).succeeds();
     let mut random = stream(seed, "test", "faults", 0);
     let mut table: BTreeMap<Fault, [u64; 2]> = BTreeMap::new();
     for index in 0..faults {
@@ -341,13 +322,27 @@ fn faults_of_all_kinds_change_no_byte() {
         let fault = FAULTS[uniform_below(&mut random, FAULTS.len() as u64) as usize];
         let (verb, (expected, whole)) = (&VERBS[verb], &undisturbed[verb]);
         let place = if verb.of_run { place_with_run(&finished) } else { place() };
+        // Every other preparation takes the place of an older one. A small disk would hide that one.
+        let replaces = verb.name == PREPARE && fault != Fault::FullDisk && uniform_below(&mut random, 2) == 0;
+        if replaces {
+            copy(&older.path("disk/out"), &place.path("disk/out"));
+        }
         let struck = strike(&place, verb, fault, *whole, &mut |below| uniform_below(&mut random, below));
         let what = format!("fault {index}, {fault:?} in {}", verb.name);
         let intact = || written(&place, verb) == *expected;
+        if replaces && fault != Fault::ChangedBelow {
+            // One of the two is there, or comes back when the command is repeated.
+            let aside = |name: &str| name.starts_with(".out.") && name.ends_with(".old");
+            let is_whole = intact() || written(&place, verb) == written(&older, verb);
+            assert!(is_whole || names(&place, "disk").iter().any(|name| aside(name)), "{what}: it is lost");
+        }
         // A finished output is not written again.
         let untouched = place.path(verb.out).exists() && intact();
         if !untouched {
             repeated(&place, verb, &what);
+            if verb.name == PREPARE {
+                assert_eq!(names(&place, "disk"), ["out"], "{what}: something is left");
+            }
         }
         let found = written(&place, verb);
         for (name, bytes) in expected {

@@ -129,6 +129,7 @@ fn a_judge_that_cannot_be_asked_is_said() {
     model(&["--judge", "http://x"]).fails(2, &["--judge-model"]);
     model(&["--judge", "ftp://x", "--judge-model", "m"])
         .fails(2, &["`ftp://x` is no address of a judge", "hint: such as"]);
+    model(&["--judge", "ftp://me:password@x", "--judge-model", "m"]).fails(2, &["`ftp://x` is no address"]);
     model(&["--judge", "http://x", "--judge-model", "m", "--judge-rubric", "none.txt"])
         .fails(2, &["`none.txt` is no rubric", "hint: name support, summary"]);
     // Nobody listens there: the evaluation stands, and the judge's part says that there is none.
@@ -141,7 +142,8 @@ fn a_judge_that_cannot_be_asked_is_said() {
     let rows: String =
         (0..9).map(|number| format!("{{\"instruction\": \"Hi {number}\", \"output\": \"x\"}}\n")).collect();
     place.write("golden.jsonl", rows);
-    let ran = model(&["--judge", &format!("http://{closed}"), "--judge-model", "m", "--out", "report.json"]);
+    let address = format!("http://me:password@{closed}");
+    let ran = model(&["--judge", &address, "--judge-model", "m", "--out", "report.json"]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     assert!(
         ran.stderr.contains("was given up after 5 questions in a row without an answer: error"),
@@ -149,6 +151,10 @@ fn a_judge_that_cannot_be_asked_is_said() {
         ran.stderr
     );
     let report: Value = serde_json::from_str(&place.read("report.json")).expect("JSON");
+    // What stands in the address of an endpoint is not for those who read about it.
+    assert_eq!(report["judge"]["endpoint"], format!("http://{closed}"));
+    let told = [&ran.stdout, &ran.stderr, &place.read("report.json")];
+    assert!(told.iter().all(|told| !told.contains("password")), "{told:?}");
     assert_eq!((&report["judge"]["failed"], report["cases"].as_array().map(Vec::len)), (&json!(5), Some(9)));
 }
 

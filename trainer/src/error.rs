@@ -184,6 +184,16 @@ pub enum TrainerError {
         /// The hash of what is there now, or why there is none.
         found: String,
     },
+    /// A data file has other bytes than its rows were made of.
+    #[error("`{}` changed while it was read: expected blake3 {expected}, found {found}", file.display())]
+    Changed {
+        /// The file.
+        file: PathBuf,
+        /// The hash of what was read.
+        expected: String,
+        /// The hash of what is there now.
+        found: String,
+    },
     /// An evaluation without questions.
     #[error("there are no golden rows for `{subject}`")]
     NoGolden {
@@ -287,6 +297,7 @@ impl TrainerError {
             | Self::TooShort { .. }
             | Self::NoneWhole { .. }
             | Self::Differs { .. }
+            | Self::Changed { .. }
             | Self::UnreadKey { .. }
             | Self::Licence { .. }
             | Self::NoGolden { .. }
@@ -350,6 +361,7 @@ impl TrainerError {
                 "bring back a copy of the folder, remove it to go on from a later one without it, or choose another `output.dir`"
             }
             Self::Differs { .. } => "bring back what the run was made with, or do not count on its figures",
+            Self::Changed { .. } => "begin again when nobody writes to it, or with a copy of it",
             Self::NoGolden { .. } => "name a file by `--golden FILE`, or in the run's `data.golden`",
             Self::EmptyHalf { .. } => {
                 "`gate.sealed` keeps half of the rows back: with so few rows, leave it out or write more"

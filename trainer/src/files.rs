@@ -129,17 +129,35 @@ pub fn is_begun(name: &std::ffi::OsStr) -> bool {
 /// # Errors
 /// [`FileError`] when it cannot be read.
 pub fn sha256_of_file(path: &Path) -> Result<String, FileError> {
+    let mut hash = Sha256::new();
+    pieces(path, |piece| hash.update(piece))?;
+    Ok(hex(&hash.finalize()))
+}
+
+/// SHA-256 and BLAKE3 of the same bytes of a file, in hexadecimal.
+///
+/// # Errors
+/// [`FileError`] when it cannot be read.
+pub(crate) fn hashes_of_file(path: &Path) -> Result<(String, String), FileError> {
+    let (mut sha256, mut blake3) = (Sha256::new(), blake3::Hasher::new());
+    pieces(path, |piece| {
+        sha256.update(piece);
+        blake3.update(piece);
+    })?;
+    Ok((hex(&sha256.finalize()), blake3.finalize().to_hex().to_string()))
+}
+
+/// Hands a file over piece by piece.
+fn pieces(path: &Path, mut take: impl FnMut(&[u8])) -> Result<(), FileError> {
     /// Large enough that the system calls do not count.
     const PIECE_BYTES: usize = 1 << 20;
     let mut file = File::open(path).at("read", path)?;
-    let mut hash = Sha256::new();
     let mut piece = vec![0; PIECE_BYTES];
     loop {
-        let count = file.read(&mut piece).at("read", path)?;
-        if count == 0 {
-            return Ok(hex(&hash.finalize()));
+        match file.read(&mut piece).at("read", path)? {
+            0 => return Ok(()),
+            count => take(&piece[..count]),
         }
-        hash.update(&piece[..count]);
     }
 }
 

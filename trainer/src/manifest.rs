@@ -118,10 +118,9 @@ impl Manifest {
     /// What a run of `config` with these inputs is made of.
     ///
     /// # Errors
-    /// [`TrainerError::File`] for a file that cannot be read, [`TrainerError::Unreadable`] for a tokenizer that cannot
-    /// be written down.
+    /// [`TrainerError::File`] for a file that cannot be read, [`TrainerError::Changed`] for a data file that is no longer what the
+    /// rows were made of, [`TrainerError::Unreadable`] for a tokenizer that cannot be written down.
     pub(crate) fn of(config: &Config, inputs: &Inputs, options: &RunOptions) -> Result<Self, TrainerError> {
-        let data: Vec<&PathBuf> = inputs.prepared.files.iter().map(|(path, _)| path).collect();
         let used = inputs.preparation.as_ref();
         let preparation = used.map(|used| PreparationRecord { key: used.key.clone(), from_cache: used.hit });
         Ok(Self {
@@ -130,7 +129,7 @@ impl Manifest {
             licence: Licence::of_base(&config.model.base, &inputs.base_path),
             tokenizer: hash_of_tokenizer(inputs)?,
             template: files::sha256_of(inputs.template.source().as_bytes()),
-            data: hashes_by_name(data.into_iter())?,
+            data: hashes_of_data(&inputs.prepared.files)?,
             prepared_rows: hash_of_rows(&inputs.prepared),
             data_report: files::sha256_of(&inputs.report()?),
             initial_adapter: initial_adapter(&config.lora)?,
@@ -204,6 +203,22 @@ pub fn hashes_by_name<'a>(
     Ok(hashes)
 }
 
+/// SHA-256 of each data file, by its name, of the very bytes that the rows were made of: `read` has BLAKE3 of those in hex.
+///
+/// # Errors
+/// [`TrainerError::File`], and [`TrainerError::Changed`] for a file with other bytes.
+fn hashes_of_data(read: &[(PathBuf, String)]) -> Result<BTreeMap<String, String>, TrainerError> {
+    let mut hashes = BTreeMap::new();
+    for (path, expected) in read {
+        let (sha256, found) = files::hashes_of_file(path)?;
+        if found != *expected {
+            return Err(TrainerError::Changed { file: path.clone(), expected: expected.clone(), found });
+        }
+        hashes.insert(free_name(&hashes, path), sha256);
+    }
+    Ok(hashes)
+}
+
 /// The name of `file`, with a number where it is taken.
 pub(crate) fn free_name(taken: &BTreeMap<String, String>, file: &Path) -> String {
     let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -225,4 +240,35 @@ pub fn hash_of_rows(prepared: &Prepared) -> String {
         }
     }
     files::hex(&hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_grew_while_it_was_read_is_refused() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("rows.jsonl");
+        std::fs::write(&path, b"{}\n").expect("written");
+        let read = [(path.clone(), blake3::hash(b"{}\n").to_hex().to_string())];
+        let hashes = hashes_of_data(&read).expect("the same bytes");
+        assert_eq!(hashes, BTreeMap::from([("rows.jsonl".to_owned(), files::sha256_of(b"{}\n"))]));
+        File::options()
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(b"{}\n"))
+            .expect("written");
+        let error = hashes_of_data(&read).expect_err("another file");
+        let [expected, found] = [&b"{}\n"[..], b"{}\n{}\n"].map(|bytes| blake3::hash(bytes).to_hex());
+        let said = format!(
+            "`{}` changed while it was read: expected blake3 {expected}, found {found}",
+            path.display()
+        );
+        assert_eq!(error.to_string(), said);
+        assert!(error.hint().is_some_and(|hint| hint.contains("begin again")));
+    }
 }

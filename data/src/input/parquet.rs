@@ -5,15 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use serde_json::{Map, Number, Value};
 
 use super::bytes::{Bytes, fault};
-use super::{Found, Rows};
+use super::{Found, MAX_LINE_BYTES, Rows};
 use crate::error::DataError;
 use crate::problem::ProblemKind;
+
+/// Bytes of one column of a row group when it is unpacked; writers keep whole groups under half of it.
+const MOST_COLUMN_BYTES: i64 = 1 << 30;
 
 /// The rows of a Parquet file.
 pub(super) struct ParquetRows {
@@ -27,7 +32,8 @@ impl ParquetRows {
     /// Reads what the file says of itself.
     ///
     /// # Errors
-    /// [`DataError::Format`] for a packed file, whose end cannot be reached first, and for one that is no Parquet.
+    /// [`DataError::Format`] for a packed file, whose end cannot be reached first, for one that is no Parquet, and for one with
+    /// columns that are larger than any memory should be asked for.
     pub(super) fn new(path: Arc<Path>, bytes: Bytes) -> Result<Self, DataError> {
         if !bytes.is_plain() {
             let reason = "a Parquet file packs itself: unpack it once more".to_owned();
@@ -35,9 +41,36 @@ impl ParquetRows {
         }
         let file = File::open(&path).map_err(|error| fault(&path, error))?;
         let reader = SerializedFileReader::new(file).map_err(|error| wrong(&path, &error))?;
+        if let Some(reason) = beyond_bounds(reader.metadata()) {
+            return Err(DataError::Format { path: path.to_path_buf(), reason });
+        }
         let rows = RowIter::from_file_into(Box::new(reader));
         Ok(Self { path, bytes, rows, number: 0 })
     }
+}
+
+/// What the file says of its columns, where that cannot be or is too much. The library takes these numbers as they are.
+fn beyond_bounds(file: &ParquetMetaData) -> Option<String> {
+    file.row_groups().iter().enumerate().find_map(|(group, columns)| {
+        columns.columns().iter().find_map(|column| {
+            let begins = [column.data_page_offset(), column.dictionary_page_offset().unwrap_or(0)];
+            let sizes = [column.compressed_size(), column.uncompressed_size(), column.num_values()];
+            let place = || format!("column `{}` of row group {}", column.column_path().string(), group + 1);
+            let unpacked = column.uncompressed_size();
+            if begins.iter().chain(&sizes).any(|&number| number < 0) {
+                Some(format!("{}: sizes and places cannot be below 0", place()))
+            } else if unpacked > MOST_COLUMN_BYTES {
+                let most = MOST_COLUMN_BYTES >> 20;
+                Some(format!(
+                    "{}: expected at most {most} MiB, found {} MiB: write smaller row groups",
+                    place(),
+                    unpacked >> 20
+                ))
+            } else {
+                None
+            }
+        })
+    })
 }
 
 fn wrong(path: &Path, error: &ParquetError) -> DataError {
@@ -49,12 +82,29 @@ impl Rows for ParquetRows {
         let Some(row) = self.rows.next() else { return Ok(None) };
         let row = row.map_err(|error| wrong(&self.path, &error))?;
         self.number += 1;
-        Ok(Some(Found { line: self.number, row: object(row) }))
+        let row = match bytes_of(row.get_column_iter().map(|(_, field)| field)) > MAX_LINE_BYTES {
+            true => Err(ProblemKind::RowTooLong),
+            false => object(row),
+        };
+        Ok(Some(Found { line: self.number, row }))
     }
 
     fn hash(self: Box<Self>) -> Result<String, DataError> {
         self.bytes.hash().map_err(|error| fault(&self.path, error))
     }
+}
+
+/// Bytes of all texts in cells.
+fn bytes_of<'a>(cells: impl Iterator<Item = &'a Field>) -> usize {
+    let of_cell = |field: &Field| match field {
+        Field::Str(text) => text.len(),
+        Field::Bytes(bytes) => bytes.len(),
+        Field::Group(row) => bytes_of(row.get_column_iter().map(|(_, field)| field)),
+        Field::ListInternal(list) => bytes_of(list.elements().iter()),
+        Field::MapInternal(map) => bytes_of(map.entries().iter().flat_map(|(key, value)| [key, value])),
+        _ => 0,
+    };
+    cells.map(of_cell).sum()
 }
 
 fn object(row: Row) -> Result<Map<String, Value>, ProblemKind> {
@@ -106,10 +156,12 @@ fn number(value: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use parquet::data_type::ByteArrayType;
+    use parquet::file::metadata::{ColumnChunkMetaDataBuilder, ParquetMetaDataReader};
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
 
+    use super::beyond_bounds;
     use crate::input::{Reader, Source};
     use crate::testing::Files;
 
@@ -152,6 +204,43 @@ mod tests {
         assert_eq!(found, ["1 Some(\"a\")", "rows.parquet:2: no answer: `output` is empty", "3 Some(\"c\")"]);
         let bytes = std::fs::read(&path).expect("read");
         assert_eq!(reader.files()[0].hash, blake3::hash(&bytes).to_hex().as_str());
+    }
+
+    #[test]
+    fn a_row_beyond_the_bound_is_a_problem_of_its_own() {
+        let files = Files::new();
+        let long = "x".repeat(crate::input::MAX_LINE_BYTES);
+        let path = written(&files, &[Some("a"), Some(&long), Some("c")]);
+        let mut reader = Reader::open(&[Source::new(&path)]).expect("opened");
+        let mut found = Vec::new();
+        while let Some(row) = reader.next().expect("read") {
+            found.push(row.record.map_err(|problem| files.without_folder(&problem)).err());
+        }
+        assert_eq!(found, [None, Some("rows.parquet:2: the row is longer than 64 MiB".to_owned()), None]);
+    }
+
+    /// A file that says of its second column what `said` makes of it.
+    fn saying(said: impl Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder) -> Option<String> {
+        let files = Files::new();
+        let file = std::fs::File::open(written(&files, &[Some("a")])).expect("there");
+        let read = ParquetMetaDataReader::new().parse_and_finish(&file).expect("read");
+        let mut groups = Vec::new();
+        for group in read.row_groups() {
+            let mut columns = group.columns().to_vec();
+            columns[1] = said(columns[1].clone().into_builder()).build().expect("a column");
+            groups.push(group.clone().into_builder().set_column_metadata(columns).build().expect("a group"));
+        }
+        beyond_bounds(&read.into_builder().set_row_groups(groups).build())
+    }
+
+    #[test]
+    fn columns_beyond_all_bounds_are_refused_before_they_are_read() {
+        assert_eq!(saying(|column| column), None);
+        let large = "column `output` of row group 1: expected at most 1024 MiB, found 2048 MiB: write smaller row groups";
+        assert_eq!(saying(|column| column.set_total_uncompressed_size(2 << 30)).as_deref(), Some(large));
+        let negative = "column `output` of row group 1: sizes and places cannot be below 0";
+        assert_eq!(saying(|column| column.set_total_compressed_size(-1)).as_deref(), Some(negative));
+        assert_eq!(saying(|column| column.set_data_page_offset(-1)).as_deref(), Some(negative));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use super::bounds::Full;
+
 /// An error of a chat template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -34,6 +36,12 @@ pub enum TemplateError {
         /// The most it may print.
         mebibytes: usize,
     },
+    /// The template makes texts without end, whatever it prints of them.
+    #[error("the chat template makes more than {mebibytes} MiB of texts on the way")]
+    TooMuch {
+        /// The most it may make.
+        mebibytes: usize,
+    },
     /// A text holds the characters that mark answers.
     #[error("the text holds one of the characters U+E000 and U+E001, which mark answers in this template")]
     Marks,
@@ -55,6 +63,9 @@ impl TemplateError {
         while let Some(current) = cause {
             if let Some(Raised(message)) = current.downcast_ref() {
                 return Self::Raised { message: message.clone() };
+            }
+            if let Some(Full(bytes)) = current.downcast_ref() {
+                return Self::TooMuch { mebibytes: bytes >> 20 };
             }
             cause = current.source();
         }

@@ -3,10 +3,12 @@
 //! Source: `transformers/utils/chat_template_utils.py` 5.x: a sandboxed Jinja2 with `trim_blocks`, `lstrip_blocks` and
 //! loop controls, its own `tojson`, `raise_exception` and `strftime_now`, and `{% generation %}` around answers.
 
+mod bounds;
 mod date;
 mod error;
 mod generation;
 mod json;
+mod rewrite;
 mod seen;
 mod settled;
 
@@ -16,8 +18,7 @@ use std::ops::Range;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Rest, Serde, Value};
-use minijinja::{AutoEscape, Environment};
-use minijinja_contrib::pycompat::unknown_method_callback;
+use minijinja::{AutoEscape, Environment, State};
 
 pub use date::Date;
 pub use error::TemplateError;
@@ -84,13 +85,29 @@ impl ChatTemplate {
     /// # Errors
     /// [`TemplateError::Syntax`] with the line of the template.
     pub fn new(source: &str, special: SpecialTokens, date: Option<Date>) -> Result<Self, TemplateError> {
+        Self::with_room(source, special, date, bounds::MOST_MADE_BYTES)
+    }
+
+    /// [`Self::new`] with so many bytes for the texts of a rendering.
+    pub(crate) fn with_room(
+        source: &str,
+        special: SpecialTokens,
+        date: Option<Date>,
+        most_bytes: usize,
+    ) -> Result<Self, TemplateError> {
+        let wrong = |error: minijinja::Error| TemplateError::syntax(&error);
         let (rewritten, marks_answers) = generation::rewrite(source);
+        if source.contains(bounds::PREFIX) {
+            let reason = format!("names that begin with `{}` are not the template's", bounds::PREFIX);
+            return Err(TemplateError::Syntax { line: 1, reason });
+        }
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(wrong)?;
+        let rewritten = rewrite::rewrite(&rewritten, NAME, syntax.clone()).map_err(wrong)?;
         let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| TemplateError::syntax(&error))?);
+        environment.set_syntax(syntax);
         environment.set_fuel(Some(MOST_STEPS));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_unknown_method_callback(unknown_method_callback);
+        bounds::add(&mut environment, most_bytes);
         environment.add_filter("tojson", json::tojson);
         // None is not iterable in Python.
         environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
@@ -99,7 +116,7 @@ impl ChatTemplate {
         if let Some(date) = date {
             environment.add_function("strftime_now", move |format: &str| date.format(format));
         }
-        environment.add_template_owned(NAME, rewritten).map_err(|error| TemplateError::syntax(&error))?;
+        environment.add_template_owned(NAME, rewritten).map_err(wrong)?;
         Ok(Self {
             environment,
             source: source.to_owned(),
@@ -280,8 +297,8 @@ pub(crate) fn holds_any(messages: &[Message], tools: &[serde_json::Value], marks
     messages.iter().any(held) || tools.iter().any(inside)
 }
 
-fn raise_exception(message: Rest<Value>) -> Result<String, minijinja::Error> {
-    let message = message.first().map(Value::to_string).unwrap_or_default();
+fn raise_exception(state: &mut State<'_, '_>, message: Rest<Value>) -> Result<String, minijinja::Error> {
+    let message = bounds::message(state, &message)?;
     Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message.clone())
         .with_source(Raised(message)))
 }

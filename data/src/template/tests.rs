@@ -204,3 +204,145 @@ fn variables_reach_the_template() {
         plain("{{ enable_thinking }} {{ bos_token }}|").with_variable("enable_thinking", &Json::Bool(false));
     assert_eq!(template.render(&talk(), false).as_deref(), Ok("False |"));
 }
+
+/// Each asks for more than any machine has, in few steps and without printing much.
+#[test]
+fn templates_that_make_texts_without_end_are_stopped() {
+    let doubled = |made: &str| {
+        format!(
+            "{{% set n = namespace(s='x' * 1000, l=[1]) %}}{{% for i in range(60) %}}{made}{{% endfor %}}{{{{ n.s | length }}}}"
+        )
+    };
+    let sources = [
+        doubled("{% set n.s = n.s ~ n.s %}"),
+        doubled("{% set n.s = n.s + n.s %}"),
+        doubled("{% set n.s %}{{ n.s }}{{ n.s }}{% endset %}"),
+        doubled("{% set n.s = n.s | replace('x', 'xx') %}"),
+        doubled("{% set n.s = n.s.replace('x', 'xx') %}"),
+        doubled("{% set n.s = [n.s, n.s] | join %}"),
+        doubled("{% set n.s = n.s.join([n.s, n.s]) %}"),
+        doubled("{% set n.s = '%s%s' | format(n.s, n.s) %}"),
+        doubled("{% set n.s = '{}{}'.format(n.s, n.s) %}"),
+        doubled("{% set n.s = [n.s, n.s] | tojson %}"),
+        doubled("{% set n.s = [n.s, n.s] | map('upper') | join %}"),
+        doubled("{% set n.l = n.l + n.l %}") + "{% set x = n.l | list %}",
+        doubled("{% set n.l = [n.l, n.l] %}") + "{{ n.l }}",
+        doubled("{% set n.l = [n.l, n.l] %}") + "{{ n.l in 'x' }}",
+        doubled("{% set n.l = [n.l, n.l] %}") + "{{ raise_exception(n.l) }}",
+        doubled("{% set n.l = n.l + [n.s | upper, n.s[1:]] %}").replace("range(60)", "range(100000)"),
+        doubled("{% set n.s = n.s * 2 %}"),
+        format!("{{% set n = [{}] %}}", ["'x' * 1000000"; 20].join(", ")),
+        format!("{{% set n = {} %}}", ["('x' * 1000000)"; 20].join(" ~ ")),
+        "{% macro m(s) %}{{ m(s ~ s) }}{% endmacro %}{{ m('xxxxxxxx') }}".to_owned(),
+        "{% set n = ('x' * 1000000) | list %}".to_owned(),
+        "{% set n = ('x' * 1000000).split('x') %}".to_owned(),
+        "{% set n = [1] * 100000000 %}{{ n | list | length }}".to_owned(),
+    ];
+    for source in &sources {
+        let template = ChatTemplate::with_room(source, SpecialTokens::default(), None, 8 << 20);
+        let made = template.expect("the template parses").render(&talk(), false).map(|text| text.len());
+        assert_eq!(made, Err(TemplateError::TooMuch { mebibytes: 8 }), "{source}");
+    }
+    for source in [
+        "{{ 'x' | indent(1000000000000) }}",
+        "{{ '%1000000000000d' | format(1) }}",
+        "{{ '{:1000000000}'.format(1) }}",
+        "{{ [1] | batch(1000000000000, 0) | list }}",
+        "{{ messages | tojson(indent=1000000000) }}",
+    ] {
+        let error = plain(source).render(&talk(), false).expect_err(source).to_string();
+        assert!(error.contains("expected ") && error.contains("at most 1048576"), "{source}: {error}");
+    }
+    // What is deep is gone through on the stack, and freed so.
+    for deeper in ["[n.l]", "(1, n.l)", "{'a': n.l}", "namespace(l=n.l)", "dict(l=n.l)", "[1] + [n.l]"] {
+        let source = format!(
+            "{{% set n = namespace(l=[1]) %}}{{% for i in range(100000) %}}{{% set n.l = {deeper} %}}{{% endfor %}}"
+        );
+        let error = plain(&source).render(&talk(), false).expect_err(deeper).to_string();
+        assert!(error.contains("lists stand too deep in one another"), "{deeper}: {error}");
+    }
+    let error = ChatTemplate::new("{% set __bounded_joined = 1 %}", SpecialTokens::default(), None);
+    assert!(error.expect_err("a name of ours").to_string().contains("`__bounded_`"));
+}
+
+/// All of the language, written anew, means what it meant.
+#[test]
+fn what_is_written_anew_means_the_same() {
+    for (source, expected) in [
+        ("a\n{%- if true %} b \n{% endif %}\nc\n", "a b \nc"),
+        (
+            "{{ 1 + 2 * 3 - 4 }} {{ (1 + 2) * 3 }} {{ -1 | abs }} {{ (-2) ** 2 }} {{ 7 // 2 }} {{ 7 % 4 }} {{ 1 / 2 }}",
+            "3 9 1 4 3 3 0.5",
+        ),
+        ("{{ 'a' ~ 1 ~ none ~ true ~ 1.5 ~ [1, 'b'] }}", "a1NoneTrue1.5[1, 'b']"),
+        (
+            "{{ 1 ~ 2 + '3' }} {{ 'a' + 'b' + 'c' }} {{ 'ab' * 2 }} {{ 1.5 + 1 }} {{ ([1] + [2]) | list }}",
+            "123 abc abab 2.5 [1, 2]",
+        ),
+        (
+            "{{ not 1 == 2 and (3 or 4) }} {{ 1 < 2 <= 2 != 3 }} {{ 'a' in 'ab' and 2 not in [1] }}",
+            "3 True True",
+        ),
+        ("{{ 'a' if false else 'b' if true else 'c' }}{{ 'x' if false }}", "b"),
+        (
+            "{{ [1, 2, 3, 4][1:3] }}{{ 'abcd'[::-1] }}{{ 'abcd'[:2] }}{{ 'abcd'[-1] }}{{ {'a': {'b': 2}}.a['b'] }}",
+            "[2, 3]dcbaabd2",
+        ),
+        ("{{ (1,) }}{{ () }}{{ (1, 'b') }}{{ {} }}", "(1,)()(1, 'b'){}"),
+        (
+            "{% for k, v in {'a': 1, 'b': 2}.items() if v > 1 %}{{ loop.index }}{{ k }}{{ v }}{% else %}-{% endfor %}",
+            "1b2",
+        ),
+        (
+            "{% for x in [] %}{% else %}none{% endfor %}{% for x in range(9) %}{% if x == 1 %}{% continue %}{% elif x > 2 %}{% break %}{% else %}{{ x }}{% endif %}{% endfor %}",
+            "none02",
+        ),
+        (
+            "{% for x in [[1, [2]], 3] recursive %}{% if x is iterable %}<{{ loop(x) }}>{% else %}{{ x }}{% endif %}{% endfor %}",
+            "<1<2>>3",
+        ),
+        (
+            "{% macro m(a, b='x', c=1 + 1) %}[{{ a }}{{ b }}{{ c }}{{ caller() if caller is defined }}]{% endmacro %}{{ m(1) }}{{ m(1, c=3) }}{% call m(*[4, 5]) %}!{% endcall %}{{ m(**{'a': 7}) }}",
+            "[1x2][1x3][452!][7x2]",
+        ),
+        (
+            "{% set a, b = 1, 2 %}{% set c %}x{{ a }}{% endset %}{% set d | upper | replace('X', 'y') %}x{% endset %}{{ b }}{{ c }}{{ d }}",
+            "2x1y",
+        ),
+        (
+            "{% filter upper | trim %} ab {% endfilter %}{% with x = 1, y = 2 %}{{ x }}{{ y }}{% endwith %}",
+            "AB12",
+        ),
+        (
+            "{{ ' a ' | trim | default('z') }}{{ q | default('z') }}{{ messages | map(attribute='role') | join(',') }}{{ ['a'] | map('upper') | list }}",
+            "azuser,assistant['A']",
+        ),
+        (
+            "{{ messages | selectattr('role', 'equalto', 'user') | list | length }}{{ q is not defined }}{{ 4 is divisibleby 2 }}{{ messages[0] is mapping }}",
+            "1TrueTrueTrue",
+        ),
+        (
+            "{{ 'a\\n\\\\\"{{ %} }}\t' }}|{{ \"it's\" }}|{{ 'ü' 'x' }}{# no #}{% raw %}{{ x }}{% endraw %}",
+            "a\n\\\"{{ %} }}\t|it's|üx{{ x }}",
+        ),
+        (
+            "{{ {'a': [1, none, true, 0.5]} | tojson }}{{ 'a-b'.split('-')[1].upper() }}{{ 18446744073709551616 }}",
+            "{\"a\": [1, null, true, 0.5]}B18446744073709551616",
+        ),
+        (
+            "{% set n = namespace(x=1) %}{% for m in messages %}{% set n.x = n.x + loop.index %}{% endfor %}{{ n.x }}{% block b %}!{% endblock %}",
+            "4!",
+        ),
+    ] {
+        assert_eq!(plain(source).render(&talk(), false).as_deref(), Ok(expected), "{source}");
+    }
+    // A long chain is no deeper than a short one, and errors keep their lines.
+    let long = ["'a'"; 400];
+    for operator in [" ~ ", " + "] {
+        let text = plain(&format!("{{{{ {} }}}}", long.join(operator))).render(&talk(), false);
+        assert_eq!(text.map(|text| text.len()), Ok(400));
+    }
+    let source = "a\n{% if true %}\n{{ 'b'\n   ~ messages[0].content.frobnicate() }}{% endif %}";
+    let error = plain(source).render(&talk(), false).expect_err("it fails");
+    assert!(matches!(error, TemplateError::Failed { line: 4, .. }), "{error}");
+}

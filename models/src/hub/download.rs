@@ -9,6 +9,7 @@ use std::time::Duration;
 use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
 use hf_hub::{HFClient, HFError, HFRepositorySync, RepoTypeModel};
 
+use super::address::{chain, shown};
 use super::cache::RepositoryCache;
 use super::files::{check_space, create_folder, sync_folder, verify};
 use super::{HubError, HubOptions, Progress};
@@ -40,8 +41,10 @@ const LINKED_ETAG: &str = "x-linked-etag";
 
 /// The status with which a server answers; redirections are not followed.
 pub(super) fn head(endpoint: &str) -> Result<u16, HubError> {
-    let failed =
-        |error: reqwest::Error| HubError::Server { endpoint: endpoint.to_owned(), problem: chain(&error) };
+    let failed = |error: reqwest::Error| HubError::Server {
+        endpoint: shown(endpoint),
+        problem: chain(&error.without_url()),
+    };
     let connection = reqwest::blocking::Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(CONNECT_TIMEOUT)
@@ -58,6 +61,9 @@ pub(super) struct Client {
     cache: RepositoryCache,
     /// `owner/name`.
     id: String,
+    /// Where it is asked; what the address carries goes nowhere else.
+    address: String,
+    /// The same for messages.
     endpoint: String,
     proxy: Option<String>,
     token: Option<String>,
@@ -66,7 +72,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(owner: &str, name: &str, options: &HubOptions) -> Result<Self, HubError> {
-        let wrong = |problem: String| HubError::Server { endpoint: options.endpoint.clone(), problem };
+        let wrong = |problem: String| HubError::Server { endpoint: shown(&options.endpoint), problem };
         let connection = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -87,7 +93,8 @@ impl Client {
             repository: client.model(owner, name),
             cache: RepositoryCache::new(&options.hub_cache, owner, name),
             id: format!("{owner}/{name}"),
-            endpoint: options.endpoint.clone(),
+            address: options.endpoint.clone(),
+            endpoint: shown(&options.endpoint),
             proxy: options.proxy.clone(),
             token: options.token.clone(),
             retries: options.retries,
@@ -106,6 +113,7 @@ impl Client {
         &self.id
     }
 
+    /// The hub's address as messages show it.
     pub(super) fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -115,7 +123,7 @@ impl Client {
     /// hf-hub cannot tell: its reader of the file list expects the hash under another key than the hub writes
     /// (`lfs.oid`), and its question about one file follows the redirection and so loses the answer.
     pub(super) fn linked_sha256(&self, commit: &str, path: &str) -> Result<Option<String>, HubError> {
-        let url = format!("{}/{}/resolve/{commit}/{path}", self.endpoint, self.id);
+        let url = format!("{}/{}/resolve/{commit}/{path}", self.address, self.id);
         let failed = |error: reqwest::Error| self.explain(error.into(), path);
         let connection = reqwest::blocking::Client::builder()
             .user_agent(USER_AGENT)
@@ -274,7 +282,8 @@ impl Client {
                 self.no_connection("HTTP 407", true)
             }
             HFError::Request { source, .. } => {
-                let text = chain(&source);
+                // The address that a large file's bytes come from carries the permission to fetch them.
+                let text = chain(&source.without_url());
                 self.no_connection(&text, text.contains("proxy") || text.contains("tunnel"))
             }
             HFError::Io(source) => HubError::Io { path: self.cache.snapshot(""), source },
@@ -285,7 +294,7 @@ impl Client {
     fn no_connection(&self, problem: &str, is_proxy: bool) -> HubError {
         let (endpoint, problem) = (self.endpoint.clone(), problem.to_owned());
         match (&self.proxy, is_proxy) {
-            (Some(proxy), _) => HubError::Proxy { proxy: without_password(proxy), endpoint, problem },
+            (Some(proxy), _) => HubError::Proxy { proxy: shown(proxy), endpoint, problem },
             (None, true) => HubError::Proxy { proxy: "of the system".to_owned(), endpoint, problem },
             (None, false) => HubError::Network { endpoint, problem },
         }
@@ -317,29 +326,6 @@ fn named(error: HubError, name: &str) -> HubError {
             HubError::WrongFile { file: name.to_owned(), place, expected, found }
         }
         other => other,
-    }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// A proxy's address without the user's name and password.
-fn without_password(proxy: &str) -> String {
-    match (proxy.split_once("://"), proxy.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        (None, Some((_, host))) => host.to_owned(),
-        _ => proxy.to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@
 //! Downloads from the hub stand in the hub's own cache (`HF_HOME`), in its layout, so that other programs share
 //! them; what comes from other places stands in rtune's cache (`RTUNE_CACHE`, by default `~/.cache/rtune`).
 
+mod address;
 mod alias;
 mod bundle;
 mod cache;
@@ -23,6 +24,7 @@ mod wheel;
 
 use std::path::{Path, PathBuf};
 
+pub use address::shown;
 pub use alias::{ALIASES, Alias};
 pub use bundle::{BUNDLES, Bundle, BundleFile};
 pub use error::HubError;

@@ -29,7 +29,10 @@ pub fn cache_states(options: &HubOptions) -> [CacheState; 2] {
 /// [`HubError::Server`] where nothing answers, [`HubError::Offline`] where the network is forbidden.
 pub fn reach(options: &HubOptions) -> Result<u16, HubError> {
     if options.offline {
-        return Err(HubError::Offline { base: options.endpoint.clone(), cache: options.rtune_cache.clone() });
+        return Err(HubError::Offline {
+            base: super::shown(&options.endpoint),
+            cache: options.rtune_cache.clone(),
+        });
     }
     head(&options.endpoint)
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use zip::ZipArchive;
 
+use super::address::shown_in;
 use super::alias::Alias;
 use super::files::{BUFFER_BYTES, check_space, create_folder, sync_folder, verify};
 use super::{HubError, HubOptions, Progress};
@@ -79,7 +80,7 @@ fn pip_failed(shown: &str, requirement: &str, said: &str, folder: &Path) -> HubE
     let mut lines: Vec<&str> =
         said.lines().rev().filter(|line| !line.trim().is_empty()).take(SHOWN_LINES).collect();
     lines.reverse();
-    let problem = if lines.is_empty() { "it said nothing".to_owned() } else { lines.join(" / ") };
+    let problem = if lines.is_empty() { "it said nothing".to_owned() } else { shown_in(&lines.join(" / ")) };
     HubError::Pip { command: format!("{shown} download {requirement}"), problem }
 }
 

@@ -9,6 +9,7 @@ use reqwest::blocking::Client;
 use rtune_metrics::judge::{
     Preference, Replies, Rubric, Scored, Shown, Verdict, preference_prompt, score_prompt, verdict,
 };
+use rtune_models::hub::shown;
 use rtune_trainer::evaluate::golden::{Case, GoldenReport, Side};
 use rtune_trainer::files::{sha256_of, write_whole};
 use serde::Serialize;
@@ -32,7 +33,7 @@ const MOST_UNANSWERED: usize = 5;
 /// What a judge made of a golden set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct JudgeReport {
-    /// Where it was asked.
+    /// Where it was asked, without a name and password that stood in the address.
     endpoint: String,
     model: String,
     rubric: String,
@@ -86,7 +87,7 @@ pub(super) fn judge(judge: &Judge, report: &GoldenReport) -> JudgeReport {
     };
     let count = |wanted: Verdict| cases.iter().filter(|case| case.verdict == Some(wanted)).count();
     JudgeReport {
-        endpoint: judge.endpoint.clone(),
+        endpoint: shown(&judge.endpoint),
         model: judge.model.clone(),
         rubric: judge.rubric.name.clone(),
         base: mean(|case| case.base.as_ref()),
@@ -205,7 +206,7 @@ impl Judge {
         });
         if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
             let hint = "such as http://localhost:8080/v1";
-            return Err(BadInput::new(format!("`{endpoint}` is no address of a judge"))
+            return Err(BadInput::new(format!("`{}` is no address of a judge", shown(endpoint)))
                 .with_hint(hint)
                 .into());
         }

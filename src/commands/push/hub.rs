@@ -98,7 +98,7 @@ impl Hub {
     /// Whose address it is, without what it carries.
     fn host(&self, url: &str) -> String {
         if self.is_own(url) {
-            return self.endpoint.clone();
+            return rtune_models::hub::shown(&self.endpoint);
         }
         let store = Url::parse(url).map(|url| url.origin().ascii_serialization());
         format!(

@@ -98,6 +98,28 @@ fn a_broken_download_goes_on() {
 }
 
 #[test]
+fn what_an_address_carries_is_not_told() {
+    for fault in [Fault::None, Fault::Elsewhere, Fault::Status(418), Fault::Status(401)] {
+        let (folder, server) = (folder(), Server::start(FILES, fault));
+        let options = options(folder.path(), &server.endpoint.replace("http://", "http://me:password@"));
+        let mut places = Vec::new();
+        let pulled = pull("o/n", None, &options, &mut |progress| places.push(progress.place.to_owned()));
+        let told = match pulled {
+            Ok(_) => String::new(),
+            Err(error) => format!("{error} {error:?} {:?}", error.hint()),
+        };
+        assert_eq!(told.is_empty(), fault == Fault::None, "{told}");
+        assert!(!told.contains("permission") && !told.contains("password"), "{told}");
+        assert!(places.iter().all(|place| *place == server.endpoint), "{places:?}");
+    }
+    // Nobody is there at all.
+    let folder = folder();
+    let error = pull("o/n", None, &options(folder.path(), "http://me:password@127.0.0.1:1"), &mut quiet);
+    let told = error.expect_err("nobody").to_string();
+    assert!(told.contains("http://127.0.0.1:1 cannot be reached") && !told.contains("password"), "{told}");
+}
+
+#[test]
 fn shards_are_fetched_by_the_index() {
     let index = br#"{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}"#;
     let files: &[(&str, &[u8])] = &[

@@ -1,0 +1,265 @@
+//! A template written anew with each operator, filter and text in it as something that [`super::bounds`] bounds.
+//!
+//! The engine's own parser says what a template means, and this writes that down again: what a `{% for %}` or a `~` is, is decided
+//! in one place. Lines stay where they are, for the sake of errors.
+
+mod expression;
+
+use minijinja::Error;
+use minijinja::machinery::ast::{Expr, Macro, Stmt};
+use minijinja::machinery::parse;
+use minijinja::syntax::SyntaxConfig;
+
+/// The template `source`, bounded.
+///
+/// # Errors
+/// Those of the parser.
+pub(super) fn rewrite(source: &str, name: &str, syntax: SyntaxConfig) -> Result<String, Error> {
+    let template = parse(source, name, syntax)?;
+    let mut writer = Writer { out: String::with_capacity(2 * source.len()), line: 1 };
+    writer.statement(&template);
+    Ok(writer.out)
+}
+
+struct Writer {
+    out: String,
+    /// The line that is being written, counted from 1.
+    line: usize,
+}
+
+impl Writer {
+    fn put(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+
+    /// Goes to a line; only within a tag, where line breaks mean nothing.
+    fn go_to(&mut self, line: u16) {
+        while self.line < usize::from(line) {
+            self.out.push('\n');
+            self.line += 1;
+        }
+    }
+
+    fn statements(&mut self, statements: &[Stmt<'_>]) {
+        statements.iter().for_each(|statement| self.statement(statement));
+    }
+
+    fn open(&mut self, line: u16, tag: &str) {
+        self.put("{% ");
+        self.go_to(line);
+        self.put(tag);
+        self.put(" ");
+    }
+
+    fn close(&mut self) {
+        self.put(" %}");
+    }
+
+    fn end(&mut self, tag: &str) {
+        self.put("{% ");
+        self.put(tag);
+        self.close();
+    }
+
+    fn statement(&mut self, statement: &Stmt<'_>) {
+        match statement {
+            Stmt::Template(template) => self.statements(&template.children),
+            Stmt::EmitExpr(emitted) => {
+                self.put("{{ ");
+                self.expression(&emitted.expr);
+                self.put(" }}");
+            }
+            Stmt::EmitRaw(raw) => {
+                self.put("{{ ");
+                self.go_to(raw.span().start_line);
+                self.text(raw.raw);
+                self.put(" }}");
+            }
+            Stmt::ForLoop(each) => {
+                self.open(each.span().start_line, "for");
+                self.target(&each.target, false);
+                self.put(" in ");
+                self.operand(&each.iter);
+                if let Some(filter) = &each.filter_expr {
+                    self.put(" if ");
+                    self.operand(filter);
+                }
+                self.put(if each.recursive { " recursive" } else { "" });
+                self.close();
+                self.statements(&each.body);
+                if !each.else_body.is_empty() {
+                    self.end("else");
+                    self.statements(&each.else_body);
+                }
+                self.end("endfor");
+            }
+            Stmt::IfCond(condition) => {
+                self.open(condition.span().start_line, "if");
+                self.expression(&condition.expr);
+                self.close();
+                self.statements(&condition.true_body);
+                self.otherwise(&condition.false_body);
+                self.end("endif");
+            }
+            Stmt::WithBlock(with) => {
+                self.open(with.span().start_line, "with");
+                for (index, (target, value)) in with.assignments.iter().enumerate() {
+                    self.put(if index > 0 { ", " } else { "" });
+                    self.target(target, true);
+                    self.put(" = ");
+                    self.operand(value);
+                }
+                self.close();
+                self.statements(&with.body);
+                self.end("endwith");
+            }
+            Stmt::Set(set) => {
+                self.open(set.span().start_line, "set");
+                self.target(&set.target, false);
+                self.put(" = ");
+                self.expression(&set.expr);
+                self.close();
+            }
+            Stmt::SetBlock(set) => {
+                self.open(set.span().start_line, "set");
+                self.target(&set.target, false);
+                if let Some(filter) = &set.filter {
+                    self.put(" | ");
+                    self.expression(filter);
+                }
+                self.close();
+                self.statements(&set.body);
+                self.end("endset");
+            }
+            Stmt::AutoEscape(escape) => {
+                self.open(escape.span().start_line, "autoescape");
+                self.expression(&escape.enabled);
+                self.close();
+                self.statements(&escape.body);
+                self.end("endautoescape");
+            }
+            Stmt::FilterBlock(block) => {
+                self.open(block.span().start_line, "filter");
+                self.expression(&block.filter);
+                self.close();
+                self.statements(&block.body);
+                self.end("endfilter");
+            }
+            Stmt::Block(block) => {
+                self.open(block.span().start_line, "block");
+                self.put(block.name);
+                self.put(if block.required { " required" } else { "" });
+                self.close();
+                self.statements(&block.body);
+                self.end("endblock");
+            }
+            Stmt::Import(import) => {
+                self.open(import.span().start_line, "import");
+                self.operand(&import.expr);
+                self.put(" as ");
+                self.target(&import.name, false);
+                self.close();
+            }
+            Stmt::FromImport(import) => {
+                self.open(import.span().start_line, "from");
+                self.operand(&import.expr);
+                self.put(" import ");
+                for (index, (name, alias)) in import.names.iter().enumerate() {
+                    self.put(if index > 0 { ", " } else { "" });
+                    self.target(name, false);
+                    if let Some(alias) = alias {
+                        self.put(" as ");
+                        self.target(alias, false);
+                    }
+                }
+                self.close();
+            }
+            Stmt::Extends(extends) => {
+                self.open(extends.span().start_line, "extends");
+                self.expression(&extends.name);
+                self.close();
+            }
+            Stmt::Include(include) => {
+                self.open(include.span().start_line, "include");
+                self.operand(&include.name);
+                self.put(if include.ignore_missing { " ignore missing" } else { "" });
+                self.close();
+            }
+            Stmt::Macro(defined) => {
+                self.open(defined.span().start_line, "macro");
+                self.put(defined.name);
+                self.parameters(defined);
+                self.close();
+                self.statements(&defined.body);
+                self.end("endmacro");
+            }
+            Stmt::CallBlock(block) => {
+                self.open(block.call.span().start_line, "call");
+                if !block.macro_decl.args.is_empty() {
+                    self.parameters(&block.macro_decl);
+                    self.put(" ");
+                }
+                self.call(&block.call);
+                self.close();
+                self.statements(&block.macro_decl.body);
+                self.end("endcall");
+            }
+            Stmt::Continue(_) => self.end("continue"),
+            Stmt::Break(_) => self.end("break"),
+            Stmt::Do(done) => {
+                self.open(done.span().start_line, "do");
+                self.call(&done.call);
+                self.close();
+            }
+        }
+    }
+
+    /// What follows an `if`; further conditions are no deeper than the first.
+    fn otherwise(&mut self, statements: &[Stmt<'_>]) {
+        match statements {
+            [] => {}
+            [Stmt::IfCond(condition)] => {
+                self.open(condition.span().start_line, "elif");
+                self.expression(&condition.expr);
+                self.close();
+                self.statements(&condition.true_body);
+                self.otherwise(&condition.false_body);
+            }
+            statements => {
+                self.end("else");
+                self.statements(statements);
+            }
+        }
+    }
+
+    fn parameters(&mut self, defined: &Macro<'_>) {
+        let plain = defined.args.len() - defined.defaults.len();
+        self.put("(");
+        for (index, parameter) in defined.args.iter().enumerate() {
+            self.put(if index > 0 { ", " } else { "" });
+            self.target(parameter, true);
+            if let Some(value) = index.checked_sub(plain).and_then(|index| defined.defaults.get(index)) {
+                self.put("=");
+                self.expression(value);
+            }
+        }
+        self.put(")");
+    }
+
+    /// What is assigned to; several names stand in brackets where they are within something else.
+    fn target(&mut self, target: &Expr<'_>, within: bool) {
+        match target {
+            Expr::List(names) => {
+                let within = within || names.items.len() == 1;
+                self.put(if within { "(" } else { "" });
+                for (index, name) in names.items.iter().enumerate() {
+                    self.put(if index > 0 { ", " } else { "" });
+                    self.target(name, true);
+                }
+                self.put(if names.items.len() == 1 { "," } else { "" });
+                self.put(if within { ")" } else { "" });
+            }
+            target => self.expression(target),
+        }
+    }
+}

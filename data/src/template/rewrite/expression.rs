@@ -1,0 +1,310 @@
+//! Expressions. Whatever binds to an operand has it in brackets, unless it needs none.
+
+use std::fmt::Write as _;
+
+use minijinja::machinery::ast::{BinOp, BinOpKind, Call, CallArg, CompareOpKind, Expr, Filter, UnaryOpKind};
+use minijinja::value::{Value, ValueKind};
+
+use super::Writer;
+use crate::template::bounds::{ADDED, FILTERED, JOINED, MADE, SHOWN, TIMES};
+
+/// Functions that make something of what they are called with.
+const HOLDERS: [&str; 2] = ["namespace", "dict"];
+
+impl Writer {
+    /// An expression that something binds to.
+    pub(super) fn operand(&mut self, expression: &Expr<'_>) {
+        let is_joined = match expression {
+            Expr::BinOp(operation) => !is_call(operation.op),
+            Expr::UnaryOp(_) | Expr::Compare(_) | Expr::IfExpr(_) | Expr::Test(_) => true,
+            Expr::Const(constant) => constant.value.is_number(),
+            _ => false,
+        };
+        self.put(if is_joined { "(" } else { "" });
+        self.expression(expression);
+        self.put(if is_joined { ")" } else { "" });
+    }
+
+    pub(super) fn expression(&mut self, expression: &Expr<'_>) {
+        self.go_to(expression.span().start_line);
+        match expression {
+            Expr::Var(name) => self.put(name.id),
+            Expr::Const(constant) => self.constant(&constant.value),
+            Expr::Slice(slice) => {
+                self.put(MADE);
+                self.put("(");
+                self.operand(&slice.expr);
+                self.put("[");
+                for (index, bound) in [&slice.start, &slice.stop, &slice.step].into_iter().enumerate() {
+                    self.put(if index > 0 && (index < 2 || bound.is_some()) { ":" } else { "" });
+                    bound.iter().for_each(|bound| self.operand(bound));
+                }
+                self.put("])");
+            }
+            Expr::UnaryOp(operation) => {
+                self.put(match operation.op {
+                    UnaryOpKind::Not => "not ",
+                    UnaryOpKind::Neg => "-",
+                });
+                self.operand(&operation.expr);
+            }
+            Expr::BinOp(operation) => self.operation(operation),
+            Expr::Compare(comparison) => {
+                let (first, rest) = (&comparison.expr, &comparison.ops);
+                let is_searched = rest.first().is_some_and(|found| is_search(found.op));
+                self.searched(first, is_searched);
+                for (index, compared) in rest.iter().enumerate() {
+                    self.put(match compared.op {
+                        CompareOpKind::Eq => " == ",
+                        CompareOpKind::Ne => " != ",
+                        CompareOpKind::Lt => " < ",
+                        CompareOpKind::Lte => " <= ",
+                        CompareOpKind::Gt => " > ",
+                        CompareOpKind::Gte => " >= ",
+                        CompareOpKind::In => " in ",
+                        CompareOpKind::NotIn => " not in ",
+                    });
+                    self.searched(&compared.expr, rest.get(index + 1).is_some_and(|next| is_search(next.op)));
+                }
+            }
+            Expr::IfExpr(choice) => {
+                self.operand(&choice.true_expr);
+                self.put(" if ");
+                self.operand(&choice.test_expr);
+                if let Some(otherwise) = &choice.false_expr {
+                    self.put(" else ");
+                    self.operand(otherwise);
+                }
+            }
+            Expr::Filter(filter) => self.filter(filter),
+            Expr::Test(test) => {
+                self.operand(&test.expr);
+                self.put(" is ");
+                self.put(test.name);
+                self.arguments(&test.args, None);
+            }
+            Expr::GetAttr(attribute) => {
+                self.operand(&attribute.expr);
+                self.put(".");
+                self.put(attribute.name);
+            }
+            Expr::GetItem(item) => {
+                self.operand(&item.expr);
+                self.put("[");
+                self.expression(&item.subscript_expr);
+                self.put("]");
+            }
+            Expr::Call(call) => match &call.expr {
+                // What holds other values may hold itself, deeper and deeper.
+                Expr::Var(name) if HOLDERS.contains(&name.id) => self.held(|writer| writer.call(call)),
+                _ => self.call(call),
+            },
+            Expr::List(list) => self.holding(&list.items, |writer| {
+                writer.put("[");
+                writer.list(&list.items);
+                writer.put("]");
+            }),
+            Expr::Tuple(tuple) => self.holding(&tuple.items, |writer| {
+                writer.put("(");
+                writer.list(&tuple.items);
+                writer.put(if tuple.items.is_empty() { ")" } else { ",)" });
+            }),
+            Expr::Map(map) => self.holding(&map.values, |writer| {
+                writer.put("{ ");
+                for (index, (key, value)) in map.keys.iter().zip(&map.values).enumerate() {
+                    writer.put(if index > 0 { ", " } else { "" });
+                    writer.expression(key);
+                    writer.put(": ");
+                    writer.expression(value);
+                }
+                writer.put(" }");
+            }),
+        }
+    }
+
+    /// Something of these items; constants are no deeper than they are written.
+    fn holding(&mut self, items: &[Expr<'_>], write: impl FnOnce(&mut Self)) {
+        if items.iter().all(|item| matches!(item, Expr::Const(_))) { write(self) } else { self.held(write) }
+    }
+
+    fn held(&mut self, write: impl FnOnce(&mut Self)) {
+        self.put(SHOWN);
+        self.put("(");
+        write(self);
+        self.put(")");
+    }
+
+    fn operation(&mut self, operation: &BinOp<'_>) {
+        match operation.op {
+            BinOpKind::Concat => self.function_of_all(JOINED, operation),
+            BinOpKind::Add => self.function_of_all(ADDED, operation),
+            BinOpKind::Mul => {
+                self.put(TIMES);
+                self.put("(");
+                self.expression(&operation.left);
+                self.put(", ");
+                self.expression(&operation.right);
+                self.put(")");
+            }
+            BinOpKind::ScAnd | BinOpKind::ScOr => {
+                // A long chain is no deeper than a short one.
+                match &operation.left {
+                    Expr::BinOp(left) if same(left.op, operation.op) => self.operation(left),
+                    left => self.operand(left),
+                }
+                self.put(symbol(operation.op));
+                self.operand(&operation.right);
+            }
+            op => {
+                self.searched(&operation.left, matches!(op, BinOpKind::In));
+                self.put(symbol(op));
+                self.operand(&operation.right);
+            }
+        }
+    }
+
+    /// `a ~ b ~ c` as one call.
+    fn function_of_all(&mut self, name: &str, operation: &BinOp<'_>) {
+        self.put(name);
+        self.put("(");
+        self.all_of(operation);
+        self.put(")");
+    }
+
+    fn all_of(&mut self, operation: &BinOp<'_>) {
+        match &operation.left {
+            Expr::BinOp(left) if same(left.op, operation.op) => self.all_of(left),
+            left => self.expression(left),
+        }
+        self.put(", ");
+        self.expression(&operation.right);
+    }
+
+    /// An operand, which may be looked for as a text.
+    fn searched(&mut self, expression: &Expr<'_>, is_searched: bool) {
+        match is_searched {
+            true => self.held(|writer| writer.expression(expression)),
+            false => self.operand(expression),
+        }
+    }
+
+    /// Without what is filtered, it is the first filter of a block.
+    fn filter(&mut self, filter: &Filter<'_>) {
+        if let Some(filtered) = &filter.expr {
+            self.operand(filtered);
+            self.put(" | ");
+        }
+        self.put(FILTERED);
+        self.arguments(&filter.args, Some(filter.name));
+    }
+
+    pub(super) fn call(&mut self, call: &Call<'_>) {
+        self.operand(&call.expr);
+        self.put("(");
+        self.each_argument(&call.args);
+        self.put(")");
+    }
+
+    /// Arguments in brackets, behind a name where there is one; nothing where there is neither.
+    fn arguments(&mut self, arguments: &[CallArg<'_>], name: Option<&str>) {
+        if arguments.is_empty() && name.is_none() {
+            return;
+        }
+        self.put("(");
+        if let Some(name) = name {
+            self.text(name);
+            self.put(if arguments.is_empty() { "" } else { ", " });
+        }
+        self.each_argument(arguments);
+        self.put(")");
+    }
+
+    fn each_argument(&mut self, arguments: &[CallArg<'_>]) {
+        for (index, argument) in arguments.iter().enumerate() {
+            self.put(if index > 0 { ", " } else { "" });
+            match argument {
+                CallArg::Pos(value) => self.expression(value),
+                CallArg::Kwarg(name, value) => {
+                    self.put(name);
+                    self.put("=");
+                    self.expression(value);
+                }
+                CallArg::PosSplat(values) => {
+                    self.put("*");
+                    self.operand(values);
+                }
+                CallArg::KwargSplat(values) => {
+                    self.put("**");
+                    self.operand(values);
+                }
+            }
+        }
+    }
+
+    fn list(&mut self, items: &[Expr<'_>]) {
+        for (index, item) in items.iter().enumerate() {
+            self.put(if index > 0 { ", " } else { "" });
+            self.expression(item);
+        }
+    }
+
+    fn constant(&mut self, value: &Value) {
+        match value.kind() {
+            ValueKind::None => self.put("none"),
+            ValueKind::Bool => self.put(if value.is_true() { "true" } else { "false" }),
+            ValueKind::String => self.text(value.as_str().unwrap_or_default()),
+            // Writing to a text cannot fail.
+            _ => drop(write!(self.out, "{value}")),
+        }
+    }
+
+    /// A text between quotation marks.
+    pub(super) fn text(&mut self, text: &str) {
+        self.out.push('"');
+        for letter in text.chars() {
+            match letter {
+                '"' => self.out.push_str("\\\""),
+                '\\' => self.out.push_str("\\\\"),
+                '\n' => self.out.push_str("\\n"),
+                '\r' => self.out.push_str("\\r"),
+                letter => self.out.push(letter),
+            }
+        }
+        self.out.push('"');
+    }
+}
+
+/// Whether an operator is written as a call.
+fn is_call(op: BinOpKind) -> bool {
+    matches!(op, BinOpKind::Concat | BinOpKind::Add | BinOpKind::Mul)
+}
+
+fn is_search(op: CompareOpKind) -> bool {
+    matches!(op, CompareOpKind::In | CompareOpKind::NotIn)
+}
+
+fn same(one: BinOpKind, other: BinOpKind) -> bool {
+    std::mem::discriminant(&one) == std::mem::discriminant(&other)
+}
+
+fn symbol(op: BinOpKind) -> &'static str {
+    match op {
+        BinOpKind::Eq => " == ",
+        BinOpKind::Ne => " != ",
+        BinOpKind::Lt => " < ",
+        BinOpKind::Lte => " <= ",
+        BinOpKind::Gt => " > ",
+        BinOpKind::Gte => " >= ",
+        BinOpKind::ScAnd => " and ",
+        BinOpKind::ScOr => " or ",
+        BinOpKind::Add => " + ",
+        BinOpKind::Sub => " - ",
+        BinOpKind::Mul => " * ",
+        BinOpKind::Div => " / ",
+        BinOpKind::FloorDiv => " // ",
+        BinOpKind::Rem => " % ",
+        BinOpKind::Pow => " ** ",
+        BinOpKind::Concat => " ~ ",
+        BinOpKind::In => " in ",
+    }
+}
