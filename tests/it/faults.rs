@@ -5,9 +5,9 @@
 
 mod disk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -350,10 +350,22 @@ fn faults_of_all_kinds_change_no_byte() {
             repeated(&place, verb, &what);
         }
         let found = written(&place, verb);
-        for (name, bytes) in expected {
+        let missing: Vec<&PathBuf> = expected.keys().filter(|name| !found.contains_key(*name)).collect();
+        // A damaged checkpoint of which a later one is whole is not made again: it goes, alone.
+        let gone: BTreeSet<Option<&Path>> = missing.iter().map(|name| name.parent()).collect();
+        let is_damaged = verb.name == "train" && [Fault::BitFlipped, Fault::Truncated].contains(&fault);
+        let is_checkpoint =
+            gone.iter().all(|folder| folder.is_some_and(|folder| folder.starts_with("checkpoints")));
+        assert!(missing.is_empty() || is_damaged && is_checkpoint && gone.len() == 1, "{what}: {missing:?}");
+        for (name, bytes) in expected.iter().filter(|(name, _)| !missing.contains(name)) {
             assert!(found.get(name) == Some(bytes), "{what}: {} differs", name.display());
         }
-        assert_eq!(found.len(), expected.len(), "{what}: {:?}", found.keys().collect::<Vec<_>>());
+        assert_eq!(
+            found.len() + missing.len(),
+            expected.len(),
+            "{what}: {:?}",
+            found.keys().collect::<Vec<_>>()
+        );
         let [all, hit] = table.entry(fault).or_default();
         *all += 1;
         *hit += u64::from(struck);
