@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 
 use rtune_trainer::config::Config;
+use rtune_trainer::run::{Event, Observer, Outcome};
 use serde_json::{Value, json};
 
-use crate::training::{assert_same, run_until};
+use crate::training::{assert_same, run_before, run_until};
 use crate::workplace::Workplace;
 
 /// The step whose row is of another kind.
@@ -181,6 +182,27 @@ fn a_step_that_stays_odd_undoes_the_one_before_it() {
         let (whole, run) = (place.path("whole/checkpoints"), place.path("run/checkpoints"));
         assert_same(&whole, &run);
         fs::remove_dir_all(place.path("run")).expect("removed");
+    }
+    // Twelve steps are taken before it goes back to the tenth: the next is the eleventh again.
+    let Outcome::Stopped(state) = run_before(&mut StopAfterTaken(13), None, &config, &base, false) else {
+        panic!("did not stop")
+    };
+    assert!(state.step == 11 && state.was_left_out(14), "what is yet to be left out is known: {state:?}");
+    run_until(&config, &base, u64::MAX, true);
+    assert_same(&place.path("whole/checkpoints"), &place.path("run/checkpoints"));
+}
+
+/// Stops a run after it took so many steps, the same one twice where it went back.
+struct StopAfterTaken(usize);
+
+impl Observer for StopAfterTaken {
+    fn on(&mut self, event: Event<'_>) {
+        if let Event::Step { .. } = event {
+            self.0 -= 1;
+        }
+    }
+    fn stop_requested(&self) -> bool {
+        self.0 == 0
     }
 }
 

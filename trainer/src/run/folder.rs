@@ -227,7 +227,10 @@ impl RunFolder {
         let instead = next.as_ref().map_or("the next evaluation decides anew".to_owned(), |next| {
             format!("that of step {} is the best now", next.step)
         });
-        let said = format!("the best checkpoint, of step {}, is lost: {problem}; {instead}", best.step);
+        let said = format!(
+            "the best checkpoint, of step {}, is lost: {problem}; {instead}; without the checkpoints after it the run would make it again",
+            best.step
+        );
         state.best = next;
         // The last checkpoint is what says which is the best.
         checkpoints.write_state(state)?;
