@@ -41,14 +41,16 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
         }
     })?;
     let signal = listen()?;
-    let mut resident = None;
+    let (mut resident, mut all) = (None, DONE);
     for run in &runs {
-        let code = one(args, run, &inputs, &signal, &mut resident)?;
-        if code != DONE {
-            return Ok(code);
+        match one(args, run, &inputs, &signal, &mut resident)? {
+            DONE => {}
+            // An adapter of no use says nothing of other seeds.
+            FAILED => all = FAILED,
+            stopped => return Ok(stopped),
         }
     }
-    Ok(DONE)
+    Ok(all)
 }
 
 /// The configuration, and what is the same but for seed and folder: `NAME`, `NAME-seed-1` and so on.

@@ -7,7 +7,7 @@ mod disk;
 mod hub;
 mod verbs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -296,6 +296,10 @@ fn repeated(place: &Workplace, verb: &Verb, what: &str) {
     assert_eq!(second.code, 0, "{what}: {}", second.stderr);
 }
 
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 #[test]
 fn faults_of_all_kinds_change_no_byte() {
     let number = |name: &str, otherwise: u64| {
@@ -345,10 +349,30 @@ fn faults_of_all_kinds_change_no_byte() {
             }
         }
         let found = written(&place, verb);
-        for (name, bytes) in expected {
+        let missing: Vec<&PathBuf> = expected.keys().filter(|name| !found.contains_key(*name)).collect();
+        // A damaged checkpoint of which a later one is whole is not made again: it goes, alone.
+        let gone: BTreeSet<Option<&Path>> = missing.iter().map(|name| name.parent()).collect();
+        let is_damaged = verb.name == "train" && [Fault::BitFlipped, Fault::Truncated].contains(&fault);
+        let is_checkpoint =
+            gone.iter().all(|folder| folder.is_some_and(|folder| folder.starts_with("checkpoints")));
+        assert!(missing.is_empty() || is_damaged && is_checkpoint && gone.len() == 1, "{what}: {missing:?}");
+        // Where it was the best, another is the best now, and later states say so.
+        let best = expected.get(Path::new("best")).map(|link| PathBuf::from(text_of(link)));
+        let is_best = best.is_some_and(|best| gone.contains(&Some(best.as_path())));
+        let tells_of_best = |name: &Path| {
+            name == Path::new("best")
+                || name.ends_with("state.json")
+                || name.starts_with("checkpoints") && name.ends_with("manifest.json")
+        };
+        let is_compared = |name: &PathBuf| !missing.contains(&name) && !(is_best && tells_of_best(name));
+        for (name, bytes) in expected.iter().filter(|(name, _)| is_compared(name)) {
             assert!(found.get(name) == Some(bytes), "{what}: {} differs", name.display());
         }
-        assert_eq!(found.len(), expected.len(), "{what}: {:?}", found.keys().collect::<Vec<_>>());
+        let as_many = found.len() + missing.len() == expected.len();
+        assert!(as_many || is_best, "{what}: {:?}", found.keys().collect::<Vec<_>>());
+        if !missing.is_empty() {
+            place.rtune(&["verify", "disk/out"]).succeeds();
+        }
         let [all, hit] = table.entry(fault).or_default();
         *all += 1;
         *hit += u64::from(struck);

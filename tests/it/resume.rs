@@ -139,19 +139,64 @@ fn a_damaged_newest_checkpoint_gives_way_to_the_one_before() {
         assert_eq!(bytes_of(&place.path("run")), whole, "{file}");
         assert_eq!(place.read("run/metrics.jsonl").lines().count(), lines);
     }
-    // One that stands before whole ones is made again, too: nobody would look at it before it is wanted.
-    damage(&place, "run/checkpoints/step-000004/adapter_model.safetensors");
-    let ran = resume(&place, &[]);
+}
+
+/// One that stands before whole ones is not what a run goes on from: it is named and goes, and none of the others is lost for it.
+#[test]
+fn a_damaged_older_checkpoint_costs_nothing_but_itself() {
+    let place = Workplace::new();
+    place.write("config.toml", CONFIG.replace("every = 2", "every = 2\nkeep = 9"));
+    place.train(&["train.steps=8"]).succeeds();
+    let mut whole = bytes_of(&place.path("run"));
+    for (step, file) in [(4, "adapter_model.safetensors"), (0, "manifest.json")] {
+        damage(&place, &format!("run/checkpoints/step-00000{step}/{file}"));
+        place.rtune(&["verify", "run"]).fails(2, &[file]);
+        let ran = resume(&place, &["train.steps=8"]);
+        ran.succeeds();
+        let said = [format!("the checkpoint of step {step} is damaged: "), "it is removed".to_owned()];
+        assert!(said.iter().all(|said| ran.stderr.contains(said)), "{}", ran.stderr);
+        assert!(ran.stdout.contains("was complete already"), "{}", ran.stdout);
+        whole.retain(|name, _| !name.starts_with(&format!("checkpoints/step-00000{step}/")));
+        assert_eq!(bytes_of(&place.path("run")), whole);
+        place.rtune(&["verify", "run"]).succeeds();
+    }
+    for step in [2, 6, 8] {
+        damage(&place, &format!("run/checkpoints/step-00000{step}/optimizer.safetensors"));
+    }
+    let first = ["no checkpoint of `run` is whole: ", "step-000002/optimizer.safetensors", "hint: "];
+    resume(&place, &["train.steps=8"]).fails(2, &first);
+    assert!(place.path("run/checkpoints/step-000008/manifest.json").is_file(), "nothing is removed then");
+}
+
+/// What a run is compared with stands in its checkpoints; a line that is lost is said, and no more.
+#[test]
+fn a_line_that_cannot_be_read_is_said() {
+    let place = Workplace::new();
+    place.train(&[]).succeeds();
+    let text = place.read("run/metrics.jsonl");
+    place.write("run/metrics.jsonl", text.replacen("\"step\":2", "\"stop\":2", 1));
+    place.rtune(&["report", "run"]).succeeds();
+    assert!(place.read("run/report.html").contains("line 3 of metrics.jsonl cannot be read"));
+    let ran = resume(&place, &["train.steps=8"]);
     ran.succeeds();
-    let said = ["the checkpoint of step 4 is damaged: ", "going on from that of step 2"];
-    assert!(said.iter().all(|said| ran.stderr.contains(said)), "{}", ran.stderr);
-    assert_eq!(bytes_of(&place.path("run")), whole);
-    damage(&place, "run/checkpoints/step-000000/optimizer.safetensors");
-    let first =
-        ["no checkpoint of `run` is whole that stands before", "step-000000/optimizer.safetensors", "hint: "];
-    resume(&place, &[]).fails(2, &first);
-    fs::remove_dir_all(place.path("run/checkpoints/step-000000")).expect("removed");
-    resume(&place, &[]).succeeds();
+    let said = "warning: line 3 of metrics.jsonl cannot be read: it is for people alone";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    assert!(!resume(&place, &["train.steps=8"]).stderr.contains("cannot be read"), "once");
+}
+
+/// A base that cannot be read leaves nothing of the run that was begun with it.
+#[test]
+fn a_base_with_a_number_that_is_none_leaves_the_folder_to_be_used_again() {
+    let place = Workplace::new();
+    let mut weights = fs::read(place.path("model/model.safetensors")).expect("readable");
+    let whole = weights.clone();
+    let last = weights.len() - 4;
+    weights[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    place.write("model/model.safetensors", weights);
+    place.train(&[]).fails(2, &["element 15 is not a finite number"]);
+    assert!(!place.path("run/config.toml").exists());
+    place.write("model/model.safetensors", whole);
+    place.train(&[]).succeeds();
 }
 
 #[test]
@@ -172,6 +217,8 @@ fn a_lost_best_checkpoint_is_said_and_replaced() {
     assert!(ran.stderr.contains(&said) && ran.stderr.contains("is the best now"), "{}", ran.stderr);
     let now = fs::read_link(place.path("run/best")).expect("a link").display().to_string();
     assert!(now != best && place.path("run/best/manifest.json").is_file(), "{now}");
+    place.rtune(&["verify", "run"]).succeeds();
+    assert!(!resume(&place, &set(&[])).stderr.contains("is lost"), "it is settled");
     resume(&place, &set(&["train.steps=8"])).ends();
     assert!(place.path("run/best/manifest.json").is_file());
 }
@@ -180,7 +227,25 @@ fn a_lost_best_checkpoint_is_said_and_replaced() {
 fn an_adapter_that_does_nothing_is_said_to() {
     let place = Workplace::new();
     let ran = place.train(&["train.learning-rate=0.0000001", "train.steps=2"]);
-    ran.fails(1, &["warning: the adapter is of no use on the validation rows"]);
+    let useless = ["warning: the adapter is of no use on the validation rows"];
+    ran.fails(1, &useless);
+    // Whoever asks again is told again: a scheduler that retries must not see the run turn green.
+    let again = resume(&place, &["train.learning-rate=0.0000001", "train.steps=2"]);
+    again.fails(1, &useless);
+    assert!(again.stdout.contains("was complete already"), "{}", again.stdout);
+    place.rtune(&["report", "run"]).succeeds();
+    assert!(
+        place.read("run/report.html").contains("Of no use: the adapter is of no use on the validation rows")
+    );
+    let little = ["--set", "train.learning-rate=0.0000001", "--set", "train.steps=2"];
+    let seeds = ["train", "config.toml", "--seeds", "2", "--set", "output.dir=many"];
+    place.rtune(&[&seeds[..], &little].concat()).fails(1, &useless);
+    assert!(place.path("many-seed-1/last").exists(), "the others are trained all the same");
+    let longer = resume(&place, &["train.learning-rate=0.0000001", "train.steps=4"]);
+    longer.fails(1, &useless);
+    let state: serde_json::Value =
+        serde_json::from_str(&place.read("run/checkpoints/step-000004/state.json")).expect("JSON");
+    assert!(state["useless"].is_string());
     assert!(!place.train(&["output.dir=other"]).stderr.contains("no use"));
 }
 

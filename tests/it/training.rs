@@ -159,6 +159,17 @@ pub(crate) fn run_until(config: &Config, base: &Path, step: u64, resume: bool) -
 
 /// Trains on a GPU, or here, until `step` is done.
 pub(crate) fn run_on(gpu: Option<Device>, config: &Config, base: &Path, step: u64, resume: bool) -> Outcome {
+    run_before(&mut StopAfter { step, done: 0 }, gpu, config, base, resume)
+}
+
+/// Trains until `observer` wants it to stop.
+pub(crate) fn run_before(
+    observer: &mut dyn Observer,
+    gpu: Option<Device>,
+    config: &Config,
+    base: &Path,
+    resume: bool,
+) -> Outcome {
     let inputs = Inputs::prepare(config, base, &Preparation::default(), None).expect("inputs");
     let program = Program { name: "test".to_owned(), version: "0".to_owned(), sha256: "0".to_owned() };
     let environment = Environment {
@@ -171,7 +182,7 @@ pub(crate) fn run_on(gpu: Option<Device>, config: &Config, base: &Path, step: u6
         preparation: None,
     };
     let options = RunOptions { resume, gpu, program, environment };
-    train(config, &inputs, &options, &mut Alone, &mut StopAfter { step, done: 0 }).expect("runs")
+    train(config, &inputs, &options, &mut Alone, observer).expect("runs")
 }
 
 #[test]

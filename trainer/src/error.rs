@@ -166,12 +166,12 @@ pub enum TrainerError {
         /// Steps of the whole run, as configured now.
         asked: u64,
     },
-    /// There are checkpoints, and the first is damaged.
-    #[error("no checkpoint of `{folder}` is whole that stands before a damaged one: {problem}")]
+    /// There are checkpoints, and all are damaged.
+    #[error("no checkpoint of `{folder}` is whole: {problem}")]
     NoneWhole {
         /// The run folder.
         folder: PathBuf,
-        /// What is wrong with the first.
+        /// What is wrong with the first of them.
         problem: String,
     },
     /// Something of a run is not what it was.
@@ -243,9 +243,9 @@ pub enum TrainerError {
         problem: String,
     },
     /// An evaluation comes to a number that is none.
-    #[error("step {step}: {what} is {value}; the first tensor with such a value is `{tensor}`")]
+    #[error("after step {step}: {what} is {value}; the first tensor with such a value is `{tensor}`")]
     NotFinite {
-        /// The step, from 1.
+        /// Steps done.
         step: u64,
         /// What was measured.
         what: &'static str,
@@ -358,7 +358,7 @@ impl TrainerError {
             Self::OtherInput { .. } => "bring back what it began with, or choose another `output.dir`",
             Self::TooShort { .. } => "ask for at least as many, or export the checkpoint you want",
             Self::NoneWhole { .. } => {
-                "bring back a copy of the folder, remove it to go on from a later one without it, or choose another `output.dir`"
+                "bring back a copy of the folder, remove it to begin anew, or choose another `output.dir`"
             }
             Self::Differs { .. } => "bring back what the run was made with, or do not count on its figures",
             Self::Changed { .. } => "begin again when nobody writes to it, or with a copy of it",
@@ -380,7 +380,7 @@ impl TrainerError {
                 "a checkpoint is a folder such as `checkpoints/step-000200` of a run"
             }
             Self::Altered { .. } => {
-                "the checkpoint was changed after it was written; `rtune train CONFIG --resume` goes on from the one before it"
+                "the checkpoint was changed after it was written; `rtune train CONFIG --resume` goes on from the newest that is whole"
             }
             Self::Unreadable { .. } => return None,
             Self::NotFinite { .. } => {

@@ -27,10 +27,13 @@ impl LossSum {
         self.nats / self.supervised_tokens as f64
     }
 
-    /// `e` to the mean loss.
+    /// `e` to the mean loss, at most the largest number there is: files that hold it know no infinity.
     #[must_use]
     pub fn perplexity(&self) -> f64 {
-        self.mean_nats().exp()
+        match self.mean_nats().exp() {
+            f64::INFINITY => f64::MAX,
+            perplexity => perplexity,
+        }
     }
 
     /// Share of supervised tokens that have the largest logit.

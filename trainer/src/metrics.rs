@@ -12,6 +12,9 @@ use tensorboard::EventFile;
 
 pub use lines::{EvaluationLine, GeneralLine, GoldenLine, Line, OddLine, SampleLine, StepLine};
 
+/// Their file in a run folder.
+pub(crate) const METRICS_FILE: &str = "metrics.jsonl";
+
 /// What of a run's measurements counts: up to which step, each; `None` for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measured {
@@ -31,23 +34,23 @@ pub struct Metrics {
 
 impl Metrics {
     /// Opens the files in the run folder, after cutting away every line that does not count: what they tell of will be
-    /// done again. TensorBoard's files are written anew from the lines that stay,
-    /// which are given back too.
+    /// done again. TensorBoard's files are written anew from the lines that stay, which are given back too, with the numbers of those that
+    /// cannot be read and are cut away as well.
     ///
     /// # Errors
     /// [`FileError`] when a file cannot be read or written.
-    pub fn open(run: &Path, counts: Measured) -> Result<(Self, Vec<Line>), FileError> {
-        let path = run.join("metrics.jsonl");
+    pub fn open(run: &Path, counts: Measured) -> Result<(Self, Lines), FileError> {
+        let path = run.join(METRICS_FILE);
         let mut kept = read_lines(&path)?;
-        kept.retain(|line| line.is_kept(counts));
-        let text: String = kept.iter().flat_map(|line| [line.to_json(), "\n".to_owned()]).collect();
+        kept.lines.retain(|line| line.is_kept(counts));
+        let text: String = kept.lines.iter().flat_map(|line| [line.to_json(), "\n".to_owned()]).collect();
         files::write_whole(&path, text.as_bytes())?;
         let folder = run.join("tensorboard");
         if folder.exists() {
             fs::remove_dir_all(&folder).at("replace", &folder)?;
         }
         let mut events = EventFile::create(&folder)?;
-        for line in &kept {
+        for line in &kept.lines {
             line.write_into(&mut events)?;
         }
         let file = OpenOptions::new().append(true).open(&path).at("write", &path)?;
@@ -72,18 +75,47 @@ impl Metrics {
     }
 }
 
-/// The lines of a metrics.jsonl, none where it is not there. A line that cannot be read is one that a killed process had
-/// begun, and costs no other.
+/// What a metrics.jsonl holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lines {
+    /// In order, those that can be read.
+    pub lines: Vec<Line>,
+    /// The places of the others, from 1.
+    pub unreadable: Vec<usize>,
+}
+
+impl Lines {
+    /// What is to be said of lines that cannot be read, if there are any.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        let first = self.unreadable.first()?;
+        Some(match self.unreadable.len() {
+            1 => format!("line {first} of {METRICS_FILE} cannot be read"),
+            count => format!("{count} lines of {METRICS_FILE} cannot be read, line {first} first"),
+        })
+    }
+}
+
+/// The lines of a metrics.jsonl, none where it is not there. A last line without an end is one that a killed process had begun, and is not
+/// counted; any other that cannot be read costs no other, and is named by its place.
 ///
 /// # Errors
 /// [`FileError`] when the file cannot be read.
-pub fn read_lines(path: &Path) -> Result<Vec<Line>, FileError> {
-    let text = match fs::read(path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+pub fn read_lines(path: &Path) -> Result<Lines, FileError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error).at("read", path),
     };
-    Ok(text.lines().filter_map(Line::parse).collect())
+    let mut found = Lines::default();
+    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        match std::str::from_utf8(line).ok().and_then(Line::parse) {
+            Some(line) => found.lines.push(line),
+            None if line.ends_with(b"\n") => found.unreadable.push(index + 1),
+            None => {}
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -144,12 +176,40 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_cannot_be_read_costs_no_other() {
+    fn a_line_that_cannot_be_read_costs_no_other_and_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
-        let text = format!("{}\n{{\"step\":2,\"ep\n{}\n", step(1).to_json(), step(3).to_json());
-        fs::write(folder.path().join("metrics.jsonl"), text).expect("written");
+        let path = folder.path().join(METRICS_FILE);
+        let torn = format!("{}\n{{\"step\":2,\"ep\n{}\n{{\"st", step(1).to_json(), step(3).to_json());
+        fs::write(&path, torn).expect("written");
         let (_, kept) = Metrics::open(folder.path(), up_to(3, 3)).expect("opened");
-        assert_eq!(kept, [step(1), step(3)]);
+        assert_eq!(kept, Lines { lines: vec![step(1), step(3)], unreadable: vec![2] });
+        assert_eq!(kept.complaint().as_deref(), Some("line 2 of metrics.jsonl cannot be read"));
+        let mut bytes = [step(1), step(2)].map(|line| line.to_json() + "\n").concat().into_bytes();
+        bytes[3] = 0xff;
+        bytes.extend(b"{}\n");
+        fs::write(&path, bytes).expect("written");
+        let found = read_lines(&path).expect("readable");
+        assert_eq!((found.lines.as_slice(), found.unreadable.as_slice()), (&[step(2)][..], &[1, 3][..]));
+        assert_eq!(
+            found.complaint().as_deref(),
+            Some("2 lines of metrics.jsonl cannot be read, line 1 first")
+        );
+    }
+
+    /// JSON has no infinity: a number that were one would stand there as `null`, and the line would be lost.
+    #[test]
+    fn a_loss_beyond_all_numbers_has_a_perplexity_that_can_be_read_again() {
+        let sum = crate::loss::LossSum { nats: 8000.0, supervised_tokens: 4, correct_tokens: 0 };
+        let perplexity = sum.perplexity();
+        assert_eq!(perplexity, f64::MAX);
+        let line = Line::Evaluation(EvaluationLine {
+            step: 2,
+            validation_loss_nats: sum.mean_nats(),
+            perplexity,
+            token_accuracy: 0.0,
+        });
+        assert_eq!(Line::parse(&line.to_json()), Some(line));
+        assert!(crate::loss::LossSum::default().perplexity().is_nan(), "of nothing it is no number");
     }
 
     #[test]
@@ -164,7 +224,8 @@ mod tests {
         let mut file = OpenOptions::new().append(true).open(&path).expect("there");
         file.write_all(b"{\"step\":4,\"ep").expect("written");
         let (_, kept) = Metrics::open(folder.path(), up_to(2, 2)).expect("opened again");
-        assert_eq!(kept, [evaluation(0), step(1), step(2), evaluation(2)]);
+        assert_eq!(kept.lines, [evaluation(0), step(1), step(2), evaluation(2)]);
+        assert_eq!(kept.unreadable, [0; 0], "the last one was begun and not ended");
         let text = fs::read_to_string(&path).expect("there");
         let expected: Vec<String> =
             [evaluation(0), step(1), step(2), evaluation(2)].iter().map(Line::to_json).collect();
@@ -172,7 +233,7 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path().join("tensorboard")).expect("there").count(), 1);
         let (_, kept) = Metrics::open(folder.path(), up_to(2, 0)).expect("opened again");
         assert_eq!(
-            kept,
+            kept.lines,
             [evaluation(0), step(1), step(2)],
             "an evaluation that is not in the state is done again"
         );

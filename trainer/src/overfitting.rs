@@ -73,11 +73,6 @@ impl Fit {
         self.told = true;
         Some(Overfit { lowest_step, lowest_nats, validation_nats: nats, train_nats: [before, now] })
     }
-
-    /// The lowest validation loss so far, in nats a supervised token.
-    pub fn lowest_nats(&self) -> Option<f64> {
-        self.lowest.map(|(_, nats, _)| nats)
-    }
 }
 
 impl std::fmt::Display for Overfit {

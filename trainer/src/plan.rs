@@ -121,7 +121,17 @@ pub fn shares_prefixes(config: &Config, spec: &DecoderSpec) -> Result<bool, Trai
 /// What a run may take of this machine's memory, in bytes, where the system tells.
 #[must_use]
 pub fn free_bytes() -> Option<u64> {
-    available_memory_bytes().map(|bytes| (FREE_SHARE * bytes as f64) as u64)
+    free_bytes_beside(0)
+}
+
+/// [`free_bytes`] for a run whose base is in memory already, in `held_bytes`: those it need not take again.
+#[must_use]
+pub fn free_bytes_beside(held_bytes: usize) -> Option<u64> {
+    available_memory_bytes().map(|bytes| may_take(bytes, held_bytes))
+}
+
+fn may_take(available_bytes: u64, held_bytes: usize) -> u64 {
+    (FREE_SHARE * available_bytes.saturating_add(held_bytes as u64) as f64) as u64
 }
 
 /// What blocks keep: what the configuration says, or as much as fits into `free_bytes`.
@@ -159,6 +169,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    /// A run beside a base that lies in memory plans as one that has yet to read it.
+    #[test]
+    fn a_base_that_is_held_counts_once() {
+        let (free, base) = (10 << 30, 3 << 30);
+        assert_eq!(may_take(free - base, base as usize), may_take(free, 0));
+    }
 
     #[test]
     fn the_inputs_alone_are_kept_where_memory_is_short() {

@@ -22,7 +22,8 @@ pub struct TrainedRow<'a> {
     pub steps: Vec<u64>,
 }
 
-/// Every row of `rows`, in order, with the steps up to `state` that trained on it; a row that none did has no steps.
+/// Every row of `rows`, in order, with the steps up to `state` that trained on it; a row that none did has no steps. Steps that `[watchdog]`
+/// left out trained on nothing.
 ///
 /// The order is computed by the very code that a run takes its steps from.
 pub fn trained_rows<'a>(rows: &'a [Example], config: &Config, state: &State) -> Vec<TrainedRow<'a>> {
@@ -31,7 +32,9 @@ pub fn trained_rows<'a>(rows: &'a [Example], config: &Config, state: &State) -> 
     let (mut epoch, mut position) = (0, 0);
     for step in 1..=state.step {
         let (indices, in_epoch) = order.step(epoch, position);
-        indices.iter().for_each(|index| steps[*index].push(step));
+        if !state.was_left_out(step) {
+            indices.iter().for_each(|index| steps[*index].push(step));
+        }
         position += 1;
         if position >= in_epoch {
             (epoch, position) = (epoch + 1, 0);
@@ -53,6 +56,7 @@ mod tests {
     use rtune_data::{Origin, pack};
 
     use super::*;
+    use crate::checkpoint::Remembered;
 
     /// The ids in the segments that the engine packs for a step are those that are said to have trained it.
     #[test]
@@ -109,6 +113,11 @@ mod tests {
         };
         assert_eq!(steps(0), vec![Vec::<u64>::new(); 3]);
         assert_eq!(steps(3), [vec![1, 3], vec![1, 3], vec![2]]);
+        let remembered = Remembered { left_out: BTreeSet::from([2, 3, 9]), ..Remembered::default() };
+        let state = State { step: 4, remembered: Some(remembered), ..State::start() };
+        let said: Vec<Vec<u64>> =
+            trained_rows(&rows, &config, &state).into_iter().map(|row| row.steps).collect();
+        assert_eq!(said, [vec![1], vec![1], vec![4]], "the second and the third were left out");
         let said = trained_rows(&rows, &config, &State { step: 4, ..State::start() });
         assert_eq!(
             (said[2].line, said[2].file, said[2].steps.as_slice()),

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// Steps that a loss is compared with: enough for a mean that does not follow the jump itself, few enough to follow the
 /// fall of a loss that is being learnt.
 const WINDOW_STEPS: usize = 32;
@@ -30,7 +32,8 @@ pub struct Spike {
 }
 
 /// The losses of the last steps.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spikes {
     losses: VecDeque<f64>,
     /// Steps for which a jump that was told of is not told of again.
@@ -38,7 +41,7 @@ pub struct Spikes {
 }
 
 impl Spikes {
-    /// After these losses, as a run that goes on has them from its metrics.
+    /// After these losses.
     pub fn after(losses: impl IntoIterator<Item = f64>) -> Self {
         let mut spikes = Self::default();
         for loss in losses {
@@ -95,7 +98,8 @@ pub struct Outlier {
 }
 
 /// The lengths of the gradients of the last steps.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Norms {
     norms: VecDeque<f64>,
     /// Steps for which one is not told of again.

@@ -5,6 +5,7 @@
 
 mod json;
 mod moments;
+mod remembered;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ use crate::files::{self, At};
 pub use json::{read_json, to_json};
 pub(crate) use json::{read_value, write_json};
 pub use moments::{NamedSlice, read_moments, write_moments};
+pub(crate) use remembered::Undone;
+pub use remembered::{Remembered, Streak};
 pub use state::{Best, State, Waiting};
 
 /// The format of every file written here; readers refuse any other.
@@ -93,9 +96,9 @@ impl Checkpoint {
 /// The checkpoint to go on from.
 #[derive(Debug, Default)]
 pub struct Newest {
-    /// The last one before the first that is damaged; none where there is no checkpoint at all.
+    /// The last one that is whole; none where there is no checkpoint at all.
     pub checkpoint: Option<Checkpoint>,
-    /// Later ones that are damaged: steps, and what is wrong.
+    /// Those that are damaged, before it or after it: steps, and what is wrong.
     pub damaged: Vec<(u64, TrainerError)>,
 }
 
@@ -138,18 +141,17 @@ impl Checkpoints {
         Ok(folder)
     }
 
-    /// The last checkpoint before the first that is damaged, and what is wrong with those. A damaged one that stayed behind would be found
-    /// when it is wanted; made again, the steps behind it end in the same bytes.
+    /// The last whole checkpoint, of those before step `before` where that is given, and what is wrong with those that are damaged: one
+    /// that stayed behind unsaid would be found when it is wanted.
     ///
     /// # Errors
-    /// [`TrainerError::NoneWhole`] where the first of all is damaged; [`TrainerError::File`] where one cannot be read, which says nothing
-    /// about what is in it.
-    pub fn newest(&self) -> Result<Newest, TrainerError> {
+    /// [`TrainerError::NoneWhole`] where there are some and all are damaged; [`TrainerError::File`] where one cannot be read, which says
+    /// nothing about what is in it.
+    pub fn newest(&self, before: Option<u64>) -> Result<Newest, TrainerError> {
         let mut newest = Newest::default();
-        for step in self.steps()? {
+        for step in self.steps()?.into_iter().filter(|step| before.is_none_or(|before| *step < before)) {
             match Checkpoint::open(&self.folder(step)) {
-                Ok(whole) if newest.damaged.is_empty() => newest.checkpoint = Some(whole),
-                Ok(_) => {}
+                Ok(whole) => newest.checkpoint = Some(whole),
                 Err(error @ TrainerError::File(_)) => return Err(error),
                 Err(error) => newest.damaged.push((step, error)),
             }
@@ -170,6 +172,34 @@ impl Checkpoints {
     pub fn restore(&self, state: &State) -> Result<(), TrainerError> {
         self.clear_after(Some(state.step))?;
         self.point(state)
+    }
+
+    /// Removes the checkpoint of `step`, or what is left of it.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`] when it cannot be removed.
+    pub fn remove(&self, step: u64) -> Result<(), TrainerError> {
+        remove(&self.folder(step))
+    }
+
+    /// Writes the checkpoint of `state.step` again with another state and the other files that it has: the trained numbers are as they
+    /// were, and what is said of the run is not.
+    ///
+    /// # Errors
+    /// [`TrainerError::File`]; the checkpoint is then as it was.
+    pub fn write_state(&self, state: &State) -> Result<(), TrainerError> {
+        let there = self.folder(state.step);
+        let copy = |beside: &Path| -> Result<(), TrainerError> {
+            for entry in fs::read_dir(&there).at("read", &there)? {
+                let from = entry.at("read", &there)?;
+                if from.file_name() != STATE_FILE && from.file_name() != MANIFEST_FILE {
+                    let to = beside.join(from.file_name());
+                    fs::copy(from.path(), &to).at("write", &to)?;
+                }
+            }
+            Ok(())
+        };
+        self.write(state, copy).map(|_| ())
     }
 
     /// Removes checkpoints of later steps than `step`, or all for `None`, and halves of checkpoints.
@@ -210,14 +240,28 @@ impl Checkpoints {
         Ok(whole)
     }
 
-    /// Removes all but the newest, the best, and so many others that `keep` stay besides the best.
+    /// The steps of what a run needs that goes back to `step`: that checkpoint, and the one that was the best then.
+    #[must_use]
+    pub fn needed_for(&self, step: u64) -> Vec<u64> {
+        let state: Option<State> = read_json(&self.folder(step).join(STATE_FILE)).ok();
+        let best = state.and_then(|state| state.best).map(|best| best.step);
+        std::iter::once(step).chain(best).collect()
+    }
+
+    /// Removes all but the newest, the best, those of the steps `needed`, and so many others that `keep` stay besides these.
     ///
     /// Others are those at multiples of `every`: what was saved at a stop, or was the best for a while, goes, so that a
     /// run that was stopped leaves the checkpoints of one that was not.
     ///
     /// # Errors
     /// [`TrainerError::File`] when a folder cannot be removed.
-    pub fn prune(&self, keep: usize, every: u64, best: Option<u64>) -> Result<(), TrainerError> {
+    pub fn prune(
+        &self,
+        keep: usize,
+        every: u64,
+        best: Option<u64>,
+        needed: &[u64],
+    ) -> Result<(), TrainerError> {
         let steps = self.steps()?;
         let newest = steps.last().copied();
         let regular: Vec<u64> = steps
@@ -226,7 +270,8 @@ impl Checkpoints {
             .filter(|step| Some(*step) == newest || step.is_multiple_of(every))
             .collect();
         let kept = &regular[regular.len().saturating_sub(keep.max(1))..];
-        for step in steps.iter().filter(|step| Some(**step) != best && !kept.contains(step)) {
+        let is_kept = |step: u64| best == Some(step) || needed.contains(&step) || kept.contains(&step);
+        for step in steps.iter().filter(|step| !is_kept(**step)) {
             remove(&self.folder(*step))?;
         }
         Ok(())
@@ -271,8 +316,12 @@ impl Checkpoints {
     fn point(&self, state: &State) -> Result<(), TrainerError> {
         let target = |step| Path::new("checkpoints").join(name_of(step));
         files::replace_link(&self.run.join("last"), &target(state.step))?;
-        if let Some(best) = &state.best {
-            files::replace_link(&self.run.join("best"), &target(best.step))?;
+        let link = self.run.join("best");
+        match &state.best {
+            Some(best) => files::replace_link(&link, &target(best.step))?,
+            // What it pointed at is no checkpoint any more.
+            None if link.is_symlink() => fs::remove_file(&link).at("remove", &link)?,
+            None => {}
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::FORMAT;
+use super::{FORMAT, Remembered};
 use crate::evaluate::by_name::VALIDATION_LOSS;
 
 /// Where a run stands: enough, with the adapter and the moments, to go on bit for bit.
@@ -29,6 +29,12 @@ pub struct State {
     /// What early stopping waits for, once something was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// What the run remembers of its steps. States of an earlier version do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<Remembered>,
+    /// Why the adapter is of no use, where the run is at its end and that was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub useless: Option<String>,
 }
 
 /// The best evaluation by the metric `eval.best`; of equal ones the first.
@@ -72,7 +78,15 @@ impl State {
             best: None,
             evaluated: None,
             waiting: None,
+            remembered: None,
+            useless: None,
         }
+    }
+
+    /// Whether `step`, from 1, is one that `[watchdog]` left out: its rows trained nothing.
+    #[must_use]
+    pub fn was_left_out(&self, step: u64) -> bool {
+        self.remembered.as_ref().is_some_and(|remembered| remembered.left_out.contains(&step))
     }
 }
 
@@ -86,6 +100,7 @@ mod tests {
             "best":{"step":2,"validation_loss_nats":0.30000000000000004}}"#;
         let state: State = serde_json::from_str(text).expect("a state");
         let best = Best { step: 2, metric: "validation-loss".to_owned(), value: 0.1 + 0.2 };
-        assert_eq!((state.best, state.evaluated, state.waiting), (Some(best), None, None));
+        assert_eq!((&state.best, state.evaluated, &state.waiting), (&Some(best), None, &None));
+        assert_eq!((&state.remembered, state.was_left_out(2), &state.useless), (&None, false, &None));
     }
 }

@@ -16,7 +16,7 @@ fn write(checkpoints: &Checkpoints, state: &State) -> PathBuf {
 }
 
 fn newest(checkpoints: &Checkpoints) -> Option<Checkpoint> {
-    checkpoints.newest().expect("readable").checkpoint
+    checkpoints.newest(None).expect("readable").checkpoint
 }
 
 #[test]
@@ -40,11 +40,51 @@ fn pruning_keeps_the_newest_and_the_best() {
     for step in 0..6 {
         write(&checkpoints, &state(step, Some(1)));
     }
-    checkpoints.prune(2, 1, Some(1)).expect("removed");
+    checkpoints.prune(2, 1, Some(1), &[]).expect("removed");
     assert_eq!(checkpoints.steps().expect("readable"), [1, 4, 5]);
+    checkpoints.prune(1, 1, Some(1), &[4]).expect("removed");
+    assert_eq!(checkpoints.steps().expect("readable"), [1, 4, 5], "a run may go back to 4");
+    assert_eq!(checkpoints.needed_for(4), [4, 1], "with what is the best there");
+    assert_eq!(checkpoints.needed_for(3), [3], "that is gone");
+    checkpoints.prune(1, 1, Some(1), &[]).expect("removed");
+    assert_eq!(checkpoints.steps().expect("readable"), [1, 5]);
 }
 
-/// Whatever else was saved on the way, the same steps are left.
+#[test]
+fn a_damaged_one_costs_no_whole_one_after_it() {
+    let run = tempfile::tempdir().expect("a folder");
+    let checkpoints = Checkpoints::of(run.path());
+    for step in [0, 2, 4, 6] {
+        write(&checkpoints, &state(step, Some(0)));
+    }
+    fs::write(checkpoints.folder(2).join("a.bin"), b"b").expect("written");
+    let found = checkpoints.newest(None).expect("readable");
+    assert_eq!(found.checkpoint.expect("whole").state.step, 6);
+    assert!(matches!(found.damaged.as_slice(), [(2, TrainerError::Altered { .. })]));
+    let before =
+        |step| checkpoints.newest(Some(step)).expect("readable").checkpoint.map(|one| one.state.step);
+    assert_eq!([before(6), before(4), before(0)], [Some(4), Some(0), None]);
+    checkpoints.remove(2).expect("removed");
+    assert_eq!(checkpoints.steps().expect("readable"), [0, 4, 6]);
+}
+
+#[test]
+fn another_state_leaves_the_numbers_as_they_are() {
+    let run = tempfile::tempdir().expect("a folder");
+    let checkpoints = Checkpoints::of(run.path());
+    for step in [2, 4] {
+        write(&checkpoints, &state(step, Some(2)));
+    }
+    checkpoints.write_state(&state(4, Some(4))).expect("written");
+    let last = newest(&checkpoints).expect("whole");
+    assert_eq!(last.state, state(4, Some(4)));
+    assert_eq!(fs::read(last.folder.join("a.bin")).expect("there"), b"a");
+    let best = || fs::read_link(run.path().join("best"));
+    assert_eq!(best().expect("a link"), Path::new("checkpoints/step-000004"));
+    checkpoints.write_state(&state(4, None)).expect("written");
+    best().expect_err("nothing is the best");
+}
+
 /// What a kill between two system calls leaves when a checkpoint is replaced: each is a state to go on from.
 #[test]
 fn a_checkpoint_is_replaced_without_a_half() {
@@ -65,6 +105,7 @@ fn a_checkpoint_is_replaced_without_a_half() {
     assert_eq!(newest(&checkpoints), None);
 }
 
+/// Whatever else was saved on the way, the same steps are left.
 #[test]
 fn a_stop_leaves_no_checkpoint_behind() {
     for extra in [&[][..], &[1], &[13, 27], &[9, 11, 19, 21, 29, 31]] {
@@ -74,7 +115,7 @@ fn a_stop_leaves_no_checkpoint_behind() {
         steps.sort_unstable();
         for step in steps {
             write(&checkpoints, &state(step, Some(0)));
-            checkpoints.prune(3, 10, Some(0)).expect("removed");
+            checkpoints.prune(3, 10, Some(0), &[]).expect("removed");
         }
         assert_eq!(checkpoints.steps().expect("readable"), [0, 20, 30, 33], "{extra:?}");
     }
@@ -90,7 +131,7 @@ fn halves_and_later_ones_go_when_a_run_goes_on() {
     fs::remove_file(checkpoints.folder(0).join(MANIFEST_FILE)).expect("removed");
     fs::write(checkpoints.folder(6).join("a.bin"), b"b").expect("written");
     fs::create_dir(run.path().join("checkpoints/.step-000008.partial")).expect("made");
-    let found = checkpoints.newest().expect("readable");
+    let found = checkpoints.newest(None).expect("readable");
     assert_eq!(found.checkpoint.as_ref().expect("whole").state.step, 4);
     assert!(matches!(found.damaged.as_slice(), [(6, TrainerError::Altered { .. })]));
     assert_eq!(checkpoints.whole_steps().expect("readable"), [2, 4]);
@@ -120,13 +161,13 @@ fn altered_files_and_unknown_formats_are_refused() {
     let checkpoints = Checkpoints::of(run.path());
     let folder = write(&checkpoints, &state(1, None));
     fs::write(folder.join("a.bin"), b"b").expect("written");
-    let error = checkpoints.newest().expect_err("the first is not whole");
+    let error = checkpoints.newest(None).expect_err("the first is not whole");
     assert!(
         matches!(error, TrainerError::NoneWhole { .. }) && error.to_string().contains("a.bin"),
         "{error}"
     );
     fs::write(folder.join(MANIFEST_FILE), "{\"format\": 2, \"files\": {}}").expect("written");
-    let error = checkpoints.newest().expect_err("another format");
+    let error = checkpoints.newest(None).expect_err("another format");
     assert!(error.to_string().ends_with("expected `format` 1, found 2"), "{error}");
 }
 

@@ -266,7 +266,7 @@ const AFTER_DATA: &[Meaning] = &[
     unset(
         "watchdog.not-finite",
         "`\"stop\"`",
-        "What becomes of a step whose loss or gradient is no number: the run stops (`stop`), the step is left out (`skip`), or the run goes back to its last checkpoint and leaves the step out when it comes there again (`roll-back`).",
+        "What becomes of a step whose loss or gradient is no number: the run stops (`stop`), the step is left out (`skip`), or it is left out and, where the next one is odd as well, what led there is undone, too (`roll-back`): the run goes back to a checkpoint and leaves out the step before them, then two, four and so on each time that it returns, as far as the last multiple of `checkpoint.every`. More than eight odd steps in a row end the run, and so does going back more than sixteen times; `--resume` counts on.",
     ),
     unset(
         "watchdog.spike",

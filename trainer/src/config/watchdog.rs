@@ -21,7 +21,7 @@ pub enum OnNotFinite {
     Stop,
     /// The step is left out.
     Skip,
-    /// The run goes back to its last checkpoint, and leaves the step out when it comes there again.
+    /// The step is left out; where the next one is odd as well, the run goes back and leaves out steps before them, too.
     RollBack,
 }
 
@@ -36,6 +36,6 @@ pub enum OnSpike {
     Stop,
     /// The step is left out.
     Skip,
-    /// The run goes back to its last checkpoint, and leaves the step out when it comes there again.
+    /// The step is left out; where the next one is odd as well, the run goes back and leaves out steps before them, too.
     RollBack,
 }

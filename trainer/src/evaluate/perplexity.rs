@@ -122,7 +122,9 @@ impl Evaluation {
             })
         });
         let golden = self.golden.clone().map(|watched| {
-            Line::Golden(GoldenLine { step, golden_rows: watched.rows, golden: watched.figures })
+            // A figure of nothing is no number, and a line that had one could not be read again.
+            let golden = watched.figures.into_iter().filter(|(_, value)| value.is_finite()).collect();
+            Line::Golden(GoldenLine { step, golden_rows: watched.rows, golden })
         });
         let general = self.general.as_ref().map(|watched| {
             let figure = |name: &str| watched.figures.get(name).copied().unwrap_or_default();

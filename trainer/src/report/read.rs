@@ -20,7 +20,7 @@ use crate::files::At;
 use crate::inputs::REPORT_FILE;
 use crate::learning_curve::LearningCurve;
 use crate::manifest::{self, Manifest};
-use crate::metrics::{Line, read_lines};
+use crate::metrics::{Line, METRICS_FILE, read_lines};
 use crate::run::CONFIG_FILE;
 
 /// A run.
@@ -76,10 +76,12 @@ impl Page {
         }
         let config = Config::load(&path, &[])?;
         let manifest = Manifest::read(run)?;
-        let lines = read_lines(&run.join("metrics.jsonl"))?;
+        let read = read_lines(&run.join(METRICS_FILE))?;
+        let (lines, complaint) = (&read.lines, read.complaint());
         let state = run.join("last/state.json");
         let state: Option<State> = if state.is_file() { Some(read_json(&state)?) } else { None };
         let mut notes = notes(&manifest, state.as_ref());
+        notes.extend(complaint.map(|complaint| format!("{complaint}: what it told of is not shown.")));
         let report = run.join(REPORT_FILE);
         let report: Option<DataReport> = match fs::read(&report).map(|bytes| serde_json::from_slice(&bytes)) {
             Ok(Ok(report)) => Some(report),
@@ -105,10 +107,10 @@ impl Page {
                 .to_string_lossy()
                 .into_owned(),
             base: config.model.base.clone(),
-            tiles: tiles(&lines, state.as_ref()),
-            charts: charts(&lines, &config),
-            evaluations: evaluations(&lines, &config, best),
-            samples: samples(&lines),
+            tiles: tiles(lines, state.as_ref()),
+            charts: charts(lines, &config),
+            evaluations: evaluations(lines, &config, best),
+            samples: samples(lines),
             data: report.as_ref().map(data),
             golden,
             curve: LearningCurve::read(run)?.map(curve),
@@ -147,7 +149,23 @@ fn notes(manifest: &Manifest, state: Option<&State>) -> Vec<String> {
         let changes = continuation.changes.join("; ");
         notes.push(format!("Went on after step {}: {changes}.", continuation.step));
     }
+    notes.extend(state.into_iter().flat_map(notes_of));
     notes
+}
+
+/// What the last checkpoint says of the run.
+fn notes_of(state: &State) -> Vec<String> {
+    let left_out: Vec<String> =
+        (1..=state.step).filter(|step| state.was_left_out(*step)).map(|step| step.to_string()).collect();
+    let left_out = (!left_out.is_empty()).then(|| {
+        let (count, steps) = (left_out.len(), state.step);
+        format!(
+            "`[watchdog]` left out {count} of {steps} steps, whose rows trained nothing there: {}.",
+            left_out.join(", ")
+        )
+    });
+    let useless = state.useless.as_ref().map(|reason| format!("Of no use: {reason}."));
+    left_out.into_iter().chain(useless).collect()
 }
 
 fn tiles(lines: &[Line], state: Option<&State>) -> Vec<(String, String)> {
@@ -320,7 +338,25 @@ fn environment(manifest: &Manifest) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::checkpoint::Remembered;
+
+    #[test]
+    fn what_a_checkpoint_says_of_its_run_is_a_note() {
+        let remembered = Remembered { left_out: BTreeSet::from([2, 4, 9]), ..Remembered::default() };
+        let useless = Some("it learnt nothing".to_owned());
+        let state = State { step: 8, remembered: Some(remembered), useless, ..State::start() };
+        assert_eq!(
+            notes_of(&state),
+            [
+                "`[watchdog]` left out 2 of 8 steps, whose rows trained nothing there: 2, 4.",
+                "Of no use: it learnt nothing."
+            ]
+        );
+        assert!(notes_of(&State { step: 8, ..State::start() }).is_empty());
+    }
 
     #[test]
     fn counts_and_durations_are_for_people() {

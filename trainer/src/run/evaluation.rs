@@ -74,7 +74,8 @@ impl Exam {
         })
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether there is nothing to measure on.
+    pub(super) fn is_empty(&self) -> bool {
         self.validation.is_none() && self.golden.is_none() && self.general.is_none()
     }
 }
@@ -119,6 +120,7 @@ impl Session<'_> {
             self.tell(line)?;
         }
         self.state.evaluated = Some(step);
+        self.is_saved = false;
         let is_best = value.is_some_and(|value| best::take(&mut self.state, &self.config.eval, value));
         self.answer_samples()?;
         Ok(Evaluated::Done { is_best })
@@ -162,9 +164,7 @@ impl Session<'_> {
         let warning = match &line {
             Line::Evaluation(line) => {
                 self.observer.on(Event::Evaluation(line));
-                if line.step == 0 {
-                    self.base_nats = Some(line.validation_loss_nats);
-                }
+                self.remembered.add_evaluation(line.step, line.validation_loss_nats);
                 self.fit.add_evaluation(line.step, line.validation_loss_nats).map(|told| told.to_string())
             }
             Line::Golden(line) => {

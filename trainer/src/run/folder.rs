@@ -68,15 +68,16 @@ fn is_debris(name: &std::ffi::OsStr) -> bool {
 }
 
 impl RunFolder {
-    /// Makes and locks the folder, and finds the checkpoint to go on from, if it is to `resume`.
+    /// Makes and locks the folder, and finds the checkpoint to go on from, if it is to `resume`: the newest that is whole, before step
+    /// `before` where that is given.
     ///
     /// # Errors
     /// As [`check_folder`] and [`Checkpoints::newest`].
-    pub(crate) fn open(path: &Path, resume: bool) -> Result<Self, TrainerError> {
+    pub(crate) fn open(path: &Path, resume: bool, before: Option<u64>) -> Result<Self, TrainerError> {
         fs::create_dir_all(path).at("create", path)?;
         let lock = RunLock::take(path)?;
         check_contents(path, resume)?;
-        let newest = if resume { Checkpoints::of(path).newest()? } else { Newest::default() };
+        let newest = if resume { Checkpoints::of(path).newest(before)? } else { Newest::default() };
         Ok(Self { path: path.to_owned(), newest, _lock: lock })
     }
 
@@ -95,11 +96,23 @@ impl RunFolder {
         self.write_report(inputs)
     }
 
-    /// Takes back what [`Self::begin`] wrote: a run that cannot be begun leaves its folder as it was, to be tried again.
+    /// Hands `tried` through. Where that failed and the run `is_new`, takes back what [`Self::begin`] wrote: a run that cannot be begun
+    /// leaves its folder as it was, to be tried again.
     ///
     /// # Errors
-    /// [`TrainerError::File`] when a file cannot be removed.
-    pub(crate) fn take_back(&self) -> Result<(), TrainerError> {
+    /// That of `tried`, or [`TrainerError::File`] when a file cannot be removed.
+    pub(crate) fn unless_new<T, E: Into<TrainerError>>(
+        &self,
+        is_new: bool,
+        tried: Result<T, E>,
+    ) -> Result<T, TrainerError> {
+        if tried.is_err() && is_new {
+            self.take_back()?;
+        }
+        tried.map_err(Into::into)
+    }
+
+    fn take_back(&self) -> Result<(), TrainerError> {
         for name in [CONFIG_FILE, crate::manifest::FILE, REPORT_FILE] {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
@@ -134,12 +147,17 @@ impl RunFolder {
         Ok(files::write_whole(&self.path.join(REPORT_FILE), &inputs.report()?)?)
     }
 
-    /// Makes the folder what it was right after `state` was saved, as far as a killed process left it otherwise.
+    /// Makes the folder what it was right after `state` was saved, as far as a killed process left it otherwise, but for checkpoints that are
+    /// damaged: those go.
     ///
     /// # Errors
     /// [`TrainerError::File`] when something cannot be removed.
     pub(crate) fn restore(&self, state: &State) -> Result<(), TrainerError> {
-        Checkpoints::of(&self.path).restore(state)?;
+        let checkpoints = Checkpoints::of(&self.path);
+        for (step, _) in self.newest.damaged.iter().filter(|(step, _)| *step < state.step) {
+            checkpoints.remove(*step)?;
+        }
+        checkpoints.restore(state)?;
         self.remove_begun()
     }
 
@@ -182,10 +200,11 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Where the best checkpoint is damaged or gone, makes the best of those that are whole the best, and says so.
+    /// Where the best checkpoint is damaged or gone, makes the best of those that are whole the best, writes that into the checkpoint of
+    /// `state`, and says so.
     ///
     /// # Errors
-    /// [`TrainerError::File`] when a file cannot be read.
+    /// [`TrainerError::File`] when a file cannot be read or written.
     pub(crate) fn settle_best(&self, state: &mut State) -> Result<Option<String>, TrainerError> {
         let Some(best) = &state.best else { return Ok(None) };
         let checkpoints = Checkpoints::of(&self.path);
@@ -208,8 +227,13 @@ impl RunFolder {
         let instead = next.as_ref().map_or("the next evaluation decides anew".to_owned(), |next| {
             format!("that of step {} is the best now", next.step)
         });
-        let said = format!("the best checkpoint, of step {}, is lost: {problem}; {instead}", best.step);
+        let said = format!(
+            "the best checkpoint, of step {}, is lost: {problem}; {instead}; without the checkpoints after it the run would make it again",
+            best.step
+        );
         state.best = next;
+        // The last checkpoint is what says which is the best.
+        checkpoints.write_state(state)?;
         Ok(Some(said))
     }
 }
@@ -250,7 +274,7 @@ mod tests {
     #[test]
     fn a_lost_best_gives_way_to_the_best_that_is_left() {
         let home = tempfile::tempdir().expect("a folder");
-        let folder = RunFolder::open(home.path(), false).expect("empty");
+        let folder = RunFolder::open(home.path(), false, None).expect("empty");
         let checkpoints = Checkpoints::of(home.path());
         fs::create_dir(home.path().join(EVALUATIONS)).expect("made");
         for (step, loss) in [(0, 3.0), (2, 1.0), (4, 1.5), (6, 1.25)] {
@@ -275,9 +299,15 @@ mod tests {
         let said = folder.settle_best(&mut state).expect("readable").expect("lost");
         assert!(said.contains("step 2, is lost") && said.contains("step 4 is the best now"), "{said}");
         assert_eq!(state.best, Some(of(4, 1.5)), "6 is not done yet");
+        assert_eq!(
+            Checkpoint::open(&checkpoints.folder(4)).expect("whole").state,
+            state,
+            "it says so itself"
+        );
         fs::remove_dir_all(home.path().join(EVALUATIONS)).expect("removed");
-        fs::remove_dir_all(checkpoints.folder(4)).expect("removed");
+        let mut state = State { best: Some(of(2, 1.0)), ..state };
         folder.settle_best(&mut state).expect("readable").expect("lost again");
         assert_eq!(state.best, None);
+        assert_eq!(Checkpoint::open(&checkpoints.folder(4)).expect("whole").state, state);
     }
 }

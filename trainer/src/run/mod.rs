@@ -19,8 +19,8 @@ use rtune_kernels::cuda::Device;
 use rtune_models::{BaseOutline, Decoder};
 
 use crate::adapter::{self, Attached};
-use crate::checkpoint::{Checkpoint, Checkpoints, State};
-use crate::config::{Config, LoraSection, SaveActivations};
+use crate::checkpoint::{Checkpoint, Checkpoints, Remembered, State, Undone};
+use crate::config::{Config, LoraSection, OnNotFinite, OnSpike, SaveActivations};
 use crate::dist::Collective;
 use crate::engine::{Engine, EngineOptions, MicroBatch};
 use crate::error::TrainerError;
@@ -28,14 +28,14 @@ use crate::evaluate::perplexity::file_of;
 use crate::forgetting::Skills;
 use crate::inputs::Inputs;
 use crate::manifest::{Environment, Manifest, Program};
-use crate::metrics::{Line, Measured, Metrics, OddLine};
+use crate::metrics::{METRICS_FILE, Measured, Metrics, OddLine, read_lines};
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::outlook::Outlook;
 use crate::overfitting::Fit;
 use crate::plan;
-use crate::spikes::{Norms, Spikes};
 use crate::subject::quantization;
+use crate::useless;
 use continuation::GoingOn;
 use evaluation::Exam;
 use folder::RunFolder;
@@ -83,12 +83,21 @@ pub enum Outcome {
 pub(crate) enum Ended {
     /// The run's own end.
     As(Outcome),
-    /// At a step that is to be left out, after the run went back.
-    Back(OddLine),
+    /// At a step before which others are to be undone.
+    Back(Box<Back>),
 }
 
-/// Steps that a run may go back for: with more of them something else is wrong.
-const MOST_ROLL_BACKS: usize = 16;
+/// What a try hands to the one that goes back for it.
+pub(crate) struct Back {
+    /// The step that was odd.
+    line: OddLine,
+    /// What is to be left out.
+    undone: Undone,
+    /// What was known then.
+    remembered: Remembered,
+    /// What was found odd, by step.
+    odd: BTreeMap<u64, OddLine>,
+}
 
 /// Trains as `config` says. The same configuration, inputs and seed give the same bytes of every file but
 /// metrics.jsonl, tensorboard and the manifest's `environment`, however often the run is stopped and resumed.
@@ -119,25 +128,17 @@ pub fn train_beside(
     resident: &mut Option<Decoder>,
 ) -> Result<Outcome, TrainerError> {
     order::refuse_unknown_rows(&inputs.prepared.train, &config.train)?;
-    let (mut odd, mut options) = (BTreeMap::new(), options.clone());
+    let (mut back, mut options) = (None, options.clone());
     loop {
-        let line = match attempt(config, inputs, &options, collective, observer, resident, &odd)? {
+        match attempt(config, inputs, &options, collective, observer, resident, back.as_deref())? {
             Ended::As(outcome) => return Ok(outcome),
-            Ended::Back(line) => line,
-        };
-        observer.on(Event::Warning(&format!(
-            "step {}: {}; going back to the last checkpoint",
-            line.step, line.odd
-        )));
-        if odd.len() == MOST_ROLL_BACKS {
-            return Err(TrainerError::OddStep { line: Box::new(line) });
+            Ended::Back(next) => back = Some(next),
         }
-        odd.insert(line.step, line);
         options.resume = true;
     }
 }
 
-/// One try at a run: to its end, or to a step that it is to go back for. Steps of `odd` are left out.
+/// One try at a run: to its end, or to a step that it is to go back for; `back` is what the try before went back for.
 fn attempt(
     config: &Config,
     inputs: &Inputs,
@@ -145,9 +146,12 @@ fn attempt(
     collective: &mut dyn Collective,
     observer: &mut dyn Observer,
     resident: &mut Option<Decoder>,
-    odd: &BTreeMap<u64, OddLine>,
+    back: Option<&Back>,
 ) -> Result<Ended, TrainerError> {
-    let mut folder = RunFolder::open(&config.output.dir, options.resume)?;
+    let mut folder = RunFolder::open(&config.output.dir, options.resume, back.map(|back| back.undone.first))?;
+    if let (Some(back), None) = (back, &folder.newest.checkpoint) {
+        return Err(TrainerError::OddStep { line: Box::new(back.line.clone()) });
+    }
     let outline = BaseOutline::open(&inputs.base_path)?;
     let mut shaped = config.clone();
     if let (LoraSection::From(_), Some(last)) = (&config.lora, &folder.newest.checkpoint) {
@@ -159,7 +163,10 @@ fn attempt(
     let Prepared { train, validation, .. } = &inputs.prepared;
     let sizes = Outlook::of(train, validation, config, shares_prefixes, threads).sizes;
     let chosen = match &options.gpu {
-        None => plan::choose(&outline, &shaped, &sizes, plan::free_bytes()),
+        None => {
+            let held_bytes = resident.as_ref().map_or(0, Decoder::size_bytes);
+            plan::choose(&outline, &shaped, &sizes, plan::free_bytes_beside(held_bytes))
+        }
         Some(device) => plan::choose_on_gpu(&outline, &shaped, &sizes, device.facts().memory_bytes),
     };
     let choice = match (chosen, &shaped.lora) {
@@ -179,14 +186,19 @@ fn attempt(
     let is_measured =
         !evaluation::is_measured(&config, inputs) || manifest.evaluations.contains_key(&file_of(state.step));
     let is_over = state.step >= order.total || best::is_over(&state, &config.eval);
-    if resumed.is_some() && is_over && is_measured {
+    let is_new = resumed.is_none();
+    if !is_new && is_over && is_measured {
+        // What it was found to be at its end it still is.
+        if let Some(reason) = uselessness(&folder, &state)? {
+            observer.on(Event::Useless(&reason));
+        }
         return Ok(Ended::As(Outcome::WasComplete(state)));
     }
     let mut load = |done, total| observer.on(Event::Loading { done, total });
     let base = &inputs.base;
     let (mut decoder, note) = match resident.take() {
         Some(decoder) => (decoder, None),
-        None => base.decoder(quantization(&config), &mut load)?,
+        None => folder.unless_new(is_new, base.decoder(quantization(&config), &mut load))?,
     };
     note.iter().for_each(|note| observer.on(Event::Note(note)));
     if observer.stop_requested() {
@@ -194,10 +206,7 @@ fn attempt(
         return Ok(Ended::As(Outcome::Stopped(state)));
     }
     let attached = adapter::attach(&mut decoder, base, &config, resumed.as_deref());
-    if attached.is_err() && resumed.is_none() {
-        folder.take_back()?;
-    }
-    let Attached { shape, parameters, initial, .. } = attached?;
+    let Attached { shape, parameters, initial, .. } = folder.unless_new(is_new, attached)?;
     let policy = plan::policy(config.train.save_activations);
     let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
     let noise = (shape.as_ref().is_some_and(|shape| shape.dropout > 0.0) || neftune_alpha > 0.0)
@@ -207,10 +216,7 @@ fn attempt(
     if let Some(device) = &options.gpu {
         let longest_tokens = inputs.prepared.train.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
         let opened = engine.on_gpu(device, longest_tokens, config.model.embeddings);
-        if opened.is_err() && resumed.is_none() {
-            folder.take_back()?;
-        }
-        engine = opened?;
+        engine = folder.unless_new(is_new, opened)?;
     }
     let optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
     let mut optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());
@@ -219,11 +225,7 @@ fn attempt(
         engine.restore(&optimizer)?;
     }
     let rows: &[Example] = &inputs.prepared.train;
-    let exam = Exam::new(&config, inputs, engine.decoder());
-    if exam.is_err() && resumed.is_none() {
-        folder.take_back()?;
-    }
-    let exam = exam?;
+    let exam = folder.unless_new(is_new, Exam::new(&config, inputs, engine.decoder()))?;
     observer.on(Event::Ready(&Ready {
         trainable: engine.parameters().flat().len(),
         parameters: engine.parameters().flat().len() + engine.decoder().frozen_count(),
@@ -234,15 +236,22 @@ fn attempt(
         steps: order.total,
     }));
     let (metrics, kept) = Metrics::open(&folder.path, measured(&state))?;
+    if let Some(complaint) = kept.complaint() {
+        let what = match &state.remembered {
+            Some(_) => "it is for people alone, and the run goes on as if it were whole",
+            None => "what the next steps are compared with comes from the other lines",
+        };
+        observer.on(Event::Warning(&format!("{complaint}: {what}")));
+    }
+    let mut remembered = state.remembered.clone().unwrap_or_else(|| Remembered::after(&kept.lines));
+    back.iter().for_each(|back| remembered.learn(&back.remembered));
     let mut session = Session {
         metrics,
-        spikes: Spikes::after(kept.iter().filter_map(Line::train_loss_nats)),
-        norms: Norms::after(kept.iter().filter_map(Line::grad_norm)),
-        odd,
-        left_out_in_a_row: 0,
-        base_nats: kept.first().and_then(Line::validation_loss_nats),
-        fit: Fit::after(&kept),
-        skills: Skills::after(&kept),
+        remembered,
+        odd: back.map(|back| back.odd.clone()).unwrap_or_default(),
+        is_saved: !is_new,
+        fit: Fit::after(&kept.lines),
+        skills: Skills::after(&kept.lines),
         checkpoints: Checkpoints::of(&folder.path),
         run: &folder.path,
         config: &config,
@@ -304,11 +313,13 @@ fn go_on(
     let mut state = last.state;
     let going = continuation::go_on(&folder.path, &state, written, resolved, inputs, options)?;
     // Until here nothing was written: a run that is refused is left as it was.
+    let from = state.step;
     for (step, problem) in &folder.newest.damaged {
-        observer.on(Event::Warning(&format!(
-            "the checkpoint of step {step} is damaged: {problem}; going on from that of step {}",
-            state.step
-        )));
+        let what = match *step < from {
+            true => "it is removed; those after it that are whole stay".to_owned(),
+            false => format!("going on from that of step {from}"),
+        };
+        observer.on(Event::Warning(&format!("the checkpoint of step {step} is damaged: {problem}; {what}")));
     }
     if let Some(said) = folder.settle_best(&mut state)? {
         observer.on(Event::Warning(&said));
@@ -317,10 +328,31 @@ fn go_on(
     let GoingOn { config, mut manifest, .. } = going;
     folder.restore(&state)?;
     let best = state.best.as_ref().map(|best| best.step);
-    Checkpoints::of(&folder.path).prune(config.checkpoint.keep, config.checkpoint.every, best)?;
+    let reach = state.remembered.as_ref().and_then(|known| reach(&config, state.step, known));
+    let checkpoints = Checkpoints::of(&folder.path);
+    let needed = reach.map(|step| checkpoints.needed_for(step)).unwrap_or_default();
+    checkpoints.prune(config.checkpoint.keep, config.checkpoint.every, best, &needed)?;
     folder.forget_evaluations_after(measured(&state).evaluations, &mut manifest)?;
     folder.go_on(&config, &manifest, inputs)?;
     Ok(Begun { config, manifest, state, resumed: Some(last.folder) })
+}
+
+/// The checkpoint that a run may have to go back to after `done` steps, where `[watchdog]` has it go back.
+fn reach(config: &Config, done: u64, remembered: &Remembered) -> Option<u64> {
+    let watchdog = &config.watchdog;
+    let goes_back = watchdog.not_finite == OnNotFinite::RollBack || watchdog.spike == OnSpike::RollBack;
+    goes_back.then(|| remembered.reach(done, config.checkpoint.every))
+}
+
+/// Why the adapter of a run that is complete is of no use, if it is of none.
+fn uselessness(folder: &RunFolder, state: &State) -> Result<Option<String>, TrainerError> {
+    if state.remembered.is_some() {
+        return Ok(state.useless.clone());
+    }
+    // A checkpoint of an earlier version does not say: its lines do.
+    let lines = read_lines(&folder.path.join(METRICS_FILE))?.lines;
+    let Remembered { base_nats, lowest_nats, .. } = Remembered::after(&lines);
+    Ok(useless::no_gain(base_nats, lowest_nats, state.step))
 }
 
 /// What of the measurements counts. An evaluation that the state does not know of is done again, and before the first step

@@ -3,7 +3,8 @@
 use rtune_data::Example;
 
 use super::session::Session;
-use super::{Ended, Event};
+use super::{Back, Ended, Event};
+use crate::checkpoint::{Remembered, Undone};
 use crate::config::{OnNotFinite, OnSpike};
 use crate::error::TrainerError;
 use crate::loss::LossSum;
@@ -11,6 +12,16 @@ use crate::metrics::{Line, OddLine};
 
 /// Steps in a row that may be left out: a loss that stays where it jumped to is no accident, and nothing is learnt meanwhile.
 const MOST_IN_A_ROW: u64 = 8;
+
+/// How often a run may go back: with more of it something else is wrong.
+const MOST_ROLL_BACKS: u64 = 16;
+
+/// What becomes of a step that is not taken.
+const LEFT_OUT: &str = "left out";
+
+fn ids(rows: &[&Example]) -> Vec<String> {
+    rows.iter().map(|row| row.id.clone()).collect()
+}
 
 /// What is odd about a step.
 struct Odd {
@@ -47,54 +58,80 @@ impl Session<'_> {
         norm: f64,
     ) -> Result<Verdict, TrainerError> {
         let Some(odd) = self.odd(sum.mean_nats(), norm)? else {
-            self.left_out_in_a_row = 0;
-            self.spikes.add(sum.mean_nats());
-            self.norms.add(norm);
+            self.remembered.spikes.add(sum.mean_nats());
+            self.remembered.norms.add(norm);
             return Ok(Verdict::Take(false));
         };
         if odd.reaction == Reaction::Warn {
-            let jumped = self.spikes.add(sum.mean_nats()).is_some();
+            let jumped = self.remembered.spikes.add(sum.mean_nats()).is_some();
             // A loss that stays up, or a gradient that stays long, is told of once.
-            if self.norms.add(norm) || jumped {
+            if self.remembered.norms.add(norm) || jumped {
                 self.observer.on(Event::Warning(&format!("step {number}: {}", odd.said)));
             }
             return Ok(Verdict::Take(jumped));
         }
-        let rows: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
-        let action = match odd.reaction {
-            Reaction::Skip => "left out",
-            Reaction::RollBack => "rolled back, and left out",
-            Reaction::Warn | Reaction::Stop => "stopped",
+        let line = OddLine {
+            step: number,
+            odd: odd.said,
+            tensor: odd.tensor,
+            action: LEFT_OUT.to_owned(),
+            rows: ids(rows),
         };
-        let line =
-            OddLine { step: number, odd: odd.said, tensor: odd.tensor, action: action.to_owned(), rows };
-        match odd.reaction {
-            Reaction::RollBack => Ok(Verdict::Back(Ended::Back(line))),
-            Reaction::Skip => {
-                self.leave_out(line)?;
-                Ok(Verdict::LeaveOut)
-            }
-            Reaction::Warn | Reaction::Stop => {
-                // It stays behind for whoever looks for the rows; the run's own measurements go on without it.
-                let error = TrainerError::OddStep { line: Box::new(line.clone()) };
-                self.metrics.add(&Line::Odd(line))?;
-                self.metrics.sync()?;
-                Err(error)
-            }
+        if odd.reaction == Reaction::Stop {
+            return Err(self.stop_at(OddLine { action: "stopped".to_owned(), ..line })?);
         }
-    }
-
-    /// Writes down that a step is left out.
-    ///
-    /// # Errors
-    /// [`TrainerError::OddStep`] after too many in a row.
-    pub(super) fn leave_out(&mut self, line: OddLine) -> Result<(), TrainerError> {
-        self.left_out_in_a_row += 1;
-        self.observer.on(Event::Warning(&format!("step {}: {}; {}", line.step, line.odd, line.action)));
-        let is_too_much = self.left_out_in_a_row > MOST_IN_A_ROW;
+        self.odd.insert(number, line.clone());
+        let before = self.remembered.clone();
+        let streak = self.remembered.add_odd(number);
+        if streak.steps <= MOST_IN_A_ROW
+            && odd.reaction == Reaction::RollBack
+            && let Some(undone) = self.remembered.go_back(self.config.checkpoint.every)
+        {
+            if before.rolled_back >= MOST_ROLL_BACKS {
+                return Err(self.stop_at(OddLine { action: "stopped".to_owned(), ..line })?);
+            }
+            if self.checkpoints.steps()?.iter().any(|step| *step < undone.first) {
+                return Ok(Verdict::Back(self.go_back(line, undone)));
+            }
+            // There is nothing to go back to: it is left out as any other.
+            self.remembered = before;
+            self.remembered.add_odd(number);
+        }
+        self.observer.on(Event::Warning(&format!("step {number}: {}; {}", line.odd, line.action)));
+        let is_too_much = streak.steps > MOST_IN_A_ROW;
         let error = is_too_much.then(|| TrainerError::OddStep { line: Box::new(line.clone()) });
         self.metrics.add(&Line::Odd(line))?;
-        error.map_or(Ok(()), Err)
+        error.map_or(Ok(Verdict::LeaveOut), Err)
+    }
+
+    /// Writes down the step that a run ends at; the error that it ends with. The line stays behind for whoever looks for the rows; the
+    /// run's own measurements go on without it.
+    fn stop_at(&mut self, line: OddLine) -> Result<TrainerError, TrainerError> {
+        let error = TrainerError::OddStep { line: Box::new(line.clone()) };
+        self.metrics.add(&Line::Odd(line))?;
+        self.metrics.sync()?;
+        Ok(error)
+    }
+
+    /// The end of this try, for a step that is odd right after one that was.
+    fn go_back(&mut self, line: OddLine, undone: Undone) -> Ended {
+        let Undone { first, last } = undone;
+        self.observer.on(Event::Warning(&format!(
+            "step {last}: {}; the one before was odd, too: going back to the last checkpoint before step {first}, and leaving out steps {first} \
+            to {last}",
+            line.odd
+        )));
+        let (remembered, odd) = (self.remembered.clone(), std::mem::take(&mut self.odd));
+        Ended::Back(Box::new(Back { line, undone, remembered, odd }))
+    }
+
+    /// Writes down that a step is left out for which a run went back.
+    pub(super) fn leave_out_again(&mut self, number: u64, rows: &[&Example]) -> Result<(), TrainerError> {
+        let found = self.odd.get(&number);
+        let odd = found.map_or("a step soon after it was odd", |line| &line.odd).to_owned();
+        let tensor = found.and_then(|line| line.tensor.clone());
+        let action = format!("rolled back, and {LEFT_OUT}");
+        Ok(self.metrics.add(&Line::Odd(OddLine { step: number, odd, tensor, action, rows: ids(rows) }))?)
     }
 
     /// What is odd about a step with this loss and this length of its gradient.
@@ -113,8 +150,9 @@ impl Session<'_> {
             };
             return Ok(Some(Odd { said, tensor: Some(tensor), reaction }));
         }
-        let spike = self.spikes.look(loss_nats).map(|spike| spike.to_string());
-        let said = spike.or_else(|| self.norms.look(norm).map(|outlier| outlier.to_string()));
+        let Remembered { spikes, norms, .. } = &self.remembered;
+        let spike = spikes.look(loss_nats).map(|spike| spike.to_string());
+        let said = spike.or_else(|| norms.look(norm).map(|outlier| outlier.to_string()));
         let reaction = match self.config.watchdog.spike {
             OnSpike::Warn => Reaction::Warn,
             OnSpike::Stop => Reaction::Stop,

@@ -120,7 +120,11 @@ pub const CONTINUATION_RULES: &[(&str, Rule, &str)] = &[
     ("train.seed", Rule::Fixed, "every draw comes from it"),
     ("train.save-activations", Rule::Free, "every choice gives the same bits"),
     ("train.without", Rule::Fixed, "it decides which rows a step takes"),
-    ("checkpoint.every", Rule::Free, "it decides when is saved, not what"),
+    (
+        "checkpoint.every",
+        Rule::Free,
+        "it decides when is saved, and how far later steps may be undone, not what",
+    ),
     ("checkpoint.keep", Rule::Free, "it decides what is kept, not what is in it"),
     ("eval.every", Rule::Free, "it decides when is measured: `best` is the best of what was"),
     ("eval.samples", Rule::Free, "answers are looked at, not learnt from"),

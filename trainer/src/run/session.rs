@@ -12,7 +12,7 @@ use super::evaluation::{Evaluated, Exam};
 use super::odd::Verdict;
 use super::order::Order;
 use super::{Ended, Event, Observer, Outcome};
-use crate::checkpoint::{Checkpoints, FORMAT, State, write_json};
+use crate::checkpoint::{Checkpoints, FORMAT, Remembered, State, write_json};
 use crate::config::Config;
 use crate::dist::Collective;
 use crate::engine::Engine;
@@ -26,7 +26,6 @@ use crate::metrics::{Line, Metrics, OddLine, StepLine};
 use crate::optimizer::Optimizer;
 use crate::overfitting::Fit;
 use crate::schedule;
-use crate::spikes::{Norms, Spikes};
 use crate::{adapter, full, tensors, useless};
 
 /// Everything of a run that is under way.
@@ -46,14 +45,12 @@ pub(super) struct Session<'a> {
     pub(super) state: State,
     pub(super) metrics: Metrics,
     pub(super) manifest: Manifest,
-    pub(super) spikes: Spikes,
-    pub(super) norms: Norms,
-    /// Steps that an earlier try found odd: they are left out.
-    pub(super) odd: &'a BTreeMap<u64, OddLine>,
-    /// Steps before the next that were left out, one after the other.
-    pub(super) left_out_in_a_row: u64,
-    /// The validation loss before the first step, once it is known.
-    pub(super) base_nats: Option<f64>,
+    /// What it remembers of its steps, and which it is to leave out; what a checkpoint has of it is that of its own time.
+    pub(super) remembered: Remembered,
+    /// What was found odd by this try and those before it, by step.
+    pub(super) odd: BTreeMap<u64, OddLine>,
+    /// Whether there is a checkpoint of this very state.
+    pub(super) is_saved: bool,
     pub(super) fit: Fit,
     pub(super) skills: Skills,
     pub(super) checkpoints: Checkpoints,
@@ -66,11 +63,11 @@ impl Session<'_> {
     ///
     /// Before the first step there is a checkpoint and an evaluation, so that what would fail after hours fails now.
     pub(super) fn run(&mut self) -> Result<Ended, TrainerError> {
-        if self.state.step == 0 && self.state.evaluated.is_none() && self.state.best.is_none() {
+        if !self.is_saved {
             self.save()?;
         }
         // A run that was stopped during an evaluation goes on with it.
-        if self.is_due() && !self.is_evaluated() && !self.evaluate_and_save()? {
+        if self.is_due() && !self.exam.is_empty() && !self.is_evaluated() && !self.evaluate_and_save()? {
             return Ok(Ended::As(Outcome::Stopped(self.state.clone())));
         }
         while self.state.step < self.order.total {
@@ -79,7 +76,9 @@ impl Session<'_> {
                 break;
             }
             if self.observer.stop_requested() || self.observer.stops_after() == Some(self.state.step) {
-                self.save()?;
+                if !self.is_saved {
+                    self.save()?;
+                }
                 return Ok(Ended::As(Outcome::Stopped(self.state.clone())));
             }
             if let Some(ended) = self.step()? {
@@ -89,7 +88,7 @@ impl Session<'_> {
                 return Ok(Ended::As(Outcome::Stopped(self.state.clone())));
             }
         }
-        self.say_if_useless();
+        self.conclude()?;
         Ok(Ended::As(Outcome::Complete(self.state.clone())))
     }
 
@@ -110,6 +109,9 @@ impl Session<'_> {
         // Without its evaluation the step is saved too: that is done first when the run goes on.
         let is_news = evaluated == Evaluated::Stopped || evaluated == Evaluated::Done { is_best: true };
         let is_last = is_last || best::is_over(&self.state, &self.config.eval);
+        if is_last && evaluated != Evaluated::Stopped {
+            self.state.useless = self.useless()?;
+        }
         if is_last || is_news || step.is_multiple_of(self.config.checkpoint.every) {
             self.save()?;
         }
@@ -124,11 +126,12 @@ impl Session<'_> {
         let number = self.state.step + 1;
         if rows.is_empty() {
             // All that it had takes no part: nothing is learnt, and nothing is written of it.
+            self.remembered.pass(number);
             self.advance(number, steps_of_epoch);
             return Ok(None);
         }
-        if let Some(line) = self.odd.get(&number) {
-            self.leave_out(line.clone())?;
+        if self.remembered.left_out.contains(&number) {
+            self.leave_out_again(number, &rows)?;
             self.advance(number, steps_of_epoch);
             return Ok(None);
         }
@@ -173,6 +176,9 @@ impl Session<'_> {
     }
 
     fn advance(&mut self, number: u64, steps_of_epoch: u64) {
+        self.is_saved = false;
+        // Of a run that goes on nobody knows yet.
+        self.state.useless = None;
         self.state.step = number;
         self.state.position += 1;
         if self.state.position == steps_of_epoch {
@@ -197,21 +203,40 @@ impl Session<'_> {
             return Ok(());
         }
         let tensor = self.engine.first_not_finite()?.unwrap_or_else(|| "none of the adapter's".to_owned());
-        Err(TrainerError::NotFinite { step: self.state.step + 1, what, value, tensor })
+        Err(TrainerError::NotFinite { step: self.state.step, what, value, tensor })
     }
 
-    fn say_if_useless(&mut self) {
-        let lowest = self.fit.lowest_nats();
-        let reason = useless::reason(self.engine.parameters(), self.base_nats, lowest, self.state.step);
-        if let Some(reason) = reason {
-            self.observer.on(Event::Useless(&reason));
+    /// Why the adapter is of no use as it is now, if it is of none.
+    fn useless(&mut self) -> Result<Option<String>, TrainerError> {
+        self.engine.settle(&mut self.optimizer)?;
+        let Remembered { base_nats, lowest_nats, .. } = self.remembered;
+        let idle = useless::idle(self.engine.parameters(), self.initial.as_ref(), self.state.step);
+        Ok(idle.reason().or_else(|| useless::no_gain(base_nats, lowest_nats, self.state.step)))
+    }
+
+    /// Says at the end of a run what its adapter is not. What the last checkpoint says of that is known when the run is asked for again.
+    fn conclude(&mut self) -> Result<(), TrainerError> {
+        let reason = self.useless()?;
+        if reason != self.state.useless {
+            self.state.useless = reason;
+            self.save()?;
         }
+        match &self.state.useless {
+            Some(reason) => self.observer.on(Event::Useless(reason)),
+            None => {
+                let idle = useless::idle(self.engine.parameters(), self.initial.as_ref(), self.state.step);
+                idle.of_experts().iter().for_each(|told| self.observer.on(Event::Warning(told)));
+            }
+        }
+        Ok(())
     }
 
     /// Writes a checkpoint, and removes those that are no longer kept.
     fn save(&mut self) -> Result<(), TrainerError> {
         self.metrics.sync()?;
         self.engine.settle(&mut self.optimizer)?;
+        self.state.remembered = Some(self.remembered.clone());
+        self.is_saved = true;
         let slices = self.engine.slices();
         let folder = self.checkpoints.write(&self.state, |folder| -> Result<(), TrainerError> {
             match &self.shape {
@@ -237,7 +262,11 @@ impl Session<'_> {
             self.optimizer.save(folder, &slices)
         })?;
         let best = self.state.best.as_ref().map(|best| best.step);
-        self.checkpoints.prune(self.config.checkpoint.keep, self.config.checkpoint.every, best)?;
+        let is_over = self.state.step >= self.order.total || best::is_over(&self.state, &self.config.eval);
+        let reach = super::reach(self.config, self.state.step, &self.remembered).filter(|_| !is_over);
+        let needed = reach.map(|step| self.checkpoints.needed_for(step)).unwrap_or_default();
+        let kept = &self.config.checkpoint;
+        self.checkpoints.prune(kept.keep, kept.every, best, &needed)?;
         self.observer.on(Event::Saved { step: self.state.step, folder: &folder });
         Ok(())
     }

@@ -1,15 +1,27 @@
-//! What the engine must hold whatever the model: gradients by finite differences, segments that do not see each other,
+//! What the engine must hold for every family: gradients by finite differences, segments that do not see each other,
 //! and results that do not depend on save policies, micro-batches or threads.
 
 use rtune_adapters::lora::MAGNITUDE_SUFFIX;
 use rtune_data::PackedRow;
 use rtune_kernels::arena::Arena;
-use rtune_models::{Quantization, SavePolicy};
+use rtune_models::{FAMILIES, ModelConfig, Quantization, SavePolicy};
 use rtune_trainer::loss;
 
-use crate::reference::{Case, join, logits, opened};
+use crate::reference::{Case, cases, join, logits, opened};
 
 const NF4: Quantization = Quantization::Nf4 { double: true };
+
+/// A family without a case would have none of the properties below.
+#[test]
+fn every_family_is_among_the_cases() {
+    let family = |path: &std::path::PathBuf| {
+        ModelConfig::from_file(&path.join("config.json")).expect("a configuration").family.model_types
+    };
+    let opened: Vec<&[&str]> = cases().0.iter().map(family).collect();
+    for known in FAMILIES {
+        assert!(opened.contains(&known.model_types), "no case is a {}", known.model_types[0]);
+    }
+}
 
 fn gradients(case: &Case, rows: &[PackedRow], policy: SavePolicy) -> (f64, Vec<f32>) {
     let arena = Arena::new();
