@@ -63,4 +63,4 @@ pub use split::held_out;
 pub use steps::{StepSize, steps_of_epoch};
 pub use stream::{shuffle, stream, uniform_below};
 pub use template::{ChatTemplate, Date, SpecialTokens, TemplateError, settled};
-pub use tokenize::{Encoded, Encoder, Example, Weighed, leading_bos};
+pub use tokenize::{Encoded, Encoder, Example, Weighed, decode_guarded, encode_guarded, leading_bos};

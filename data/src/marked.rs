@@ -3,7 +3,7 @@
 use tokenizers::Tokenizer;
 
 use crate::error::DataError;
-use crate::tokenize::Example;
+use crate::tokenize::{Example, decode_guarded};
 
 /// A stretch of an example's text, all of it trained or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Piece {
 /// The text of an example in stretches that are trained and stretches that are not, in turn.
 pub fn pieces(example: &Example, tokenizer: &Tokenizer) -> Result<Vec<Piece>, DataError> {
     let decode = |tokens: &[u32]| {
-        let decoded = tokenizer.decode(tokens, false);
+        let decoded = decode_guarded(tokenizer, tokens, false);
         decoded.map_err(|error| DataError::Tokenizer { reason: error.to_string() })
     };
     let mut pieces = Vec::new();

@@ -236,7 +236,12 @@ impl Writer {
     pub fn stage(&self) -> Result<Staged, RegistryError> {
         let mut taken = self.registry.numbered(|_| true)?;
         taken.extend(self.registry.history()?.iter().filter_map(|one| number_of(&one.to)));
-        let name = name_of(taken.into_iter().max().unwrap_or(0) + 1);
+        let last = taken.into_iter().max().unwrap_or(0);
+        let next = last.checked_add(1).ok_or_else(|| {
+            let problem = format!("no number is left behind that of the version {}", name_of(last));
+            TrainerError::Unreadable { file: self.registry.folder.clone(), problem }
+        })?;
+        let name = name_of(next);
         let folder = self.registry.version_folder(&format!(".{name}.partial"));
         let failed = |source| FileError { action: "create", path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(failed)?;

@@ -225,3 +225,16 @@ fn a_refusal_is_kept_and_moves_nothing() {
     assert_eq!(in_use(&registry), ("v0001".to_owned(), "one".to_owned(), 1));
     assert_eq!(begun(&home.path().join("versions")), 0);
 }
+
+/// Whoever can make a folder can give it the last number there is.
+#[test]
+fn behind_the_last_number_there_is_no_version() {
+    let home = tempfile::tempdir().expect("a folder");
+    let registry = Registry::at(home.path());
+    promote(&registry, "one");
+    let last = format!("v{}", u64::MAX);
+    fs::create_dir(home.path().join("versions").join(&last)).expect("made");
+    let error = registry.write().expect("free").stage().expect_err("no number is left").to_string();
+    assert!(error.contains(&last), "{error}");
+    assert_eq!(in_use(&registry).0, "v0001");
+}

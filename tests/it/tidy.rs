@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("adapters", &["kernels"]),
     ("data", &["metrics", "privacy"]),
     ("feedback", &["data", "privacy", "trainer"]),
-    ("fuzz", &["data", "models", "privacy"]),
+    ("fuzz", &["data", "models", "privacy", "registry", "trainer"]),
     ("kernels", &[]),
     ("metrics", &[]),
     ("models", &["adapters", "kernels"]),

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Start, Targets, peft};
+use rtune_adapters::peft::{self, PeftAdapter};
+use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Start, Targets};
 use rtune_models::{BaseModel, Decoder, Quantization};
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,8 @@ pub(crate) fn attach(
     }
     let linears: Vec<&str> = decoder.linears().map(Linear::name).collect();
     refuse_other_model(folder, &adapter.config, &linears)?;
+    let widths = decoder.linears().map(|linear| (linear.name(), linear.in_features(), linear.out_features()));
+    refuse_other_widths(folder, &adapter, widths)?;
     let mut parameters = decoder.attach_lora(&adapter.config)?;
     let mut initial = None;
     let mut untrained = decoder.trains_base().then(|| parameters.clone());
@@ -151,11 +154,7 @@ pub(crate) fn token_ids(base: &BaseModel, config: &Config) -> Result<Vec<u32>, T
 /// where some are missing, and trains or serves them untrained.
 fn refuse_other_model(folder: &Path, shape: &LoraConfig, linears: &[&str]) -> Result<(), TrainerError> {
     let Targets::Names(adapted) = &shape.targets else { return Ok(()) };
-    let wrong = |name: &str, problem: &str| {
-        let path = folder.join(peft::WEIGHTS_FILE);
-        let tensor = format!("base_model.model.{name}.lora_A.weight");
-        TrainerError::from(AdapterError::Tensor { path, tensor, problem: problem.to_owned() })
-    };
+    let wrong = |name: &str, problem: &str| wrong_tensor(folder, &format!("{name}.lora_A.weight"), problem);
     if let Some(name) = adapted.iter().find(|name| !linears.contains(&name.as_str())) {
         return Err(wrong(name, "in the file, but the model has no place for it"));
     }
@@ -179,5 +178,62 @@ fn refuse_other_model(folder: &Path, shape: &LoraConfig, linears: &[&str]) -> Re
     match linears.iter().find(|linear| is_wanted(linear) && !adapted.iter().any(|name| name == *linear)) {
         Some(name) => Err(wrong(name, "asked for by `target_modules`, not in the file")),
         None => Ok(()),
+    }
+}
+
+/// Compares the adapter's matrices with the linears, each with its inputs and outputs, before room is made for any: its rank alone, which
+/// a file of a few kilobytes may set as high as any, would decide how much.
+fn refuse_other_widths<'a>(
+    folder: &Path,
+    adapter: &PeftAdapter,
+    linears: impl Iterator<Item = (&'a str, usize, usize)>,
+) -> Result<(), TrainerError> {
+    for (linear, inputs, outputs) in linears {
+        for (half, axis, expected) in [("lora_A", 1, inputs), ("lora_B", 0, outputs)] {
+            let name = format!("{linear}.{half}.weight");
+            let found = adapter.tensors.get(&name).and_then(|tensor| tensor.shape.get(axis));
+            if let Some(found) = found.filter(|found| **found != expected) {
+                let what = if axis == 1 { "columns" } else { "rows" };
+                let problem = format!("expected {expected} {what}, as the model's linear has, found {found}");
+                return Err(wrong_tensor(folder, &name, &problem));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn wrong_tensor(folder: &Path, name: &str, problem: &str) -> TrainerError {
+    let (path, tensor) = (folder.join(peft::WEIGHTS_FILE), format!("base_model.model.{name}"));
+    AdapterError::Tensor { path, tensor, problem: problem.to_owned() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use rtune_adapters::peft::AdapterTensor;
+
+    use super::*;
+
+    #[test]
+    fn matrices_of_another_width_are_refused_before_there_is_room_for_them() {
+        let tensor = |rows: usize, columns: usize| AdapterTensor {
+            shape: vec![rows, columns],
+            values: vec![0.5; rows * columns],
+        };
+        let adapter = |inputs, outputs| PeftAdapter {
+            config: LoraConfig::new(4096, 1.0),
+            tensors: [("q.lora_A.weight", tensor(4096, inputs)), ("q.lora_B.weight", tensor(outputs, 4096))]
+                .map(|(name, tensor)| (name.to_owned(), tensor))
+                .into(),
+            base_model: None,
+        };
+        let check = |adapter: &PeftAdapter| {
+            refuse_other_widths(Path::new("a"), adapter, [("q", 2, 3), ("k", 2, 3)].into_iter())
+        };
+        check(&adapter(2, 3)).expect("as wide as the linear");
+        let error = check(&adapter(1, 3)).expect_err("too narrow").to_string();
+        assert!(error.contains("base_model.model.q.lora_A.weight"), "{error}");
+        assert!(error.ends_with("expected 2 columns, as the model's linear has, found 1"), "{error}");
+        let error = check(&adapter(2, 1)).expect_err("too few").to_string();
+        assert!(error.ends_with("expected 3 rows, as the model's linear has, found 1"), "{error}");
     }
 }

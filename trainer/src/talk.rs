@@ -124,7 +124,7 @@ pub fn stop_tokens(base: &BaseModel, encoder: Option<&Encoder<'_>>) -> Vec<u32> 
 /// The text of tokens, without the special ones.
 pub(crate) fn decode(tokenizer: &Tokenizer, tokens: &[u32]) -> Result<String, TrainerError> {
     let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
-    Ok(tokenizer.decode(tokens, true).map_err(fail)?)
+    Ok(rtune_data::decode_guarded(tokenizer, tokens, true).map_err(fail)?)
 }
 
 impl<'a> Speaker<'a> {
@@ -179,7 +179,7 @@ impl<'a> Speaker<'a> {
     /// # Errors
     /// [`TrainerError::Data`] if the tokenizer fails.
     pub fn continued(&self, text: &str) -> Result<Vec<u32>, TrainerError> {
-        let encoding = self.model.base.tokenizer.encode(text, true);
+        let encoding = rtune_data::encode_guarded(&self.model.base.tokenizer, text, true);
         let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
         Ok(encoding.map_err(fail)?.get_ids().to_vec())
     }
@@ -198,7 +198,7 @@ impl<'a> Speaker<'a> {
     /// [`TrainerError::Data`] if the tokenizer fails.
     pub(crate) fn text_with_marks(&self, tokens: &[u32]) -> Result<String, TrainerError> {
         let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
-        Ok(self.model.base.tokenizer.decode(tokens, false).map_err(fail)?)
+        Ok(rtune_data::decode_guarded(&self.model.base.tokenizer, tokens, false).map_err(fail)?)
     }
 
     /// Answers one prompt as a text, piece by piece: `on_piece` gets what is new as soon as it is whole characters.
@@ -329,7 +329,7 @@ impl<'a> TextStream<'a> {
     fn add(&mut self, token: u32) -> Option<String> {
         self.tokens.push(token);
         // The text is decoded whole: what a token spells depends on those around it. A failure shows at the end.
-        let text = self.tokenizer.decode(&self.tokens, true).ok()?;
+        let text = rtune_data::decode_guarded(self.tokenizer, &self.tokens, true).ok()?;
         if text.ends_with(REPLACEMENT) {
             return None;
         }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use tokenizers::{PaddingParams, PostProcessorWrapper, Tokenizer, TruncationParams};
 
+use super::guarded::encode_guarded;
 use super::spans::{self, Rendered, Talk};
 use crate::error::DataError;
 use crate::options::TrainOn;
@@ -88,7 +89,7 @@ impl<'a> Encoder<'a> {
     fn prompt_of(&self, talk: Talk<'_>) -> Result<Vec<u32>, ProblemKind> {
         self.refuse_not_shown(talk)?;
         let text = self.template.render_conversation(talk.messages, talk.tools, true)?;
-        let encoding = self.tokenizer.encode(text, false).map_err(refused)?;
+        let encoding = encode_guarded(&self.tokenizer, &text, false).map_err(refused)?;
         let mut tokens = encoding.get_ids().to_vec();
         if let Some(bos) = self.missing_bos(&tokens) {
             tokens.insert(0, bos);
@@ -142,7 +143,7 @@ impl<'a> Encoder<'a> {
     }
 
     fn encode_text(&self, rendered: &Rendered, messages: &[Message]) -> Result<Encoded, ProblemKind> {
-        let encoding = self.tokenizer.encode(rendered.text.as_str(), false).map_err(refused)?;
+        let encoding = encode_guarded(&self.tokenizer, &rendered.text, false).map_err(refused)?;
         let (ids, offsets) = (encoding.get_ids(), encoding.get_offsets());
         let bos = self.missing_bos(ids);
         let mut row = Encoded {
@@ -198,7 +199,7 @@ fn bare(tokenizer: &Tokenizer) -> Result<Tokenizer, DataError> {
 }
 
 fn put_first(bare: &Tokenizer, special: &SpecialTokens) -> Result<Option<u32>, DataError> {
-    let alone = bare.encode("", true).map_err(failed)?;
+    let alone = encode_guarded(bare, "", true).map_err(failed)?;
     let named = special.bos.as_deref().and_then(|bos| bare.token_to_id(bos));
     Ok(named.filter(|bos| alone.get_ids().first() == Some(bos)))
 }

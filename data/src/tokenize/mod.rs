@@ -1,11 +1,13 @@
 //! Conversations to token ids with a loss mask.
 
 mod encode;
+mod guarded;
 mod shorten;
 mod spans;
 mod whole;
 
 pub use encode::{Encoded, Encoder, leading_bos};
+pub use guarded::{decode_guarded, encode_guarded};
 pub use whole::Weighed;
 
 use crate::record::Origin;

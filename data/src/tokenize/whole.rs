@@ -1,6 +1,7 @@
 //! Texts that are trained, or weighed, as they stand.
 
 use super::encode::{Encoded, Encoder, refused};
+use super::guarded::encode_guarded;
 use crate::problem::ProblemKind;
 
 impl Encoder<'_> {
@@ -13,7 +14,7 @@ impl Encoder<'_> {
     /// # Errors
     /// [`ProblemKind::Tokenizer`], and [`ProblemKind::NothingSupervised`] for a text of one token.
     pub fn encode_whole(&self, text: &str, max_tokens: usize) -> Result<Vec<Encoded>, ProblemKind> {
-        let encoding = self.tokenizer.encode(text, false).map_err(refused)?;
+        let encoding = encode_guarded(&self.tokenizer, text, false).map_err(refused)?;
         let special_in_text = encoding.get_ids().iter().any(|id| self.special_ids.contains(id));
         let bos = self.missing_bos(encoding.get_ids());
         let mut tokens = encoding.get_ids().to_vec();
@@ -57,7 +58,7 @@ impl Encoder<'_> {
     /// # Errors
     /// [`ProblemKind::Tokenizer`], and [`ProblemKind::NothingSupervised`] where no token is left to predict.
     pub fn weigh_whole(&self, text: &str, max_tokens: usize) -> Result<Vec<Weighed>, ProblemKind> {
-        let encoding = self.tokenizer.encode(text, false).map_err(refused)?;
+        let encoding = encode_guarded(&self.tokenizer, text, false).map_err(refused)?;
         let ids = encoding.get_ids();
         let prefix = self.prefix.into_iter();
         let tokens: Vec<u32> = prefix.chain(ids.iter().copied()).collect();

@@ -5,6 +5,7 @@ mod gguf;
 pub(crate) mod model_name;
 mod rules;
 mod sentencepiece;
+mod sound;
 pub(crate) mod to_gguf;
 
 pub(crate) use folder::from_folder;
@@ -42,13 +43,14 @@ pub(crate) struct TokenizerParts {
 /// Truncation and padding, which some repositories leave switched on in the file, are switched off: rtune decides
 /// about lengths itself, and says so.
 ///
-/// Errors when the library does not understand it, and when a token has a number beyond the largest vocabulary: writing such
+/// Errors when the library does not understand it or would panic at it, and when a token has a number beyond the largest vocabulary: writing such
 /// a tokenizer, the library would walk all numbers below.
 pub(crate) fn from_json(path: &Path, json: &str) -> Result<Tokenizer, ModelError> {
     let fault = |error: tokenizers::Error| ModelError::Tokenizer {
         path: path.to_owned(),
         problem: error.to_string(),
     };
+    sound::check(json).map_err(|problem| ModelError::Tokenizer { path: path.to_owned(), problem })?;
     let mut tokenizer: Tokenizer = json.parse().map_err(fault)?;
     tokenizer.with_truncation(None).map_err(fault)?;
     tokenizer.with_padding(None);

@@ -82,7 +82,7 @@ pub(super) fn texts(base: &BaseModel, row: &Example) -> anyhow::Result<(String, 
             .filter(|(_, is)| **is == supervised)
             .map(|(token, _)| *token)
             .collect();
-        let text = base.tokenizer.decode(&tokens, true);
+        let text = rtune_data::decode_guarded(&base.tokenizer, &tokens, true);
         text.map_err(|error| anyhow::anyhow!("the tokens of row `{}` are no text: {error}", row.id))
     };
     Ok((text(false)?.trim().to_owned(), text(true)?.trim().to_owned()))

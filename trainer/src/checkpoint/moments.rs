@@ -61,7 +61,7 @@ pub fn write_moments(
 /// Reads what [`write_moments`] wrote, for the same parameters: `(first, second)`.
 ///
 /// # Errors
-/// [`TrainerError::Unreadable`] for a tensor too many, too few, or of another shape or type.
+/// [`TrainerError::Unreadable`] for a tensor too many, too few, of another shape or type, or with a number that no moment is.
 pub fn read_moments(path: &Path, slices: &[NamedSlice]) -> Result<(Vec<f32>, Vec<f32>), TrainerError> {
     let unreadable = |problem: String| TrainerError::Unreadable { file: path.to_owned(), problem };
     let bytes = fs::read(path).at("read", path)?;
@@ -70,7 +70,8 @@ pub fn read_moments(path: &Path, slices: &[NamedSlice]) -> Result<(Vec<f32>, Vec
         return Err(unreadable(format!("expected {} tensors, found {}", 2 * slices.len(), file.len())));
     }
     let length = slices.last().map_or(0, |slice| slice.range.end);
-    let read = |prefix: &str| -> Result<Vec<f32>, TrainerError> {
+    // The root of the second is divided by: a number below zero would make none of every parameter it belongs to.
+    let read = |prefix: &str, least: f32, expected: &str| -> Result<Vec<f32>, TrainerError> {
         let mut flat = vec![0.0; length];
         for slice in slices {
             let name = format!("{prefix}{}", slice.name);
@@ -81,10 +82,14 @@ pub fn read_moments(path: &Path, slices: &[NamedSlice]) -> Result<(Vec<f32>, Vec
             }
             let (numbers, _) = tensor.data().as_chunks::<4>();
             for (place, number) in flat[slice.range.clone()].iter_mut().zip(numbers) {
-                *place = f32::from_le_bytes(*number);
+                let number = f32::from_le_bytes(*number);
+                if !number.is_finite() || number < least {
+                    return Err(unreadable(format!("`{name}` holds {number}, not {expected}")));
+                }
+                *place = number;
             }
         }
         Ok(flat)
     };
-    Ok((read(FIRST)?, read(SECOND)?))
+    Ok((read(FIRST, f32::MIN, "a finite number")?, read(SECOND, 0.0, "a finite number from 0 on")?))
 }

@@ -198,3 +198,21 @@ fn moments_are_read_back_and_strangers_refused() {
     let error = read_moments(&path, &slices[..1]).expect_err("one parameter fewer");
     assert!(error.to_string().ends_with("expected 2 tensors, found 4"), "{error}");
 }
+
+#[test]
+fn moments_that_are_no_numbers_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(OPTIMIZER_FILE);
+    let slices = [NamedSlice { name: "a".to_owned(), shape: vec![2], range: 0..2 }];
+    for (first, second, problem) in [
+        ([0.0, f32::NAN], [0.0, 0.0], "`first_moment.a` holds NaN, not a finite number"),
+        ([0.0, 0.0], [f32::INFINITY, 0.0], "`second_moment.a` holds inf, not a finite number from 0 on"),
+        ([0.0, 0.0], [0.0, -1.0], "`second_moment.a` holds -1, not a finite number from 0 on"),
+    ] {
+        write_moments(&path, &slices, &first, &second).expect("written");
+        let error = read_moments(&path, &slices).expect_err(problem).to_string();
+        assert!(error.ends_with(problem), "{error}");
+    }
+    write_moments(&path, &slices, &[-1.0, -0.0], &[0.0, -0.0]).expect("written");
+    assert_eq!(read_moments(&path, &slices).expect("read"), (vec![-1.0, -0.0], vec![0.0, -0.0]));
+}
