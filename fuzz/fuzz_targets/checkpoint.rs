@@ -34,8 +34,10 @@ static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
     let place = if memory.is_dir() { memory } else { std::env::temp_dir() };
     let run = place.join(format!("rtune-fuzz-checkpoint-{}", std::process::id()));
     fs::create_dir_all(run.join(STEP)).expect("a folder");
-    let _ = fs::remove_file(run.join("last"));
-    std::os::unix::fs::symlink(STEP, run.join("last")).expect("a link");
+    for link in ["last", "best"] {
+        let _ = fs::remove_file(run.join(link));
+        std::os::unix::fs::symlink(STEP, run.join(link)).expect("a link");
+    }
     fs::copy(small("run/data-report.json"), run.join("data-report.json")).expect("copied");
     run
 });

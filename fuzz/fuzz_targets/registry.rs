@@ -87,8 +87,8 @@ fn lay(changed: usize, bytes: &[u8], fitting: bool) -> Option<()> {
     if changed >= FILES.len() && (bytes.is_empty() || bytes.contains(&0) || bytes.len() > 200) {
         return None;
     }
-    let _ = fs::remove_dir_all(&*FOLDER);
     let mut files = MADE.clone();
+    let _ = fs::remove_dir_all(&*FOLDER);
     let path = FILES.get(changed).map_or(Path::new(""), Path::new);
     for (_, content) in files.iter_mut().filter(|(file, _)| file == path) {
         *content = bytes.to_vec();

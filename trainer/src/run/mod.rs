@@ -84,7 +84,7 @@ pub(crate) enum Ended {
     /// The run's own end.
     As(Outcome),
     /// At a step before which others are to be undone.
-    Back(Box<Back>),
+    Back(Back),
 }
 
 /// What a try hands to the one that goes back for it.
@@ -130,7 +130,7 @@ pub fn train_beside(
     order::refuse_unknown_rows(&inputs.prepared.train, &config.train)?;
     let (mut back, mut options) = (None, options.clone());
     loop {
-        match attempt(config, inputs, &options, collective, observer, resident, back.as_deref())? {
+        match attempt(config, inputs, &options, collective, observer, resident, back.as_ref())? {
             Ended::As(outcome) => return Ok(outcome),
             Ended::Back(next) => back = Some(next),
         }

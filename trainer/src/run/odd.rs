@@ -3,7 +3,7 @@
 use rtune_data::Example;
 
 use super::session::Session;
-use super::{Back, Ended, Event};
+use super::{Back, Event};
 use crate::checkpoint::{Remembered, Undone};
 use crate::config::{OnNotFinite, OnSpike};
 use crate::error::TrainerError;
@@ -45,7 +45,7 @@ pub(super) enum Verdict {
     /// It is left out, and that is written down.
     LeaveOut,
     /// The run goes back.
-    Back(Ended),
+    Back(Box<Back>),
 }
 
 impl Session<'_> {
@@ -113,8 +113,8 @@ impl Session<'_> {
         Ok(error)
     }
 
-    /// The end of this try, for a step that is odd right after one that was.
-    fn go_back(&mut self, line: OddLine, undone: Undone) -> Ended {
+    /// What this try ends with, for a step that is odd right after one that was.
+    fn go_back(&mut self, line: OddLine, undone: Undone) -> Box<Back> {
         let Undone { first, last } = undone;
         self.observer.on(Event::Warning(&format!(
             "step {last}: {}; the one before was odd, too: going back to the last checkpoint before step {first}, and leaving out steps {first} \
@@ -122,7 +122,7 @@ impl Session<'_> {
             line.odd
         )));
         let (remembered, odd) = (self.remembered.clone(), std::mem::take(&mut self.odd));
-        Ended::Back(Box::new(Back { line, undone, remembered, odd }))
+        Box::new(Back { line, undone, remembered, odd })
     }
 
     /// Writes down that a step is left out for which a run went back.

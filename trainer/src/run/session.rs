@@ -143,7 +143,7 @@ impl Session<'_> {
                 self.advance(number, steps_of_epoch);
                 return Ok(None);
             }
-            Verdict::Back(ended) => return Ok(Some(ended)),
+            Verdict::Back(back) => return Ok(Some(Ended::Back(*back))),
         };
         let lr = self.learning_rate();
         self.engine.update(&mut self.optimizer, norm, lr, number)?;
