@@ -18,7 +18,7 @@ use rtune_kernels::adamw;
 use rtune_models::SavePolicy;
 
 use crate::adapter::{self, Attached};
-use crate::checkpoint::{Checkpoint, Checkpoints};
+use crate::checkpoint::{Checkpoint, Checkpoints, State};
 use crate::config::Config;
 use crate::dist::Alone;
 use crate::engine::{Engine, EngineOptions, MicroBatch};
@@ -86,7 +86,8 @@ pub fn influences<'a>(
     let checkpoints = Checkpoints::of(trace.run);
     let steps = chosen(&checkpoints, trace)?;
     let mut engine = Attachment::open(trace, &checkpoints.folder(steps[0]))?;
-    let rows = once(&inputs.prepared.train, config, trace.step)?;
+    let known = Checkpoint::open(&checkpoints.folder(trace.step))?.state;
+    let rows = once(&inputs.prepared.train, config, &known)?;
     let clipped = clipped(trace.run, config)?;
     let weights = weights(&rows, &inputs.prepared.train, config, &clipped);
     let mut margins_nats = Vec::new();
@@ -130,19 +131,18 @@ fn clipped(run: &Path, config: &Config) -> Result<BTreeMap<u64, f64>, TrainerErr
         Line::Step(line) if most > 0.0 => Some((line.step, adamw::clip_factor(line.grad_norm, most))),
         _ => None,
     };
-    Ok(read_lines(&run.join("metrics.jsonl"))?.into_iter().filter_map(factor).collect())
+    Ok(read_lines(&run.join("metrics.jsonl"))?.lines.into_iter().filter_map(factor).collect())
 }
 
 /// The rows that were part of a step, each once.
 fn once<'a>(
     rows: &'a [Example],
     config: &Config,
-    step: u64,
+    state: &State,
 ) -> Result<Vec<(TrainedRow<'a>, &'a Example)>, TrainerError> {
-    let state = crate::checkpoint::State { step, ..crate::checkpoint::State::start() };
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     let mut once: Vec<(TrainedRow<'a>, &'a Example)> = Vec::new();
-    for (row, example) in trained_rows(rows, config, &state).into_iter().zip(rows) {
+    for (row, example) in trained_rows(rows, config, state).into_iter().zip(rows) {
         if row.steps.is_empty() {
             continue;
         }
