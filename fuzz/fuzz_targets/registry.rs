@@ -166,9 +166,11 @@ fuzz_target!(|input: &[u8]| {
     for version in &versions {
         let _ = prove(&registry, version);
     }
-    if let [first, .., last] = versions.as_slice() {
+    // Their reports are compared by resampling, which takes as long as a hundred other inputs.
+    if let [first, .., last] = versions.as_slice()
+        && (4..7).contains(&changed)
+    {
         let _ = differences(first, last);
-        let _ = differences(last, first);
     }
     for name in ["current", "1", "v0002", "18446744073709551615", ""] {
         let _ = registry.find(name);

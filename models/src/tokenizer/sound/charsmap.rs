@@ -4,6 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::growth::LONGEST;
+
 /// A unit of the trie has its label in the lowest byte, and this bit where a value stands behind it.
 const HAS_LEAF: u32 = 1 << 8;
 /// A unit of a value, which is no label.
@@ -49,6 +51,10 @@ fn walk(units: &[u32], texts: &str) -> Result<(), String> {
                 let start = (unit(next)? & !IS_VALUE) as usize;
                 if !texts.is_char_boundary(start) {
                     return Err(format!("found a text at byte {start} of {}", texts.len()));
+                }
+                let length = texts[start..].bytes().take(LONGEST + 1).take_while(|byte| *byte != 0).count();
+                if length > LONGEST {
+                    return Err(format!("found a text of more than {LONGEST} bytes"));
                 }
             }
             open.push(next);

@@ -7,8 +7,10 @@
 //! | template of a sequence | special tokens that it describes, of one sequence |
 //! | `Precompiled` | a map of characters whose every number leads into it |
 //! | `FixedLength`, `Strip` | lengths that every text has |
+//! | steps that replace | texts that stay within bounds |
 
 mod charsmap;
+mod growth;
 mod merges;
 
 use std::collections::HashMap;
@@ -48,6 +50,8 @@ pub(super) fn check(json: &str) -> Result<(), String> {
     let prefix = outline.model.continuing_subword_prefix.as_deref().unwrap_or_default();
     merges::check(&outline.model.vocab, &outline.model.merges, prefix)?;
     let Outline { normalizer, pre_tokenizer, post_processor, decoder, .. } = &outline;
+    growth::check(&[("normalizer", normalizer), ("pre_tokenizer", pre_tokenizer)])?;
+    growth::check(&[("decoder", decoder)])?;
     each_part("normalizer", normalizer, &check_charsmap)?;
     each_part("pre_tokenizer", pre_tokenizer, &|path, part| match part.get("length") {
         Some(length) if *length == 0 => Err(format!("`{path}.length`: expected 1 or more, found 0")),
