@@ -169,7 +169,7 @@ fn strike(
             ran.code != 0
         }
         Fault::FewHandles => {
-            let ran = ended(start(&format!("ulimit -n {};", 10 + draw(8))), &what);
+            let ran = ended(start(&format!("ulimit -n {};", 4 + draw(8))), &what);
             let said = matches!(ran.code, 1 | 2) && ran.stderr.contains("error:");
             assert!(ran.code == 0 || said, "{what}: {} {}", ran.code, ran.stderr);
             ran.code != 0

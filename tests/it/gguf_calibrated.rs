@@ -1,5 +1,7 @@
 //! GGUF files whose blocks were calibrated: the same layout, and nearer to the model than with the nearest codes.
 
+#![expect(clippy::print_stdout, reason = "figures are what types are compared by")]
+
 use std::fs;
 use std::path::Path;
 
@@ -8,7 +10,7 @@ use serde_json::json;
 
 use crate::calibrated::make_uneven;
 use crate::gguf_export::read;
-use crate::release::logits_of;
+use crate::reference::{document, logits};
 use crate::workplace::{Workplace, rows, write_base};
 
 /// Rows of 256 and 512 numbers, which are whole blocks of every type.
@@ -26,10 +28,19 @@ fn place() -> Workplace {
     place
 }
 
-fn logits(file: &Path) -> Vec<f32> {
+/// What a file's model gives for questions like those that it was calibrated on, and none of them.
+fn answers(file: &Path) -> Vec<f32> {
     let base = open(file).expect("the file");
     let decoder = Decoder::load(&base.config, base.weights.as_ref(), Quantization::None, &mut |_, _| {});
-    logits_of(&decoder.expect("loads"), &[])
+    let decoder = decoder.expect("loads");
+    let of = |number: u32| {
+        let letter = char::from(b'a' + (number % 26) as u8);
+        let text = format!("Letter {number}?\n\nIt is {letter}.");
+        let tokens = base.tokenizer.encode(text, false).expect("tokens").get_ids().to_vec();
+        let learnt = vec![false; tokens.len()];
+        logits::<f32>(&decoder, &[], &document(tokens, learnt))
+    };
+    (200..232).flat_map(of).collect()
 }
 
 /// The two medians of the line on what linears give, in percent.
@@ -48,7 +59,7 @@ fn medians(said: &str) -> [f64; 2] {
 fn blocks_that_make_up_for_one_another_are_nearer_to_the_model() {
     let place = place();
     place.rtune(&["export", "run", "whole.gguf", "--format", "gguf", "--quantize", "f32"]).succeeds();
-    let whole = logits(&place.path("whole.gguf"));
+    let whole = answers(&place.path("whole.gguf"));
     for kind in ["q4_0", "q4_k_m", "q5_k_m", "q6_k"] {
         let [nearest, ours] = ["nearest", "ours"].map(|name| format!("{kind}-{name}.gguf"));
         let plain = ["export", "run", &nearest, "--format", "gguf", "--quantize", kind];
@@ -79,10 +90,14 @@ fn blocks_that_make_up_for_one_another_are_nearer_to_the_model() {
         }
         assert_eq!(changed, 14, "{kind}: the linears of two blocks, and nothing else");
         let distance = |file: &Path| -> f64 {
-            let squares = logits(file).into_iter().zip(&whole).map(|(a, b)| f64::from(a - b).powi(2));
+            let squares = answers(file).into_iter().zip(&whole).map(|(a, b)| f64::from(a - b).powi(2));
             squares.sum()
         };
         let [nearest, ours] = [nearest, ours].map(|file| distance(&file));
+        println!(
+            "{kind}: what linears give {left}% and {to_nearest}% off; logits {:.3} times as far",
+            (ours / nearest).sqrt()
+        );
         assert!(ours < nearest, "{kind}: {ours} and {nearest}");
     }
 }
