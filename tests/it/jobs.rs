@@ -119,7 +119,7 @@ fn container_and_jobs_say_what_the_program_does() {
     let place = Workplace::new();
     let arguments = pod.lines().find_map(|line| line.trim().strip_prefix("args: [")).expect("arguments");
     let arguments: Vec<&str> = arguments.trim_end_matches(']').split(", ").collect();
-    let own = arguments.iter().map(|argument| argument.strip_prefix("/work/").unwrap_or(argument));
+    let own = arguments.iter().map(|argument| argument.strip_prefix("/rtune/").unwrap_or(argument));
     place.rtune(&own.collect::<Vec<_>>()).succeeds();
     assert!(place.path("run/last").exists());
     let failing = pod.lines().find_map(|line| line.trim().strip_prefix("values: [")).expect("codes");
