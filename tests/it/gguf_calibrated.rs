@@ -9,6 +9,7 @@ use rtune_models::{Decoder, Quantization, open};
 use serde_json::json;
 
 use crate::calibrated::make_uneven;
+use crate::families::configurations;
 use crate::gguf_export::read;
 use crate::reference::{document, logits};
 use crate::workplace::{Workplace, rows, write_base};
@@ -100,6 +101,35 @@ fn blocks_that_make_up_for_one_another_are_nearer_to_the_model() {
         );
         assert!(ours < nearest, "{kind}: {ours} and {nearest}");
     }
+}
+
+#[test]
+fn experts_are_refused_before_anything_is_written() {
+    let mut tried = 0;
+    for (name, config) in configurations() {
+        if !["num_local_experts", "num_experts"].iter().any(|key| config.get(*key).is_some()) {
+            continue;
+        }
+        let place = Workplace::new();
+        fs::remove_dir_all(place.path("model")).expect("removed");
+        write_base(&place.path("model"), config);
+        let ran = place.rtune(&[
+            "export",
+            "model",
+            "out.gguf",
+            "--format",
+            "gguf",
+            "--base-only",
+            "--quantize",
+            "q8_0",
+            "--calibration",
+            "train.jsonl",
+        ]);
+        assert!(ran.code != 0 && ran.stderr.contains("this model has experts"), "{name}: {}", ran.stderr);
+        assert!(!place.path("out.gguf").exists(), "{name}");
+        tried += 1;
+    }
+    assert!(tried > 0, "no family has experts");
 }
 
 #[test]

@@ -77,7 +77,8 @@ pub fn write_gguf<'a>(
 /// of `rows`; without rows each number has the nearest code. The layout of a file, and what reads it, is the same.
 ///
 /// # Errors
-/// As [`write_gguf`]; [`ReleaseError::Uncalibrated`] for rows that the linears make no finite numbers of.
+/// As [`write_gguf`]; [`ReleaseError::Unwritable`] for experts, [`ReleaseError::Uncalibrated`] for rows that the linears make no finite
+/// numbers of.
 #[expect(clippy::too_many_arguments, reason = "what is written, how, and of what it is said")]
 pub fn write_gguf_calibrated<'a>(
     path: &Path,
@@ -89,6 +90,12 @@ pub fn write_gguf_calibrated<'a>(
     rows: &[CalibrationRow],
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<WrittenGguf, ReleaseError> {
+    if !rows.is_empty() && base.config.differences.experts.is_some() {
+        let path = base.weights.path().to_owned();
+        let problem =
+            "blocks are calibrated for linears that every token goes through, and this model has experts";
+        return Err(ReleaseError::Unwritable { path, problem: problem.to_owned() });
+    }
     let layout = GgufLayout::new(base, chat.template, chat.stop_tokens)?;
     let specs = DecoderSpec::new(&base.config).tensors();
     let mut computer = Computer::new(base, content, Dtype::Float32);

@@ -112,6 +112,8 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
     let answered = answers(&asked, &args.run.display().to_string())?;
     let preparation = Preparation { cache: None, ..opened::preparation(&asked.config)? };
     let inputs = verification.inputs(&asked.base, &preparation, &mut |_| {})?;
+    // Tracing takes long: what cannot be is said before.
+    prove::refuse_most(args.prove.unwrap_or(0) as usize, inputs.prepared.train.len())?;
     let trace = Trace {
         run: &args.run,
         config: &asked.config,

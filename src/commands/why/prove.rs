@@ -42,15 +42,22 @@ pub(super) struct Rerun {
     pub(super) answered: Answered,
 }
 
+/// Refuses to leave out so many of `rows` that there are not as many others.
+pub(super) fn refuse_most(asked: usize, rows: usize) -> anyhow::Result<()> {
+    let most = rows / 2;
+    if asked <= most {
+        return Ok(());
+    }
+    let problem = format!("`--prove`: expected at most {most} of {rows} rows, found {asked}");
+    let hint = "as many others are left out in the run that it is held against";
+    Err(BadInput::new(problem).with_hint(hint).into())
+}
+
 /// How many of the first rows are to be left out: so many as were asked for, or as come to the margin. `None` where none do, or so many
 /// that there are not as many others beside them.
 pub(super) fn how_many(of_case: &OfCase, asked: usize) -> anyhow::Result<Option<usize>> {
+    refuse_most(asked, of_case.rows)?;
     let most = of_case.rows / 2;
-    if asked > most {
-        let problem = format!("`--prove`: expected at most {most} of {} rows, found {asked}", of_case.rows);
-        let hint = "as many others are left out in the run that it is held against";
-        return Err(BadInput::new(problem).with_hint(hint).into());
-    }
     Ok(if asked > 0 { Some(asked) } else { of_case.enough.filter(|count| *count <= most) })
 }
 
@@ -118,6 +125,14 @@ fn rerun(
             complain(&format!("stopped at step {}; the same command goes on there", state.step));
             return Ok(None);
         }
+    }
+    if !checkpoints.folder(asked.step).is_dir() {
+        let problem = format!(
+            "{}: step {} is passed, and its checkpoint gone",
+            config.output.dir.display(),
+            asked.step
+        );
+        return Err(BadInput::new(problem).with_hint("remove that folder: it is trained again").into());
     }
     let answered = answers(asked, &checkpoints.folder(asked.step).display().to_string())?;
     let answered = answered.into_iter().find(|(contrast, _)| contrast.case == case);
