@@ -54,6 +54,7 @@ mod review;
 mod sandbox;
 mod scan;
 mod serve;
+mod soak;
 mod talk;
 mod texts;
 mod tidy;
