@@ -37,7 +37,8 @@ impl Grid {
     /// The grid whose range is that of `values`, clipped to the part `keep` of their largest magnitude.
     #[must_use]
     pub fn asymmetric(values: &[f32], keep: f32) -> Self {
-        let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
+        // Zero is in every range, as its code is one of the codes.
+        let (mut least, mut most) = (0.0_f32, 0.0_f32);
         for &value in values {
             (least, most) = (least.min(value), most.max(value));
         }
@@ -131,9 +132,11 @@ mod tests {
         let grid = Grid::asymmetric(&[-1.0, 2.75], 1.0);
         assert_eq!(grid, Grid { scale: 0.25, zero: 4 });
         assert_eq!((grid.code(-1.0), grid.code(2.75), grid.value(15)), (0, 15, 2.75));
-        // All above zero: the range begins at its least, and zero is not in it.
-        let grid = Grid::asymmetric(&[1.0, 4.75], 1.0);
-        assert_eq!((grid.zero, grid.code(4.75)), (0, 15));
+        // All on one side of zero, which is a code nevertheless: the range begins, or ends, with it, and cuts nothing off.
+        let grid = Grid::asymmetric(&[1.0, 3.75], 1.0);
+        assert_eq!((grid.zero, grid.code(3.75), grid.value(15)), (0, 15, 3.75));
+        let grid = Grid::asymmetric(&[-1.0, -3.75], 1.0);
+        assert_eq!((grid.zero, grid.code(-3.75), grid.value(0)), (15, 0, -3.75));
         let clipped = Grid::asymmetric(&[-1.0, 2.75], 0.5);
         assert_eq!((clipped.zero, clipped.value(clipped.code(9.0)) < 1.5), (6, true));
     }

@@ -82,7 +82,7 @@ fn encode(base: &BaseModel, text: &str) -> Vec<u32> {
     base.tokenizer.encode(text, false).expect("tokens").get_ids().to_vec()
 }
 
-fn asked_of(folder: &Path, file: &Path, asked: &Value) -> Value {
+pub(crate) fn asked_of(folder: &Path, file: &Path, asked: &Value) -> Value {
     let place = tempfile::tempdir().expect("a folder");
     let path = place.path().join("asked.json");
     std::fs::write(&path, asked.to_string()).expect("written");
@@ -147,7 +147,7 @@ fn llama_cpp_loads_what_is_exported() {
     }
 }
 
-fn nats_of(decoder: &Decoder, tokens: &[u32]) -> f64 {
+pub(crate) fn nats_of(decoder: &Decoder, tokens: &[u32]) -> f64 {
     let vocabulary = decoder.spec().vocabulary;
     let rows = logits(decoder, &[], &document(tokens.to_vec(), vec![true; tokens.len()]));
     let cost = |(row, next): (&[f32], &u32)| {

@@ -30,6 +30,7 @@ mod keys;
 mod kills;
 mod learning_curve;
 mod llama_cpp;
+mod llama_cpp_families;
 mod loftq;
 mod noise;
 mod ollama;

@@ -62,6 +62,10 @@ fn why(place: &Workplace, arguments: &[&str]) -> Ran {
     place.rtune(&[&["why", "run"], arguments, &["--max-new-tokens", "8"]].concat())
 }
 
+fn figures(rows: &[Value], name: &str) -> Vec<f64> {
+    rows.iter().map(|row| row[name].as_f64().expect("a number")).collect()
+}
+
 #[test]
 fn wrong_rows_are_found_and_a_run_without_them_proves_it() {
     let place = workplace();
@@ -84,11 +88,15 @@ fn wrong_rows_are_found_and_a_run_without_them_proves_it() {
     let rows = case["first"].as_array().expect("rows");
     let blamed: Vec<&str> = rows.iter().take(WRONG).map(|row| row["id"].as_str().expect("an id")).collect();
     assert!(blamed.iter().all(|id| id.starts_with("wrong-")), "{blamed:?}");
-    let nats: Vec<f64> = rows.iter().map(|row| row["nats"].as_f64().expect("a number")).collect();
+    let ranked = figures(rows, "alignment");
     assert!(
-        nats.is_sorted_by(|one, other| one >= other) && nats[WRONG - 1] > 0.0 && nats[WRONG] < 0.0,
-        "{nats:?}"
+        ranked.is_sorted_by(|one, other| one >= other) && ranked[WRONG - 1] > 0.0 && ranked[WRONG] < 0.0,
+        "{ranked:?}"
     );
+    assert!(ranked.iter().all(|one| one.abs() <= 1.0), "{ranked:?}");
+    // The steps of most of them did it.
+    let nats = figures(rows, "nats");
+    assert!(nats.iter().filter(|nats| **nats > 0.0).count() > WRONG / 2, "{nats:?}");
     // The proof is a run like any other: it says what it left out, and can be verified.
     let without = &case["proof"]["without"];
     let run = without["run"].as_str().expect("a folder");
@@ -119,7 +127,7 @@ fn a_case_that_was_mended_has_the_rows_that_did_it() {
     let case = &found["cases"][0];
     assert_eq!((&case["base_is_right"], &case["tuned_is_right"]), (&json!(false), &json!(true)));
     let rows = case["first"].as_array().expect("rows");
-    let nats: Vec<f64> = rows.iter().map(|row| row["nats"].as_f64().expect("a number")).collect();
+    let ranked = figures(rows, "alignment");
     // Beside the base's noise every row helps, and most of all one that says what is expected.
     assert!(
         rows[0]["id"].as_str().expect("an id").starts_with("wrong-")
@@ -128,7 +136,10 @@ fn a_case_that_was_mended_has_the_rows_that_did_it() {
     );
     let sums = &case["sums_nats"];
     assert!(sums[0].as_f64() > Some(0.0) && sums[1].as_f64() <= Some(0.0), "{case}");
-    assert!(rows.len() == 10 && nats.is_sorted_by(|one, other| one >= other) && nats[0] > 0.0, "{nats:?}");
+    assert!(
+        rows.len() == 10 && ranked.is_sorted_by(|one, other| one >= other) && ranked[0] > 0.0,
+        "{ranked:?}"
+    );
 }
 
 /// Without a number so many rows are left out as come to the margin; what was left out, and at which step it was asked, is said.

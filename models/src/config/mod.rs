@@ -16,7 +16,7 @@ use std::path::Path;
 pub use differences::{Differences, ExpertsConfig, Layer};
 pub use rope::{Rope, RopeScaling};
 
-pub(crate) use rope::{YARN_BOUNDS, yarn_factor};
+pub(crate) use rope::yarn_factor;
 pub(crate) use write::llama3_divisor;
 
 pub(crate) use json::{Fields, excerpt, read_json, read_text};

@@ -41,7 +41,10 @@ pub(crate) fn keys(
     if is_bytes {
         let rule = rules::name_of(&json["normalizer"], &json["pre_tokenizer"], &model["ignore_merges"]);
         let rule = rule.ok_or_else(|| {
-            fault(format!("llama.cpp has no name for its rule of words: {}", json["pre_tokenizer"]))
+            fault(format!(
+                "no name that llama.cpp has for a rule of words is known here for this one: {}",
+                json["pre_tokenizer"]
+            ))
         })?;
         set("ggml.model", GgufValue::Text("gpt2".to_owned()));
         set("ggml.pre", GgufValue::Text(rule.to_owned()));
@@ -138,7 +141,11 @@ impl Vocabulary {
                 true => CONTROL,
                 false => USER_DEFINED,
             };
-            put(token, added["id"].as_u64().unwrap_or(u64::MAX), kind)?;
+            let id = added["id"].as_u64().unwrap_or(u64::MAX);
+            // A special token without a row, as Gemma 3's text models have for images, is one that nothing says.
+            if id < rows as u64 {
+                put(token, id, kind)?;
+            }
         }
         // Rows of the embedding that no token has, as llama.cpp's converter calls them.
         let named = |(id, token): (usize, Option<(String, i32)>)| {

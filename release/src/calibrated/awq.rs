@@ -32,10 +32,11 @@ pub(super) fn scales(
     let read = gram.mean_magnitudes();
     let held = relative_magnitudes(weights, gram.width, group);
     let mut work = Work::default();
-    let mut best = (work.loss(weights, gram, group, &vec![1.0; gram.width]), None);
+    let energies: Vec<f64> = weights.iter().map(|weight| gram.energy(weight, &mut work.product)).collect();
+    let mut best = (work.loss(weights, &energies, gram, group, &vec![1.0; gram.width]), None);
     for ratio in 0..RATIOS {
         let Some(scales) = candidate(&read, &held, ratio as f64 / RATIOS as f64, shared) else { continue };
-        let loss = work.loss(weights, gram, group, &scales);
+        let loss = work.loss(weights, &energies, gram, group, &scales);
         if loss < best.0 {
             best = (loss, Some(scales));
         }
@@ -85,11 +86,19 @@ struct Work {
 }
 
 impl Work {
-    /// The squared error of what the linears give, with columns enlarged by `scales`.
-    fn loss(&mut self, weights: &[Vec<f32>], gram: &Gram, group: usize, scales: &[f32]) -> f64 {
+    /// The squared error of what the linears give, with columns enlarged by `scales`: of each as a part of the energy of what it
+    /// gives. Scores are as sensitive to queries and keys as answers to values, however large the numbers of each are.
+    fn loss(
+        &mut self,
+        weights: &[Vec<f32>],
+        energies: &[f64],
+        gram: &Gram,
+        group: usize,
+        scales: &[f32],
+    ) -> f64 {
         let width = gram.width;
         let mut loss = 0.0;
-        for weight in weights {
+        for (weight, energy) in weights.iter().zip(energies) {
             self.difference.resize(weight.len(), 0.0);
             let tasks = self.difference.par_chunks_mut(ROWS_A_TASK * width);
             tasks.zip(weight.par_chunks(ROWS_A_TASK * width)).for_each(|(out, rows)| {
@@ -100,7 +109,7 @@ impl Work {
                     numbers.for_each(|((out, value), scale)| *out = value - *out / scale);
                 }
             });
-            loss += gram.energy(&self.difference, &mut self.product);
+            loss += gram.energy(&self.difference, &mut self.product) / energy.max(f64::MIN_POSITIVE);
         }
         loss
     }

@@ -38,6 +38,9 @@ const PROBES: [&str; 12] = [
     " leading and trailing ",
 ];
 
+/// Families with windows that llama.cpp does not compute ("Phi SWA is currently disabled"), though it reads their size.
+const WITHOUT_WINDOWS: [&str; 1] = ["phi3"];
+
 /// Opens the file at `partial`, which is to stand at `path`, and compares configuration, tensors and tokens with the base's.
 ///
 /// # Errors
@@ -56,10 +59,19 @@ pub(super) fn refuse_other(partial: &Path, path: &Path, base: &BaseModel) -> Res
     same_configuration(&base.config, file.config()).map_err(not_equal)?;
     same_tensors(base, &file).map_err(not_equal)?;
     let tokenizer = rtune_models::open(partial).map_err(unreadable)?.tokenizer;
-    same_tokens(&base.tokenizer, &tokenizer).map_err(not_equal)
+    same_tokens(&base.tokenizer, &tokenizer, base.config.vocab_size).map_err(not_equal)
 }
 
 fn same_configuration(base: &ModelConfig, file: &ModelConfig) -> Result<(), String> {
+    let context = base.max_position_embeddings;
+    let window = base.layers().iter().filter_map(|layer| layer.window).find(|window| *window < context);
+    if let Some(window) = window.filter(|_| WITHOUT_WINDOWS.contains(&base.model_type.as_str())) {
+        return Err(format!(
+            "llama.cpp computes {} without its window of {window} tokens, which is another model from there to {context}; with \
+             `sliding_window` null and `max_position_embeddings` {window} in the base's config.json it is the same one, of so many tokens",
+            base.model_type
+        ));
+    }
     let json = |config: &ModelConfig| match config.to_json("float32") {
         Some(Value::Object(keys)) => keys,
         _ => Map::new(),
@@ -105,12 +117,14 @@ pub(super) fn same_tensors(base: &BaseModel, file: &dyn WeightSource) -> Result<
     }
 }
 
-fn same_tokens(base: &Tokenizer, file: &Tokenizer) -> Result<(), String> {
+/// Texts and added tokens, but for those beyond the rows, are the same tokens.
+fn same_tokens(base: &Tokenizer, file: &Tokenizer, rows: usize) -> Result<(), String> {
     let ids = |tokenizer: &Tokenizer, text: &str| {
         let encoding = tokenizer.encode(text, false);
         encoding.map(|encoding| encoding.get_ids().to_vec()).map_err(|error| format!("{text:?}: {error}"))
     };
-    let added = base.get_added_tokens_decoder().into_values().filter_map(|token| around(&token.content));
+    let added = base.get_added_tokens_decoder().into_iter().filter(|(id, _)| (*id as usize) < rows);
+    let added = added.filter_map(|(_, token)| around(&token.content));
     for text in PROBES.map(str::to_owned).into_iter().chain(added) {
         let (wanted, found) = (ids(base, &text)?, ids(file, &text)?);
         if wanted != found {

@@ -96,8 +96,7 @@ fn of_model(server: Server, form: Form, [out, name]: [&str; 2]) -> Vec<String> {
         Server::Vllm => vec![format!("vllm serve {out} --served-model-name {name}")],
         Server::Tgi => vec![format!(
             "docker run --gpus all --shm-size 1g -p 8080:80 -v \"$(realpath {out})\":/model \
-             ghcr.io/huggingface/text-generation-inference:latest --model-id /model{}",
-            if form == Form::FourBits { " --quantize bitsandbytes-nf4" } else { "" }
+             ghcr.io/huggingface/text-generation-inference:latest --model-id /model"
         )],
         Server::Sglang => vec![format!(
             "python -m sglang.launch_server --model-path {out} --served-model-name {name}{}",

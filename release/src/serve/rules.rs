@@ -54,7 +54,8 @@ const VLLM: Rules = Rules {
 
 const TGI: Rules = Rules {
     name: "Text Generation Inference",
-    forms: &[Form::Adapter, Form::Model, Form::FourBits, Form::Packed],
+    // It quantises 16-bit weights by bitsandbytes as it starts, and loads none that are quantised so.
+    forms: &[Form::Adapter, Form::Model, Form::Packed],
     not_served: &[],
     without_adapters: OLD,
     most_rank: None,
@@ -82,7 +83,8 @@ const SGLANG: Rules = Rules {
 
 const HF_ENDPOINTS: Rules = Rules {
     name: "An Inference Endpoint",
-    forms: &[Form::Model, Form::FourBits, Form::Packed],
+    // Whose container is TGI or vLLM, as the hub chooses.
+    forms: &[Form::Model, Form::Packed],
     not_served: &[],
     without_adapters: &[],
     most_rank: None,

@@ -18,12 +18,13 @@ pub(super) const MAX_REGULAR_BYTES: u64 = 10 << 20;
 const MAX_FILES: usize = 10_000;
 
 /// What else says of a model what it is.
-const OF_A_MODEL: [&str; 5] = [
+const OF_A_MODEL: [&str; 6] = [
     "adapter_config.json",
     "chat_template.jinja",
     "chat_template.json",
     "merge-report.json",
     "new_tokens.json",
+    "quantization-report.json",
 ];
 
 /// How a file gets to the hub.

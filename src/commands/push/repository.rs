@@ -67,7 +67,7 @@ impl Hub {
             };
         }
         self.refused(&url, answer, "create it")?;
-        say(&format!("created {}/{}/{}", self.endpoint, self.owner, self.name));
+        say(&format!("created {}/{}/{}", rtune_models::hub::shown(&self.endpoint), self.owner, self.name));
         Ok(())
     }
 

@@ -52,7 +52,7 @@ struct OfCase {
     /// How many of the first rows together come to the margin; `None` where all come to less.
     #[serde(skip_serializing_if = "Option::is_none")]
     enough: Option<usize>,
-    /// The rows that did most for the answer that was given, the first ones first.
+    /// The rows whose steps led most nearly to the answer that was given, the first ones first.
     first: Vec<Row>,
     /// What training without them came to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +68,8 @@ struct Row {
     steps: Vec<u64>,
     /// By how many nats a token the steps with it moved the answer towards what it is.
     nats: f64,
+    /// The cosine between the steps with it and the way to that answer.
+    alignment: f64,
     prompt: String,
     answer: String,
 }
@@ -152,7 +154,7 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
         cases.push(of_case);
     }
     cases.iter_mut().for_each(|of_case| of_case.first.truncate(args.top as usize));
-    let found = Found { format: 2, run: args.run.clone(), step: asked.step, cases };
+    let found = Found { format: 3, run: args.run.clone(), step: asked.step, cases };
     let text = serde_json::to_string_pretty(&found)?;
     if let Some(out) = &args.out {
         write_whole(out, (text.clone() + "\n").as_bytes()).map_err(TrainerError::from)?;
@@ -163,7 +165,7 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-/// The rows in the order of what they did for the answer that was given.
+/// The rows in the order of how nearly their steps led to the answer that was given.
 fn of_case(
     asked: &Asked<'_>,
     inputs: &rtune_trainer::inputs::Inputs,
@@ -176,10 +178,12 @@ fn of_case(
     let sign = if answered.tuned_is_right { -1.0 } else { 1.0 };
     let values: Vec<f64> = traced.rows.iter().map(|one| sign * one.margin_nats[place]).collect();
     let margin_nats = traced.margins_nats[place].map(|nats| sign * nats);
-    let enough = margin_nats.and_then(|margin| enough(&values, margin));
     let sum = |above: bool| values.iter().filter(|value| (**value > 0.0) == above).sum();
+    let alignment: Vec<f64> = traced.rows.iter().map(|one| sign * one.alignment[place]).collect();
     let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|one, other| values[*other].total_cmp(&values[*one]));
+    order.sort_by(|one, other| alignment[*other].total_cmp(&alignment[*one]));
+    let in_order: Vec<f64> = order.iter().map(|index| values[*index]).collect();
+    let enough = margin_nats.and_then(|margin| enough(&in_order, margin));
     let most = (asked.args.top as usize).max(asked.args.prove.unwrap_or(0) as usize).max(enough.unwrap_or(0));
     let first = order.into_iter().take(most).map(|index| {
         let one = &traced.rows[index];
@@ -190,6 +194,7 @@ fn of_case(
             line: one.row.line,
             steps: one.row.steps.clone(),
             nats: values[index],
+            alignment: alignment[index],
             prompt,
             answer,
         })

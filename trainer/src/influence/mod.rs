@@ -4,7 +4,13 @@
 //! of the second moment. A row with `n` of a step's `N` supervised tokens therefore moves a case's margin `f` by about
 //! `-lr c n/N <grad f, P grad l>`, where `l` is the row's mean loss and `c` what the step's gradient was clipped by. Summed over the steps that the row was part of, with gradients and
 //! moments of the saved checkpoint that is nearest to each, this is TracIn (Pruthi et al. 2020, arXiv 2002.08484) with the optimizer's own
-//! preconditioning (as in LESS, Xia et al. 2024, arXiv 2402.04333). It ranks rows; whether they did it, a run without them shows.
+//! preconditioning (as in LESS, Xia et al. 2024, arXiv 2402.04333).
+//!
+//! Of ten copies of a row the first ones do it all: the others come when the model says it already, and their gradients are next to
+//! nothing. Without the first ones they would have done the same. So rows are ranked by what any step with them would do, as a part of
+//! what a step of that length could: by the cosine between the row's gradient and the case's, both measured with `P` (as RelatIF,
+//! Barshan et al. 2020, arXiv 2003.11630, and LESS divide), over all the checkpoints. That finds all rows that teach the same. Whether
+//! they did it, a run without them shows.
 
 mod enough;
 
@@ -41,6 +47,9 @@ pub struct Influence<'a> {
     /// For each case, by how many nats a token the steps with this row moved the margin: the loss of the expected answer less that of
     /// the other one. Above zero the row speaks against the expected answer.
     pub margin_nats: Vec<f64>,
+    /// For each case, the cosine between an update with this row and the way in which the margin grows, from -1 to 1: over all
+    /// checkpoints, what updates with it would move, as a part of what updates of their lengths could. 0 for a row without a gradient.
+    pub alignment: Vec<f64>,
 }
 
 /// What was traced.
@@ -64,7 +73,7 @@ pub struct Trace<'a> {
     pub inputs: &'a Inputs,
     /// The step of the checkpoint that answered.
     pub step: u64,
-    /// Most checkpoints whose gradients are taken, that one too.
+    /// Most checkpoints whose gradients are taken.
     pub checkpoints: usize,
 }
 
@@ -90,21 +99,18 @@ pub fn influences<'a>(
     let rows = once(&inputs.prepared.train, config, &known)?;
     let clipped = clipped(trace.run, config)?;
     let weights = weights(&rows, &inputs.prepared.train, config, &clipped);
-    let mut margins_nats = Vec::new();
+    let none = || vec![0.0; contrasts.len()];
     let mut found: Vec<Influence<'a>> = rows
         .into_iter()
-        .map(|(row, example)| Influence { row, example, margin_nats: vec![0.0; contrasts.len()] })
+        .map(|(row, example)| Influence { row, example, margin_nats: none(), alignment: none() })
         .collect();
+    // What an update at each checkpoint moves each margin by, and what updates of their lengths could.
+    let mut moved: Vec<Vec<(f64, f64)>> = found.iter().map(|_| vec![(0.0, 0.0); contrasts.len()]).collect();
     let total = found.len() * steps.len();
     for (place, &step) in steps.iter().enumerate() {
         engine.move_to(&checkpoints.folder(step), step)?;
-        let directions: Vec<Vec<f32>>;
-        (directions, margins_nats) = contrasts
-            .iter()
-            .map(|one| engine.direction(one))
-            .collect::<Result<Vec<(Vec<f32>, Option<f64>)>, _>>()?
-            .into_iter()
-            .unzip();
+        let directions: Vec<Direction> =
+            contrasts.iter().map(|one| engine.direction(one)).collect::<Result<_, _>>()?;
         for (index, one) in found.iter_mut().enumerate() {
             if is_enough() {
                 return Ok(None);
@@ -112,16 +118,35 @@ pub fn influences<'a>(
             tell(place * weights.len() + index, total);
             let near = |at: &&(u64, f64)| nearest(&steps, at.0) == step;
             let weight: f64 = weights[index].iter().filter(near).map(|(_, weight)| weight).sum();
-            if weight == 0.0 {
-                continue;
-            }
-            let (gradient, _) = engine.gradient(one.example)?;
-            for (nats, direction) in one.margin_nats.iter_mut().zip(&directions) {
-                *nats -= weight * dot(direction, gradient);
+            let length = engine.length(one.example)?;
+            let gradient = engine.engine.gradients()?;
+            for (case, direction) in directions.iter().enumerate() {
+                let by = -dot(&direction.scaled, gradient);
+                one.margin_nats[case] += weight * by;
+                let (so_far, most) = &mut moved[index][case];
+                *so_far += by;
+                *most += length * direction.length;
             }
         }
     }
+    engine.move_to(&checkpoints.folder(trace.step), trace.step)?;
+    let margins_nats = contrasts.iter().map(|one| engine.margin(one)).collect::<Result<_, _>>()?;
+    for (one, moved) in found.iter_mut().zip(&moved) {
+        for (alignment, (by, most)) in
+            one.alignment.iter_mut().zip(moved).filter(|(_, (_, most))| *most > 0.0)
+        {
+            *alignment = by / most;
+        }
+    }
     Ok(Some(Traced { rows: found, margins_nats }))
+}
+
+/// The way in which a case's margin grows.
+struct Direction {
+    /// The gradient of the margin, as an update would be divided.
+    scaled: Vec<f32>,
+    /// Its length, measured as an update would be divided.
+    length: f64,
 }
 
 /// What the gradients of steps were multiplied by before they were taken; 1 for a step that is not there.
@@ -188,7 +213,8 @@ fn weights(
     rows.iter().map(of_row).collect()
 }
 
-/// The whole checkpoints between the first step and the one that answered, evenly chosen, the last one among them.
+/// The whole checkpoints between the first step and the one that answered, evenly chosen, the first one among them: what a row teaches
+/// shows most clearly where it is not learnt yet.
 fn chosen(checkpoints: &Checkpoints, trace: &Trace<'_>) -> Result<Vec<u64>, TrainerError> {
     let mut steps = checkpoints.whole_steps()?;
     steps.retain(|step| (1..=trace.step).contains(step));
@@ -196,8 +222,13 @@ fn chosen(checkpoints: &Checkpoints, trace: &Trace<'_>) -> Result<Vec<u64>, Trai
         let problem = "expected a whole checkpoint after the first step, found none".to_owned();
         return Err(TrainerError::NotACheckpoint { folder: trace.run.to_owned(), problem });
     }
-    let (all, most) = (steps.len(), trace.checkpoints.clamp(1, steps.len()));
-    Ok((1..=most).map(|number| steps[(number * all).div_ceil(most) - 1]).collect())
+    Ok(evenly(&steps, trace.checkpoints))
+}
+
+/// At most so many of `steps`, evenly chosen, the first one among them and, of several, the last.
+fn evenly(steps: &[u64], most: usize) -> Vec<u64> {
+    let (last, gaps) = (steps.len() - 1, most.clamp(1, steps.len()) - 1);
+    (0..=gaps).map(|number| steps[number * last / gaps.max(1)]).collect()
 }
 
 /// The checkpoint that speaks for a step; of two that are as near the later one, whose moments know of the step.
@@ -217,6 +248,8 @@ struct Attachment {
     optimizer: Optimizer,
     is_full: bool,
     step: u64,
+    /// Room for a gradient as an update would be divided.
+    scaled: Vec<f32>,
 }
 
 impl Attachment {
@@ -229,7 +262,7 @@ impl Attachment {
         let engine = Engine::new(decoder, parameters, options);
         let optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
         let optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());
-        Ok(Self { engine, optimizer, is_full: shape.is_none(), step: 0 })
+        Ok(Self { engine, optimizer, is_full: shape.is_none(), step: 0, scaled: Vec::new() })
     }
 
     /// Takes over the numbers and the moments of a checkpoint.
@@ -249,18 +282,35 @@ impl Attachment {
         Ok((self.engine.gradients()?, loss.mean_nats()))
     }
 
-    /// The gradient of a case's margin, as an update would be divided, and the margin.
-    fn direction(&mut self, contrast: &Contrast) -> Result<(Vec<f32>, Option<f64>), TrainerError> {
-        let (direction, expected_nats) = self.gradient(&contrast.expected)?;
+    /// The length of a row's gradient, measured as an update would be divided; the gradient itself stays in the engine.
+    fn length(&mut self, example: &Example) -> Result<f64, TrainerError> {
+        self.gradient(example)?;
+        let gradient = self.engine.gradients()?;
+        self.scaled.clear();
+        self.scaled.extend_from_slice(gradient);
+        self.optimizer.precondition(&mut self.scaled, self.step);
+        Ok(dot(&self.scaled, gradient).max(0.0).sqrt())
+    }
+
+    /// A case's margin, in nats a token; `None` where there is no other answer.
+    fn margin(&mut self, contrast: &Contrast) -> Result<Option<f64>, TrainerError> {
+        let Some(other) = &contrast.other else { return Ok(None) };
+        let expected_nats = self.gradient(&contrast.expected)?.1;
+        Ok(Some(expected_nats - self.gradient(other)?.1))
+    }
+
+    /// The gradient of a case's margin.
+    fn direction(&mut self, contrast: &Contrast) -> Result<Direction, TrainerError> {
+        let (direction, _) = self.gradient(&contrast.expected)?;
         let mut direction = direction.to_vec();
-        let mut margin_nats = None;
         if let Some(other) = &contrast.other {
-            let (other, nats) = self.gradient(other)?;
+            let (other, _) = self.gradient(other)?;
             direction.iter_mut().zip(other).for_each(|(one, other)| *one -= other);
-            margin_nats = Some(expected_nats - nats);
         }
-        self.optimizer.precondition(&mut direction, self.step);
-        Ok((direction, margin_nats))
+        let mut scaled = direction.clone();
+        self.optimizer.precondition(&mut scaled, self.step);
+        let length = dot(&scaled, &direction).max(0.0).sqrt();
+        Ok(Direction { scaled, length })
     }
 }
 
@@ -273,6 +323,16 @@ mod tests {
         let checkpoints = [10, 20, 40];
         let near = |step| nearest(&checkpoints, step);
         assert_eq!([1, 14, 15, 16, 30, 31, 50].map(near), [10, 10, 20, 20, 40, 40, 40]);
+    }
+
+    #[test]
+    fn checkpoints_are_chosen_from_the_first_to_the_last() {
+        let steps = [15, 30, 45, 60, 75];
+        assert_eq!(evenly(&steps, 1), [15]);
+        assert_eq!(evenly(&steps, 2), [15, 75]);
+        assert_eq!(evenly(&steps, 3), [15, 45, 75]);
+        assert_eq!(evenly(&steps, 9), steps);
+        assert_eq!(evenly(&steps[..1], 3), [15]);
     }
 
     #[test]

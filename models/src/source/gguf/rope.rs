@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::Said;
 use crate::config::bounds::{MAX_FACTOR, MAX_HEAD_DIM, MAX_POSITIONS, MAX_THETA};
-use crate::config::llama3_divisor;
+use crate::config::{llama3_divisor, yarn_factor};
 use crate::{ModelConfig, ModelError, RopeScaling};
 
 /// Divisors of the rope frequencies, which is how llama.cpp keeps Llama 3's rope scaling.
@@ -107,7 +107,7 @@ fn scaling(said: &Said, width: usize) -> Result<Option<Value>, ModelError> {
         "linear" if factor.is_none_or(|factor| factor == 1.0) => return Ok(None),
         "linear" => json!({"rope_type": kind, "factor": factor}),
         "yarn" => json!({
-            "rope_type": kind, "factor": factor, "attention_factor": number("rope.scaling.yarn_attn_factor")?,
+            "rope_type": kind, "factor": factor, "attention_factor": yarn_attention(&number, factor)?,
             "beta_fast": number("rope.scaling.yarn_beta_fast")?, "beta_slow": number("rope.scaling.yarn_beta_slow")?,
         }),
         "longrope" => json!({
@@ -120,6 +120,16 @@ fn scaling(said: &Said, width: usize) -> Result<Option<Value>, ModelError> {
         found["original_max_position_embeddings"] = context.into();
     }
     Ok(Some(found))
+}
+
+/// The factor on cosines and sines of YaRN, where the file says one: as such, or as a multiple of the one that follows from `factor`.
+fn yarn_attention(
+    number: &impl Fn(&str) -> Result<Option<f64>, ModelError>,
+    factor: Option<f64>,
+) -> Result<Option<f64>, ModelError> {
+    let times =
+        number("rope.scaling.attn_factor")?.map(|times| times * yarn_factor(factor.unwrap_or(1.0), 1.0));
+    Ok(times.or(number("rope.scaling.yarn_attn_factor")?))
 }
 
 fn list(said: &Said, tensor: &str, width: usize) -> Result<Vec<f32>, ModelError> {

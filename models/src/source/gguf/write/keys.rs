@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::GgufValue;
-use crate::config::{YARN_BOUNDS, yarn_factor};
+use crate::config::yarn_factor;
 use crate::families::{LayerWindows, NormKind};
 use crate::source::gguf::architectures::{Architecture, Kind, WINDOW};
 use crate::{ModelConfig, RopeScaling};
@@ -96,23 +96,15 @@ fn scaling(scaling: &RopeScaling, set: &mut impl FnMut(&str, GgufValue)) {
             set("rope.scaling.type", kind("linear"));
             set("rope.scaling.factor", number(*factor));
         }
-        RopeScaling::Yarn {
-            factor,
-            attention_factor,
-            bounds: [fast, slow],
-            original_max_position_embeddings,
-            ..
-        } => {
+        RopeScaling::Yarn { factor, attention_factor, original_max_position_embeddings, .. } => {
             set("rope.scaling.type", kind("yarn"));
             set("rope.scaling.factor", number(*factor));
             set("rope.scaling.original_context_length", size(*original_max_position_embeddings));
-            // What llama.cpp takes where these are not there.
-            if *attention_factor != yarn_factor(*factor, 1.0) {
-                set("rope.scaling.yarn_attn_factor", number(*attention_factor));
-            }
-            if [*fast, *slow] != YARN_BOUNDS {
-                set("rope.scaling.yarn_beta_fast", number(*fast));
-                set("rope.scaling.yarn_beta_slow", number(*slow));
+            // llama.cpp multiplies its own factor by this one. Keys for bounds it reads for few architectures, none of them here: a
+            // file without them is one with the usual bounds, and held against the configuration it is refused.
+            let own = yarn_factor(*factor, 1.0);
+            if *attention_factor != own {
+                set("rope.scaling.attn_factor", number(*attention_factor / own));
             }
         }
         RopeScaling::LongRope { attention_factor, original_max_position_embeddings, .. } => {

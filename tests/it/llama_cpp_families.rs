@@ -1,0 +1,111 @@
+//! Every family that llama.cpp has, as rtune writes it, in llama.cpp itself. `RTUNE_PEER_LLAMA` as in `llama_cpp`.
+
+#![expect(clippy::print_stdout, reason = "a table of figures is what this test is for")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use rand_core::Rng;
+use rtune_data::stream;
+use rtune_models::{Decoder, Quantization, open};
+use serde_json::{Value, json};
+
+use crate::families::configurations;
+use crate::llama_cpp::{asked_of, nats_of};
+use crate::workplace::{BYTES, Workplace, write_base};
+
+/// Sequences of a family, and their tokens: more than a window.
+const SEQUENCES: usize = 3;
+const TOKENS: usize = 96;
+/// What llama.cpp computes otherwise, and so is not written.
+const REFUSED: [&str; 2] = ["phi3 with a window", "yarn with bounds"];
+/// How far nats may be from ours, as a part of them: llama.cpp keeps keys and values in float16.
+const NATS: f64 = 2e-4;
+
+/// Configurations with what llama.cpp reads by keys of its own, or does not.
+fn variants() -> Vec<(String, Value)> {
+    let mut found = configurations();
+    let of = |name: &str| found.iter().find(|(known, _)| known == name).expect("a case").1.clone();
+    let yarn = |more: Value| {
+        let mut config = of("qwen2");
+        let mut scaling = json!({"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0,
+            "original_max_position_embeddings": 32});
+        scaling.as_object_mut().expect("keys").extend(more.as_object().expect("keys").clone());
+        config["rope_parameters"] = scaling;
+        config
+    };
+    // As they are published: the score's scale is that of a head's width, and every fourth block is without rope.
+    let scaled_by_heads = |name: &str| {
+        let mut config = of(name);
+        config["query_pre_attn_scalar"] = config["head_dim"].clone();
+        config
+    };
+    let more = [
+        ("gemma2 as published", scaled_by_heads("gemma2")),
+        ("gemma3 as published", scaled_by_heads("gemma3")),
+        ("smollm3 as published", {
+            let mut config = of("smollm3");
+            config["no_rope_layers"] = json!([1, 1, 1, 0]);
+            config["num_hidden_layers"] = 4.into();
+            config["layer_types"] =
+                json!(["full_attention", "full_attention", "full_attention", "full_attention"]);
+            config
+        }),
+        ("phi3 with a window", {
+            let mut config = of("phi3_longrope");
+            config["rope_parameters"] =
+                json!({"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0});
+            config["sliding_window"] = 16.into();
+            config
+        }),
+        ("yarn", yarn(json!({}))),
+        ("yarn with a factor", yarn(json!({"attention_factor": 1.0}))),
+        ("yarn with bounds", yarn(json!({"beta_fast": 16.0, "beta_slow": 2.0}))),
+    ];
+    found.extend(more.map(|(name, config)| (name.to_owned(), config)));
+    found
+}
+
+#[test]
+fn families_compute_in_llama_cpp_what_they_do_here() {
+    let Some(folder) = std::env::var_os("RTUNE_PEER_LLAMA").map(PathBuf::from) else {
+        println!("skipped: RTUNE_PEER_LLAMA is not set");
+        return;
+    };
+    let mut random = stream(1, "test", "sequences", 0);
+    let mut sequence = || (0..TOKENS).map(|_| random.next_u32() % BYTES as u32).collect::<Vec<u32>>();
+    let sequences: Vec<Vec<u32>> = (0..SEQUENCES).map(|_| sequence()).collect();
+    let asked = json!({"texts": [], "prompts": [], "new_tokens": 1, "evaluated": sequences});
+    let (mut same, mut wrong, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, config) in variants() {
+        let place = Workplace::new();
+        fs::remove_dir_all(place.path("model")).expect("removed");
+        write_base(&place.path("model"), config);
+        let ran = place.rtune(&[
+            "export",
+            "model",
+            "out.gguf",
+            "--base-only",
+            "--format",
+            "gguf",
+            "--quantize",
+            "f32",
+        ]);
+        if ran.code != 0 {
+            refused.push(name.clone());
+            println!("{name}: {}", ran.stderr.lines().next().unwrap_or_default());
+            continue;
+        }
+        let base = open(&place.path("model")).expect("the model");
+        let decoder = Decoder::load(&base.config, base.weights.as_ref(), Quantization::None, &mut |_, _| {})
+            .expect("loads");
+        let ours: f64 = sequences.iter().map(|tokens| nats_of(&decoder, tokens)).sum();
+        let said = asked_of(&folder, &place.path("out.gguf"), &asked);
+        let theirs: f64 = said["nats"].as_array().expect("numbers").iter().filter_map(Value::as_f64).sum();
+        let apart = (theirs / ours - 1.0).abs();
+        println!("{name}: {ours:.4} nats here, {theirs:.4} by llama.cpp, {apart:.1e}");
+        if apart < NATS { same.push(name) } else { wrong.push(name) }
+    }
+    assert!(wrong.is_empty() && same.len() > 12, "{wrong:?}; the same: {same:?}");
+    assert!(REFUSED.iter().all(|name| refused.iter().any(|found| found == name)), "{refused:?}");
+}
