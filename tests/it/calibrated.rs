@@ -179,7 +179,8 @@ fn every_family_is_calibrated_by_itself() {
             let of = |report: &Value| number(&report["prompts"]["kl_mean_nats"]);
             let pair = [of(&report["measured"]), of(&calibration["to_nearest"])];
             println!("{name}, {method}: KL {} and {} to the nearest", pair[0], pair[1]);
-            // What linears give is nearer in all; what a whole model of random numbers says of it, in most.
+            // What linears give is nearer in all; what a whole model of random numbers says of it, in most: AWQ's search does not see
+            // what attention makes of queries and keys.
             assert!(pair[0] < 2.0 * pair[1], "{name}, {method}: {pair:?}");
             measured.entry(method).or_default().push(pair);
         }

@@ -56,6 +56,9 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
+/// The case with a window that llama.cpp reads and does not compute.
+const WITH_A_WINDOW: &str = "phi3";
+
 #[test]
 fn every_family_has_the_tensors_that_llama_cpp_writes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf");
@@ -69,7 +72,13 @@ fn every_family_has_the_tensors_that_llama_cpp_writes() {
     for path in &paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let out = place.path().join(format!("{name}.gguf"));
-        if let Err(error) = write(&path.join("model.gguf"), &out, GgufType::F32) {
+        let written = write(&path.join("model.gguf"), &out, GgufType::F32);
+        if name == WITH_A_WINDOW {
+            let error = written.expect_err("llama.cpp computes no such window").to_string();
+            assert!(error.contains("phi3 without its window of 8 tokens") && !out.exists(), "{error}");
+            continue;
+        }
+        if let Err(error) = written {
             wrong.push(format!("{name}: {error}"));
             continue;
         }
