@@ -15,11 +15,12 @@ pub(crate) struct WhyArgs {
     /// Most rows that are shown
     #[arg(long, value_name = "ROWS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) top: u32,
-    /// Most checkpoints whose gradients are taken: each costs a forward and a backward pass over all rows
+    /// Most checkpoints whose gradients are taken, evenly from the first to the one that answered: each costs a forward and a backward
+    /// pass over all rows
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) checkpoints: u32,
-    /// Train the run again without the first rows that together come to the case's margin, or without so many of the first, and ask the
-    /// case again; goes on where it was stopped
+    /// Train the run again without the first rows that together come to the case's margin, and without twice as many until the answer
+    /// changes (4 times at most), or without so many of the first, and ask the case again; goes on where it was stopped
     #[arg(long, value_name = "ROWS", num_args = 0..=1, default_missing_value = "0")]
     pub(crate) prove: Option<u32>,
     /// With `--prove`: train so often without as many rows drawn at random, too, which should change nothing

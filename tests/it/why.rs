@@ -142,6 +142,25 @@ fn a_case_that_was_mended_has_the_rows_that_did_it() {
     );
 }
 
+/// Other rows say the same as the first: twice as many are left out until the answer changes.
+#[test]
+fn a_proof_without_a_number_leaves_out_more() {
+    let place = workplace();
+    let ran = why(&place, &["g-yes", "--prove", "--top", "3", "--out", "why.json"]);
+    ran.succeeds();
+    let found: Value = serde_json::from_str(&place.read("why.json")).expect("JSON");
+    let case = &found["cases"][0];
+    let enough = case["enough"].as_u64().expect("a number") as usize;
+    let left_out = case["proof"]["without"]["rows"].as_array().map_or(0, Vec::len);
+    assert!(left_out >= enough && (left_out / enough).is_power_of_two() && left_out <= 8, "{case}");
+    assert_eq!(
+        ran.stdout.matches("the answer is as before; without ").count(),
+        (left_out / enough).ilog2() as usize
+    );
+    assert_eq!(case["first"].as_array().map(Vec::len), Some(3));
+    assert!(ran.stdout.contains("proved: it was these rows") && left_out > enough, "{}", ran.stdout);
+}
+
 /// Without a number so many rows are left out as come to the margin; what was left out, and at which step it was asked, is said.
 #[test]
 fn a_proof_asks_the_step_that_answered() {

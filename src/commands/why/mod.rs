@@ -184,7 +184,8 @@ fn of_case(
     order.sort_by(|one, other| alignment[*other].total_cmp(&alignment[*one]));
     let in_order: Vec<f64> = order.iter().map(|index| values[*index]).collect();
     let enough = margin_nats.and_then(|margin| enough(&in_order, margin));
-    let most = (asked.args.top as usize).max(asked.args.prove.unwrap_or(0) as usize).max(enough.unwrap_or(0));
+    let left_out = asked.args.prove.map_or(0, |count| prove::most(values.len(), enough, count as usize));
+    let most = (asked.args.top as usize).max(left_out);
     let first = order.into_iter().take(most).map(|index| {
         let one = &traced.rows[index];
         let (prompt, answer) = answer::texts(&inputs.base, one.example)?;

@@ -61,7 +61,17 @@ pub(super) fn how_many(of_case: &OfCase, asked: usize) -> anyhow::Result<Option<
     Ok(if asked > 0 { Some(asked) } else { of_case.enough.filter(|count| *count <= most) })
 }
 
-/// Trains without the first `count` rows of the case, and without as many others for each control. `None` if it was stopped.
+/// How often twice as many rows are left out, where no number was asked for and the answer is as before: what a sum of the first order
+/// makes of a row does not know that others say the same.
+const MOST_DOUBLINGS: u32 = 4;
+
+/// The most rows of all that [`prove`] may leave out.
+pub(super) fn most(rows: usize, enough: Option<usize>, asked: usize) -> usize {
+    if asked > 0 { asked } else { enough.map_or(0, |count| (count << MOST_DOUBLINGS).min(rows / 2)) }
+}
+
+/// Trains without the first `count` rows of the case, or without more where none were asked for, and without as many others for each
+/// control. `None` if it was stopped.
 pub(super) fn prove(
     asked: &Asked<'_>,
     inputs: &Inputs,
@@ -70,8 +80,22 @@ pub(super) fn prove(
     count: usize,
     signal: &Arc<AtomicUsize>,
 ) -> anyhow::Result<Option<Proof>> {
-    let found: Vec<String> = of_case.first.iter().take(count).map(|row| row.id.clone()).collect();
-    let Some(without) = rerun(asked, inputs, &of_case.case, found.clone(), signal)? else { return Ok(None) };
+    let most = most(of_case.rows, of_case.enough, asked.args.prove.unwrap_or(0) as usize);
+    let mut count = count;
+    let (found, without) = loop {
+        let found: Vec<String> = of_case.first.iter().take(count).map(|row| row.id.clone()).collect();
+        let Some(without) = rerun(asked, inputs, &of_case.case, found.clone(), signal)? else {
+            return Ok(None);
+        };
+        let changed = without.answered.tuned_is_right != of_case.answered.tuned_is_right;
+        if changed || 2 * count > most {
+            break (found, without);
+        }
+        if !asked.args.json {
+            say(&format!("the answer is as before; without {} rows:", 2 * count));
+        }
+        count *= 2;
+    };
     let mut controls = Vec::new();
     for number in 0..asked.args.controls {
         let others: Vec<&str> = traced
