@@ -98,7 +98,8 @@ pub fn available(has: Has, labels: Option<&[String]>) -> Vec<String> {
 pub fn figures(summary: &Summary) -> BTreeMap<String, f64> {
     let mut figures = BTreeMap::new();
     let mut add = |name: &str, value: f64| figures.insert(name.to_owned(), value);
-    add("answer-nats", summary.answer_perplexity.ln());
+    // Not by the perplexity, which has an end.
+    add("answer-nats", summary.answers.nats / summary.answers.tokens as f64);
     add("bits-per-byte", summary.answers.bits_per_byte);
     add("token-accuracy", summary.answers.token_accuracy);
     add("exact-match", summary.exact_match);
