@@ -137,7 +137,8 @@ impl Text {
     }
 }
 
-/// Weighs `texts` by one model. `progress` is called with (texts done, texts in all).
+/// Weighs `texts` by one model. `progress` is called with (texts done, texts in all). What a speaker with [`Speaker::until`] cut short is
+/// of no use.
 ///
 /// # Errors
 /// [`TrainerError::Gpu`].
@@ -157,7 +158,7 @@ pub(super) fn weigh(
     let questions = parts.iter().map(|(_, part)| Question { prompt: &part.tokens[..1], scored: part });
     let mut asking = Asking::new(speaker, questions.collect(), &settings, tuned, Scope::Answer);
     let mut done = 0;
-    while asking.next().is_some() {
+    while !speaker.has_enough() && asking.next().is_some() {
         progress(parts[done].0, texts.len());
         done += 1;
     }
