@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rtune_metrics::likelihood::shown;
 use rtune_models::hub::Progress;
 use rtune_trainer::metrics::{Line, SampleLine, StepLine};
 use rtune_trainer::run::{Event, Observer, Ready};
@@ -283,10 +284,10 @@ impl Observer for Reporter {
                     self.finish();
                 }
                 self.line(&format!(
-                    "step {} validation loss {:.4} perplexity {:.3} token accuracy {:.1}%",
+                    "step {} validation loss {:.4} perplexity {} token accuracy {:.1}%",
                     line.step,
                     line.validation_loss_nats,
-                    line.perplexity,
+                    shown(line.perplexity, 3),
                     100.0 * line.token_accuracy
                 ));
             }

@@ -34,6 +34,14 @@ pub enum RegistryError {
         /// Those there are.
         known: Vec<String>,
     },
+    /// What says of a version what it is cannot be read, so that it is none. The others are what they were.
+    #[error("version {version} cannot be read: {source}")]
+    Damaged {
+        /// The name of its folder.
+        version: String,
+        /// What is wrong with its version.json.
+        source: Box<TrainerError>,
+    },
     /// There is nothing to go back to.
     #[error("there is no version before {current} to go back to")]
     NothingBefore {
@@ -84,6 +92,7 @@ impl RegistryError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::Trainer(error) => error.is_input(),
+            Self::Damaged { source, .. } => source.is_input(),
             Self::InUse { .. } => false,
             _ => true,
         }
@@ -97,6 +106,9 @@ impl RegistryError {
             Self::NoRegistry { .. } => "`rtune promote RUN` makes one; `--registry FOLDER` names another",
             Self::InUse { .. } => "wait for it, or stop it: what it had begun is removed",
             Self::NoVersion { .. } => "`rtune history` lists them",
+            Self::Damaged { .. } => {
+                "bring its version.json back; until then `rtune rollback VERSION` puts another version in use"
+            }
             Self::NothingBefore { .. } => "name a version: `rtune rollback VERSION`",
             Self::NeverInUse { .. } => "`rtune history` lists what was; a run gets in by `rtune promote RUN`",
             Self::Faulty { .. } => "bring its files back, or make it again: `rtune rebuild VERSION`",

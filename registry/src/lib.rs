@@ -30,4 +30,4 @@ pub use moves::{Action, Move};
 pub use place::{Registry, Staged, Writer};
 pub use proof::{Fault, prove, proved};
 pub use rows::{Row, rows_of};
-pub use version::{Lineage, Version, hashes_below};
+pub use version::{Lineage, Version, Versions, hashes_below};

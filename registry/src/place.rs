@@ -20,7 +20,7 @@ use crate::looks::{Look, Looks, Sealed};
 use crate::moves::{Action, History, Move, Step};
 use crate::proof::proved;
 use crate::rows::{self, Row};
-use crate::version::{Lineage, VERSION_FILE, Version, name_of, number_of, plain_hashes_below};
+use crate::version::{Lineage, VERSION_FILE, Version, Versions, name_of, number_of, plain_hashes_below};
 
 const CURRENT: &str = "current";
 const HISTORY_FILE: &str = "history.json";
@@ -46,15 +46,19 @@ impl Registry {
         &self.folder
     }
 
-    /// Every version, the first one first, whether it was ever in use or not.
+    /// Every version, whether it was ever in use or not; those that cannot be read by name, so that whoever asks can say so.
     ///
     /// # Errors
-    /// [`RegistryError::Trainer`] for one that cannot be read.
-    pub fn versions(&self) -> Result<Vec<Version>, RegistryError> {
-        self.numbers()?
-            .into_iter()
-            .map(|number| Version::read(&self.version_folder(&name_of(number))))
-            .collect()
+    /// [`RegistryError::Trainer`] where the folder of versions cannot be listed.
+    pub fn versions(&self) -> Result<Versions, RegistryError> {
+        let mut versions = Versions::default();
+        for name in self.numbers()?.into_iter().map(name_of) {
+            match Version::read(&self.version_folder(&name)) {
+                Ok(version) => versions.whole.push(version),
+                Err(error) => versions.damaged.push((name, error)),
+            }
+        }
+        Ok(versions)
     }
 
     /// The name of the version in use; `None` where none is.
@@ -79,7 +83,7 @@ impl Registry {
     /// The version in use; `None` where none is.
     ///
     /// # Errors
-    /// [`RegistryError::Trainer`] where the link points at no version.
+    /// [`RegistryError::Damaged`] where the link points at no version.
     pub fn current(&self) -> Result<Option<Version>, RegistryError> {
         self.current_name()?.map(|name| Version::read(&self.version_folder(&name))).transpose()
     }
@@ -87,7 +91,7 @@ impl Registry {
     /// The version that `name` means: `v0003`, `3`, or `current`.
     ///
     /// # Errors
-    /// [`RegistryError::NoRegistry`], [`RegistryError::NoVersion`]; [`RegistryError::Trainer`] for one that cannot be read.
+    /// [`RegistryError::NoRegistry`], [`RegistryError::NoVersion`]; [`RegistryError::Damaged`] for one that cannot be read.
     pub fn find(&self, name: &str) -> Result<Version, RegistryError> {
         let numbers = self.numbers()?;
         if numbers.is_empty() {
@@ -284,25 +288,28 @@ impl Writer {
     }
 
     /// Puts a version of before in use again, `wanted` or the parent of the one in use, after its files were compared with their
-    /// hashes. What history.json names no move to was never let in, and is not gone back to.
+    /// hashes. What history.json names no move to was never let in, and is not gone back to. Nothing but its name is wanted of the one in use:
+    /// a damaged version is what one goes back from.
     ///
     /// # Errors
     /// [`RegistryError::NothingBefore`], [`RegistryError::NeverInUse`], [`RegistryError::Faulty`], those of [`Registry::find`].
     pub fn roll_back(&self, wanted: Option<&str>, unix_seconds: u64) -> Result<Version, RegistryError> {
-        let Some(current) = self.registry.current()? else {
+        let Some(current) = self.registry.current_name()? else {
             return Err(RegistryError::NoRegistry { folder: self.registry.folder.clone() });
         };
-        let parent = current.lineage.parent.clone();
-        let Some(name) = wanted.map(str::to_owned).or(parent) else {
-            return Err(RegistryError::NothingBefore { current: current.name().to_owned() });
+        let name = match wanted {
+            Some(name) => name.to_owned(),
+            None => {
+                self.parent_of(&current)?.ok_or(RegistryError::NothingBefore { current: current.clone() })?
+            }
         };
         let version = self.registry.find(&name)?;
         if !self.registry.history()?.iter().any(|one| one.to == version.name()) {
             return Err(RegistryError::NeverInUse { version: version.name().to_owned() });
         }
         proved(&self.registry, &version)?;
-        if version.name() != current.name() {
-            let reason = format!("back from {}", current.name());
+        if version.name() != current {
+            let reason = format!("back from {current}");
             let about = About { action: Action::Rollback, unix_seconds, reason: &reason };
             let sha256 = sha256_of_file(&version.folder.join(VERSION_FILE))?;
             for step in self.moved_to(version.name(), sha256, &about)? {
@@ -310,6 +317,18 @@ impl Writer {
             }
         }
         Ok(version)
+    }
+
+    /// What was in use when `name` was promoted: by its own word, or by history.json where it cannot be read.
+    fn parent_of(&self, name: &str) -> Result<Option<String>, RegistryError> {
+        match Version::read(&self.registry.version_folder(name)) {
+            Ok(version) => Ok(version.lineage.parent),
+            Err(_) => {
+                let moves = self.registry.history()?;
+                let promoted = |one: &&Move| one.action == Action::Promote && one.to == name;
+                Ok(moves.iter().rfind(promoted).and_then(|one| one.from.clone()))
+            }
+        }
     }
 
     /// Keeps a decision against a candidate, and removes what was made of it; where the decision is.

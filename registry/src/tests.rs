@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::moves::Action;
 use crate::place::{Registry, Staged, Writer};
-use crate::version::Lineage;
+use crate::version::{Lineage, Version};
 use crate::{RegistryError, prove};
 
 fn lineage(run: &str) -> Lineage {
@@ -197,7 +197,7 @@ fn a_link_is_no_file_and_no_version() {
     assert_eq!(prove(&registry, &said).expect("readable").len(), 1);
     symlink("v0001", home.path().join("registry/versions/v0003")).expect("linked");
     assert!(matches!(registry.find("v0003"), Err(RegistryError::NoVersion { .. })));
-    assert_eq!(registry.versions().expect("readable").len(), 2);
+    assert_eq!(registry.versions().expect("readable").whole.len(), 2);
     let aside = home.path().join("registry/versions/aside");
     fs::rename(home.path().join("registry/versions/v0002"), &aside).expect("moved");
     symlink("aside", home.path().join("registry/versions/v0002")).expect("linked");
@@ -224,6 +224,59 @@ fn a_refusal_is_kept_and_moves_nothing() {
     drop(writer);
     assert_eq!(in_use(&registry), ("v0001".to_owned(), "one".to_owned(), 1));
     assert_eq!(begun(&home.path().join("versions")), 0);
+}
+
+/// Without its version.json, with half of it, or with that of another version.
+#[test]
+fn a_damaged_version_keeps_nobody_from_the_others() {
+    let spoil: [fn(&Path); 3] = [
+        |file| fs::remove_file(file).expect("removed"),
+        |file| {
+            let whole = fs::read(file).expect("there");
+            fs::write(file, &whole[..whole.len() / 2]).expect("written");
+        },
+        |file| {
+            let said = fs::read_to_string(file).expect("there");
+            fs::write(file, said.replace("\"name\": \"v", "\"name\": \"v1")).expect("written");
+        },
+    ];
+    for spoil in spoil {
+        let home = tempfile::tempdir().expect("a folder");
+        let registry = Registry::at(home.path());
+        for run in ["one", "two", "three"] {
+            promote(&registry, run);
+        }
+        let back = |wanted| {
+            registry.write().expect("free").roll_back(wanted, 9).map(|version| version.name().to_owned())
+        };
+        let damaged = |error: RegistryError| {
+            assert!(error.is_input() && error.hint().is_some(), "{error}");
+            match error {
+                RegistryError::Damaged { version, source } => (version, source.to_string()),
+                other => panic!("{other}"),
+            }
+        };
+        spoil(&home.path().join("versions/v0002/version.json"));
+        let versions = registry.versions().expect("listed");
+        assert_eq!(versions.whole.iter().map(Version::name).collect::<Vec<_>>(), ["v0001", "v0003"]);
+        let (name, error) = versions.damaged.into_iter().next().expect("one is damaged");
+        let (version, said) = damaged(error);
+        assert_eq!((name.as_str(), version.as_str()), ("v0002", "v0002"));
+        assert!(said.contains("version.json"), "{said}");
+        // What needs it refuses; what does not goes on.
+        assert_eq!(damaged(registry.find("v0002").expect_err("damaged")).0, "v0002");
+        assert_eq!(damaged(back(None).expect_err("the parent")).0, "v0002");
+        assert_eq!(in_use(&registry).0, "v0003");
+        assert_eq!(back(Some("v0001")).expect("whole"), "v0001");
+        assert_eq!(back(Some("v0003")).expect("whole"), "v0003");
+        assert_eq!(promote(&registry, "four"), "v0004");
+        // The one in use: it is gone back from, to its parent of which history.json knows, and not counted on.
+        spoil(&home.path().join("versions/v0004/version.json"));
+        assert_eq!(damaged(registry.current().expect_err("damaged")).0, "v0004");
+        assert_eq!(damaged(back(Some("current")).expect_err("damaged")).0, "v0004");
+        assert_eq!(back(None).expect("its parent"), "v0003");
+        assert_eq!(in_use(&registry).0, "v0003");
+    }
 }
 
 /// Whoever can make a folder can give it the last number there is.

@@ -23,6 +23,15 @@ pub struct Version {
     pub lineage: Lineage,
 }
 
+/// The versions of a registry: one that is damaged keeps nobody from the others.
+#[derive(Debug, Default)]
+pub struct Versions {
+    /// Those that say what they are, the first one first.
+    pub whole: Vec<Version>,
+    /// The names of the others, each with [`RegistryError::Damaged`].
+    pub damaged: Vec<(String, RegistryError)>,
+}
+
 /// Where a version came from, and what it consists of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,20 +81,13 @@ impl Version {
     /// Reads what the version in `folder` says of itself. Its files are not looked at.
     ///
     /// # Errors
-    /// [`RegistryError::Trainer`] for a file that cannot be read or is none of ours.
+    /// [`RegistryError::Damaged`] for a file that cannot be read or is none of ours.
     pub fn read(folder: &Path) -> Result<Self, RegistryError> {
-        let file = folder.join(VERSION_FILE);
-        let lineage: Lineage = read_json(&file)?;
-        let is_named = folder.file_name().is_some_and(|name| name.to_string_lossy() == lineage.name);
-        let is_inside = !lineage.artefact.contains("..") && Path::new(&lineage.artefact).is_relative();
-        if folder.is_symlink() {
-            let problem = "expected the folder of a version, found a link".to_owned();
-            return Err(TrainerError::Unreadable { file: folder.to_owned(), problem }.into());
-        }
-        if !is_named || !is_inside {
-            let problem = format!("expected the version of this folder, found `{}`", lineage.name);
-            return Err(TrainerError::Unreadable { file, problem }.into());
-        }
+        let damaged = |source| {
+            let version = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            RegistryError::Damaged { version, source: Box::new(source) }
+        };
+        let lineage = lineage_in(folder).map_err(damaged)?;
         Ok(Self { folder: folder.to_owned(), lineage })
     }
 
@@ -112,6 +114,22 @@ impl Version {
     pub fn report(&self) -> PathBuf {
         self.folder.join("eval").join("candidate.json")
     }
+}
+
+fn lineage_in(folder: &Path) -> Result<Lineage, TrainerError> {
+    let file = folder.join(VERSION_FILE);
+    let lineage: Lineage = read_json(&file)?;
+    let is_named = folder.file_name().is_some_and(|name| name.to_string_lossy() == lineage.name);
+    let is_inside = !lineage.artefact.contains("..") && Path::new(&lineage.artefact).is_relative();
+    if folder.is_symlink() {
+        let problem = "expected the folder of a version, found a link".to_owned();
+        return Err(TrainerError::Unreadable { file: folder.to_owned(), problem });
+    }
+    if !is_named || !is_inside {
+        let problem = format!("expected the version of this folder, found `{}`", lineage.name);
+        return Err(TrainerError::Unreadable { file, problem });
+    }
+    Ok(lineage)
 }
 
 /// The name of the version with this number, from 1.

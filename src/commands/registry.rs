@@ -5,8 +5,8 @@ use rtune_trainer::evaluate::verdict::word;
 
 use super::unix_seconds;
 use crate::args::registry::{DiffArgs, HistoryArgs, RollbackArgs};
-use crate::failure::DONE;
-use crate::reporter::say;
+use crate::failure::{DONE, Failure};
+use crate::reporter::{complain, say};
 use crate::table::table;
 
 /// Digits of a hash that a person compares.
@@ -15,30 +15,39 @@ const SHOWN_DIGITS: usize = 12;
 pub(crate) fn history(args: &HistoryArgs) -> anyhow::Result<u8> {
     let registry = Registry::at(&args.place.registry);
     let (versions, moves, current) = (registry.versions()?, registry.history()?, registry.current_name()?);
-    if versions.is_empty() {
+    if versions.whole.is_empty() && versions.damaged.is_empty() {
         return Err(RegistryError::NoRegistry { folder: args.place.registry.clone() }.into());
     }
+    // They are listed with the others, and named where nobody looks for them, too.
+    let mut damaged = Vec::with_capacity(versions.damaged.len());
+    for (name, error) in versions.damaged {
+        let problem = error.to_string();
+        complain(&Failure::of(&error.into()).to_string());
+        damaged.push((name, problem));
+    }
     if args.json {
-        let lineages: Vec<_> = versions.iter().map(|version| &version.lineage).collect();
-        let value =
-            serde_json::json!({"format": 1, "current": current, "moves": moves, "versions": lineages});
+        let lineages: Vec<_> = versions.whole.iter().map(|version| &version.lineage).collect();
+        let damaged: Vec<_> = damaged
+            .iter()
+            .map(|(name, problem)| serde_json::json!({"version": name, "problem": problem}))
+            .collect();
+        let value = serde_json::json!({
+            "format": 1, "current": current, "moves": moves, "versions": lineages, "damaged": damaged,
+        });
         say(&serde_json::to_string_pretty(&value)?);
         return Ok(DONE);
     }
     let mut shown = table(["version", "", "parent", "run", "step", "rows", "ships", "decided"]);
-    for version in &versions {
+    let mark = |name: &str| match (current.as_deref() == Some(name), moves.iter().any(|one| one.to == name)) {
+        (true, _) => "in use",
+        (false, true) => "",
+        (false, false) => "never in use",
+    };
+    for version in &versions.whole {
         let lineage = &version.lineage;
-        let mark = match (
-            current.as_deref() == Some(version.name()),
-            moves.iter().any(|one| one.to == version.name()),
-        ) {
-            (true, _) => "in use",
-            (false, true) => "",
-            (false, false) => "never in use",
-        };
         shown.add_row([
             version.name().to_owned(),
-            mark.to_owned(),
+            mark(version.name()).to_owned(),
             lineage.parent.clone().unwrap_or_else(|| "none".to_owned()),
             lineage.run.clone(),
             lineage.step.to_string(),
@@ -46,6 +55,10 @@ pub(crate) fn history(args: &HistoryArgs) -> anyhow::Result<u8> {
             lineage.ships.clone(),
             time(lineage.decided_unix_seconds),
         ]);
+    }
+    for (name, _) in &damaged {
+        let marks = [mark(name), "damaged"].into_iter().filter(|mark| !mark.is_empty());
+        shown.add_row([name.clone(), marks.collect::<Vec<_>>().join(", ")]);
     }
     say(&shown.to_string());
     say("");
@@ -62,8 +75,12 @@ pub(crate) fn history(args: &HistoryArgs) -> anyhow::Result<u8> {
 
 pub(crate) fn roll_back(args: &RollbackArgs) -> anyhow::Result<u8> {
     let registry = Registry::at(&args.place.registry);
-    if registry.current_name()?.is_none() {
+    let Some(current) = registry.current_name()? else {
         return Err(RegistryError::NoRegistry { folder: args.place.registry.clone() }.into());
+    };
+    // One goes back from a damaged version like from any other, by history.json.
+    if let Err(error) = registry.current() {
+        complain(&format!("note: {current}, which is in use, is damaged: {error}"));
     }
     let version = registry.write()?.roll_back(args.version.as_deref(), unix_seconds())?;
     say(&format!("{} is {} now", args.place.registry.join("current").display(), version.name()));
@@ -115,6 +132,15 @@ pub(crate) fn diff(args: &DiffArgs) -> anyhow::Result<u8> {
         }
     }
     Ok(DONE)
+}
+
+/// Whether a folder is a version: by its file or, where that is lost, by its place in a registry.
+pub(super) fn is_version(folder: &std::path::Path) -> bool {
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let above = whole.parent().filter(|above| above.file_name().is_some_and(|name| name == "versions"));
+    let is_in_registry =
+        above.and_then(std::path::Path::parent).map(|home| home.join("history.json").is_file());
+    folder.join("version.json").is_file() || is_in_registry.unwrap_or(false)
 }
 
 /// `rtune verify` of a version: every file that is not what it was is named.

@@ -16,7 +16,7 @@ use crate::failure::DONE;
 use crate::reporter::{complain, say};
 
 pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
-    if args.run.join("version.json").is_file() {
+    if super::registry::is_version(&args.run) {
         return super::registry::verify(&args.run, args.json);
     }
     let (run, checkpoint) = find(&args.run);

@@ -234,7 +234,9 @@ fn each_mistake_has_its_message_and_the_other_bases_are_looked_at() {
     place
         .rtune(&["choose", "model", "--golden", "empty.jsonl"])
         .fails(2, &["empty.jsonl", "the file has no rows"]);
-    place.rtune(&["choose", "model", "--golden", "none.jsonl"]).fails(2, &["none.jsonl", "no such file"]);
+    place
+        .rtune(&["choose", "model", "--golden", "none.jsonl"])
+        .fails(2, &["none.jsonl", "no such file", "hint: paths"]);
     place.rtune(&["choose", "--config", "config.toml", "--rank"]).fails(2, &["there are no golden rows"]);
     place.rtune(&["choose", "model", "--set", "lora.targets=[\"c_attn\"]"]).fails(2, &["c_attn", "hint: "]);
     // A base without a template cannot be asked: it is shown, and the others are ranked.

@@ -171,6 +171,20 @@ fn a_regression_in_one_slice_is_refused_by_its_cases() {
     assert_eq!(current(&place), "v0002");
 }
 
+/// Texts ask nothing, and have a figure of their own.
+#[test]
+fn a_limit_on_texts_finds_their_figure() {
+    let place = workplace();
+    let text = |id: &str, text: &str| format!("{}\n", json!({"id": id, "text": text}));
+    let texts = text("t-1", "The lamp is red.") + &text("t-2", "Zq xj, vw kp.");
+    place.write("golden.jsonl", golden(24, |_| "yes") + &texts);
+    place.write("yes2.jsonl", train_rows("yes", ""));
+    train(&place, "yes2", &[]);
+    promote(&place, "yes2", &["gate.limits={text-bits-per-byte=0.001}"])
+        .fails(3, &["limits: text-bits-per-byte is ", "expected at most 0.001: t-"]);
+    promote(&place, "yes2", &["gate.limits={text-bits-per-byte=99.0}"]).succeeds();
+}
+
 #[test]
 fn a_leak_is_refused_by_its_cases() {
     let place = workplace();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::promote::{train, train_rows, workplace};
+use crate::promote::{promote, train, train_rows, workplace};
 
 fn report(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
@@ -107,5 +107,13 @@ fn the_suite_of_the_program_can_be_asked_and_others_are_checked() {
     place
         .rtune(&["redteam", "yes", "--suite", "wrong.toml"])
         .fails(2, &["error: `wrong.toml`: item 1: `a`: `detector`: "]);
-    place.rtune(&["redteam", "yes", "--suite", "none.jsonl"]).fails(2, &["none.jsonl"]);
+    place.rtune(&["redteam", "yes", "--suite", "none.jsonl"]).fails(
+        2,
+        &[
+            "error: `none.jsonl`: no such suite of attacks",
+            "hint: paths are relative to the working directory; `starter` is",
+        ],
+    );
+    promote(&place, "yes", &["gate.red-team=\"none.jsonl\""])
+        .fails(2, &["error: `none.jsonl`: no such suite of attacks", "hint: paths are relative"]);
 }

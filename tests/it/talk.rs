@@ -225,7 +225,7 @@ fn what_cannot_be_asked_is_refused() {
     fails(&["generate", "model", ""], &["the prompt is empty"]);
     fails(&["generate", "model", &"a".repeat(9000)], &["the model sees at most 8192"]);
     fails(&["eval", "model"], &["no golden rows", "--golden FILE"]);
-    fails(&["eval", "model", "--golden", "missing.jsonl"], &["missing.jsonl: no such file"]);
+    fails(&["eval", "model", "--golden", "missing.jsonl"], &["missing.jsonl: no such file", "hint: paths"]);
     place.write("bad.jsonl", "{\"instruction\": \"a\"\n");
     fails(&["eval", "model", "--golden", "bad.jsonl"], &["bad.jsonl:1"]);
     let settings = place.read("model/tokenizer_config.json").replace("chat_template", "no_template");

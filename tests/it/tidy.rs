@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which crate may use which, by folder; `.` is the program. An arrow that comes or goes changes ARCHITECTURE.md too.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     (
         ".",
         &[
@@ -14,16 +14,17 @@ const ARROWS: [(&str, &[&str]); 13] = [
         ],
     ),
     ("adapters", &["kernels"]),
-    ("data", &["metrics", "privacy"]),
+    ("data", &["metrics", "privacy", "tokens"]),
     ("feedback", &["data", "privacy", "trainer"]),
     ("fuzz", &["data", "models", "privacy", "registry", "trainer"]),
     ("kernels", &[]),
     ("metrics", &[]),
-    ("models", &["adapters", "kernels"]),
+    ("models", &["adapters", "kernels", "tokens"]),
     ("privacy", &[]),
     ("registry", &["data", "metrics", "trainer"]),
-    ("release", &["adapters", "kernels", "models"]),
+    ("release", &["adapters", "kernels", "models", "tokens"]),
     ("sandbox", &[]),
+    ("tokens", &[]),
     ("trainer", &["adapters", "data", "kernels", "metrics", "models", "privacy", "sandbox"]),
 ];
 
@@ -55,6 +56,21 @@ fn only_kernels_has_unsafe_code() {
     let keyword = concat!("un", "safe");
     let wrong = lines_with(elsewhere, |line| line.split(|c| !is_word(c)).any(|word| word == keyword));
     none(&wrong, "`unsafe` outside kernels");
+}
+
+/// At some texts and tokenizers the library panics; the guard of `tokens` makes that an error. Fuzz targets look for such panics.
+#[test]
+fn only_tokens_asks_the_tokenizers_library() {
+    let guard = root().join("tokens");
+    let is_test = |path: &Path| {
+        let shown = shown(path);
+        shown.split('/').any(|part| part == "tests" || part.ends_with("tests.rs") || part == "fuzz_targets")
+    };
+    let elsewhere = sources().into_iter().filter(|path| !path.starts_with(&guard) && !is_test(path));
+    let calls = ["encode(", "decode(", "encode_fast(", "encode_batch(", "decode_batch("];
+    let wrong =
+        lines_with(elsewhere, |line| calls.iter().any(|call| line.contains(&format!("tokenizer.{call}"))));
+    none(&wrong, "calls of a tokenizer that nothing guards");
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::fs;
 
 use rtune_trainer::config::Config;
-use rtune_trainer::run::Outcome;
+use rtune_trainer::run::{Event, Observer, Outcome};
 use serde_json::{Value, json};
 
-use crate::training::{assert_same, bytes_of, run_until};
+use crate::training::{assert_same, bytes_of, run_before, run_until};
 use crate::workplace::{CONFIG, Workplace};
 
 /// Golden rows with labels and a check, of the same kind as rows that are trained on.
@@ -126,6 +126,54 @@ fn texts_are_watched_too() {
     let least = seen[1..].iter().map(|(_, bits)| *bits).fold(f64::INFINITY, f64::min);
     let bits = report["texts"]["tuned"]["bits_per_byte"].as_f64().expect("bits");
     assert!((bits - least).abs() < 1e-9, "{bits} {seen:?}");
+}
+
+/// Wants the run to stop as soon as a golden row was begun.
+#[derive(Default)]
+struct Hasty {
+    begun: usize,
+}
+
+impl Observer for Hasty {
+    fn on(&mut self, event: Event<'_>) {
+        self.begun += usize::from(matches!(event, Event::Evaluating { total: 40, .. }));
+    }
+    fn stop_requested(&self) -> bool {
+        self.begun > 0
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_texts() {
+    let place = place();
+    let text = |number: usize| json!({"text": format!("{number} is a or b. ").repeat(20)}).to_string();
+    place.write("golden.jsonl", (0..40).map(text).collect::<Vec<_>>().join("\n"));
+    let labels = "labels = [\"a\", \"b\"]\n";
+    place.write("config.toml", place.read("config.toml").replace(labels, ""));
+    let mut overrides: Vec<String> = [
+        "data.validation=0",
+        "eval.golden-rows=40",
+        "eval.best=text-bits-per-byte",
+        "eval.every=2",
+        "train.steps=4",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    overrides.push(format!("output.dir={}", place.path("run").display()));
+    for name in ["train", "golden"] {
+        overrides.push(format!("data.{name}={}", place.path(&format!("{name}.jsonl")).display()));
+    }
+    let config = Config::load(&place.path("config.toml"), &overrides).expect("valid");
+    let mut observer = Hasty::default();
+    let outcome = run_before(&mut observer, None, &config, &place.path("model"), false);
+    let Outcome::Stopped(state) = outcome else { panic!("the stop was not seen") };
+    assert_eq!((state.step, state.evaluated, observer.begun), (0, None, 1));
+    assert!(!place.path("run/eval").exists(), "what was cut short says nothing");
+    // It comes whole when the run goes on.
+    let outcome = run_until(&config, &place.path("model"), u64::MAX, true);
+    assert!(matches!(outcome, Outcome::Complete(_)));
+    let steps: Vec<u64> = figures(&place, "text-bits-per-byte").iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, [0, 2, 4]);
 }
 
 #[test]

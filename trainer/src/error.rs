@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rtune_models::decoder::gpu::GpuError;
 
 use crate::files::FileError;
-use crate::hints::{adapter_hint, file_hint, is_of_the_machine};
+use crate::hints::{adapter_hint, file_hint, is_of_the_machine, licence_hint};
 use crate::metrics::OddLine;
 
 /// Everything that can stop a run, besides its configuration ([`crate::config::ConfigError`]).
@@ -242,6 +242,12 @@ pub enum TrainerError {
         /// What was expected and found.
         problem: String,
     },
+    /// A suite of attacks that is not there.
+    #[error("`{}`: no such suite of attacks", path.display())]
+    NoSuite {
+        /// As it was named.
+        path: PathBuf,
+    },
     /// An evaluation comes to a number that is none.
     #[error("after step {step}: {what} is {value}; the first tensor with such a value is `{tensor}`")]
     NotFinite {
@@ -301,6 +307,7 @@ impl TrainerError {
             | Self::UnreadKey { .. }
             | Self::Licence { .. }
             | Self::NoGolden { .. }
+            | Self::NoSuite { .. }
             | Self::EmptyHalf { .. }
             | Self::NotACheckpoint { .. }
             | Self::Altered { .. }
@@ -362,17 +369,14 @@ impl TrainerError {
             }
             Self::Differs { .. } => "bring back what the run was made with, or do not count on its figures",
             Self::Changed { .. } => "begin again when nobody writes to it, or with a copy of it",
+            Self::NoSuite { .. } => {
+                "paths are relative to the working directory; `starter` is the suite that comes with the program"
+            }
             Self::NoGolden { .. } => "name a file by `--golden FILE`, or in the run's `data.golden`",
             Self::EmptyHalf { .. } => {
                 "`gate.sealed` keeps half of the rows back: with so few rows, leave it out or write more"
             }
-            Self::Licence { found, .. } if found == rtune_models::licence::UNKNOWN => {
-                "neither model card (README.md) nor licence file says it: `rtune pull BASE` brings both where they are missing; or \
-                 accept `unknown`"
-            }
-            Self::Licence { .. } => {
-                "read the licence, then add it to `model.licences` or choose another base"
-            }
+            Self::Licence { found, .. } => licence_hint(found),
             Self::UnreadKey { .. } => {
                 "this verb reads `model.*`, `quantization.*`, `data.template` and `data.template-date`"
             }

@@ -1,4 +1,4 @@
-//! What to do about files and adapters that fail.
+//! What to do about files and adapters that fail, and about licences.
 
 use crate::files::FileError;
 
@@ -19,6 +19,16 @@ pub(crate) fn adapter_hint(error: &rtune_adapters::AdapterError) -> Option<Strin
 
 pub(crate) fn file_hint(error: &FileError) -> Option<String> {
     kind_hint(error.source.kind())
+}
+
+pub(crate) fn licence_hint(found: &str) -> &'static str {
+    match found {
+        rtune_models::licence::UNKNOWN => {
+            "neither model card (README.md) nor licence file says it: `rtune pull BASE` brings both where they are missing; or \
+             accept `unknown`"
+        }
+        _ => "read the licence, then add it to `model.licences` or choose another base",
+    }
 }
 
 fn kind_hint(kind: std::io::ErrorKind) -> Option<String> {

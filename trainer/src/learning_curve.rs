@@ -111,7 +111,11 @@ pub fn measure(
 ) -> Result<Vec<LossSum>, TrainerError> {
     if let Some(voice) = model.voice {
         let texts: Vec<&Example> = rows.iter().collect();
-        let losses = voice.losses(&texts, talk::BATCH_TOKENS, true, progress)?;
+        let mut go_on = |done, all| {
+            progress(done, all);
+            true
+        };
+        let losses = voice.losses(&texts, talk::BATCH_TOKENS, true, &mut go_on)?;
         return Ok(losses.iter().map(|losses| LossSum::of(losses)).collect());
     }
     let arena = Arena::new();

@@ -6,6 +6,7 @@ use rtune_data::PackedRow;
 use rtune_kernels::arena::Arena;
 use rtune_kernels::cross_entropy::{self, RowLoss};
 use rtune_kernels::phase::Phase;
+use rtune_metrics::likelihood::perplexity;
 
 use rtune_models::{Compiled, Decoder, RowNoise, RowView, SavePolicy};
 
@@ -27,13 +28,10 @@ impl LossSum {
         self.nats / self.supervised_tokens as f64
     }
 
-    /// `e` to the mean loss, at most the largest number there is: files that hold it know no infinity.
+    /// `e` to the mean loss, as [`perplexity`] has it.
     #[must_use]
     pub fn perplexity(&self) -> f64 {
-        match self.mean_nats().exp() {
-            f64::INFINITY => f64::MAX,
-            perplexity => perplexity,
-        }
+        perplexity(self.mean_nats())
     }
 
     /// Share of supervised tokens that have the largest logit.

@@ -147,9 +147,14 @@ impl<'a> Speaker<'a> {
         Ok(Self { model, encoder, stop_tokens, arena: Arena::new(), is_enough: None })
     }
 
-    /// Ends all answers as soon as `is_enough` says so, which is asked at every token.
+    /// Ends all answers as soon as `is_enough` says so, which is asked at every token, and before every pass over expected answers and texts.
     pub(crate) fn until(self, is_enough: &'a dyn Fn() -> bool) -> Self {
         Self { is_enough: Some(is_enough), ..self }
+    }
+
+    /// Whether what is under way is to end: what is computed from here on is of no use.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.is_enough.is_some_and(|is_enough| is_enough())
     }
 
     /// The model.

@@ -1,17 +1,20 @@
 //! Parquet: columns put together to rows, row by row.
 
+mod header;
+mod pages;
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
-use parquet::file::reader::FileReader;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use serde_json::{Map, Number, Value};
 
+use self::pages::Pages;
 use super::bytes::{Bytes, fault};
 use super::{Found, MAX_LINE_BYTES, Rows};
 use crate::error::DataError;
@@ -33,17 +36,20 @@ impl ParquetRows {
     ///
     /// # Errors
     /// [`DataError::Format`] for a packed file, whose end cannot be reached first, for one that is no Parquet, and for one with
-    /// columns that are larger than any memory should be asked for.
+    /// columns that are larger than any memory should be asked for, or that it does not hold.
     pub(super) fn new(path: Arc<Path>, bytes: Bytes) -> Result<Self, DataError> {
+        let refused = |reason: String| DataError::Format { path: path.to_path_buf(), reason };
         if !bytes.is_plain() {
-            let reason = "a Parquet file packs itself: unpack it once more".to_owned();
-            return Err(DataError::Format { path: path.to_path_buf(), reason });
+            return Err(refused("a Parquet file packs itself: unpack it once more".to_owned()));
         }
         let file = File::open(&path).map_err(|error| fault(&path, error))?;
-        let reader = SerializedFileReader::new(file).map_err(|error| wrong(&path, &error))?;
-        if let Some(reason) = beyond_bounds(reader.metadata()) {
-            return Err(DataError::Format { path: path.to_path_buf(), reason });
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&file);
+        let metadata = metadata.map_err(|error| wrong(&path, &error))?;
+        if let Some(reason) = beyond_bounds(&metadata) {
+            return Err(refused(reason));
         }
+        let pages = Pages::new(file, &metadata).map_err(refused)?;
+        let reader = SerializedFileReader::new(pages).map_err(|error| wrong(&path, &error))?;
         let rows = RowIter::from_file_into(Box::new(reader));
         Ok(Self { path, bytes, rows, number: 0 })
     }
@@ -74,7 +80,12 @@ fn beyond_bounds(file: &ParquetMetaData) -> Option<String> {
 }
 
 fn wrong(path: &Path, error: &ParquetError) -> DataError {
-    DataError::Format { path: path.to_owned(), reason: error.to_string() }
+    // What another library says, or our own look at a page, says where it is from.
+    let reason = match error {
+        ParquetError::External(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    DataError::Format { path: path.to_owned(), reason }
 }
 
 impl Rows for ParquetRows {
@@ -82,7 +93,7 @@ impl Rows for ParquetRows {
         let Some(row) = self.rows.next() else { return Ok(None) };
         let row = row.map_err(|error| wrong(&self.path, &error))?;
         self.number += 1;
-        let row = match bytes_of(row.get_column_iter().map(|(_, field)| field)) > MAX_LINE_BYTES {
+        let row = match bytes_of(&row) > MAX_LINE_BYTES {
             true => Err(ProblemKind::RowTooLong),
             false => object(row),
         };
@@ -94,17 +105,22 @@ impl Rows for ParquetRows {
     }
 }
 
-/// Bytes of all texts in cells.
-fn bytes_of<'a>(cells: impl Iterator<Item = &'a Field>) -> usize {
-    let of_cell = |field: &Field| match field {
+/// Bytes of all texts in a row.
+fn bytes_of(row: &Row) -> usize {
+    row.get_column_iter().map(|(_, field)| bytes_of_cell(field)).sum()
+}
+
+fn bytes_of_cell(field: &Field) -> usize {
+    match field {
         Field::Str(text) => text.len(),
         Field::Bytes(bytes) => bytes.len(),
-        Field::Group(row) => bytes_of(row.get_column_iter().map(|(_, field)| field)),
-        Field::ListInternal(list) => bytes_of(list.elements().iter()),
-        Field::MapInternal(map) => bytes_of(map.entries().iter().flat_map(|(key, value)| [key, value])),
+        Field::Group(row) => bytes_of(row),
+        Field::ListInternal(list) => list.elements().iter().map(bytes_of_cell).sum(),
+        Field::MapInternal(map) => {
+            map.entries().iter().map(|(key, value)| bytes_of_cell(key) + bytes_of_cell(value)).sum()
+        }
         _ => 0,
-    };
-    cells.map(of_cell).sum()
+    }
 }
 
 fn object(row: Row) -> Result<Map<String, Value>, ProblemKind> {
@@ -155,8 +171,9 @@ fn number(value: f64) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use parquet::basic::Compression;
     use parquet::data_type::ByteArrayType;
-    use parquet::file::metadata::{ColumnChunkMetaDataBuilder, ParquetMetaDataReader};
+    use parquet::file::metadata::{ColumnChunkMetaDataBuilder, ParquetMetaData, ParquetMetaDataReader};
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
@@ -166,12 +183,17 @@ mod tests {
     use crate::testing::Files;
 
     /// A file of two columns of texts, some of the second left out.
-    fn written(files: &Files, answers: &[Option<&str>]) -> std::path::PathBuf {
+    pub(super) fn written(
+        files: &Files,
+        answers: &[Option<&str>],
+        compression: Compression,
+    ) -> std::path::PathBuf {
         let schema = "message row { required binary instruction (UTF8); optional binary output (UTF8); }";
         let schema = std::sync::Arc::new(parse_message_type(schema).expect("a schema"));
         let path = files.path("rows.parquet");
         let file = std::fs::File::create(&path).expect("a file");
-        let properties = std::sync::Arc::new(WriterProperties::builder().build());
+        let properties =
+            std::sync::Arc::new(WriterProperties::builder().set_compression(compression).build());
         let mut writer = SerializedFileWriter::new(file, schema, properties).expect("a writer");
         let mut group = writer.next_row_group().expect("a group");
         let asked: Vec<_> =
@@ -192,7 +214,7 @@ mod tests {
     #[test]
     fn columns_become_rows() {
         let files = Files::new();
-        let path = written(&files, &[Some("a"), None, Some("c")]);
+        let path = written(&files, &[Some("a"), None, Some("c")], Compression::UNCOMPRESSED);
         let mut reader = Reader::open(&[Source::new(&path)]).expect("opened");
         let mut found = Vec::new();
         while let Some(row) = reader.next().expect("read") {
@@ -210,7 +232,7 @@ mod tests {
     fn a_row_beyond_the_bound_is_a_problem_of_its_own() {
         let files = Files::new();
         let long = "x".repeat(crate::input::MAX_LINE_BYTES);
-        let path = written(&files, &[Some("a"), Some(&long), Some("c")]);
+        let path = written(&files, &[Some("a"), Some(&long), Some("c")], Compression::UNCOMPRESSED);
         let mut reader = Reader::open(&[Source::new(&path)]).expect("opened");
         let mut found = Vec::new();
         while let Some(row) = reader.next().expect("read") {
@@ -219,22 +241,29 @@ mod tests {
         assert_eq!(found, [None, Some("rows.parquet:2: the row is longer than 64 MiB".to_owned()), None]);
     }
 
-    /// A file that says of its second column what `said` makes of it.
-    fn saying(said: impl Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder) -> Option<String> {
-        let files = Files::new();
-        let file = std::fs::File::open(written(&files, &[Some("a")])).expect("there");
-        let read = ParquetMetaDataReader::new().parse_and_finish(&file).expect("read");
+    /// What is said of a file, with what `said` makes of its second column.
+    pub(super) fn saying(
+        read: &ParquetMetaData,
+        said: impl Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
+    ) -> ParquetMetaData {
         let mut groups = Vec::new();
         for group in read.row_groups() {
             let mut columns = group.columns().to_vec();
             columns[1] = said(columns[1].clone().into_builder()).build().expect("a column");
             groups.push(group.clone().into_builder().set_column_metadata(columns).build().expect("a group"));
         }
-        beyond_bounds(&read.into_builder().set_row_groups(groups).build())
+        read.clone().into_builder().set_row_groups(groups).build()
     }
 
     #[test]
     fn columns_beyond_all_bounds_are_refused_before_they_are_read() {
+        let files = Files::new();
+        let path = written(&files, &[Some("a")], Compression::UNCOMPRESSED);
+        let file = std::fs::File::open(path).expect("there");
+        let read = ParquetMetaDataReader::new().parse_and_finish(&file).expect("read");
+        let saying = |said: fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder| {
+            beyond_bounds(&saying(&read, said))
+        };
         assert_eq!(saying(|column| column), None);
         let large = "column `output` of row group 1: expected at most 1024 MiB, found 2048 MiB: write smaller row groups";
         assert_eq!(saying(|column| column.set_total_uncompressed_size(2 << 30)).as_deref(), Some(large));
@@ -246,7 +275,7 @@ mod tests {
     #[test]
     fn what_is_no_parquet_is_an_error() {
         let files = Files::new();
-        let whole = std::fs::read(written(&files, &[Some("a")])).expect("read");
+        let whole = std::fs::read(written(&files, &[Some("a")], Compression::UNCOMPRESSED)).expect("read");
         for bytes in [&b"PAR1"[..], b"", b"{}", &whole[..whole.len() / 2]] {
             let path = files.write("bad.parquet", bytes);
             let mut reader = Reader::open(&[Source::new(&path)]).expect("opened");

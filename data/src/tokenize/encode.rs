@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use rtune_tokens::encode_guarded;
 use tokenizers::{PaddingParams, PostProcessorWrapper, Tokenizer, TruncationParams};
 
-use super::guarded::encode_guarded;
 use super::spans::{self, Rendered, Talk};
 use crate::error::DataError;
 use crate::options::TrainOn;

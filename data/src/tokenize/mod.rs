@@ -1,13 +1,12 @@
 //! Conversations to token ids with a loss mask.
 
 mod encode;
-mod guarded;
 mod shorten;
 mod spans;
 mod whole;
 
 pub use encode::{Encoded, Encoder, leading_bos};
-pub use guarded::{decode_guarded, encode_guarded};
+pub use rtune_tokens::{decode_guarded, encode_guarded};
 pub use whole::Weighed;
 
 use crate::record::Origin;

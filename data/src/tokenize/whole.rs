@@ -1,7 +1,8 @@
 //! Texts that are trained, or weighed, as they stand.
 
+use rtune_tokens::encode_guarded;
+
 use super::encode::{Encoded, Encoder, refused};
-use super::guarded::encode_guarded;
 use crate::problem::ProblemKind;
 
 impl Encoder<'_> {

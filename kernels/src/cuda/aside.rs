@@ -115,6 +115,7 @@ impl Aside {
     /// If the host has not as much memory that can be page-locked, or the driver fails.
     pub fn put<'a, T: Element>(&self, index: usize, from: Span<'a, T>) -> Result<Leaving<'a>> {
         let bytes = from.len() * size_of::<T>();
+        self.device.expect_own(from.address, from.len());
         let to = self.place(index, bytes)?;
         // SAFETY: the place is as large, and only read by `take`, which runs behind this copy; `from` is borrowed until the copy
         // is joined, by `Leaving` or where that is dropped.

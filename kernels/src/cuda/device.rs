@@ -7,6 +7,7 @@ use half::bf16;
 
 use super::driver::Driver;
 use super::error::Result;
+use super::held::Held;
 use super::launch::Call;
 use super::places::Places;
 use super::view::{Element, Span, SpanMut};
@@ -57,8 +58,12 @@ pub(crate) trait Backend {
     fn clear_stamps(&self);
     fn synchronize(&self) -> Result<()>;
     fn facts(&self) -> &Facts;
-    /// Bytes allocated and not freed.
-    fn held_bytes(&self) -> usize;
+    /// What was allocated and not freed.
+    fn held(&self) -> &Held;
+    /// Whether what lies at `address` is of this backend, so that something may be done with it.
+    fn owns(&self, address: u64) -> bool {
+        self.held().has(address)
+    }
     /// Whether nothing is computed.
     fn is_dry(&self) -> bool {
         false
@@ -153,6 +158,12 @@ impl Device {
         Rc::clone(&self.backend)
     }
 
+    /// Panics unless the `len` elements at `address` are of this device: another's number here would be any memory at all.
+    #[track_caller]
+    pub(crate) fn expect_own(&self, address: u64, len: usize) {
+        assert!(len == 0 || self.backend.owns(address), "memory of another device");
+    }
+
     /// What there is to know about it.
     #[must_use]
     pub fn facts(&self) -> &Facts {
@@ -162,7 +173,7 @@ impl Device {
     /// Bytes of its memory that this program holds.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.backend.held_bytes()
+        self.backend.held().bytes()
     }
 
     /// Whether it is one of [`Self::dry`].
@@ -281,9 +292,10 @@ impl<T: Element> Span<'_, T> {
     /// If something launched before failed.
     ///
     /// # Panics
-    /// If the lengths differ.
+    /// If the lengths differ, or the span is another device's.
     pub fn download(self, device: &Device, to: &mut [T]) -> Result<()> {
         assert_eq!(to.len(), self.len, "download: lengths");
+        device.expect_own(self.address, self.len);
         // SAFETY: any bits are an element, so bytes may be written over elements.
         let bytes = unsafe { std::slice::from_raw_parts_mut(to.as_mut_ptr().cast(), size_of_val(to)) };
         // SAFETY: the span is borrowed from a buffer that lives, and as long as `to`.
@@ -298,9 +310,10 @@ impl<T: Element> SpanMut<'_, T> {
     /// If the copy fails.
     ///
     /// # Panics
-    /// If the lengths differ.
+    /// If the lengths differ, or the span is another device's.
     pub fn upload(&mut self, device: &Device, from: &[T]) -> Result<()> {
         assert_eq!(from.len(), self.len, "upload: lengths");
+        device.expect_own(self.address, self.len);
         // SAFETY: the span is borrowed alone, and as long as `from`.
         unsafe { device.backend.upload(bytes_of(from), self.address) }
     }
@@ -311,9 +324,11 @@ impl<T: Element> SpanMut<'_, T> {
     /// If the copy fails.
     ///
     /// # Panics
-    /// If the lengths differ.
+    /// If the lengths differ, or a span is another device's.
     pub fn copy_from(&mut self, device: &Device, from: Span<'_, T>) -> Result<()> {
         assert_eq!(from.len, self.len, "copy: lengths");
+        device.expect_own(self.address, self.len);
+        device.expect_own(from.address, from.len);
         // SAFETY: both are borrowed, this one alone, so they do not overlap; they are of one length.
         unsafe { device.backend.copy(from.address, self.address, self.len * size_of::<T>()) }
     }
@@ -322,7 +337,11 @@ impl<T: Element> SpanMut<'_, T> {
     ///
     /// # Errors
     /// If the launch fails.
+    ///
+    /// # Panics
+    /// If the span is another device's.
     pub fn fill(&mut self, device: &Device, byte: u8) -> Result<()> {
+        device.expect_own(self.address, self.len);
         // SAFETY: the span is borrowed alone.
         unsafe { device.backend.fill(self.address, byte, self.len * size_of::<T>()) }
     }

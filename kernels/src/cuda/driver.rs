@@ -14,6 +14,7 @@ use cudarc::driver::{result, sys};
 use super::cublas;
 use super::device::{Backend, Facts, Product, Way};
 use super::error::{CudaError, Result};
+use super::held::Held;
 use super::launch::{Call, Kernel};
 use super::places::Places;
 use super::sources;
@@ -31,7 +32,7 @@ pub(super) struct Driver {
     /// Before the rest: fields are dropped in this order.
     cublas: cublas::Opened,
     context: Context,
-    held_bytes: Cell<usize>,
+    held: Held,
     modules: RefCell<HashMap<&'static str, sys::CUmodule>>,
     functions: RefCell<HashMap<&'static str, (sys::CUfunction, Cell<u32>)>>,
     facts: Facts,
@@ -135,8 +136,8 @@ impl Driver {
         let cublas = unsafe { cublas::open(places, facts.driver, stream, workspace, WORKSPACE_BYTES) }?;
         facts.cublas = cublas.version;
         let (modules, functions) = (RefCell::default(), RefCell::default());
-        let (held_bytes, stamps) = (Cell::new(WORKSPACE_BYTES), RefCell::default());
-        Ok(Self { cublas, context, held_bytes, modules, functions, facts, stamps })
+        let (held, stamps) = (Held::new(WORKSPACE_BYTES), RefCell::default());
+        Ok(Self { cublas, context, held, modules, functions, facts, stamps })
     }
 
     fn enter(&self) -> Result<()> {
@@ -241,7 +242,7 @@ impl Backend for Driver {
         }
         // SAFETY: the context is current.
         let address = unsafe { result::malloc_sync(bytes) }.map_err(memory_error(bytes))?;
-        self.held_bytes.set(self.held_bytes.get() + bytes);
+        self.held.add(address, bytes);
         Ok(address)
     }
 
@@ -254,7 +255,7 @@ impl Backend for Driver {
             self.enter().and_then(|()| self.context.aside.synchronize()).and_then(|()| self.synchronize());
         // SAFETY: the caller's promise, and nothing runs any more.
         let _ = unsafe { result::free_sync(address) };
-        self.held_bytes.set(self.held_bytes.get() - bytes);
+        self.held.remove(address, bytes);
     }
 
     unsafe fn upload(&self, from: &[u8], to: u64) -> Result<()> {
@@ -391,7 +392,7 @@ impl Backend for Driver {
         &self.facts
     }
 
-    fn held_bytes(&self) -> usize {
-        self.held_bytes.get()
+    fn held(&self) -> &Held {
+        &self.held
     }
 }

@@ -5,17 +5,18 @@ use std::rc::Rc;
 
 use super::device::{Backend, Device, Facts, Product, Way};
 use super::error::Result;
+use super::held::Held;
 use super::launch::Call;
 
-/// Where the first allocation lies, so that no address is zero.
-const FIRST_ADDRESS: u64 = 1 << 20;
+/// Where the first allocation lies: where no machine has memory, so that no address is another device's.
+const FIRST_ADDRESS: u64 = 1 << 60;
 /// What the driver rounds allocations to.
 const ALIGNMENT_BYTES: usize = 256;
 
 struct Dry {
     facts: Facts,
     next: Cell<u64>,
-    held_bytes: Cell<usize>,
+    held: Held,
 }
 
 impl Device {
@@ -23,7 +24,7 @@ impl Device {
     /// zero.
     #[must_use]
     pub fn dry(facts: Facts) -> Self {
-        Self::over(Rc::new(Dry { facts, next: Cell::new(FIRST_ADDRESS), held_bytes: Cell::new(0) }))
+        Self::over(Rc::new(Dry { facts, next: Cell::new(FIRST_ADDRESS), held: Held::new(0) }))
     }
 }
 
@@ -32,13 +33,12 @@ impl Backend for Dry {
         let bytes = bytes.next_multiple_of(ALIGNMENT_BYTES);
         let address = self.next.get();
         self.next.set(address + bytes as u64);
-        self.held_bytes.set(self.held_bytes.get() + bytes);
+        self.held.add(address, bytes);
         Ok(address)
     }
 
-    unsafe fn free(&self, _: u64, bytes: usize) {
-        let bytes = bytes.next_multiple_of(ALIGNMENT_BYTES);
-        self.held_bytes.set(self.held_bytes.get() - bytes);
+    unsafe fn free(&self, address: u64, bytes: usize) {
+        self.held.remove(address, bytes.next_multiple_of(ALIGNMENT_BYTES));
     }
 
     unsafe fn upload(&self, _: &[u8], _: u64) -> Result<()> {
@@ -98,8 +98,13 @@ impl Backend for Dry {
         &self.facts
     }
 
-    fn held_bytes(&self) -> usize {
-        self.held_bytes.get()
+    fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// Anybody's: the schedule of another device is run here with that device's memory, of which nothing is touched.
+    fn owns(&self, _: u64) -> bool {
+        true
     }
 
     fn is_dry(&self) -> bool {

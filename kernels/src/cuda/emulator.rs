@@ -3,7 +3,7 @@
 //!
 //! Each source is compiled by the machine's C++ compiler when the first of its kernels is launched.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ use half::bf16;
 
 use super::device::{Backend, Device, Facts, Operand, Product, Way};
 use super::error::{CudaError, Result};
+use super::held::Held;
 use super::launch::Call;
 
 /// Bytes before and behind every allocation that must stay as they are; as bf16 and f32 they are no numbers.
@@ -34,7 +35,7 @@ const COPIES_LATE: u32 = 2;
 struct Emulator {
     facts: Facts,
     schedule: u32,
-    held_bytes: Cell<usize>,
+    held: Held,
     aside: RefCell<Copies>,
     stamps: RefCell<Vec<Instant>>,
 }
@@ -75,8 +76,8 @@ pub fn open(schedule: u32) -> Option<Device> {
     compiler()?;
     let facts =
         Facts { name: "emulator".into(), capability: (8, 0), shared_bytes: SHARED_BYTES, ..Facts::default() };
-    let (held_bytes, aside, stamps) = (Cell::new(0), RefCell::default(), RefCell::default());
-    Some(Device::over(Rc::new(Emulator { facts, schedule, held_bytes, aside, stamps })))
+    let (held, aside, stamps) = (Held::new(0), RefCell::default(), RefCell::default());
+    Some(Device::over(Rc::new(Emulator { facts, schedule, held, aside, stamps })))
 }
 
 /// The C++ compiler of this machine.
@@ -140,8 +141,9 @@ impl Backend for Emulator {
         assert!(!start.is_null(), "no memory");
         // SAFETY: as long as was just allocated. All of it is poison until someone writes.
         unsafe { start.write_bytes(GUARD, bytes + 2 * GUARD_BYTES) };
-        self.held_bytes.set(self.held_bytes.get() + bytes);
-        Ok(start as u64 + GUARD_BYTES as u64)
+        let address = start as u64 + GUARD_BYTES as u64;
+        self.held.add(address, bytes);
+        Ok(address)
     }
 
     unsafe fn free(&self, address: u64, bytes: usize) {
@@ -152,7 +154,7 @@ impl Backend for Emulator {
             unsafe { copies.step() };
         }
         drop(copies);
-        self.held_bytes.set(self.held_bytes.get() - bytes);
+        self.held.remove(address, bytes);
         let start = (address as usize - GUARD_BYTES) as *mut u8;
         // SAFETY: allocated by `allocate` with this size, by the caller's promise.
         let all = unsafe { std::slice::from_raw_parts(start, bytes + 2 * GUARD_BYTES) };
@@ -247,12 +249,12 @@ impl Backend for Emulator {
 
     fn pin(&self, bytes: usize) -> Result<u64> {
         let address = self.allocate(bytes)?;
-        self.held_bytes.set(self.held_bytes.get() - bytes);
+        self.held.remove(address, bytes);
         Ok(address)
     }
 
     unsafe fn unpin(&self, address: u64, bytes: usize) {
-        self.held_bytes.set(self.held_bytes.get() + bytes);
+        self.held.add(address, bytes);
         // SAFETY: allocated by `pin`, by the caller's promise.
         unsafe { self.free(address, bytes) }
     }
@@ -300,7 +302,7 @@ impl Backend for Emulator {
         &self.facts
     }
 
-    fn held_bytes(&self) -> usize {
-        self.held_bytes.get()
+    fn held(&self) -> &Held {
+        &self.held
     }
 }

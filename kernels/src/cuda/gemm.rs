@@ -58,7 +58,7 @@ impl Output for f32 {
 /// If cuBLAS refuses.
 ///
 /// # Panics
-/// If the shapes do not fit each other.
+/// If the shapes do not fit each other, or a matrix is another device's.
 pub fn multiply<'l, 'r, T: Output>(
     device: &Device,
     out: MatrixMut<'_, T>,
@@ -105,9 +105,11 @@ pub(crate) fn batched<'l, 'r, T: Output>(
         assert!(rows == 0 || columns == 0 || last <= len, "product: a batch beyond its memory");
     };
     within(out.span.len, out.rows, out.columns, out.stride, batch.out);
+    device.expect_own(out.span.address, out.span.len);
     for (factor, step) in [(&left, batch.left), (&right, batch.right)] {
         let Matrix { span, rows, columns, stride } = factor.matrix;
         within(span.len, rows, columns, stride, step);
+        device.expect_own(span.address, span.len);
     }
     assert!(batch.count == 1 || batch.out > 0, "product: one result for a whole batch");
     let product = Product {

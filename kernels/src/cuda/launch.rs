@@ -67,20 +67,28 @@ impl<'d> Launch<'d> {
         self
     }
 
+    /// An address that is this device's own, wherever a kernel reads or writes by it.
+    fn span(self, address: u64, len: usize) -> Self {
+        self.device.expect_own(address, len);
+        self.push(b'p', address)
+    }
+
     pub(crate) fn read<T: Element>(self, span: Span<'_, T>) -> Self {
-        self.push(b'p', span.address)
+        self.span(span.address, span.len)
     }
 
     pub(crate) fn read_if<T: Element>(self, span: Option<Span<'_, T>>) -> Self {
-        self.push(b'p', span.map_or(0, |span| span.address))
+        let (address, len) = span.map_or((0, 0), |span| (span.address, span.len));
+        self.span(address, len)
     }
 
     pub(crate) fn write<T: Element>(self, span: &SpanMut<'_, T>) -> Self {
-        self.push(b'p', span.address)
+        self.span(span.address, span.len)
     }
 
     pub(crate) fn write_if<T: Element>(self, span: Option<&SpanMut<'_, T>>) -> Self {
-        self.push(b'p', span.map_or(0, |span| span.address))
+        let (address, len) = span.map_or((0, 0), |span| (span.address, span.len));
+        self.span(address, len)
     }
 
     /// A size or index that the kernel takes as `int`.

@@ -37,6 +37,7 @@ pub mod elementwise;
 pub mod emulator;
 mod error;
 pub mod gemm;
+mod held;
 mod launch;
 pub mod linear;
 pub mod nf4;

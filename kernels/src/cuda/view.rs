@@ -26,12 +26,12 @@ unsafe impl Element for f64 {}
 // SAFETY: as above: 16 bits.
 unsafe impl Element for bf16 {}
 
-/// Elements of device memory to be read.
+/// Elements of device memory to be read, on the thread of their device.
 #[derive(Debug)]
 pub struct Span<'a, T> {
     pub(crate) address: u64,
     pub(crate) len: usize,
-    borrow: PhantomData<&'a T>,
+    borrow: PhantomData<(&'a T, *const ())>,
 }
 
 impl<T> Clone for Span<'_, T> {
@@ -41,12 +41,12 @@ impl<T> Clone for Span<'_, T> {
 }
 impl<T> Copy for Span<'_, T> {}
 
-/// Elements of device memory to be written, by whoever holds this alone.
+/// Elements of device memory to be written, by whoever holds this alone, on the thread of their device.
 #[derive(Debug)]
 pub struct SpanMut<'a, T> {
     pub(crate) address: u64,
     pub(crate) len: usize,
-    borrow: PhantomData<&'a mut T>,
+    borrow: PhantomData<(&'a mut T, *const ())>,
 }
 
 fn part<T>(address: u64, len: usize, range: &Range<usize>) -> u64 {

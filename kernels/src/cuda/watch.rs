@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::device::{Backend, Device, Facts, Product, Way};
 use super::error::Result;
+use super::held::Held;
 use super::launch::Call;
 
 /// The launches of one kind.
@@ -165,8 +166,12 @@ impl Backend for Watch {
         self.inner.facts()
     }
 
-    fn held_bytes(&self) -> usize {
-        self.inner.held_bytes()
+    fn held(&self) -> &Held {
+        self.inner.held()
+    }
+
+    fn owns(&self, address: u64) -> bool {
+        self.inner.owns(address)
     }
 
     fn is_dry(&self) -> bool {

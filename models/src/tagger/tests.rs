@@ -163,3 +163,39 @@ fn identities_follow_the_weights() {
     let (name, hash) = tagger.identity().split_once("@sha256:").expect("a hash");
     assert_eq!((name, hash.len()), ("tagger", 64));
 }
+
+/// At such a text the library panics: its patterns give up after ten million tries.
+#[test]
+fn a_text_that_the_tokenizer_panics_at_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(fixture().join(name), folder.path().join(name)).expect("copied");
+    }
+    let words = std::fs::read_to_string(fixture().join("vocab.txt")).expect("the vocabulary");
+    let vocabulary: serde_json::Map<String, serde_json::Value> =
+        words.lines().enumerate().map(|(id, word)| (word.to_owned(), id.into())).collect();
+    let described = serde_json::json!({
+        "version": "1.0",
+        "added_tokens": [],
+        "pre_tokenizer": {
+            "type": "Split", "pattern": {"Regex": "(?:a|a)*b"}, "behavior": "Isolated", "invert": false,
+        },
+        "model": {
+            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+            "vocab": vocabulary,
+        },
+    });
+    std::fs::write(folder.path().join("tokenizer.json"), described.to_string()).expect("written");
+    let tagger = Tagger::open(folder.path()).expect("opens");
+    tagger.tag(&["ab"]).expect("an ordinary text");
+    let text = "a".repeat(60) + "cb";
+    let mut windows = Vec::new();
+    for error in [
+        tagger.tag(&[&text]).map(drop).expect_err("tried too often"),
+        tagger.encoder.encode(0, &text, &mut windows).expect_err("tried too often"),
+        tagger.encoder.framed(&text).map(drop).expect_err("tried too often"),
+    ] {
+        let said = error.to_string();
+        assert!(said.contains("tokenizer.json") && said.contains("the tokenizer cannot go on: "), "{said}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rtune_tokens::encode_guarded;
 use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer;
 
@@ -73,8 +74,8 @@ impl Encoder {
     /// Adds the windows of a text. Windows without a word are left out.
     pub(super) fn encode(&self, number: usize, text: &str, out: &mut Vec<Window>) -> Result<(), ModelError> {
         for (start, end) in windows(text) {
-            let encoding =
-                self.tokenizer.encode(&text[start..end], false).map_err(|error| self.fault(&error))?;
+            let encoding = encode_guarded(&self.tokenizer, &text[start..end], false)
+                .map_err(|error| self.fault(&error))?;
             let ids = encoding.get_ids();
             let (words, offsets) = (encoding.get_word_ids(), encoding.get_offsets());
             let is_first = |at: usize| at == 0 || words[at].is_none() || words[at] != words[at - 1];
@@ -99,7 +100,7 @@ impl Encoder {
         // Of an empty text nothing is left but the frame.
         let spaced = (self.spaced && !text.is_empty()).then(|| format!(" {text}"));
         let text = spaced.as_deref().unwrap_or(text);
-        let encoding = self.tokenizer.encode(text, false).map_err(|error| self.fault(&error))?;
+        let encoding = encode_guarded(&self.tokenizer, text, false).map_err(|error| self.fault(&error))?;
         let kept = encoding.get_ids().iter().copied().take(self.most_tokens);
         Ok(std::iter::once(self.first_id).chain(kept).chain([self.last_id]).collect())
     }

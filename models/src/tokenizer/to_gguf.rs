@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use rtune_tokens::encode_guarded;
 use serde_json::Value;
 
 use super::rules;
@@ -80,7 +81,7 @@ pub(crate) fn keys(
             set(&format!("ggml.{name}_token_id"), GgufValue::Size(id));
         }
     }
-    let begun = base.tokenizer.encode("a", true).map_err(|error| fault(error.to_string()))?;
+    let begun = encode_guarded(&base.tokenizer, "a", true).map_err(|error| fault(error.to_string()))?;
     let adds_bos = bos.is_some() && begun.get_ids().first().copied() == bos;
     set("ggml.add_bos_token", GgufValue::Switch(adds_bos));
     set("ggml.add_eos_token", GgufValue::Switch(false));

@@ -2,7 +2,6 @@
 //! with one, and no such model ships.
 
 use rtune_trainer::error::TrainerError;
-use rtune_trainer::evaluate::compare::Which;
 use rtune_trainer::evaluate::golden::{GoldenReport, Side};
 
 use super::{Asked, Finding, Model};
@@ -46,9 +45,7 @@ fn rows(model: &Model<'_>) -> Vec<String> {
     };
     let GoldenReport { cases, texts, .. } = model.report;
     let of_cases = cases.iter().filter(|case| !is_whole(model.side(case))).map(|case| case.id.clone());
-    let of_texts = texts.iter().flat_map(|texts| &texts.rows).filter(|row| {
-        let tuned = row.tuned.filter(|_| model.which != Which::Base);
-        !tuned.unwrap_or(row.base).nats.is_finite()
-    });
+    let of_texts = texts.iter().flat_map(|texts| &texts.rows);
+    let of_texts = of_texts.filter(|row| !model.side_of_text(row).nats.is_finite());
     of_cases.chain(of_texts.map(|row| row.id.clone())).collect()
 }

@@ -13,7 +13,8 @@ use rtune_data::Half;
 use rtune_metrics::compare::OverSeeds;
 use rtune_trainer::config::GateSection;
 use rtune_trainer::evaluate::compare::{Compared, Which};
-use rtune_trainer::evaluate::golden::{Case, GoldenReport, Side, Summary};
+use rtune_trainer::evaluate::golden::{Case, GoldenReport, Likely, Side, Summary};
+use rtune_trainer::evaluate::plain::{PlainText, TextSide};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -34,11 +35,26 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    fn summary(&self) -> &'a Summary {
-        match (self.which, &self.report.tuned) {
+    /// Over all cases; `None` where the golden rows are texts alone.
+    fn summary_of_cases(&self) -> Option<&'a Summary> {
+        let summary = match (self.which, &self.report.tuned) {
             (Which::Tuned | Which::Best, Some(tuned)) => tuned,
             _ => &self.report.base,
+        };
+        (!self.report.cases.is_empty()).then_some(summary)
+    }
+
+    /// Over all texts; `None` where there are none.
+    fn texts(&self) -> Option<&'a Likely> {
+        let texts = self.report.texts.as_ref()?;
+        match (self.which, &texts.tuned) {
+            (Which::Tuned | Which::Best, Some(tuned)) => Some(tuned),
+            _ => Some(&texts.base),
         }
+    }
+
+    fn side_of_text(&self, text: &PlainText) -> TextSide {
+        text.tuned.filter(|_| self.which != Which::Base).unwrap_or(text.base)
     }
 
     fn side(&self, case: &'a Case) -> &'a Side {

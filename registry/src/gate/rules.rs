@@ -98,7 +98,8 @@ struct Rules<'a> {
 
 impl Rules<'_> {
     fn limit(&self, metric: &str, limit: f64) -> Result<Finding, RegistryError> {
-        let figures = figures(self.asked.candidate.summary());
+        let candidate = &self.asked.candidate;
+        let figures = figures(candidate.summary_of_cases(), candidate.texts());
         let found = figures.get(metric).copied().ok_or_else(|| {
             let known = figures.keys().cloned().collect::<Vec<_>>().join(", ");
             let problem = format!("the golden rows have no metric `{metric}`; they have {known}");

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rtune_models::{BaseModel, DecoderSpec, GgufFile, ModelConfig, ModelError, WeightSource};
+use rtune_tokens::encode_guarded;
 use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
@@ -120,7 +121,7 @@ pub(super) fn same_tensors(base: &BaseModel, file: &dyn WeightSource) -> Result<
 /// Texts and added tokens, but for those beyond the rows, are the same tokens.
 fn same_tokens(base: &Tokenizer, file: &Tokenizer, rows: usize) -> Result<(), String> {
     let ids = |tokenizer: &Tokenizer, text: &str| {
-        let encoding = tokenizer.encode(text, false);
+        let encoding = encode_guarded(tokenizer, text, false);
         encoding.map(|encoding| encoding.get_ids().to_vec()).map_err(|error| format!("{text:?}: {error}"))
     };
     let added = base.get_added_tokens_decoder().into_iter().filter(|(id, _)| (*id as usize) < rows);
@@ -155,5 +156,38 @@ fn is_same(one: Option<&Value>, other: Option<&Value>) -> bool {
             one.keys().chain(other.keys()).all(|key| is_same(one.get(key), other.get(key)))
         }
         (one, other) => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenizers::models::wordlevel::WordLevel;
+    use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+    use tokenizers::tokenizer::SplitDelimiterBehavior;
+
+    use super::*;
+
+    fn tokenizer(pattern: &str) -> Tokenizer {
+        let vocabulary = [("?".to_owned(), 0)].into_iter().collect();
+        let words =
+            WordLevel::builder().vocab(vocabulary).unk_token("?".to_owned()).build().expect("a model");
+        let mut tokenizer = Tokenizer::new(words);
+        let pattern = SplitPattern::Regex(pattern.to_owned());
+        let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).expect("a pattern");
+        tokenizer.with_pre_tokenizer(Some(split));
+        tokenizer
+    }
+
+    #[test]
+    fn a_probe_that_a_tokenizer_panics_at_is_an_error() {
+        let (plain, odd) = (tokenizer(r"\s+"), tokenizer(r"(?:.|.)*\d!"));
+        assert_eq!(same_tokens(&plain, &plain), Ok(()));
+        for error in [same_tokens(&plain, &odd), same_tokens(&odd, &plain)] {
+            let said = error.expect_err("tried too often");
+            assert!(
+                said.contains("Hello, World!") && said.contains("the tokenizer cannot go on: "),
+                "{said}"
+            );
+        }
     }
 }

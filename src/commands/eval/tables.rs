@@ -1,6 +1,7 @@
 //! A golden set's figures, for people.
 
 use comfy_table::Table;
+use rtune_metrics::likelihood::shown;
 use rtune_trainer::evaluate::extraction::Extraction;
 use rtune_trainer::evaluate::golden::{Case, Echo, GoldenReport, Grounding, Likely, Side, Summary};
 use rtune_trainer::evaluate::labels::{Classification, Judged};
@@ -60,7 +61,7 @@ fn case_table(report: &GoldenReport) -> Table {
         let sides: Vec<&Side> = std::iter::once(&case.base).chain(&case.tuned).collect();
         let mut row = vec![case.id.chars().take(SHOWN_ID).collect::<String>()];
         row.extend(sides.iter().map(|side| format!("{:.1}", side.chrf)));
-        row.extend(sides.iter().map(|side| format!("{:.3}", side.perplexity)));
+        row.extend(sides.iter().map(|side| shown(side.perplexity, 3)));
         row.extend(sides.iter().map(|side| if side.exact_match { "yes" } else { "-" }.to_owned()));
         table.add_row(row);
     }
@@ -178,7 +179,8 @@ fn contents() -> Vec<(&'static str, Figure)> {
 fn likelihoods() -> Vec<(&'static str, Figure)> {
     fn three(likely: &Likely) -> String {
         let Likely { token_perplexity, word_perplexity, byte_perplexity, .. } = likely;
-        format!("{token_perplexity:.3} {} {byte_perplexity:.3}", short(*word_perplexity))
+        let [token, byte] = [*token_perplexity, *byte_perplexity].map(|one| shown(one, 3));
+        format!("{token} {} {byte}", shown(*word_perplexity, 2))
     }
     vec![
         ("answer perplexity a token, word, byte", |s| Some(three(&s.answers))),
@@ -186,11 +188,6 @@ fn likelihoods() -> Vec<(&'static str, Figure)> {
         ("perplexity with prompts", |s| s.all_tokens.as_ref().map(three)),
         ("likeliest tokens with prompts", |s| s.all_tokens.map(|all| percent(all.token_accuracy))),
     ]
-}
-
-/// Perplexities of words are beyond all bounds where a model knows nothing of them.
-fn short(value: f64) -> String {
-    if value < 1e5 { format!("{value:.2}") } else { format!("{value:.1e}") }
 }
 
 fn show_fields(extraction: &Extraction) {

@@ -1,6 +1,7 @@
 //! Golden rows that are texts: how likely they are, for people.
 
 use comfy_table::Table;
+use rtune_metrics::likelihood::shown;
 use rtune_trainer::evaluate::golden::{GoldenReport, Likely};
 use rtune_trainer::evaluate::plain::PlainTexts;
 
@@ -36,8 +37,8 @@ fn columns(models: &[(String, &Likely)]) -> Table {
         let values = models.iter().map(|(_, likely)| value(likely));
         table.add_row(std::iter::once(name.to_owned()).chain(values).collect::<Vec<String>>());
     };
-    add("texts: perplexity a token", &|one| format!("{:.3}", one.token_perplexity));
-    add("texts: perplexity a word", &|one| format!("{:.2}", one.word_perplexity));
+    add("texts: perplexity a token", &|one| shown(one.token_perplexity, 3));
+    add("texts: perplexity a word", &|one| shown(one.word_perplexity, 2));
     add("texts: bits a byte", &|one| format!("{:.4}", one.bits_per_byte));
     add("texts: likeliest tokens", &|one| format!("{:.1}%", 100.0 * one.token_accuracy));
     align_right(&mut table, 1);

@@ -51,6 +51,44 @@ fn versions_have_a_history_and_come_back() {
 }
 
 #[test]
+fn a_damaged_version_is_named_and_the_others_go_on() {
+    let place = two_versions();
+    let file = place.path("registry/versions/v0001/version.json");
+    let whole = fs::read(&file).expect("there");
+    fs::remove_file(&file).expect("removed");
+    let said = "error: version v0001 cannot be read: cannot read `registry/versions/v0001/version.json`";
+    let ran = place.rtune(&["history"]);
+    ran.succeeds();
+    assert!(ran.stdout.contains("damaged") && ran.stdout.contains("in use"), "{}", ran.stdout);
+    assert!(
+        ran.stderr.contains(said) && ran.stderr.contains("hint: bring its version.json"),
+        "{}",
+        ran.stderr
+    );
+    let ran = place.rtune(&["history", "--json"]);
+    ran.succeeds();
+    let history: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(history["versions"].as_array().map(Vec::len), Some(1));
+    assert_eq!(history["damaged"][0]["version"], "v0001");
+    // What needs it refuses.
+    place.rtune(&["verify", "registry/versions/v0001"]).fails(2, &["error: version v0001 cannot be read"]);
+    for verb in [["rollback"].as_slice(), &["rollback", "v0001"], &["diff", "v0001", "v0002"]] {
+        place.rtune(verb).fails(2, &[said]);
+    }
+    promote(&place, "yes", &[LOOSE, "gate.slices=false"]).succeeds();
+    assert_eq!(current(&place), "v0003");
+    // The one in use: nothing is held against it, and one goes back from it.
+    fs::write(&file, whole).expect("written");
+    place.write("registry/versions/v0003/version.json", "{");
+    promote(&place, "yes", &[LOOSE, "gate.slices=false"])
+        .fails(2, &["version v0003 cannot be read: ", "hint: bring its version.json back"]);
+    let ran = place.rtune(&["rollback"]);
+    ran.succeeds();
+    assert!(ran.stderr.contains("note: v0003, which is in use, is damaged: "), "{}", ran.stderr);
+    assert_eq!(current(&place), "v0002");
+}
+
+#[test]
 fn two_versions_differ_in_keys_rows_and_cases() {
     let place = two_versions();
     let ran = place.rtune(&["diff", "v0001", "v0002"]);

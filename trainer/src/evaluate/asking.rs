@@ -134,7 +134,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// The losses of every question, in order, once all requests are handed out.
+    /// The losses of every question, in order, once all requests are handed out. Questions that came after the speaker had enough have none.
     ///
     /// # Errors
     /// [`TrainerError::Gpu`].
@@ -156,7 +156,8 @@ impl<'a> Asking<'a> {
         };
         let texts: Vec<Example> = self.questions.iter().map(read).collect();
         let texts: Vec<&Example> = texts.iter().collect();
-        let losses = voice.losses(&texts, BATCH_TOKENS, self.tuned, &mut |_, _| {})?;
+        let mut go_on = |_, _| !self.speaker.has_enough();
+        let losses = voice.losses(&texts, BATCH_TOKENS, self.tuned, &mut go_on)?;
         for (index, (question, losses)) in self.questions.iter().zip(losses).enumerate() {
             let everything = LossSum::of(&losses);
             let read = (1..question.scored.tokens.len()).filter(|&t| self.scope.takes(question.scored, t));
@@ -166,8 +167,19 @@ impl<'a> Asking<'a> {
             let prompt = question.prompt.to_vec();
             self.ready.push_back(self.speaker.request(index, prompt, self.settings, None));
         }
-        self.done = self.questions.len();
+        self.done = self.losses.len();
+        self.leave_rest();
         Ok(())
+    }
+
+    /// Makes the rest ready without computing anything: whoever wants no more takes no answers either, and counts them all the same.
+    fn leave_rest(&mut self) {
+        for (index, question) in self.questions.iter().enumerate().skip(self.done) {
+            self.losses.push(QuestionLoss::default());
+            let prompt = question.prompt.to_vec();
+            self.ready.push_back(self.speaker.request(index, prompt, self.settings, None));
+        }
+        self.done = self.questions.len();
     }
 
     /// Makes the next questions ready, as many as one pass takes.
@@ -238,6 +250,7 @@ impl Iterator for Asking<'_> {
     fn next(&mut self) -> Option<Request> {
         if self.ready.is_empty() && self.done < self.questions.len() && self.failed.is_none() {
             match self.speaker.opened().voice {
+                _ if self.speaker.has_enough() => self.leave_rest(),
                 Some(voice) => self.failed = self.prepare_on(voice).err(),
                 None => self.prepare(),
             }

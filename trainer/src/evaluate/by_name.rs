@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use rtune_metrics::classify::ClassificationReport;
 use rtune_metrics::compare::Better;
 
-use super::golden::Summary;
+use super::golden::{Likely, Summary};
 
 /// The loss on the validation rows: what chooses where nothing else is named.
 pub const VALIDATION_LOSS: &str = "validation-loss";
+
+/// Of texts that ask nothing.
+pub const TEXT_BITS_PER_BYTE: &str = "text-bits-per-byte";
 
 /// Every metric that has a name of its own.
 pub const METRICS: &[(&str, Better)] = &[
@@ -20,7 +23,7 @@ pub const METRICS: &[(&str, Better)] = &[
     ("field-f1", Better::Higher),
     ("hallucination-rate", Better::Lower),
     ("tool-calls", Better::Higher),
-    ("text-bits-per-byte", Better::Lower),
+    (TEXT_BITS_PER_BYTE, Better::Lower),
     ("exact-match", Better::Higher),
     ("normalised-match", Better::Higher),
     ("chrf", Better::Higher),
@@ -81,7 +84,7 @@ pub struct Has {
 pub fn available(has: Has, labels: Option<&[String]>) -> Vec<String> {
     let named = METRICS.iter().map(|(name, _)| *name).filter(|name| match *name {
         VALIDATION_LOSS => false,
-        "text-bits-per-byte" => has.texts,
+        TEXT_BITS_PER_BYTE => has.texts,
         _ if has.only_texts => false,
         "checks" => has.checks,
         "tool-calls" => has.calls,
@@ -94,11 +97,20 @@ pub fn available(has: Has, labels: Option<&[String]>) -> Vec<String> {
     named.map(str::to_owned).chain(of_labels).collect()
 }
 
-/// The figures of a model over all cases, by name.
-pub fn figures(summary: &Summary) -> BTreeMap<String, f64> {
+/// The figures of a model by name: over all cases, where `summary` is of some, and over the texts that ask nothing, where there are any.
+pub fn figures(summary: Option<&Summary>, texts: Option<&Likely>) -> BTreeMap<String, f64> {
+    let mut figures = summary.map(of_cases).unwrap_or_default();
+    if let Some(texts) = texts {
+        figures.insert(TEXT_BITS_PER_BYTE.to_owned(), texts.bits_per_byte);
+    }
+    figures
+}
+
+fn of_cases(summary: &Summary) -> BTreeMap<String, f64> {
     let mut figures = BTreeMap::new();
     let mut add = |name: &str, value: f64| figures.insert(name.to_owned(), value);
-    add("answer-nats", summary.answer_perplexity.ln());
+    // Not by the perplexity, which has an end.
+    add("answer-nats", summary.answers.nats / summary.answers.tokens as f64);
     add("bits-per-byte", summary.answers.bits_per_byte);
     add("token-accuracy", summary.answers.token_accuracy);
     add("exact-match", summary.exact_match);

@@ -14,7 +14,7 @@ use crate::talk::{BATCH_TOKENS, Speaker};
 const COPIES: usize = 4;
 
 /// The losses of all continuations: for each group, for each of its texts, the supervised tokens in order. `progress` is called with
-/// (groups done, groups in all).
+/// (groups done, groups in all). What a speaker with [`Speaker::until`] cut short has no losses.
 ///
 /// # Errors
 /// [`TrainerError::Gpu`].
@@ -28,7 +28,7 @@ pub(super) fn losses(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Vec<Vec<RowLoss>>>, TrainerError> {
     if let Some(voice) = speaker.opened().voice {
-        return losses_on(voice, groups, tuned, progress);
+        return losses_on(speaker, voice, groups, tuned, progress);
     }
     let longest = groups.iter().flatten().map(|text| text.tokens.len()).max().unwrap_or(0);
     let mut chooser = Chooser {
@@ -42,6 +42,10 @@ pub(super) fn losses(
     chooser.begin(groups, &shared);
     let mut all = Vec::with_capacity(groups.len());
     while all.len() < groups.len() {
+        if speaker.has_enough() {
+            all.extend(groups[all.len()..].iter().map(|group| vec![Vec::new(); group.len()]));
+            break;
+        }
         let (groups, shared) = (&groups[all.len()..], &shared[all.len()..]);
         let count = chooser.fitting(groups, shared);
         all.extend(chooser.losses(&groups[..count], &shared[..count]));
@@ -53,6 +57,7 @@ pub(super) fn losses(
 
 /// [`losses`] on a GPU, where every text is read whole.
 fn losses_on(
+    speaker: &Speaker<'_>,
     voice: Voice<'_>,
     groups: &[Vec<Example>],
     tuned: bool,
@@ -64,8 +69,11 @@ fn losses_on(
     let mut of_texts = |done: usize, _| {
         let begun = group_of.get(done).map_or(groups.len(), |group| *group);
         progress(begun, groups.len());
+        !speaker.has_enough()
     };
-    let mut losses = voice.losses(&texts, BATCH_TOKENS, tuned, &mut of_texts)?.into_iter();
+    let mut losses = voice.losses(&texts, BATCH_TOKENS, tuned, &mut of_texts)?;
+    losses.resize_with(texts.len(), Vec::new);
+    let mut losses = losses.into_iter();
     Ok(groups.iter().map(|group| losses.by_ref().take(group.len()).collect()).collect())
 }
 

@@ -132,7 +132,7 @@ pub struct Likely {
     pub words: u64,
     /// Their bytes in UTF-8.
     pub bytes: u64,
-    /// `e` to the nats of text a word.
+    /// `e` to the nats of text a word; like all perplexities at most the largest number there is.
     pub word_perplexity: f64,
     /// `e` to the nats of text a byte.
     pub byte_perplexity: f64,

@@ -68,7 +68,7 @@ const METRICS: [Metric; 16] = [
     ("exact-match", |_, side| Some(truth(side.exact_match))),
     ("normalised-match", |_, side| Some(truth(side.normalised_match))),
     ("checks", |case, side| (case.checks > 0).then(|| truth(side.failed_checks.is_empty()))),
-    ("answer-nats", |_, side| Some(-side.perplexity.ln())),
+    ("answer-nats", |_, side| Some(-side.nats / side.tokens as f64)),
     ("bert-score", |_, side| side.similarity.map(|one| one.bert_score.f1)),
     ("relevancy", |_, side| side.similarity.map(|one| one.relevancy)),
     ("grounded", |_, side| side.grounded.as_ref().map(|one| truth(one.unsupported.is_empty()))),

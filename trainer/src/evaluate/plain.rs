@@ -137,7 +137,8 @@ impl Text {
     }
 }
 
-/// Weighs `texts` by one model. `progress` is called with (texts done, texts in all).
+/// Weighs `texts` by one model. `progress` is called with (texts done, texts in all). What a speaker with [`Speaker::until`] cut short is
+/// of no use.
 ///
 /// # Errors
 /// [`TrainerError::Gpu`].
@@ -157,7 +158,7 @@ pub(super) fn weigh(
     let questions = parts.iter().map(|(_, part)| Question { prompt: &part.tokens[..1], scored: part });
     let mut asking = Asking::new(speaker, questions.collect(), &settings, tuned, Scope::Answer);
     let mut done = 0;
-    while asking.next().is_some() {
+    while !speaker.has_enough() && asking.next().is_some() {
         progress(parts[done].0, texts.len());
         done += 1;
     }
@@ -204,15 +205,19 @@ pub(super) fn weigh_both(
     Ok(Some(PlainTexts { base: PlainTexts::likely(&rows, |row| row.base), tuned: of_tuned, rows }))
 }
 
-/// Bits a byte over all texts, by the tuned model.
+/// How likely all texts are to the tuned model; `None` without texts. The rest as [`weigh`].
 ///
 /// # Errors
 /// [`TrainerError::Gpu`].
-pub(super) fn bits_per_byte(speaker: &Speaker<'_>, texts: &[Text]) -> Result<Option<f64>, TrainerError> {
+pub(super) fn likely(
+    speaker: &Speaker<'_>,
+    texts: &[Text],
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Option<Likely>, TrainerError> {
     if texts.is_empty() {
         return Ok(None);
     }
-    let sides = weigh(speaker, texts, true, &mut |_, _| {})?;
+    let sides = weigh(speaker, texts, true, progress)?;
     let rows: Vec<PlainText> = texts.iter().zip(sides).map(|(text, side)| text.weighed(side, None)).collect();
-    Ok(Some(PlainTexts::likely(&rows, |row| row.base).bits_per_byte))
+    Ok(Some(PlainTexts::likely(&rows, |row| row.base)))
 }

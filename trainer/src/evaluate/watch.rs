@@ -14,7 +14,7 @@ use super::asked::{Asked, ask};
 use super::by_name::{Has, available, figures};
 use super::golden::{Exam, ExamOptions, Progress};
 use super::labels::{LabelOptions, Labelled, labelled};
-use super::plain::{Text, bits_per_byte};
+use super::plain::{Text, likely};
 use crate::error::TrainerError;
 use crate::talk::{Settings, Speaker};
 
@@ -125,15 +125,11 @@ impl Watch {
     ) -> Result<Watched, TrainerError> {
         let Self { asked, settings, options, .. } = self;
         let exam = Exam { speaker, asked, settings, labelled: self.labelled.as_ref(), options };
-        let mut of_all = BTreeMap::new();
-        if !asked.is_empty() {
-            let (_, summary) = exam.sides(true, &mut |Progress { done, total, .. }| progress(done, total))?;
-            of_all = figures(&summary);
-        }
-        if let Some(bits) = bits_per_byte(speaker, &self.texts)? {
-            of_all.insert("text-bits-per-byte".to_owned(), bits);
-        }
-        Ok(Watched { rows: asked.len() + self.texts.len(), figures: of_all })
+        let rows = asked.len() + self.texts.len();
+        let mut of_case = |Progress { done, total, .. }| progress(done, total);
+        let summary = if asked.is_empty() { None } else { Some(exam.sides(true, &mut of_case)?.1) };
+        let texts = likely(speaker, &self.texts, &mut |done, _| progress(asked.len() + done, rows))?;
+        Ok(Watched { rows, figures: figures(summary.as_ref(), texts.as_ref()) })
     }
 }
 

@@ -117,7 +117,7 @@ impl<'a> Voice<'a> {
     }
 
     /// The losses of the supervised tokens of each text, in order; the first token is none of them. Several texts make a pass of about `pass_tokens` tokens.
-    /// `progress` is called with (texts done, texts in all).
+    /// `go_on` is asked behind every pass, with (texts done, texts in all): where it says no, the rest has no losses.
     ///
     /// # Errors
     /// [`GpuError`].
@@ -126,7 +126,7 @@ impl<'a> Voice<'a> {
         texts: &[&Example],
         pass_tokens: usize,
         tuned: bool,
-        progress: &mut dyn FnMut(usize, usize),
+        go_on: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<Vec<Vec<RowLoss>>, GpuError> {
         let mut all = Vec::with_capacity(texts.len());
         while all.len() < texts.len() {
@@ -138,7 +138,9 @@ impl<'a> Voice<'a> {
             };
             let group: Vec<&Example> = rest.iter().take_while(fits).copied().collect();
             all.extend(self.losses_of_one_pass(&group, tuned)?);
-            progress(all.len(), texts.len());
+            if !go_on(all.len(), texts.len()) {
+                break;
+            }
         }
         Ok(all)
     }

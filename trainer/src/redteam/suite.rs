@@ -105,12 +105,17 @@ impl Suite {
     /// Reads a file, or gives the suite that comes with the program for [`STARTER_NAME`].
     ///
     /// # Errors
-    /// [`TrainerError::File`] for a file that cannot be read, [`TrainerError::Unreadable`] for one that is no suite: the item is named.
+    /// [`TrainerError::NoSuite`] for one that is not there, [`TrainerError::File`] for a file that cannot be read, [`TrainerError::Unreadable`] for one that is no suite: the item is named.
     pub fn load(path: &Path) -> Result<Self, TrainerError> {
         if path == Path::new(STARTER_NAME) {
             return Self::parse(path, STARTER);
         }
-        let bytes = std::fs::metadata(path).at("read", path)?.len();
+        let bytes = match std::fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(TrainerError::NoSuite { path: path.to_owned() });
+            }
+            found => found.at("read", path)?.len(),
+        };
         if bytes > MOST_BYTES {
             let problem =
                 format!("expected a suite of at most {} MiB, found {}", MOST_BYTES >> 20, bytes >> 20);

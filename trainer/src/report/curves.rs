@@ -1,5 +1,6 @@
 //! What metrics.jsonl says, as charts and as a table.
 
+use rtune_metrics::likelihood::shown;
 use serde::Serialize;
 
 use super::Table;
@@ -129,7 +130,7 @@ pub(super) fn evaluations(all: &[Line], config: &Config, best: Option<u64>) -> T
             match line {
                 Line::Evaluation(line) => {
                     row[1] = format!("{:.4}", line.validation_loss_nats);
-                    row[2] = format!("{:.3}", line.perplexity);
+                    row[2] = shown(line.perplexity, 3);
                     row[3] = percent(line.token_accuracy);
                 }
                 Line::General(line) => {

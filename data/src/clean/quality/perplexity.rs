@@ -1,5 +1,7 @@
 //! Rows that the base finds incoherent.
 
+use rtune_metrics::likelihood::{perplexity, shown};
+
 use super::options::PerplexityOptions;
 use super::verdict::{Rule, Verdict};
 use crate::clean::CleanError;
@@ -75,7 +77,10 @@ impl PerplexityCut {
         let most = self.most_nats;
         (nats_per_token > most).then(|| Verdict {
             rule: Rule::MaxPerplexity,
-            detail: format!("a perplexity of {:.1}, more than {:.1}", nats_per_token.exp(), most.exp()),
+            detail: {
+                let [found, most] = [nats_per_token, most].map(|nats| shown(perplexity(nats), 1));
+                format!("a perplexity of {found}, more than {most}")
+            },
         })
     }
 }

@@ -11,9 +11,9 @@ use half::bf16;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use super::device::{Buffer, Device};
-use super::view::Element;
-use super::{Places, emulator};
+use super::device::{Buffer, Device, Facts};
+use super::view::{Element, Matrix, MatrixMut, Span, SpanMut};
+use super::{Aside, Places, elementwise, emulator, gemm};
 
 /// Two tests of one case: on the GPU, and in the emulator under every schedule; each says so if it cannot run.
 macro_rules! cases {
@@ -44,6 +44,61 @@ fn in_emulator(case: impl Fn(&Device)) {
             None => return eprintln!("skipped: no C++ compiler to emulate kernels with"),
         }
     }
+}
+
+/// A span of one device is refused by every other, whatever is to be done with it.
+#[test]
+fn memory_of_another_device_is_refused() {
+    let dry = Device::dry(Facts::default());
+    let (Some(one), Some(other)) = (emulator::open(0), emulator::open(0)) else {
+        return eprintln!("skipped: no C++ compiler to emulate kernels with");
+    };
+    let values = [1.0_f32; 64];
+    for from in [&dry, &one] {
+        let refused = |what: &str, work: &mut dyn FnMut()| {
+            let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            let said = run.expect_err(what).downcast::<&str>().expect("a message");
+            assert_eq!(*said, "memory of another device", "{what}");
+        };
+        let (mut theirs, mut ours) =
+            (from.upload(&values).expect("memory"), other.upload(&values).expect("memory"));
+        let mut narrow = from.upload_narrow(&values).expect("memory");
+        refused("upload", &mut || _ = theirs.all_mut().upload(&other, &values));
+        refused("download", &mut || _ = theirs.all().to_vec(&other));
+        refused("fill", &mut || _ = theirs.all_mut().fill(&other, 0));
+        refused("from", &mut || _ = ours.all_mut().copy_from(&other, theirs.all()));
+        refused("to", &mut || _ = theirs.all_mut().copy_from(&other, ours.all()));
+        refused("launch", &mut || _ = elementwise::scale(&other, narrow.all_mut().matrix(8, 8), 2.0));
+        refused("product", &mut || {
+            let out = ours.all_mut().matrix(8, 8);
+            let factor = narrow.all().matrix(8, 8);
+            _ = gemm::multiply(&other, out, 0.0, 1.0, factor, factor);
+        });
+        refused("aside", &mut || drop(Aside::new(&other).put(0, theirs.all())));
+        // Its own is taken, and a dry device takes anybody's: nothing is touched there.
+        let mut own = other.upload_narrow(&values).expect("memory");
+        elementwise::scale(&other, own.all_mut().matrix(8, 8), 2.0).expect("its own");
+        assert_eq!(wide(&own.to_vec().expect("its own")), [2.0; 64]);
+        elementwise::scale(&dry, narrow.all_mut().matrix(8, 8), 2.0).expect("nothing is done");
+    }
+}
+
+/// They would be written on a stream that nothing orders with their device's. Were one of these types `Send`, both implementations would be
+/// meant, and this would not compile.
+#[test]
+fn spans_stay_on_their_thread() {
+    trait Meant<T> {
+        fn by(&self) -> bool {
+            true
+        }
+    }
+    impl<T> Meant<()> for std::marker::PhantomData<T> {}
+    impl<T: Send> Meant<u8> for std::marker::PhantomData<T> {}
+    fn of<T>() -> std::marker::PhantomData<T> {
+        std::marker::PhantomData
+    }
+    assert!(of::<Span<'_, f32>>().by() && of::<SpanMut<'_, f32>>().by());
+    assert!(of::<Matrix<'_, f32>>().by() && of::<MatrixMut<'_, f32>>().by());
 }
 
 /// Numbers between minus and plus one; another salt gives others.

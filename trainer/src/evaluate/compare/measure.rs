@@ -11,9 +11,9 @@ use rtune_metrics::text::rouge::RougeScores;
 use rtune_metrics::text::{bleu, chrf, rouge, ter};
 
 use super::report::{ReportCase, ReportSide};
-use super::texts::TEXT_BITS_PER_BYTE;
 use super::{Pairs, not_comparable};
 use crate::error::TrainerError;
+use crate::evaluate::by_name::TEXT_BITS_PER_BYTE;
 use crate::evaluate::labels::likeliest;
 
 /// Metrics that are compared only where they are asked for.

@@ -21,9 +21,9 @@ use self::measure::Scores;
 pub use self::measure::is_metric;
 pub(crate) use self::report::bytes_of;
 use self::report::{Report, ReportCase, ReportSide, read};
-use self::texts::TEXT_BITS_PER_BYTE;
 use crate::checkpoint::FORMAT;
 use crate::error::TrainerError;
+use crate::evaluate::by_name::TEXT_BITS_PER_BYTE;
 
 /// Which model of a report is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,7 @@ use serde::Deserialize;
 
 use super::{Named, Which, not_comparable};
 use crate::error::TrainerError;
-
-/// What texts are compared by.
-pub(super) const TEXT_BITS_PER_BYTE: &str = "text-bits-per-byte";
+use crate::evaluate::by_name::TEXT_BITS_PER_BYTE;
 
 /// The texts of a report.
 #[derive(Clone, Debug, Deserialize)]

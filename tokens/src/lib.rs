@@ -1,4 +1,5 @@
-//! Texts to tokens and back, where the text or the tokenizer was not made to be encoded: what the library behind it panics at is an error.
+//! rtune-tokens: texts to tokens and back. Texts and tokenizers come from anywhere, and at some of them the tokenizers library panics: here that is an
+//! error. Every other crate encodes and decodes by these two functions alone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
