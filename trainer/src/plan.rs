@@ -181,7 +181,9 @@ mod tests {
     fn the_inputs_alone_are_kept_where_memory_is_short() {
         let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference/llama");
         let outline = BaseOutline::open(&case).expect("a case");
-        let text = "[model]\nbase='m'\n[data]\ntrain='t'\n[output]\ndir='r'\n";
+        // Where nothing is asked the steps are what takes the most.
+        let text =
+            "[model]\nbase='m'\n[data]\ntrain='t'\n[output]\ndir='r'\n[eval]\ngeneral=false\nsamples=0\n";
         let config = Config::parse("c.toml", text, &[]).expect("valid");
         let rows = memory::longest_rows(&outline, &config, 2);
         let all = memory::of_policy(&outline, &config, &rows, SavePolicy::All).expect("bytes").peak_bytes();

@@ -3,6 +3,7 @@
 //! Nothing here knows a family: shapes are [`DecoderSpec`]'s, how a tensor is held is what [`crate::Decoder::load`] does with
 //! it, and tests hold the bytes against decoders that were loaded.
 
+mod answers;
 mod passes;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use crate::layout::LinearPart;
 use crate::source::{Headers, Stored};
 use crate::{DecoderSpec, ModelConfig, ModelError, Precision, Quantization, TensorRole, TensorSpec};
 
+pub use answers::AnswerPass;
 pub use passes::{Pass, PassElements};
 pub use trained::TrainedOutline;
 

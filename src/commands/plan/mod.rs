@@ -13,7 +13,7 @@ use rtune_trainer::error::TrainerError;
 use rtune_trainer::inputs::{self, Inputs};
 use rtune_trainer::memory::{self, RowSizes, TrainingMemory};
 use rtune_trainer::outlook::{Outlook, Probe, probe};
-use rtune_trainer::plan;
+use rtune_trainer::{plan, run};
 
 use super::opened::preparation;
 use super::transferred;
@@ -59,11 +59,12 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     inputs::licence(&config, &place)?;
     let outline = BaseOutline::open(&place)?;
     let threads = rayon::current_num_threads();
-    let inputs = prepared(&config, &place)?;
+    let mut inputs = prepared(&config, &place)?;
     let looked = |config: &Config, inputs: &Inputs| -> anyhow::Result<Outlook> {
         let shares_prefixes = plan::shares_prefixes(config, &outline.spec)?;
         let Prepared { train, validation, .. } = &inputs.prepared;
-        let mut outlook = Outlook::of(train, validation, config, shares_prefixes, threads);
+        let asks = run::asks(config, inputs)?;
+        let mut outlook = Outlook::of(train, validation, config, shares_prefixes, threads, asks);
         outlook.sizes.vocabulary = Some(inputs.base.tokenizer.get_vocab_size(true));
         Ok(outlook)
     };
@@ -93,8 +94,8 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
         remedy: None,
     };
     if plan.fits() {
-        if let (Some(inputs), Some(outlook), false) = (&inputs, &plan.outlook, args.no_probe) {
-            plan.probe = tried(&plan.config, &inputs.prepared, &place, outlook)?;
+        if let (Some(inputs), Some(outlook), false) = (&mut inputs, &plan.outlook, args.no_probe) {
+            plan.probe = tried(&plan, inputs, &place, outlook)?;
         }
     } else {
         let max_tokens = plan.config.data.max_tokens;
@@ -148,7 +149,8 @@ fn prepared(config: &Config, place: &Path) -> anyhow::Result<Option<Inputs>> {
 }
 
 /// Tries a step, where the weights are here.
-fn tried(config: &Config, rows: &Prepared, place: &Path, outlook: &Outlook) -> anyhow::Result<Option<Probe>> {
+fn tried(plan: &Plan, inputs: &mut Inputs, place: &Path, outlook: &Outlook) -> anyhow::Result<Option<Probe>> {
+    let config = &plan.config;
     let mut base = match rtune_models::open(place) {
         Ok(base) => base,
         Err(ModelError::MissingFile { .. }) => {
@@ -162,7 +164,9 @@ fn tried(config: &Config, rows: &Prepared, place: &Path, outlook: &Outlook) -> a
         }
     };
     base.add_tokens(&config.tokens.new).map_err(TrainerError::from)?;
-    Ok(Some(probe(config, &base, rows, outlook, &mut counted("trying a step"))?))
+    inputs.base = base;
+    let unpacks = plan.memory.unpacks();
+    Ok(Some(probe(config, inputs, outlook, unpacks, &mut counted("trying a step"))?))
 }
 
 fn refuse_too_large(plan: &Plan) -> anyhow::Result<u8> {

@@ -80,6 +80,10 @@ fn changes(config: &Config, wished: SaveActivations) -> Vec<Vec<String>> {
     }
     let micro = config.train.micro_batch_tokens;
     changes.extend(halves(micro).map(|tokens| vec![format!("train.micro-batch-tokens={tokens}")]));
+    // What is not asked is not known, but nothing that is learnt changes.
+    if config.eval.general {
+        changes.push(vec!["eval.general=false".to_owned()]);
+    }
     if config.quantization != (QuantizationSection::Nf4 { double: true }) && config.lora != LoraSection::Full
     {
         changes.push(vec!["quantization.kind=nf4".to_owned(), "quantization.double=true".to_owned()]);

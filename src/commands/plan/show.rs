@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rtune_models::SavePolicy;
 use rtune_trainer::memory::TrainingMemory;
+use rtune_trainer::outlook::Outlook;
 use serde_json::{Value, json};
 
 use super::Plan;
@@ -48,8 +49,11 @@ pub(super) fn show(plan: &Plan, as_json: bool) -> anyhow::Result<()> {
             outlook.longest_tokens,
         ));
         say(&format!(
-            "{} evaluations of {} tokens in {} held-out examples",
-            outlook.evaluations, outlook.evaluation_tokens, outlook.examples[1]
+            "{} evaluations of {} tokens in {} held-out examples and {} questions",
+            outlook.evaluations,
+            outlook.evaluation_tokens,
+            outlook.examples[1],
+            questions(outlook),
         ));
     }
     if let (Some(probe), Some(seconds)) = (&plan.probe, plan.run_s()) {
@@ -57,16 +61,23 @@ pub(super) fn show(plan: &Plan, as_json: bool) -> anyhow::Result<()> {
             format!(", {:.2} at {price} an hour", price * seconds / SECONDS_OF_HOUR)
         });
         say(&format!(
-            "about {}{price}: {:.1} tokens/s of training in the step that was tried, loading and evaluations counted",
+            "about {}{price}: {:.1} tokens/s of training in the step that was tried, {:.1} s for loading, {} for evaluations",
             words(seconds),
             1.0 / probe.token_s,
+            probe.load_s,
+            words(plan.outlook.as_ref().map_or(0.0, |outlook| probe.evaluations_s(outlook))),
         ));
     }
     Ok(())
 }
 
-/// Bytes by what they are for. The run has all of them at once but for the last two.
-fn parts(memory: &TrainingMemory) -> [(&'static str, usize); 9] {
+/// Examples, texts and prompts that an evaluation asks.
+fn questions(outlook: &Outlook) -> usize {
+    outlook.sizes.asks.sets.iter().map(|set| set.rows.len() + set.texts.len()).sum()
+}
+
+/// Bytes by what they are for. The run has all of them at once but for the last three.
+fn parts(memory: &TrainingMemory) -> [(&'static str, usize); 10] {
     let trained = size_of::<f32>() * memory.trained;
     [
         ("weights of the base", memory.base_bytes),
@@ -78,6 +89,7 @@ fn parts(memory: &TrainingMemory) -> [(&'static str, usize); 9] {
         ("tokenizer and program", memory.program_bytes + memory.tokenizer_bytes),
         ("while loading, besides", memory.loading_bytes),
         ("while saving, besides", memory.saving_bytes()),
+        ("while answering, in place of activations", memory.evaluation.bytes()),
     ]
 }
 
@@ -129,6 +141,11 @@ fn to_json(plan: &Plan) -> Value {
             "program_bytes": memory.program_bytes,
             "loading_bytes": memory.loading_bytes,
             "saving_bytes": memory.saving_bytes(),
+            "answering": {
+                "cache_bytes": memory.evaluation.cache_bytes,
+                "pass_bytes": memory.evaluation.pass_bytes,
+                "unpacked_bytes": memory.evaluation.unpacked_bytes,
+            },
             "peak_bytes": memory.peak_bytes(),
             "allowed_bytes": plan.allowed_bytes,
         },
@@ -152,11 +169,13 @@ fn to_json(plan: &Plan) -> Value {
             "longest_row_tokens": outlook.longest_tokens,
             "evaluations": outlook.evaluations,
             "evaluation_tokens": outlook.evaluation_tokens,
+            "evaluation_questions": questions(outlook),
         })),
         "time": plan.probe.map(|probe| json!({
             "load_s": probe.load_s,
             "tokens_per_s": 1.0 / probe.token_s,
             "evaluation_tokens_per_s": 1.0 / probe.evaluation_token_s,
+            "evaluations_s": plan.outlook.as_ref().map(|outlook| probe.evaluations_s(outlook)),
             "run_s": seconds,
         })),
         "price": plan.price_per_hour.zip(seconds).map(|(price, seconds)| price * seconds / SECONDS_OF_HOUR),

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use rtune_data::{Example, Prepared, pack};
-use rtune_models::BaseModel;
+use rtune_data::{Example, pack};
 
 use super::Outlook;
 use crate::adapter::{self, Attached};
@@ -11,10 +10,14 @@ use crate::config::Config;
 use crate::dist::Alone;
 use crate::engine::{Engine, EngineOptions, MicroBatch};
 use crate::error::TrainerError;
+use crate::evaluate::watch::Watch;
+use crate::inputs::Inputs;
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::plan;
+use crate::run::Exam;
 use crate::subject::quantization;
+use crate::talk::{self, Model, Speaker};
 
 /// Tokens of rows that are tried at most: enough for the rate of products, few enough to wait for.
 const MOST_TOKENS: usize = 4096;
@@ -30,29 +33,43 @@ pub struct Probe {
     pub token_s: f64,
     /// Seconds of an evaluation for each of its tokens.
     pub evaluation_token_s: f64,
+    /// Seconds of the questions of an evaluation: of that before the first step, whose answers are taken to be as long as they may
+    /// be, and of each later one, whose answers are taken to be as long as the expected ones.
+    pub asking_s: [f64; 2],
 }
 
 impl Probe {
-    /// Seconds of a whole run: the base, all steps, all evaluations. Answers to samples and checkpoints are not in it.
+    /// Seconds of a whole run: the base, all steps, all evaluations with their questions. Checkpoints are not in it.
     #[must_use]
     pub fn run_s(&self, outlook: &Outlook) -> f64 {
-        let evaluations = (outlook.evaluations * outlook.evaluation_tokens) as f64;
-        self.load_s + outlook.tokens as f64 * self.token_s + evaluations * self.evaluation_token_s
+        self.load_s + outlook.tokens as f64 * self.token_s + self.evaluations_s(outlook)
+    }
+
+    /// Seconds of all evaluations.
+    #[must_use]
+    pub fn evaluations_s(&self, outlook: &Outlook) -> f64 {
+        let read = (outlook.evaluations * outlook.evaluation_tokens) as f64 * self.evaluation_token_s;
+        let [first_s, later_s] = self.asking_s;
+        match outlook.evaluations {
+            0 => read,
+            all => read + first_s + (all - 1) as f64 * later_s,
+        }
     }
 }
 
-/// Trains on a step of a typical number of tokens, and forgets what it learnt. `config` is resolved; `progress` hears of
-/// the base's tensors.
+/// Trains on a step of a typical number of tokens, asks some questions, and forgets what it learnt. `config` is resolved; `unpacks`
+/// as [`crate::memory::TrainingMemory::unpacks`] says; `progress` hears of the base's tensors.
 ///
 /// # Errors
 /// Those of the base and the adapters.
 pub fn probe(
     config: &Config,
-    base: &BaseModel,
-    prepared: &Prepared,
+    inputs: &Inputs,
     outlook: &Outlook,
+    unpacks: bool,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Probe, TrainerError> {
+    let Inputs { base, prepared, .. } = inputs;
     let start = Instant::now();
     let (mut decoder, _) = base.decoder(quantization(config), progress)?;
     let Attached { shape, parameters, .. } = adapter::attach(&mut decoder, base, config, None)?;
@@ -84,7 +101,40 @@ pub fn probe(
     }
     let scored: usize = held_out.iter().map(|row| row.tokens.len()).sum();
     let evaluation_token_s = start.elapsed().as_secs_f64() / scored.max(1) as f64;
-    Ok(Probe { load_s, token_s: best_s / tokens.max(1) as f64, evaluation_token_s })
+    engine.rest();
+    let asking_s = asking(&Exam::new(config, inputs)?, inputs, &engine, unpacks)?;
+    Ok(Probe { load_s, token_s: best_s / tokens.max(1) as f64, evaluation_token_s, asking_s })
+}
+
+/// [`Probe::asking_s`]: what a batch of every set takes, and an unpacked copy of the matrices where the run makes one.
+fn asking(exam: &Exam, inputs: &Inputs, engine: &Engine, unpacks: bool) -> Result<[f64; 2], TrainerError> {
+    let model = Model {
+        base: &inputs.base,
+        template: Some(&inputs.template),
+        decoder: engine.decoder(),
+        parameters: engine.parameters().flat(),
+        untrained: &[],
+        tuned: true,
+        voice: None,
+    };
+    let start = Instant::now();
+    let unpacked = unpacks.then(|| talk::unpacked(&model)).flatten();
+    let copy_s = start.elapsed().as_secs_f64();
+    let model = Model { decoder: unpacked.as_ref().unwrap_or(model.decoder), ..model };
+    let watched: Vec<&Watch> = exam.golden.iter().chain(&exam.general).collect();
+    let mut all = [0.0; 2];
+    let mut add = |seconds: [f64; 2]| all.iter_mut().zip(seconds).for_each(|(all, seconds)| *all += seconds);
+    // Figures and samples each make a copy of their own.
+    let copies = usize::from(!watched.is_empty()) + usize::from(exam.samples.is_some());
+    add([copies as f64 * copy_s; 2]);
+    let positions = inputs.base.config.max_position_embeddings;
+    for watch in watched {
+        add(watch.asks(positions).seconds(&watch.timed(&Speaker::of(model)?)?));
+    }
+    if let Some(samples) = &exam.samples {
+        add(samples.asks().seconds(&samples.timed(&model)?));
+    }
+    Ok(all)
 }
 
 /// As many as have [`MOST_TOKENS`] together, at least one.
