@@ -187,3 +187,79 @@ fn shorter_rows_are_proposed_where_nothing_else_helps() {
     ran.succeeds();
     assert_eq!(fitting["memory"]["peak_bytes"], refused["would_fit"]["peak_bytes"]);
 }
+
+/// The most memory of a plan, and the most that the run then had: at any step, so that evaluations but the last are in it.
+fn planned_and_used(place: &Workplace, sets: &[&str]) -> (Value, u64) {
+    let mut arguments = vec!["--no-probe"];
+    sets.iter().for_each(|set| arguments.extend(["--set", set]));
+    let plan = planned(place, &arguments);
+    place.train(&[sets, &["output.dir=run"]].concat()).succeeds();
+    let metrics = place.read("run/metrics.jsonl");
+    let lines = metrics.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let used = lines.filter_map(|line| line["peak_memory_bytes"].as_u64()).max().expect("a step");
+    fs::remove_dir_all(place.path("run")).expect("removed");
+    (plan, used)
+}
+
+/// Models whose buffers are much more than the program: where the steps take the most, where answers do, and where their copy of
+/// the matrices is within what the steps take.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_takes_what_its_plan_says() {
+    let place = Workplace::new();
+    let row = |number: usize| {
+        let text = "so it is. ".repeat(20 + number % 7);
+        format!("{{\"instruction\": \"Say it {number}.\", \"input\": \"\", \"output\": \"{text}\"}}\n")
+    };
+    place.write("train.jsonl", (0..24).map(row).collect::<String>());
+    let shared = ["train.steps=2", "eval.every=1", "eval.general=true", "eval.samples=2"];
+    let steps = ["train.micro-batch-tokens=1024", "train.save-activations=all"];
+    let few = ["train.micro-batch-tokens=128", "train.save-activations=input-only"];
+    for (sizes, sets, most) in [
+        (Sizes { hidden: 384, layers: 8 }, &steps[..], "steps, a copy"),
+        (Sizes { hidden: 768, layers: 2 }, &few[..], "answers"),
+    ] {
+        write_model(&place.path("model"), sizes);
+        let (plan, used) = planned_and_used(&place, &[&shared, sets].concat());
+        let memory = &plan["memory"];
+        let bytes = |value: &Value| value.as_u64().expect("bytes");
+        let peak = bytes(&memory["peak_bytes"]);
+        let answering = &memory["answering"];
+        let unpacked = bytes(&answering["unpacked_bytes"]);
+        let asked = bytes(&answering["cache_bytes"]) + bytes(&answering["pass_bytes"]) + unpacked;
+        let passes = bytes(&memory["activation_bytes"]) + bytes(&memory["scratch_bytes"]);
+        match most {
+            "answers" => assert!(asked > passes && unpacked == 0, "{memory}"),
+            _ => assert!(asked <= passes + bytes(&memory["saving_bytes"]) && unpacked > 0, "{memory}"),
+        }
+        let ratio = used as f64 / peak as f64;
+        assert!((0.9..=1.1).contains(&ratio), "{most}: used {used} of {peak}, {ratio:.3}: {memory}");
+    }
+}
+
+/// Before the first step, at every `eval.every` and at the end, whatever is evaluated.
+#[test]
+fn evaluations_are_those_of_the_run() {
+    let place = Workplace::new();
+    place.write("golden.jsonl", "{\"instruction\": \"Letter 3?\", \"input\": \"\", \"output\": \"cc\"}\n");
+    let golden = ["data.golden=\"golden.jsonl\"", "eval.golden-rows=4", "eval.golden-tokens=2"];
+    for (sets, evaluations, questions) in [
+        (&["data.validation=0"][..], 0, 0),
+        (&["data.validation=0", "eval.samples=2"], 0, 0),
+        (&["data.validation=0", "eval.general=true"], 3, 50),
+        (&[&["data.validation=0"], &golden[..]].concat(), 3, 1),
+        (&["data.validation=0.2", "eval.samples=2", "eval.every=4"], 3, 2),
+    ] {
+        let sets = [sets, &["eval.sample-tokens=2"]].concat();
+        let mut arguments = vec!["--no-probe"];
+        sets.iter().for_each(|set| arguments.extend(["--set", set]));
+        let plan = planned(&place, &arguments);
+        assert_eq!(plan["run"]["evaluations"], evaluations, "{sets:?}");
+        assert_eq!(plan["run"]["evaluation_questions"], questions, "{sets:?}");
+        place.train(&sets).succeeds();
+        let folder = place.path("run/eval");
+        let made = fs::read_dir(folder).map_or(0, |files| files.count());
+        assert_eq!(made, evaluations, "{sets:?}");
+        fs::remove_dir_all(place.path("run")).expect("removed");
+    }
+}
