@@ -263,3 +263,23 @@ fn evaluations_are_those_of_the_run() {
         fs::remove_dir_all(place.path("run")).expect("removed");
     }
 }
+
+/// Where there is no GPU a plan for one is refused as its run is, and "auto" plans the processor.
+#[test]
+fn a_plan_opens_the_device_that_the_run_would() {
+    let place = Workplace::new();
+    let train = place.train(&["model.device=cuda"]);
+    let plan = place.rtune(&["plan", "config.toml", "--no-probe", "--json", "--set", "model.device=cuda"]);
+    if train.code == 0 {
+        println!("skipped: there is a GPU here");
+        return;
+    }
+    let error = train.stderr.lines().find(|line| line.starts_with("error:")).expect("an error");
+    plan.fails(train.code, &[error]);
+    assert!(error.contains("model.device is \"cuda\""), "{error}");
+    let dora = ["--set", "model.device=cuda", "--set", "lora.method=dora"];
+    let plan = place.rtune(&[&["plan", "config.toml", "--no-probe"], &dora[..]].concat());
+    plan.fails(2, &["model.device is \"cuda\", and DoRA runs on the processor only"]);
+    let auto = planned(&place, &["--no-probe", "--set", "model.device=auto"]);
+    assert!(auto["gpu"].is_null() && auto["fits"] == true, "{auto}");
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rtune_models::SavePolicy;
 use rtune_trainer::memory::TrainingMemory;
 use rtune_trainer::outlook::Outlook;
+use rtune_trainer::plan::GpuMemory;
 use serde_json::{Value, json};
 
 use super::Plan;
@@ -19,14 +20,19 @@ pub(super) fn show(plan: &Plan, as_json: bool) -> anyhow::Result<()> {
         say(&serde_json::to_string_pretty(&to_json(plan))?);
         return Ok(());
     }
-    let mut table = table(["memory", "MiB"]);
-    for (name, bytes) in parts(&plan.memory) {
+    let place = plan.room.gpu.as_ref().map_or_else(|| "memory".to_owned(), |name| format!("memory of {name}"));
+    let mut table = table([place.as_str(), "MiB"]);
+    let parts = match plan.room.gpu {
+        None => parts(&plan.memory).to_vec(),
+        Some(_) => parts_on_gpu(&GpuMemory::of(&plan.memory, &plan.config)).to_vec(),
+    };
+    for (name, bytes) in parts {
         table.add_row([name.to_owned(), format!("{:.0}", bytes as f64 / MEBIBYTE)]);
     }
-    table.add_row(["at the most".to_owned(), format!("{:.0}", plan.memory.peak_bytes() as f64 / MEBIBYTE)]);
+    table.add_row(["at the most".to_owned(), format!("{:.0}", plan.taken_bytes() as f64 / MEBIBYTE)]);
     align_right(&mut table, 1);
     say(&table.to_string());
-    let allowed = plan.allowed_bytes.map_or_else(String::new, |bytes| {
+    let allowed = plan.room.allowed_bytes.map_or_else(String::new, |bytes| {
         format!("; {} may be taken", amount(usize::try_from(bytes).unwrap_or(usize::MAX)))
     });
     let policies = plan.by_policy.map(|(policy, bytes)| format!("{policy}: {}", amount(bytes)));
@@ -93,6 +99,17 @@ fn parts(memory: &TrainingMemory) -> [(&'static str, usize); 10] {
     ]
 }
 
+/// The same of what lies on a GPU.
+fn parts_on_gpu(memory: &GpuMemory) -> [(&'static str, usize); 5] {
+    [
+        ("weights of the base", memory.base_bytes),
+        ("trained numbers, gradients and moments", memory.trained_bytes),
+        ("activations kept", memory.kept_bytes),
+        ("scratch", memory.work_bytes),
+        ("logits, cuBLAS and driver", memory.beside_bytes),
+    ]
+}
+
 fn kept(policy: SavePolicy) -> String {
     match policy {
         SavePolicy::All => "all".to_owned(),
@@ -127,6 +144,7 @@ fn to_json(plan: &Plan) -> Value {
     let seconds = plan.run_s();
     json!({
         "base": plan.config.model.base,
+        "gpu": plan.room.gpu,
         "memory": {
             "base_bytes": memory.base_bytes,
             "trained_parameters": memory.trained,
@@ -146,8 +164,8 @@ fn to_json(plan: &Plan) -> Value {
                 "pass_bytes": memory.evaluation.pass_bytes,
                 "unpacked_bytes": memory.evaluation.unpacked_bytes,
             },
-            "peak_bytes": memory.peak_bytes(),
-            "allowed_bytes": plan.allowed_bytes,
+            "peak_bytes": plan.taken_bytes(),
+            "allowed_bytes": plan.room.allowed_bytes,
         },
         "save_activations": memory.policy.to_string(),
         "micro_batch_tokens": plan.config.train.micro_batch_tokens,

@@ -160,8 +160,9 @@ fn attempt(
         // The adapter that the run began with may be gone; its own has the same shape.
         shaped.lora = LoraSection::From(last.folder.clone());
     }
-    let (threads, shares_prefixes) =
-        (options.environment.threads, plan::shares_prefixes(&shaped, &outline.spec)?);
+    let threads = options.environment.threads;
+    // A GPU shares none, whatever is asked for: rows are as long there as without.
+    let shares_prefixes = options.gpu.is_none() && plan::shares_prefixes(&shaped, &outline.spec)?;
     let Prepared { train, validation, .. } = &inputs.prepared;
     // What is wrong with it is told where a step would need it: a run that is complete needs none.
     let exam = Exam::new(config, inputs);
