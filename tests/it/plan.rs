@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rtune_models::{DecoderSpec, ModelConfig};
 use serde_json::{Value, json};
 
 use crate::workplace::{Ran, Sizes, Workplace, write_model};
@@ -282,4 +283,39 @@ fn a_plan_opens_the_device_that_the_run_would() {
     plan.fails(2, &["model.device is \"cuda\", and DoRA runs on the processor only"]);
     let auto = planned(&place, &["--no-probe", "--set", "model.device=auto"]);
     assert!(auto["gpu"].is_null() && auto["fits"] == true, "{auto}");
+}
+
+/// More memory than there is here is another machine's: its plan is made, and no step is tried that would not fit here.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_step_is_tried_only_where_it_fits() {
+    let place = Workplace::new();
+    let ran = place.rtune(&["plan", "config.toml", "--json", "--memory-gib", "100000"]);
+    ran.succeeds();
+    let time = &report(&ran)["time"];
+    assert!(time["run_s"].as_f64() > Some(0.0), "what fits here is tried here: {time}");
+    assert!(time["machine"].as_str().expect("a name").starts_with("cpu "), "{time}");
+    // The headers of a model that no machine holds.
+    let path = place.path("model/config.json");
+    let mut config: Value = serde_json::from_str(&place.read("model/config.json")).expect("JSON");
+    for (key, value) in [("hidden_size", 32_768), ("intermediate_size", 131_072), ("num_hidden_layers", 120)] {
+        config[key] = value.into();
+    }
+    fs::write(&path, config.to_string()).expect("written");
+    let spec = DecoderSpec::new(&ModelConfig::from_file(&path).expect("a configuration"));
+    let (mut header, mut end) = (serde_json::Map::new(), 0_usize);
+    for tensor in spec.tensors() {
+        let begin = end;
+        end += 2 * tensor.shape.iter().product::<usize>();
+        let entry = json!({"dtype": "BF16", "shape": tensor.shape, "data_offsets": [begin, end]});
+        header.insert(tensor.in_files, entry);
+    }
+    let header = Value::from(header).to_string();
+    place.write("model/model.safetensors", [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat());
+    let ran = place.rtune(&["plan", "config.toml", "--json", "--memory-gib", "100000"]);
+    ran.succeeds();
+    assert!(ran.stderr.contains("note: no step was tried: the run takes "), "{}", ran.stderr);
+    assert!(ran.stderr.contains(", and this machine has "), "{}", ran.stderr);
+    let plan = report(&ran);
+    assert!(plan["fits"] == true && plan["time"].is_null() && plan["price"].is_null(), "{plan}");
 }

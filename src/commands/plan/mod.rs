@@ -156,6 +156,16 @@ fn tried(plan: &Plan, inputs: &mut Inputs, place: &Path, outlook: &Outlook) -> a
         complain(&format!("note: no step was tried on {name}: only the processor's are, so that nothing is said of time"));
         return Ok(None);
     }
+    // What may be taken may be another machine's.
+    if !plan.room.is_here(plan.taken_bytes()) {
+        let here = plan.room.here_bytes.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        complain(&format!(
+            "note: no step was tried: the run takes {}, and this machine has {} for it, so that nothing is said of time",
+            show::amount(plan.taken_bytes()),
+            show::amount(here)
+        ));
+        return Ok(None);
+    }
     let mut base = match rtune_models::open(place) {
         Ok(base) => base,
         Err(ModelError::MissingFile { .. }) => {

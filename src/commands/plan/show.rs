@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rtune_models::SavePolicy;
+use rtune_trainer::device::DeviceModel;
 use rtune_trainer::memory::TrainingMemory;
 use rtune_trainer::outlook::Outlook;
 use rtune_trainer::plan::GpuMemory;
@@ -67,7 +68,7 @@ pub(super) fn show(plan: &Plan, as_json: bool) -> anyhow::Result<()> {
             format!(", {:.2} at {price} an hour", price * seconds / SECONDS_OF_HOUR)
         });
         say(&format!(
-            "about {}{price}: {:.1} tokens/s of training in the step that was tried, {:.1} s for loading, {} for evaluations",
+            "about {}{price} on this machine: {:.1} tokens/s of training in the step that was tried, {:.1} s for loading, {} for evaluations",
             words(seconds),
             1.0 / probe.token_s,
             probe.load_s,
@@ -195,6 +196,7 @@ fn to_json(plan: &Plan) -> Value {
             "evaluation_tokens_per_s": 1.0 / probe.evaluation_token_s,
             "evaluations_s": plan.outlook.as_ref().map(|outlook| probe.evaluations_s(outlook)),
             "run_s": seconds,
+            "machine": DeviceModel::of_this_machine().to_string(),
         })),
         "price": plan.price_per_hour.zip(seconds).map(|(price, seconds)| price * seconds / SECONDS_OF_HOUR),
     })
