@@ -5,8 +5,6 @@
 
 mod evaluation;
 
-use std::path::Path;
-
 pub use evaluation::EvaluationMemory;
 #[cfg(doc)]
 use rtune_adapters::LoraConfig;
@@ -203,14 +201,17 @@ pub fn of_policy(
         LoraSection::From(folder) => folder.join(INITIAL_FILE).is_file(),
         LoraSection::Full => false,
     };
+    // Adapters begin when the whole base is there, with their numbers and a copy of those.
+    let starting = match trained.starting_bytes {
+        0 => 0,
+        bytes => bytes + size_of::<f32>() * trained.numbers,
+    };
     let initial = if keeps_start { size_of::<f32>() * trained.numbers } else { 0 };
-    let is_gguf =
-        Path::new(&config.model.base).extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"));
-    let token_bytes = if is_gguf { GGUF_TOKEN_BYTES } else { TOKEN_BYTES };
+    let token_bytes = if outline.is_gguf { GGUF_TOKEN_BYTES } else { TOKEN_BYTES };
     let mut memory = TrainingMemory {
         // What is trained whole stands among the trained numbers alone.
-        base_bytes: base.held.saturating_sub(trained.replaced_bytes),
-        loading_bytes: base.loading.saturating_add(trained.replaced_bytes),
+        base_bytes: base.held.saturating_sub(trained.replaced_bytes).saturating_add(trained.widened_bytes),
+        loading_bytes: base.loading.saturating_add(trained.replaced_bytes).max(starting),
         trained: trained.numbers,
         beside_bytes: trained.beside_bytes + initial,
         kept_bytes: most.kept.saturating_mul(size_of::<f32>()),
@@ -251,6 +252,10 @@ fn trained(outline: &BaseOutline, config: &Config) -> Result<TrainedOutline, Tra
         LoraSection::Full => return Ok(outline.trained_in_full(held)),
     };
     lora.alongside.of_head |= rows > 0;
+    if let LoraSection::From(_) = &config.lora {
+        // What it began with was taken from its base when it was made.
+        lora.start = Start::Drawn;
+    }
     Ok(outline.trained(&lora, rows, held)?)
 }
 
@@ -287,6 +292,8 @@ pub fn gpus(bytes: usize, gpu_bytes: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn config(extra: &str) -> Config {
