@@ -327,6 +327,17 @@ mod tests {
         assert!(matches!(wrong, Err(TrainerError::Adapter(_))));
     }
 
+    /// However the base is called: an alias ends in nothing.
+    #[test]
+    fn a_gguf_file_is_told_by_its_header() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/gguf/gemma/model.gguf");
+        let gguf = BaseOutline::open(&file).expect("a file");
+        for (outline, each) in [(gguf, GGUF_TOKEN_BYTES), (outline(), TOKEN_BYTES)] {
+            let memory = training(&outline, &config(""), 2).expect("an estimate");
+            assert_eq!(memory.tokenizer_bytes, each * outline.spec.vocabulary);
+        }
+    }
+
     #[test]
     fn a_row_is_as_long_as_the_step_allows() {
         let outline = outline();

@@ -32,6 +32,8 @@ pub struct BaseOutline {
     pub config: ModelConfig,
     /// What it is made of.
     pub spec: DecoderSpec,
+    /// Whether its headers are a GGUF file's.
+    pub is_gguf: bool,
     tensors: Vec<(TensorSpec, Stored)>,
 }
 
@@ -106,7 +108,8 @@ impl BaseOutline {
             let stored = headers.stored(&tensor)?;
             Ok((tensor, stored))
         });
-        Ok(Self { tensors: stored.collect::<Result<_, ModelError>>()?, spec, config })
+        let tensors = stored.collect::<Result<_, ModelError>>()?;
+        Ok(Self { tensors, spec, is_gguf: matches!(headers, Headers::Gguf(_)), config })
     }
 
     /// A base that is nowhere, of this configuration, with its weights kept as plain numbers of `precision`.
@@ -114,7 +117,7 @@ impl BaseOutline {
     pub fn of_config(config: &ModelConfig, precision: Precision) -> Self {
         let spec = DecoderSpec::new(config);
         let tensors = spec.tensors().into_iter().map(|tensor| (tensor, Stored::Plain(precision))).collect();
-        Self { config: config.clone(), spec, tensors }
+        Self { config: config.clone(), spec, is_gguf: false, tensors }
     }
 
     /// The numbers by their roles.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rtune_adapters::{Alongside, Biases, LoraConfig, Start};
 use rtune_kernels::arena::Arena;
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 
 use super::{cases, decoder};
 use crate::outline::*;
