@@ -61,6 +61,17 @@ fn a_step_is_tried_and_has_its_price() {
     assert!(!place.path("run").exists(), "nothing is written");
 }
 
+/// A base is read as the run reads it, whose time that is.
+#[test]
+fn a_step_is_tried_on_linears_that_are_kept() {
+    let place = Workplace::new();
+    let kept = || fs::read_dir(place.path("cache/quantized")).map_or(0, |files| files.count());
+    planned(&place, &[]);
+    assert_eq!(kept(), 0);
+    planned(&place, &["--set", "model.cache-quantized=true"]);
+    assert_eq!(kept(), 1);
+}
+
 #[test]
 fn headers_and_a_tokenizer_suffice() {
     let place = Workplace::new();

@@ -16,7 +16,7 @@ use rtune_trainer::memory::{self, RowSizes, TrainingMemory};
 use rtune_trainer::outlook::{Outlook, Probe, probe};
 use rtune_trainer::{plan, run};
 
-use super::opened::preparation;
+use super::opened::{preparation, quantized_cache};
 use super::{gpu, transferred};
 use crate::args::plan::PlanArgs;
 use crate::failure::{BadInput, DONE};
@@ -179,6 +179,7 @@ fn tried(plan: &Plan, inputs: &mut Inputs, place: &Path, outlook: &Outlook) -> a
         }
     };
     base.add_tokens(&config.tokens.new).map_err(TrainerError::from)?;
+    base.quantized = config.model.cache_quantized.then(|| quantized_cache(&HubOptions::from_env()));
     inputs.base = base;
     let unpacks = plan.memory.unpacks();
     Ok(Some(probe(config, inputs, outlook, unpacks, &mut counted("trying a step"))?))

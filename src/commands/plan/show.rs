@@ -70,7 +70,7 @@ pub(super) fn show(plan: &Plan, as_json: bool) -> anyhow::Result<()> {
         say(&format!(
             "about {}{price} on this machine: {:.1} tokens/s of training in the step that was tried, {:.1} s for loading, {} for evaluations",
             words(seconds),
-            1.0 / probe.token_s,
+            probe.tokens_per_s(),
             probe.load_s,
             words(plan.outlook.as_ref().map_or(0.0, |outlook| probe.evaluations_s(outlook))),
         ));
@@ -192,7 +192,8 @@ fn to_json(plan: &Plan) -> Value {
         })),
         "time": plan.probe.map(|probe| json!({
             "load_s": probe.load_s,
-            "tokens_per_s": 1.0 / probe.token_s,
+            "tokens_per_s": probe.tokens_per_s(),
+            "update_s": probe.update_s,
             "evaluation_tokens_per_s": 1.0 / probe.evaluation_token_s,
             "evaluations_s": plan.outlook.as_ref().map(|outlook| probe.evaluations_s(outlook)),
             "run_s": seconds,

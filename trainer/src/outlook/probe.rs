@@ -21,16 +21,20 @@ use crate::talk::{self, Model, Speaker};
 
 /// Tokens of rows that are tried at most: enough for the rate of products, few enough to wait for.
 const MOST_TOKENS: usize = 4096;
-/// How often the step is tried after one that takes memory; the fastest counts, since what disturbs it only slows it down.
-const TIMES: usize = 2;
+/// How often the step is tried after one that takes memory; the median counts, as a run has quick steps and slow ones.
+const TIMES: usize = 3;
 
 /// How fast a run is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Probe {
     /// Seconds that reading the base took.
     pub load_s: f64,
-    /// Seconds of a step for each of its tokens.
+    /// Seconds of a step's gradient for each of its tokens.
     pub token_s: f64,
+    /// Seconds of a step's update, however many tokens it has.
+    pub update_s: f64,
+    /// Tokens of the step that was tried.
+    pub step_tokens: usize,
     /// Seconds of an evaluation for each of its tokens.
     pub evaluation_token_s: f64,
     /// Seconds of the questions of an evaluation: of that before the first step, whose answers are taken to be as long as they may
@@ -42,7 +46,14 @@ impl Probe {
     /// Seconds of a whole run: the base, all steps, all evaluations with their questions. Checkpoints are not in it.
     #[must_use]
     pub fn run_s(&self, outlook: &Outlook) -> f64 {
-        self.load_s + outlook.tokens as f64 * self.token_s + self.evaluations_s(outlook)
+        let gradients_s = outlook.tokens as f64 * self.token_s;
+        self.load_s + gradients_s + outlook.steps as f64 * self.update_s + self.evaluations_s(outlook)
+    }
+
+    /// Tokens a second of the step that was tried.
+    #[must_use]
+    pub fn tokens_per_s(&self) -> f64 {
+        1.0 / (self.token_s + self.update_s / self.step_tokens.max(1) as f64)
     }
 
     /// Seconds of all evaluations.
@@ -84,14 +95,16 @@ pub fn probe(
     let mut optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
     let rows = within(outlook.typical.iter().map(|&index| &prepared.train[index]));
     let tokens: usize = rows.iter().map(|row| row.tokens.len()).sum();
-    let mut best_s = f64::INFINITY;
+    let (mut gradients_s, mut updates_s) = (Vec::new(), Vec::new());
     for step in 0..=TIMES {
         let start = Instant::now();
         engine.differentiate(&rows, step as u64 + 1, &mut Alone)?;
+        let update = Instant::now();
         let norm = engine.gradient_norm(&optimizer)?;
         engine.update(&mut optimizer, norm, config.train.learning_rate, step as u64 + 1)?;
         if step > 0 {
-            best_s = best_s.min(start.elapsed().as_secs_f64());
+            gradients_s.push((update - start).as_secs_f64());
+            updates_s.push(update.elapsed().as_secs_f64());
         }
     }
     let held_out = within(prepared.validation.iter());
@@ -103,7 +116,20 @@ pub fn probe(
     let evaluation_token_s = start.elapsed().as_secs_f64() / scored.max(1) as f64;
     engine.rest();
     let asking_s = asking(&Exam::new(config, inputs)?, inputs, &engine, unpacks)?;
-    Ok(Probe { load_s, token_s: best_s / tokens.max(1) as f64, evaluation_token_s, asking_s })
+    Ok(Probe {
+        load_s,
+        token_s: median(gradients_s) / tokens.max(1) as f64,
+        update_s: median(updates_s),
+        step_tokens: tokens,
+        evaluation_token_s,
+        asking_s,
+    })
+}
+
+/// The one in the middle, of an odd number.
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// [`Probe::asking_s`]: what a batch of every set takes, and an unpacked copy of the matrices where the run makes one.
@@ -146,4 +172,37 @@ fn within<'a>(rows: impl Iterator<Item = &'a Example>) -> Vec<&'a Example> {
         first || tokens <= MOST_TOKENS
     });
     taken.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::asks::Asks;
+
+    #[test]
+    fn updates_go_by_steps_and_gradients_by_tokens() {
+        assert_eq!(median(vec![5.0, 1.0, 2.0]), 2.0);
+        let probe = Probe {
+            load_s: 7.0,
+            token_s: 0.5,
+            update_s: 3.0,
+            step_tokens: 6,
+            evaluation_token_s: 0.25,
+            asking_s: [11.0, 5.0],
+        };
+        let text = "[model]\nbase='m'\n[data]\ntrain='t'\n[output]\ndir='r'\n[train]\nsteps=4\nrows-per-step=2\n[eval]\nevery=2\n";
+        let config = Config::parse("c.toml", text, &[]).expect("valid");
+        let example = Example {
+            id: String::new(),
+            origin: rtune_data::Origin { file: std::path::Path::new("a").into(), line: 1 },
+            tokens: vec![0; 3],
+            supervised: vec![true; 3],
+        };
+        let held_out = std::slice::from_ref(&example);
+        let outlook = Outlook::of(&[example.clone(), example.clone()], held_out, &config, false, 1, Asks::default());
+        assert_eq!((outlook.steps, outlook.tokens, outlook.evaluations), (4, 24, 3));
+        assert_eq!(probe.evaluations_s(&outlook), 3.0 * 3.0 * 0.25 + 11.0 + 2.0 * 5.0);
+        assert_eq!(probe.run_s(&outlook), 7.0 + 24.0 * 0.5 + 4.0 * 3.0 + probe.evaluations_s(&outlook));
+        assert_eq!(probe.tokens_per_s(), 6.0 / (6.0 * 0.5 + 3.0));
+    }
 }
