@@ -25,6 +25,15 @@ pub fn draws(rows: usize, columns: usize, rank: usize) -> usize {
     columns * width(rows, columns, rank)
 }
 
+/// Bytes that [`factors`] works in beside its input: the numbers that it begins with, and what spans the subspace, wide and
+/// narrow, before and after it is made orthonormal.
+#[must_use]
+pub fn working_bytes(rows: usize, columns: usize, rank: usize) -> usize {
+    let k = width(rows, columns, rank);
+    let spanned = rows.max(columns) * k;
+    columns * k * size_of::<f32>() + spanned * (3 * size_of::<f64>() + 2 * size_of::<f32>())
+}
+
 fn width(rows: usize, columns: usize, rank: usize) -> usize {
     (2 * rank).max(rank + OVERSAMPLING).min(rows).min(columns)
 }

@@ -1,6 +1,6 @@
 //! Linears in NF4 kept between runs, so that the next one need not quantise them again.
 //!
-//! A file is named by a hash over the base's files, over how they are quantised and over the version of this program. Its
+//! A file is named by a hash over the base's files, over how they are quantised and by what, and over the version of this program. Its
 //! header and each of its matrices carry their own hash, which is compared when they are read: a file that is cut short or
 //! altered is made anew, and what was wrong with it is told.
 
@@ -26,6 +26,9 @@ const MOST_HEADER_BYTES: u64 = 64 << 20;
 const HASHED_BYTES: u64 = 16 << 20;
 /// The first bytes of a file; the digit grows with the layout.
 const MAGIC: &[u8; 8] = b"rtuneQ\x001";
+/// The quantiser: the number grows whenever its codes or magnitudes come out otherwise, so that none of an earlier one are used. A
+/// test holds what it gives.
+const QUANTISER: u32 = 1;
 const EXTENSION: &str = "nf4";
 const HASH_BYTES: usize = 32;
 
@@ -165,6 +168,7 @@ impl QuantizedCache {
 fn name_of(base: &BaseModel, double: bool) -> io::Result<String> {
     let mut hasher = Sha256::new();
     hasher.update(MAGIC);
+    hasher.update(QUANTISER.to_le_bytes());
     hasher.update(env!("CARGO_PKG_VERSION"));
     hasher.update([u8::from(double)]);
     for path in &base.files {

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use comfy_table::Table;
 use rtune_models::outline::Pass;
-use rtune_models::{BaseOutline, Decoder, DecoderSpec, Precision, Quantization, RandomWeights};
-use rtune_trainer::bench::{self, BenchOptions, Measured, OnGpu, Phase, shapes};
+use rtune_models::{BaseModel, BaseOutline, Decoder, DecoderSpec, Precision, Quantization, RandomWeights};
+use rtune_trainer::bench::{self, BenchOptions, Measured, Of, OnGpu, Phase, shapes};
 use rtune_trainer::config::Config;
+use rtune_trainer::error::TrainerError;
 use rtune_trainer::gpu::{Device, Launches, Profile};
+use rtune_trainer::inputs;
 use rtune_trainer::machine::peak_memory_bytes;
 use rtune_trainer::memory::RowSizes;
 use rtune_trainer::plan;
@@ -34,16 +36,21 @@ struct Subject {
 }
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
-    let (subject, decoder, gpu) = match &args.shape {
+    let (subject, decoder, source, gpu) = match &args.shape {
         Some(name) => of_shape(name, args)?,
         None => of_config(args)?,
+    };
+    let of = match &source {
+        Source::Base(base) => Of::Base(base),
+        Source::Shape(weights) => Of::Shape(weights),
     };
     let rate = match &gpu {
         None => bench::product_rate(),
         Some(device) => bench::product_rate_on_gpu(device)?,
     };
     let mut on_step = counted("measuring");
-    let measured = bench::measure(decoder, &subject.config, &subject.options, gpu.as_ref(), &mut on_step)?;
+    let measured =
+        bench::measure(decoder, of, &subject.config, &subject.options, gpu.as_ref(), &mut on_step)?;
     if args.json {
         say(&serde_json::to_string_pretty(&to_json(&subject, &measured, rate))?);
     } else {
@@ -52,7 +59,16 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-fn of_shape(name: &str, args: &BenchArgs) -> anyhow::Result<(Subject, Decoder, Option<Device>)> {
+/// What the decoder is of.
+enum Source {
+    Base(Box<BaseModel>),
+    Shape(RandomWeights),
+}
+
+/// What is measured and how, with its decoder and what that was loaded from, and the GPU.
+type Made = (Subject, Decoder, Source, Option<Device>);
+
+fn of_shape(name: &str, args: &BenchArgs) -> anyhow::Result<Made> {
     let Some(shape) = shapes::by_name(name) else {
         let known = shapes::SHAPES.map(|shape| shape.name).join(", ");
         return Err(BadInput::new(format!("no shape `{name}`"))
@@ -61,26 +77,34 @@ fn of_shape(name: &str, args: &BenchArgs) -> anyhow::Result<(Subject, Decoder, O
     };
     let model = shape.config()?;
     let config = Config::of_base(name, &args.overrides)?;
+    if !config.tokens.trainable.is_empty() || !config.tokens.new.is_empty() {
+        let problem =
+            "`lora.trainable-tokens` and `lora.new-tokens` name tokens, and a shape has no tokenizer";
+        return Err(BadInput::new(problem.to_owned())
+            .with_hint("measure a configuration in place of the shape")
+            .into());
+    }
     let gpu = gpu::open(&config)?;
     let outline = BaseOutline::of_config(&model, Precision::F32);
     let subject = subject(name.to_owned(), config, &outline, args, gpu.as_ref())?;
     let weights = RandomWeights::new(name, &DecoderSpec::new(&model));
     let decoder =
         Decoder::load(&model, &weights, quantization(&subject.config), &mut counted("making weights"))?;
-    Ok((subject, decoder, gpu))
+    Ok((subject, decoder, Source::Shape(weights), gpu))
 }
 
-fn of_config(args: &BenchArgs) -> anyhow::Result<(Subject, Decoder, Option<Device>)> {
+fn of_config(args: &BenchArgs) -> anyhow::Result<Made> {
     let path = args.config.clone().unwrap_or_default();
     let config = Config::load(&path, &args.overrides)?;
     let place = resolve_base(&config)?;
-    let base = rtune_models::open(&place)?;
+    inputs::licence(&config, &place)?;
+    let mut base = rtune_models::open(&place)?;
+    base.add_tokens(&config.tokens.new).map_err(TrainerError::from)?;
     let gpu = gpu::open(&config)?;
     let subject =
         subject(config.model.base.clone(), config, &BaseOutline::open(&place)?, args, gpu.as_ref())?;
-    let held = quantization(&subject.config);
-    let decoder = Decoder::load(&base.config, base.weights.as_ref(), held, &mut counted("loading"))?;
-    Ok((subject, decoder, gpu))
+    let (decoder, _) = base.decoder(quantization(&subject.config), &mut counted("loading"))?;
+    Ok((subject, decoder, Source::Base(Box::new(base)), gpu))
 }
 
 fn subject(
@@ -90,7 +114,12 @@ fn subject(
     args: &BenchArgs,
     gpu: Option<&Device>,
 ) -> anyhow::Result<Subject> {
-    let row_tokens = (args.row_tokens as usize).min(outline.config.max_position_embeddings);
+    let (row_tokens, longest) = (args.row_tokens as usize, outline.config.max_position_embeddings);
+    if row_tokens > longest {
+        let problem =
+            format!("--row-tokens: expected at most {longest}, as `{name}` was made for, found {row_tokens}");
+        return Err(BadInput::new(problem).with_hint(format!("--row-tokens {longest}")).into());
+    }
     let rows =
         args.rows.map_or_else(|| bench::rows_of(config.train.step_size, row_tokens), |rows| rows as usize);
     let threads = rayon::current_num_threads();

@@ -57,7 +57,7 @@ pub(crate) fn preparation(config: &Config) -> anyhow::Result<Preparation> {
 }
 
 /// Where linears are kept that were quantised.
-fn quantized_cache(options: &HubOptions) -> QuantizedCache {
+pub(crate) fn quantized_cache(options: &HubOptions) -> QuantizedCache {
     QuantizedCache::new(options.rtune_cache.join("quantized"))
 }
 

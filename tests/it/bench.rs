@@ -95,3 +95,38 @@ fn what_cannot_be_measured_is_said() {
     ];
     place.rtune(&full).fails(2, &["error: "]);
 }
+
+/// What is trained is what a run of the configuration trains, and a base that a run refuses is refused.
+#[test]
+fn a_configuration_is_measured_as_its_run_would_train() {
+    let place = Workplace::new();
+    let trained = |sets: &[&str]| {
+        let mut arguments = vec!["config.toml", "--row-tokens", "32"];
+        sets.iter().for_each(|set| arguments.extend(["--set", set]));
+        measured(&place, &arguments)
+    };
+    let plain = trained(&[]);
+    assert_eq!(
+        number(&trained(&["lora.trainable-tokens=[\"<|im_end|>\"]"]), "trained"),
+        number(&plain, "trained") + 16.0
+    );
+    assert!(number(&trained(&["lora.new-tokens=[\"<new>\"]"]), "trained") > number(&plain, "trained"));
+    let unquantised = trained(&["quantization.kind=none"]);
+    let begun = trained(&["quantization.kind=none", "lora.init=pissa"]);
+    assert_eq!(number(&begun, "trained"), number(&unquantised, "trained"));
+    assert!(losses(&begun)[0] != losses(&unquantised)[0], "adapters began with something of the base");
+    let unknown = ["bench", "config.toml", "--set", "lora.trainable-tokens=[\"<none>\"]"];
+    place.rtune(&unknown).fails(2, &["<none>"]);
+    place.write("model/README.md", "---\nlicense: cc-by-nc-4.0\n---\n");
+    let licences = ["bench", "config.toml", "--set", "model.licences=[\"mit\"]"];
+    place.rtune(&licences).fails(2, &["cc-by-nc-4.0"]);
+    let shape = ["bench", "--shape", "smollm2-135m", "--set", "lora.new-tokens=[\"<new>\"]"];
+    place.rtune(&shape).fails(2, &["a shape has no tokenizer", "hint: measure a configuration"]);
+    place.rtune(&["bench", "config.toml", "--row-tokens", "9000"]).fails(
+        2,
+        &[
+            "--row-tokens: expected at most 8192, as `model` was made for, found 9000",
+            "hint: --row-tokens 8192",
+        ],
+    );
+}

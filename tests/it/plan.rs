@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rtune_models::{DecoderSpec, ModelConfig};
 use serde_json::{Value, json};
 
 use crate::workplace::{Ran, Sizes, Workplace, write_model};
@@ -58,6 +59,17 @@ fn a_step_is_tried_and_has_its_price() {
         assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
     }
     assert!(!place.path("run").exists(), "nothing is written");
+}
+
+/// A base is read as the run reads it, whose time that is.
+#[test]
+fn a_step_is_tried_on_linears_that_are_kept() {
+    let place = Workplace::new();
+    let kept = || fs::read_dir(place.path("cache/quantized")).map_or(0, |files| files.count());
+    planned(&place, &[]);
+    assert_eq!(kept(), 0);
+    planned(&place, &["--set", "model.cache-quantized=true"]);
+    assert_eq!(kept(), 1);
 }
 
 #[test]
@@ -186,4 +198,137 @@ fn shorter_rows_are_proposed_where_nothing_else_helps() {
     let (fitting, ran) = plan(&memory, &sets);
     ran.succeeds();
     assert_eq!(fitting["memory"]["peak_bytes"], refused["would_fit"]["peak_bytes"]);
+}
+
+/// The most memory of a plan, and the most that the run then had: at any step, so that evaluations but the last are in it.
+fn planned_and_used(place: &Workplace, sets: &[&str]) -> (Value, u64) {
+    let mut arguments = vec!["--no-probe"];
+    sets.iter().for_each(|set| arguments.extend(["--set", set]));
+    let plan = planned(place, &arguments);
+    place.train(&[sets, &["output.dir=run"]].concat()).succeeds();
+    let metrics = place.read("run/metrics.jsonl");
+    let lines = metrics.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let used = lines.filter_map(|line| line["peak_memory_bytes"].as_u64()).max().expect("a step");
+    fs::remove_dir_all(place.path("run")).expect("removed");
+    (plan, used)
+}
+
+/// Models whose buffers are much more than the program: where the steps take the most, where answers do, and where their copy of
+/// the matrices is within what the steps take.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_takes_what_its_plan_says() {
+    let place = Workplace::new();
+    let row = |number: usize| {
+        let text = "so it is. ".repeat(20 + number % 7);
+        format!("{{\"instruction\": \"Say it {number}.\", \"input\": \"\", \"output\": \"{text}\"}}\n")
+    };
+    place.write("train.jsonl", (0..24).map(row).collect::<String>());
+    let shared = ["train.steps=2", "eval.every=1", "eval.general=true", "eval.samples=2"];
+    let steps = ["train.micro-batch-tokens=1024", "train.save-activations=all"];
+    let few = ["train.micro-batch-tokens=128", "train.save-activations=input-only"];
+    for (sizes, sets, most) in [
+        (Sizes { hidden: 384, layers: 8 }, &steps[..], "steps, a copy"),
+        (Sizes { hidden: 768, layers: 2 }, &few[..], "answers"),
+    ] {
+        write_model(&place.path("model"), sizes);
+        let (plan, used) = planned_and_used(&place, &[&shared, sets].concat());
+        let memory = &plan["memory"];
+        let bytes = |value: &Value| value.as_u64().expect("bytes");
+        let peak = bytes(&memory["peak_bytes"]);
+        let answering = &memory["answering"];
+        let unpacked = bytes(&answering["unpacked_bytes"]);
+        let asked = bytes(&answering["cache_bytes"]) + bytes(&answering["pass_bytes"]) + unpacked;
+        let passes = bytes(&memory["activation_bytes"]) + bytes(&memory["scratch_bytes"]);
+        match most {
+            "answers" => assert!(asked > passes && unpacked == 0, "{memory}"),
+            _ => assert!(asked <= passes + bytes(&memory["saving_bytes"]) && unpacked > 0, "{memory}"),
+        }
+        let ratio = used as f64 / peak as f64;
+        assert!((0.9..=1.1).contains(&ratio), "{most}: used {used} of {peak}, {ratio:.3}: {memory}");
+    }
+}
+
+/// Before the first step, at every `eval.every` and at the end, whatever is evaluated.
+#[test]
+fn evaluations_are_those_of_the_run() {
+    let place = Workplace::new();
+    place.write("golden.jsonl", "{\"instruction\": \"Letter 3?\", \"input\": \"\", \"output\": \"cc\"}\n");
+    let golden = ["data.golden=\"golden.jsonl\"", "eval.golden-rows=4", "eval.golden-tokens=2"];
+    for (sets, evaluations, questions) in [
+        (&["data.validation=0"][..], 0, 0),
+        (&["data.validation=0", "eval.samples=2"], 0, 0),
+        (&["data.validation=0", "eval.general=true"], 3, 50),
+        (&[&["data.validation=0"], &golden[..]].concat(), 3, 1),
+        (&["data.validation=0.2", "eval.samples=2", "eval.every=4"], 3, 2),
+    ] {
+        let sets = [sets, &["eval.sample-tokens=2"]].concat();
+        let mut arguments = vec!["--no-probe"];
+        sets.iter().for_each(|set| arguments.extend(["--set", set]));
+        let plan = planned(&place, &arguments);
+        assert_eq!(plan["run"]["evaluations"], evaluations, "{sets:?}");
+        assert_eq!(plan["run"]["evaluation_questions"], questions, "{sets:?}");
+        place.train(&sets).succeeds();
+        let folder = place.path("run/eval");
+        let made = fs::read_dir(folder).map_or(0, |files| files.count());
+        assert_eq!(made, evaluations, "{sets:?}");
+        fs::remove_dir_all(place.path("run")).expect("removed");
+    }
+}
+
+/// Where there is no GPU a plan for one is refused as its run is, and "auto" plans the processor.
+#[test]
+fn a_plan_opens_the_device_that_the_run_would() {
+    let place = Workplace::new();
+    let train = place.train(&["model.device=cuda"]);
+    let plan = place.rtune(&["plan", "config.toml", "--no-probe", "--json", "--set", "model.device=cuda"]);
+    if train.code == 0 {
+        println!("skipped: there is a GPU here");
+        return;
+    }
+    let error = train.stderr.lines().find(|line| line.starts_with("error:")).expect("an error");
+    plan.fails(train.code, &[error]);
+    assert!(error.contains("model.device is \"cuda\""), "{error}");
+    let dora = ["--set", "model.device=cuda", "--set", "lora.method=dora"];
+    let plan = place.rtune(&[&["plan", "config.toml", "--no-probe"], &dora[..]].concat());
+    plan.fails(2, &["model.device is \"cuda\", and DoRA runs on the processor only"]);
+    let auto = planned(&place, &["--no-probe", "--set", "model.device=auto"]);
+    assert!(auto["gpu"].is_null() && auto["fits"] == true, "{auto}");
+}
+
+/// More memory than there is here is another machine's: its plan is made, and no step is tried that would not fit here.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_step_is_tried_only_where_it_fits() {
+    let place = Workplace::new();
+    let ran = place.rtune(&["plan", "config.toml", "--json", "--memory-gib", "100000"]);
+    ran.succeeds();
+    let time = &report(&ran)["time"];
+    assert!(time["run_s"].as_f64() > Some(0.0), "what fits here is tried here: {time}");
+    assert!(time["machine"].as_str().expect("a name").starts_with("cpu "), "{time}");
+    // The headers of a model that no machine holds.
+    let path = place.path("model/config.json");
+    let mut config: Value = serde_json::from_str(&place.read("model/config.json")).expect("JSON");
+    for (key, value) in [("hidden_size", 32_768), ("intermediate_size", 131_072), ("num_hidden_layers", 120)]
+    {
+        config[key] = value.into();
+    }
+    fs::write(&path, config.to_string()).expect("written");
+    let spec = DecoderSpec::new(&ModelConfig::from_file(&path).expect("a configuration"));
+    let (mut header, mut end) = (serde_json::Map::new(), 0_usize);
+    for tensor in spec.tensors() {
+        let begin = end;
+        end += 2 * tensor.shape.iter().product::<usize>();
+        let entry = json!({"dtype": "BF16", "shape": tensor.shape, "data_offsets": [begin, end]});
+        header.insert(tensor.in_files, entry);
+    }
+    let header = Value::from(header).to_string();
+    place
+        .write("model/model.safetensors", [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat());
+    let ran = place.rtune(&["plan", "config.toml", "--json", "--memory-gib", "100000"]);
+    ran.succeeds();
+    assert!(ran.stderr.contains("note: no step was tried: the run takes "), "{}", ran.stderr);
+    assert!(ran.stderr.contains(", and this machine has "), "{}", ran.stderr);
+    let plan = report(&ran);
+    assert!(plan["fits"] == true && plan["time"].is_null() && plan["price"].is_null(), "{plan}");
 }

@@ -4,7 +4,7 @@
     qlora_steps.py MODEL --rows TRAIN.jsonl --batch 8                                          rows of a task, answers supervised
 
 Float32, NF4 with double quantisation, adapters of rank 16 on all linears, AdamW. Rows of a file are taken in order and padded to the
-longest of their step; tokens are counted without padding. Prints tokens a second by the median step, and the loss of each step."""
+longest of their step; tokens are counted without padding. Prints tokens a second by the median step, and of each step the loss, the tokens and those that are learnt."""
 import argparse, json, os, statistics, time
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -68,7 +68,7 @@ def task_steps():
         ), sum(len(ids) for _, ids in rows)
 
 
-rates, losses = [], []
+rates, losses, real, supervised = [], [], [], []
 steps = task_steps() if arguments.rows else random_steps()
 for number, (batch, tokens) in zip(range(arguments.warmup + arguments.steps), steps):
     began = time.perf_counter()
@@ -78,6 +78,9 @@ for number, (batch, tokens) in zip(range(arguments.warmup + arguments.steps), st
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     losses.append(loss.item())
+    real.append(tokens)
+    # The first token of a row is predicted by none.
+    supervised.append(int((batch["labels"][:, 1:] != -100).sum()))
     if number >= arguments.warmup:
         rates.append(tokens / (time.perf_counter() - began))
-print(json.dumps(dict(tokens_per_s=statistics.median(rates), losses_nats=losses)))
+print(json.dumps(dict(tokens_per_s=statistics.median(rates), losses_nats=losses, tokens=real, supervised_tokens=supervised)))

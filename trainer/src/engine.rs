@@ -273,6 +273,11 @@ impl Engine {
         self.gpu.as_ref().map(GpuEngine::voice)
     }
 
+    /// Gives the memory of the passes back until the next one: what comes between takes as much.
+    pub fn rest(&self) {
+        self.arena.trim();
+    }
+
     /// The first tensor with a number that is none: among the trained ones, then among their gradients.
     ///
     /// # Errors

@@ -21,7 +21,7 @@
 //! | [`spikes`], [`useless`] | losses that jump, adapters that do nothing |
 //! | [`overfitting`], [`forgetting`] | rows learnt by heart, skills that are lost |
 //! | [`subject`] | a run, a checkpoint, an adapter or a base, opened to be used |
-//! | [`talk`] | conversations in, texts out |
+//! | [`talk`], [`wording`] | conversations in, texts out; what of that needs no weight |
 //! | [`NameModel`] | a token classifier that finds names for the scrubber |
 
 mod adapter;
@@ -67,5 +67,6 @@ pub mod talk;
 mod tensors;
 pub mod useless;
 pub mod verify;
+pub mod wording;
 
 pub use name_model::NameModel;

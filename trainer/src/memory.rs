@@ -3,8 +3,9 @@
 //! The base is held as [`rtune_models::Decoder::load`] holds it, the adapters are those that [`LoraConfig`] puts beside its
 //! linears, the passes take the buffers that the decoder takes. docs/log.md has measured peaks beside these figures.
 
-use std::path::Path;
+mod evaluation;
 
+pub use evaluation::EvaluationMemory;
 #[cfg(doc)]
 use rtune_adapters::LoraConfig;
 use rtune_adapters::{Start, peft};
@@ -16,6 +17,7 @@ use rtune_models::{BaseOutline, Quantization, SavePolicy};
 use crate::adapter::INITIAL_FILE;
 use crate::config::{Config, LoraSection};
 use crate::error::TrainerError;
+use crate::evaluate::asks::Asks;
 use crate::plan;
 use crate::subject::quantization;
 
@@ -37,6 +39,8 @@ pub struct RowSizes {
     pub training: Vec<Pass>,
     /// Those that are evaluated on.
     pub evaluation: Vec<Pass>,
+    /// What evaluations ask.
+    pub asks: Asks,
     /// Bytes of all examples.
     pub bytes: usize,
     /// Tokens of the tokenizer, where it is here; else there are taken to be as many as the base has embeddings.
@@ -68,6 +72,8 @@ pub struct TrainingMemory {
     pub tokens: usize,
     /// What blocks keep for the backward pass.
     pub policy: SavePolicy,
+    /// What answers take while a run is evaluated.
+    pub evaluation: EvaluationMemory,
 }
 
 impl TrainingMemory {
@@ -101,12 +107,29 @@ impl TrainingMemory {
         SAVED_BYTES * self.trained
     }
 
-    /// The most at any moment: while loading, or while a checkpoint is written behind a step.
-    #[must_use]
-    pub fn peak_bytes(&self) -> usize {
+    /// Base and adapters, which are there whatever is done with them.
+    fn model_bytes(&self) -> usize {
+        self.base_bytes.saturating_add(self.adapter_bytes())
+    }
+
+    /// The most while something is loaded, trained or saved, without program and rows.
+    fn trained_bytes(&self) -> usize {
         let loading = self.base_bytes.saturating_add(self.loading_bytes);
         let saving = self.step_bytes().saturating_add(self.saving_bytes());
-        self.resident_bytes().saturating_add(loading.max(saving))
+        loading.max(saving)
+    }
+
+    /// Whether answers of evaluations are made by an unpacked copy of the matrices.
+    #[must_use]
+    pub fn unpacks(&self) -> bool {
+        self.evaluation.unpacked_bytes > 0
+    }
+
+    /// The most at any moment: while loading, while a checkpoint is written behind a step, or while answers are made.
+    #[must_use]
+    pub fn peak_bytes(&self) -> usize {
+        let answering = self.model_bytes().saturating_add(self.evaluation.bytes());
+        self.resident_bytes().saturating_add(self.trained_bytes().max(answering))
     }
 }
 
@@ -178,14 +201,17 @@ pub fn of_policy(
         LoraSection::From(folder) => folder.join(INITIAL_FILE).is_file(),
         LoraSection::Full => false,
     };
+    // Adapters begin when the whole base is there, with their numbers and a copy of those.
+    let starting = match trained.starting_bytes {
+        0 => 0,
+        bytes => bytes + size_of::<f32>() * trained.numbers,
+    };
     let initial = if keeps_start { size_of::<f32>() * trained.numbers } else { 0 };
-    let is_gguf =
-        Path::new(&config.model.base).extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"));
-    let token_bytes = if is_gguf { GGUF_TOKEN_BYTES } else { TOKEN_BYTES };
-    Ok(TrainingMemory {
+    let token_bytes = if outline.is_gguf { GGUF_TOKEN_BYTES } else { TOKEN_BYTES };
+    let mut memory = TrainingMemory {
         // What is trained whole stands among the trained numbers alone.
-        base_bytes: base.held.saturating_sub(trained.replaced_bytes),
-        loading_bytes: base.loading.saturating_add(trained.replaced_bytes),
+        base_bytes: base.held.saturating_sub(trained.replaced_bytes).saturating_add(trained.widened_bytes),
+        loading_bytes: base.loading.saturating_add(trained.replaced_bytes).max(starting),
         trained: trained.numbers,
         beside_bytes: trained.beside_bytes + initial,
         kept_bytes: most.kept.saturating_mul(size_of::<f32>()),
@@ -195,7 +221,11 @@ pub fn of_policy(
         rows_bytes: rows.bytes,
         tokens: rows.training.iter().map(|pass| pass.tokens).max().unwrap_or(0),
         policy,
-    })
+        evaluation: EvaluationMemory::default(),
+    };
+    let room_bytes = memory.trained_bytes().saturating_sub(memory.model_bytes());
+    memory.evaluation = evaluation::of(outline, &trained, &rows.asks, threads, room_bytes);
+    Ok(memory)
 }
 
 /// The largest packed row that `config` allows.
@@ -208,7 +238,8 @@ pub fn longest_rows(outline: &BaseOutline, config: &Config, threads: usize) -> R
     };
     let tokens = config.train.micro_batch_tokens.max(longest).min(step);
     let pass = Pass { tokens, supervised: tokens, longest, prefix_sums: 0, threads };
-    RowSizes { training: vec![pass], ..RowSizes::default() }
+    let asks = Asks::unknown(config, outline.config.max_position_embeddings);
+    RowSizes { training: vec![pass], asks, ..RowSizes::default() }
 }
 
 /// What a run trains.
@@ -221,6 +252,10 @@ fn trained(outline: &BaseOutline, config: &Config) -> Result<TrainedOutline, Tra
         LoraSection::Full => return Ok(outline.trained_in_full(held)),
     };
     lora.alongside.of_head |= rows > 0;
+    if let LoraSection::From(_) = &config.lora {
+        // What it began with was taken from its base when it was made.
+        lora.start = Start::Drawn;
+    }
     Ok(outline.trained(&lora, rows, held)?)
 }
 
@@ -257,6 +292,8 @@ pub fn gpus(bytes: usize, gpu_bytes: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn config(extra: &str) -> Config {
@@ -283,8 +320,22 @@ mod tests {
         assert!(less.passes_bytes() < all.passes_bytes());
         assert!(of("[train]\nrows-per-step = 1\n").tokens <= plain.tokens);
         assert!(plain.peak_bytes() > plain.step_bytes());
+        let unasked = of("[eval]\ngeneral = false\nsamples = 0");
+        assert_eq!((unasked.evaluation.bytes(), unasked.step_bytes()), (0, plain.step_bytes()));
+        assert!(unasked.peak_bytes() < plain.peak_bytes());
         let wrong = training(&outline, &config("[lora]\ntargets = ['c_attn']"), 2);
         assert!(matches!(wrong, Err(TrainerError::Adapter(_))));
+    }
+
+    /// However the base is called: an alias ends in nothing.
+    #[test]
+    fn a_gguf_file_is_told_by_its_header() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/gguf/gemma/model.gguf");
+        let gguf = BaseOutline::open(&file).expect("a file");
+        for (outline, each) in [(gguf, GGUF_TOKEN_BYTES), (outline(), TOKEN_BYTES)] {
+            let memory = training(&outline, &config(""), 2).expect("an estimate");
+            assert_eq!(memory.tokenizer_bytes, each * outline.spec.vocabulary);
+        }
     }
 
     #[test]
@@ -303,6 +354,23 @@ mod tests {
         assert_eq!(tokens(16, "rows-per-step = 1000\nmicro-batch-tokens = 64"), 64);
         assert_eq!(tokens(16, "tokens-per-step = 40\nmicro-batch-tokens = 64"), 40);
         assert_eq!(tokens(16, "micro-batch-tokens = 8"), 16, "a longer row stands alone");
+    }
+
+    /// A copy is made where the steps take as much anyway, and there alone: it never raises the peak.
+    #[test]
+    fn an_unpacked_copy_takes_what_steps_take_anyway() {
+        let outline = outline();
+        let config = config("[train]\nrows-per-step = 1000");
+        let of = |tokens: usize| {
+            let mut rows = longest_rows(&outline, &config, 2);
+            rows.training[0].tokens = tokens;
+            of_policy(&outline, &config, &rows, SavePolicy::All).expect("an estimate")
+        };
+        let (short, long) = (of(8), of(20_000));
+        assert!(!short.unpacks() && long.unpacks());
+        assert_eq!(long.evaluation.unpacked_bytes, outline.unpacked_bytes());
+        assert_eq!(long.peak_bytes(), long.resident_bytes() + long.step_bytes() + long.saving_bytes());
+        assert!(short.peak_bytes() < long.peak_bytes());
     }
 
     #[test]

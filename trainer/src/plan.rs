@@ -6,7 +6,7 @@ use rtune_models::{BaseOutline, DecoderSpec, SavePolicy};
 use crate::config::{Config, Device, LoraSection, QuantizationSection, SaveActivations};
 use crate::error::TrainerError;
 use crate::machine::available_memory_bytes;
-use crate::memory::{self, RowSizes};
+use crate::memory::{self, RowSizes, TrainingMemory};
 
 /// The part of the free memory that a run may take; the rest is for everybody else.
 pub const FREE_SHARE: f64 = 0.9;
@@ -47,19 +47,62 @@ pub fn choose_on_gpu(
     if config.train.save_activations != SaveActivations::Auto {
         return Ok(config.train.save_activations);
     }
-    let may_take = (FREE_SHARE * memory_bytes as f64) as usize;
+    let may_take = gpu_room_bytes(memory_bytes);
     let fits = |policy| -> Result<bool, TrainerError> {
         let memory = memory::of_policy(outline, config, rows, policy)?;
-        // Activations are in bf16 there.
-        let activations = (memory.kept_bytes + memory.work_bytes) / 2;
-        // What the processor holds in 8 bits a GPU holds in 16.
-        let base = memory.base_bytes * if config.quantization == QuantizationSection::Int8 { 2 } else { 1 };
-        let held = base + memory.trained * GPU_TRAINED_BYTES + GPU_BESIDE_BYTES;
-        Ok(activations.saturating_add(held) <= may_take)
+        Ok(GpuMemory::of(&memory, config).bytes() <= may_take)
     };
     match most_kept(outline.spec.blocks.len(), fits)? {
         SaveActivations::InputOnly if !fits(SavePolicy::InputOnly)? => Ok(SaveActivations::Offloaded),
         choice => Ok(choice),
+    }
+}
+
+/// What a run may take of a GPU with so much memory.
+#[must_use]
+pub fn gpu_room_bytes(memory_bytes: usize) -> usize {
+    (FREE_SHARE * memory_bytes as f64) as usize
+}
+
+/// Memory of a run on a GPU, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuMemory {
+    /// The frozen base.
+    pub base_bytes: usize,
+    /// What is trained, its gradients, moments and shadow.
+    pub trained_bytes: usize,
+    /// What the forward pass keeps for the backward pass.
+    pub kept_bytes: usize,
+    /// What one block, or the head, works in.
+    pub work_bytes: usize,
+    /// What comes beside: a chunk of logits, cuBLAS, the driver.
+    pub beside_bytes: usize,
+}
+
+impl GpuMemory {
+    /// That of a run which takes `memory` on the processor.
+    #[must_use]
+    pub fn of(memory: &TrainingMemory, config: &Config) -> Self {
+        // What the processor holds in 8 bits a GPU holds in 16; activations are in bf16 there, and those that are put aside in the
+        // host's memory.
+        let wide = if config.quantization == QuantizationSection::Int8 { 2 } else { 1 };
+        let kept = if memory.policy == SavePolicy::Offloaded { 0 } else { memory.kept_bytes / 2 };
+        Self {
+            base_bytes: memory.base_bytes.saturating_mul(wide),
+            trained_bytes: memory.trained.saturating_mul(GPU_TRAINED_BYTES),
+            kept_bytes: kept,
+            work_bytes: memory.work_bytes / 2,
+            beside_bytes: GPU_BESIDE_BYTES,
+        }
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let Self { base_bytes, trained_bytes, kept_bytes, work_bytes, beside_bytes } = *self;
+        [base_bytes, trained_bytes, kept_bytes, work_bytes]
+            .into_iter()
+            .fold(beside_bytes, usize::saturating_add)
     }
 }
 
@@ -177,11 +220,38 @@ mod tests {
         assert_eq!(may_take(free - base, base as usize), may_take(free, 0));
     }
 
+    /// What does not fit goes to the host's memory, and what does not lie on the GPU is not counted there.
+    #[test]
+    fn a_gpu_has_what_lies_there() {
+        let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference/llama");
+        let outline = BaseOutline::open(&case).expect("a case");
+        let text = "[model]\nbase='m'\n[data]\ntrain='t'\n[output]\ndir='r'\n";
+        let config = Config::parse("c.toml", text, &[]).expect("valid");
+        let rows = memory::longest_rows(&outline, &config, 2);
+        let of = |policy| {
+            let memory = memory::of_policy(&outline, &config, &rows, policy).expect("bytes");
+            GpuMemory::of(&memory, &config)
+        };
+        let chosen = |bytes: usize| {
+            let memory = (bytes as f64 / FREE_SHARE).ceil() as usize;
+            choose_on_gpu(&outline, &config, &rows, memory).expect("a choice")
+        };
+        let (all, inputs, aside) =
+            (of(SavePolicy::All), of(SavePolicy::InputOnly), of(SavePolicy::Offloaded));
+        assert!(all.bytes() > inputs.bytes() && inputs.bytes() > aside.bytes());
+        assert_eq!(inputs.bytes() - inputs.kept_bytes, aside.bytes());
+        assert_eq!(chosen(all.bytes()), SaveActivations::All);
+        assert_eq!(chosen(inputs.bytes() + 4096), SaveActivations::InputOnly);
+        assert_eq!(chosen(inputs.bytes() - 4096), SaveActivations::Offloaded);
+    }
+
     #[test]
     fn the_inputs_alone_are_kept_where_memory_is_short() {
         let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference/llama");
         let outline = BaseOutline::open(&case).expect("a case");
-        let text = "[model]\nbase='m'\n[data]\ntrain='t'\n[output]\ndir='r'\n";
+        // Where nothing is asked the steps are what takes the most.
+        let text =
+            "[model]\nbase='m'\n[data]\ntrain='t'\n[output]\ndir='r'\n[eval]\ngeneral=false\nsamples=0\n";
         let config = Config::parse("c.toml", text, &[]).expect("valid");
         let rows = memory::longest_rows(&outline, &config, 2);
         let all = memory::of_policy(&outline, &config, &rows, SavePolicy::All).expect("bytes").peak_bytes();

@@ -1,6 +1,7 @@
 //! Conversations in, texts out: the chat template and the tokenizer around the decoder's answers.
 
 use std::cell::RefCell;
+use std::ops::Deref;
 
 use rand_core::Rng;
 use rtune_data::{ChatTemplate, Encoder, Message, TrainOn, stream};
@@ -15,8 +16,9 @@ use crate::error::TrainerError;
 use crate::gpu::{Device, GpuOpened, Voice};
 use crate::machine::available_memory_bytes;
 use crate::subject::Opened;
+use crate::wording::Wording;
 
-/// The part of the free memory that an unpacked copy of the matrices may take.
+/// The part of the free memory that unpacked matrices may take where nothing is trained.
 const UNPACKED_SHARE: f64 = 0.5;
 /// Prompt tokens of one pass: as many as keep the products at full rate, few enough that activations stay small.
 pub(crate) const BATCH_TOKENS: usize = 2048;
@@ -37,7 +39,7 @@ pub struct Settings {
 /// A model that is talked to.
 pub struct Speaker<'a> {
     model: Model<'a>,
-    encoder: Option<Encoder<'a>>,
+    wording: Wording<'a>,
     stop_tokens: Vec<u32>,
     arena: Arena<f32>,
     is_enough: Option<&'a dyn Fn() -> bool>,
@@ -95,9 +97,10 @@ impl Opened {
     }
 }
 
-/// A copy of the decoder with its matrices in `f32`, where it answers on this machine's processor and memory allows.
-pub(crate) fn unpacked_for_answers(model: &Model<'_>) -> Option<Decoder> {
-    (model.voice.is_none() && fits_unpacked(model.decoder)).then(|| {
+/// A copy of the decoder with its matrices in `f32`, where it answers on this machine's processor. Answers are the same to the
+/// bit; whether a run has the memory is for [`crate::memory::TrainingMemory::unpacks`] to say.
+pub(crate) fn unpacked(model: &Model<'_>) -> Option<Decoder> {
+    model.voice.is_none().then(|| {
         let mut copy = model.decoder.clone();
         copy.unpack();
         copy
@@ -127,6 +130,13 @@ pub(crate) fn decode(tokenizer: &Tokenizer, tokens: &[u32]) -> Result<String, Tr
     Ok(rtune_data::decode_guarded(tokenizer, tokens, true).map_err(fail)?)
 }
 
+impl<'a> Deref for Speaker<'a> {
+    type Target = Wording<'a>;
+    fn deref(&self) -> &Wording<'a> {
+        &self.wording
+    }
+}
+
 impl<'a> Speaker<'a> {
     /// Makes template and tokenizer ready.
     ///
@@ -141,10 +151,9 @@ impl<'a> Speaker<'a> {
     /// # Errors
     /// [`TrainerError::Data`] if the template or the tokenizer fails.
     pub(crate) fn of(model: Model<'a>) -> Result<Self, TrainerError> {
-        let tokenizer = &model.base.tokenizer;
-        let encoder = model.template.map(|template| Encoder::new(template, tokenizer)).transpose()?;
-        let stop_tokens = stop_tokens(model.base, encoder.as_ref());
-        Ok(Self { model, encoder, stop_tokens, arena: Arena::new(), is_enough: None })
+        let wording = Wording::new(model.base, model.template)?;
+        let stop_tokens = wording.stop_tokens();
+        Ok(Self { model, wording, stop_tokens, arena: Arena::new(), is_enough: None })
     }
 
     /// Ends all answers as soon as `is_enough` says so, which is asked at every token, and before every pass over expected answers and texts.
@@ -160,50 +169,6 @@ impl<'a> Speaker<'a> {
     /// The model.
     pub fn opened(&self) -> Model<'a> {
         self.model
-    }
-
-    /// The template and the tokenizer.
-    ///
-    /// # Errors
-    /// [`TrainerError::NoTemplate`].
-    pub fn encoder(&self) -> Result<&Encoder<'a>, TrainerError> {
-        let base = || self.model.base.files.first().cloned().unwrap_or_default();
-        self.encoder.as_ref().ok_or_else(|| TrainerError::NoTemplate { base: base() })
-    }
-
-    /// The tokens a conversation is answered from.
-    ///
-    /// # Errors
-    /// [`TrainerError::NoTemplate`], [`TrainerError::Conversation`] if the template refuses it.
-    pub fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, TrainerError> {
-        Ok(self.encoder()?.prompt(messages)?)
-    }
-
-    /// The tokens of a text that is to be continued as it stands, without a template.
-    ///
-    /// # Errors
-    /// [`TrainerError::Data`] if the tokenizer fails.
-    pub fn continued(&self, text: &str) -> Result<Vec<u32>, TrainerError> {
-        let encoding = rtune_data::encode_guarded(&self.model.base.tokenizer, text, true);
-        let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
-        Ok(encoding.map_err(fail)?.get_ids().to_vec())
-    }
-
-    /// The text of an answer, without special tokens.
-    ///
-    /// # Errors
-    /// [`TrainerError::Data`] if the tokenizer fails.
-    pub fn text(&self, tokens: &[u32]) -> Result<String, TrainerError> {
-        decode(&self.model.base.tokenizer, tokens)
-    }
-
-    /// The text of tokens as a model reads them, special tokens too.
-    ///
-    /// # Errors
-    /// [`TrainerError::Data`] if the tokenizer fails.
-    pub(crate) fn text_with_marks(&self, tokens: &[u32]) -> Result<String, TrainerError> {
-        let fail = |error: tokenizers::Error| rtune_data::DataError::Tokenizer { reason: error.to_string() };
-        Ok(rtune_data::decode_guarded(&self.model.base.tokenizer, tokens, false).map_err(fail)?)
     }
 
     /// Answers one prompt as a text, piece by piece: `on_piece` gets what is new as soon as it is whole characters.

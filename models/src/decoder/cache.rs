@@ -15,6 +15,22 @@ pub(super) struct BlockCache<R> {
     pub(super) values_lke: Vec<R>,
 }
 
+/// A cache that is full grows by this part of itself: twice as much as there is, as vectors grow by themselves, would be held
+/// by short answers to long prompts for nothing.
+const GROWN_PART: usize = 8;
+
+impl<R: Real> BlockCache<R> {
+    /// Adds the keys and values of new tokens.
+    pub(super) fn add(&mut self, keys: &[R], values: &[R]) {
+        for (all, new) in [(&mut self.keys_lke, keys), (&mut self.values_lke, values)] {
+            if all.capacity() - all.len() < new.len() {
+                all.reserve_exact(new.len().max(all.len() / GROWN_PART));
+            }
+            all.extend_from_slice(new);
+        }
+    }
+}
+
 /// Keys and values of one document in every block.
 #[derive(Clone, Debug)]
 pub struct KvCache<R> {
@@ -32,6 +48,13 @@ impl<R: Real> KvCache<R> {
     #[must_use]
     pub fn tokens(&self) -> usize {
         self.tokens.len()
+    }
+
+    /// Bytes of the room that there is for keys and values.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let blocks = self.blocks.iter().map(|block| block.keys_lke.capacity() + block.values_lke.capacity());
+        blocks.sum::<usize>() * size_of::<R>()
     }
 
     /// Forgets everything behind the first `tokens` tokens.

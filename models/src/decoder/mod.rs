@@ -198,11 +198,12 @@ impl Decoder {
     /// Holds every matrix in `f32` from now on, so that many passes over few tokens do not unpack them each time. The
     /// numbers stay the same to the bit.
     pub fn unpack(&mut self) {
-        for linear in self.linears_mut() {
-            linear.set_weight(linear.weight().unpacked());
-        }
+        // The largest first: of each matrix both are there for a moment, and at the end that counts the most.
         for table in std::iter::once(&mut self.embedding).chain(&mut self.head) {
             table.weight = table.weight.unpacked();
+        }
+        for linear in self.linears_mut() {
+            linear.set_weight(linear.weight().unpacked());
         }
         for router in self.blocks.iter_mut().filter_map(Block::router_mut) {
             *router = router.unpacked();

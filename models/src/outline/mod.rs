@@ -3,6 +3,7 @@
 //! Nothing here knows a family: shapes are [`DecoderSpec`]'s, how a tensor is held is what [`crate::Decoder::load`] does with
 //! it, and tests hold the bytes against decoders that were loaded.
 
+mod answers;
 mod passes;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use crate::layout::LinearPart;
 use crate::source::{Headers, Stored};
 use crate::{DecoderSpec, ModelConfig, ModelError, Precision, Quantization, TensorRole, TensorSpec};
 
+pub use answers::AnswerPass;
 pub use passes::{Pass, PassElements};
 pub use trained::TrainedOutline;
 
@@ -30,6 +32,8 @@ pub struct BaseOutline {
     pub config: ModelConfig,
     /// What it is made of.
     pub spec: DecoderSpec,
+    /// Whether its headers are a GGUF file's.
+    pub is_gguf: bool,
     tensors: Vec<(TensorSpec, Stored)>,
 }
 
@@ -104,7 +108,8 @@ impl BaseOutline {
             let stored = headers.stored(&tensor)?;
             Ok((tensor, stored))
         });
-        Ok(Self { tensors: stored.collect::<Result<_, ModelError>>()?, spec, config })
+        let tensors = stored.collect::<Result<_, ModelError>>()?;
+        Ok(Self { tensors, spec, is_gguf: matches!(headers, Headers::Gguf(_)), config })
     }
 
     /// A base that is nowhere, of this configuration, with its weights kept as plain numbers of `precision`.
@@ -112,7 +117,7 @@ impl BaseOutline {
     pub fn of_config(config: &ModelConfig, precision: Precision) -> Self {
         let spec = DecoderSpec::new(config);
         let tensors = spec.tensors().into_iter().map(|tensor| (tensor, Stored::Plain(precision))).collect();
-        Self { config: config.clone(), spec, tensors }
+        Self { config: config.clone(), spec, is_gguf: false, tensors }
     }
 
     /// The numbers by their roles.

@@ -35,22 +35,22 @@ const LENT_ELEMENTS: usize = 16;
 
 /// Elements of some buffers. An arena lends parts of the same memory whatever their lengths are, so that their sum counts.
 #[derive(Clone, Copy, Debug, Default)]
-struct Buffers(usize);
+pub(super) struct Buffers(pub(super) usize);
 
 impl Buffers {
     /// `count` more of this length.
-    fn add(&mut self, length: usize, count: usize) {
+    pub(super) fn add(&mut self, length: usize, count: usize) {
         let lent = length.div_ceil(LENT_ELEMENTS).saturating_mul(LENT_ELEMENTS);
         self.0 = self.0.saturating_add(lent.saturating_mul(count));
     }
 
     /// Those of both at once.
-    fn and(&mut self, other: &Self) {
+    pub(super) fn and(&mut self, other: &Self) {
         self.add(other.0, 1);
     }
 
     /// Those of one after the other: what the first gave back serves the second.
-    fn or(&mut self, other: &Self) {
+    pub(super) fn or(&mut self, other: &Self) {
         self.0 = self.0.max(other.0);
     }
 }
@@ -109,17 +109,20 @@ impl BaseOutline {
             work.and(&one_block);
         }
         work.or(&self.head(pass, trained.rows));
-        // The most of one matrix that is unpacked at a time, the head's or a linear's, where products do not unpack it.
-        let linears = self.linears().into_iter().map(|linear| linear.inputs.saturating_mul(linear.outputs));
-        let table = self.spec.vocabulary.saturating_mul(self.spec.width);
-        let panel = match gemm::unpacks::<f32>() {
-            true => 0,
-            false => PANEL_ELEMENTS.min(linears.fold(table, usize::max)),
-        };
-        PassElements { kept: kept.0, work: work.0.saturating_add(panel) }
+        PassElements { kept: kept.0, work: work.0.saturating_add(self.panel_elements()) }
     }
 
-    fn linears_of(&self, block: &BlockSpec) -> usize {
+    /// The most of one matrix that is unpacked at a time, the head's or a linear's, where products do not unpack it.
+    pub(super) fn panel_elements(&self) -> usize {
+        let linears = self.linears().into_iter().map(|linear| linear.inputs.saturating_mul(linear.outputs));
+        let table = self.spec.vocabulary.saturating_mul(self.spec.width);
+        match gemm::unpacks::<f32>() {
+            true => 0,
+            false => PANEL_ELEMENTS.min(linears.fold(table, usize::max)),
+        }
+    }
+
+    pub(super) fn linears_of(&self, block: &BlockSpec) -> usize {
         let names = &self.spec.names;
         let attention = block.attention_parts(names).len();
         attention

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::{Decoder, open_weights};
 
+mod answers;
 mod passes;
 
 fn cases() -> Vec<PathBuf> {

@@ -1,13 +1,16 @@
 //! What of a base is trained, counted as `decoder/trained.rs` attaches it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rtune_adapters::targets::is_called;
-use rtune_adapters::{AdapterError, Alongside, Biases, LoraConfig};
+use rtune_adapters::{AdapterError, Alongside, Biases, LoraConfig, Start, low_rank};
 
-use super::{BaseOutline, elements};
+use super::{BaseOutline, LinearOutline, elements};
 use crate::layout::LinearPart;
 use crate::{Quantization, TensorRole};
+
+/// Copies of a matrix in `f32` while an adapter begins with something of it: the matrix, and what is taken off it or held of it.
+const MATRICES: usize = 2;
 
 /// What is trained.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +19,12 @@ pub struct TrainedOutline {
     pub numbers: usize,
     /// Bytes of the base that are not held beside the trained numbers: they are those themselves.
     pub replaced_bytes: usize,
+    /// Bytes that the base takes more than as it was loaded: what something was taken off is held in `f32` where nothing is
+    /// quantised (PiSSA).
+    pub widened_bytes: usize,
+    /// What adapters take while they begin with something of the base (PiSSA, LoftQ): a matrix, what is taken off it or held of
+    /// it, and the subspace that is sought in it.
+    pub starting_bytes: usize,
     /// Bytes beside numbers and base: the squared lengths of rows that DoRA begins with.
     pub beside_bytes: usize,
     /// The ranks of the adapters, one for each of [`BaseOutline::linears`].
@@ -61,9 +70,40 @@ impl BaseOutline {
                 trained.beside_bytes += linear.outputs * size_of::<f64>();
             }
         }
+        self.count_start(lora.start, linears.iter().zip(&ranks), quantization, &mut trained);
         self.count_alongside(&lora.alongside, &adapted, quantization, &mut trained)?;
         trained.ranks = ranks;
         Ok(trained)
+    }
+
+    /// As `decoder/start.rs` goes about it.
+    fn count_start<'a>(
+        &self,
+        start: Start,
+        linears: impl Iterator<Item = (&'a LinearOutline, &'a Option<usize>)>,
+        quantization: Quantization,
+        trained: &mut TrainedOutline,
+    ) {
+        if start == Start::Drawn {
+            return;
+        }
+        let held: BTreeMap<&str, usize> = self
+            .tensors
+            .iter()
+            .filter(|(tensor, _)| tensor.role == TensorRole::BlockLinear)
+            .map(|(tensor, stored)| (tensor.name.as_str(), super::held(tensor, *stored, quantization).held))
+            .collect();
+        for (linear, rank) in linears {
+            let Some(rank) = rank else { continue };
+            let count = linear.inputs * linear.outputs;
+            let subspace = low_rank::working_bytes(linear.outputs, linear.inputs, *rank);
+            let starting = MATRICES * size_of::<f32>() * count + subspace;
+            trained.starting_bytes = trained.starting_bytes.max(starting);
+            if start.changes_base() && quantization == Quantization::None {
+                let was = held.get(format!("{}.weight", linear.name).as_str()).copied().unwrap_or(0);
+                trained.widened_bytes += (size_of::<f32>() * count).saturating_sub(was);
+            }
+        }
     }
 
     /// What [`crate::Decoder::train_all`] would let be trained: every number.

@@ -1,6 +1,7 @@
 //! `rtune plan`: what a run would take, before it is begun.
 
 mod remedy;
+mod room;
 mod show;
 
 use std::path::Path;
@@ -13,14 +14,15 @@ use rtune_trainer::error::TrainerError;
 use rtune_trainer::inputs::{self, Inputs};
 use rtune_trainer::memory::{self, RowSizes, TrainingMemory};
 use rtune_trainer::outlook::{Outlook, Probe, probe};
-use rtune_trainer::plan;
+use rtune_trainer::{plan, run};
 
-use super::opened::preparation;
-use super::transferred;
+use super::opened::{preparation, quantized_cache};
+use super::{gpu, transferred};
 use crate::args::plan::PlanArgs;
 use crate::failure::{BadInput, DONE};
 use crate::reporter::{complain, counted};
 use remedy::Remedy;
+use room::Room;
 
 /// What a run would be.
 struct Plan {
@@ -28,8 +30,7 @@ struct Plan {
     memory: TrainingMemory,
     /// What the passes take where blocks keep everything, and where they keep their inputs alone.
     by_policy: [(SavePolicy, usize); 2],
-    /// What it may take; `None` where the system does not tell.
-    allowed_bytes: Option<u64>,
+    room: Room,
     /// `None` where the base's tokenizer is not here.
     outlook: Option<Outlook>,
     probe: Option<Probe>,
@@ -38,8 +39,13 @@ struct Plan {
 }
 
 impl Plan {
+    /// The most that the run takes where it is.
+    fn taken_bytes(&self) -> usize {
+        self.room.taken_bytes(&self.memory, &self.config)
+    }
+
     fn fits(&self) -> bool {
-        fits(&self.memory, self.allowed_bytes)
+        self.room.fits(self.taken_bytes())
     }
 
     /// Seconds of the run.
@@ -48,22 +54,20 @@ impl Plan {
     }
 }
 
-fn fits(memory: &TrainingMemory, allowed_bytes: Option<u64>) -> bool {
-    allowed_bytes.is_none_or(|allowed| memory.peak_bytes() as u64 <= allowed)
-}
-
 pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     let mut config = Config::load(&args.config, &args.overrides)?;
     let (base, revision) = (&config.model.base, config.model.revision.as_deref());
     let place = transferred(|progress| hub::headers(base, revision, &HubOptions::from_env(), progress))?;
     inputs::licence(&config, &place)?;
     let outline = BaseOutline::open(&place)?;
+    let room = Room::new(gpu::open(&config)?.as_ref(), args.memory_gib);
     let threads = rayon::current_num_threads();
-    let inputs = prepared(&config, &place)?;
+    let mut inputs = prepared(&config, &place)?;
     let looked = |config: &Config, inputs: &Inputs| -> anyhow::Result<Outlook> {
-        let shares_prefixes = plan::shares_prefixes(config, &outline.spec)?;
+        let shares_prefixes = room.gpu.is_none() && plan::shares_prefixes(config, &outline.spec)?;
         let Prepared { train, validation, .. } = &inputs.prepared;
-        let mut outlook = Outlook::of(train, validation, config, shares_prefixes, threads);
+        let asks = run::asks(config, inputs)?;
+        let mut outlook = Outlook::of(train, validation, config, shares_prefixes, threads, asks);
         outlook.sizes.vocabulary = Some(inputs.base.tokenizer.get_vocab_size(true));
         Ok(outlook)
     };
@@ -72,10 +76,8 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
         Some(outlook) => outlook.sizes.clone(),
         None => memory::longest_rows(&outline, &config, threads),
     };
-    let gibibyte = f64::from(1 << 30);
-    let allowed_bytes = args.memory_gib.map_or_else(plan::free_bytes, |gib| Some((gib * gibibyte) as u64));
     let wished = config.train.save_activations;
-    config.train.save_activations = plan::choose(&outline, &config, &sizes, allowed_bytes)?;
+    config.train.save_activations = room.choose(&outline, &config, &sizes)?;
     let policy = plan::policy(config.train.save_activations);
     let memory = memory::of_policy(&outline, &config, &sizes, policy)?;
     let passes = |policy| -> anyhow::Result<(SavePolicy, usize)> {
@@ -86,15 +88,15 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
         config,
         memory,
         by_policy,
-        allowed_bytes,
+        room,
         outlook,
         probe: None,
         price_per_hour: args.price_per_hour,
         remedy: None,
     };
     if plan.fits() {
-        if let (Some(inputs), Some(outlook), false) = (&inputs, &plan.outlook, args.no_probe) {
-            plan.probe = tried(&plan.config, &inputs.prepared, &place, outlook)?;
+        if let (Some(inputs), Some(outlook), false) = (&mut inputs, &plan.outlook, args.no_probe) {
+            plan.probe = tried(&plan, inputs, &place, outlook)?;
         }
     } else {
         let max_tokens = plan.config.data.max_tokens;
@@ -110,7 +112,7 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
             };
             Ok(outlook.sizes)
         };
-        plan.remedy = remedy::find(args, wished, &outline, allowed_bytes, &rows_of)?;
+        plan.remedy = remedy::find(args, wished, &outline, &plan.room, &rows_of)?;
     }
     show::show(&plan, args.json)?;
     refuse_too_large(&plan)
@@ -148,7 +150,24 @@ fn prepared(config: &Config, place: &Path) -> anyhow::Result<Option<Inputs>> {
 }
 
 /// Tries a step, where the weights are here.
-fn tried(config: &Config, rows: &Prepared, place: &Path, outlook: &Outlook) -> anyhow::Result<Option<Probe>> {
+fn tried(plan: &Plan, inputs: &mut Inputs, place: &Path, outlook: &Outlook) -> anyhow::Result<Option<Probe>> {
+    let config = &plan.config;
+    if let Some(name) = &plan.room.gpu {
+        complain(&format!(
+            "note: no step was tried on {name}: only the processor's are, so that nothing is said of time"
+        ));
+        return Ok(None);
+    }
+    // What may be taken may be another machine's.
+    if !plan.room.is_here(plan.taken_bytes()) {
+        let here = plan.room.here_bytes.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        complain(&format!(
+            "note: no step was tried: the run takes {}, and this machine has {} for it, so that nothing is said of time",
+            show::amount(plan.taken_bytes()),
+            show::amount(here)
+        ));
+        return Ok(None);
+    }
     let mut base = match rtune_models::open(place) {
         Ok(base) => base,
         Err(ModelError::MissingFile { .. }) => {
@@ -162,14 +181,18 @@ fn tried(config: &Config, rows: &Prepared, place: &Path, outlook: &Outlook) -> a
         }
     };
     base.add_tokens(&config.tokens.new).map_err(TrainerError::from)?;
-    Ok(Some(probe(config, &base, rows, outlook, &mut counted("trying a step"))?))
+    base.quantized = config.model.cache_quantized.then(|| quantized_cache(&HubOptions::from_env()));
+    inputs.base = base;
+    let unpacks = plan.memory.unpacks();
+    Ok(Some(probe(config, inputs, outlook, unpacks, &mut counted("trying a step"))?))
 }
 
 fn refuse_too_large(plan: &Plan) -> anyhow::Result<u8> {
-    let Some(allowed) = plan.allowed_bytes.filter(|_| !plan.fits()) else { return Ok(DONE) };
+    let Some(allowed) = plan.room.allowed_bytes.filter(|_| !plan.fits()) else { return Ok(DONE) };
+    let of = plan.room.gpu.as_ref().map_or_else(String::new, |name| format!(" of {name}"));
     let problem = format!(
-        "the run takes {}, and {} may be taken",
-        show::amount(plan.memory.peak_bytes()),
+        "the run takes {}{of}, and {} may be taken",
+        show::amount(plan.taken_bytes()),
         show::amount(allowed as usize)
     );
     let hint = match &plan.remedy {

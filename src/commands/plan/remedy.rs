@@ -6,7 +6,7 @@ use rtune_trainer::config::{Config, LoraSection, QuantizationSection, SaveActiva
 use rtune_trainer::memory::{self, RowSizes};
 use rtune_trainer::plan;
 
-use super::fits;
+use super::room::Room;
 use crate::args::plan::PlanArgs;
 
 /// The rank below which there is little left to learn with, and little left to save.
@@ -37,33 +37,34 @@ pub(super) fn find(
     args: &PlanArgs,
     wished: SaveActivations,
     outline: &BaseOutline,
-    allowed_bytes: Option<u64>,
+    room: &Room,
     rows_of: &dyn Fn(&Config) -> anyhow::Result<RowSizes>,
 ) -> anyhow::Result<Option<Remedy>> {
-    let peak = |taken: &[String]| -> anyhow::Result<(Config, memory::TrainingMemory)> {
+    let peak = |taken: &[String]| -> anyhow::Result<(Config, usize)> {
         let overrides = [args.overrides.as_slice(), taken].concat();
         let config = Config::load(&args.config, &overrides)?;
         let rows = rows_of(&config)?;
-        let choice = plan::choose(outline, &config, &rows, allowed_bytes)?;
+        let choice = room.choose(outline, &config, &rows)?;
         let memory = memory::of_policy(outline, &config, &rows, plan::policy(choice))?;
-        Ok((config, memory))
+        let taken_bytes = room.taken_bytes(&memory, &config);
+        Ok((config, taken_bytes))
     };
     let mut taken: Vec<String> = Vec::new();
-    let (config, mut memory) = peak(&taken)?;
+    let (config, mut peak_bytes) = peak(&taken)?;
     for change in changes(&config, wished) {
         let with: Vec<String> = [taken.as_slice(), &change].concat();
         // With shorter rows there may be none left: then that is no remedy.
-        let Ok((_, changed)) = peak(&with) else { continue };
-        if changed.peak_bytes() >= memory.peak_bytes() {
+        let Ok((_, changed_bytes)) = peak(&with) else { continue };
+        if changed_bytes >= peak_bytes {
             continue;
         }
         // A later value of the same key takes the place of the earlier one.
         let key = |one: &str| one.split('=').next().unwrap_or_default().to_owned();
         taken.retain(|one| change.iter().all(|new| key(one) != key(new)));
         taken.extend(change);
-        memory = changed;
-        if fits(&memory, allowed_bytes) {
-            return Ok(Some(Remedy { overrides: taken, peak_bytes: memory.peak_bytes() }));
+        peak_bytes = changed_bytes;
+        if room.fits(peak_bytes) {
+            return Ok(Some(Remedy { overrides: taken, peak_bytes }));
         }
     }
     Ok(None)
@@ -80,6 +81,10 @@ fn changes(config: &Config, wished: SaveActivations) -> Vec<Vec<String>> {
     }
     let micro = config.train.micro_batch_tokens;
     changes.extend(halves(micro).map(|tokens| vec![format!("train.micro-batch-tokens={tokens}")]));
+    // What is not asked is not known, but nothing that is learnt changes.
+    if config.eval.general {
+        changes.push(vec!["eval.general=false".to_owned()]);
+    }
     if config.quantization != (QuantizationSection::Nf4 { double: true }) && config.lora != LoraSection::Full
     {
         changes.push(vec!["quantization.kind=nf4".to_owned(), "quantization.double=true".to_owned()]);

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use rtune_models::SavePolicy;
+use rtune_trainer::device::DeviceModel;
 use rtune_trainer::memory::TrainingMemory;
+use rtune_trainer::outlook::Outlook;
+use rtune_trainer::plan::GpuMemory;
 use serde_json::{Value, json};
 
 use super::Plan;
@@ -18,14 +21,20 @@ pub(super) fn show(plan: &Plan, as_json: bool) -> anyhow::Result<()> {
         say(&serde_json::to_string_pretty(&to_json(plan))?);
         return Ok(());
     }
-    let mut table = table(["memory", "MiB"]);
-    for (name, bytes) in parts(&plan.memory) {
+    let place =
+        plan.room.gpu.as_ref().map_or_else(|| "memory".to_owned(), |name| format!("memory of {name}"));
+    let mut table = table([place.as_str(), "MiB"]);
+    let parts = match plan.room.gpu {
+        None => parts(&plan.memory).to_vec(),
+        Some(_) => parts_on_gpu(&GpuMemory::of(&plan.memory, &plan.config)).to_vec(),
+    };
+    for (name, bytes) in parts {
         table.add_row([name.to_owned(), format!("{:.0}", bytes as f64 / MEBIBYTE)]);
     }
-    table.add_row(["at the most".to_owned(), format!("{:.0}", plan.memory.peak_bytes() as f64 / MEBIBYTE)]);
+    table.add_row(["at the most".to_owned(), format!("{:.0}", plan.taken_bytes() as f64 / MEBIBYTE)]);
     align_right(&mut table, 1);
     say(&table.to_string());
-    let allowed = plan.allowed_bytes.map_or_else(String::new, |bytes| {
+    let allowed = plan.room.allowed_bytes.map_or_else(String::new, |bytes| {
         format!("; {} may be taken", amount(usize::try_from(bytes).unwrap_or(usize::MAX)))
     });
     let policies = plan.by_policy.map(|(policy, bytes)| format!("{policy}: {}", amount(bytes)));
@@ -48,8 +57,11 @@ pub(super) fn show(plan: &Plan, as_json: bool) -> anyhow::Result<()> {
             outlook.longest_tokens,
         ));
         say(&format!(
-            "{} evaluations of {} tokens in {} held-out examples",
-            outlook.evaluations, outlook.evaluation_tokens, outlook.examples[1]
+            "{} evaluations of {} tokens in {} held-out examples and {} questions",
+            outlook.evaluations,
+            outlook.evaluation_tokens,
+            outlook.examples[1],
+            questions(outlook),
         ));
     }
     if let (Some(probe), Some(seconds)) = (&plan.probe, plan.run_s()) {
@@ -57,16 +69,23 @@ pub(super) fn show(plan: &Plan, as_json: bool) -> anyhow::Result<()> {
             format!(", {:.2} at {price} an hour", price * seconds / SECONDS_OF_HOUR)
         });
         say(&format!(
-            "about {}{price}: {:.1} tokens/s of training in the step that was tried, loading and evaluations counted",
+            "about {}{price} on this machine: {:.1} tokens/s of training in the step that was tried, {:.1} s for loading, {} for evaluations",
             words(seconds),
-            1.0 / probe.token_s,
+            probe.tokens_per_s(),
+            probe.load_s,
+            words(plan.outlook.as_ref().map_or(0.0, |outlook| probe.evaluations_s(outlook))),
         ));
     }
     Ok(())
 }
 
-/// Bytes by what they are for. The run has all of them at once but for the last two.
-fn parts(memory: &TrainingMemory) -> [(&'static str, usize); 9] {
+/// Examples, texts and prompts that an evaluation asks.
+fn questions(outlook: &Outlook) -> usize {
+    outlook.sizes.asks.sets.iter().map(|set| set.rows.len() + set.texts.len()).sum()
+}
+
+/// Bytes by what they are for. The run has all of them at once but for the last three.
+fn parts(memory: &TrainingMemory) -> [(&'static str, usize); 10] {
     let trained = size_of::<f32>() * memory.trained;
     [
         ("weights of the base", memory.base_bytes),
@@ -78,6 +97,18 @@ fn parts(memory: &TrainingMemory) -> [(&'static str, usize); 9] {
         ("tokenizer and program", memory.program_bytes + memory.tokenizer_bytes),
         ("while loading, besides", memory.loading_bytes),
         ("while saving, besides", memory.saving_bytes()),
+        ("while answering, in place of activations", memory.evaluation.bytes()),
+    ]
+}
+
+/// The same of what lies on a GPU.
+fn parts_on_gpu(memory: &GpuMemory) -> [(&'static str, usize); 5] {
+    [
+        ("weights of the base", memory.base_bytes),
+        ("trained numbers, gradients and moments", memory.trained_bytes),
+        ("activations kept", memory.kept_bytes),
+        ("scratch", memory.work_bytes),
+        ("logits, cuBLAS and driver", memory.beside_bytes),
     ]
 }
 
@@ -115,6 +146,7 @@ fn to_json(plan: &Plan) -> Value {
     let seconds = plan.run_s();
     json!({
         "base": plan.config.model.base,
+        "gpu": plan.room.gpu,
         "memory": {
             "base_bytes": memory.base_bytes,
             "trained_parameters": memory.trained,
@@ -129,8 +161,13 @@ fn to_json(plan: &Plan) -> Value {
             "program_bytes": memory.program_bytes,
             "loading_bytes": memory.loading_bytes,
             "saving_bytes": memory.saving_bytes(),
-            "peak_bytes": memory.peak_bytes(),
-            "allowed_bytes": plan.allowed_bytes,
+            "answering": {
+                "cache_bytes": memory.evaluation.cache_bytes,
+                "pass_bytes": memory.evaluation.pass_bytes,
+                "unpacked_bytes": memory.evaluation.unpacked_bytes,
+            },
+            "peak_bytes": plan.taken_bytes(),
+            "allowed_bytes": plan.room.allowed_bytes,
         },
         "save_activations": memory.policy.to_string(),
         "micro_batch_tokens": plan.config.train.micro_batch_tokens,
@@ -152,12 +189,16 @@ fn to_json(plan: &Plan) -> Value {
             "longest_row_tokens": outlook.longest_tokens,
             "evaluations": outlook.evaluations,
             "evaluation_tokens": outlook.evaluation_tokens,
+            "evaluation_questions": questions(outlook),
         })),
         "time": plan.probe.map(|probe| json!({
             "load_s": probe.load_s,
-            "tokens_per_s": 1.0 / probe.token_s,
+            "tokens_per_s": probe.tokens_per_s(),
+            "update_s": probe.update_s,
             "evaluation_tokens_per_s": 1.0 / probe.evaluation_token_s,
+            "evaluations_s": plan.outlook.as_ref().map(|outlook| probe.evaluations_s(outlook)),
             "run_s": seconds,
+            "machine": DeviceModel::of_this_machine().to_string(),
         })),
         "price": plan.price_per_hour.zip(seconds).map(|(price, seconds)| price * seconds / SECONDS_OF_HOUR),
     })

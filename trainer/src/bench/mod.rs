@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand_core::Rng;
+use rtune_adapters::{Parameters, Start};
 use rtune_data::{Example, Origin, StepSize, stream};
 use rtune_kernels::cuda::{self, Device};
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
 pub use rtune_kernels::phase::{Phase, PhaseTimes};
 use rtune_models::decoder::gpu::GpuError;
-use rtune_models::{Decoder, SavePolicy};
+use rtune_models::{BaseModel, Decoder, SavePolicy, WeightSource};
 
 use crate::config::{Config, LoraSection};
 use crate::dist::Alone;
@@ -22,6 +23,8 @@ use crate::gpu::Profile;
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::plan;
+use crate::subject::quantization;
+use crate::{adapter, init};
 use work::Work;
 
 /// What is measured.
@@ -35,6 +38,15 @@ pub struct BenchOptions {
     pub steps: usize,
     /// Steps before them, which take memory and fill caches.
     pub warmup_steps: usize,
+}
+
+/// What the decoder was loaded from: adapters may begin with something of it, and name its tokens.
+#[derive(Clone, Copy)]
+pub enum Of<'a> {
+    /// A base.
+    Base(&'a BaseModel),
+    /// Weights alone, without a tokenizer.
+    Shape(&'a dyn WeightSource),
 }
 
 /// What came out.
@@ -89,24 +101,33 @@ impl Measured {
     }
 }
 
-/// Trains `decoder` on random rows as `config` says of adapters, steps and memory; `on_step` hears of each step.
+/// Trains `decoder`, which was loaded from `of`, on random rows as `config` says of adapters, steps and memory; what is trained is
+/// attached as a run attaches it. `on_step` hears of each step.
 ///
 /// # Errors
 /// [`TrainerError::Adapter`] for targets that the decoder does not have, [`TrainerError::NotMeasured`] for what is not measured
 /// this way.
 pub fn measure(
     mut decoder: Decoder,
+    of: Of<'_>,
     config: &Config,
     options: &BenchOptions,
     gpu: Option<&Device>,
     on_step: &mut dyn FnMut(usize, usize),
 ) -> Result<Measured, TrainerError> {
     let LoraSection::New(lora) = &config.lora else { return Err(TrainerError::NotMeasured) };
-    let mut parameters = decoder.attach_lora(lora)?;
-    // With B at zero half of the products would meet nothing but zeros.
-    let mut random = stream(config.train.seed, "bench", "adapters", 0);
-    for value in parameters.flat_mut() {
-        *value = 0.02 * (f32::from(random.next_u32() as u16) / f32::from(u16::MAX) - 0.5);
+    let mut parameters = match of {
+        Of::Base(base) => adapter::attach(&mut decoder, base, config, None)?.parameters,
+        Of::Shape(weights) => {
+            let mut parameters = decoder.attach_lora(lora)?;
+            init::draw(&mut parameters, config.train.seed);
+            let draw = |name: &str, out: &mut [f32]| init::draw_start(config.train.seed, name, out);
+            decoder.begin(lora.start, weights, quantization(config), &mut parameters, &draw)?;
+            parameters
+        }
+    };
+    if lora.start == Start::Drawn {
+        fill_b(&mut parameters, config.train.seed);
     }
     let rows = rows(decoder.spec().vocabulary, config.train.seed, options);
     let policy = plan::policy(config.train.save_activations);
@@ -171,6 +192,19 @@ pub fn measure(
         measured.gpu = Some(OnGpu { name: device.facts().name.clone(), held_bytes, profile });
     }
     Ok(measured)
+}
+
+/// With B at zero half of the products would meet nothing but zeros.
+fn fill_b(parameters: &mut Parameters<f32>, seed: u64) {
+    let mut random = stream(seed, "bench", "adapters", 0);
+    let of_b = |name: &str| name.contains(".lora_B.");
+    let places: Vec<_> = parameters.entries().iter().filter(|entry| of_b(&entry.name)).collect();
+    let places: Vec<_> = places.into_iter().map(|entry| entry.range.clone()).collect();
+    for place in places {
+        for value in &mut parameters.flat_mut()[place] {
+            *value = 0.02 * (f32::from(random.next_u32() as u16) / f32::from(u16::MAX) - 0.5);
+        }
+    }
 }
 
 /// Rows of random tokens, each token but the first supervised.

@@ -9,7 +9,7 @@ use super::figures::{Case, Side};
 use super::wanted::Wanted;
 use super::{calls, conversation, extraction, thinking};
 use crate::error::TrainerError;
-use crate::talk::Speaker;
+use crate::wording::Wording;
 
 /// A golden row, ready to be asked.
 pub(super) struct Asked {
@@ -102,17 +102,17 @@ impl Asked {
 
 /// Prompt and expected answer of a golden row, as tokens.
 pub(super) fn ask(
-    speaker: &Speaker<'_>,
+    wording: &Wording<'_>,
     record: Record,
     extra: &Map<String, Value>,
 ) -> Result<Asked, TrainerError> {
     let wanted = Wanted::read(extra).map_err(|kind| problem(&record, kind))?;
-    let prompt = speaker.encoder()?.record_prompt(&record).map_err(|kind| problem(&record, kind))?;
-    let (scored, ended) = encoded(speaker, &record)?;
+    let prompt = wording.encoder()?.record_prompt(&record).map_err(|kind| problem(&record, kind))?;
+    let (scored, ended) = encoded(wording, &record)?;
     let last = record.messages.iter().rfind(|message| message.is_answer());
-    let closing = speaker.opened().template.and_then(thinking::closing);
+    let closing = wording.template().and_then(thinking::closing);
     let own_tokens = supervised(&scored, ended);
-    let written = thinking::text_behind(speaker, &own_tokens, closing.as_deref())?;
+    let written = thinking::text_behind(wording, &own_tokens, closing.as_deref())?;
     let calls = calls::Wanted::new(&record, &written);
     let text = match last {
         // Calls are no text: what a model writes for them the template says, or `references`.
@@ -131,7 +131,7 @@ pub(super) fn ask(
     let definitions = of_last.map(|check| check.checker.definition());
     let json = extraction::Wanted::new(definitions, record.answer().unwrap_or_default());
     let own = match last.is_some_and(|message| message.reasoning().is_some() || message.calls_tools()) {
-        true => speaker.text_with_marks(&own_tokens)?,
+        true => wording.text_with_marks(&own_tokens)?,
         false => record.answer().unwrap_or_default().to_owned(),
     };
     let said = record.messages.iter().filter(|message| message.is_answer()).map(|message| &message.content);
@@ -150,7 +150,7 @@ fn supervised(scored: &Example, ended: bool) -> Vec<u32> {
 
 /// The row with another answer, and whether its last token ends it.
 pub(super) fn scored_as(
-    speaker: &Speaker<'_>,
+    wording: &Wording<'_>,
     record: &Record,
     answer: &str,
 ) -> Result<(Example, bool), TrainerError> {
@@ -158,14 +158,14 @@ pub(super) fn scored_as(
     if let Some(last) = record.messages.iter_mut().rfind(|message| message.is_answer()) {
         answer.clone_into(&mut last.content);
     }
-    encoded(speaker, &record)
+    encoded(wording, &record)
 }
 
 /// A row with its last answer supervised, and whether the last token ends it.
-fn encoded(speaker: &Speaker<'_>, record: &Record) -> Result<(Example, bool), TrainerError> {
-    let most = speaker.opened().base.config.max_position_embeddings;
+fn encoded(wording: &Wording<'_>, record: &Record) -> Result<(Example, bool), TrainerError> {
+    let most = wording.base().config.max_position_embeddings;
     let record = &with_last_trained(record);
-    let rows = speaker.encoder()?.encode_record(record, TrainOn::Last, most);
+    let rows = wording.encoder()?.encode_record(record, TrainOn::Last, most);
     let row = rows.and_then(|rows| rows.into_iter().last().ok_or(ProblemKind::NothingSupervised));
     let row = row.map_err(|kind| problem(record, kind))?;
     if row.tokens.len() > most {

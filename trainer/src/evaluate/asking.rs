@@ -260,7 +260,7 @@ impl Iterator for Asking<'_> {
 }
 
 /// How many tokens all questions begin with, leaving each a token of its prompt and every target a row.
-fn shared(questions: &[Question<'_>]) -> usize {
+pub(super) fn shared(questions: &[Question<'_>]) -> usize {
     let [first, rest @ ..] = questions else { return 0 };
     let room = |question: &Question<'_>| {
         let target = question.scored.supervised.iter().position(|&supervised| supervised);

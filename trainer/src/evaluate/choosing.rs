@@ -11,7 +11,7 @@ use crate::gpu::Voice;
 use crate::talk::{BATCH_TOKENS, Speaker};
 
 /// Keys and values of one pass over continuations are copies for each of them: this many tokens of them, as multiples of a pass.
-const COPIES: usize = 4;
+pub(super) const COPIES: usize = 4;
 
 /// The losses of all continuations: for each group, for each of its texts, the supervised tokens in order. `progress` is called with
 /// (groups done, groups in all). What a speaker with [`Speaker::until`] cut short has no losses.

@@ -244,7 +244,7 @@ impl Exam<'_> {
 
     /// What the model says to each case, turn by turn, and how likely the expected answers are. `on_begun` is called with how many cases
     /// have begun.
-    fn answers(
+    pub(super) fn answers(
         &self,
         tuned: bool,
         scope: Scope,

@@ -2,6 +2,7 @@
 
 mod asked;
 mod asking;
+pub mod asks;
 pub mod benchmark;
 pub mod by_name;
 pub mod calls;

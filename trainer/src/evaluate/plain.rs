@@ -13,6 +13,7 @@ use super::wanted::Wanted;
 use crate::error::TrainerError;
 use crate::loss::LossSum;
 use crate::talk::{Settings, Speaker};
+use crate::wording::Wording;
 
 /// A text, ready to be weighed.
 pub(super) struct Text {
@@ -91,7 +92,7 @@ impl Text {
     /// # Errors
     /// [`ProblemKind::Golden`] for fields that only an answer can have, and those of the tokenizer.
     pub(super) fn read(
-        speaker: &Speaker<'_>,
+        wording: &Wording<'_>,
         record: Record,
         extra: &Map<String, Value>,
     ) -> Result<Self, TrainerError> {
@@ -102,9 +103,9 @@ impl Text {
                 return Err(problem(&record, ProblemKind::Golden { field: field.to_owned(), reason }));
             }
         }
-        let most = speaker.opened().base.config.max_position_embeddings;
+        let most = wording.base().config.max_position_embeddings;
         let text = record.answer().unwrap_or_default();
-        let parts = speaker.encoder()?.weigh_whole(text, most).map_err(|kind| problem(&record, kind))?;
+        let parts = wording.encoder()?.weigh_whole(text, most).map_err(|kind| problem(&record, kind))?;
         let example = |part: rtune_data::Weighed| Example {
             id: record.id.clone(),
             origin: record.origin.clone(),
@@ -113,6 +114,11 @@ impl Text {
         };
         let parts = parts.into_iter().map(example).collect();
         Ok(Self { slice: wanted.slice, cluster: wanted.cluster, record, parts })
+    }
+
+    /// Its parts, each no longer than the model reads.
+    pub(super) fn parts(&self) -> &[Example] {
+        &self.parts
     }
 
     fn tokens(&self) -> u64 {

@@ -3,9 +3,10 @@
 use rtune_data::Example;
 use rtune_kernels::arena::Arena;
 use rtune_models::BaseModel;
-use rtune_models::generate::{Documents, Go, Limits, Request, Sampler, Sampling};
+use rtune_models::generate::{Answer, Documents, Go, Limits, Request, Sampler, Sampling};
 use tokenizers::Tokenizer;
 
+use super::asks::{Ask, AskSet, Timed};
 use crate::error::TrainerError;
 use crate::metrics::SampleLine;
 use crate::talk::{self, Model};
@@ -23,6 +24,7 @@ struct Prompt {
     tokens: Vec<u32>,
     question: String,
     expected: String,
+    expected_tokens: usize,
 }
 
 impl Samples {
@@ -57,29 +59,57 @@ impl Samples {
         Ok((!prompts.is_empty()).then_some(Self { prompts, limits }))
     }
 
+    /// How much is asked.
+    #[must_use]
+    pub fn asks(&self) -> AskSet {
+        let row = |prompt: &Prompt| {
+            let tokens = prompt.tokens.len();
+            Ask { prompt: tokens, whole: tokens, expected: prompt.expected_tokens, turns: 1 }
+        };
+        AskSet {
+            rows: self.prompts.iter().map(row).collect(),
+            max_new_tokens: self.limits.max_new_tokens,
+            batch: self.limits.batch_documents,
+            batch_tokens: self.limits.batch_tokens,
+            positions: self.limits.max_positions,
+            ..AskSet::default()
+        }
+    }
+
     /// Answers all prompts with the trained model.
     ///
     /// # Errors
     /// [`TrainerError::Generate`]; [`TrainerError::Data`] if the tokenizer fails.
     pub fn answer(&self, model: &Model<'_>, step: u64) -> Result<Vec<SampleLine>, TrainerError> {
         let tokenizer = &model.base.tokenizer;
-        // Answers take many passes: an unpacked copy, while it is needed, makes each of them shorter.
-        let unpacked = talk::unpacked_for_answers(model);
-        let model = Model { decoder: unpacked.as_ref().unwrap_or(model.decoder), ..*model };
-        let request = |prompt: &Prompt| Request {
-            prompt: prompt.tokens.clone(),
-            sampler: Sampler::new(&Sampling::GREEDY, 0),
-            document: None,
-        };
-        let requests = self.prompts.iter().map(request);
-        let arena = Arena::new();
-        let answers = model.generate(requests, &self.limits, true, &arena, &mut |_, _| Go::On)?;
+        let answers = self.ask(model, &self.limits)?;
         let lines = self.prompts.iter().zip(answers).map(|(prompt, answer)| {
             let answer = talk::decode(tokenizer, &answer.tokens)?;
             let Prompt { id, question, expected, .. } = prompt.clone();
             Ok(SampleLine { step, sample_id: id, prompt: question, expected, answer })
         });
         lines.collect()
+    }
+
+    fn ask(&self, model: &Model<'_>, limits: &Limits) -> Result<Vec<Answer>, TrainerError> {
+        let request = |prompt: &Prompt| Request {
+            prompt: prompt.tokens.clone(),
+            sampler: Sampler::new(&Sampling::GREEDY, 0),
+            document: None,
+        };
+        let requests = self.prompts.iter().map(request);
+        Ok(model.generate(requests, limits, true, &Arena::new(), &mut |_, _| Go::On)?)
+    }
+
+    /// How long questions and answers take.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub(crate) fn timed(&self, model: &Model<'_>) -> Result<Timed, TrainerError> {
+        Timed::by(self.prompts.len(), self.limits.max_new_tokens, &mut |max_new_tokens| {
+            let answers = self.ask(model, &Limits { max_new_tokens, ..self.limits.clone() })?;
+            Ok(answers.iter().map(|answer| answer.tokens.len()).sum())
+        })
     }
 }
 
@@ -91,6 +121,7 @@ impl Prompt {
             tokens: asked.to_vec(),
             question: talk::decode(tokenizer, asked)?,
             expected: talk::decode(tokenizer, answer)?,
+            expected_tokens: answer.len(),
         })
     }
 }

@@ -3,7 +3,7 @@
 use rtune_data::{ChatTemplate, Message};
 
 use crate::error::TrainerError;
-use crate::talk::Speaker;
+use crate::wording::Wording;
 
 /// What stands for reasoning and for an answer, to see what a template puts between them.
 const THOUGHT: &str = "thought-of-before";
@@ -25,17 +25,17 @@ pub(super) fn closing(template: &ChatTemplate) -> Option<String> {
 /// # Errors
 /// [`TrainerError::Data`] if the tokenizer fails.
 pub(super) fn text_behind(
-    speaker: &Speaker<'_>,
+    wording: &Wording<'_>,
     tokens: &[u32],
     closing: Option<&str>,
 ) -> Result<String, TrainerError> {
-    let Some(closing) = closing else { return speaker.text(tokens) };
+    let Some(closing) = closing else { return wording.text(tokens) };
     // A special token is no part of the text: it is looked for among the tokens.
-    let id = speaker.opened().base.tokenizer.token_to_id(closing);
+    let id = wording.base().tokenizer.token_to_id(closing);
     let end = id.and_then(|id| tokens.iter().rposition(|token| *token == id));
     match end {
-        Some(end) => Ok(speaker.text(&tokens[end + 1..])?.trim_start().to_owned()),
-        None => Ok(behind(&speaker.text(tokens)?, closing).to_owned()),
+        Some(end) => Ok(wording.text(&tokens[end + 1..])?.trim_start().to_owned()),
+        None => Ok(behind(&wording.text(tokens)?, closing).to_owned()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rand_core::Rng;
 use rtune_data::{Form, Half, Message, Origin, Record, Source, read_golden, stream};
@@ -11,17 +12,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::asked::{Asked, ask};
+use super::asking::{self, Question, Scope};
+use super::asks::{Ask, AskSet, Timed};
 use super::by_name::{Has, available, figures};
 use super::golden::{Exam, ExamOptions, Progress};
-use super::labels::{LabelOptions, Labelled, labelled};
+use super::labels::{self, LabelOptions, Labelled, labelled};
 use super::plain::{Text, likely};
 use crate::error::TrainerError;
-use crate::talk::{Settings, Speaker};
+use crate::talk::{BATCH_TOKENS, Settings, Speaker};
+use crate::wording::Wording;
 
 /// Answers under way at once. It is fixed, so that a figure is the same on every machine.
-const BATCH: usize = 32;
+pub(super) const BATCH: usize = 32;
 /// Most tokens of an answer about general skills: each can be given in a line.
-const GENERAL_TOKENS: usize = 24;
+pub(super) const GENERAL_TOKENS: usize = 24;
+/// Texts by which the time of all is told.
+const TIMED_TEXTS: usize = 4;
 /// The set's name where a row has a problem.
 const GENERAL_FILE: &str = "general.jsonl";
 /// Arithmetic, facts, instructions, formats and language, a row each, with checks of the answer: what a base can do
@@ -54,7 +60,7 @@ impl Watch {
     /// # Errors
     /// Those of the files, the template and the labels.
     pub fn golden(
-        speaker: &Speaker<'_>,
+        wording: &Wording<'_>,
         (sources, sealed): (&[Source], bool),
         rows: usize,
         max_new_tokens: usize,
@@ -74,9 +80,9 @@ impl Watch {
                 continue;
             }
             if row.record.form() == Form::Text {
-                texts.push(Text::read(speaker, row.record, &row.extra)?);
+                texts.push(Text::read(wording, row.record, &row.extra)?);
             } else {
-                let one = ask(speaker, row.record, &row.extra)?;
+                let one = ask(wording, row.record, &row.extra)?;
                 one.can_be_scored()?;
                 asked.push(one);
             }
@@ -93,8 +99,8 @@ impl Watch {
     ///
     /// # Errors
     /// Those of the template.
-    pub fn general(speaker: &Speaker<'_>) -> Result<Self, TrainerError> {
-        let asked = general_rows().into_iter().map(|(record, extra)| ask(speaker, record, &extra));
+    pub fn general(wording: &Wording<'_>) -> Result<Self, TrainerError> {
+        let asked = general_rows().into_iter().map(|(record, extra)| ask(wording, record, &extra));
         let asked = asked.collect::<Result<_, _>>()?;
         let (labelled, options) = (None, ExamOptions::default());
         Ok(Self { asked, texts: Vec::new(), labelled, options, settings: settings(GENERAL_TOKENS) })
@@ -111,6 +117,30 @@ impl Watch {
             only_texts: self.asked.is_empty(),
         };
         available(has, self.labelled.as_ref().map(|labelled| labelled.set.names()))
+    }
+
+    /// How much is asked of a model that knows so many positions.
+    #[must_use]
+    pub fn asks(&self, positions: usize) -> AskSet {
+        let questions = self.asked.iter().filter(|asked| asked.turns.len() == 1);
+        let questions = questions.map(|asked| Question { prompt: &asked.prompt, scored: &asked.scored });
+        let row = |asked: &Asked| Ask {
+            prompt: asked.prompt.len(),
+            whole: asked.scored.tokens.len(),
+            expected: asked.scored.supervised_count(),
+            turns: asked.turns.len(),
+        };
+        AskSet {
+            is_measured: true,
+            rows: self.asked.iter().map(row).collect(),
+            texts: self.texts.iter().flat_map(Text::parts).map(|part| part.tokens.len()).collect(),
+            shared: asking::shared(&questions.collect::<Vec<_>>()),
+            labels: self.labelled.as_ref().map_or(0, |labelled| labelled.set.names().len()),
+            max_new_tokens: self.settings.max_new_tokens,
+            batch: self.settings.batch,
+            batch_tokens: BATCH_TOKENS,
+            positions,
+        }
     }
 
     /// Asks all rows. `progress` is called with (rows begun, rows in all). What a speaker with
@@ -133,6 +163,35 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// Asks as many rows as are answered at once, twice: for a token each, and for some more. What is said is of no account.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    pub(crate) fn timed(&self, speaker: &Speaker<'_>) -> Result<Timed, TrainerError> {
+        let rows = &self.asked[..self.asked.len().min(self.settings.batch)];
+        let texts = &self.texts[..self.texts.len().min(TIMED_TEXTS)];
+        let begun = Instant::now();
+        likely(speaker, texts, &mut |_, _| {})?;
+        let read: usize = texts.iter().flat_map(Text::parts).map(|part| part.tokens.len()).sum();
+        let text_token_s = begun.elapsed().as_secs_f64() / read.max(1) as f64;
+        let begun = Instant::now();
+        if let Some(labelled) = &self.labelled {
+            labels::score(speaker, rows, &labelled.set, true, &mut |_, _| {})?;
+        }
+        let labels_s = begun.elapsed().as_secs_f64() / rows.len().max(1) as f64;
+        let mut timed = Timed::by(rows.len(), self.settings.max_new_tokens, &mut |max_new_tokens| {
+            let settings = Settings { max_new_tokens, ..self.settings };
+            let exam =
+                Exam { speaker, asked: rows, settings: &settings, labelled: None, options: &self.options };
+            let (said, _) = exam.answers(true, Scope::Answer, &mut |_| {})?;
+            Ok(said.iter().flatten().map(|said| said.tokens).sum())
+        })?;
+        timed.question_s += labels_s;
+        Ok(Timed { text_token_s, ..timed })
+    }
+}
+
 /// Whether a check of the row is a program.
 fn runs_code(extra: &Map<String, Value>) -> bool {
     let checks = extra.get("checks").and_then(Value::as_array);
@@ -141,6 +200,11 @@ fn runs_code(extra: &Map<String, Value>) -> bool {
 
 fn settings(max_new_tokens: usize) -> Settings {
     Settings { sampling: Sampling::GREEDY, seed: 0, max_new_tokens, batch: BATCH }
+}
+
+/// Bytes of each question about general skills with its answer.
+pub(super) fn general_bytes() -> impl Iterator<Item = usize> {
+    general_rows().into_iter().map(|(record, _)| record.messages.iter().map(|said| said.content.len()).sum())
 }
 
 /// Which of the rows with these ids are asked, ascending. Fewer rows are a part of more.

@@ -10,6 +10,7 @@ use rtune_models::outline::Pass;
 
 use crate::config::Config;
 use crate::engine::MicroBatch;
+use crate::evaluate::asks::Asks;
 use crate::memory::RowSizes;
 use crate::run::Order;
 
@@ -57,6 +58,7 @@ impl Outlook {
         config: &Config,
         shares_prefixes: bool,
         threads: usize,
+        asks: Asks,
     ) -> Self {
         let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes };
         let mut order = Order::new(rows, &config.train, config.data.shuffle);
@@ -95,7 +97,7 @@ impl Outlook {
         let validation: Vec<&Example> = held_out.iter().collect();
         let mut evaluation = Vec::new();
         add_passes(pack(&validation, config.train.micro_batch_tokens), threads, &mut evaluation);
-        let evaluations = match validation.is_empty() {
+        let evaluations = match validation.is_empty() && !asks.is_measured() {
             true => 0,
             false => 1 + order.total.div_ceil(config.eval.every.max(1)),
         };
@@ -110,7 +112,13 @@ impl Outlook {
             longest_tokens: all().map(|example| example.tokens.len()).max().unwrap_or(0),
             evaluations,
             evaluation_tokens: validation.iter().map(|example| example.tokens.len() as u64).sum(),
-            sizes: RowSizes { training, evaluation, bytes: all().map(example_bytes).sum(), vocabulary: None },
+            sizes: RowSizes {
+                training,
+                evaluation,
+                asks,
+                bytes: all().map(example_bytes).sum(),
+                vocabulary: None,
+            },
             typical,
         }
     }
@@ -185,6 +193,7 @@ mod tests {
     use rtune_data::Origin;
 
     use super::*;
+    use crate::evaluate::asks::AskSet;
 
     fn rows(lengths: &[usize]) -> Vec<Example> {
         let row = |(number, &length): (usize, &usize)| Example {
@@ -206,7 +215,7 @@ mod tests {
         let (rows, held_out) = (rows(&[3, 5, 7, 9, 11, 13, 40]), rows(&[4, 6]));
         let config =
             config("[train]\nepochs = 3\nrows-per-step = 2\nmicro-batch-tokens = 16\n[eval]\nevery = 5\n");
-        let outlook = Outlook::of(&rows, &held_out, &config, false, 2);
+        let outlook = Outlook::of(&rows, &held_out, &config, false, 2, Asks::default());
         assert_eq!((outlook.steps, outlook.tokens), (12, 3 * 88));
         assert_eq!(outlook.supervised_tokens, 3 * 7 * 2);
         assert!((outlook.epochs - 3.0).abs() < 1e-9);
@@ -224,10 +233,20 @@ mod tests {
 
     #[test]
     fn half_an_epoch_is_told() {
-        let outlook =
-            Outlook::of(&rows(&[4; 8]), &[], &config("[train]\nsteps = 2\nrows-per-step = 2\n"), false, 1);
+        let config = config("[train]\nsteps = 2\nrows-per-step = 2\n");
+        let outlook = Outlook::of(&rows(&[4; 8]), &[], &config, false, 1, Asks::default());
         assert!((outlook.epochs - 0.5).abs() < 1e-9);
         assert_eq!((outlook.steps, outlook.tokens, outlook.evaluations), (2, 16, 0));
+    }
+
+    /// Without a held-out row too: questions are asked.
+    #[test]
+    fn questions_make_evaluations() {
+        let config = config("[train]\nsteps = 2\nrows-per-step = 2\n[eval]\nevery = 1\n");
+        let evaluations = |asks| Outlook::of(&rows(&[4; 8]), &[], &config, false, 1, asks).evaluations;
+        let set = |is_measured| AskSet { is_measured, ..AskSet::default() };
+        assert_eq!(evaluations(Asks { sets: vec![set(true)] }), 3);
+        assert_eq!(evaluations(Asks { sets: vec![set(false)] }), 0, "sample answers are no figure");
     }
 
     /// A second, on two cores that do other things too; only a wild figure fails.
@@ -237,7 +256,7 @@ mod tests {
         let rows = rows(&lengths);
         for (shares, extra) in [(false, ""), (true, "[train]\nepochs = 3\nrows-per-step = 8\n")] {
             let start = std::time::Instant::now();
-            let outlook = Outlook::of(&rows, &[], &config(extra), shares, 2);
+            let outlook = Outlook::of(&rows, &[], &config(extra), shares, 2, Asks::default());
             let took = start.elapsed().as_secs_f64();
             assert!(took < 30.0, "{} steps of {} rows: {took} s", outlook.steps, rows.len());
         }

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-use rtune_data::Encoder;
 use rtune_models::Decoder;
 
 use super::Event;
@@ -12,6 +11,7 @@ use crate::checkpoint::to_json;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::TrainerError;
+use crate::evaluate::asks::Asks;
 use crate::evaluate::by_name::VALIDATION_LOSS;
 use crate::evaluate::perplexity::{EVALUATIONS, Evaluation, ValidationSet, file_of};
 use crate::evaluate::samples::Samples;
@@ -20,13 +20,14 @@ use crate::files::{self, At};
 use crate::inputs::Inputs;
 use crate::metrics::Line;
 use crate::talk::{self, Model, Speaker};
+use crate::wording::Wording;
 
 /// What a run is measured on.
-pub(super) struct Exam {
+pub(crate) struct Exam {
     validation: Option<ValidationSet>,
-    golden: Option<Watch>,
-    general: Option<Watch>,
-    samples: Option<Samples>,
+    pub(crate) golden: Option<Watch>,
+    pub(crate) general: Option<Watch>,
+    pub(crate) samples: Option<Samples>,
 }
 
 /// How an evaluation ended.
@@ -43,23 +44,17 @@ pub(super) enum Evaluated {
     Stopped,
 }
 
-/// Whether a run of `config` is measured at all.
-pub(super) fn is_measured(config: &Config, inputs: &Inputs) -> bool {
-    !inputs.prepared.validation.is_empty() || config.eval.golden_rows > 0 || config.eval.general
-}
-
 impl Exam {
     /// Makes the questions ready; a golden row that cannot be asked is an error now, and not after the first step.
-    pub(super) fn new(config: &Config, inputs: &Inputs, decoder: &Decoder) -> Result<Self, TrainerError> {
+    pub(crate) fn new(config: &Config, inputs: &Inputs) -> Result<Self, TrainerError> {
         let eval = &config.eval;
         let held_out = &inputs.prepared.validation;
-        let encoder = Encoder::new(&inputs.template, &inputs.base.tokenizer)?;
-        let stop_tokens = talk::stop_tokens(&inputs.base, Some(&encoder));
-        let speaker = Speaker::of(model(inputs, decoder, &[]))?;
+        let wording = Wording::new(&inputs.base, Some(&inputs.template))?;
+        let stop_tokens = wording.stop_tokens();
         let sources = (config.data.golden.as_slice(), config.gate.sealed);
         let seed = config.train.seed;
         let (rows, tokens) = (eval.golden_rows, eval.golden_tokens);
-        let golden = Watch::golden(&speaker, sources, rows, tokens, &eval.labels, seed)?;
+        let golden = Watch::golden(&wording, sources, rows, tokens, &eval.labels, seed)?;
         if let Some(golden) = golden.as_ref().filter(|_| eval.best != VALIDATION_LOSS) {
             let (metric, known) = (eval.best.clone(), golden.metrics());
             if !known.contains(&metric) {
@@ -69,15 +64,30 @@ impl Exam {
         Ok(Self {
             validation: ValidationSet::new(held_out, config.train.micro_batch_tokens),
             golden,
-            general: eval.general.then(|| Watch::general(&speaker)).transpose()?,
+            general: eval.general.then(|| Watch::general(&wording)).transpose()?,
             samples: Samples::new(held_out, eval.samples, eval.sample_tokens, &inputs.base, stop_tokens)?,
         })
+    }
+
+    /// How much is asked, by the base of `inputs`.
+    pub(crate) fn asks(&self, inputs: &Inputs) -> Asks {
+        let positions = inputs.base.config.max_position_embeddings;
+        let watched = [&self.golden, &self.general].into_iter().flatten().map(|watch| watch.asks(positions));
+        Asks { sets: watched.chain(self.samples.iter().map(Samples::asks)).collect() }
     }
 
     /// Whether there is nothing to measure on.
     pub(super) fn is_empty(&self) -> bool {
         self.validation.is_none() && self.golden.is_none() && self.general.is_none()
     }
+}
+
+/// How much the evaluations of a run of `config` ask; nothing of the base need be there but its tokenizer.
+///
+/// # Errors
+/// Those of the golden rows, the template and the labels.
+pub fn asks(config: &Config, inputs: &Inputs) -> Result<Asks, TrainerError> {
+    Ok(Exam::new(config, inputs)?.asks(inputs))
 }
 
 /// The run as it is talked to.
@@ -142,10 +152,12 @@ impl Session<'_> {
             evaluation.validation = Some(validated);
         }
         self.engine.settle(&mut self.optimizer)?;
-        let model = trained(self.inputs, &self.engine);
         let is_watched = self.exam.golden.is_some() || self.exam.general.is_some();
-        // Answers take many passes: an unpacked copy, while it is needed, makes each of them shorter.
-        let unpacked = is_watched.then(|| talk::unpacked_for_answers(&model)).flatten();
+        if is_watched {
+            self.engine.rest();
+        }
+        let model = trained(self.inputs, &self.engine);
+        let unpacked = (is_watched && self.unpacks).then(|| talk::unpacked(&model)).flatten();
         let model = Model { decoder: unpacked.as_ref().unwrap_or(model.decoder), ..model };
         let speaker = Speaker::of(model)?.until(&is_enough);
         let ask = |watch: &Option<Watch>| -> Result<Option<Watched>, TrainerError> {
@@ -187,7 +199,11 @@ impl Session<'_> {
     fn answer_samples(&mut self) -> Result<(), TrainerError> {
         let Some(samples) = &self.exam.samples else { return Ok(()) };
         self.engine.settle(&mut self.optimizer)?;
-        for line in samples.answer(&trained(self.inputs, &self.engine), self.state.step)? {
+        self.engine.rest();
+        let model = trained(self.inputs, &self.engine);
+        let unpacked = self.unpacks.then(|| talk::unpacked(&model)).flatten();
+        let model = Model { decoder: unpacked.as_ref().unwrap_or(model.decoder), ..model };
+        for line in samples.answer(&model, self.state.step)? {
             self.observer.on(Event::Sample(&line));
             self.metrics.add(&Line::Sample(line))?;
         }

@@ -28,6 +28,7 @@ use crate::evaluate::perplexity::file_of;
 use crate::forgetting::Skills;
 use crate::inputs::Inputs;
 use crate::manifest::{Environment, Manifest, Program};
+use crate::memory;
 use crate::metrics::{METRICS_FILE, Measured, Metrics, OddLine, read_lines};
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
@@ -37,7 +38,8 @@ use crate::plan;
 use crate::subject::quantization;
 use crate::useless;
 use continuation::GoingOn;
-use evaluation::Exam;
+pub(crate) use evaluation::Exam;
+pub use evaluation::asks;
 use folder::RunFolder;
 use session::Session;
 
@@ -158,10 +160,15 @@ fn attempt(
         // The adapter that the run began with may be gone; its own has the same shape.
         shaped.lora = LoraSection::From(last.folder.clone());
     }
-    let (threads, shares_prefixes) =
-        (options.environment.threads, plan::shares_prefixes(&shaped, &outline.spec)?);
+    let threads = options.environment.threads;
+    // A GPU shares none, whatever is asked for: rows are as long there as without.
+    let shares_prefixes = options.gpu.is_none() && plan::shares_prefixes(&shaped, &outline.spec)?;
     let Prepared { train, validation, .. } = &inputs.prepared;
-    let sizes = Outlook::of(train, validation, config, shares_prefixes, threads).sizes;
+    // What is wrong with it is told where a step would need it: a run that is complete needs none.
+    let exam = Exam::new(config, inputs);
+    let asks = exam.as_ref().map(|exam| exam.asks(inputs)).unwrap_or_default();
+    let is_measured = !validation.is_empty() || asks.is_measured() || exam.is_err();
+    let sizes = Outlook::of(train, validation, config, shares_prefixes, threads, asks).sizes;
     let chosen = match &options.gpu {
         None => {
             let held_bytes = resident.as_ref().map_or(0, Decoder::size_bytes);
@@ -183,8 +190,7 @@ fn attempt(
         Some(last) => go_on(&folder, last, config, resolved, inputs, options, observer)?,
     };
     let order = Order::new(&inputs.prepared.train, &config.train, config.data.shuffle);
-    let is_measured =
-        !evaluation::is_measured(&config, inputs) || manifest.evaluations.contains_key(&file_of(state.step));
+    let is_measured = !is_measured || manifest.evaluations.contains_key(&file_of(state.step));
     let is_over = state.step >= order.total || best::is_over(&state, &config.eval);
     let is_new = resumed.is_none();
     if !is_new && is_over && is_measured {
@@ -208,6 +214,9 @@ fn attempt(
     let attached = adapter::attach(&mut decoder, base, &config, resumed.as_deref());
     let Attached { shape, parameters, initial, .. } = folder.unless_new(is_new, attached)?;
     let policy = plan::policy(config.train.save_activations);
+    // On a GPU answers are made of what lies there.
+    let planned = memory::of_policy(&outline, &shaped, &sizes, policy).ok().filter(|_| options.gpu.is_none());
+    let unpacks = planned.is_some_and(|memory| memory.unpacks());
     let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
     let noise = (shape.as_ref().is_some_and(|shape| shape.dropout > 0.0) || neftune_alpha > 0.0)
         .then_some(Noise { seed, neftune_alpha });
@@ -225,7 +234,7 @@ fn attempt(
         engine.restore(&optimizer)?;
     }
     let rows: &[Example] = &inputs.prepared.train;
-    let exam = folder.unless_new(is_new, Exam::new(&config, inputs, engine.decoder()))?;
+    let exam = folder.unless_new(is_new, exam)?;
     observer.on(Event::Ready(&Ready {
         trainable: engine.parameters().flat().len(),
         parameters: engine.parameters().flat().len() + engine.decoder().frozen_count(),
@@ -261,6 +270,7 @@ fn attempt(
         rows,
         inputs,
         exam,
+        unpacks,
         order,
         engine,
         optimizer,

@@ -124,8 +124,7 @@ impl Attention {
         let (_, kv_row) = self.rows();
         for (cache, bounds) in caches.iter_mut().zip(row.bounds.windows(2)) {
             let new = bounds[0] * kv_row..bounds[1] * kv_row;
-            cache.keys_lke.extend_from_slice(&k_tke[new.clone()]);
-            cache.values_lke.extend_from_slice(&v_tke[new]);
+            cache.add(&k_tke[new.clone()], &v_tke[new]);
         }
         drop((k_tke, v_tke));
         let pasts: Vec<Past<'_, R>> = caches

@@ -1,7 +1,12 @@
 //! What passes take, and what is trained, against decoders that do it.
 
-use rtune_adapters::{Alongside, Biases, LoraConfig};
+use std::fs;
+use std::path::Path;
+
+use rtune_adapters::{Alongside, Biases, LoraConfig, Start};
 use rtune_kernels::arena::Arena;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 
 use super::{cases, decoder};
 use crate::outline::*;
@@ -144,4 +149,62 @@ fn what_is_trained_is_counted() {
         }
     }
     assert!(counted >= 60, "{counted}");
+}
+
+/// A copy of a case with its weights in bfloat16, as bases mostly are.
+fn in_bf16(case: &Path, folder: &Path) {
+    fs::copy(case.join("config.json"), folder.join("config.json")).expect("copied");
+    let bytes = fs::read(case.join("model.safetensors")).expect("read");
+    let tensors = SafeTensors::deserialize(&bytes).expect("tensors");
+    let halves: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        .tensors()
+        .into_iter()
+        .map(|(name, tensor)| {
+            assert_eq!(tensor.dtype(), Dtype::F32, "{name}");
+            let upper = tensor.data().chunks_exact(4).flat_map(|number| [number[2], number[3]]).collect();
+            (name, tensor.shape().to_vec(), upper)
+        })
+        .collect();
+    let views = halves.iter().map(|(name, shape, bytes)| {
+        (name, TensorView::new(Dtype::BF16, shape.clone(), bytes).expect("a tensor"))
+    });
+    fs::write(folder.join("model.safetensors"), safetensors::serialize(views, None).expect("a file"))
+        .expect("written");
+}
+
+/// What PiSSA is taken off is held in 32 bits where nothing is quantised; what LoftQ makes up for stays as it is.
+#[test]
+fn a_base_that_something_is_taken_off_is_counted() {
+    let place = tempfile::tempdir().expect("a folder");
+    let case = cases().into_iter().find(|case| case.ends_with("llama")).expect("a case");
+    in_bf16(&case, place.path());
+    let outline = BaseOutline::open(place.path()).expect("an outline");
+    let (weights, _) = crate::open_weights(place.path()).expect("weights");
+    for (start, quantization) in [
+        (Start::Drawn, Quantization::None),
+        (Start::Pissa, Quantization::None),
+        (Start::Pissa, NF4),
+        (Start::Loftq, NF4),
+    ] {
+        let lora = LoraConfig { start, ..LoraConfig::new(RANK, 8.0) };
+        let trained = outline.trained(&lora, 0, quantization).expect("trained");
+        let mut decoder = decoder(place.path(), &outline, quantization);
+        let mut parameters = decoder.attach_lora::<f32>(&lora).expect("attached");
+        let draw = |_: &str, out: &mut [f32]| {
+            out.iter_mut().enumerate().for_each(|(at, out)| *out = ((at * 7919 % 101) as f32 - 50.0) / 50.0);
+        };
+        decoder.begin(start, weights.as_ref(), quantization, &mut parameters, &draw).expect("begun");
+        let expected = outline.held_bytes(quantization).held + trained.widened_bytes;
+        assert_eq!(decoder.size_bytes(), expected, "{start:?} {quantization:?}");
+        let widens = start == Start::Pissa && quantization == Quantization::None;
+        assert_eq!(trained.widened_bytes > 0, widens, "{start:?} {quantization:?}");
+        let largest = decoder.linears().map(|linear| linear.in_features() * linear.out_features()).max();
+        let least = 2 * size_of::<f32>() * largest.expect("linears");
+        assert_eq!(
+            trained.starting_bytes > least,
+            start != Start::Drawn,
+            "{start:?}: {}",
+            trained.starting_bytes
+        );
+    }
 }
