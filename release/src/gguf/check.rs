@@ -181,8 +181,8 @@ mod tests {
     #[test]
     fn a_probe_that_a_tokenizer_panics_at_is_an_error() {
         let (plain, odd) = (tokenizer(r"\s+"), tokenizer(r"(?:.|.)*\d!"));
-        assert_eq!(same_tokens(&plain, &plain), Ok(()));
-        for error in [same_tokens(&plain, &odd), same_tokens(&odd, &plain)] {
+        assert_eq!(same_tokens(&plain, &plain, 1), Ok(()));
+        for error in [same_tokens(&plain, &odd, 1), same_tokens(&odd, &plain, 1)] {
             let said = error.expect_err("tried too often");
             assert!(
                 said.contains("Hello, World!") && said.contains("the tokenizer cannot go on: "),

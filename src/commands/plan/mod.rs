@@ -61,10 +61,10 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     inputs::licence(&config, &place)?;
     let outline = BaseOutline::open(&place)?;
     let room = Room::new(gpu::open(&config)?.as_ref(), args.memory_gib);
-    let threads = rayon::current_num_threads();
+    let (threads, on_gpu) = (rayon::current_num_threads(), room.gpu.is_some());
     let mut inputs = prepared(&config, &place)?;
     let looked = |config: &Config, inputs: &Inputs| -> anyhow::Result<Outlook> {
-        let shares_prefixes = room.gpu.is_none() && plan::shares_prefixes(config, &outline.spec)?;
+        let shares_prefixes = !on_gpu && plan::shares_prefixes(config, &outline.spec)?;
         let Prepared { train, validation, .. } = &inputs.prepared;
         let asks = run::asks(config, inputs)?;
         let mut outlook = Outlook::of(train, validation, config, shares_prefixes, threads, asks);
