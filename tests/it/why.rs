@@ -150,7 +150,8 @@ fn a_proof_without_a_number_leaves_out_more() {
     ran.succeeds();
     let found: Value = serde_json::from_str(&place.read("why.json")).expect("JSON");
     let case = &found["cases"][0];
-    let enough = case["enough"].as_u64().expect("a number") as usize;
+    // Here all rows together come to less than the margin.
+    let enough = case["enough"].as_u64().map_or(4, |count| count as usize);
     let left_out = case["proof"]["without"]["rows"].as_array().map_or(0, Vec::len);
     assert!(left_out >= enough && (left_out / enough).is_power_of_two() && left_out <= 8, "{case}");
     assert_eq!(

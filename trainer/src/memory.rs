@@ -129,7 +129,8 @@ impl TrainingMemory {
     #[must_use]
     pub fn peak_bytes(&self) -> usize {
         let answering = self.model_bytes().saturating_add(self.evaluation.bytes());
-        self.resident_bytes().saturating_add(self.trained_bytes().max(answering))
+        let most = self.trained_bytes().saturating_add(self.evaluation.staying_bytes()).max(answering);
+        self.resident_bytes().saturating_add(most)
     }
 }
 

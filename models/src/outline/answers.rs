@@ -92,7 +92,8 @@ impl BaseOutline {
         let mut all = self.around(block, norms.attention, norms.attention_out, pass);
         all.and(&projected);
         let outputs = if attention.joint.is_some() { queries + 2 * keys } else { queries };
-        beside_adapters(ranks, pass.tokens, outputs.max(pass.tokens * block.width), dora, &mut all);
+        let apart = dora || attention.input_bias || attention.output_bias;
+        beside_adapters(ranks, pass.tokens, outputs.max(pass.tokens * block.width), apart, &mut all);
         all
     }
 
@@ -107,15 +108,14 @@ impl BaseOutline {
         let mut all = self.around(block, norms.mlp, norms.mlp_out, pass);
         // The residual behind attention, which the sum is made from.
         all.add(pass.tokens * width, 1);
-        // A token goes through several experts, whose insides stay; of what one of them works in, half of the tokens are taken
-        // for the most.
+        // A token goes through several experts, whose insides stay; one of them may work for all tokens.
         let (rows, at_once, experts) = match mlp.experts {
             None => (pass.tokens, pass.tokens, 1),
             Some(ExpertsSpec { choice }) => {
                 all.add(pass.tokens * choice.experts, 1);
                 all.add(pass.tokens * choice.per_token, 2);
                 let rows = pass.tokens * choice.per_token;
-                let at_once = rows.div_ceil(choice.experts).max(pass.tokens / 2).min(rows);
+                let at_once = pass.tokens.min(rows);
                 all.add(at_once * width, 2);
                 (rows, at_once, choice.experts)
             }
@@ -129,7 +129,7 @@ impl BaseOutline {
         all.add(at_once * mlp.width, at_work);
         let outputs = (if mlp.shape == MlpShape::FusedGated { 2 } else { 1 } * mlp.width).max(*width);
         let ranks: Vec<Option<usize>> = ranks.iter().take(ranks.len() / experts).copied().collect();
-        beside_adapters(&ranks, rows, at_once * outputs, dora, &mut all);
+        beside_adapters(&ranks, rows, at_once * outputs, dora || mlp.bias, &mut all);
         all
     }
 
@@ -146,12 +146,13 @@ impl BaseOutline {
     }
 }
 
-/// What linears with adapters take besides: the products with A, and where DoRA puts lengths on them, those of the weight.
-fn beside_adapters(ranks: &[Option<usize>], rows: usize, outputs: usize, dora: bool, buffers: &mut Buffers) {
+/// What linears take besides: the products with A, and where DoRA puts lengths on the outputs, or a bias is added, those of the weight
+/// `apart`.
+fn beside_adapters(ranks: &[Option<usize>], rows: usize, outputs: usize, apart: bool, buffers: &mut Buffers) {
     for rank in ranks.iter().flatten() {
         buffers.add(rows * rank, 1);
     }
-    if dora && ranks.iter().any(Option::is_some) {
+    if apart {
         buffers.add(outputs, 1);
     }
 }

@@ -189,4 +189,8 @@ fn the_quantiser_is_the_one_that_has_this_number() {
     assert_eq!((QUANTISER, hash(false).as_str(), hash(true).as_str()), HELD);
 }
 
-const HELD: (u32, &str, &str) = (1, "", "");
+const HELD: (u32, &str, &str) = (
+    1,
+    "420fa753bae40fcb85b7ed98cbb1a2c3265525047d10a31077e742fc9c665d9c",
+    "9496b6257b49495f4990439c6e616bd39ecd879656e334657ad1a0fd9295c709",
+);

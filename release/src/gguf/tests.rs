@@ -85,8 +85,8 @@ fn white_space_behind_special_tokens_is_what_the_name_says() {
         String::from_utf8(bytes[start + 8..start + 8 + length].to_vec()).expect("a text")
     };
     for (base_name, wanted, found) in [
-        ("phi3", "support", "support-phi3"),
-        ("phi3", "support-Phi-3", "support-Phi-3"),
+        ("phi3_partial", "support", "support-phi3"),
+        ("phi3_partial", "support-Phi-3", "support-Phi-3"),
         ("llama", "support-Phi-3", "support-Phi 3"),
         ("llama", "support", "support"),
     ] {

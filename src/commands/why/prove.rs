@@ -53,21 +53,26 @@ pub(super) fn refuse_most(asked: usize, rows: usize) -> anyhow::Result<()> {
     Err(BadInput::new(problem).with_hint(hint).into())
 }
 
-/// How many of the first rows are to be left out: so many as were asked for, or as come to the margin. `None` where none do, or so many
-/// that there are not as many others beside them.
+/// How many of the first rows are to be left out at first: so many as were asked for, or as come to the margin, or a few where all come to
+/// less. `None` where there is no other answer that rows could speak for, and where there are not as many others beside them.
 pub(super) fn how_many(of_case: &OfCase, asked: usize) -> anyhow::Result<Option<usize>> {
     refuse_most(asked, of_case.rows)?;
-    let most = of_case.rows / 2;
-    Ok(if asked > 0 { Some(asked) } else { of_case.enough.filter(|count| *count <= most) })
+    if asked > 0 {
+        return Ok(Some(asked));
+    }
+    let count = of_case.enough.unwrap_or(FEW).min(of_case.rows / 2);
+    Ok(of_case.margin_nats.and(Some(count)).filter(|count| *count > 0))
 }
 
+/// Rows that are left out at first where all rows together come to less than the margin.
+const FEW: usize = 4;
 /// How often twice as many rows are left out, where no number was asked for and the answer is as before: what a sum of the first order
 /// makes of a row does not know that others say the same.
 const MOST_DOUBLINGS: u32 = 4;
 
 /// The most rows of all that [`prove`] may leave out.
 pub(super) fn most(rows: usize, enough: Option<usize>, asked: usize) -> usize {
-    if asked > 0 { asked } else { enough.map_or(0, |count| (count << MOST_DOUBLINGS).min(rows / 2)) }
+    if asked > 0 { asked } else { (enough.unwrap_or(FEW) << MOST_DOUBLINGS).min(rows / 2) }
 }
 
 /// Trains without the first `count` rows of the case, or without more where none were asked for, and without as many others for each

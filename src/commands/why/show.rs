@@ -53,10 +53,9 @@ pub(super) fn found(of_case: &OfCase) {
 
 /// Why no run without rows is made.
 pub(super) fn nothing_to_prove(of_case: &OfCase) -> String {
-    let why = match (of_case.margin_nats, of_case.enough) {
-        (None, _) => "there is no other answer that rows could speak for",
-        (Some(_), None) => "all rows that speak for the answer come to less than what it is likelier by",
-        (Some(_), Some(_)) => "it takes more than half of the rows",
+    let why = match of_case.margin_nats {
+        None => "there is no other answer that rows could speak for",
+        Some(_) => "there is one row alone",
     };
     format!(
         "note: case {}: nothing was proved, as {why}; `--prove ROWS` leaves out so many of the first",

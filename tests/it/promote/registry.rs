@@ -75,12 +75,12 @@ fn a_damaged_version_is_named_and_the_others_go_on() {
     for verb in [["rollback"].as_slice(), &["rollback", "v0001"], &["diff", "v0001", "v0002"]] {
         place.rtune(verb).fails(2, &[said]);
     }
-    promote(&place, "yes", &[LOOSE, "gate.slices=false"]).succeeds();
+    promote(&place, "yes", &[LOOSE, "gate.non-inferior={checks=1.0}", "gate.slices=false"]).succeeds();
     assert_eq!(current(&place), "v0003");
     // The one in use: nothing is held against it, and one goes back from it.
     fs::write(&file, whole).expect("written");
     place.write("registry/versions/v0003/version.json", "{");
-    promote(&place, "yes", &[LOOSE, "gate.slices=false"])
+    promote(&place, "yes", &[LOOSE, "gate.non-inferior={checks=1.0}", "gate.slices=false"])
         .fails(2, &["version v0003 cannot be read: ", "hint: bring its version.json back"]);
     let ran = place.rtune(&["rollback"]);
     ran.succeeds();

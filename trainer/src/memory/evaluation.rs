@@ -2,7 +2,7 @@
 //!
 //! The buffers of the steps are given back before: an evaluation is a phase of its own. Whether its answers are made by an
 //! unpacked copy of the matrices is decided here, for a plan and for the run alike, and by nothing but what the rest of the run
-//! takes: that copy is made where the run takes no more with it than without.
+//! takes: that copy is made where the run takes no more with it than without, but for some MiB that an allocator keeps.
 
 use rtune_models::BaseOutline;
 use rtune_models::outline::TrainedOutline;
@@ -20,7 +20,17 @@ pub struct EvaluationMemory {
     pub unpacked_bytes: usize,
 }
 
+/// What glibc keeps of blocks below 32 MiB that were freed, as matrices of a copy are, for what comes later and is allocated elsewhere:
+/// the most that its `M_TRIM_THRESHOLD` grows to.
+const KEPT_BY_ALLOCATOR_BYTES: usize = 64 << 20;
+
 impl EvaluationMemory {
+    /// What stays of a copy when it is gone.
+    #[must_use]
+    pub fn staying_bytes(&self) -> usize {
+        if self.unpacked_bytes == 0 { 0 } else { self.bytes().min(KEPT_BY_ALLOCATOR_BYTES) }
+    }
+
     /// All of it; 0 where nothing is asked.
     #[must_use]
     pub fn bytes(&self) -> usize {
