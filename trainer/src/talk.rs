@@ -97,16 +97,6 @@ impl Opened {
     }
 }
 
-/// A copy of the decoder with its matrices in `f32`, where it answers on this machine's processor. Answers are the same to the
-/// bit; whether a run has the memory is for [`crate::memory::TrainingMemory::unpacks`] to say.
-pub(crate) fn unpacked(model: &Model<'_>) -> Option<Decoder> {
-    model.voice.is_none().then(|| {
-        let mut copy = model.decoder.clone();
-        copy.unpack();
-        copy
-    })
-}
-
 /// Whether there is memory to hold the matrices of `decoder` in `f32`.
 fn fits_unpacked(decoder: &Decoder) -> bool {
     available_memory_bytes()

@@ -51,12 +51,6 @@ impl BaseOutline {
         size_of::<f32>().saturating_mul(positions).saturating_mul(angles.sum())
     }
 
-    /// Bytes of a copy of all matrices in `f32`, as [`crate::Decoder::unpack`] holds them.
-    #[must_use]
-    pub fn unpacked_bytes(&self) -> usize {
-        self.parameters().total().saturating_mul(size_of::<f32>())
-    }
-
     /// What both halves of a block have: the residual before and behind, the normed input, and what a norm or a scale behind
     /// reads.
     fn around(&self, block: &BlockSpec, norm: bool, norm_out: bool, pass: &AnswerPass) -> Buffers {
@@ -92,8 +86,9 @@ impl BaseOutline {
         let mut all = self.around(block, norms.attention, norms.attention_out, pass);
         all.and(&projected);
         let outputs = if attention.joint.is_some() { queries + 2 * keys } else { queries };
-        let apart = dora || attention.input_bias || attention.output_bias;
-        beside_adapters(ranks, pass.tokens, outputs.max(pass.tokens * block.width), apart, &mut all);
+        let residual = pass.tokens * block.width;
+        let apart = Apart { dora, lengths: outputs.max(residual), bias: attention.output_bias, residual };
+        beside_adapters(ranks, pass.tokens, apart, &mut all);
         all
     }
 
@@ -129,7 +124,8 @@ impl BaseOutline {
         all.add(at_once * mlp.width, at_work);
         let outputs = (if mlp.shape == MlpShape::FusedGated { 2 } else { 1 } * mlp.width).max(*width);
         let ranks: Vec<Option<usize>> = ranks.iter().take(ranks.len() / experts).copied().collect();
-        beside_adapters(&ranks, rows, at_once * outputs, dora || mlp.bias, &mut all);
+        let apart = Apart { dora, lengths: at_once * outputs, bias: mlp.bias, residual: at_once * width };
+        beside_adapters(&ranks, rows, apart, &mut all);
         all
     }
 
@@ -146,13 +142,25 @@ impl BaseOutline {
     }
 }
 
-/// What linears take besides: the products with A, and where DoRA puts lengths on the outputs, or a bias is added, those of the weight
-/// `apart`.
-fn beside_adapters(ranks: &[Option<usize>], rows: usize, outputs: usize, apart: bool, buffers: &mut Buffers) {
+/// Outputs of a linear that do not go straight to where they belong.
+struct Apart {
+    dora: bool,
+    /// Elements of those that DoRA puts lengths on.
+    lengths: usize,
+    /// Whether what is added to the residual has a bias.
+    bias: bool,
+    /// Elements of that.
+    residual: usize,
+}
+
+/// What linears take besides: the products with A, and outputs that do not go straight to where they belong.
+fn beside_adapters(ranks: &[Option<usize>], rows: usize, apart: Apart, buffers: &mut Buffers) {
     for rank in ranks.iter().flatten() {
         buffers.add(rows * rank, 1);
     }
-    if apart {
-        buffers.add(outputs, 1);
+    if apart.dora && ranks.iter().any(Option::is_some) {
+        buffers.add(apart.lengths, 1);
+    } else if apart.bias {
+        buffers.add(apart.residual, 1);
     }
 }

@@ -183,8 +183,7 @@ fn tried(plan: &Plan, inputs: &mut Inputs, place: &Path, outlook: &Outlook) -> a
     base.add_tokens(&config.tokens.new).map_err(TrainerError::from)?;
     base.quantized = config.model.cache_quantized.then(|| quantized_cache(&HubOptions::from_env()));
     inputs.base = base;
-    let unpacks = plan.memory.unpacks();
-    Ok(Some(probe(config, inputs, outlook, unpacks, &mut counted("trying a step"))?))
+    Ok(Some(probe(config, inputs, outlook, &mut counted("trying a step"))?))
 }
 
 fn refuse_too_large(plan: &Plan) -> anyhow::Result<u8> {

@@ -164,7 +164,6 @@ fn to_json(plan: &Plan) -> Value {
             "answering": {
                 "cache_bytes": memory.evaluation.cache_bytes,
                 "pass_bytes": memory.evaluation.pass_bytes,
-                "unpacked_bytes": memory.evaluation.unpacked_bytes,
             },
             "peak_bytes": plan.taken_bytes(),
             "allowed_bytes": plan.room.allowed_bytes,

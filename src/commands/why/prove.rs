@@ -65,7 +65,7 @@ pub(super) fn how_many(of_case: &OfCase, asked: usize) -> anyhow::Result<Option<
 }
 
 /// Rows that are left out at first where all rows together come to less than the margin.
-const FEW: usize = 4;
+const FEW: usize = 2;
 /// How often twice as many rows are left out, where no number was asked for and the answer is as before: what a sum of the first order
 /// makes of a row does not know that others say the same.
 const MOST_DOUBLINGS: u32 = 4;

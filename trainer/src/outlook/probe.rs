@@ -17,7 +17,7 @@ use crate::optimizer::Optimizer;
 use crate::plan;
 use crate::run::Exam;
 use crate::subject::quantization;
-use crate::talk::{self, Model, Speaker};
+use crate::talk::{Model, Speaker};
 
 /// Tokens of rows that are tried at most: enough for the rate of products, few enough to wait for.
 const MOST_TOKENS: usize = 4096;
@@ -68,8 +68,7 @@ impl Probe {
     }
 }
 
-/// Trains on a step of a typical number of tokens, asks some questions, and forgets what it learnt. `config` is resolved; `unpacks`
-/// as [`crate::memory::TrainingMemory::unpacks`] says; `progress` hears of the base's tensors.
+/// Trains on a step of a typical number of tokens, asks some questions, and forgets what it learnt. `config` is resolved; `progress` hears of the base's tensors.
 ///
 /// # Errors
 /// Those of the base and the adapters.
@@ -77,7 +76,6 @@ pub fn probe(
     config: &Config,
     inputs: &Inputs,
     outlook: &Outlook,
-    unpacks: bool,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Probe, TrainerError> {
     let Inputs { base, prepared, .. } = inputs;
@@ -115,7 +113,7 @@ pub fn probe(
     let scored: usize = held_out.iter().map(|row| row.tokens.len()).sum();
     let evaluation_token_s = start.elapsed().as_secs_f64() / scored.max(1) as f64;
     engine.rest();
-    let asking_s = asking(&Exam::new(config, inputs)?, inputs, &engine, unpacks)?;
+    let asking_s = asking(&Exam::new(config, inputs)?, inputs, &engine)?;
     Ok(Probe {
         load_s,
         token_s: median(gradients_s) / tokens.max(1) as f64,
@@ -132,8 +130,8 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// [`Probe::asking_s`]: what a batch of every set takes, and an unpacked copy of the matrices where the run makes one.
-fn asking(exam: &Exam, inputs: &Inputs, engine: &Engine, unpacks: bool) -> Result<[f64; 2], TrainerError> {
+/// [`Probe::asking_s`]: what a batch of every set takes.
+fn asking(exam: &Exam, inputs: &Inputs, engine: &Engine) -> Result<[f64; 2], TrainerError> {
     let model = Model {
         base: &inputs.base,
         template: Some(&inputs.template),
@@ -143,16 +141,9 @@ fn asking(exam: &Exam, inputs: &Inputs, engine: &Engine, unpacks: bool) -> Resul
         tuned: true,
         voice: None,
     };
-    let start = Instant::now();
-    let unpacked = unpacks.then(|| talk::unpacked(&model)).flatten();
-    let copy_s = start.elapsed().as_secs_f64();
-    let model = Model { decoder: unpacked.as_ref().unwrap_or(model.decoder), ..model };
     let watched: Vec<&Watch> = exam.golden.iter().chain(&exam.general).collect();
     let mut all = [0.0; 2];
     let mut add = |seconds: [f64; 2]| all.iter_mut().zip(seconds).for_each(|(all, seconds)| *all += seconds);
-    // Figures and samples each make a copy of their own.
-    let copies = usize::from(!watched.is_empty()) + usize::from(exam.samples.is_some());
-    add([copies as f64 * copy_s; 2]);
     let positions = inputs.base.config.max_position_embeddings;
     for watch in watched {
         add(watch.asks(positions).seconds(&watch.timed(&Speaker::of(model)?)?));

@@ -19,7 +19,7 @@ use crate::evaluate::watch::{Watch, Watched};
 use crate::files::{self, At};
 use crate::inputs::Inputs;
 use crate::metrics::Line;
-use crate::talk::{self, Model, Speaker};
+use crate::talk::{Model, Speaker};
 use crate::wording::Wording;
 
 /// What a run is measured on.
@@ -157,8 +157,6 @@ impl Session<'_> {
             self.engine.rest();
         }
         let model = trained(self.inputs, &self.engine);
-        let unpacked = (is_watched && self.unpacks).then(|| talk::unpacked(&model)).flatten();
-        let model = Model { decoder: unpacked.as_ref().unwrap_or(model.decoder), ..model };
         let speaker = Speaker::of(model)?.until(&is_enough);
         let ask = |watch: &Option<Watch>| -> Result<Option<Watched>, TrainerError> {
             let Some(watch) = watch else { return Ok(None) };
@@ -201,8 +199,6 @@ impl Session<'_> {
         self.engine.settle(&mut self.optimizer)?;
         self.engine.rest();
         let model = trained(self.inputs, &self.engine);
-        let unpacked = self.unpacks.then(|| talk::unpacked(&model)).flatten();
-        let model = Model { decoder: unpacked.as_ref().unwrap_or(model.decoder), ..model };
         for line in samples.answer(&model, self.state.step)? {
             self.observer.on(Event::Sample(&line));
             self.metrics.add(&Line::Sample(line))?;

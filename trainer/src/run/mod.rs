@@ -28,7 +28,6 @@ use crate::evaluate::perplexity::file_of;
 use crate::forgetting::Skills;
 use crate::inputs::Inputs;
 use crate::manifest::{Environment, Manifest, Program};
-use crate::memory;
 use crate::metrics::{METRICS_FILE, Measured, Metrics, OddLine, read_lines};
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
@@ -214,9 +213,6 @@ fn attempt(
     let attached = adapter::attach(&mut decoder, base, &config, resumed.as_deref());
     let Attached { shape, parameters, initial, .. } = folder.unless_new(is_new, attached)?;
     let policy = plan::policy(config.train.save_activations);
-    // On a GPU answers are made of what lies there.
-    let planned = memory::of_policy(&outline, &shaped, &sizes, policy).ok().filter(|_| options.gpu.is_none());
-    let unpacks = planned.is_some_and(|memory| memory.unpacks());
     let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
     let noise = (shape.as_ref().is_some_and(|shape| shape.dropout > 0.0) || neftune_alpha > 0.0)
         .then_some(Noise { seed, neftune_alpha });
@@ -270,7 +266,6 @@ fn attempt(
         rows,
         inputs,
         exam,
-        unpacks,
         order,
         engine,
         optimizer,

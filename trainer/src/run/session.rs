@@ -39,8 +39,6 @@ pub(super) struct Session<'a> {
     pub(super) rows: &'a [Example],
     pub(super) inputs: &'a Inputs,
     pub(super) exam: Exam,
-    /// Whether answers are made by an unpacked copy of the matrices, for which the plan has the memory.
-    pub(super) unpacks: bool,
     pub(super) order: Order,
     pub(super) engine: Engine,
     pub(super) optimizer: Optimizer,

@@ -55,7 +55,6 @@ fn answers_take_the_buffers_that_are_computed() {
                 ));
             }
         }
-        assert_eq!(outline.unpacked_bytes(), decoder.unpacked_bytes(), "{}", case.display());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
