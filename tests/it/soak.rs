@@ -30,7 +30,7 @@ struct Sample {
     steps: u64,
 }
 
-/// What a quarter of the time saw: the most memory, the fewest handles and threads (a save has some for a moment; what is
+/// What a quarter of the steps saw: the most memory, the fewest handles and threads (a save has some for a moment; what is
 /// lost stays), and ticks a step.
 struct Quarter {
     resident_kib: u64,
@@ -121,8 +121,11 @@ fn soak_grows_nothing() {
     assert_eq!(ran.code, 143, "{}", ran.stderr);
     place.rtune(&["verify", "run"]).succeeds();
 
-    let at = samples.len() / 4;
-    let quarters: Vec<Quarter> = samples.chunks(at.max(1)).take(4).map(quarter).collect();
+    // By steps, so that a time in which the run got nothing of the processor is in no quarter's way.
+    let all = samples.last().expect("samples").steps;
+    let of =
+        |number: u64| samples.iter().filter(move |sample| (4 * sample.steps - 1) / all == number).copied();
+    let quarters: Vec<Quarter> = (0..4).map(|number| quarter(&of(number).collect::<Vec<_>>())).collect();
     println!(
         "{} steps in {:.0} minutes, saves every 50, evaluations every 100",
         steps(&checkpoints),
