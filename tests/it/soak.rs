@@ -14,6 +14,8 @@ use crate::workplace::{CONFIG, Ran, Sizes, Workplace, rows, write_model};
 
 /// A soak that is not asked for by `RTUNE_SOAK_MINUTES`.
 const SHORT: Duration = Duration::from_secs(20);
+/// Steps without which a quarter says nothing, on however slow a machine.
+const LEAST_STEPS: u64 = 1000;
 /// The most that anything may grow by from the second quarter to the last, in a soak that was asked for.
 const MOST_GROWTH: f64 = 0.01;
 /// The same of a short one, of which a page table or a late buffer is a larger share.
@@ -110,7 +112,7 @@ fn soak_grows_nothing() {
     let checkpoints = place.path("run/checkpoints");
     let began = Instant::now();
     let mut samples = Vec::new();
-    while began.elapsed() < duration {
+    while began.elapsed() < duration || steps(&checkpoints) < LEAST_STEPS {
         std::thread::sleep((duration / 400).min(Duration::from_secs(1)));
         assert!(child.try_wait().expect("a child").is_none(), "the run ended by itself");
         samples.extend(sample(&child, &checkpoints).filter(|sample| sample.steps > 0));
