@@ -68,8 +68,10 @@ struct Row {
     steps: Vec<u64>,
     /// By how many nats a token the steps with it moved the answer towards what it is.
     nats: f64,
-    /// The cosine between the steps with it and the way to that answer.
+    /// The greatest cosine, over the checkpoints that were looked at, between a step with it and the way to that answer.
     alignment: f64,
+    /// The step of the checkpoint at which it is that great.
+    alignment_step: u64,
     prompt: String,
     answer: String,
 }
@@ -154,7 +156,7 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
         cases.push(of_case);
     }
     cases.iter_mut().for_each(|of_case| of_case.first.truncate(args.top as usize));
-    let found = Found { format: 3, run: args.run.clone(), step: asked.step, cases };
+    let found = Found { format: 4, run: args.run.clone(), step: asked.step, cases };
     let text = serde_json::to_string_pretty(&found)?;
     if let Some(out) = &args.out {
         write_whole(out, (text.clone() + "\n").as_bytes()).map_err(TrainerError::from)?;
@@ -179,9 +181,9 @@ fn of_case(
     let values: Vec<f64> = traced.rows.iter().map(|one| sign * one.margin_nats[place]).collect();
     let margin_nats = traced.margins_nats[place].map(|nats| sign * nats);
     let sum = |above: bool| values.iter().filter(|value| (**value > 0.0) == above).sum();
-    let alignment: Vec<f64> = traced.rows.iter().map(|one| sign * one.alignment[place]).collect();
+    let alignments: Vec<(f64, usize)> = traced.rows.iter().map(|one| one.alignment(place, sign)).collect();
     let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|one, other| alignment[*other].total_cmp(&alignment[*one]));
+    order.sort_by(|one, other| alignments[*other].0.total_cmp(&alignments[*one].0));
     let in_order: Vec<f64> = order.iter().map(|index| values[*index]).collect();
     let enough = margin_nats.and_then(|margin| enough(&in_order, margin));
     let left_out = asked.args.prove.map_or(0, |count| prove::most(values.len(), enough, count as usize));
@@ -195,7 +197,8 @@ fn of_case(
             line: one.row.line,
             steps: one.row.steps.clone(),
             nats: values[index],
-            alignment: alignment[index],
+            alignment: alignments[index].0,
+            alignment_step: traced.steps[alignments[index].1],
             prompt,
             answer,
         })

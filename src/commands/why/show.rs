@@ -20,17 +20,18 @@ pub(super) fn found(of_case: &OfCase) {
         (true, true) => "rows that speak for the expected answer, which the base gives too",
     };
     say(&format!("{what}, of {}:", of_case.rows));
-    let mut table = table(["row", "alignment", "nats", "prompt", "answer"]);
+    let mut table = table(["row", "alignment", "at step", "nats", "prompt", "answer"]);
     for row in &of_case.first {
         table.add_row([
             format!("{}:{} {}", row.file.display(), row.line, row.id),
             format!("{:+.3}", row.alignment),
+            row.alignment_step.to_string(),
             format!("{:+.4}", row.nats),
             cut(&row.prompt, true),
             cut(&row.answer, false),
         ]);
     }
-    for number in [1, 2] {
+    for number in [1, 2, 3] {
         if let Some(column) = table.column_mut(number) {
             column.set_cell_alignment(comfy_table::CellAlignment::Right);
         }

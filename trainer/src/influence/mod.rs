@@ -7,10 +7,14 @@
 //! preconditioning (as in LESS, Xia et al. 2024, arXiv 2402.04333).
 //!
 //! Of ten copies of a row the first ones do it all: the others come when the model says it already, and their gradients are next to
-//! nothing. Without the first ones they would have done the same. So rows are ranked by what any step with them would do, as a part of
+//! nothing. Without the first ones they would have done the same. So rows are ranked by what a step with them would do, as a part of
 //! what a step of that length could: by the cosine between the row's gradient and the case's, both measured with `P` (as RelatIF,
-//! Barshan et al. 2020, arXiv 2003.11630, and LESS divide), over all the checkpoints. That finds all rows that teach the same. Whether
-//! they did it, a run without them shows.
+//! Barshan et al. 2020, arXiv 2003.11630, and LESS divide). That finds all rows that teach the same. Whether they did it, a run
+//! without them shows.
+//!
+//! At which checkpoint rows tell themselves apart differs from run to run: an early one may give one answer to everything, so that all
+//! rows with that answer pull alike; at a late one a row may be learnt, and what is left of its gradient is about something else. So
+//! cosines are kept by checkpoint, and the greatest one counts.
 
 mod enough;
 
@@ -47,9 +51,22 @@ pub struct Influence<'a> {
     /// For each case, by how many nats a token the steps with this row moved the margin: the loss of the expected answer less that of
     /// the other one. Above zero the row speaks against the expected answer.
     pub margin_nats: Vec<f64>,
-    /// For each case, the cosine between an update with this row and the way in which the margin grows, from -1 to 1: over all
-    /// checkpoints, what updates with it would move, as a part of what updates of their lengths could. 0 for a row without a gradient.
-    pub alignment: Vec<f64>,
+    /// For each case and, within it, each checkpoint of [`Traced::steps`], the cosine between an update with this row and the way in
+    /// which the margin grows, from -1 to 1; 0 for a row without a gradient there.
+    pub alignments: Vec<Vec<f64>>,
+}
+
+impl Influence<'_> {
+    /// The greatest of the row's alignments with a case, and the place of its checkpoint among [`Traced::steps`]; of equal ones the
+    /// first. `sign` is -1 where the margin is to shrink and 1 where it is to grow.
+    ///
+    /// # Panics
+    /// For a case that was not traced.
+    #[must_use]
+    pub fn alignment(&self, case: usize, sign: f64) -> (f64, usize) {
+        let signed = self.alignments[case].iter().map(|one| sign * one).zip(0..);
+        signed.fold((f64::NEG_INFINITY, 0), |most, one| if one.0 > most.0 { one } else { most })
+    }
 }
 
 /// What was traced.
@@ -57,6 +74,8 @@ pub struct Influence<'a> {
 pub struct Traced<'a> {
     /// Every row that was part of a step, in the order of the rows.
     pub rows: Vec<Influence<'a>>,
+    /// The steps of the checkpoints whose gradients were taken, ascending.
+    pub steps: Vec<u64>,
     /// For each case its margin at the checkpoint that answered, in nats a token: the loss of the expected answer less that of the other
     /// one. `None` where there is no other.
     pub margins_nats: Vec<Option<f64>>,
@@ -99,13 +118,13 @@ pub fn influences<'a>(
     let rows = once(&inputs.prepared.train, config, &known)?;
     let clipped = clipped(trace.run, config)?;
     let weights = weights(&rows, &inputs.prepared.train, config, &clipped);
-    let none = || vec![0.0; contrasts.len()];
-    let mut found: Vec<Influence<'a>> = rows
-        .into_iter()
-        .map(|(row, example)| Influence { row, example, margin_nats: none(), alignment: none() })
-        .collect();
-    // What an update at each checkpoint moves each margin by, and what updates of their lengths could.
-    let mut moved: Vec<Vec<(f64, f64)>> = found.iter().map(|_| vec![(0.0, 0.0); contrasts.len()]).collect();
+    let of_row = |(row, example)| Influence {
+        row,
+        example,
+        margin_nats: vec![0.0; contrasts.len()],
+        alignments: vec![Vec::new(); contrasts.len()],
+    };
+    let mut found: Vec<Influence<'a>> = rows.into_iter().map(of_row).collect();
     let total = found.len() * steps.len();
     for (place, &step) in steps.iter().enumerate() {
         engine.move_to(&checkpoints.folder(step), step)?;
@@ -123,22 +142,14 @@ pub fn influences<'a>(
             for (case, direction) in directions.iter().enumerate() {
                 let by = -dot(&direction.scaled, gradient);
                 one.margin_nats[case] += weight * by;
-                let (so_far, most) = &mut moved[index][case];
-                *so_far += by;
-                *most += length * direction.length;
+                let most = length * direction.length;
+                one.alignments[case].push(if most > 0.0 { by / most } else { 0.0 });
             }
         }
     }
     engine.move_to(&checkpoints.folder(trace.step), trace.step)?;
     let margins_nats = contrasts.iter().map(|one| engine.margin(one)).collect::<Result<_, _>>()?;
-    for (one, moved) in found.iter_mut().zip(&moved) {
-        for (alignment, (by, most)) in
-            one.alignment.iter_mut().zip(moved).filter(|(_, (_, most))| *most > 0.0)
-        {
-            *alignment = by / most;
-        }
-    }
-    Ok(Some(Traced { rows: found, margins_nats }))
+    Ok(Some(Traced { rows: found, steps, margins_nats }))
 }
 
 /// The way in which a case's margin grows.
