@@ -213,7 +213,7 @@ fn planned_and_used(place: &Workplace, sets: &[&str]) -> (Value, u64) {
     (plan, used)
 }
 
-/// A model whose buffers are much more than the program, with evaluations between the steps.
+/// Models with evaluations between the steps: where the steps take the most, and where answers do.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_takes_what_its_plan_says() {
@@ -225,15 +225,26 @@ fn a_run_takes_what_its_plan_says() {
     place.write("train.jsonl", (0..24).map(row).collect::<String>());
     let shared = ["train.steps=2", "eval.every=1", "eval.general=true", "eval.samples=2"];
     let steps = ["train.micro-batch-tokens=4096", "train.rows-per-step=16", "train.save-activations=all"];
-    write_model(&place.path("model"), Sizes { hidden: 384, layers: 8 });
-    let (plan, used) = planned_and_used(&place, &[&shared[..], &steps].concat());
-    let memory = &plan["memory"];
-    let bytes = |value: &Value| value.as_u64().expect("bytes");
-    let answering = &memory["answering"];
-    assert!(bytes(&answering["cache_bytes"]) > 0 && bytes(&answering["pass_bytes"]) > 0, "{memory}");
-    let peak = bytes(&memory["peak_bytes"]);
-    let ratio = used as f64 / peak as f64;
-    assert!((0.9..=1.1).contains(&ratio), "used {used} of {peak}, {ratio:.3}: {memory}");
+    let few = ["train.micro-batch-tokens=128", "train.save-activations=input-only"];
+    for (sizes, sets, most) in [
+        (Sizes { hidden: 384, layers: 8 }, &steps[..], "steps"),
+        (Sizes { hidden: 768, layers: 2 }, &few[..], "answers"),
+    ] {
+        write_model(&place.path("model"), sizes);
+        let (plan, used) = planned_and_used(&place, &[&shared, sets].concat());
+        let memory = &plan["memory"];
+        let bytes = |value: &Value| value.as_u64().expect("bytes");
+        let peak = bytes(&memory["peak_bytes"]);
+        let answering = &memory["answering"];
+        let asked = bytes(&answering["cache_bytes"]) + bytes(&answering["pass_bytes"]);
+        let passes = bytes(&memory["activation_bytes"]) + bytes(&memory["scratch_bytes"]);
+        match most {
+            "answers" => assert!(asked > passes, "{memory}"),
+            _ => assert!(asked > 0 && asked <= passes + bytes(&memory["saving_bytes"]), "{memory}"),
+        }
+        let ratio = used as f64 / peak as f64;
+        assert!((0.9..=1.1).contains(&ratio), "{most}: used {used} of {peak}, {ratio:.3}: {memory}");
+    }
 }
 
 /// Before the first step, at every `eval.every` and at the end, whatever is evaluated.

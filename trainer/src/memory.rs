@@ -21,8 +21,11 @@ use crate::evaluate::asks::Asks;
 use crate::plan;
 use crate::subject::quantization;
 
-/// Bytes of the program itself and its threads: measured, see docs/log.md.
+/// Bytes that the program and its threads ask for: measured, see docs/log.md.
 const PROGRAM_BYTES: usize = 12 << 20;
+/// Pages of the program's own file that are in memory while it trains, of some 50 MB: measured, see docs/log.md. They count as the
+/// process's, and Linux takes them back where memory is short.
+const PROGRAM_FILE_BYTES: usize = 30 << 20;
 /// Bytes that tokenizer and template take for each of the tokenizer's tokens: measured, see docs/log.md.
 const TOKEN_BYTES: usize = 950;
 /// The same where they are read from a GGUF file, whose texts stay.
@@ -210,7 +213,7 @@ pub fn of_policy(
         beside_bytes: trained.beside_bytes + initial,
         kept_bytes: most.kept.saturating_mul(size_of::<f32>()),
         work_bytes: most.work.saturating_mul(size_of::<f32>()),
-        program_bytes: PROGRAM_BYTES + gemm::kept_bytes(threads),
+        program_bytes: PROGRAM_BYTES + PROGRAM_FILE_BYTES + gemm::kept_bytes(threads),
         tokenizer_bytes: token_bytes * rows.vocabulary.unwrap_or(outline.spec.vocabulary),
         rows_bytes: rows.bytes,
         tokens: rows.training.iter().map(|pass| pass.tokens).max().unwrap_or(0),
