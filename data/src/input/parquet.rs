@@ -2,6 +2,7 @@
 
 mod header;
 mod pages;
+mod unpacked;
 
 use std::fs::File;
 use std::path::Path;

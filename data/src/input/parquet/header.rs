@@ -30,6 +30,8 @@ pub(super) struct Claims {
     pub(super) packed_bytes: i64,
     /// Values, where it is a dictionary.
     pub(super) dictionary_values: i64,
+    /// Bytes before what is packed: levels of a page of version 2.
+    pub(super) levels_bytes: i64,
 }
 
 impl Claims {
@@ -49,7 +51,12 @@ impl Claims {
                 (1, I32) => number(bytes).map(|value| claims.dictionary_values = value),
                 _ => numbers_until(2, bytes, id, kind),
             }),
-            (8, STRUCT) => fields(bytes, &mut |bytes, id, kind| numbers_until(6, bytes, id, kind)),
+            (8, STRUCT) => fields(bytes, &mut |bytes, id, kind| match (id, kind) {
+                (5 | 6, I32) => {
+                    number(bytes).map(|value| claims.levels_bytes = claims.levels_bytes.saturating_add(value))
+                }
+                _ => numbers_until(6, bytes, id, kind),
+            }),
             (6, STRUCT) => skip(bytes, STRUCT, MOST_DEPTH),
             (1..=8, kind) => Err(unexpected(id, kind)),
             _ => skip(bytes, kind, MOST_DEPTH),
@@ -155,7 +162,7 @@ mod tests {
         // A dictionary: kind 2, 10 bytes unpacked, 12 packed, a checksum; 2 values, encoding 2, not sorted.
         let dictionary = [0x15, 4, 0x15, 20, 0x15, 24, 0x15, 1, 0x3c, 0x15, 4, 0x15, 4, 0x12, 0, 0, 0xff];
         let mut rest = dictionary.as_slice();
-        let expected = Claims { unpacked_bytes: 10, packed_bytes: 12, dictionary_values: 2 };
+        let expected = Claims { unpacked_bytes: 10, packed_bytes: 12, dictionary_values: 2, levels_bytes: 0 };
         assert_eq!(Claims::read(&mut rest), Ok(expected));
         assert_eq!(rest, [0xff]);
         // A page of data with statistics: texts, a number, and a switch.
@@ -163,8 +170,13 @@ mod tests {
             0x15, 0, 0x15, 0xe4, 0x01, 0x15, 24, 0x2c, 0x15, 8, 0x15, 0, 0x15, 6, 0x15, 6, 0x1c, 0x18, 1, 97,
             0x26, 2, 0x41, 0, 0, 0,
         ];
-        let expected = Claims { unpacked_bytes: 114, packed_bytes: 12, dictionary_values: 0 };
+        let expected =
+            Claims { unpacked_bytes: 114, packed_bytes: 12, dictionary_values: 0, levels_bytes: 0 };
         assert_eq!(Claims::read(&mut data.as_slice()), Ok(expected));
+        // One of version 2: 4 values, none missing, 4 rows, encoding 0, levels of 3 and 2 bytes.
+        let second =
+            [0x15, 6, 0x15, 20, 0x15, 24, 0x5c, 0x15, 8, 0x15, 0, 0x15, 8, 0x15, 0, 0x15, 6, 0x15, 4, 0, 0];
+        assert_eq!(Claims::read(&mut second.as_slice()).map(|claims| claims.levels_bytes), Ok(5));
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! A Parquet file whose pages are held against their columns before the library reads them: it asks for as much memory as the header of a
 //! page says, which may be 2 GiB in a file of some bytes.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ::bytes::Bytes;
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::header::Claims;
+use super::unpacked::is_within;
 
 /// Values of a dictionary: the library asks for 32 bytes of memory for each before it reads one. Writers end a dictionary at some MiB.
 const MOST_DICTIONARY_VALUES: i64 = 1 << 24;
@@ -22,7 +25,11 @@ pub(super) struct Pages {
     bytes: u64,
     /// By where they begin. No two have a byte in common, so that a page is one column's.
     columns: Vec<Arc<Column>>,
+    headed: Arc<Headers>,
 }
+
+/// By where what follows a header begins, what the header says: of headers that were read and their pages not yet.
+type Headers = Mutex<HashMap<u64, Claims>>;
 
 /// A column of a row group.
 struct Column {
@@ -32,6 +39,7 @@ struct Column {
     end: u64,
     /// Bytes of all its pages when they are unpacked, with their headers.
     unpacked_bytes: i64,
+    compression: Compression,
 }
 
 impl Pages {
@@ -53,13 +61,14 @@ impl Pages {
                     ));
                 }
                 if length > 0 {
-                    columns.push(Arc::new(Column { name, begin, end, unpacked_bytes }));
+                    let compression = column.compression();
+                    columns.push(Arc::new(Column { name, begin, end, unpacked_bytes, compression }));
                 }
             }
         }
         columns.sort_by_key(|column| column.begin);
         match columns.windows(2).find(|pair| pair[0].end > pair[1].begin) {
-            None => Ok(Self { file: Arc::new(file), bytes, columns }),
+            None => Ok(Self { file: Arc::new(file), bytes, columns, headed: Arc::default() }),
             Some(pair) => Err(format!(
                 "{}: expected it behind {}, found that it begins within it: write the file anew",
                 pair[1].name, pair[0].name
@@ -89,11 +98,30 @@ impl ChunkReader for Pages {
     fn get_read(&self, start: u64) -> Result<Headed, ParquetError> {
         // Within a column the library reads headers this way, and nothing else; pages come by the other.
         let header = self.column_at(start).map(|column| (Arc::clone(column), self.bytes_from(start)));
-        Ok(Headed { bytes: self.bytes_from(start), header, start })
+        Ok(Headed { bytes: self.bytes_from(start), header, start, headed: Arc::clone(&self.headed) })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        self.file.get_bytes(start, length)
+        let bytes = self.file.get_bytes(start, length)?;
+        let Some(column) = self.column_at(start) else { return Ok(bytes) };
+        let claims = self.headed.lock().unwrap_or_else(PoisonError::into_inner).remove(&start);
+        let wrong = |problem: &str| {
+            let place = format!("{}: the page before byte {start}", column.name);
+            Err(ParquetError::General(format!(
+                "{place}: {problem}: write the file anew, or its rows as JSONL"
+            )))
+        };
+        let Some(claims) = claims else { return wrong("expected a header, found none") };
+        let packed = usize::try_from(claims.levels_bytes).ok().and_then(|levels| bytes.get(levels..));
+        let Some(packed) = packed else {
+            return wrong("expected levels within it, found them beyond its end");
+        };
+        // What it unpacks to with its levels is never more than it says: both were held against the column.
+        let most = u64::try_from(claims.unpacked_bytes).unwrap_or(0);
+        match is_within(packed, column.compression, most) {
+            true => Ok(bytes),
+            false => wrong(&format!("expected {most} bytes when it is unpacked, found more")),
+        }
     }
 }
 
@@ -103,17 +131,20 @@ pub(super) struct Headed {
     bytes: BufReader<At>,
     header: Option<(Arc<Column>, BufReader<At>)>,
     start: u64,
+    headed: Arc<Headers>,
 }
 
 impl Read for Headed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Some((column, header)) = self.header.take() {
             let mut header = header.take(column.end - self.start);
-            let claims = Claims::read(&mut header).and_then(|claims| column.allows(&claims));
-            claims.map_err(|problem| {
+            let claims = Claims::read(&mut header).and_then(|claims| column.allows(&claims).map(|()| claims));
+            let claims = claims.map_err(|problem| {
                 let place = format!("{}: the page at byte {}", column.name, self.start);
                 io::Error::other(format!("{place}: {problem}: write the file anew, or its rows as JSONL"))
             })?;
+            let begin = column.end - header.limit();
+            self.headed.lock().unwrap_or_else(PoisonError::into_inner).insert(begin, claims);
         }
         self.bytes.read(buffer)
     }
@@ -154,7 +185,7 @@ impl Read for At {
 
 #[cfg(test)]
 mod tests {
-    use parquet::basic::Compression;
+    use parquet::basic::{Compression, GzipLevel};
     use parquet::file::metadata::{ColumnChunkMetaDataBuilder, ParquetMetaDataReader, ParquetMetaDataWriter};
 
     use super::super::tests::{saying, written};
@@ -183,8 +214,17 @@ mod tests {
         alter: impl Fn(&mut Vec<u8>),
         said: impl Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
     ) -> Result<usize, String> {
+        altered_of(Compression::SNAPPY, &alter, said)
+    }
+
+    /// [`altered`], of a file whose pages are packed so.
+    fn altered_of(
+        compression: Compression,
+        alter: &dyn Fn(&mut Vec<u8>),
+        said: impl Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
+    ) -> Result<usize, String> {
         let files = Files::new();
-        let path = written(&files, &[Some("a"), Some("b"), Some("a"), None], Compression::SNAPPY);
+        let path = written(&files, &[Some("a"), Some("b"), Some("a"), None], compression);
         let whole = std::fs::read(&path).expect("read");
         let file = std::fs::File::open(&path).expect("there");
         let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).expect("parsed");
@@ -249,6 +289,19 @@ mod tests {
         };
         let error = altered(both, |column| column.set_total_uncompressed_size(1 << 30));
         assert!(error.expect_err("refused").contains("expected at most 16777216 values in a dictionary"));
+    }
+
+    /// A page that says less than it holds, packed by something that would first unpack it all.
+    #[test]
+    fn a_page_that_unpacks_to_more_than_it_says_is_refused() {
+        for compression in [Compression::GZIP(GzipLevel::default()), Compression::SNAPPY] {
+            let read = |alter: &dyn Fn(&mut Vec<u8>)| altered_of(compression, alter, |column| column);
+            assert_eq!(read(&|_| {}), Ok(4));
+            let error = read(&claim(0, 9)).expect_err("refused");
+            let ours =
+                error.contains(": expected 9 bytes when it is unpacked, found more: write the file anew");
+            assert_eq!(ours, compression != Compression::SNAPPY, "{error}");
+        }
     }
 
     #[test]
