@@ -91,6 +91,16 @@ impl<'a> Staged<'a> {
         block.block.forward_watched(&self.context(row), x_td, watch).to_vec()
     }
 
+    /// What attention adds to the residual, or the MLP, whichever `readers` belong to: `[T, D]`, from what its first linears
+    /// read, `n_td`.
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    #[must_use]
+    pub fn half(&self, block: &StagedBlock, row: &RowView<'_>, readers: Readers, n_td: &[f32]) -> Vec<f32> {
+        block.block.half(&self.context(row), readers, n_td).to_vec()
+    }
+
     fn context<'b>(&'b self, row: &RowView<'b>) -> Context<'b, f32> {
         let longest = row.positions.iter().max().map_or(0, |&last| last as usize + 1);
         assert!(longest <= self.ropes.positions(), "staged: a document of {longest} tokens");

@@ -60,6 +60,13 @@ impl Gram {
         let rows = matrix.chunks_exact(self.width).zip(work.chunks_exact(self.width));
         rows.map(|(m, g)| m.iter().zip(g).map(|(m, g)| f64::from(m * g)).sum::<f64>()).sum()
     }
+
+    /// The squared error of what `weight` gives for these tokens where it is read as `read`. `work` as for [`Self::energy`].
+    pub(super) fn error(&self, weight: &[f32], read: &[f32], work: &mut Vec<f32>) -> f64 {
+        let difference: Vec<f32> = weight.iter().zip(read).map(|(weight, read)| weight - read).collect();
+        // Rounding may take nothing below 0, where it cannot be.
+        self.energy(&difference, work).max(0.0)
+    }
 }
 
 #[cfg(test)]
