@@ -200,6 +200,80 @@ fn every_family_is_calibrated_by_itself() {
     assert_eq!(refused.len(), 2, "experts alone: {refused:?}");
 }
 
+/// What is not in codes, and what the model is said to be computed in.
+#[test]
+fn numbers_are_float16_but_for_what_that_does_not_hold() {
+    for (kind, element, named) in [
+        ("llama", Dtype::F16, "float16"),
+        ("gemma2", Dtype::BF16, "bfloat16"),
+        ("gemma", Dtype::BF16, "bfloat16"),
+    ] {
+        let configurations = configurations();
+        let config = configurations.iter().find(|(_, config)| config["model_type"] == kind);
+        let mut config = config.expect("a family").1.clone();
+        config["hidden_size"] = 32.into();
+        config["intermediate_size"] = 48.into();
+        config["head_dim"] = 16.into();
+        let place = Workplace::new();
+        fs::remove_dir_all(place.path("model")).expect("removed");
+        write_base(&place.path("model"), config);
+        place.write("rows.jsonl", rows(0..24));
+        for method in ["gptq", "awq"] {
+            let more = ["--calibration", "rows.jsonl", "--calibration-rows", "12"];
+            let ran = place.rtune(
+                &[&["export", "model", method, "--base-only", "--format", method][..], &more].concat(),
+            );
+            ran.succeeds();
+            assert!(ran.stdout.contains(&format!("all else {named} ->")), "{kind}: {}", ran.stdout);
+            let config = json_of(&place.path(method).join("config.json"));
+            let said = ["dtype", "torch_dtype"].iter().filter_map(|key| config[*key].as_str());
+            assert_eq!(said.collect::<Vec<_>>(), [named], "{kind}");
+            let bytes = fs::read(place.path(method).join("model.safetensors")).expect("there");
+            for (name, tensor) in SafeTensors::deserialize(&bytes).expect("a file").iter() {
+                let expected = match name.rsplit_once('.').map(|(_, end)| end) {
+                    Some("qweight" | "qzeros" | "g_idx") => Dtype::I32,
+                    // Readers know scales in no other, and take them to what they compute in.
+                    Some("scales") => Dtype::F16,
+                    _ => element,
+                };
+                assert_eq!(tensor.dtype(), expected, "{kind}, {method}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_model_that_float16_does_not_hold_is_refused_in_it() {
+    let place = place();
+    let path = place.path("model/model.safetensors");
+    let bytes = fs::read(&path).expect("there");
+    let file = SafeTensors::deserialize(&bytes).expect("a file");
+    let larger = |name: &str, bytes: &[u8]| -> Vec<u8> {
+        let by = if name.contains("layers.0.mlp.down_proj") { 2e5 } else { 1.0 };
+        let numbers = bytes.as_chunks::<4>().0.iter().map(|number| by * f32::from_le_bytes(*number));
+        numbers.flat_map(f32::to_le_bytes).collect()
+    };
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = file
+        .iter()
+        .map(|(name, tensor)| (name.to_owned(), tensor.shape().to_vec(), larger(name, tensor.data())))
+        .collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a tensor"))
+    });
+    safetensors::serialize_to_file(views, None, &path).expect("written");
+    place.write("rows.jsonl", rows(0..24));
+    for method in ["gptq", "awq"] {
+        let arguments = ["export", "model", method, "--base-only", "--format", method];
+        let more = ["--calibration", "rows.jsonl", "--calibration-rows", "12"];
+        let arguments = [&arguments[..], &more].concat();
+        place
+            .rtune(&arguments)
+            .fails(2, &["block 0 gives numbers of up to", "which float16 cannot hold", "--dtype bfloat16"]);
+        assert!(!place.path(method).exists() && place.begun(method).is_empty(), "nothing is half there");
+        place.rtune(&[&arguments[..], &["--dtype", "bfloat16"]].concat()).succeeds();
+    }
+}
+
 #[test]
 fn what_cannot_be_calibrated_is_said_with_the_way_out() {
     let place = place();

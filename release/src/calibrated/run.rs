@@ -15,6 +15,7 @@ use super::gram::Gram;
 use super::plan::{Plan, clips, read_weight, scaled_weight};
 use super::sample::Sample;
 use super::{Calibrated, CalibrationRow, Method, awq, blocks, gptq};
+use crate::dtype::Dtype;
 use crate::error::ReleaseError;
 use crate::gguf::grid::Grid as BlockGrid;
 use crate::packing::Stored;
@@ -34,8 +35,8 @@ pub struct RoundingError {
 /// What linears of the blocks become.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
-    /// Codes of 4 bits, as GPTQ or AWQ pack them.
-    Packed(Calibrated),
+    /// Codes of 4 bits, as GPTQ or AWQ pack them, in a model that is computed in this element type.
+    Packed(Calibrated, Dtype),
     /// Blocks of a GGUF file, by the name of the tensor; others stay as they are.
     Blocks(BTreeMap<String, GgmlDType>),
 }
@@ -43,7 +44,7 @@ pub(crate) enum Target {
 impl Target {
     fn packed(&self) -> Option<Calibrated> {
         match self {
-            Self::Packed(settings) => Some(*settings),
+            Self::Packed(settings, _) => Some(*settings),
             Self::Blocks(_) => None,
         }
     }
@@ -129,7 +130,7 @@ impl<'a> Calibrator<'a> {
         let mut block = self.staged.block(self.next)?;
         let grams = self.watch(&block)?;
         let plan = match (&self.target, &self.sample) {
-            (Target::Packed(settings), Some(sample)) => {
+            (Target::Packed(settings, _), Some(sample)) => {
                 let seen = (sample, self.hidden.as_slice());
                 Plan::new(&self.staged, self.next, &mut block, &grams, settings.group, seen)
             }
@@ -140,6 +141,9 @@ impl<'a> Calibrator<'a> {
             let columns = plan.columns.get(&readers);
             let scaled = columns.map(|scales| gram.divided(scales));
             let scaled = scaled.as_ref().unwrap_or(gram);
+            self.refuse_overflow(scaled.largest(), || {
+                format!("`{}` reads", names[block.readers(readers).start])
+            })?;
             let factor = match self.target.is_awq() {
                 true => None,
                 false => Some(gptq::factor(scaled).map_err(|channel| {
@@ -164,7 +168,7 @@ impl<'a> Calibrator<'a> {
                             blocks::quantise(weight.clone(), gram.width, factor, grid).map_err(problem)?;
                         (blocks.values, to_nearest, vec![blocks.bytes])
                     }
-                    (Target::Packed(settings), factor) => {
+                    (Target::Packed(settings, _), factor) => {
                         let changed = scaled_weight(&weight, gram.width, columns, rows);
                         let codes = match factor {
                             Some(factor) => gptq::quantise(changed, gram.width, factor, settings.group),
@@ -188,6 +192,8 @@ impl<'a> Calibrator<'a> {
         for (row, x_td) in self.rows.iter().zip(&mut self.hidden) {
             *x_td = self.staged.forward(&block, row, x_td);
         }
+        let given = self.hidden.iter().flatten().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+        self.refuse_overflow(given, || format!("block {} gives", self.next))?;
         self.next += 1;
         Ok(())
     }
@@ -207,6 +213,16 @@ impl<'a> Calibrator<'a> {
                 let problem = "it reads numbers that are not finite".to_owned();
                 Err(ReleaseError::Uncalibrated { linear, problem })
             }
+        }
+    }
+
+    /// What a server would compute in an element type that does not hold it comes out as no number there.
+    fn refuse_overflow(&self, largest: f32, place: impl FnOnce() -> String) -> Result<(), ReleaseError> {
+        match self.target {
+            Target::Packed(_, dtype) if !dtype.round(largest).is_finite() => {
+                Err(ReleaseError::Overflow { place: place(), largest, dtype })
+            }
+            _ => Ok(()),
         }
     }
 
