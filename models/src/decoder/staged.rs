@@ -130,3 +130,42 @@ impl StagedBlock {
         linear.set_weight(Weight::from_f32(linear.out_features(), linear.in_features(), values));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::RandomWeights;
+
+    /// Norms behind the halves, factors on what is added, and halves that read the same among them.
+    #[test]
+    fn what_the_halves_add_is_what_a_block_adds() {
+        for name in ["llama", "gemma2", "olmo2", "granite", "gpt_neox"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference").join(name);
+            let config = ModelConfig::from_file(&folder.join("config.json")).expect("a configuration");
+            let weights = RandomWeights::new(name, &DecoderSpec::new(&config));
+            let staged = Staged::new(&config, &weights, 5);
+            let row = RowView {
+                tokens: &[1, 2, 3, 4, 5, 6, 7],
+                positions: &[0, 1, 2, 3, 4, 0, 1],
+                bounds: &[0, 5, 7],
+                parents: &[],
+                noise: None,
+            };
+            let x_td = staged.embed(&[row]).expect("an embedding").remove(0);
+            let block = staged.block(0).expect("a block");
+            let mut sums = x_td.clone();
+            let y_td = staged.watch(&block, &row, &x_td, &mut |readers, n_td| {
+                if matches!(readers, Readers::Projections | Readers::MlpInputs) {
+                    let added = staged.half(&block, &row, readers, n_td);
+                    sums.iter_mut().zip(added).for_each(|(sum, added)| *sum += added);
+                }
+            });
+            for ((y, sum), x) in y_td.iter().zip(&sums).zip(&x_td) {
+                assert!((y - sum).abs() <= 1e-5 * (1.0 + y.abs()), "{name}: {y} and {sum}");
+                assert!(y.is_finite() && y != x, "{name}: nothing is added to {x}");
+            }
+        }
+    }
+}
