@@ -130,6 +130,16 @@ pub enum ReleaseError {
         /// The element type.
         dtype: Dtype,
     },
+    /// Numbers inside the model that the element type it is to be computed in has no place for.
+    #[error("{place} numbers of up to {largest}, which {dtype} cannot hold")]
+    Overflow {
+        /// Which part of the model, and whether it reads or gives them.
+        place: String,
+        /// The largest.
+        largest: f32,
+        /// The element type.
+        dtype: Dtype,
+    },
     /// The base cannot be read.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -180,14 +190,18 @@ impl ReleaseError {
                 "its model is that of the weights it was trained beside: `rtune merge RUN OUT --onto dequantized`, or train it anew"
             }
             Self::Exists { .. } => "remove it or choose another folder",
-            Self::OutOfRange { dtype: Dtype::Float16, .. } => {
+            Self::OutOfRange { dtype: Dtype::Float16, .. } | Self::Overflow { dtype: Dtype::Float16, .. } => {
                 "bfloat16 reaches as far as float32: `--dtype bfloat16`"
             }
             Self::Io { source, .. } if source.kind() == ErrorKind::StorageFull => NO_ROOM,
             Self::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => NO_ROOM,
             Self::Model(error) => return error.hint(),
             Self::Adapter(error) => return error.hint(),
-            Self::Io { .. } | Self::Unreadable { .. } | Self::Unwritable { .. } | Self::OutOfRange { .. } => {
+            Self::Io { .. }
+            | Self::Unreadable { .. }
+            | Self::Unwritable { .. }
+            | Self::OutOfRange { .. }
+            | Self::Overflow { .. } => {
                 return None;
             }
         };

@@ -156,7 +156,8 @@ pub fn dtype_of(base: &BaseModel) -> Option<Dtype> {
 ///
 /// # Errors
 /// Those of reading the base; [`ReleaseError::Unwritable`] for a number that the element type cannot hold or a
-/// configuration that transformers has no keys for; [`ReleaseError::Uncalibrated`]; [`ReleaseError::Io`].
+/// configuration that transformers has no keys for; [`ReleaseError::Uncalibrated`]; [`ReleaseError::Overflow`];
+/// [`ReleaseError::Io`].
 pub fn write_model(
     folder: &NewFolder,
     base: &BaseModel,
@@ -187,7 +188,7 @@ pub fn write_model(
     let summed = Summed::new(base, content, layout.dtype);
     let (files, errors) = match layout.packing {
         Some(Packing::Calibrated(settings)) => {
-            let mut calibrator = Calibrator::begin(&summed, Target::Packed(settings), rows)?;
+            let mut calibrator = Calibrator::begin(&summed, Target::Packed(settings, layout.dtype), rows)?;
             (write(&mut |tensor| calibrator.stored(tensor))?, calibrator.errors)
         }
         _ => {

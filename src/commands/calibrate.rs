@@ -121,10 +121,10 @@ fn settings(
             "leave out --group, or write another format: `--format bnb-4bit`, or `--format gguf --quantize q4_k_m`",
         )
     })?;
-    // Kernels of servers compute these in float16, some in nothing else.
-    let dtype = Some(model.dtype.unwrap_or(Dtype::Float16));
+    let usual = Calibrated::dtype(&spec);
+    let dtype = Some(model.dtype.unwrap_or(usual));
     let model = ModelArgs { onto: model.onto, dtype, shard_size: model.shard_size };
-    let layout = layout(&model, &released.base, Dtype::Float16);
+    let layout = layout(&model, &released.base, usual);
     Ok((settings, Layout { packing: Some(Packing::Calibrated(settings)), ..layout }))
 }
 

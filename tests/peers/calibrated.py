@@ -9,10 +9,22 @@ Needs numpy and safetensors; with PLAIN also torch and transformers, with --load
 import json, os, shutil, sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors import deserialize
+from safetensors.numpy import save_file
 
 AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
 DAMPING = 0.01
+KINDS = {"I32": np.int32, "F16": np.float16, "F32": np.float32, "BF16": np.uint16}
+
+
+def load_file(path):
+    """The tensors of a file. NumPy has no bfloat16: it becomes float32, which holds all of it."""
+    tensors = {}
+    for name, part in deserialize(open(path, "rb").read()):
+        tensor = np.frombuffer(bytes(part["data"]), KINDS[part["dtype"]]).reshape(part["shape"])
+        wide = part["dtype"] == "BF16"
+        tensors[name] = (tensor.astype(np.uint32) << 16).view(np.float32) if wide else tensor
+    return tensors
 
 
 def nibbles(words, order):

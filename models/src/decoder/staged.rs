@@ -91,6 +91,16 @@ impl<'a> Staged<'a> {
         block.block.forward_watched(&self.context(row), x_td, watch).to_vec()
     }
 
+    /// What attention adds to the residual, or the MLP, whichever `readers` belong to: `[T, D]`, from what its first linears
+    /// read, `n_td`.
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    #[must_use]
+    pub fn half(&self, block: &StagedBlock, row: &RowView<'_>, readers: Readers, n_td: &[f32]) -> Vec<f32> {
+        block.block.half(&self.context(row), readers, n_td).to_vec()
+    }
+
     fn context<'b>(&'b self, row: &RowView<'b>) -> Context<'b, f32> {
         let longest = row.positions.iter().max().map_or(0, |&last| last as usize + 1);
         assert!(longest <= self.ropes.positions(), "staged: a document of {longest} tokens");
@@ -118,5 +128,44 @@ impl StagedBlock {
     pub fn set_weight(&mut self, index: usize, values: Vec<f32>) {
         let linear = self.block.linear_mut(index).unwrap_or_else(|| panic!("staged: linear {index}"));
         linear.set_weight(Weight::from_f32(linear.out_features(), linear.in_features(), values));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::RandomWeights;
+
+    /// Norms behind the halves, factors on what is added, and halves that read the same among them.
+    #[test]
+    fn what_the_halves_add_is_what_a_block_adds() {
+        for name in ["llama", "gemma2", "olmo2", "granite", "gpt_neox"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference").join(name);
+            let config = ModelConfig::from_file(&folder.join("config.json")).expect("a configuration");
+            let weights = RandomWeights::new(name, &DecoderSpec::new(&config));
+            let staged = Staged::new(&config, &weights, 5);
+            let row = RowView {
+                tokens: &[1, 2, 3, 4, 5, 6, 7],
+                positions: &[0, 1, 2, 3, 4, 0, 1],
+                bounds: &[0, 5, 7],
+                parents: &[],
+                noise: None,
+            };
+            let x_td = staged.embed(&[row]).expect("an embedding").remove(0);
+            let block = staged.block(0).expect("a block");
+            let mut sums = x_td.clone();
+            let y_td = staged.watch(&block, &row, &x_td, &mut |readers, n_td| {
+                if matches!(readers, Readers::Projections | Readers::MlpInputs) {
+                    let added = staged.half(&block, &row, readers, n_td);
+                    sums.iter_mut().zip(added).for_each(|(sum, added)| *sum += added);
+                }
+            });
+            for ((y, sum), x) in y_td.iter().zip(&sums).zip(&x_td) {
+                assert!((y - sum).abs() <= 1e-5 * (1.0 + y.abs()), "{name}: {y} and {sum}");
+                assert!(y.is_finite() && y != x, "{name}: nothing is added to {x}");
+            }
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! AWQ: scales of channels, and where ranges are clipped, both by search.
 //!
-//! As AutoAWQ does it, but for what is compared: there the outputs of the whole attention or MLP, here those of the linears
-//! that read the channels, by the products of what they read. A search is then a matter of matrices, and no row is kept.
+//! Candidates are compared as in the paper: linears that read behind a norm by what the whole of attention or the MLP adds to the
+//! residual for a sample of tokens ([`super::plan`]), the projections out of these by what they give themselves, by the products
+//! of what they read. Where ranges are clipped is searched by each linear's own products.
 
 use rayon::prelude::*;
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
@@ -22,26 +23,43 @@ const CLIP_STEP: f32 = 0.05;
 const ROWS_A_TASK: usize = 8;
 
 /// The scales by which the columns of `weights`, each `[O, I]`, are multiplied before they are rounded, `[I]`, and what they
-/// read is divided; `None` where none are better. `shared` says which channels have one scale.
+/// read is divided; `None` where none are better. `shared` says which channels have one scale, and `loss` what a candidate
+/// costs, from what the weights are read as.
 pub(super) fn scales(
     weights: &[Vec<f32>],
     gram: &Gram,
     group: usize,
     shared: Option<Shared>,
+    loss: &mut dyn FnMut(Vec<Vec<f32>>) -> f64,
 ) -> Option<Vec<f32>> {
     let read = gram.mean_magnitudes();
     let held = relative_magnitudes(weights, gram.width, group);
-    let mut work = Work::default();
-    let energies: Vec<f64> = weights.iter().map(|weight| gram.energy(weight, &mut work.product)).collect();
-    let mut best = (work.loss(weights, &energies, gram, group, &vec![1.0; gram.width]), None);
+    let mut loss = |scales: &[f32]| {
+        loss(weights.iter().map(|weight| read_scaled(weight, gram.width, group, scales)).collect())
+    };
+    let mut best = (loss(&vec![1.0; gram.width]), None);
     for ratio in 0..RATIOS {
         let Some(scales) = candidate(&read, &held, ratio as f64 / RATIOS as f64, shared) else { continue };
-        let loss = work.loss(weights, &energies, gram, group, &scales);
+        let loss = loss(&scales);
         if loss < best.0 {
             best = (loss, Some(scales));
         }
     }
     best.1
+}
+
+/// What `weight`, `[O, I]`, is read as, were its columns enlarged by `scales` and then rounded to the nearest.
+fn read_scaled(weight: &[f32], width: usize, group: usize, scales: &[f32]) -> Vec<f32> {
+    let mut read = vec![0.0; weight.len()];
+    let tasks = read.par_chunks_mut(ROWS_A_TASK * width).zip(weight.par_chunks(ROWS_A_TASK * width));
+    tasks.for_each(|(out, rows)| {
+        let scaled = multiplied(rows, scales);
+        int4::round_to_nearest(&scaled, width, group, |group| Grid::asymmetric(group, 1.0), out);
+        for out in out.chunks_exact_mut(width) {
+            out.iter_mut().zip(scales).for_each(|(out, scale)| *out /= scale);
+        }
+    });
+    read
 }
 
 /// Mean size of the numbers of each column, as parts of the largest of their groups.
@@ -76,43 +94,6 @@ fn candidate(read: &[f64], held: &[f64], ratio: f64, shared: Option<Shared>) -> 
     let middle = (least * most).sqrt();
     let scales: Vec<f32> = scales.iter().map(|scale| (scale / middle) as f32).collect();
     scales.iter().all(|scale| scale.is_finite() && *scale > 0.0).then_some(scales)
-}
-
-/// Buffers of the search.
-#[derive(Default)]
-struct Work {
-    difference: Vec<f32>,
-    product: Vec<f32>,
-}
-
-impl Work {
-    /// The squared error of what the linears give, with columns enlarged by `scales`: of each as a part of the energy of what it
-    /// gives. Scores are as sensitive to queries and keys as answers to values, however large the numbers of each are.
-    fn loss(
-        &mut self,
-        weights: &[Vec<f32>],
-        energies: &[f64],
-        gram: &Gram,
-        group: usize,
-        scales: &[f32],
-    ) -> f64 {
-        let width = gram.width;
-        let mut loss = 0.0;
-        for (weight, energy) in weights.iter().zip(energies) {
-            self.difference.resize(weight.len(), 0.0);
-            let tasks = self.difference.par_chunks_mut(ROWS_A_TASK * width);
-            tasks.zip(weight.par_chunks(ROWS_A_TASK * width)).for_each(|(out, rows)| {
-                let scaled = multiplied(rows, scales);
-                int4::round_to_nearest(&scaled, width, group, |group| Grid::asymmetric(group, 1.0), out);
-                for (out, row) in out.chunks_exact_mut(width).zip(rows.chunks_exact(width)) {
-                    let numbers = out.iter_mut().zip(row).zip(scales);
-                    numbers.for_each(|((out, value), scale)| *out = value - *out / scale);
-                }
-            });
-            loss += gram.energy(&self.difference, &mut self.product) / energy.max(f64::MIN_POSITIVE);
-        }
-        loss
-    }
 }
 
 /// The rows of a matrix with their columns multiplied by `scales`.
@@ -189,22 +170,33 @@ mod tests {
         gram
     }
 
+    /// The squared error of what the linears give.
+    fn own_error(weights: &[Vec<f32>], gram: &Gram) -> impl FnMut(Vec<Vec<f32>>) -> f64 {
+        move |read| {
+            let pairs = weights.iter().zip(read);
+            pairs.map(|(weight, read)| gram.error(weight, &read, &mut Vec::new())).sum()
+        }
+    }
+
     #[test]
     fn channels_that_are_read_with_large_numbers_are_enlarged() {
         let (weights, gram) = (vec![drawn(16 * WIDTH, 1), drawn(8 * WIDTH, 2)], gram());
-        let scales = scales(&weights, &gram, GROUP, None).expect("better than none");
+        let mut loss = own_error(&weights, &gram);
+        let scales = scales(&weights, &gram, GROUP, None, &mut loss).expect("better than none");
         let (large, small) = (scales[5], scales[6]);
         assert!(large > 2.0 * small, "{large} and {small}");
-        let mut work = Work::default();
-        let energies: Vec<f64> = weights.iter().map(|weight| gram.energy(weight, &mut Vec::new())).collect();
-        let plain = work.loss(&weights, &energies, &gram, GROUP, &[1.0; WIDTH]);
-        assert!(work.loss(&weights, &energies, &gram, GROUP, &scales) < 0.5 * plain);
+        let mut of = |scales: &[f32]| {
+            loss(weights.iter().map(|weight| read_scaled(weight, WIDTH, GROUP, scales)).collect())
+        };
+        assert!(of(&scales) < 0.5 * of(&[1.0; WIDTH]));
     }
 
     #[test]
     fn channels_that_a_row_makes_together_have_one_scale() {
         let shared = Shared { heads: 2, width: 16 };
-        let scales = scales(&[drawn(16 * WIDTH, 1)], &gram(), GROUP, Some(shared)).expect("better than none");
+        let (weights, gram) = ([drawn(16 * WIDTH, 1)], gram());
+        let mut loss = own_error(&weights, &gram);
+        let scales = scales(&weights, &gram, GROUP, Some(shared), &mut loss).expect("better than none");
         for channel in 0..WIDTH {
             let other = (0..WIDTH).find(|other| shared.row(*other) == shared.row(channel)).expect("itself");
             assert_eq!(scales[channel].to_bits(), scales[other].to_bits());

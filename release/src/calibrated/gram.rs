@@ -11,12 +11,15 @@ pub(super) struct Gram {
     pub(super) products: Vec<f32>,
     /// Of `|x|`, `[I]`.
     magnitudes: Vec<f64>,
+    /// The largest `|x|`, `[I]`.
+    largest: Vec<f32>,
     tokens: usize,
 }
 
 impl Gram {
     pub(super) fn new(width: usize) -> Self {
-        Self { width, products: vec![0.0; width * width], magnitudes: vec![0.0; width], tokens: 0 }
+        let (products, magnitudes) = (vec![0.0; width * width], vec![0.0; width]);
+        Self { width, products, magnitudes, largest: vec![0.0; width], tokens: 0 }
     }
 
     /// Adds some tokens, `[T, I]`.
@@ -27,6 +30,8 @@ impl Gram {
         for x_i in x_ti.chunks_exact(self.width) {
             let sums = self.magnitudes.iter_mut().zip(x_i);
             sums.for_each(|(sum, x)| *sum += f64::from(x.abs()));
+            let places = self.largest.iter_mut().zip(x_i);
+            places.for_each(|(largest, x)| *largest = largest.max(x.abs()));
         }
         self.tokens += tokens;
     }
@@ -40,6 +45,11 @@ impl Gram {
         self.magnitudes.iter().map(|sum| sum / self.tokens.max(1) as f64).collect()
     }
 
+    /// The largest magnitude of all.
+    pub(super) fn largest(&self) -> f32 {
+        self.largest.iter().copied().fold(0.0, f32::max)
+    }
+
     /// The sums of channels that are divided by `scales`.
     pub(super) fn divided(&self, scales: &[f32]) -> Self {
         let mut divided = self.clone();
@@ -47,6 +57,7 @@ impl Gram {
             row.iter_mut().zip(scales).for_each(|(product, other)| *product /= scale * other);
         }
         divided.magnitudes.iter_mut().zip(scales).for_each(|(sum, scale)| *sum /= f64::from(*scale));
+        divided.largest.iter_mut().zip(scales).for_each(|(largest, scale)| *largest /= scale);
         divided
     }
 
@@ -59,6 +70,13 @@ impl Gram {
         multiply(MatMut::new(work, rows, self.width), 0.0, 1.0, left, right);
         let rows = matrix.chunks_exact(self.width).zip(work.chunks_exact(self.width));
         rows.map(|(m, g)| m.iter().zip(g).map(|(m, g)| f64::from(m * g)).sum::<f64>()).sum()
+    }
+
+    /// The squared error of what `weight` gives for these tokens where it is read as `read`. `work` as for [`Self::energy`].
+    pub(super) fn error(&self, weight: &[f32], read: &[f32], work: &mut Vec<f32>) -> f64 {
+        let difference: Vec<f32> = weight.iter().zip(read).map(|(weight, read)| weight - read).collect();
+        // Rounding may take nothing below 0, where it cannot be.
+        self.energy(&difference, work).max(0.0)
     }
 }
 
@@ -82,6 +100,7 @@ mod tests {
         assert!((magnitudes[0] - 8.0 / 3.0).abs() < 1e-9 && (magnitudes[1] - 3.5 / 3.0).abs() < 1e-9);
         // Channels divided, columns multiplied: the same outputs.
         let divided = gram.divided(&[2.0, 0.25]);
+        assert_eq!((gram.largest(), divided.largest()), (4.0, 8.0));
         let scaled = [1.0, -0.25, 4.0, 0.75];
         assert!((divided.energy(&scaled, &mut work) - outputs(&matrix)).abs() < 1e-4);
     }

@@ -11,8 +11,12 @@ mod codes;
 mod folds;
 mod gptq;
 mod gram;
+mod plan;
 mod run;
+mod sample;
 mod settings;
+
+use rtune_models::RowView;
 
 pub use run::RoundingError;
 pub(crate) use run::{Calibrator, Target};
@@ -27,4 +31,16 @@ pub struct CalibrationRow {
     pub positions: Vec<u32>,
     /// Cumulative bounds of the documents: first 0, last T.
     pub bounds: Vec<usize>,
+}
+
+impl CalibrationRow {
+    fn view(&self) -> RowView<'_> {
+        RowView {
+            tokens: &self.tokens,
+            positions: &self.positions,
+            bounds: &self.bounds,
+            parents: &[],
+            noise: None,
+        }
+    }
 }

@@ -6,13 +6,16 @@ use candle_core::quantized::GgmlDType;
 use rayon::prelude::*;
 use rtune_adapters::merge::dense;
 use rtune_kernels::int4::{self, Grid};
-use rtune_models::{DecoderSpec, GgufSource, GgufTensor, Readers, RowView, Staged, StagedBlock, TensorSpec};
+use rtune_models::{GgufSource, GgufTensor, Readers, RowView, Staged, StagedBlock, TensorSpec};
 use serde::Serialize;
 
 use super::codes::Codes;
-use super::folds::{Divisor, Fold, Shared, fold};
+use super::folds::Divisor;
 use super::gram::Gram;
+use super::plan::{Plan, clips, read_weight, scaled_weight};
+use super::sample::Sample;
 use super::{Calibrated, CalibrationRow, Method, awq, blocks, gptq};
+use crate::dtype::Dtype;
 use crate::error::ReleaseError;
 use crate::gguf::grid::Grid as BlockGrid;
 use crate::packing::Stored;
@@ -32,8 +35,8 @@ pub struct RoundingError {
 /// What linears of the blocks become.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
-    /// Codes of 4 bits, as GPTQ or AWQ pack them.
-    Packed(Calibrated),
+    /// Codes of 4 bits, as GPTQ or AWQ pack them, in a model that is computed in this element type.
+    Packed(Calibrated, Dtype),
     /// Blocks of a GGUF file, by the name of the tensor; others stay as they are.
     Blocks(BTreeMap<String, GgmlDType>),
 }
@@ -41,7 +44,7 @@ pub(crate) enum Target {
 impl Target {
     fn packed(&self) -> Option<Calibrated> {
         match self {
-            Self::Packed(settings) => Some(*settings),
+            Self::Packed(settings, _) => Some(*settings),
             Self::Blocks(_) => None,
         }
     }
@@ -57,6 +60,8 @@ pub(crate) struct Calibrator<'a> {
     summed: &'a Summed<'a>,
     staged: Staged<'a>,
     rows: Vec<RowView<'a>>,
+    /// What AWQ compares scales on.
+    sample: Option<Sample>,
     /// What the next block reads of each row, `[T, D]`.
     hidden: Vec<Vec<f32>>,
     next: usize,
@@ -78,17 +83,11 @@ impl<'a> Calibrator<'a> {
         let positions = rows.iter().flat_map(|row| &row.positions);
         let longest = positions.max().map_or(0, |&last| last as usize + 1);
         let staged = Staged::new(summed.config(), summed, longest);
-        let view = |row: &'a CalibrationRow| RowView {
-            tokens: &row.tokens,
-            positions: &row.positions,
-            bounds: &row.bounds,
-            parents: &[],
-            noise: None,
-        };
-        let rows: Vec<RowView<'a>> = rows.iter().map(view).collect();
+        let sample = target.is_awq().then(|| Sample::of(rows));
+        let rows: Vec<RowView<'a>> = rows.iter().map(CalibrationRow::view).collect();
         let hidden = staged.embed(&rows)?;
         let (parts, divisors, errors) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Ok(Self { target, summed, staged, rows, hidden, next: 0, parts, divisors, errors })
+        Ok(Self { target, summed, staged, rows, sample, hidden, next: 0, parts, divisors, errors })
     }
 
     /// What is written of a tensor. Tensors are asked for in the order of the model, each once.
@@ -130,12 +129,21 @@ impl<'a> Calibrator<'a> {
     fn calibrate(&mut self) -> Result<(), ReleaseError> {
         let mut block = self.staged.block(self.next)?;
         let grams = self.watch(&block)?;
-        let plan = Plan::new(&self.target, self.staged.spec(), self.next, &block, &grams);
+        let plan = match (&self.target, &self.sample) {
+            (Target::Packed(settings, _), Some(sample)) => {
+                let seen = (sample, self.hidden.as_slice());
+                Plan::new(&self.staged, self.next, &mut block, &grams, settings.group, seen)
+            }
+            _ => Plan::default(),
+        };
         let names: Vec<String> = block.linears().map(|linear| linear.name().to_owned()).collect();
         for (readers, gram) in Readers::ALL.into_iter().zip(&grams) {
             let columns = plan.columns.get(&readers);
             let scaled = columns.map(|scales| gram.divided(scales));
             let scaled = scaled.as_ref().unwrap_or(gram);
+            self.refuse_overflow(scaled.largest(), || {
+                format!("`{}` reads", names[block.readers(readers).start])
+            })?;
             let factor = match self.target.is_awq() {
                 true => None,
                 false => Some(gptq::factor(scaled).map_err(|channel| {
@@ -160,7 +168,7 @@ impl<'a> Calibrator<'a> {
                             blocks::quantise(weight.clone(), gram.width, factor, grid).map_err(problem)?;
                         (blocks.values, to_nearest, vec![blocks.bytes])
                     }
-                    (Target::Packed(settings), factor) => {
+                    (Target::Packed(settings, _), factor) => {
                         let changed = scaled_weight(&weight, gram.width, columns, rows);
                         let codes = match factor {
                             Some(factor) => gptq::quantise(changed, gram.width, factor, settings.group),
@@ -184,6 +192,8 @@ impl<'a> Calibrator<'a> {
         for (row, x_td) in self.rows.iter().zip(&mut self.hidden) {
             *x_td = self.staged.forward(&block, row, x_td);
         }
+        let given = self.hidden.iter().flatten().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+        self.refuse_overflow(given, || format!("block {} gives", self.next))?;
         self.next += 1;
         Ok(())
     }
@@ -206,6 +216,16 @@ impl<'a> Calibrator<'a> {
         }
     }
 
+    /// What a server would compute in an element type that does not hold it comes out as no number there.
+    fn refuse_overflow(&self, largest: f32, place: impl FnOnce() -> String) -> Result<(), ReleaseError> {
+        match self.target {
+            Target::Packed(_, dtype) if !dtype.round(largest).is_finite() => {
+                Err(ReleaseError::Overflow { place: place(), largest, dtype })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps what vectors of the block are divided by.
     fn divide(&mut self, plan: &Plan, names: &[String]) {
         let spec = self.staged.spec();
@@ -223,11 +243,7 @@ impl<'a> Calibrator<'a> {
 fn error_of(name: &str, weight: &[f32], [read, to_nearest]: [&[f32]; 2], gram: &Gram) -> RoundingError {
     let mut work = Vec::new();
     let whole = gram.energy(weight, &mut work).max(f64::MIN_POSITIVE);
-    let mut of = |read: &[f32]| {
-        let difference: Vec<f32> = weight.iter().zip(read).map(|(w, q)| w - q).collect();
-        // Rounding may take nothing below 0, where it cannot be.
-        gram.energy(&difference, &mut work).max(0.0) / whole
-    };
+    let mut of = |read: &[f32]| gram.error(weight, read, &mut work) / whole;
     RoundingError { name: name.to_owned(), error: of(read), to_nearest: of(to_nearest) }
 }
 
@@ -256,85 +272,6 @@ impl Calibrated {
         int4::round_to_nearest(weight, columns, self.group, grid, &mut out);
         out
     }
-}
-
-/// The scales of a block.
-#[derive(Default)]
-struct Plan {
-    /// What the columns of some linears are multiplied by.
-    columns: BTreeMap<Readers, Vec<f32>>,
-    /// What rows of a linear are divided by, by its number.
-    rows: BTreeMap<usize, Divisor>,
-    /// What a norm is divided by.
-    norms: BTreeMap<String, Vec<f32>>,
-}
-
-impl Plan {
-    fn new(target: &Target, spec: &DecoderSpec, index: usize, block: &StagedBlock, grams: &[Gram]) -> Self {
-        let mut plan = Self::default();
-        let Some(settings) = target.packed().filter(|_| target.is_awq()) else { return plan };
-        for (readers, gram) in Readers::ALL.into_iter().zip(grams) {
-            let Some(fold) = fold(spec, index, block, readers) else { continue };
-            let range = block.readers(readers);
-            let weights: Vec<Vec<f32>> = block
-                .linears()
-                .skip(range.start)
-                .take(range.len())
-                .map(|linear| dense(linear.weight()))
-                .collect();
-            let shared = match &fold {
-                Fold::Norm(_) => None,
-                Fold::Rows { shared, .. } => Some(*shared),
-            };
-            let Some(scales) = awq::scales(&weights, gram, settings.group, shared) else { continue };
-            match fold {
-                Fold::Norm(name) => drop(plan.norms.insert(name, scales.clone())),
-                Fold::Rows { linear, first, shared } => {
-                    let scales = by_row(&scales, shared);
-                    plan.rows.insert(linear, Divisor { first, scales, less_one: false });
-                }
-            }
-            plan.columns.insert(readers, scales);
-        }
-        plan
-    }
-}
-
-/// The scales of the rows that make some channels, from those of the channels.
-fn by_row(scales: &[f32], shared: Shared) -> Vec<f32> {
-    let mut rows = vec![1.0; scales.len() / shared.heads];
-    scales.iter().enumerate().for_each(|(channel, scale)| rows[shared.row(channel)] = *scale);
-    rows
-}
-
-/// The weight that is rounded: columns multiplied, rows divided.
-fn scaled_weight(weight: &[f32], width: usize, columns: Option<&[f32]>, rows: Option<&Divisor>) -> Vec<f32> {
-    let mut changed = columns.map_or_else(|| weight.to_vec(), |scales| awq::multiplied(weight, scales));
-    if let Some(Divisor { first, scales, .. }) = rows {
-        let places = changed.chunks_exact_mut(width).skip(*first).zip(scales);
-        places.for_each(|(row, scale)| row.iter_mut().for_each(|value| *value /= scale));
-    }
-    changed
-}
-
-/// What the codes stand for beside the model as it was: [`scaled_weight`] undone.
-fn read_weight(codes: &Codes, columns: Option<&[f32]>, rows: Option<&Divisor>) -> Vec<f32> {
-    let mut read = codes.values();
-    if let Some(scales) = columns {
-        for row in read.chunks_exact_mut(codes.columns) {
-            row.iter_mut().zip(scales).for_each(|(value, scale)| *value /= scale);
-        }
-    }
-    if let Some(Divisor { first, scales, .. }) = rows {
-        let places = read.chunks_exact_mut(codes.columns).skip(*first).zip(scales);
-        places.for_each(|(row, scale)| row.iter_mut().for_each(|value| *value *= scale));
-    }
-    read
-}
-
-/// Products of queries and keys are not what a search over each of them sees: these are left unclipped, as in AutoAWQ.
-fn clips(readers: Readers, place: usize, block: &StagedBlock) -> bool {
-    readers != Readers::Projections || (block.readers(readers).len() == 3 && place == 2)
 }
 
 fn refuse_too_large(name: &str, codes: &Codes) -> Result<(), ReleaseError> {

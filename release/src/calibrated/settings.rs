@@ -1,10 +1,12 @@
 //! The two layouts: tensors, settings, and what of a model fits into them.
 
+use rtune_models::families::NormKind;
 use rtune_models::{DecoderSpec, TensorRole, TensorSpec};
 use safetensors::Dtype as Tag;
 use serde_json::{Value, json};
 
 use super::codes::CODES_A_WORD;
+use crate::dtype::Dtype;
 use crate::packing::Part;
 use crate::weights::linear_name;
 
@@ -83,6 +85,17 @@ impl Calibrated {
                 let hint = fitting().map_or_else(String::new, |fits| format!("; {fits} divides all"));
                 Err(format!("`{name}` has {inputs} inputs, which are no whole groups of {group}{hint}"))
             }
+        }
+    }
+
+    /// The element type of all that is not in codes, where nothing is asked for. Kernels for both layouts compute in float16,
+    /// some of them (ExLlama's and AWQ's own in vLLM, what transformers runs AWQ by on a GPU) in nothing else. What Gemma's
+    /// blocks give is beyond it: vLLM refuses float16 for that family, and Marlin, which it computes by, has bfloat16 too.
+    #[must_use]
+    pub fn dtype(spec: &DecoderSpec) -> Dtype {
+        match spec.norm {
+            NormKind::RmsPlusOne => Dtype::Bfloat16,
+            NormKind::Rms | NormKind::Layer => Dtype::Float16,
         }
     }
 

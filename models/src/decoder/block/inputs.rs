@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use rtune_adapters::Linear;
+use rtune_adapters::linear::Into;
 use rtune_kernels::arena::Buffer;
+use rtune_kernels::elementwise;
 
 use super::{Block, BlockInner, Context, MlpKind, MlpKindSaved, before_again};
 
@@ -57,6 +59,32 @@ impl Block {
             watch(Readers::MlpInputs, &before_again(context, norm, source, mlp_moments.as_deref()));
             watch(Readers::Down, &weights.read_by_down(saved, context.arena));
         }
+        y_td
+    }
+
+    /// What attention adds to the residual, or the MLP, whichever `readers` belong to: `[T, D]`, from what its first linears
+    /// read, `[T, D]`.
+    pub(in crate::decoder) fn half(
+        &self,
+        context: &Context<'_, f32>,
+        readers: Readers,
+        n_td: &[f32],
+    ) -> Buffer<f32> {
+        let mut y_td = context.arena.take(n_td.len());
+        let behind = match readers {
+            Readers::Projections | Readers::Output => {
+                self.attention.forward(context, n_td, &mut y_td, Into::Overwrite);
+                &self.norms.attention_out
+            }
+            Readers::MlpInputs | Readers::Down => {
+                self.mlp.forward(context, n_td, &mut y_td, Into::Overwrite);
+                &self.norms.mlp_out
+            }
+        };
+        if let Some(norm) = behind {
+            y_td = norm.forward(context.pass(), &y_td, context.arena).y_td;
+        }
+        elementwise::scale(&mut y_td, self.residual_scale);
         y_td
     }
 
