@@ -14,6 +14,7 @@
 //! | [`norm`], [`layer_norm`], [`rope`], [`activation`], [`attention`], [`route`], [`cross_entropy`] | forward and backward |
 //! | [`noise`] | dropout and uniform noise, drawn by counters |
 //! | [`adamw`] | the optimiser's arithmetic |
+//! | [`numbers`] | numbers as the bytes of files |
 //! | [`cuda`] | the same on an NVIDIA GPU, in bf16 |
 //!
 //! This is the only crate of the workspace with `unsafe` code.
@@ -33,6 +34,7 @@ pub mod layer_norm;
 pub mod nf4;
 pub mod noise;
 pub mod norm;
+pub mod numbers;
 pub mod phase;
 pub mod real;
 pub mod rope;

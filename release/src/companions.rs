@@ -199,20 +199,15 @@ fn edited_config(from: &Path, base: &BaseModel, dtype: Dtype) -> Result<Option<V
     Ok(Some(Value::Object(keys)))
 }
 
-/// The base's settings, in which a template that is not the one trained with is replaced; `None` if there are none.
+/// The base's settings, in which a template that is not the one trained with is replaced, and so is a list of them: programs that ask
+/// with tools would take another one from it. `None` if there are none.
 fn edited_settings(path: &Path, template: Option<&str>) -> Result<Option<Vec<u8>>, ReleaseError> {
     if !path.is_file() {
         return Ok(None);
     }
     let mut keys = read_object(path)?;
-    let stands = |value: &Value, template: &str| match value {
-        Value::Array(named) => {
-            named.iter().any(|entry| entry["name"] == "default" && entry["template"] == template)
-        }
-        value => value == template,
-    };
     match (keys.get("chat_template"), template) {
-        (Some(inline), Some(template)) if !stands(inline, template) => {
+        (Some(inline), Some(template)) if inline != template => {
             keys.insert("chat_template".to_owned(), json!(template));
             Ok(Some(text_of(&Value::Object(keys)).into_bytes()))
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use half::{bf16, f16};
+use rtune_kernels::numbers;
 use rtune_models::Precision;
 use safetensors::Dtype as Tag;
 
@@ -68,9 +69,9 @@ impl Dtype {
     /// Appends `values`, each rounded as by [`Self::round`], in little-endian order.
     pub(crate) fn encode(self, values: &[f32], bytes: &mut Vec<u8>) {
         match self {
-            Self::Bfloat16 => bytes.extend(values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes())),
-            Self::Float16 => bytes.extend(values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes())),
-            Self::Float32 => bytes.extend(values.iter().flat_map(|&v| v.to_le_bytes())),
+            Self::Bfloat16 => numbers::put_bf16(values, bytes),
+            Self::Float16 => numbers::put_f16(values, bytes),
+            Self::Float32 => numbers::put_f32(values, bytes),
         }
     }
 }

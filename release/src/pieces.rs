@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use half::{bf16, f16};
+use rtune_kernels::numbers;
 use rtune_models::{ModelError, Piece, TensorSpec, WeightSource};
 
 use crate::error::ReleaseError;
@@ -43,7 +43,7 @@ pub(crate) fn of_source(
         // What cannot be read in pieces comes as one, which is widened bit by bit.
         for start in (0..count_of(piece)).step_by(length) {
             let values = widened(piece, start..count_of(piece).min(start + length));
-            if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+            if let Some(place) = numbers::first_beyond(&values, f32::MAX) {
                 return Err(fault(format!("element {} is not a finite number", first + start + place)));
             }
             // The lock is not held while a piece is worked on.
@@ -144,8 +144,8 @@ fn count_of(piece: Piece<'_>) -> usize {
 fn widened(piece: Piece<'_>, range: Range<usize>) -> Vec<f32> {
     match piece {
         Piece::F32(values) => values[range].to_vec(),
-        Piece::F16(values) => values[range].iter().copied().map(f16::to_f32).collect(),
-        Piece::Bf16(values) => values[range].iter().copied().map(bf16::to_f32).collect(),
+        Piece::F16(values) => numbers::of_f16(&values[range]),
+        Piece::Bf16(values) => numbers::of_bf16(&values[range]),
     }
 }
 

@@ -4,6 +4,7 @@ use rtune_adapters::dora;
 use rtune_adapters::lora::MAGNITUDE_SUFFIX;
 use rtune_adapters::merge::dense;
 use rtune_adapters::peft::{PeftAdapter, TOKENS_SUFFIX};
+use rtune_kernels::numbers;
 use rtune_models::{BaseModel, ModelError, Quantization, TensorRole, TensorSpec, held};
 use serde::Serialize;
 
@@ -281,7 +282,7 @@ fn check_shape(base: &BaseModel, tensor: &TensorSpec) -> Result<(), ReleaseError
 fn read(base: &BaseModel, tensor: &TensorSpec) -> Result<Vec<f32>, ReleaseError> {
     check_shape(base, tensor)?;
     let values = base.weights.read(&tensor.name)?.into_f32();
-    match values.iter().position(|value| !value.is_finite()) {
+    match numbers::first_beyond(&values, f32::MAX) {
         Some(place) => Err(fault(base, tensor, format!("element {place} is not a finite number"))),
         None => Ok(values),
     }

@@ -15,7 +15,7 @@ use rtune_trainer::error::TrainerError;
 use rtune_trainer::inputs::Inputs;
 
 use crate::args::release::{CalibrationArgs, ModelArgs};
-use crate::commands::merge::{measure, show, show_agreement, words};
+use crate::commands::merge::{measure, show, show_agreement, show_changes, words};
 use crate::commands::opened::preparation;
 use crate::commands::released::{Released, layout, onto, onto_words};
 use crate::failure::BadInput;
@@ -67,6 +67,7 @@ pub(super) fn merged(
     );
     show("adapter", &report.measured);
     say_nearest(calibration);
+    show_changes(&report.linears);
     report.write(&folder)?;
     folder.finish()?;
     Ok(())

@@ -57,6 +57,11 @@ fn in_blocks(args: &ExportArgs, format: Format) -> bool {
         && args.quantize.is_some_and(|kind| !matches!(kind, GgufType::F32 | GgufType::F16 | GgufType::Bf16))
 }
 
+/// Whether its steps are so coarse that it matters which code a number has.
+fn is_coarse(kind: GgufType) -> bool {
+    matches!(kind, GgufType::Q4_0 | GgufType::Q4KM | GgufType::Q5KM)
+}
+
 /// Ends the program where flags and format do not go together.
 fn refuse_conflicts(args: &ExportArgs, format: Format) {
     let measures = format == Format::Bnb4bit && !args.base_only;
@@ -223,6 +228,14 @@ fn write_gguf(
         chosen.say(&written.errors);
     }
     say(&format!("sha256 {}", written.sha256));
+    if chosen.is_none() && is_coarse(kind) && released.base.config.differences.experts.is_none() {
+        let rows =
+            if released.subject.run.is_some() { "--calibration-rows 128" } else { "--calibration FILE" };
+        complain(&format!(
+            "note: every number has its nearest code; `{rows}` chooses codes by what the linears read, in a file of the same size: of \
+             SmolLM2-135M in q4_k_m perplexity rose by 1.7% so, and by 5.5% without"
+        ));
+    }
     if format == Format::Ollama {
         let modelfile = args.out.join(ollama::MODELFILE).display().to_string();
         say(&format!("next:\n  ollama create NAME -f {}", for_shell(&modelfile)));

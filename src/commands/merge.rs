@@ -7,7 +7,8 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use rtune_models::Quantization;
 use rtune_release::{
-    Agreement, CalibrationMethod, Divergence, Dtype, Measured, MergeReport, NewFolder, Written,
+    Agreement, CalibrationMethod, Divergence, Dtype, LinearFigures, Measured, MergeReport, NewFolder, Spread,
+    Written,
 };
 
 use crate::args::Args;
@@ -17,6 +18,9 @@ use crate::commands::released::{layout, onto, onto_words};
 use crate::failure::{BadInput, DONE};
 use crate::reporter::say;
 use combine::Part;
+
+/// How many linears are named of those that were changed.
+const MOST_CHANGES: usize = 3;
 
 pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<u8> {
     rtune_release::refuse_existing(&args.out)?;
@@ -65,6 +69,7 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<u8> {
             show(&format!("{} (factor {}, {})", part.run, part.weight, combined.method), &part.measured);
         }),
     }
+    show_changes(&report.linears);
     if let Some(spread) = report.quantization_error_over_delta {
         say(&format!(
             "error of the quantisation over adapter, by linear: {:.2} to {:.2}, median {:.2}",
@@ -105,6 +110,21 @@ pub(super) fn show(what: &str, measured: &Measured) {
     let divergence = &measured.divergence;
     say(&format!("{what} against merged model, over {} rows of {}:", divergence.rows, sources.join(", ")));
     show_agreement(divergence);
+}
+
+/// The linears that were changed most, by the norm of the change; all stand in the report.
+pub(super) fn show_changes(linears: &[LinearFigures]) {
+    let Some(spread) = Spread::of(linears.iter().map(|linear| linear.delta_norm)) else { return };
+    let mut largest: Vec<&LinearFigures> = linears.iter().collect();
+    largest.sort_by(|a, b| b.delta_norm.total_cmp(&a.delta_norm));
+    largest.truncate(MOST_CHANGES);
+    let largest = largest.iter().map(|linear| format!("`{}` {:.3e}", linear.name, linear.delta_norm));
+    say(&format!(
+        "largest changes of {} linears, by norm: {}; median {:.3e}",
+        linears.len(),
+        largest.collect::<Vec<_>>().join(", "),
+        spread.median
+    ));
 }
 
 pub(super) fn show_agreement(divergence: &Divergence) {

@@ -64,7 +64,10 @@ fn blocks_that_make_up_for_one_another_are_nearer_to_the_model() {
     for kind in ["q4_0", "q4_k_m", "q5_k_m", "q6_k"] {
         let [nearest, ours] = ["nearest", "ours"].map(|name| format!("{kind}-{name}.gguf"));
         let plain = ["export", "run", &nearest, "--format", "gguf", "--quantize", kind];
-        place.rtune(&plain).succeeds();
+        let ran = place.rtune(&plain);
+        ran.succeeds();
+        let hint = "note: every number has its nearest code; `--calibration-rows 128` chooses";
+        assert_eq!(ran.stderr.contains(hint), kind != "q6_k", "{kind}: {}", ran.stderr);
         let ran = place.rtune(&[
             "export",
             "run",
@@ -78,6 +81,7 @@ fn blocks_that_make_up_for_one_another_are_nearer_to_the_model() {
         ]);
         ran.succeeds();
         assert!(ran.stdout.contains("calibrated on 64 rows ("), "{}", ran.stdout);
+        assert!(!ran.stderr.contains("nearest code"), "{}", ran.stderr);
         let [left, to_nearest] = medians(&ran.stdout);
         assert!(left < 0.8 * to_nearest, "{kind}: {left}% and {to_nearest}%");
         let [nearest, ours] = [nearest, ours].map(|name| place.path(&name));

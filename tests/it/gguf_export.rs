@@ -11,7 +11,8 @@ use candle_core::quantized::gguf_file::{Content as Gguf, Value};
 use rtune_models::open;
 use rtune_release::{Chat, Content, GgufType, write_gguf};
 
-use crate::workplace::{Sizes, Workplace, write_model};
+use crate::families::configurations;
+use crate::workplace::{Sizes, Workplace, write_base, write_model};
 
 const NO_CHAT: Chat<'static> = Chat { template: None, stop_tokens: &[] };
 
@@ -136,6 +137,37 @@ fn fewer_bits_lie_nearer_than_their_steps() {
             let relative = (error / square(&mut values.iter().copied())).sqrt();
             assert!(relative < most, "{} {name}: {relative}", kind.name());
             assert!(kind == GgufType::F32 || relative > 0.0, "{}: nothing was rounded", kind.name());
+        }
+    }
+}
+
+/// What llama.cpp looks for: biases of the output of attention and of the MLP in Llama and Granite, in Qwen 3 of neither.
+#[test]
+fn biases_that_llama_cpp_has_no_place_for_are_refused() {
+    let place = tempfile::tempdir().expect("a folder");
+    for (name, key, fits) in [
+        ("llama", "attention_bias", true),
+        ("llama", "mlp_bias", true),
+        ("granite", "attention_bias", true),
+        ("qwen3", "attention_bias", false),
+        ("smollm3", "attention_bias", false),
+        ("smollm3", "mlp_bias", false),
+    ] {
+        let case = configurations().into_iter().find(|(known, _)| known == name);
+        let (_, mut config) = case.expect("a case");
+        config[key] = true.into();
+        let (model, out) = ["", ".gguf"].map(|end| place.path().join(format!("{name} {key}{end}"))).into();
+        write_base(&model, config);
+        match write(&model, &out, GgufType::F32) {
+            Ok(()) => assert!(fits, "{name} {key}"),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(
+                    !fits && error.contains(key) && error.contains("no place for these biases"),
+                    "{error}"
+                );
+                assert!(!out.exists(), "{name}");
+            }
         }
     }
 }

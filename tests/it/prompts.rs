@@ -1,5 +1,8 @@
 //! The tokens that training saw, those that `rtune generate` sends, and those that other programs make with what was saved.
 
+mod exported;
+mod go;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;

@@ -1,6 +1,6 @@
 //! Uploads to a hub.
 
-mod hub;
+pub(crate) mod hub;
 
 use hub::Hub;
 

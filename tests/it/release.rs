@@ -80,6 +80,18 @@ fn a_merged_folder_is_the_model_that_was_merged_in_memory() {
     assert!(base.weights.shape("lm_head.weight").is_none(), "a tied head is written once");
 
     let report = json_of(&place.path("out/merge-report.json"));
+    let mut norms: Vec<(f64, &str)> = report["linears"]
+        .as_array()
+        .expect("linears")
+        .iter()
+        .map(|linear| {
+            (linear["delta_norm"].as_f64().expect("a norm"), linear["name"].as_str().expect("a name"))
+        })
+        .collect();
+    norms.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let largest: Vec<String> = norms[..3].iter().map(|(norm, name)| format!("`{name}` {norm:.3e}")).collect();
+    let line = format!("largest changes of 14 linears, by norm: {}; median ", largest.join(", "));
+    assert!(ran.stdout.contains(&line), "{line} in {}", ran.stdout);
     assert_eq!((&report["onto"], &report["trained_on"]), (&json!("dequantized"), &json!("nf4, double")));
     assert_eq!(report["linears"].as_array().map(Vec::len), Some(14));
     let answers = &report["measured"]["answers"];

@@ -183,7 +183,8 @@ pub(crate) fn write_biased_model(folder: &Path, sizes: Sizes) {
     write_base(folder, config);
 }
 
-fn config(sizes: Sizes) -> serde_json::Value {
+/// The configuration of [`write_model`].
+pub(crate) fn config(sizes: Sizes) -> serde_json::Value {
     let Sizes { hidden, layers } = sizes;
     serde_json::json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",

@@ -2,8 +2,9 @@
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
-use half::{bf16, f16};
+use half::f16;
 use rayon::prelude::*;
+use rtune_kernels::numbers;
 
 use super::search;
 
@@ -15,14 +16,20 @@ const PIECE_ELEMENTS: usize = 1 << 18;
 /// # Errors
 /// In words, where a number is too large for 16 bits, or candle fails.
 pub(super) fn encode(values: &[f32], columns: usize, element: GgmlDType) -> Result<Vec<u8>, String> {
-    let too_large = |value: &&f32| element == GgmlDType::F16 && value.abs() > f16::MAX.to_f32();
-    if let Some(value) = values.iter().find(too_large) {
-        return Err(format!("{value} is more than F16 holds; BF16 holds it"));
+    if element == GgmlDType::F16
+        && let Some(place) = numbers::first_beyond(values, f16::MAX.to_f32())
+    {
+        return Err(format!("{} is more than F16 holds; BF16 holds it", values[place]));
     }
+    let bytes = |put: fn(&[f32], &mut Vec<u8>)| {
+        let mut bytes = Vec::new();
+        put(values, &mut bytes);
+        bytes
+    };
     Ok(match element {
-        GgmlDType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        GgmlDType::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
-        GgmlDType::BF16 => values.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect(),
+        GgmlDType::F32 => bytes(numbers::put_f32),
+        GgmlDType::F16 => bytes(numbers::put_f16),
+        GgmlDType::BF16 => bytes(numbers::put_bf16),
         quantized => {
             debug_assert!(columns.is_multiple_of(quantized.block_size()), "rows are whole blocks");
             let pieces: Result<Vec<Vec<u8>>, candle_core::Error> = values

@@ -94,6 +94,7 @@ mod tests {
             user: around("user"),
             assistant: around("assistant"),
             generation: "<assistant>".to_owned(),
+            trims: false,
         };
         let text = modelfile("./model.gguf", &turns, true, &["<end>".to_owned()]).expect("text");
         let expected = "FROM ./model.gguf\nTEMPLATE \"\"\"{{ if not .System }}{{ \"{{\" }}none}}{{ end }}{{ range .Messages }}\

@@ -24,12 +24,16 @@ pub struct Turns {
     pub assistant: (String, String),
     /// Where the next answer begins.
     pub generation: String,
+    /// Whether the template takes white space off what is said, which these pieces do not.
+    pub trims: bool,
 }
 
 // Nothing that a template would look for, trim or escape.
 const SYSTEM: &str = "Sjx1 qk";
 const ASKED: [&str; 3] = ["Ujx1 qk", "Ujx2 qk", "Ujx3 qk"];
 const ANSWERS: [&str; 2] = ["Ajx1 qk", "Ajx2 qk"];
+/// With what a template may take off.
+const SPACED: &str = " \n Xjx1 qk \n ";
 
 impl Turns {
     /// The pieces of a template; `begin` is the text of the token that begins a document, if the template may write it.
@@ -37,15 +41,22 @@ impl Turns {
     /// # Errors
     /// In words, where the template is not made of such pieces.
     pub fn of(render: &Render<'_>, begin: Option<&str>) -> Result<Self, String> {
-        let turns = Self::guess(render, begin)?;
+        let mut turns = Self::guess(render, begin)?;
+        let other = |found: &str, expected: &str| {
+            Err(format!("pieces around messages give {found:?} where the template gives {expected:?}"))
+        };
         for (conversation, asks) in probes(turns.system.is_some()) {
-            let expected = render(&conversation, asks)?;
-            let found = turns.render(&conversation, asks);
+            let (expected, found) = (render(&conversation, asks)?, turns.render(&conversation, asks));
             if found != expected {
-                return Err(format!(
-                    "pieces around messages give {found:?} where the template gives {expected:?}"
-                ));
+                return other(&found, &expected);
             }
+        }
+        for conversation in spaced(turns.system.is_some()) {
+            let (expected, found) = (render(&conversation, true)?, turns.render(&conversation, true));
+            if without_space(&found) != without_space(&expected) {
+                return other(&found, &expected);
+            }
+            turns.trims |= found != expected;
         }
         Ok(turns)
     }
@@ -70,6 +81,7 @@ impl Turns {
             user: (before_user, behind_user),
             assistant: (before_answer, behind_answer),
             generation,
+            trims: false,
         };
         // A template that takes no system message refuses it, or writes nothing of it.
         let with_system = render(&[("system", SYSTEM), ("user", ASKED[0])], false).ok();
@@ -137,6 +149,20 @@ fn probes(with_system: bool) -> Vec<(Vec<Turn<'static>>, bool)> {
     probes
 }
 
+/// Conversations in which a message of each role has white space around it.
+fn spaced(with_system: bool) -> Vec<Vec<Turn<'static>>> {
+    let asked = ("user", ASKED[0]);
+    let mut spaced = vec![vec![("user", SPACED)], vec![asked, ("assistant", SPACED), ("user", ASKED[1])]];
+    if with_system {
+        spaced.push(vec![("system", SPACED), asked]);
+    }
+    spaced
+}
+
+fn without_space(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
 /// What stands behind `start` in `text`.
 fn behind(text: &str, start: &str, what: &str) -> Result<String, String> {
     let rest = text.strip_prefix(start);
@@ -193,6 +219,24 @@ mod tests {
         assert_eq!(turns.generation, "<|im_start|>assistant\n");
         let without = Turns::of(&chatml, None).expect("pieces");
         assert!(without.begin.is_empty() && without.without_system.starts_with("<s>"));
+    }
+
+    #[test]
+    fn white_space_that_a_template_takes_off_is_known() {
+        assert!(!Turns::of(&chatml, None).expect("pieces").trims);
+        for role in ["system", "user", "assistant"] {
+            let trimming = |turns: &[Turn<'_>], asks: bool| {
+                let turns = turns.iter();
+                let turns = turns.map(|&(own, text)| (own, if own == role { text.trim() } else { text }));
+                chatml(&turns.collect::<Vec<_>>(), asks)
+            };
+            assert!(Turns::of(&trimming, None).expect("pieces").trims, "{role}");
+        }
+        let changing = |turns: &[Turn<'_>], asks: bool| {
+            let is_spaced = turns.iter().any(|(_, text)| text.starts_with(' '));
+            Ok(chatml(turns, asks)? + if is_spaced { "!" } else { "" })
+        };
+        assert!(Turns::of(&changing, None).is_err());
     }
 
     #[test]

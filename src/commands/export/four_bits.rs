@@ -4,7 +4,7 @@ use rtune_models::Quantization;
 use rtune_release::{Content, Dtype, Layout, MergeReport, NewFolder, Packing, Quantized, VerifiedAdapter};
 
 use crate::args::release::ExportArgs;
-use crate::commands::merge::{measure, show, words};
+use crate::commands::merge::{measure, show, show_changes, words};
 use crate::commands::next::for_shell;
 use crate::commands::released::{Released, layout, onto, onto_words};
 use crate::reporter::{complain, say};
@@ -48,7 +48,10 @@ pub(super) fn merged(
         args.out.display()
     ));
     match &report {
-        Some(report) => show("adapter", &report.measured),
+        Some(report) => {
+            show("adapter", &report.measured);
+            show_changes(&report.linears);
+        }
         None => complain(
             "note: what rounding it took was not measured, for the run has neither golden nor held-out rows: name some by `--golden FILE`",
         ),

@@ -6,6 +6,7 @@ use rtune_release::{Card, Content, GgufType, Made, NewFolder, Turn, Turns};
 
 use crate::commands::released::{Released, is_as_trained};
 use crate::failure::BadInput;
+use crate::reporter::complain;
 
 /// The file of the model, beside the Modelfile.
 pub(super) const MODEL: &str = "model.gguf";
@@ -23,12 +24,19 @@ pub(super) fn turns(released: &Released) -> anyhow::Result<Turns> {
             conversation.iter().map(|(role, content)| Message::new(*role, *content)).collect();
         template.render(&messages, asks).map_err(|error| error.to_string())
     };
-    Turns::of(&render, released.base.special.bos.as_deref()).map_err(|problem| {
+    let turns = Turns::of(&render, released.base.special.bos.as_deref()).map_err(|problem| {
         let hint =
             "take --format gguf: the file has the template itself, and llama.cpp's server uses it (--jinja)";
         let problem = format!("the chat template cannot be said as Ollama's: {problem}");
-        BadInput::new(problem).with_hint(hint).into()
-    })
+        BadInput::new(problem).with_hint(hint)
+    })?;
+    if turns.trims {
+        complain(
+            "note: the chat template takes white space off around messages, which Ollama's cannot: a message that begins or ends with a \
+             space or a line break is asked otherwise than it was trained",
+        );
+    }
+    Ok(turns)
 }
 
 /// The card, and what the base's licence may ask to be passed on. Figures are of numbers as they were trained, not of blocks that

@@ -18,6 +18,8 @@ pub(super) struct Architecture {
     pub(super) keys: &'static [Key],
     /// What holds for every file, and is said nowhere in it: a key of `config.json` and its value.
     pub(super) fixed: &'static [(&'static str, bool)],
+    /// Whether the output of attention and the linears of the MLP may have biases; queries, keys and values may in every one.
+    pub(super) biased: bool,
     /// The number of blocks of the one size whose scores are scaled by the width over the heads, and not by the width of
     /// a head, as Gemma's 27B are: llama.cpp too knows them by that.
     pub(super) scaled_by_width_at_blocks: Option<usize>,
@@ -43,6 +45,7 @@ const PLAIN: Architecture = Architecture {
     interleaved: false,
     keys: &[],
     fixed: &[],
+    biased: false,
     scaled_by_width_at_blocks: None,
 };
 
@@ -50,6 +53,7 @@ const PLAIN: Architecture = Architecture {
 static MIXTRAL: Architecture = Architecture {
     model_type: "mixtral",
     interleaved: true,
+    biased: true,
     keys: &[
         (EXPERTS, "num_local_experts", Kind::Size(MAX_EXPERTS)),
         (EXPERTS_USED, "num_experts_per_tok", Kind::Size(MAX_EXPERTS)),
@@ -59,11 +63,12 @@ static MIXTRAL: Architecture = Architecture {
 
 /// By `general.architecture`.
 static ARCHITECTURES: &[Architecture] = &[
-    Architecture { interleaved: true, ..PLAIN },
+    Architecture { interleaved: true, biased: true, ..PLAIN },
     Architecture {
         name: "granite",
         model_type: "granite",
         interleaved: true,
+        biased: true,
         keys: &[
             ("attention.scale", "attention_multiplier", Kind::Number(MAX_FACTOR)),
             ("embedding_scale", "embedding_multiplier", Kind::Number(MAX_FACTOR)),
@@ -120,6 +125,7 @@ static ARCHITECTURES: &[Architecture] = &[
     Architecture {
         name: "gptneox",
         model_type: "gpt_neox",
+        biased: true,
         keys: &[("use_parallel_residual", "use_parallel_residual", Kind::Switch)],
         ..PLAIN
     },

@@ -85,6 +85,17 @@ pub(super) fn of(
     Ok(keys)
 }
 
+/// The key of a bias that llama.cpp would not look for: it loads no file with a tensor that it does not know.
+pub(super) fn bias_without_place(config: &ModelConfig, architecture: &Architecture) -> Option<&'static str> {
+    if architecture.biased {
+        return None;
+    }
+    let output = config.differences.output_bias.unwrap_or(config.attention_bias);
+    [(output, "attention_bias"), (config.mlp_bias, "mlp_bias")]
+        .into_iter()
+        .find_map(|(is_there, key)| is_there.then_some(key))
+}
+
 fn scaling(scaling: &RopeScaling, set: &mut impl FnMut(&str, GgufValue)) {
     let number = |value: f64| GgufValue::Number(value as f32);
     let kind = |name: &str| GgufValue::Text(name.to_owned());

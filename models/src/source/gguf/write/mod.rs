@@ -107,6 +107,11 @@ impl GgufLayout {
             let known = architectures::names().join(", ");
             return Err(unsupported("model_type", format!("\"{}\"", config.model_type), &known));
         };
+        if let Some(key) = keys::bias_without_place(config, architecture) {
+            let supported =
+                format!("false: in {} llama.cpp has no place for these biases", architecture.name);
+            return Err(unsupported(key, "true".to_owned(), &supported));
+        }
         let mut metadata = keys::of(config, architecture)
             .map_err(|(key, found)| unsupported(&key, found, "what llama.cpp has a key for"))?;
         metadata.extend(to_gguf::keys(base, template, stop_tokens)?);
