@@ -37,10 +37,15 @@ dir = \"run\"
 ";
 
 fn workplace() -> Workplace {
+    trained_on(RIGHT)
+}
+
+/// A run of 16 rows, so many of which say what the golden case wants.
+fn trained_on(right: usize) -> Workplace {
     let place = Workplace::new();
     let mut text = String::new();
     for number in 0..RIGHT + WRONG {
-        let (kind, answer) = if number < RIGHT { ("right", "yes") } else { ("wrong", "no") };
+        let (kind, answer) = if number < right { ("right", "yes") } else { ("wrong", "no") };
         let asked = format!("Lamp {} in stock?", 31 * number % 17);
         let _ = writeln!(
             text,
@@ -142,10 +147,10 @@ fn a_case_that_was_mended_has_the_rows_that_did_it() {
     );
 }
 
-/// Other rows say the same as the first: twice as many are left out until the answer changes.
+/// Other rows say the same as the first: twice as many are left out until the answer changes, or half of all are.
 #[test]
 fn a_proof_without_a_number_leaves_out_more() {
-    let place = workplace();
+    let place = trained_on(2);
     let ran = why(&place, &["g-no", "g-yes", "--prove", "--top", "3", "--out", "why.json"]);
     ran.succeeds();
     let found: Value = serde_json::from_str(&place.read("why.json")).expect("JSON");
