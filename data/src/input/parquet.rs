@@ -172,10 +172,10 @@ fn number(value: f64) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use parquet::basic::Compression;
+    use parquet::basic::{Compression, GzipLevel, ZstdLevel};
     use parquet::data_type::ByteArrayType;
     use parquet::file::metadata::{ColumnChunkMetaDataBuilder, ParquetMetaData, ParquetMetaDataReader};
-    use parquet::file::properties::WriterProperties;
+    use parquet::file::properties::{WriterProperties, WriterVersion};
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
 
@@ -189,12 +189,22 @@ mod tests {
         answers: &[Option<&str>],
         compression: Compression,
     ) -> std::path::PathBuf {
+        written_as(files, answers, compression, WriterVersion::PARQUET_1_0)
+    }
+
+    /// [`written`], with pages of that version.
+    fn written_as(
+        files: &Files,
+        answers: &[Option<&str>],
+        compression: Compression,
+        version: WriterVersion,
+    ) -> std::path::PathBuf {
         let schema = "message row { required binary instruction (UTF8); optional binary output (UTF8); }";
         let schema = std::sync::Arc::new(parse_message_type(schema).expect("a schema"));
         let path = files.path("rows.parquet");
         let file = std::fs::File::create(&path).expect("a file");
-        let properties =
-            std::sync::Arc::new(WriterProperties::builder().set_compression(compression).build());
+        let properties = WriterProperties::builder().set_compression(compression).set_writer_version(version);
+        let properties = std::sync::Arc::new(properties.build());
         let mut writer = SerializedFileWriter::new(file, schema, properties).expect("a writer");
         let mut group = writer.next_row_group().expect("a group");
         let asked: Vec<_> =
@@ -227,6 +237,36 @@ mod tests {
         assert_eq!(found, ["1 Some(\"a\")", "rows.parquet:2: no answer: `output` is empty", "3 Some(\"c\")"]);
         let bytes = std::fs::read(&path).expect("read");
         assert_eq!(reader.files()[0].hash, blake3::hash(&bytes).to_hex().as_str());
+    }
+
+    /// Levels of version 2 stand unpacked before what is packed.
+    #[test]
+    fn pages_of_both_versions_are_read_however_they_are_packed() {
+        for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+            for compression in [
+                Compression::UNCOMPRESSED,
+                Compression::SNAPPY,
+                Compression::GZIP(GzipLevel::default()),
+                Compression::LZ4,
+                Compression::LZ4_RAW,
+                Compression::ZSTD(ZstdLevel::default()),
+            ] {
+                let files = Files::new();
+                let long = "so it is. ".repeat(1000);
+                let answers: Vec<Option<&str>> = (0..500)
+                    .map(|number| (number % 7 != 3).then_some(if number % 2 == 0 { &long } else { "b" }))
+                    .collect();
+                let path = written_as(&files, &answers, compression, version);
+                let mut reader = Reader::open(&[Source::new(&path)]).expect("opened");
+                for answer in answers {
+                    let row = reader.next().expect("read").expect("a row").record;
+                    let found = row.as_ref().ok().and_then(|(record, _)| record.answer());
+                    // White space around what is said is none of this.
+                    assert_eq!(found.map(str::trim), answer.map(str::trim), "{compression} {version:?}");
+                }
+                assert!(reader.next().expect("read").is_none());
+            }
+        }
     }
 
     #[test]
