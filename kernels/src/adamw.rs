@@ -38,6 +38,16 @@ pub fn update<R: Real>(
     second: &mut [R],
     with: &Update,
 ) {
+    R::update(parameters, gradients, first, second, with);
+}
+
+pub(crate) fn update_all<R: Real>(
+    parameters: &mut [R],
+    gradients: &[R],
+    first: &mut [R],
+    second: &mut [R],
+    with: &Update,
+) {
     let n = parameters.len();
     assert!(gradients.len() == n && first.len() == n && second.len() == n, "adamw: lengths");
     let exponent = i32::try_from(with.step).unwrap_or(i32::MAX);
@@ -68,6 +78,10 @@ pub fn update<R: Real>(
 /// The Euclidean norm of all gradients, summed in `f64` by chunks of a fixed size.
 #[must_use]
 pub fn norm<R: Real>(gradients: &[R]) -> f64 {
+    R::norm(gradients)
+}
+
+pub(crate) fn norm_of<R: Real>(gradients: &[R]) -> f64 {
     let partial: Vec<f64> =
         gradients.par_chunks(CHUNK).map(|chunk| chunk.iter().map(|g| g.wide() * g.wide()).sum()).collect();
     partial.iter().sum::<f64>().sqrt()

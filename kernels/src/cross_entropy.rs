@@ -23,6 +23,10 @@ pub struct RowLoss {
 /// # Panics
 /// If the lengths do not fit, or a target is not below `V`.
 pub fn evaluate<R: Real>(logits_nv: &[R], targets_n: &[u32], losses_n: &mut [RowLoss]) {
+    R::losses(logits_nv, targets_n, losses_n);
+}
+
+pub(crate) fn losses<R: Real>(logits_nv: &[R], targets_n: &[u32], losses_n: &mut [RowLoss]) {
     let vocabulary = width(logits_nv.len(), targets_n, losses_n);
     (logits_nv.par_chunks_exact(vocabulary), targets_n, losses_n).into_par_iter().for_each(
         |(z_v, &target, loss)| {
@@ -41,6 +45,15 @@ pub fn evaluate<R: Real>(logits_nv: &[R], targets_n: &[u32], losses_n: &mut [Row
 /// # Panics
 /// If the lengths do not fit, or a target is not below `V`.
 pub fn evaluate_and_differentiate<R: Real>(
+    logits_nv: &mut [R],
+    targets_n: &[u32],
+    scale: f64,
+    losses_n: &mut [RowLoss],
+) {
+    R::losses_and_gradients(logits_nv, targets_n, scale, losses_n);
+}
+
+pub(crate) fn losses_and_gradients<R: Real>(
     logits_nv: &mut [R],
     targets_n: &[u32],
     scale: f64,

@@ -25,6 +25,7 @@ pub mod arena;
 pub mod attention;
 pub mod cholesky;
 pub mod columns;
+mod compiled;
 pub mod cross_entropy;
 pub mod cuda;
 pub mod elementwise;

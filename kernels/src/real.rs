@@ -4,6 +4,8 @@ use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
 
+use crate::compiled::Compiled;
+
 /// Keeps [`Real`] to the two types that arenas and kernels know the size of.
 pub trait Sealed {}
 impl Sealed for f32 {}
@@ -12,6 +14,7 @@ impl Sealed for f64 {}
 /// `f32`, in which models are trained, or `f64`, in which the same code is held against finite differences.
 pub trait Real:
     Sealed
+    + Compiled
     + num_traits::Float
     + AddAssign
     + SubAssign

@@ -21,12 +21,20 @@ pub trait Number: Copy + Send + Sync {
     /// # Panics
     /// If the lengths differ.
     fn widen(numbers: &[Self], out: &mut [f32]);
+
+    /// [`quantize_here`] of lengths that fit. Each type has its own, so that it is compiled in this crate and for the vectors of the
+    /// machine, whatever the settings of the crate that calls it are.
+    fn quantize_blocks(weights: &[Self], codes: &mut [u8], absmax: &mut [f32]);
 }
 
 impl Number for f32 {
     #[inline(always)]
     fn widen(numbers: &[Self], out: &mut [f32]) {
         out.copy_from_slice(numbers);
+    }
+
+    fn quantize_blocks(weights: &[Self], codes: &mut [u8], absmax: &mut [f32]) {
+        fastest(weights, codes, absmax);
     }
 }
 
@@ -39,12 +47,20 @@ impl Number for bf16 {
             .zip(numbers)
             .for_each(|(out, number)| *out = f32::from_bits(u32::from(number.to_bits()) << 16));
     }
+
+    fn quantize_blocks(weights: &[Self], codes: &mut [u8], absmax: &mut [f32]) {
+        fastest(weights, codes, absmax);
+    }
 }
 
 impl Number for f16 {
     #[inline(always)]
     fn widen(numbers: &[Self], out: &mut [f32]) {
         numbers.convert_to_f32_slice(out);
+    }
+
+    fn quantize_blocks(weights: &[Self], codes: &mut [u8], absmax: &mut [f32]) {
+        fastest(weights, codes, absmax);
     }
 }
 
@@ -66,6 +82,11 @@ pub fn quantize<N: Number>(weights: &[N], codes: &mut [u8], absmax: &mut [f32]) 
 /// As [`quantize`].
 pub fn quantize_here<N: Number>(weights: &[N], codes: &mut [u8], absmax: &mut [f32]) {
     check(weights, codes, absmax);
+    N::quantize_blocks(weights, codes, absmax);
+}
+
+#[inline(always)]
+fn fastest<N: Number>(weights: &[N], codes: &mut [u8], absmax: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = pulp::x86::V3::try_new() {
         return simd.vectorize(
