@@ -14,12 +14,7 @@ pub trait Compiled: Sized {
 
     /// See [`cross_entropy::evaluate_and_differentiate`].
     #[doc(hidden)]
-    fn losses_and_gradients(
-        logits_nv: &mut [Self],
-        targets_n: &[u32],
-        scale: f64,
-        losses_n: &mut [RowLoss],
-    );
+    fn losses_and_gradients(logits_nv: &mut [Self], targets_n: &[u32], scale: f64, losses_n: &mut [RowLoss]);
 
     /// See [`adamw::update`].
     #[doc(hidden)]

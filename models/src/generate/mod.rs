@@ -3,6 +3,7 @@
 //! A pass takes one token of every answer that is under way and the whole prompts of those that begin, as one packed row;
 //! an answer that ends makes room for the next prompt at once. Answers are the same for any number of threads.
 
+mod likely;
 mod model;
 mod sampling;
 

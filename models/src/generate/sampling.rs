@@ -1,10 +1,11 @@
-//! From logits to the next token, by candle-transformers' samplers.
+//! From logits to the next token. Tokens are drawn by candle-transformers' sampler; which ones it may draw, [`likely`] says.
 
 use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling as Rule};
 use candle_transformers::utils::apply_repeat_penalty;
 
 use super::GenerateError;
+use super::likely::likely;
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,33 +23,23 @@ pub struct Sampling {
 impl Sampling {
     /// The likeliest token each time.
     pub const GREEDY: Self = Self { temperature: 0.0, top_k: None, top_p: None, repetition_penalty: 1.0 };
-
-    fn rule(&self) -> Rule {
-        let temperature = self.temperature;
-        match (self.top_k, self.top_p) {
-            _ if temperature == 0.0 => Rule::ArgMax,
-            (None, None) => Rule::All { temperature },
-            (Some(k), None) => Rule::TopK { k, temperature },
-            (None, Some(p)) => Rule::TopP { p, temperature },
-            (Some(k), Some(p)) => Rule::TopKThenTopP { k, p, temperature },
-        }
-    }
 }
 
 /// Chooses the tokens of one answer.
 pub struct Sampler {
     /// `None` takes the likeliest.
     processor: Option<LogitsProcessor>,
-    penalty: f32,
+    sampling: Sampling,
 }
 
 impl Sampler {
     /// `seed`: what all draws of this answer come from.
     #[must_use]
     pub fn new(sampling: &Sampling, seed: u64) -> Self {
+        let temperature = sampling.temperature;
         let processor =
-            (sampling.temperature > 0.0).then(|| LogitsProcessor::from_sampling(seed, sampling.rule()));
-        Self { processor, penalty: sampling.repetition_penalty as f32 }
+            (temperature > 0.0).then(|| LogitsProcessor::from_sampling(seed, Rule::All { temperature }));
+        Self { processor, sampling: *sampling }
     }
 
     /// The next token behind `before` (prompt and answer so far) from its logits, `[V]`.
@@ -59,17 +50,22 @@ impl Sampler {
         if logits_v.iter().any(|logit| logit.is_nan()) {
             return Err(GenerateError::NotFinite);
         }
-        if self.processor.is_none() && self.penalty == 1.0 {
-            return Ok(likeliest(logits_v));
+        let penalty = self.sampling.repetition_penalty as f32;
+        let mut penalised = None;
+        if penalty != 1.0 {
+            let logits = Tensor::from_slice(logits_v, logits_v.len(), &Device::Cpu)?;
+            penalised = Some(apply_repeat_penalty(&logits, penalty, before)?.to_vec1::<f32>()?);
         }
-        let mut logits = Tensor::from_slice(logits_v, logits_v.len(), &Device::Cpu)?;
-        if self.penalty != 1.0 {
-            logits = apply_repeat_penalty(&logits, self.penalty, before)?;
+        let logits_v = penalised.as_deref().unwrap_or(logits_v);
+        let Some(processor) = &mut self.processor else { return Ok(likeliest(logits_v)) };
+        let Sampling { temperature, top_k, top_p, .. } = self.sampling;
+        if top_k.is_none() && top_p.is_none() {
+            return Ok(processor.sample(&Tensor::from_slice(logits_v, logits_v.len(), &Device::Cpu)?)?);
         }
-        match &mut self.processor {
-            Some(processor) => Ok(processor.sample(&logits)?),
-            None => Ok(likeliest(&logits.to_vec1::<f32>()?)),
-        }
+        let tokens = likely(logits_v, temperature, top_k, top_p).ok_or(GenerateError::NotFinite)?;
+        let logits: Vec<f32> = tokens.iter().map(|&token| logits_v[token as usize]).collect();
+        let drawn = processor.sample(&Tensor::from_vec(logits, tokens.len(), &Device::Cpu)?)?;
+        Ok(tokens[drawn as usize])
     }
 }
 
