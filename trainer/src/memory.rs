@@ -27,9 +27,9 @@ const PROGRAM_BYTES: usize = 12 << 20;
 /// process's, and Linux takes them back where memory is short.
 const PROGRAM_FILE_BYTES: usize = 30 << 20;
 /// Bytes that tokenizer and template take for each of the tokenizer's tokens: measured, see docs/log.md.
-const TOKEN_BYTES: usize = 950;
+const TOKEN_BYTES: usize = 550;
 /// The same where they are read from a GGUF file, whose texts stay.
-const GGUF_TOKEN_BYTES: usize = 1500;
+const GGUF_TOKEN_BYTES: usize = 1250;
 /// What a checkpoint has in memory while it is written, for each trained number: the adapter's file.
 const SAVED_BYTES: usize = 4;
 /// The part of a GPU's memory that is counted on; the rest is for its driver, its libraries and fragments.
