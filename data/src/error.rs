@@ -105,6 +105,9 @@ pub enum DataError {
     /// A split with an empty side.
     #[error("of {rows} rows, a validation share of {fraction} leaves none for {side}")]
     EmptySplit { rows: usize, fraction: f64, side: &'static str },
+    /// A prepared row on disk that cannot be read again.
+    #[error("{}: {problem}", path.display())]
+    Stored { path: PathBuf, problem: String },
     /// A temporary file of a comparison.
     #[error(transparent)]
     Spill(#[from] SpillError),
@@ -158,8 +161,11 @@ impl DataError {
             Self::Privacy { hint, .. } => (*hint)?,
             Self::NothingLeft { .. } => "look at the thresholds of the stages named",
             Self::EmptySplit { .. } => "choose another share, or name validation files",
+            Self::Stored { .. } => {
+                "prepared rows are read from disk where they are many: see what ails the disk, and run the same command again, which goes on from its last checkpoint with `--resume`"
+            }
             Self::Spill(_) => {
-                "comparing rows wants room on disk for a few times the data: name another folder for temporary files"
+                "preparing rows wants room on disk for a few times the data: set TMPDIR to a folder on a disk that has it"
             }
             Self::Template(error) => return error.hint(),
             Self::Clean(error) => error.hint()?,

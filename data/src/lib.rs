@@ -8,6 +8,7 @@
 mod cache;
 pub mod clean;
 mod error;
+mod examples;
 mod golden;
 mod input;
 mod leak;
@@ -34,6 +35,7 @@ pub use clean::CleanError;
 pub use clean::normalise::NormaliseOptions;
 pub use clean::quality::{FilterOptions, LabelCapOptions, Perplexity};
 pub use error::{DataError, ProblemList};
+pub use examples::{Examples, IN_MEMORY_BYTES};
 pub use golden::{GoldenFile, GoldenRow, Half, read_golden};
 pub use input::{
     DataFile, Format, ReadFile, Reader, Row, Source, check_row, expand, read_file, read_files, read_sources,

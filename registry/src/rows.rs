@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use rtune_data::Example;
+use rtune_data::{DataError, Example, Examples};
 use rtune_trainer::checkpoint::State;
 use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::{FileError, sha256_of};
-use rtune_trainer::rows::trained_rows;
+use rtune_trainer::rows::{TrainedRow, trained_rows};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RegistryError;
@@ -30,19 +30,16 @@ pub struct Row {
 }
 
 /// The rows of `rows` that trained the checkpoint of `state`.
-#[must_use]
-pub fn rows_of(rows: &[Example], config: &Config, state: &State) -> Vec<Row> {
-    let trained = trained_rows(rows, config, state);
-    let with_steps = trained.iter().zip(rows).filter(|(trained, _)| !trained.steps.is_empty());
-    with_steps
-        .map(|(trained, row)| Row {
-            id: row.id.clone(),
-            file: row.origin.file.display().to_string(),
-            line: row.origin.line,
-            sha256: hash_of(row),
-            steps: trained.steps.len(),
-        })
-        .collect()
+///
+/// # Errors
+/// Those of reading rows.
+pub fn rows_of(rows: &Examples, config: &Config, state: &State) -> Result<Vec<Row>, DataError> {
+    let row = |trained: TrainedRow| {
+        let sha256 = hash_of(rows.get(trained.place)?.as_ref());
+        let TrainedRow { id, file, line, steps, .. } = trained;
+        Ok(Row { id, file: file.display().to_string(), line, sha256, steps: steps.len() })
+    };
+    trained_rows(rows, config, state)?.into_iter().map(row).collect()
 }
 
 fn hash_of(row: &Example) -> String {

@@ -25,6 +25,8 @@ use crate::reporter::{counted, say};
 const ROWS: usize = 128;
 /// Most tokens of them all: twenty times the inputs of the widest linear of a small model, and minutes on a processor.
 const MOST_TOKENS: usize = 1 << 15;
+/// Rows of a run that are read to choose from, evenly spread: more make no better choice.
+const MOST_READ: usize = 100_000;
 /// Rows that a base alone is measured on, as `merge` measures on.
 const MOST_PROBES: usize = 64;
 
@@ -149,7 +151,9 @@ impl Chosen {
         } else if released.subject.run.is_some() {
             let inputs = Inputs::prepare(config, &released.base_path, &preparation(config)?, None)?;
             let on = BTreeMap::from([("train".to_owned(), "the run's training rows".to_owned())]);
-            (inputs.prepared.train, on)
+            let rows = &inputs.prepared.train;
+            let read = measure::places(rows.len(), MOST_READ).map(|place| Ok(rows.get(place)?.into_owned()));
+            (read.collect::<Result<_, TrainerError>>()?, on)
         } else {
             let problem = "there are no rows to calibrate on: what was named is no run";
             let hint =

@@ -1,11 +1,12 @@
 //! `rtune check`: what would be trained on.
 
-use rtune_data::{Prepared, marked};
+use rtune_data::marked;
 use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::inputs::Inputs;
 
 use crate::args::CheckArgs;
+use crate::commands::merge::measure::places;
 use crate::commands::opened::preparation;
 use crate::commands::{data_summary, next, resolve_base};
 use crate::failure::DONE;
@@ -18,8 +19,10 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<u8> {
         say(&serde_json::to_string_pretty(&inputs.prepared.report)?);
         return Ok(DONE);
     }
-    for example in spread(&inputs.prepared, args.sample) {
-        let text = marked(example, &inputs.base.tokenizer).map_err(TrainerError::from)?;
+    let rows = &inputs.prepared.train;
+    for place in places(rows.len(), args.sample) {
+        let example = rows.get(place).map_err(TrainerError::from)?;
+        let text = marked(&example, &inputs.base.tokenizer).map_err(TrainerError::from)?;
         let (tokens, supervised) = (example.tokens.len(), example.supervised_count());
         say(&format!("--- {} ({}): {tokens} tokens, {supervised} trained", example.origin, example.id));
         say(&text);
@@ -30,11 +33,4 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<u8> {
     }
     say(&next::after_check(&args.config, &args.overrides));
     Ok(DONE)
-}
-
-/// `count` training rows, evenly spread from the first to the last.
-fn spread(prepared: &Prepared, count: usize) -> impl Iterator<Item = &rtune_data::Example> {
-    let rows = &prepared.train;
-    let count = count.min(rows.len());
-    (0..count).map(move |index| &rows[index * (rows.len() - 1) / (count - 1).max(1)])
 }

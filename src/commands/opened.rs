@@ -51,6 +51,7 @@ pub(crate) fn preparation(config: &Config) -> anyhow::Result<Preparation> {
     };
     Ok(Preparation {
         names,
+        examples_bytes: None,
         cache: Some(PreparationCache::new(options.rtune_cache.join("prepared"))),
         quantized: Some(quantized_cache(&options)),
     })

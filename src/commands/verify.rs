@@ -39,8 +39,9 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
     let inputs = verification.inputs(&base, &preparation, &mut tell)?;
     if args.rows {
         let checkpoint = Checkpoint::open(&checkpoint)?;
-        let rows = trained_rows(&inputs.prepared.train, &verification.config, &checkpoint.state);
-        list(&rows, checkpoint.state.step, args.json);
+        let all = &inputs.prepared.train;
+        let rows = trained_rows(all, &verification.config, &checkpoint.state).map_err(TrainerError::from)?;
+        list(&rows, all.len(), checkpoint.state.step, args.json);
         return Ok(DONE);
     }
     verification.outputs(&mut tell)?;
@@ -84,12 +85,11 @@ fn json_of(verified: &Verified) -> String {
 }
 
 /// One line a row that trained: where it stands, its id, and its steps.
-fn list(rows: &[TrainedRow<'_>], step: u64, json: bool) {
-    let trained = rows.iter().filter(|row| !row.steps.is_empty());
-    for row in trained.clone() {
+fn list(rows: &[TrainedRow], all: usize, step: u64, json: bool) {
+    for row in rows {
         if json {
             let text = serde_json::to_string(row).map_err(|error| TrainerError::Unreadable {
-                file: row.file.to_owned(),
+                file: row.file.clone(),
                 problem: error.to_string(),
             });
             text.map_or_else(|error| complain(&format!("error: {error}")), |text| say(&text));
@@ -99,6 +99,6 @@ fn list(rows: &[TrainedRow<'_>], step: u64, json: bool) {
         }
     }
     if !json {
-        say(&format!("{} of {} rows trained the checkpoint of step {step}", trained.count(), rows.len()));
+        say(&format!("{} of {all} rows trained the checkpoint of step {step}", rows.len()));
     }
 }

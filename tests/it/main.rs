@@ -28,6 +28,7 @@ mod jobs;
 mod judge;
 mod keys;
 mod kills;
+mod large_sets;
 mod learning_curve;
 mod llama_cpp;
 mod llama_cpp_families;

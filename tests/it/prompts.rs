@@ -90,7 +90,7 @@ fn trained_prompts(place: &Workplace, overrides: &[&str]) -> Vec<Vec<u32>> {
         let end = supervised.iter().position(|trained| *trained).expect("a trained token");
         tokens[..end].to_vec()
     };
-    let mut rows = inputs.prepared.train;
+    let mut rows = inputs.prepared.train.to_vec().expect("they can be read");
     rows.sort_by_key(|row| row.origin.line);
     rows.iter().map(|row| prompt(&row.tokens, &row.supervised)).collect()
 }

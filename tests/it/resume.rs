@@ -122,6 +122,34 @@ fn what_does_not_matter_is_allowed_and_recorded() {
     place.rtune(&["verify", "run"]).succeeds();
 }
 
+/// The same rows under other ids: by ids dropout and noise are drawn.
+#[test]
+fn other_ids_are_refused_where_they_decide_something() {
+    let place = Workplace::new();
+    let named = |name: &str| -> String {
+        let row = |(number, line): (usize, &str)| {
+            line.replacen('{', &format!("{{\"id\": \"{name}-{number}\", "), 1) + "\n"
+        };
+        rows(0..24).lines().enumerate().map(row).collect()
+    };
+    let draws = ["lora.dropout=0.1", "train.neftune-alpha=5.0"];
+    for (number, others) in [&draws[..1], &draws[1..], &[]].into_iter().enumerate() {
+        let run = format!("output.dir=run-{number}");
+        let given = [&[run.as_str(), "data.validation=0"], others].concat();
+        place.write("train.jsonl", named("one"));
+        place.train(&[&given[..], &["train.steps=4"]].concat()).succeeds();
+        place.write("train.jsonl", named("two"));
+        let ran = resume(&place, &[&given[..], &["train.steps=6"]].concat());
+        if others.is_empty() {
+            ran.succeeds();
+        } else {
+            ran.fails(2, &["began with another set of row ids", "bring back what it began with"]);
+            place.write("train.jsonl", named("one"));
+            resume(&place, &[&given[..], &["train.steps=6"]].concat()).succeeds();
+        }
+    }
+}
+
 #[test]
 fn a_damaged_newest_checkpoint_gives_way_to_the_one_before() {
     let place = Workplace::new();

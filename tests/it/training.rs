@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rtune_trainer::config::Config;
 use rtune_trainer::dist::Alone;
+use rtune_trainer::error::TrainerError;
 use rtune_trainer::gpu::Device;
 use rtune_trainer::inputs::{Inputs, Preparation};
 use rtune_trainer::manifest::{Environment, Program};
@@ -137,9 +138,9 @@ fn the_same_run_gives_the_same_bytes_for_other_threads_and_policies() {
 }
 
 /// Stops a run after so many steps, exactly.
-struct StopAfter {
-    step: u64,
-    done: u64,
+pub(crate) struct StopAfter {
+    pub(crate) step: u64,
+    pub(crate) done: u64,
 }
 
 impl Observer for StopAfter {
@@ -171,6 +172,17 @@ pub(crate) fn run_before(
     resume: bool,
 ) -> Outcome {
     let inputs = Inputs::prepare(config, base, &Preparation::default(), None).expect("inputs");
+    run_of(&inputs, observer, gpu, config, resume).expect("runs")
+}
+
+/// Trains on prepared rows until `observer` wants it to stop.
+pub(crate) fn run_of(
+    inputs: &Inputs,
+    observer: &mut dyn Observer,
+    gpu: Option<Device>,
+    config: &Config,
+    resume: bool,
+) -> Result<Outcome, TrainerError> {
     let program = Program { name: "test".to_owned(), version: "0".to_owned(), sha256: "0".to_owned() };
     let environment = Environment {
         started_unix_seconds: 0,
@@ -178,11 +190,11 @@ pub(crate) fn run_before(
         platform: "test".to_owned(),
         threads: 1,
         working_directory: "".into(),
-        base: base.to_owned(),
+        base: inputs.base_path.clone(),
         preparation: None,
     };
     let options = RunOptions { resume, gpu, program, environment };
-    train(config, &inputs, &options, &mut Alone, observer).expect("runs")
+    train(config, inputs, &options, &mut Alone, observer)
 }
 
 #[test]

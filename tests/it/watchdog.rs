@@ -108,6 +108,19 @@ fn a_step_that_is_left_out_leaves_nothing() {
     assert!(ran.stderr.contains("the loss jumped") && adapter(&place, "warned") == adapter(&place, "taken"));
 }
 
+/// The first update is AdamW's first one, whatever its step's number is.
+#[test]
+fn a_step_that_is_left_out_is_no_update() {
+    let place = workplace();
+    let rows = place.read("spiked.jsonl");
+    place.write("second.jsonl", rows.lines().nth(1).expect("a row").to_owned() + "\n");
+    let same = ["train.schedule=constant", "train.warmup=0"];
+    let train = |others: &[&str]| place.train(&[&same, others].concat()).succeeds();
+    train(&["output.dir=empty", "train.steps=2", "train.without=[\"row-1\"]"]);
+    train(&["output.dir=alone", "train.steps=1", "data.train=second.jsonl"]);
+    assert!(adapter(&place, "empty") == adapter(&place, "alone"));
+}
+
 #[test]
 fn a_run_that_stops_at_an_odd_step_goes_on_when_it_may() {
     let place = workplace();

@@ -46,6 +46,22 @@ fn figures(place: &Workplace, name: &str) -> Vec<(u64, f64)> {
     lines.map(figure).collect()
 }
 
+/// Figures of other golden rows would not compare, and the best checkpoint is chosen by them.
+#[test]
+fn a_run_goes_on_with_the_golden_rows_that_it_began_with() {
+    let place = place();
+    place.train(&["train.steps=4"]).succeeds();
+    let golden = place.read("golden.jsonl");
+    place.write("golden.jsonl", golden.replace("Is 100 ", "Is 99 "));
+    let resume = |overrides: &[&str]| {
+        let set = overrides.iter().flat_map(|argument| ["--set", argument]);
+        place.rtune(&["train", "config.toml", "--resume"].into_iter().chain(set).collect::<Vec<_>>())
+    };
+    resume(&["train.steps=6"]).fails(2, &["began with another set of golden files", "bring back"]);
+    place.write("golden.jsonl", golden);
+    resume(&["train.steps=6"]).succeeds();
+}
+
 #[test]
 fn figures_on_the_way_are_those_of_eval() {
     let place = place();

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rtune_data::{
-    Accounts, CacheUse, ChatTemplate, DataError, DataReport, Perplexity, PreparationCache, PrepareOptions,
-    Prepared, SpecialTokens, Tools, leading_bos, prepare_with_accounts, settled,
+    Accounts, CacheUse, ChatTemplate, DataError, DataReport, IN_MEMORY_BYTES, Perplexity, PreparationCache,
+    PrepareOptions, Prepared, SpecialTokens, Tools, leading_bos, prepare_with_accounts, settled,
 };
 use rtune_models::{BaseModel, Licence, QuantizedCache};
 use rtune_privacy::NameFinder;
@@ -27,6 +27,9 @@ pub struct Preparation {
     pub names: Option<Arc<dyn NameFinder>>,
     /// Where prepared rows are kept; none for preparing them anew.
     pub cache: Option<PreparationCache>,
+    /// What training examples may take in memory, in bytes; those of a larger set stay on disk. [`rtune_data::IN_MEMORY_BYTES`] where
+    /// nothing is said.
+    pub examples_bytes: Option<usize>,
     /// Where linears are kept that were quantised, where `model.cache-quantized` says so.
     pub quantized: Option<QuantizedCache>,
 }
@@ -89,8 +92,7 @@ impl Inputs {
                 Some(cache) => cache.prepare(options, tools, accounts).map(|(rows, used)| (rows, Some(used))),
                 None => Ok((prepare_with_accounts(options, tools, accounts)?, None)),
             })?;
-        let largest = prepared.train.iter().chain(&prepared.validation).flat_map(|row| &row.tokens).max();
-        refuse_unknown(largest.copied(), &base, base_path)?;
+        refuse_unknown(prepared.largest_token, &base, base_path)?;
         Ok(Self { base_path: base_path.to_owned(), template, prepared, preparation: used, base })
     }
 
@@ -168,6 +170,7 @@ fn with_tools<T>(
     let tools = Tools {
         names: preparation.names.as_ref(),
         perplexity: perplexity.as_ref().map(|perplexity| perplexity as &dyn Perplexity),
+        in_memory_bytes: preparation.examples_bytes.unwrap_or(IN_MEMORY_BYTES),
         ..Tools::new(template, &base.tokenizer)
     };
     Ok(prepare(&options, &tools)?)

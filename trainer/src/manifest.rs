@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rtune_data::{Example, Prepared};
+use rtune_data::{DataError, Example, Prepared};
 use rtune_models::Licence;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -38,6 +38,12 @@ pub struct Manifest {
     pub data: BTreeMap<String, String>,
     /// SHA-256 over tokens and supervision of all rows, training and validation.
     pub prepared_rows: String,
+    /// SHA-256 over the ids of the training rows; a run of an earlier version did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_ids: Option<String>,
+    /// SHA-256 over the hashes of the golden files that rows were read of; a run of an earlier version did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub golden: Option<String>,
     /// SHA-256 of data-report.json.
     pub data_report: String,
     /// The files of the adapter that the run starts from to their SHA-256; empty for fresh adapters.
@@ -123,6 +129,9 @@ impl Manifest {
     pub(crate) fn of(config: &Config, inputs: &Inputs, options: &RunOptions) -> Result<Self, TrainerError> {
         let used = inputs.preparation.as_ref();
         let preparation = used.map(|used| PreparationRecord { key: used.key.clone(), from_cache: used.hit });
+        let rows = RowHashes::of(&inputs.prepared)?;
+        let golden = inputs.prepared.report.files.iter().filter(|file| file.role == "golden");
+        let golden: String = golden.map(|file| format!("{}\n", file.blake3)).collect();
         Ok(Self {
             format: FORMAT,
             base: hashes_by_name(inputs.base.files.iter())?,
@@ -130,7 +139,9 @@ impl Manifest {
             tokenizer: hash_of_tokenizer(inputs)?,
             template: files::sha256_of(inputs.template.source().as_bytes()),
             data: hashes_of_data(&inputs.prepared.files)?,
-            prepared_rows: hash_of_rows(&inputs.prepared),
+            prepared_rows: rows.rows,
+            row_ids: Some(rows.ids),
+            golden: Some(files::sha256_of(golden.as_bytes())),
             data_report: files::sha256_of(&inputs.report()?),
             initial_adapter: initial_adapter(&config.lora)?,
             config: hash_of_config(config),
@@ -226,20 +237,41 @@ pub(crate) fn free_name(taken: &BTreeMap<String, String>, file: &Path) -> String
     std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains_key(name)).unwrap_or(name)
 }
 
-/// SHA-256 over all rows: lengths, tokens, supervision, training before validation.
-pub fn hash_of_rows(prepared: &Prepared) -> String {
-    let mut hash = Sha256::new();
-    for rows in [&prepared.train, &prepared.validation] {
-        hash.update((rows.len() as u64).to_le_bytes());
-        for Example { tokens, supervised, .. } in rows {
-            hash.update((tokens.len() as u64).to_le_bytes());
-            for (token, supervised) in tokens.iter().zip(supervised) {
-                hash.update(token.to_le_bytes());
-                hash.update([u8::from(*supervised)]);
+/// What tells the prepared rows of two runs apart.
+pub(crate) struct RowHashes {
+    /// SHA-256 over all rows: lengths, tokens, supervision, training before validation.
+    pub(crate) rows: String,
+    /// SHA-256 over the ids of training rows, each behind its length.
+    pub(crate) ids: String,
+}
+
+impl RowHashes {
+    /// Goes through all rows once.
+    ///
+    /// # Errors
+    /// Those of reading rows.
+    pub(crate) fn of(prepared: &Prepared) -> Result<Self, DataError> {
+        let (mut hash, mut ids, mut bytes) = (Sha256::new(), Sha256::new(), Vec::new());
+        let mut add = |hash: &mut Sha256, row: &Example| {
+            bytes.clear();
+            bytes.extend((row.tokens.len() as u64).to_le_bytes());
+            for (token, supervised) in row.tokens.iter().zip(&row.supervised) {
+                bytes.extend(token.to_le_bytes());
+                bytes.push(u8::from(*supervised));
             }
+            hash.update(&bytes);
+        };
+        hash.update((prepared.train.len() as u64).to_le_bytes());
+        for row in prepared.train.iter() {
+            let row = row?;
+            add(&mut hash, row.as_ref());
+            ids.update((row.id.len() as u64).to_le_bytes());
+            ids.update(row.id.as_bytes());
         }
+        hash.update((prepared.validation.len() as u64).to_le_bytes());
+        prepared.validation.iter().for_each(|row| add(&mut hash, row));
+        Ok(Self { rows: files::hex(&hash.finalize()), ids: files::hex(&ids.finalize()) })
     }
-    files::hex(&hash.finalize())
 }
 
 #[cfg(test)]

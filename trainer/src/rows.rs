@@ -1,8 +1,9 @@
 //! Which rows trained a checkpoint, by the ids that they keep through packing.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use rtune_data::Example;
+use rtune_data::{DataError, Example, Examples};
 use serde::Serialize;
 
 use crate::checkpoint::State;
@@ -11,47 +12,51 @@ use crate::run::Order;
 
 /// A row, and the steps that trained on it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct TrainedRow<'a> {
+pub struct TrainedRow {
+    /// Its place among the rows.
+    #[serde(skip)]
+    pub place: usize,
     /// Its id; segments of packed rows carry it as `row_id`.
-    pub id: &'a str,
+    pub id: String,
     /// The file it stands in, as the configuration names it.
-    pub file: &'a Path,
+    pub file: PathBuf,
     /// Its line, counted from 1.
     pub line: u64,
     /// The steps it was part of, from 1. Once in each epoch.
     pub steps: Vec<u64>,
 }
 
-/// Every row of `rows`, in order, with the steps up to `state` that trained on it; a row that none did has no steps. Steps that `[watchdog]`
-/// left out trained on nothing.
+/// The rows of `rows` that a step up to `state` trained on, in order, with those steps. Steps that `[watchdog]` left out trained on nothing.
 ///
 /// The order is computed by the very code that a run takes its steps from.
-pub fn trained_rows<'a>(rows: &'a [Example], config: &Config, state: &State) -> Vec<TrainedRow<'a>> {
-    let mut order = Order::new(rows, &config.train, config.data.shuffle);
-    let mut steps = vec![Vec::new(); rows.len()];
+///
+/// # Errors
+/// Those of reading rows.
+pub fn trained_rows(rows: &Examples, config: &Config, state: &State) -> Result<Vec<TrainedRow>, DataError> {
+    let mut order = Order::new(rows, &config.train, config.data.shuffle)?;
+    let mut steps: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
     let (mut epoch, mut position) = (0, 0);
     for step in 1..=state.step {
         let (indices, in_epoch) = order.step(epoch, position);
         if !state.was_left_out(step) {
-            indices.iter().for_each(|index| steps[*index].push(step));
+            indices.iter().for_each(|index| steps.entry(*index).or_default().push(step));
         }
         position += 1;
         if position >= in_epoch {
             (epoch, position) = (epoch + 1, 0);
         }
     }
-    let row = |(row, steps): (&'a Example, Vec<u64>)| TrainedRow {
-        id: &row.id,
-        file: &row.origin.file,
-        line: row.origin.line,
-        steps,
+    let row = |(place, steps)| {
+        let Example { id, origin, .. } = rows.get(place)?.into_owned();
+        Ok(TrainedRow { place, id, file: origin.file.to_path_buf(), line: origin.line, steps })
     };
-    rows.iter().zip(steps).map(row).collect()
+    steps.into_iter().map(row).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     use rtune_data::{Origin, pack};
 
@@ -71,9 +76,11 @@ mod tests {
                 supervised: vec![true; 1 + number % 7],
             };
             let rows: Vec<Example> = (0..13).map(row).collect();
-            let mut order = Order::new(&rows, &config.train, config.data.shuffle);
+            let examples = Examples::from(rows.clone());
+            let mut order = Order::new(&examples, &config.train, config.data.shuffle).expect("in memory");
             let total = order.total;
-            let said = trained_rows(&rows, &config, &State { step: total, ..State::start() });
+            let said = trained_rows(&examples, &config, &State { step: total, ..State::start() })
+                .expect("in memory");
             assert_eq!(said.len(), rows.len());
             let mut epoch_and_position = (0, 0);
             for step in 1..=total {
@@ -89,7 +96,7 @@ mod tests {
                     .map(|segment| segment.row_id.as_str())
                     .collect();
                 let ids: BTreeSet<&str> =
-                    said.iter().filter(|row| row.steps.contains(&step)).map(|row| row.id).collect();
+                    said.iter().filter(|row| row.steps.contains(&step)).map(|row| row.id.as_str()).collect();
                 assert!(!ids.is_empty());
                 assert_eq!(segments, ids, "step {step}");
             }
@@ -106,21 +113,21 @@ mod tests {
             tokens: vec![0; 3],
             supervised: vec![true; 3],
         };
-        let rows: Vec<Example> = [3, 5, 8].map(row).into();
+        let rows = Examples::from(Vec::from([3, 5, 8].map(row)));
+        let said_of = |state: &State| trained_rows(&rows, &config, state).expect("in memory");
         let steps = |done| -> Vec<Vec<u64>> {
-            let said = trained_rows(&rows, &config, &State { step: done, ..State::start() });
-            said.into_iter().map(|row| row.steps).collect()
+            said_of(&State { step: done, ..State::start() }).into_iter().map(|row| row.steps).collect()
         };
-        assert_eq!(steps(0), vec![Vec::<u64>::new(); 3]);
+        assert_eq!(steps(0), Vec::<Vec<u64>>::new());
+        assert_eq!(steps(1), [vec![1], vec![1]]);
         assert_eq!(steps(3), [vec![1, 3], vec![1, 3], vec![2]]);
         let remembered = Remembered { left_out: BTreeSet::from([2, 3, 9]), ..Remembered::default() };
         let state = State { step: 4, remembered: Some(remembered), ..State::start() };
-        let said: Vec<Vec<u64>> =
-            trained_rows(&rows, &config, &state).into_iter().map(|row| row.steps).collect();
+        let said: Vec<Vec<u64>> = said_of(&state).into_iter().map(|row| row.steps).collect();
         assert_eq!(said, [vec![1], vec![1], vec![4]], "the second and the third were left out");
-        let said = trained_rows(&rows, &config, &State { step: 4, ..State::start() });
+        let said = said_of(&State { step: 4, ..State::start() });
         assert_eq!(
-            (said[2].line, said[2].file, said[2].steps.as_slice()),
+            (said[2].line, said[2].file.as_path(), said[2].steps.as_slice()),
             (8, Path::new("a.jsonl"), &[2, 4][..])
         );
     }

@@ -21,7 +21,7 @@ use crate::error::TrainerError;
 use crate::evaluate::perplexity::EVALUATIONS;
 use crate::files;
 use crate::inputs::{Inputs, Preparation, REPORT_FILE};
-use crate::manifest::{self, Manifest, Program};
+use crate::manifest::{self, Manifest, Program, RowHashes};
 use crate::redteam::STARTER_NAME;
 use crate::run::CONFIG_FILE;
 
@@ -112,7 +112,7 @@ impl Verification {
         };
         let found = files::sha256_of(inputs.template.source().as_bytes());
         same(&template, &self.manifest.template, &found, tell)?;
-        let found = manifest::hash_of_rows(&inputs.prepared);
+        let found = RowHashes::of(&inputs.prepared)?.rows;
         same("prepared rows, prepared anew", &self.manifest.prepared_rows, &found, tell)?;
         Ok(inputs)
     }

@@ -9,7 +9,7 @@ mod key;
 mod tests;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -18,7 +18,7 @@ use crate::options::PrepareOptions;
 use crate::prepare::{Accounts, Outline, Prepared, Tools, prepare_rows};
 use crate::spill::SpillError;
 
-pub(crate) use bytes::{FromRows, Writer};
+pub(crate) use bytes::{FromRows, RowsFile, Writer, decode_row};
 pub(crate) use key::Key;
 
 pub use key::PREPARATION_FORMAT;
@@ -89,7 +89,7 @@ impl PreparationCache {
         used.key = key.name();
         let path = self.folder.join(format!("{}.{EXTENSION}", key.name()));
         if accounts.is_none() {
-            match read(&path, &key) {
+            match read(&path, &key, tools.in_memory_bytes) {
                 Ok(Some(prepared)) => {
                     used.hit = true;
                     return Ok((prepared, used));
@@ -101,26 +101,31 @@ impl PreparationCache {
                 )),
             }
         }
-        let mut rows = prepare_rows(&key, options, tools, accounts)?;
+        let (mut rows, report) = prepare_rows(&key, options, tools, accounts)?;
         // A file that changed between the two readings would stand under the key of its old bytes.
-        let prepared = T::read(&mut rows, &key).map_err(|problem| {
+        if report.files_read() == key.files {
+            // Before they are read again: what took hours is kept whatever comes.
+            match self.keep(&path, &mut rows) {
+                Ok(kept) => rows = kept,
+                Err(error) => used
+                    .notes
+                    .push(format!("the preparation cache `{}` cannot be written: {error}", path.display())),
+            }
+        }
+        let prepared = T::read(rows, &key, tools.in_memory_bytes).map_err(|problem| {
             DataError::from(SpillError::new(&self.folder, "read", io::Error::other(problem)))
         })?;
-        if prepared.report().files_read() == key.files
-            && let Err(error) = self.keep(&path, &mut rows)
-        {
-            used.notes.push(format!("the preparation cache `{}` cannot be written: {error}", path.display()));
-        }
         Ok((prepared, used))
     }
 
-    /// Copies prepared rows beside their place, syncs, renames; then the oldest go.
-    fn keep(&self, path: &Path, rows: &mut (impl Read + Seek)) -> io::Result<()> {
+    /// Copies prepared rows beside their place, syncs, renames; then the oldest go. Gives the file in its place.
+    fn keep(&self, path: &Path, rows: &mut RowsFile) -> io::Result<RowsFile> {
         let beside = self.begin(path)?;
-        rows.rewind()?;
-        io::copy(rows, &mut &beside.file)?;
+        rows.copy_to(&beside.file)?;
+        let kept = beside.file.try_clone()?;
         beside.put_in_place(path)?;
-        self.prune()
+        self.prune()?;
+        Ok(RowsFile::open(kept, path))
     }
 
     /// Begins a file beside its place.
@@ -190,10 +195,10 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 }
 
 /// The rows of a file; `None` without a file, and what is wrong with one that is no good.
-fn read<T: FromRows>(path: &Path, key: &Key) -> Result<Option<T>, String> {
+fn read<T: FromRows>(path: &Path, key: &Key, in_memory_bytes: usize) -> Result<Option<T>, String> {
     match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
-        Ok(file) => T::read(file, key).map(Some),
+        Ok(file) => T::read(RowsFile::open(file, path), key, in_memory_bytes).map(Some),
     }
 }

@@ -8,6 +8,7 @@ use crate::prepare::prepare;
 use crate::template::ChatTemplate;
 use crate::template::SpecialTokens;
 use crate::testing::{CHATML, Files, PLAIN, template, tokenizer};
+use crate::tokenize::Example;
 use tokenizers::Tokenizer;
 
 fn row(instruction: &str, output: &str) -> String {
@@ -35,9 +36,13 @@ fn path_of(files: &Files, key: &str) -> PathBuf {
     files.path(&format!("cache/{key}.{EXTENSION}"))
 }
 
+fn in_memory(prepared: &Prepared) -> Vec<Example> {
+    prepared.train.to_vec().expect("they can be read")
+}
+
 #[track_caller]
 fn assert_equal(one: &Prepared, other: &Prepared) {
-    assert_eq!(one.train, other.train);
+    assert_eq!(in_memory(one), in_memory(other));
     assert_eq!(one.validation, other.validation);
     assert_eq!(one.report, other.report);
     assert_eq!(one.files, other.files);
@@ -62,6 +67,70 @@ fn what_is_read_back_is_what_was_prepared() {
         assert_eq!(again.key, used.key);
         assert_equal(&second, &plain);
     }
+}
+
+/// The same examples, one by one and in any order, where they stay in the file of the cache or in one of their own.
+#[test]
+fn rows_on_disk_are_those_in_memory() {
+    let files = Files::new();
+    let (template, tokenizer) = (template(CHATML), tokenizer());
+    let options = PrepareOptions { validation: Validation::Fraction(0.3), ..options(&files) };
+    let plain = prepare(&options, &Tools::new(&template, &tokenizer)).expect("it can be used");
+    let small = Tools { in_memory_bytes: 1000, ..Tools::new(&template, &tokenizer) };
+    let cache = PreparationCache::new(files.path("cache"));
+    let cached = || cache.prepare(&options, &small, None).expect("it can be used");
+    let (first, used) = cached();
+    let (second, again) = cached();
+    assert!(!used.hit && again.hit);
+    let blocked = PreparationCache::new(files.write("blocked", "a file, not a folder"));
+    let (unkept, used) = blocked.prepare(&options, &small, None).expect("it can be used");
+    assert!(used.notes.iter().any(|note| note.contains("cannot be written")), "{used:?}");
+    let alone = prepare(&options, &small).expect("it can be used");
+    let all = in_memory(&plain);
+    assert!(plain.train.held_bytes() > 1000, "{}", plain.train.held_bytes());
+    for other in [&first, &second, &unkept, &alone] {
+        assert_equal(other, &plain);
+        assert_eq!(other.train.held_bytes(), 24 * all.len());
+        assert_eq!(other.train.longest_tokens(), plain.train.longest_tokens());
+        for (place, example) in all.iter().enumerate().rev() {
+            let found = other.train.get(place).expect("it can be read");
+            assert_eq!(*found, *example);
+            let known = (other.train.tokens(place), other.train.supervised(place));
+            assert_eq!(known, (example.tokens.len(), example.supervised_count()));
+        }
+    }
+}
+
+/// Whatever is done to the file of a set that is open, no other row is trained on.
+#[test]
+fn a_row_that_changed_on_disk_is_refused() {
+    let files = Files::new();
+    let (template, tokenizer) = (template(CHATML), tokenizer());
+    let tools = Tools { in_memory_bytes: 0, ..Tools::new(&template, &tokenizer) };
+    let cache = PreparationCache::new(files.path("cache"));
+    let (prepared, used) = cache.prepare(&options(&files), &tools, None).expect("it can be used");
+    let path = path_of(&files, &used.key);
+    let whole = std::fs::read(&path).expect("kept");
+    let all = in_memory(&prepared);
+    let id = all[7].id.as_bytes();
+    let at = whole.windows(id.len()).position(|bytes| bytes == id).expect("it stands there");
+    for place in at - 4..at + 30 {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 1;
+        std::fs::write(&path, bytes).expect("written");
+        let changed = (0..all.len()).filter(|row| match prepared.train.get(*row) {
+            Ok(found) => *found != all[*row],
+            Err(error) => {
+                assert!(error.to_string().contains("is not what it was"), "{error}");
+                assert!(error.hint().is_some());
+                false
+            }
+        });
+        assert_eq!(changed.count(), 0, "byte {place}");
+        assert!(prepared.train.get(7).is_err(), "byte {place}");
+    }
+    std::fs::write(&path, &whole[..at]).expect("written");
+    assert!(prepared.train.get(7).is_err() && prepared.train.get(0).is_ok());
 }
 
 #[test]
@@ -228,7 +297,7 @@ fn the_format_goes_up_when_rows_change() {
     options.max_tokens = 150;
     let prepared = prepare(&options, &Tools::new(&template(CHATML), &tokenizer())).expect("it can be used");
     let mut hasher = blake3::Hasher::new();
-    for rows in [&prepared.train, &prepared.validation] {
+    for rows in [&in_memory(&prepared), &prepared.validation] {
         hasher.update(&(rows.len() as u64).to_le_bytes());
         for row in rows {
             hasher.update(

@@ -76,9 +76,16 @@ impl<'a> Encoding<'a> {
         keep: &mut dyn FnMut(Side, &Example) -> Result<(), DataError>,
     ) -> Result<Vec<Outcome>, DataError> {
         let (encoder, train_on, max_tokens) = (&self.encoder, self.options.train_on, self.options.max_tokens);
-        let encoded: Vec<_> =
-            tasks.par_iter().map(|task| encoder.encode_record(&task.record, train_on, max_tokens)).collect();
-        tasks.iter().zip(encoded).map(|(task, rows)| self.one(task, rows, keep)).collect()
+        // What stands nowhere need not be rendered.
+        let encode = |task: &Task| {
+            (task.copies > 0).then(|| encoder.encode_record(&task.record, train_on, max_tokens))
+        };
+        let encoded: Vec<_> = tasks.par_iter().map(encode).collect();
+        let one = |(task, rows): (&Task, Option<_>)| match rows {
+            Some(rows) => self.one(task, rows, keep),
+            None => Ok(Outcome::Unweighted),
+        };
+        tasks.iter().zip(encoded).map(one).collect()
     }
 
     fn one(
@@ -87,9 +94,6 @@ impl<'a> Encoding<'a> {
         rows: Result<Vec<Encoded>, ProblemKind>,
         keep: &mut dyn FnMut(Side, &Example) -> Result<(), DataError>,
     ) -> Result<Outcome, DataError> {
-        if task.copies == 0 {
-            return Ok(Outcome::Unweighted);
-        }
         let record = &task.record;
         let problem = |kind| RowProblem { origin: record.origin.clone(), kind };
         self.set(task.side).rows_seen += 1;

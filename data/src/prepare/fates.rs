@@ -131,6 +131,9 @@ impl Deciding<'_> {
         rows: impl IntoIterator<Item = usize>,
     ) -> Result<BTreeMap<usize, Origin>, DataError> {
         let mut places: BTreeMap<usize, Option<Origin>> = rows.into_iter().map(|row| (row, None)).collect();
+        if places.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let names = &self.taken.names;
         self.spool.for_each(|row, entry| {
             if let Some(place) = places.get_mut(&row) {

@@ -27,12 +27,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tempfile::{SpooledTempFile, spooled_tempfile_in};
+use tempfile::spooled_tempfile_in;
 use tokenizers::Tokenizer;
 
-use crate::cache::{FromRows, Key, Writer};
+use crate::cache::{FromRows, Key, RowsFile, Writer};
 use crate::clean::quality::Perplexity;
 use crate::error::DataError;
+use crate::examples::{Examples, IN_MEMORY_BYTES as EXAMPLES_BYTES};
 use crate::options::{PrepareOptions, Validation};
 use crate::report::DataReport;
 use crate::spill::SpillError;
@@ -59,9 +60,11 @@ pub enum Side {
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// What is trained on, in the order of the files.
-    pub train: Vec<Example>,
+    pub train: Examples,
     /// What the run is measured on.
     pub validation: Vec<Example>,
+    /// The largest id of a token.
+    pub largest_token: Option<u32>,
     /// The account.
     pub report: DataReport,
     /// Every file read, golden ones too, with BLAKE3 of its bytes in hex.
@@ -90,12 +93,15 @@ pub struct Tools<'a> {
     pub perplexity: Option<&'a dyn Perplexity>,
     /// The folder for temporary files; by default the system's.
     pub folder: Option<&'a Path>,
+    /// What training examples may take in memory; those of a larger set stay on disk.
+    pub in_memory_bytes: usize,
 }
 
 impl<'a> Tools<'a> {
     /// A template and a tokenizer, and nothing else.
     pub fn new(template: &'a ChatTemplate, tokenizer: &'a Tokenizer) -> Self {
-        Self { template, tokenizer, names: None, perplexity: None, folder: None }
+        let in_memory_bytes = EXAMPLES_BYTES;
+        Self { template, tokenizer, names: None, perplexity: None, folder: None, in_memory_bytes }
     }
 }
 
@@ -140,28 +146,33 @@ fn of_rows<T: FromRows>(
     accounts: Option<&mut dyn Accounts>,
 ) -> Result<T, DataError> {
     let key = Key::of(options, tools)?;
-    let file = prepare_rows(&key, options, tools, accounts)?;
-    let place = tools.folder.map_or_else(std::env::temp_dir, Path::to_owned);
+    let (rows, _) = prepare_rows(&key, options, tools, accounts)?;
+    let place = temporary(tools);
     let failed = |problem| SpillError::new(&place, "read", std::io::Error::other(problem)).into();
-    T::read(file, &key).map_err(failed)
+    T::read(rows, &key, tools.in_memory_bytes).map_err(failed)
 }
 
-/// The rows of `key` in a temporary file, or in memory where they are few.
+/// The rows of `key` in a temporary file, or in memory where they are few; and the account of them.
 pub(crate) fn prepare_rows(
     key: &Key,
     options: &PrepareOptions,
     tools: &Tools<'_>,
     accounts: Option<&mut dyn Accounts>,
-) -> Result<SpooledTempFile, DataError> {
+) -> Result<(RowsFile, DataReport), DataError> {
     let folder = scratch_folder(tools)?;
     let mut file = spooled_tempfile_in(IN_MEMORY_BYTES, folder.path());
-    prepare_into(&mut file, key, options, tools, folder.path(), accounts)?;
-    Ok(file)
+    let report = prepare_into(&mut file, key, options, tools, folder.path(), accounts)?;
+    Ok((RowsFile::temporary(file, &temporary(tools)), report))
+}
+
+/// Where temporary files are made.
+fn temporary(tools: &Tools<'_>) -> PathBuf {
+    tools.folder.map_or_else(std::env::temp_dir, Path::to_owned)
 }
 
 /// A folder for temporary files, gone with it.
 fn scratch_folder(tools: &Tools<'_>) -> Result<tempfile::TempDir, DataError> {
-    let place = tools.folder.map_or_else(std::env::temp_dir, Path::to_owned);
+    let place = temporary(tools);
     tempfile::tempdir_in(&place).map_err(|source| SpillError::new(&place, "make", source).into())
 }
 
@@ -173,7 +184,7 @@ fn prepare_into(
     tools: &Tools<'_>,
     folder: &Path,
     accounts: Option<&mut dyn Accounts>,
-) -> Result<(), DataError> {
+) -> Result<DataReport, DataError> {
     if options.train.is_empty() {
         return Err(DataError::NoFiles);
     }
@@ -190,5 +201,6 @@ fn prepare_into(
     let mut last = account::Last::new(options, encode::Encoding::new(encoder, options), accounts);
     last.rows(&mut spool, &mut taken, &fates, &mut |side, example| writer.row(side, example).map_err(spill))?;
     let report = last.finish(taken, fates)?;
-    writer.finish(&report).map_err(spill)
+    writer.finish(&report).map_err(spill)?;
+    Ok(report)
 }

@@ -7,6 +7,7 @@ use crate::marked::marked;
 use crate::options::TrainOn;
 use crate::options::{CleanOptions, Duplicates, OverLong};
 use crate::testing::{Files, PLAIN, template, tokenizer};
+use crate::tokenize::Example;
 
 mod accounts;
 
@@ -35,6 +36,10 @@ fn refused(files: &Files, options: &PrepareOptions) -> (String, Option<String>) 
     (files.without_folder(&error), error.hint())
 }
 
+fn trained(prepared: &Prepared) -> Vec<Example> {
+    prepared.train.to_vec().expect("they can be read")
+}
+
 #[test]
 fn rows_become_examples_and_a_report() {
     let files = Files::new();
@@ -42,7 +47,7 @@ fn rows_become_examples_and_a_report() {
     let two = files.write("two.jsonl", lines(&[("a", "b"), ("longer", "answer")]));
     let prepared = run(&train(&[&one, &two])).expect("it can be used");
     let texts: Vec<String> =
-        prepared.train.iter().map(|example| marked(example, &tokenizer()).expect("it decodes")).collect();
+        trained(&prepared).iter().map(|example| marked(example, &tokenizer()).expect("it decodes")).collect();
     assert_eq!(texts.len(), 3);
     assert_eq!(texts[2], "<|im_start|>user\nlonger<|im_end|>\n<|im_start|>assistant\n«answer<|im_end|>»");
     assert!(prepared.validation.is_empty());
@@ -57,7 +62,7 @@ fn rows_become_examples_and_a_report() {
     );
     assert_eq!(
         report.train.tokens.total,
-        prepared.train.iter().map(|example| example.tokens.len()).sum::<usize>()
+        trained(&prepared).iter().map(|example| example.tokens.len()).sum::<usize>()
     );
     assert_eq!(
         prepared.files[1].1,
@@ -79,7 +84,7 @@ fn an_outline_is_the_same_account() {
     let outlined =
         outline(&options, &Tools::new(&template(PLAIN), &tokenizer()), None).expect("it can be used");
     assert_eq!(outlined.report, prepared.report);
-    let tokens = prepared.train.iter().flat_map(|example| &example.tokens).copied();
+    let tokens = trained(&prepared).into_iter().flat_map(|example| example.tokens);
     assert_eq!(outlined.largest_token, tokens.max());
 }
 
@@ -161,7 +166,7 @@ fn rows_over_the_limit() {
     options.max_tokens = 33;
     let cut = run(&options).expect("it can be used");
     assert_eq!(cut.train.len(), 3);
-    assert!(cut.train.iter().all(|example| example.tokens.len() <= 33));
+    assert!(cut.train.longest_tokens() <= 33);
     assert_eq!(cut.report.over_long.rows[0].kept_tokens, Some(33));
 }
 
@@ -227,8 +232,8 @@ fn a_rewritten_history_numbers_its_examples() {
     let source = "{% for m in messages %}{% if m.role == 'assistant' and not loop.last %}{{ '(said)' }}{% else %}{{ m.content }}{% endif %}</s>{% endfor %}";
     let prepared =
         prepare(&train(&[&path]), &Tools::new(&template(source), &tokenizer())).expect("it can be used");
-    let texts: Vec<_> = prepared
-        .train
+    let examples = trained(&prepared);
+    let texts: Vec<_> = examples
         .iter()
         .map(|example| (example.id.as_str(), marked(example, &tokenizer()).expect("it decodes")))
         .collect();
@@ -236,7 +241,7 @@ fn a_rewritten_history_numbers_its_examples() {
     assert_eq!((prepared.report.train.rows, prepared.report.train.rows_split_by_answer), (1, 1));
     let last = PrepareOptions { train_on: TrainOn::Last, ..train(&[&path]) };
     let prepared = prepare(&last, &Tools::new(&template(source), &tokenizer())).expect("it can be used");
-    assert_eq!(prepared.train[0].id, "talk");
+    assert_eq!(trained(&prepared)[0].id, "talk");
 }
 
 #[test]
@@ -249,7 +254,7 @@ fn other_thread_counts_give_the_same_examples() {
     let with_threads = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         let prepared = pool.install(|| run(&options)).expect("it can be used");
-        (prepared.train, prepared.validation, prepared.report)
+        (trained(&prepared), prepared.validation, prepared.report)
     };
     assert_eq!(with_threads(1), with_threads(3));
 }

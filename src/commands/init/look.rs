@@ -188,11 +188,12 @@ pub(super) fn token_lengths(data: &[PathBuf], base: &str) -> anyhow::Result<Opti
     let inputs =
         Inputs::prepare(&Config::parse("rtune init", &text, &[])?, &path, &Preparation::default(), None)?;
     let rows = &inputs.prepared.train;
-    let longest = rows.iter().max_by_key(|row| row.tokens.len());
+    let longest = (0..rows.len()).max_by_key(|row| rows.tokens(*row));
+    let place = longest.map(|row| rows.get(row)).transpose().map_err(TrainerError::from)?;
     Ok(Some(Lengths {
-        longest_tokens: longest.map_or(0, |row| row.tokens.len()),
-        total_tokens: rows.iter().map(|row| row.tokens.len()).sum(),
-        longest: longest.map_or(String::new(), |row| row.origin.to_string()),
+        longest_tokens: rows.longest_tokens(),
+        total_tokens: (0..rows.len()).map(|row| rows.tokens(row)).sum(),
+        longest: place.map_or(String::new(), |row| row.origin.to_string()),
         context_tokens: inputs.base.config.max_position_embeddings,
     }))
 }

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
         let shares_prefixes = !on_gpu && plan::shares_prefixes(config, &outline.spec)?;
         let Prepared { train, validation, .. } = &inputs.prepared;
         let asks = run::asks(config, inputs)?;
-        let mut outlook = Outlook::of(train, validation, config, shares_prefixes, threads, asks);
+        let mut outlook = Outlook::of(train, validation, config, shares_prefixes, threads, asks)?;
         outlook.sizes.vocabulary = Some(inputs.base.tokenizer.get_vocab_size(true));
         Ok(outlook)
     };

@@ -188,7 +188,8 @@ fn describe(
     for (name, bytes) in &candidate.run_files {
         staged.write(&format!("run/{name}"), bytes)?;
     }
-    let rows = rows_of(&candidate.inputs.prepared.train, &candidate.config, &candidate.state);
+    let rows = rows_of(&candidate.inputs.prepared.train, &candidate.config, &candidate.state)
+        .map_err(TrainerError::from)?;
     let rows_sha256 = staged.write_rows(&rows)?;
     let manifest = &candidate.manifest;
     Ok(Lineage {

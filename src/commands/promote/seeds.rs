@@ -64,7 +64,7 @@ fn seed_of(candidate: &Candidate, own: &Config, run: &Path) -> anyhow::Result<u6
     }
     verification.outputs(&mut |_| {}).context(no_sibling.clone())?;
     let state = Checkpoint::open(&run.join("last"))?.state;
-    if !has_ended(&config, &candidate.inputs.prepared.train, &state) {
+    if !has_ended(&config, &candidate.inputs.prepared.train, &state).map_err(TrainerError::from)? {
         return Err(refused(format!("it was stopped after step {}, before its end", state.step)));
     }
     Ok(config.train.seed)

@@ -190,10 +190,10 @@ fn of_case(
     let most = (asked.args.top as usize).max(left_out);
     let first = order.into_iter().take(most).map(|index| {
         let one = &traced.rows[index];
-        let (prompt, answer) = answer::texts(&inputs.base, one.example)?;
+        let (prompt, answer) = answer::texts(&inputs.base, &one.example)?;
         Ok(Row {
-            id: one.row.id.to_owned(),
-            file: one.row.file.to_owned(),
+            id: one.row.id.clone(),
+            file: one.row.file.clone(),
             line: one.row.line,
             steps: one.row.steps.clone(),
             nats: values[index],

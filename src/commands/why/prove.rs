@@ -106,7 +106,7 @@ pub(super) fn prove(
         let others: Vec<&str> = traced
             .rows
             .iter()
-            .map(|one| one.row.id)
+            .map(|one| one.row.id.as_str())
             .filter(|id| !found.iter().any(|row| row == id))
             .collect();
         let rows = drawn(others, found.len(), asked.config.train.seed, &of_case.case, number);

@@ -90,6 +90,11 @@ impl Remembered {
         streak
     }
 
+    /// How many of the first `step` steps were left out.
+    pub(crate) fn left_out_to(&self, step: u64) -> u64 {
+        self.left_out.range(..=step).count() as u64
+    }
+
     /// Takes a step that has no row: what is odd after it follows on what was odd before it.
     pub(crate) fn pass(&mut self, step: u64) {
         if let Some(streak) = self.streak.as_mut().filter(|streak| streak.last + 1 == step) {

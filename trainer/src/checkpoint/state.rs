@@ -88,6 +88,11 @@ impl State {
     pub fn was_left_out(&self, step: u64) -> bool {
         self.remembered.as_ref().is_some_and(|remembered| remembered.left_out.contains(&step))
     }
+
+    /// Steps that changed the trained numbers.
+    pub(crate) fn updates(&self) -> u64 {
+        self.step - self.remembered.as_ref().map_or(0, |remembered| remembered.left_out_to(self.step))
+    }
 }
 
 #[cfg(test)]

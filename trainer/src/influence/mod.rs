@@ -18,12 +18,13 @@
 
 mod enough;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use enough::enough;
 
-use rtune_data::Example;
+use rtune_data::{Example, Examples};
 use rtune_kernels::adamw;
 use rtune_models::SavePolicy;
 
@@ -45,9 +46,9 @@ use crate::subject::quantization;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Influence<'a> {
     /// The row and the steps that it was part of.
-    pub row: TrainedRow<'a>,
+    pub row: TrainedRow,
     /// The row as it was trained on.
-    pub example: &'a Example,
+    pub example: Cow<'a, Example>,
     /// For each case, by how many nats a token the steps with this row moved the margin: the loss of the expected answer less that of
     /// the other one. Above zero the row speaks against the expected answer.
     pub margin_nats: Vec<f64>,
@@ -117,7 +118,7 @@ pub fn influences<'a>(
     let known = Checkpoint::open(&checkpoints.folder(trace.step))?.state;
     let rows = once(&inputs.prepared.train, config, &known)?;
     let clipped = clipped(trace.run, config)?;
-    let weights = weights(&rows, &inputs.prepared.train, config, &clipped);
+    let weights = weights(&rows, &inputs.prepared.train, config, &clipped)?;
     let of_row = |(row, example)| Influence {
         row,
         example,
@@ -137,7 +138,7 @@ pub fn influences<'a>(
             tell(place * weights.len() + index, total);
             let near = |at: &&(u64, f64)| nearest(&steps, at.0) == step;
             let weight: f64 = weights[index].iter().filter(near).map(|(_, weight)| weight).sum();
-            let length = engine.length(one.example)?;
+            let length = engine.length(&one.example)?;
             let gradient = engine.engine.gradients()?;
             for (case, direction) in directions.iter().enumerate() {
                 let by = -dot(&direction.scaled, gradient);
@@ -172,20 +173,18 @@ fn clipped(run: &Path, config: &Config) -> Result<BTreeMap<u64, f64>, TrainerErr
 
 /// The rows that were part of a step, each once.
 fn once<'a>(
-    rows: &'a [Example],
+    rows: &'a Examples,
     config: &Config,
     state: &State,
-) -> Result<Vec<(TrainedRow<'a>, &'a Example)>, TrainerError> {
-    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut once: Vec<(TrainedRow<'a>, &'a Example)> = Vec::new();
-    for (row, example) in trained_rows(rows, config, state).into_iter().zip(rows) {
-        if row.steps.is_empty() {
-            continue;
-        }
-        match places.get(row.id) {
+) -> Result<Vec<(TrainedRow, Cow<'a, Example>)>, TrainerError> {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut once: Vec<(TrainedRow, Cow<'a, Example>)> = Vec::new();
+    for row in trained_rows(rows, config, state)? {
+        match places.get(&row.id) {
             Some(&place) => once[place].0.steps.extend(row.steps),
             None => {
-                places.insert(row.id, once.len());
+                places.insert(row.id.clone(), once.len());
+                let example = rows.get(row.place)?;
                 once.push((row, example));
             }
         }
@@ -197,11 +196,11 @@ fn once<'a>(
 /// For each row its steps, with the learning rate there times the row's part of the step's supervised tokens and what the step was clipped
 /// by.
 fn weights(
-    rows: &[(TrainedRow<'_>, &Example)],
-    all: &[Example],
+    rows: &[(TrainedRow, Cow<'_, Example>)],
+    all: &Examples,
     config: &Config,
     clipped: &BTreeMap<u64, f64>,
-) -> Vec<Vec<(u64, f64)>> {
+) -> Result<Vec<Vec<(u64, f64)>>, TrainerError> {
     let mut supervised: BTreeMap<u64, u64> = BTreeMap::new();
     for (row, example) in rows {
         for step in &row.steps {
@@ -209,11 +208,11 @@ fn weights(
         }
     }
     let train = &config.train;
-    let total = crate::run::Order::new(all, train, config.data.shuffle).total;
+    let total = crate::run::Order::new(all, train, config.data.shuffle)?.total;
     let warmup = schedule::warmup_steps(train.warmup, total);
     let rate =
         |step: u64| schedule::learning_rate(train.learning_rate, train.schedule, warmup, total, step - 1);
-    let of_row = |(row, example): &(TrainedRow<'_>, &Example)| {
+    let of_row = |(row, example): &(TrainedRow, Cow<'_, Example>)| {
         let own = example.supervised_count() as f64;
         let of_step = |step: u64| {
             let clipped = clipped.get(&step).copied().unwrap_or(1.0);
@@ -221,7 +220,7 @@ fn weights(
         };
         row.steps.iter().map(|&step| (step, of_step(step))).collect()
     };
-    rows.iter().map(of_row).collect()
+    Ok(rows.iter().map(of_row).collect())
 }
 
 /// The whole checkpoints between the first step and the one that answered, evenly chosen, the first one among them: what a row teaches
@@ -259,6 +258,8 @@ struct Attachment {
     optimizer: Optimizer,
     is_full: bool,
     step: u64,
+    /// Steps up to there that changed something.
+    updates: u64,
     /// Room for a gradient as an update would be divided.
     scaled: Vec<f32>,
 }
@@ -273,17 +274,17 @@ impl Attachment {
         let engine = Engine::new(decoder, parameters, options);
         let optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
         let optimizer = optimizer.by_parts(config.train.lora_plus_ratio, &engine.slices());
-        Ok(Self { engine, optimizer, is_full: shape.is_none(), step: 0, scaled: Vec::new() })
+        Ok(Self { engine, optimizer, is_full: shape.is_none(), step: 0, updates: 0, scaled: Vec::new() })
     }
 
     /// Takes over the numbers and the moments of a checkpoint.
     fn move_to(&mut self, folder: &Path, step: u64) -> Result<(), TrainerError> {
-        Checkpoint::open(folder)?;
+        let updates = Checkpoint::open(folder)?.state.updates();
         let mut parameters = self.engine.parameters().clone();
         adapter::read_again(folder, self.is_full, &mut parameters)?;
         self.engine.replace(parameters);
         self.optimizer.restore(folder, &self.engine.slices())?;
-        self.step = step;
+        (self.step, self.updates) = (step, updates);
         Ok(())
     }
 
@@ -299,7 +300,7 @@ impl Attachment {
         let gradient = self.engine.gradients()?;
         self.scaled.clear();
         self.scaled.extend_from_slice(gradient);
-        self.optimizer.precondition(&mut self.scaled, self.step);
+        self.optimizer.precondition(&mut self.scaled, self.updates);
         Ok(dot(&self.scaled, gradient).max(0.0).sqrt())
     }
 
@@ -319,7 +320,7 @@ impl Attachment {
             direction.iter_mut().zip(other).for_each(|(one, other)| *one -= other);
         }
         let mut scaled = direction.clone();
-        self.optimizer.precondition(&mut scaled, self.step);
+        self.optimizer.precondition(&mut scaled, self.updates);
         let length = dot(&scaled, &direction).max(0.0).sqrt();
         Ok(Direction { scaled, length })
     }

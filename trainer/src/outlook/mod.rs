@@ -4,7 +4,7 @@ mod probe;
 
 pub use probe::{Probe, probe};
 use rayon::prelude::*;
-use rtune_data::{Example, PackedRow, pack};
+use rtune_data::{DataError, Example, Examples, PackedRow, pack};
 use rtune_kernels::attention::prefix_sums;
 use rtune_models::outline::Pass;
 
@@ -18,8 +18,6 @@ use crate::run::Order;
 const MOST_PACKED_STEPS: u64 = 20_000;
 /// Steps that one thread packs at a time.
 const STEPS_TOGETHER: usize = 64;
-/// What an example has beside its tokens: two blocks of a vector and one of its name, as an allocator has them.
-const EXAMPLE_BYTES: usize = 48;
 
 /// A run, as far as its rows decide it.
 #[derive(Clone, Debug)]
@@ -51,25 +49,28 @@ pub struct Outlook {
 impl Outlook {
     /// Looks at the examples that a run of `config` trains on and is evaluated on, with so many threads; `shares_prefixes`
     /// as [`crate::plan::shares_prefixes`] has it.
-    #[must_use]
+    ///
+    /// # Errors
+    /// Those of reading rows.
     pub fn of(
-        rows: &[Example],
+        rows: &Examples,
         held_out: &[Example],
         config: &Config,
         shares_prefixes: bool,
         threads: usize,
         asks: Asks,
-    ) -> Self {
+    ) -> Result<Self, DataError> {
         let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes };
-        let mut order = Order::new(rows, &config.train, config.data.shuffle);
+        let mut order = Order::new(rows, &config.train, config.data.shuffle)?;
         let (mut tokens, mut supervised_tokens, mut unseen_tokens) = (0, 0, 0_u64);
-        let supervised: Vec<u64> = rows.par_iter().map(|one| one.supervised_count() as u64).collect();
+        let supervised: Vec<u64> =
+            (0..rows.len()).into_par_iter().map(|row| rows.supervised(row) as u64).collect();
         let mut packed: Vec<Vec<usize>> = Vec::new();
         let mut first_steps: Vec<(usize, Vec<usize>)> = Vec::new();
         let (mut epoch, mut position, mut epochs) = (0, 0, 0.0);
         for step in 0..order.total {
             let (indices, in_epoch) = order.step(epoch, position);
-            let of_step: usize = indices.iter().map(|&index| rows[index].tokens.len()).sum();
+            let of_step: usize = indices.iter().map(|&index| rows.tokens(index)).sum();
             tokens += of_step as u64;
             supervised_tokens += indices.iter().map(|&index| supervised[index]).sum::<u64>();
             if step < MOST_PACKED_STEPS {
@@ -86,7 +87,7 @@ impl Outlook {
                 (epoch, position) = (epoch + 1, 0);
             }
         }
-        let (computed, training) = sizes_of(rows, &packed, micro_batch, threads);
+        let (computed, training) = sizes_of(rows, &packed, micro_batch, threads)?;
         // Steps that were not looked at share as much as those that were.
         let seen_tokens = tokens - unseen_tokens;
         let unseen = u128::from(unseen_tokens) * u128::from(computed) / u128::from(seen_tokens.max(1));
@@ -101,55 +102,51 @@ impl Outlook {
             true => 0,
             false => 1 + order.total.div_ceil(config.eval.every.max(1)),
         };
-        let all = || rows.iter().chain(held_out);
-        Self {
+        let longest_held_out = held_out.iter().map(|example| example.tokens.len()).max().unwrap_or(0);
+        Ok(Self {
             examples: [rows.len(), validation.len()],
             steps: order.total,
             epochs,
             tokens,
             computed_tokens,
             supervised_tokens,
-            longest_tokens: all().map(|example| example.tokens.len()).max().unwrap_or(0),
+            longest_tokens: rows.longest_tokens().max(longest_held_out),
             evaluations,
             evaluation_tokens: validation.iter().map(|example| example.tokens.len() as u64).sum(),
             sizes: RowSizes {
                 training,
                 evaluation,
                 asks,
-                bytes: all().map(example_bytes).sum(),
+                bytes: rows.held_bytes() + held_out.iter().map(Example::held_bytes).sum::<usize>(),
                 vocabulary: None,
             },
             typical,
-        }
+        })
     }
-}
-
-fn example_bytes(example: &Example) -> usize {
-    let parts = size_of_val(example.tokens.as_slice()) + example.supervised.len() + example.id.len();
-    size_of::<Example>() + parts + EXAMPLE_BYTES
 }
 
 /// The tokens of the packed rows of steps, and those rows that none is larger than in everything.
 fn sizes_of(
-    rows: &[Example],
+    rows: &Examples,
     steps: &[Vec<usize>],
     micro_batch: MicroBatch,
     threads: usize,
-) -> (u64, Vec<Pass>) {
+) -> Result<(u64, Vec<Pass>), DataError> {
     let parts = steps.par_chunks(STEPS_TOGETHER).map(|steps| {
         let (mut tokens, mut passes) = (0, Vec::new());
         for indices in steps {
-            let examples: Vec<&Example> = indices.iter().map(|&index| &rows[index]).collect();
+            let examples = rows.at(indices)?;
+            let examples: Vec<&Example> = examples.iter().map(AsRef::as_ref).collect();
             tokens += add_passes(micro_batch.pack(&examples), threads, &mut passes);
         }
-        (tokens, passes)
+        Ok((tokens, passes))
     });
     let (mut tokens, mut passes) = (0, Vec::new());
-    for (of_part, found) in parts.collect::<Vec<_>>() {
+    for (of_part, found) in parts.collect::<Result<Vec<_>, DataError>>()? {
         tokens += of_part;
         found.into_iter().for_each(|pass| add_pass(pass, &mut passes));
     }
-    (tokens, passes)
+    Ok((tokens, passes))
 }
 
 /// Adds the packed rows of a step to those that none is larger than in everything; gives their tokens.
@@ -195,7 +192,7 @@ mod tests {
     use super::*;
     use crate::evaluate::asks::AskSet;
 
-    fn rows(lengths: &[usize]) -> Vec<Example> {
+    fn examples(lengths: &[usize]) -> Vec<Example> {
         let row = |(number, &length): (usize, &usize)| Example {
             id: number.to_string(),
             origin: Origin { file: Path::new("a").into(), line: number as u64 + 1 },
@@ -205,6 +202,10 @@ mod tests {
         lengths.iter().enumerate().map(row).collect()
     }
 
+    fn rows(lengths: &[usize]) -> Examples {
+        examples(lengths).into()
+    }
+
     fn config(extra: &str) -> Config {
         let text = format!("[model]\nbase='m'\n[data]\ntrain='t'\n[output]\ndir='r'\n{extra}\n");
         Config::parse("c.toml", &text, &[]).expect("valid")
@@ -212,10 +213,10 @@ mod tests {
 
     #[test]
     fn steps_and_tokens_are_those_of_the_run() {
-        let (rows, held_out) = (rows(&[3, 5, 7, 9, 11, 13, 40]), rows(&[4, 6]));
+        let (rows, held_out) = (rows(&[3, 5, 7, 9, 11, 13, 40]), examples(&[4, 6]));
         let config =
             config("[train]\nepochs = 3\nrows-per-step = 2\nmicro-batch-tokens = 16\n[eval]\nevery = 5\n");
-        let outlook = Outlook::of(&rows, &held_out, &config, false, 2, Asks::default());
+        let outlook = Outlook::of(&rows, &held_out, &config, false, 2, Asks::default()).expect("in memory");
         assert_eq!((outlook.steps, outlook.tokens), (12, 3 * 88));
         assert_eq!(outlook.supervised_tokens, 3 * 7 * 2);
         assert!((outlook.epochs - 3.0).abs() < 1e-9);
@@ -234,7 +235,8 @@ mod tests {
     #[test]
     fn half_an_epoch_is_told() {
         let config = config("[train]\nsteps = 2\nrows-per-step = 2\n");
-        let outlook = Outlook::of(&rows(&[4; 8]), &[], &config, false, 1, Asks::default());
+        let outlook =
+            Outlook::of(&rows(&[4; 8]), &[], &config, false, 1, Asks::default()).expect("in memory");
         assert!((outlook.epochs - 0.5).abs() < 1e-9);
         assert_eq!((outlook.steps, outlook.tokens, outlook.evaluations), (2, 16, 0));
     }
@@ -243,7 +245,8 @@ mod tests {
     #[test]
     fn questions_make_evaluations() {
         let config = config("[train]\nsteps = 2\nrows-per-step = 2\n[eval]\nevery = 1\n");
-        let evaluations = |asks| Outlook::of(&rows(&[4; 8]), &[], &config, false, 1, asks).evaluations;
+        let evaluations =
+            |asks| Outlook::of(&rows(&[4; 8]), &[], &config, false, 1, asks).expect("in memory").evaluations;
         let set = |is_measured| AskSet { is_measured, ..AskSet::default() };
         assert_eq!(evaluations(Asks { sets: vec![set(true)] }), 3);
         assert_eq!(evaluations(Asks { sets: vec![set(false)] }), 0, "sample answers are no figure");
@@ -256,7 +259,8 @@ mod tests {
         let rows = rows(&lengths);
         for (shares, extra) in [(false, ""), (true, "[train]\nepochs = 3\nrows-per-step = 8\n")] {
             let start = std::time::Instant::now();
-            let outlook = Outlook::of(&rows, &[], &config(extra), shares, 2, Asks::default());
+            let outlook =
+                Outlook::of(&rows, &[], &config(extra), shares, 2, Asks::default()).expect("in memory");
             let took = start.elapsed().as_secs_f64();
             assert!(took < 30.0, "{} steps of {} rows: {took} s", outlook.steps, rows.len());
         }

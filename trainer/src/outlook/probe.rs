@@ -91,7 +91,8 @@ pub fn probe(
     let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes };
     let mut engine = Engine::new(decoder, parameters, EngineOptions { policy, micro_batch, noise });
     let mut optimizer = Optimizer::new(&config.train, engine.parameters().flat().len());
-    let rows = within(outlook.typical.iter().map(|&index| &prepared.train[index]));
+    let read = prepared.train.at(&outlook.typical)?;
+    let rows = within(read.iter().map(AsRef::as_ref));
     let tokens: usize = rows.iter().map(|row| row.tokens.len()).sum();
     let (mut gradients_s, mut updates_s) = (Vec::new(), Vec::new());
     for step in 0..=TIMES {
@@ -191,7 +192,8 @@ mod tests {
         };
         let held_out = std::slice::from_ref(&example);
         let outlook =
-            Outlook::of(&[example.clone(), example.clone()], held_out, &config, false, 1, Asks::default());
+            Outlook::of(&vec![example.clone(); 2].into(), held_out, &config, false, 1, Asks::default())
+                .expect("in memory");
         assert_eq!((outlook.steps, outlook.tokens, outlook.evaluations), (4, 24, 3));
         assert_eq!(probe.evaluations_s(&outlook), 3.0 * 3.0 * 0.25 + 11.0 + 2.0 * 5.0);
         assert_eq!(probe.run_s(&outlook), 7.0 + 24.0 * 0.5 + 4.0 * 3.0 + probe.evaluations_s(&outlook));

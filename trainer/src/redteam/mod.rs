@@ -260,7 +260,8 @@ pub fn canaries_in(suite: &Suite, inputs: &Inputs) -> Result<Vec<String>, Traine
     if canaries.is_empty() {
         return Ok(Vec::new());
     }
-    for row in &inputs.prepared.train {
+    for row in inputs.prepared.train.iter() {
+        let row = row?;
         let text = letters(&crate::talk::decode(&inputs.base.tokenizer, &row.tokens)?);
         for (id, _) in canaries.iter().filter(|(_, canary)| text.contains(canary.as_str())) {
             found.entry(id).or_insert_with(|| format!("`{id}` at {} (`{}`)", row.origin, row.id));

@@ -8,7 +8,7 @@ use super::folder::CONFIG_FILE;
 use super::order::Order;
 use super::rules::{Rule, rule_of};
 use crate::checkpoint::State;
-use crate::config::{Change, Config, SaveActivations, Schedule};
+use crate::config::{Change, Config, LoraSection, SaveActivations, Schedule};
 use crate::error::TrainerError;
 use crate::inputs::Inputs;
 use crate::manifest::{Continuation, Manifest};
@@ -48,7 +48,7 @@ pub(super) fn go_on(
     let changes = config.changes(&before);
     refuse_fixed(run, &changes)?;
     let now = Manifest::of(&config, inputs, options)?;
-    refuse_other_inputs(run, &began, &now, &changes)?;
+    refuse_other_inputs(run, &config, [&began, &now], &changes)?;
     let mut said: Vec<String> = changes.iter().map(ToString::to_string).collect();
     said.extend(other_bytes(&began, &now));
     if now.device != began.device {
@@ -107,8 +107,8 @@ fn refuse_fixed(run: &Path, changes: &[Change]) -> Result<(), TrainerError> {
 
 fn refuse_other_inputs(
     run: &Path,
-    began: &Manifest,
-    now: &Manifest,
+    config: &Config,
+    [began, now]: [&Manifest; 2],
     changes: &[Change],
 ) -> Result<(), TrainerError> {
     let other = |what: String, expected: &str, found: &str| {
@@ -126,6 +126,18 @@ fn refuse_other_inputs(
         }
     }
     if began.prepared_rows == now.prepared_rows {
+        // Of the same rows, what else decides numbers; a run of an earlier version did not write it down.
+        let ids = [&began.row_ids, &now.row_ids];
+        let golden = [&began.golden, &now.golden];
+        let others = [
+            (draws_by_ids(config), "set of row ids, by which dropout, noise and `train.without` go", ids),
+            (config.eval.golden_rows > 0, "set of golden files, which `eval.golden-rows` asks of", golden),
+        ];
+        for (counts, what, hashes) in others {
+            if let (true, [Some(expected), Some(found)]) = (counts && hashes[0] != hashes[1], hashes) {
+                return other(what.to_owned(), expected, found);
+            }
+        }
         return Ok(());
     }
     let because: Vec<String> = changes
@@ -141,6 +153,14 @@ fn refuse_other_inputs(
         Some((name, expected, found)) => other(format!("data file `{name}`"), &expected, &found),
         None => other("set of prepared rows".to_owned(), &began.prepared_rows, &now.prepared_rows),
     }
+}
+
+/// Whether the ids of rows decide what is trained, beside the rows themselves.
+fn draws_by_ids(config: &Config) -> bool {
+    let drops_out = matches!(&config.lora, LoraSection::New(shape) if shape.dropout > 0.0);
+    // An adapter that goes on may have a dropout of its own, which its folder says.
+    let may_drop_out = matches!(&config.lora, LoraSection::From(_));
+    drops_out || may_drop_out || config.train.neftune_alpha > 0.0 || !config.train.without.is_empty()
 }
 
 /// The first name whose hash differs, with both; none where the same files have other names.
@@ -178,9 +198,10 @@ fn length_note(
     now: &Config,
     inputs: &Inputs,
 ) -> Result<Option<String>, TrainerError> {
-    let total =
-        |config: &Config| Order::new(&inputs.prepared.train, &config.train, config.data.shuffle).total;
-    let (was, is) = (total(before), total(now));
+    let total = |config: &Config| {
+        Order::new(&inputs.prepared.train, &config.train, config.data.shuffle).map(|order| order.total)
+    };
+    let (was, is) = (total(before)?, total(now)?);
     if was == is {
         return Ok(None);
     }

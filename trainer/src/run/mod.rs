@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rtune_adapters::Start;
-use rtune_data::{Example, Prepared};
+use rtune_data::{DataError, Examples, Prepared};
 use rtune_kernels::cuda::Device;
 use rtune_models::{BaseOutline, Decoder};
 
@@ -63,10 +63,12 @@ pub struct RunOptions {
 
 /// Whether nothing is left to do of a run of `config` on these training rows whose last checkpoint has this state: all steps are done, or
 /// it ended early, as `eval.patience` says.
-#[must_use]
-pub fn has_ended(config: &Config, train: &[Example], state: &State) -> bool {
-    let order = Order::new(train, &config.train, config.data.shuffle);
-    state.step >= order.total || best::is_over(state, &config.eval)
+///
+/// # Errors
+/// Those of reading rows.
+pub fn has_ended(config: &Config, train: &Examples, state: &State) -> Result<bool, DataError> {
+    let order = Order::new(train, &config.train, config.data.shuffle)?;
+    Ok(state.step >= order.total || best::is_over(state, &config.eval))
 }
 
 /// How a run ended.
@@ -167,10 +169,11 @@ fn attempt(
     let exam = Exam::new(config, inputs);
     let asks = exam.as_ref().map(|exam| exam.asks(inputs)).unwrap_or_default();
     let is_measured = !validation.is_empty() || asks.is_measured() || exam.is_err();
-    let sizes = Outlook::of(train, validation, config, shares_prefixes, threads, asks).sizes;
+    let sizes = Outlook::of(train, validation, config, shares_prefixes, threads, asks)?.sizes;
     let chosen = match &options.gpu {
         None => {
-            let held_bytes = resident.as_ref().map_or(0, Decoder::size_bytes);
+            // The examples are there, too.
+            let held_bytes = resident.as_ref().map_or(0, Decoder::size_bytes) + sizes.bytes;
             plan::choose(&outline, &shaped, &sizes, plan::free_bytes_beside(held_bytes))
         }
         Some(device) => plan::choose_on_gpu(&outline, &shaped, &sizes, device.facts().memory_bytes),
@@ -188,7 +191,7 @@ fn attempt(
         None => begin(&folder, resolved, inputs, options)?,
         Some(last) => go_on(&folder, last, config, resolved, inputs, options, observer)?,
     };
-    let order = Order::new(&inputs.prepared.train, &config.train, config.data.shuffle);
+    let mut order = Order::new(&inputs.prepared.train, &config.train, config.data.shuffle)?;
     let is_measured = !is_measured || manifest.evaluations.contains_key(&file_of(state.step));
     let is_over = state.step >= order.total || best::is_over(&state, &config.eval);
     let is_new = resumed.is_none();
@@ -219,7 +222,7 @@ fn attempt(
     let micro_batch = MicroBatch { tokens: config.train.micro_batch_tokens, shares_prefixes };
     let mut engine = Engine::new(decoder, parameters, EngineOptions { policy, micro_batch, noise });
     if let Some(device) = &options.gpu {
-        let longest_tokens = inputs.prepared.train.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
+        let longest_tokens = inputs.prepared.train.longest_tokens();
         let opened = engine.on_gpu(device, longest_tokens, config.model.embeddings);
         engine = folder.unless_new(is_new, opened)?;
     }
@@ -229,7 +232,7 @@ fn attempt(
         optimizer.restore(folder, &engine.slices())?;
         engine.restore(&optimizer)?;
     }
-    let rows: &[Example] = &inputs.prepared.train;
+    let rows = &inputs.prepared.train;
     let exam = folder.unless_new(is_new, exam)?;
     observer.on(Event::Ready(&Ready {
         trainable: engine.parameters().flat().len(),
@@ -250,6 +253,7 @@ fn attempt(
     }
     let mut remembered = state.remembered.clone().unwrap_or_else(|| Remembered::after(&kept.lines));
     back.iter().for_each(|back| remembered.learn(&back.remembered));
+    let updates = order.updates(state.step, &remembered.left_out);
     let mut session = Session {
         metrics,
         remembered,
@@ -267,6 +271,7 @@ fn attempt(
         inputs,
         exam,
         order,
+        updates,
         engine,
         optimizer,
         state,

@@ -1,6 +1,8 @@
 //! Which rows each step takes, and how many steps there are.
 
-use rtune_data::{Example, steps_of_epoch};
+use std::collections::BTreeSet;
+
+use rtune_data::{DataError, Examples, steps_of_epoch};
 
 use crate::config::StepSize;
 use crate::config::{Length, TrainSection};
@@ -23,8 +25,11 @@ pub(crate) struct Order {
 
 impl Order {
     /// The order of `rows` as `train` says. Rows of `train.without` have their places in it: what others do is as it was with them.
-    pub(crate) fn new(rows: &[Example], train: &TrainSection, shuffle: bool) -> Self {
-        let lengths_tokens: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
+    ///
+    /// # Errors
+    /// Those of reading rows, whose names are asked for where `train.without` has some.
+    pub(crate) fn new(rows: &Examples, train: &TrainSection, shuffle: bool) -> Result<Self, DataError> {
+        let lengths_tokens: Vec<usize> = (0..rows.len()).map(|row| rows.tokens(row)).collect();
         let of_epoch = |epoch| steps_of_epoch(&lengths_tokens, train.seed, epoch, train.step_size, shuffle);
         let first = of_epoch(0);
         let total = match (train.length, train.step_size) {
@@ -35,9 +40,16 @@ impl Order {
                 (0..epochs).map(|epoch| of_epoch(epoch).len() as u64).sum()
             }
         };
-        let takes_part: Vec<bool> = rows.iter().map(|row| !train.without.contains(&row.id)).collect();
+        let takes_part = match train.without.is_empty() {
+            true => vec![true; rows.len()],
+            false => {
+                let takes_part = rows.iter().map(|row| Ok(!train.without.contains(&row?.id)));
+                takes_part.collect::<Result<_, DataError>>()?
+            }
+        };
         let current = (0, without(first, &takes_part));
-        Self { seed: train.seed, size: train.step_size, shuffle, takes_part, total, current, lengths_tokens }
+        let (seed, size) = (train.seed, train.step_size);
+        Ok(Self { seed, size, shuffle, takes_part, total, current, lengths_tokens })
     }
 
     /// The rows of step `position` of `epoch`, and how many steps that epoch has.
@@ -50,6 +62,23 @@ impl Order {
         let rows = usize::try_from(position).ok().and_then(|position| steps.get(position));
         (rows.map_or(&[], Vec::as_slice), steps.len() as u64)
     }
+
+    /// How many of the first `done` steps have a row and are not among those.
+    pub(crate) fn updates(&mut self, done: u64, left_out: &BTreeSet<u64>) -> u64 {
+        if self.takes_part.iter().all(|takes_part| *takes_part) {
+            return done - left_out.range(..=done).count() as u64;
+        }
+        let (mut epoch, mut position, mut updates) = (0, 0, 0);
+        for step in 1..=done {
+            let (rows, in_epoch) = self.step(epoch, position);
+            updates += u64::from(!rows.is_empty() && !left_out.contains(&step));
+            position += 1;
+            if position >= in_epoch {
+                (epoch, position) = (epoch + 1, 0);
+            }
+        }
+        updates
+    }
 }
 
 /// Steps without the rows that take no part; one that none is left of has no row.
@@ -61,10 +90,18 @@ fn without(mut steps: Vec<Vec<usize>>, takes_part: &[bool]) -> Vec<Vec<usize>> {
 /// What `train.without` names must be there: a slip of the pen would train what was to be left out.
 ///
 /// # Errors
-/// [`TrainerError::NoSuchRow`].
-pub(crate) fn refuse_unknown_rows(rows: &[Example], train: &TrainSection) -> Result<(), TrainerError> {
-    match train.without.iter().find(|id| rows.iter().all(|row| row.id != **id)) {
-        Some(id) => Err(TrainerError::NoSuchRow { id: id.clone() }),
+/// [`TrainerError::NoSuchRow`]; those of reading rows.
+pub(crate) fn refuse_unknown_rows(rows: &Examples, train: &TrainSection) -> Result<(), TrainerError> {
+    let mut unseen: Vec<&String> = train.without.iter().collect();
+    for row in rows.iter() {
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        let row = row?;
+        unseen.retain(|id| **id != row.id);
+    }
+    match unseen.first() {
+        Some(id) => Err(TrainerError::NoSuchRow { id: (*id).clone() }),
         None => Ok(()),
     }
 }
@@ -73,7 +110,7 @@ pub(crate) fn refuse_unknown_rows(rows: &[Example], train: &TrainSection) -> Res
 mod tests {
     use std::path::Path;
 
-    use rtune_data::Origin;
+    use rtune_data::{Example, Origin};
 
     use super::*;
     use crate::config::Config;
@@ -88,7 +125,7 @@ mod tests {
             supervised: vec![true; length],
         };
         let rows: Vec<Example> = (1..=7).map(row).collect();
-        Order::new(&rows, &config.train, config.data.shuffle)
+        Order::new(&rows.into(), &config.train, config.data.shuffle).expect("rows in memory")
     }
 
     #[test]
@@ -116,6 +153,17 @@ mod tests {
             left_out += before.len() - now.len();
         }
         assert_eq!(left_out, 4, "each of two rows in each of two epochs");
+    }
+
+    #[test]
+    fn steps_that_change_something_are_counted() {
+        let left_out = BTreeSet::from([2, 9]);
+        let mut all = order("epochs = 2\nrows-per-step = 1");
+        assert_eq!([0, 1, 2, 14].map(|done| all.updates(done, &left_out)), [0, 1, 1, 12]);
+        let mut some = order("epochs = 2\nrows-per-step = 1\nwithout = ['3', '7']");
+        assert_eq!([7, 14].map(|done| some.updates(done, &BTreeSet::new())), [5, 10]);
+        let empty = (1..=7).find(|step| some.updates(*step, &BTreeSet::new()) == step - 1).expect("a step");
+        assert_eq!(some.updates(14, &BTreeSet::from([empty])), 10, "it had no row anyway");
     }
 
     #[test]

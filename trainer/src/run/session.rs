@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use rtune_adapters::{Linear, LoraConfig, Parameters, peft};
-use rtune_data::Example;
+use rtune_data::{Example, Examples};
 
 use super::best;
 use super::evaluation::{Evaluated, Exam};
@@ -36,10 +36,12 @@ pub(super) struct Session<'a> {
     pub(super) shape: Option<LoraConfig>,
     /// The adapters as they began, where that is something of the base.
     pub(super) initial: Option<Parameters<f32>>,
-    pub(super) rows: &'a [Example],
+    pub(super) rows: &'a Examples,
     pub(super) inputs: &'a Inputs,
     pub(super) exam: Exam,
     pub(super) order: Order,
+    /// Steps so far that changed the trained numbers.
+    pub(super) updates: u64,
     pub(super) engine: Engine,
     pub(super) optimizer: Optimizer,
     pub(super) state: State,
@@ -122,7 +124,8 @@ impl Session<'_> {
     fn step(&mut self) -> Result<Option<Ended>, TrainerError> {
         let began = Instant::now();
         let (indices, steps_of_epoch) = self.order.step(self.state.epoch, self.state.position);
-        let rows: Vec<&Example> = indices.iter().map(|index| &self.rows[*index]).collect();
+        let read = self.rows.at(indices)?;
+        let rows: Vec<&Example> = read.iter().map(AsRef::as_ref).collect();
         let number = self.state.step + 1;
         if rows.is_empty() {
             // All that it had takes no part: nothing is learnt, and nothing is written of it.
@@ -146,7 +149,9 @@ impl Session<'_> {
             Verdict::Back(back) => return Ok(Some(Ended::Back(*back))),
         };
         let lr = self.learning_rate();
-        self.engine.update(&mut self.optimizer, norm, lr, number)?;
+        // AdamW corrects its moments by how many updates there have been, as torch's does: a step that changed nothing is none.
+        self.updates += 1;
+        self.engine.update(&mut self.optimizer, norm, lr, self.updates)?;
 
         let mut tokens = [rows.iter().map(|row| row.tokens.len() as u64).sum()];
         self.collective.sum_counts(&mut tokens);

@@ -146,7 +146,7 @@ fn every_row_is_accounted_for() {
             let places: HashSet<_> = examples.iter().map(|example| &example.origin).collect();
             places.len()
         };
-        let left = rows_of(&prepared.train) + rows_of(&prepared.validation);
+        let left = rows_of(&trained(&prepared)) + rows_of(&prepared.validation);
         let rows_out = report.stages.last().expect("stages").rows_out;
         assert_eq!((left, report.train.rows + report.validation.rows), (rows_out, rows_out), "draw {draw}");
     }
