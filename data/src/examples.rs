@@ -154,6 +154,12 @@ impl Examples {
         self.iter().map(|example| example.map(Cow::into_owned)).collect()
     }
 
+    /// Whether they are read from a file one by one.
+    #[must_use]
+    pub fn are_on_disk(&self) -> bool {
+        matches!(self.held, Held::Disk(_))
+    }
+
     /// Bytes of memory that they take.
     #[must_use]
     pub fn held_bytes(&self) -> usize {

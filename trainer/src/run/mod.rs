@@ -1,5 +1,6 @@
 //! A run, from prepared inputs to its last checkpoint.
 
+mod ahead;
 mod best;
 mod continuation;
 mod evaluation;
@@ -36,6 +37,7 @@ use crate::overfitting::Fit;
 use crate::plan;
 use crate::subject::quantization;
 use crate::useless;
+use ahead::Ahead;
 use continuation::GoingOn;
 pub(crate) use evaluation::Exam;
 pub use evaluation::asks;
@@ -271,6 +273,7 @@ fn attempt(
         inputs,
         exam,
         order,
+        ahead: Ahead::default(),
         updates,
         engine,
         optimizer,

@@ -7,6 +7,7 @@ use std::time::Instant;
 use rtune_adapters::{Linear, LoraConfig, Parameters, peft};
 use rtune_data::{Example, Examples};
 
+use super::ahead::Ahead;
 use super::best;
 use super::evaluation::{Evaluated, Exam};
 use super::odd::Verdict;
@@ -40,6 +41,7 @@ pub(super) struct Session<'a> {
     pub(super) inputs: &'a Inputs,
     pub(super) exam: Exam,
     pub(super) order: Order,
+    pub(super) ahead: Ahead,
     /// Steps so far that changed the trained numbers.
     pub(super) updates: u64,
     pub(super) engine: Engine,
@@ -123,10 +125,15 @@ impl Session<'_> {
     /// One step: the gradient of its rows, one update, one line; something where the run is to go back in its place.
     fn step(&mut self) -> Result<Option<Ended>, TrainerError> {
         let began = Instant::now();
-        let (indices, steps_of_epoch) = self.order.step(self.state.epoch, self.state.position);
-        let read = self.rows.at(indices)?;
+        let State { epoch, position, .. } = self.state;
+        let (places, steps_of_epoch) = self.order.step(epoch, position);
+        let read = self.ahead.rows(self.rows, places)?;
         let rows: Vec<&Example> = read.iter().map(AsRef::as_ref).collect();
         let number = self.state.step + 1;
+        if number < self.order.total && self.rows.are_on_disk() {
+            let next = if position + 1 == steps_of_epoch { (epoch + 1, 0) } else { (epoch, position + 1) };
+            self.ahead.begin(self.rows, self.order.step(next.0, next.1).0);
+        }
         if rows.is_empty() {
             // All that it had takes no part: nothing is learnt, and nothing is written of it.
             self.remembered.pass(number);
