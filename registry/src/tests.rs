@@ -22,6 +22,8 @@ fn lineage(run: &str) -> Lineage {
         rows: 0,
         rows_sha256: String::new(),
         step: 1,
+        stopped: false,
+        unrepeatable: Vec::new(),
         checkpoint: BTreeMap::new(),
         ships: "merged".to_owned(),
         artefact: "artefact".to_owned(),
