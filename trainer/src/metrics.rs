@@ -34,8 +34,8 @@ pub struct Metrics {
 
 impl Metrics {
     /// Opens the files in the run folder, after cutting away every line that does not count: what they tell of will be
-    /// done again. TensorBoard's files are written anew from the lines that stay, which are given back too, with the numbers of those that
-    /// cannot be read and are cut away as well.
+    /// done again. TensorBoard's files are written anew from the lines that stay, each with the time that it had; those are given back too,
+    /// with the numbers of those that cannot be read and are cut away as well.
     ///
     /// # Errors
     /// [`FileError`] when a file cannot be read or written.
@@ -46,13 +46,16 @@ impl Metrics {
         let text: String = kept.lines.iter().flat_map(|line| [line.to_json(), "\n".to_owned()]).collect();
         files::write_whole(&path, text.as_bytes())?;
         let folder = run.join("tensorboard");
+        let times = tensorboard::times_in(&folder);
         if folder.exists() {
             fs::remove_dir_all(&folder).at("replace", &folder)?;
         }
-        let mut events = EventFile::create(&folder)?;
+        let mut events = EventFile::create(&folder, times)?;
         for line in &kept.lines {
             line.write_into(&mut events)?;
         }
+        // What is done from here on is done now, even if it comes to the same.
+        events.forget_times();
         let file = OpenOptions::new().append(true).open(&path).at("write", &path)?;
         Ok((Self { path, file, events }, kept))
     }
