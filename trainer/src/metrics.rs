@@ -243,6 +243,29 @@ mod tests {
     }
 
     #[test]
+    fn events_of_before_keep_their_times() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut metrics, _) =
+            Metrics::open(folder.path(), Measured { steps: None, evaluations: None }).expect("opened");
+        for line in [evaluation(0), step(1), step(2)] {
+            metrics.add(&line).expect("written");
+        }
+        let times = || tensorboard::times_in(&folder.path().join("tensorboard"));
+        let before = times();
+        // A file that is written anew is written later.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let (mut metrics, _) = Metrics::open(folder.path(), up_to(1, 0)).expect("opened again");
+        let kept = times();
+        assert_eq!((before.len(), kept.len()), (4, 3), "the version of the format is one");
+        assert!(kept.iter().all(|(event, time)| before.get(event) == Some(time)), "{kept:?} {before:?}");
+        metrics.add(&step(2)).expect("written");
+        let again = times();
+        let (event, time) =
+            again.iter().find(|(event, _)| !kept.contains_key(*event)).expect("the second step");
+        assert!(before[event] < *time, "it was done again");
+    }
+
+    #[test]
     fn every_line_is_read_as_what_it_was() {
         let golden = BTreeMap::from([("chrf".to_owned(), 41.5), ("f1-spam".to_owned(), 0.9)]);
         let general = GeneralLine { step: 4, general_rows: 50, general_loss_nats: 0.5, general_right: 0.25 };
