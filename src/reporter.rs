@@ -41,6 +41,19 @@ fn bar(template: &str, total: u64) -> ProgressBar {
     ProgressStyle::with_template(template).map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
 }
 
+/// How work of a known length is drawn.
+const WORK: &str = "{msg} {bar:24} {pos}/{len}";
+
+/// Lets a bar of work say how far it is. What follows on another work may be longer or shorter than that.
+fn set(bar: &ProgressBar, what: String, done: usize, total: usize) {
+    bar.set_message(what);
+    // In one go: between the two it would be drawn so far of another length.
+    bar.update(|state| {
+        state.set_len(total as u64);
+        state.set_pos(done as u64);
+    });
+}
+
 /// Shows a download: a bar for each file, or a line at its begin and its end.
 pub(crate) struct Transfer {
     file: String,
@@ -96,9 +109,8 @@ impl Work {
         if !std::io::stderr().is_terminal() {
             return;
         }
-        let bar = self.bar.get_or_insert_with(|| bar("{msg} {bar:24} {pos}/{len}", total as u64));
-        bar.set_message(self.what.clone());
-        bar.set_position(done as u64);
+        let bar = self.bar.get_or_insert_with(|| bar(WORK, total as u64));
+        set(bar, self.what.clone(), done, total);
     }
 
     pub(crate) fn finish(&mut self) {
@@ -130,12 +142,24 @@ pub(crate) enum Lines {
     None,
 }
 
+/// What the bar of a run counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counted {
+    /// Steps of the run.
+    Steps,
+    /// Tensors, or rows of an evaluation.
+    Work,
+}
+
 /// Shows a run.
 pub(crate) struct Reporter {
     lines: Lines,
     terminal: bool,
     signal: Arc<AtomicUsize>,
     bar: Option<ProgressBar>,
+    counted: Counted,
+    /// Steps that were done before the run began or went on.
+    done_before: u64,
     last_loss_nats: Option<f64>,
     useless: Option<String>,
     stops_after: Option<u64>,
@@ -144,7 +168,17 @@ pub(crate) struct Reporter {
 impl Reporter {
     pub(crate) fn new(lines: Lines, signal: Arc<AtomicUsize>) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { lines, terminal, signal, bar: None, last_loss_nats: None, useless: None, stops_after: None }
+        Self {
+            lines,
+            terminal,
+            signal,
+            bar: None,
+            counted: Counted::Work,
+            done_before: 0,
+            last_loss_nats: None,
+            useless: None,
+            stops_after: None,
+        }
     }
 
     /// A run that ends after this step as if it was asked to stop.
@@ -186,17 +220,26 @@ impl Reporter {
         }
     }
 
+    /// The bar that counts this, on a terminal: one that counts something else is at its end.
+    fn bar_of(&mut self, counted: Counted, new: impl FnOnce() -> ProgressBar) -> Option<&ProgressBar> {
+        if self.counted != counted {
+            self.finish();
+            self.counted = counted;
+        }
+        self.terminal.then(|| &*self.bar.get_or_insert_with(new))
+    }
+
     /// Shows work other than steps on the terminal.
     fn work(&mut self, what: &str, done: usize, total: usize) {
-        if !self.terminal {
-            return;
+        if let Some(bar) = self.bar_of(Counted::Work, || bar(WORK, total as u64)) {
+            set(bar, what.to_owned(), done, total);
         }
-        if self.bar.is_none() {
-            self.bar = Some(bar("{msg} {bar:24} {pos}/{len}", total as u64));
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_message(what.to_owned());
-            bar.set_position(done as u64);
+    }
+
+    /// The evaluation before the first step, or before the first of those that are left, is done.
+    fn evaluated(&mut self) {
+        if self.last_loss_nats.is_none() {
+            self.finish();
         }
     }
 
@@ -213,6 +256,7 @@ impl Reporter {
 
     fn ready(&mut self, ready: &Ready) {
         self.finish();
+        self.done_before = ready.step;
         let share = 100.0 * ready.trainable as f64 / ready.parameters as f64;
         let (trainable, parameters) = (grouped(ready.trainable), grouped(ready.parameters));
         self.line(&format!("trainable: {trainable} of {parameters} ({share:.1}%)"));
@@ -230,20 +274,18 @@ impl Reporter {
     fn step(&mut self, line: &StepLine, steps: u64) {
         self.last_loss_nats = Some(line.train_loss_nats);
         self.json_line(&Line::Step(line.clone()));
-        if self.terminal {
-            if self.bar.is_none() {
-                let template = "step {pos}/{len} {bar:24} {msg} {eta} left";
-                let bar = bar(template, steps);
-                bar.set_position(line.step - 1);
-                bar.reset_eta();
-                self.bar = Some(bar);
-            }
-            if let Some(bar) = &self.bar {
-                let message =
-                    format!("loss {:.4} {:.0} tokens/s", line.train_loss_nats, line.tokens_per_second);
-                bar.set_message(message);
-                bar.set_position(line.step);
-            }
+        let begun = || {
+            let bar = bar("step {pos}/{len} {bar:24} {msg} {eta} left", steps);
+            bar.set_position(line.step - 1);
+            bar.reset_eta();
+            bar
+        };
+        if let Some(bar) = self.bar_of(Counted::Steps, begun) {
+            bar.set_message(format!(
+                "loss {:.4} {:.0} tokens/s",
+                line.train_loss_nats, line.tokens_per_second
+            ));
+            bar.set_position(line.step);
         } else if line.step == 1 || line.step == steps || line.step.is_multiple_of(steps.div_ceil(LOG_LINES))
         {
             self.line(&format!(
@@ -274,15 +316,14 @@ impl Observer for Reporter {
                 self.work("loading the base", done, total);
             }
             Event::Ready(ready) => self.ready(ready),
-            Event::Evaluating { done, total } if self.last_loss_nats.is_none() => {
-                self.work("evaluating the base", done, total);
-            }
+            Event::Evaluating { done, total } if self.last_loss_nats.is_none() => match self.done_before {
+                0 => self.work("evaluating the base", done, total),
+                step => self.work(&format!("evaluating after step {step}"), done, total),
+            },
             Event::Evaluating { .. } | Event::Saved { .. } => {}
             Event::Evaluation(line) => {
                 self.json_line(&Line::Evaluation(line.clone()));
-                if self.last_loss_nats.is_none() {
-                    self.finish();
-                }
+                self.evaluated();
                 self.line(&format!(
                     "step {} validation loss {:.4} perplexity {} token accuracy {:.1}%",
                     line.step,
@@ -293,6 +334,7 @@ impl Observer for Reporter {
             }
             Event::Golden(line) => {
                 self.json_line(&Line::Golden(line.clone()));
+                self.evaluated();
                 let figures: Vec<String> =
                     line.golden.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
                 let (step, rows) = (line.step, line.golden_rows);
@@ -300,6 +342,7 @@ impl Observer for Reporter {
             }
             Event::General(line) => {
                 self.json_line(&Line::General(line.clone()));
+                self.evaluated();
                 let (step, rows, right) = (line.step, line.general_rows, 100.0 * line.general_right);
                 let loss = line.general_loss_nats;
                 self.line(&format!(
@@ -342,11 +385,4 @@ fn grouped(number: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn digits_are_grouped_by_three() {
-        assert_eq!([0, 12, 123, 1234, 4_884_480].map(grouped), ["0", "12", "123", "1,234", "4,884,480"]);
-    }
-}
+mod tests;

@@ -77,6 +77,29 @@ impl History {
         Ok(self)
     }
 
+    /// [`Self::happened`] for somebody who does not hold the registry: `read` gives history.json, then the version in use. A move may be made
+    /// between the two, or several, so that they are read until both are what they were.
+    ///
+    /// # Errors
+    /// As [`Self::happened`], and those of `read`.
+    pub(crate) fn seen(
+        registry: &Path,
+        mut read: impl FnMut() -> Result<(Self, Option<String>), RegistryError>,
+    ) -> Result<Self, RegistryError> {
+        /// Moves take much longer than looks: more of them at a stretch are not made.
+        const MOST_LOOKS: usize = 4;
+        let mut seen = read()?;
+        for _ in 1..MOST_LOOKS {
+            let again = read()?;
+            if again == seen {
+                break;
+            }
+            seen = again;
+        }
+        let (written, current) = seen;
+        written.happened(registry, current.as_deref())
+    }
+
     /// With one move more, as a file.
     pub(crate) fn with(mut self, path: &Path, one: Move) -> Result<Step, RegistryError> {
         self.format = THIS_FORMAT;

@@ -113,7 +113,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Trainer`] for a history that cannot be read.
     pub fn history(&self) -> Result<Vec<Move>, RegistryError> {
-        Ok(self.read_history()?.happened(&self.folder, self.current_name()?.as_deref())?.moves)
+        Ok(History::seen(&self.folder, || Ok((self.read_history()?, self.current_name()?)))?.moves)
     }
 
     /// How often sealed golden rows were looked at.
@@ -147,7 +147,7 @@ impl Registry {
         Ok(Writer { registry: self.clone(), _lock: lock })
     }
 
-    fn read_history(&self) -> Result<History, RegistryError> {
+    pub(crate) fn read_history(&self) -> Result<History, RegistryError> {
         let path = self.folder.join(HISTORY_FILE);
         if path.is_file() { Ok(read_json(&path)?) } else { Ok(History::default()) }
     }

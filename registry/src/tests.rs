@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::moves::Action;
+use crate::moves::{Action, History};
 use crate::place::{Registry, Staged, Writer};
 use crate::version::{Lineage, Version};
 use crate::{RegistryError, prove};
@@ -22,6 +22,8 @@ fn lineage(run: &str) -> Lineage {
         rows: 0,
         rows_sha256: String::new(),
         step: 1,
+        stopped: false,
+        unrepeatable: Vec::new(),
         checkpoint: BTreeMap::new(),
         ships: "merged".to_owned(),
         artefact: "artefact".to_owned(),
@@ -90,6 +92,36 @@ fn a_promotion_that_stops_anywhere_leaves_the_old_version_in_use() {
         assert_eq!(in_use(&registry), (next, "three".to_owned(), expected.2 + 1), "after {done} steps");
         assert_eq!(begun(&home.path().join("registry")) + begun(&home.path().join("registry/versions")), 0);
     }
+}
+
+/// Whoever reads without holding the registry reads two files, and a promotion may end between them.
+#[test]
+fn a_promotion_between_two_looks_is_no_fault_of_the_link() {
+    let home = tempfile::tempdir().expect("a folder");
+    let registry = Registry::at(home.path());
+    promote(&registry, "one");
+    let seen = |between: &dyn Fn()| -> Vec<(Action, String)> {
+        let mut looks = 0;
+        let seen = History::seen(home.path(), || {
+            let history = registry.read_history()?;
+            looks += 1;
+            if looks == 1 {
+                between();
+            }
+            Ok((history, registry.current_name()?))
+        });
+        seen.expect("whole").moves.into_iter().map(|one| (one.action, one.to)).collect()
+    };
+    let promoted = |name: &str| (Action::Promote, name.to_owned());
+    let both = [promoted("v0001"), promoted("v0002")];
+    assert_eq!(seen(&|| drop(promote(&registry, "two"))), both);
+    // The way back looks as if the promotion before it had been stopped.
+    let back = || drop(registry.write().expect("free").roll_back(None, 9).expect("the parent"));
+    let [first, second] = both;
+    assert_eq!(seen(&back), [first, second, (Action::Rollback, "v0001".to_owned())]);
+    // A link that somebody lost stays a fault.
+    fs::remove_file(home.path().join("current")).expect("removed");
+    assert!(matches!(registry.history(), Err(RegistryError::Link { .. })));
 }
 
 #[test]

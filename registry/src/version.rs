@@ -58,6 +58,12 @@ pub struct Lineage {
     pub rows_sha256: String,
     /// The step of the checkpoint that was taken.
     pub step: u64,
+    /// Whether the run had not come to its end by then: it is trained again up to that step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
+    /// Why it cannot be trained again to the same bytes, in words; empty where nothing stands against that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrepeatable: Vec<String>,
     /// Name of each file of that checkpoint to its SHA-256: the adapter among them.
     pub checkpoint: BTreeMap<String, String>,
     /// In which form it ships, as `gate.ships` has it.

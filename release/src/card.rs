@@ -15,7 +15,8 @@ use crate::folder::NewFolder;
 pub use combined::{CombinedRun, CombinedRuns};
 pub use training::{DataFile, Evaluation, Figure, Training};
 
-const FILE: &str = "README.md";
+/// The card's name in the folder of a model or an adapter.
+pub const CARD_FILE: &str = "README.md";
 
 /// Licences that the hub's cards have no word for: there they are `other`, with a name.
 const UNLISTED: [&str; 9] = [
@@ -108,7 +109,7 @@ impl Card {
     /// # Errors
     /// [`ReleaseError::Io`].
     pub fn write(&self, folder: &NewFolder, made: Made) -> Result<(), ReleaseError> {
-        folder.write(FILE, self.text(made).as_bytes())
+        folder.write(CARD_FILE, self.text(made).as_bytes())
     }
 
     /// What finds the base elsewhere: its repository, else its name.

@@ -77,21 +77,32 @@ impl VerifiedCheckpoint {
     }
 }
 
-/// The checkpoint that `run` means: the folder itself, or the best of a run folder, or its last.
+/// The checkpoint that `run` means: the folder itself, or the best of a run folder, or its last. Where that is a link, the folder that it
+/// points at now: `best` and `last` move while a run trains, and what is read file by file must be of one checkpoint.
 ///
 /// # Errors
 /// [`ReleaseError::NoCheckpoint`].
 pub fn find(run: &Path) -> Result<PathBuf, ReleaseError> {
     let candidates = [run.join("adapter_config.json"), run.join("best"), run.join("last")];
     if candidates[0].is_file() || (crate::model::is_full(run) && run.join(MANIFEST_FILE).is_file()) {
-        return Ok(run.to_owned());
+        return Ok(pointed_at(run));
     }
     let link = candidates[1..].iter().find(|link| link.is_dir());
-    link.cloned().ok_or_else(|| {
+    link.map(|link| pointed_at(link)).ok_or_else(|| {
         let problem =
             if run.is_dir() { "neither `best` nor `last` is there" } else { "there is no such folder" };
         ReleaseError::NoCheckpoint { path: run.to_owned(), problem: problem.to_owned() }
     })
+}
+
+/// What `path` points at, if it is a link: named from where the link is named from.
+fn pointed_at(path: &Path) -> PathBuf {
+    // With a slash behind it a link is what it points at.
+    let plain: PathBuf = path.components().collect();
+    match fs::read_link(&plain) {
+        Ok(target) => plain.parent().unwrap_or(Path::new("")).join(target),
+        Err(_) => path.to_owned(),
+    }
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -116,6 +127,28 @@ fn read_manifest(folder: &Path) -> Result<Manifest, ReleaseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `best` moves while a run trains: what was found stays what it was.
+    #[test]
+    fn a_checkpoint_that_was_found_is_no_link() {
+        let home = tempfile::tempdir().expect("a folder");
+        for step in ["step-000002", "step-000004"] {
+            let folder = home.path().join("checkpoints").join(step);
+            fs::create_dir_all(&folder).expect("made");
+            fs::write(folder.join("adapter_config.json"), step).expect("written");
+        }
+        let point = |step: &str| {
+            let _ = fs::remove_file(home.path().join("best"));
+            std::os::unix::fs::symlink(Path::new("checkpoints").join(step), home.path().join("best"))
+                .expect("linked");
+        };
+        point("step-000002");
+        let named = [home.path().to_owned(), home.path().join("best"), home.path().join("best/")];
+        let found = named.map(|named| find(&named).expect("there"));
+        point("step-000004");
+        let expected = home.path().join("checkpoints/step-000002");
+        assert_eq!(found, [expected.clone(), expected.clone(), expected]);
+    }
 
     /// What is used is what was compared, whatever stands in the folder by then.
     #[test]

@@ -50,7 +50,9 @@ mod summed;
 mod weights;
 
 pub use calibrated::{Calibrated, CalibrationRow, Method as CalibrationMethod, RoundingError};
-pub use card::{Card, CombinedRun, CombinedRuns, DataFile, Evaluation, Figure, Made, Method, Training};
+pub use card::{
+    CARD_FILE, Card, CombinedRun, CombinedRuns, DataFile, Evaluation, Figure, Made, Method, Training,
+};
 pub use change::{Combined, refuse_uncombinable};
 pub use checkpoint::{VerifiedCheckpoint, find};
 pub use companions::{Chat, write_legal};

@@ -1,8 +1,11 @@
 //! `rtune rebuild`: a version made again from its manifest, to the same bytes.
 
+pub(super) mod repeatable;
+
 use std::collections::BTreeMap;
 
 use rtune_registry::{Registry, RegistryError, hashes_below, prove};
+use rtune_release::CARD_FILE;
 use rtune_trainer::checkpoint::Checkpoints;
 use rtune_trainer::config::{Config, OutputSection, Ships};
 use rtune_trainer::inputs::Preparation;
@@ -10,10 +13,10 @@ use rtune_trainer::run::Outcome;
 use rtune_trainer::verify::Verification;
 
 use super::promote::artefact::Artefact;
-use super::train::{go, listen};
+use super::train::{go, go_until, listen};
 use super::{opened, verify};
 use crate::args::registry::RebuildArgs;
-use crate::failure::{BY_SIGNAL, DONE, FAILED};
+use crate::failure::{BY_SIGNAL, BadInput, DONE, FAILED};
 use crate::reporter::{Lines, complain, say};
 
 pub(crate) fn run(args: &RebuildArgs) -> anyhow::Result<u8> {
@@ -28,24 +31,49 @@ pub(crate) fn run(args: &RebuildArgs) -> anyhow::Result<u8> {
         );
     }
     let verification = Verification::open(&version.run(), &mut |_| {})?;
+    let lineage = &version.lineage;
+    // A version of an earlier time does not say it; its run does in part.
+    let against = match lineage.unrepeatable.is_empty() {
+        true => repeatable::changed(&verification.manifest),
+        false => lineage.unrepeatable.clone(),
+    };
+    if !against.is_empty() {
+        let (name, against) = (version.name(), against.join("; "));
+        let problem = format!("{name} cannot be trained again to the same bytes: {against}");
+        let hint = format!(
+            "bring its files back from a copy: `rtune verify {}` proves them by their hashes",
+            version.folder.display()
+        );
+        return Err(BadInput::new(problem).with_hint(hint).into());
+    }
     let base = verify::base_of(&verification)?;
     let preparation = Preparation { cache: None, ..opened::preparation(&verification.config)? };
     let inputs = verification.inputs(&base, &preparation, &mut |_| {})?;
     let config = Config { output: OutputSection { dir: args.out.clone() }, ..verification.config.clone() };
     let signal = listen()?;
-    let (outcome, _) = go(&config, &inputs, false, Lines::None, &signal)?;
-    if let Outcome::Stopped(_) = outcome {
-        return Ok(BY_SIGNAL + signal.load(std::sync::atomic::Ordering::SeqCst) as u8);
+    let outcome = match lineage.stopped {
+        true => go_until(&config, &inputs, lineage.step, Lines::None, &signal)?,
+        false => go(&config, &inputs, false, Lines::None, &signal)?.0,
+    };
+    let asked = signal.load(std::sync::atomic::Ordering::SeqCst);
+    if matches!(outcome, Outcome::Stopped(_)) && asked != 0 {
+        return Ok(BY_SIGNAL + asked as u8);
     }
-    let lineage = &version.lineage;
     let folder = Checkpoints::of(&args.out).folder(lineage.step);
     let mut differing = compared(&lineage.checkpoint, &found_of(&folder)?, "checkpoint");
     let ships: Ships = serde_json::from_value(lineage.ships.clone().into())?;
-    Artefact::write(&args.out.display().to_string(), ships, &args.out, version.name())?;
+    Artefact::write(&rtune_release::find(&args.out)?, ships, &args.out, version.name())?;
     let inside =
         lineage.files.iter().filter_map(|(name, hash)| Some((name.strip_prefix("artefact/")?, hash)));
-    let expected = inside.map(|(name, hash)| (name.to_owned(), hash.clone())).collect();
-    differing.extend(compared(&expected, &hashes_below(&args.out.join("artefact"))?, "artefact"));
+    let mut expected: BTreeMap<_, _> = inside.map(|(name, hash)| (name.to_owned(), hash.clone())).collect();
+    let found = hashes_below(&args.out.join("artefact"))?;
+    if expected.get(CARD_FILE).is_some_and(|hash| found.get(CARD_FILE) != Some(hash)) {
+        expected.remove(CARD_FILE);
+        complain(&format!(
+            "note: {CARD_FILE} is another: it says on which machine a run was made, and what was measured of it by then"
+        ));
+    }
+    differing.extend(compared(&expected, &found, "artefact"));
     if differing.is_empty() {
         let files = lineage.checkpoint.len() + expected.len();
         say(&format!(
@@ -59,6 +87,9 @@ pub(crate) fn run(args: &RebuildArgs) -> anyhow::Result<u8> {
     differing.iter().for_each(|line| complain(&format!("  {line}")));
     let made = &verification.manifest;
     complain(&format!("  it was made by {} {} on {}", made.program.name, made.program.version, made.device));
+    for one in &made.continuations {
+        one.changes.iter().for_each(|change| complain(&format!("  from step {} on: {change}", one.step)));
+    }
     Ok(FAILED)
 }
 

@@ -167,7 +167,8 @@ fn what_has_no_sum_is_refused_before_anything_is_written() {
         refused(
             &["--with", "odd"],
             &[
-                "`odd/best` cannot be combined with another adapter",
+                "`odd/checkpoints/step-",
+                "` cannot be combined with another adapter",
                 what,
                 "hint: plain LoRA alone can be that",
             ],

@@ -127,7 +127,9 @@ fn several_have_a_sum_beside_the_original_weights_alone() {
     train(&place, &["output.dir=other", "train.seed=5", "lora.targets=[\"q_proj\", \"down_proj\"]"]);
     let with = ["merge", "run", "out", "--with", "other:-0.5", "--weight", "0.75", "--dtype", "float32"];
     let hint = "hint: onto the original weights their changes have a sum: `--onto original`";
-    place.rtune(&with).fails(2, &["`run/best` cannot be combined onto dequantised weights", hint]);
+    place
+        .rtune(&with)
+        .fails(2, &["`run/checkpoints/step-", "` cannot be combined onto dequantised weights", hint]);
     place.rtune(&["merge", "run", "out", "--weight", "0.5"]).fails(2, &["(LoftQ)", hint]);
     assert!(!place.path("out").exists() && place.begun("out").is_empty());
     place.rtune(&[&with[..], &["--onto", "original"]].concat()).succeeds();

@@ -1,5 +1,6 @@
 //! `rtune promote` and its registry: what is let in, what is refused and why, and what a process that is killed leaves.
 
+mod again;
 mod faults;
 mod kills;
 mod preferred;

@@ -34,8 +34,8 @@ pub struct Metrics {
 
 impl Metrics {
     /// Opens the files in the run folder, after cutting away every line that does not count: what they tell of will be
-    /// done again. TensorBoard's files are written anew from the lines that stay, which are given back too, with the numbers of those that
-    /// cannot be read and are cut away as well.
+    /// done again. TensorBoard's files are written anew from the lines that stay, each with the time that it had; those are given back too,
+    /// with the numbers of those that cannot be read and are cut away as well.
     ///
     /// # Errors
     /// [`FileError`] when a file cannot be read or written.
@@ -46,13 +46,16 @@ impl Metrics {
         let text: String = kept.lines.iter().flat_map(|line| [line.to_json(), "\n".to_owned()]).collect();
         files::write_whole(&path, text.as_bytes())?;
         let folder = run.join("tensorboard");
+        let times = tensorboard::times_in(&folder);
         if folder.exists() {
             fs::remove_dir_all(&folder).at("replace", &folder)?;
         }
-        let mut events = EventFile::create(&folder)?;
+        let mut events = EventFile::create(&folder, times)?;
         for line in &kept.lines {
             line.write_into(&mut events)?;
         }
+        // What is done from here on is done now, even if it comes to the same.
+        events.forget_times();
         let file = OpenOptions::new().append(true).open(&path).at("write", &path)?;
         Ok((Self { path, file, events }, kept))
     }
@@ -237,6 +240,29 @@ mod tests {
             [evaluation(0), step(1), step(2)],
             "an evaluation that is not in the state is done again"
         );
+    }
+
+    #[test]
+    fn events_of_before_keep_their_times() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut metrics, _) =
+            Metrics::open(folder.path(), Measured { steps: None, evaluations: None }).expect("opened");
+        for line in [evaluation(0), step(1), step(2)] {
+            metrics.add(&line).expect("written");
+        }
+        let times = || tensorboard::times_in(&folder.path().join("tensorboard"));
+        let before = times();
+        // A file that is written anew is written later.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let (mut metrics, _) = Metrics::open(folder.path(), up_to(1, 0)).expect("opened again");
+        let kept = times();
+        assert_eq!((before.len(), kept.len()), (4, 3), "the version of the format is one");
+        assert!(kept.iter().all(|(event, time)| before.get(event) == Some(time)), "{kept:?} {before:?}");
+        metrics.add(&step(2)).expect("written");
+        let again = times();
+        let (event, time) =
+            again.iter().find(|(event, _)| !kept.contains_key(*event)).expect("the second step");
+        assert!(before[event] < *time, "it was done again");
     }
 
     #[test]

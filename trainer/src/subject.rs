@@ -79,7 +79,7 @@ impl Subject {
             let folder = path.canonicalize().unwrap_or_else(|_| path.to_owned());
             let run = folder.parent().and_then(Path::parent).filter(|run| run.join("config.toml").is_file());
             return match run {
-                Some(run) => Self::of_run(run, Some(path.to_owned()), overrides),
+                Some(run) => Self::of_run(run, Some(pointed_at(path)), overrides),
                 None => Self::of_adapter(path, overrides),
             };
         }
@@ -91,7 +91,8 @@ impl Subject {
         if !overrides.iter().any(|argument| argument.starts_with("model.base")) {
             locate_base(&mut config, run);
         }
-        let newest = || ["best", "last"].map(|link| run.join(link)).into_iter().find(|link| link.is_dir());
+        let links = ["best", "last"].map(|link| run.join(link));
+        let newest = || links.iter().find(|link| link.is_dir()).map(|link| pointed_at(link));
         let Some(adapter) = checkpoint.or_else(newest) else {
             let problem = "neither `best` nor `last` is there".to_owned();
             return Err(TrainerError::NotACheckpoint { folder: run.to_owned(), problem });
@@ -186,6 +187,17 @@ impl Subject {
     }
 }
 
+/// What `path` points at, if it is a link: `best` and `last` move while a run trains, and what is read file by file must be of one
+/// checkpoint.
+fn pointed_at(path: &Path) -> PathBuf {
+    // With a slash behind it a link is what it points at.
+    let plain: PathBuf = path.components().collect();
+    match std::fs::read_link(&plain) {
+        Ok(target) => plain.parent().unwrap_or(Path::new("")).join(target),
+        Err(_) => path.to_owned(),
+    }
+}
+
 /// How the configuration wants the base held.
 pub fn quantization(config: &Config) -> Quantization {
     match config.quantization {
@@ -210,5 +222,28 @@ fn refuse_other_base(run: &Path, found: &BTreeMap<String, String>) -> Result<(),
             expected: said(&began.base, name),
             found: said(found, name),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// `best` moves while a run trains: what was found stays what it was.
+    #[test]
+    fn a_checkpoint_that_was_found_is_no_link() {
+        let home = tempfile::tempdir().expect("a folder");
+        let text = "[model]\nbase='m'\n[data]\ntrain='t'\nvalidation=0.1\n[output]\ndir='r'\n";
+        fs::write(home.path().join("config.toml"), text).expect("written");
+        let folder = home.path().join("checkpoints/step-000002");
+        fs::create_dir_all(&folder).expect("made");
+        fs::write(folder.join(peft::CONFIG_FILE), "{}").expect("written");
+        std::os::unix::fs::symlink("checkpoints/step-000002", home.path().join("best")).expect("linked");
+        for named in [home.path().to_owned(), home.path().join("best"), home.path().join("best/")] {
+            let subject = Subject::find(&named.display().to_string(), &[]).expect("a run");
+            assert_eq!(subject.adapter, Some(folder.clone()), "{}", named.display());
+        }
     }
 }

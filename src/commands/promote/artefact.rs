@@ -33,21 +33,25 @@ const ADAPTER: &str = "adapter";
 const AS_IT_IS: &str = "quantization.kind=none";
 
 impl Artefact {
-    /// Writes the best checkpoint of `run` into `folder`, in the form `ships`; a GGUF file says that it is called `called`.
-    pub(crate) fn write(run: &str, ships: Ships, folder: &Path, called: &str) -> anyhow::Result<Self> {
-        let checkpoint = rtune_release::find(run.as_ref())?;
-        let released = Released::open(run, &[], Fetch::IfNeeded)?;
+    /// Writes `checkpoint`, the folder of one in its run, into `folder`, in the form `ships`; a GGUF file says that it is called `called`.
+    pub(crate) fn write(
+        checkpoint: &Path,
+        ships: Ships,
+        folder: &Path,
+        called: &str,
+    ) -> anyhow::Result<Self> {
+        let released = Released::open(&checkpoint.display().to_string(), &[], Fetch::IfNeeded)?;
         let (out, plain) = (folder.join("artefact"), ModelArgs { onto: None, dtype: None, shard_size: None });
         let onto = onto(&plain, released.trained_on());
         if ships == Ships::Adapter {
-            if rtune_release::is_full(&checkpoint) {
+            if rtune_release::is_full(checkpoint) {
                 let problem = "gate.ships is \"adapter\", and every number of the base was trained: there is no adapter";
                 return Err(BadInput::new(problem)
                     .with_hint("`gate.ships = \"merged\"` ships the model")
                     .into());
             }
             rtune_release::export_peft(
-                &checkpoint,
+                checkpoint,
                 &out,
                 Some((&released.base, released.chat())),
                 &released.card(),
@@ -56,7 +60,7 @@ impl Artefact {
             let read_with = beside_base(&released.subject.config);
             return Ok(Self { name: out.display().to_string(), inside: "artefact".to_owned(), read_with });
         }
-        let adapter = released.adapter(&checkpoint)?;
+        let adapter = released.adapter(checkpoint)?;
         let read_with = vec![AS_IT_IS.to_owned()];
         let Some(kind) = ships.gguf_type() else {
             let layout = layout(&plain, &released.base, Dtype::Bfloat16);

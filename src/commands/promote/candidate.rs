@@ -1,7 +1,7 @@
 //! The run that wants to be promoted: verified, with what it was made of.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rtune_data::{Source, seals};
 use rtune_sandbox::Sandbox;
@@ -9,14 +9,16 @@ use rtune_trainer::checkpoint::{Checkpoint, State, read_json};
 use rtune_trainer::config::{Config, GateSection};
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::reviews::{self, Review};
-use rtune_trainer::files::{sha256_of, sha256_of_file};
+use rtune_trainer::files::{FileError, sha256_of, sha256_of_file};
 use rtune_trainer::inputs::{Inputs, Preparation};
 use rtune_trainer::manifest::Manifest;
 use rtune_trainer::redteam::Suite;
+use rtune_trainer::run::has_ended;
 use rtune_trainer::verify::Verification;
 
 use crate::args::registry::PromoteArgs;
 use crate::commands::eval::code;
+use crate::commands::rebuild::repeatable;
 use crate::commands::{opened, sealing, verify};
 use crate::failure::BadInput;
 
@@ -43,9 +45,15 @@ pub(super) struct Candidate {
     pub(super) manifest_sha256: String,
     pub(super) run_files: Vec<(&'static str, Vec<u8>)>,
     pub(super) inputs: Inputs,
+    /// Its folder, and no link to it: a run that goes on moves `best` and `last`.
+    pub(super) checkpoint: PathBuf,
     pub(super) state: State,
     pub(super) checkpoint_sha256: String,
     pub(super) checkpoint_files: BTreeMap<String, String>,
+    /// Whether the run had not come to its end.
+    pub(super) stopped: bool,
+    /// Why it cannot be trained again to the same bytes.
+    pub(super) unrepeatable: Vec<String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -110,14 +118,19 @@ impl Candidate {
         let inputs = verification.inputs(&base, &preparation, &mut |_| {})?;
         verification.outputs(&mut |_| {})?;
         let checkpoint: PathBuf = rtune_release::find(&args.run)?;
+        // First of all: what is read after it is of this manifest, if it is there still when all is read.
+        let checkpoint_sha256 = hash_of(&checkpoint).map_err(TrainerError::from)?;
         let state = Checkpoint::open(&checkpoint)?.state;
-        let checkpoint_manifest = checkpoint.join("manifest.json");
-        let CheckpointManifest { files } = read_json(&checkpoint_manifest)?;
+        let CheckpointManifest { files } = read_json(&manifest_of(&checkpoint))?;
+        let last = args.run.join("last");
+        let last = Checkpoint::open(&last.canonicalize().unwrap_or(last))?.state;
+        let stopped = !has_ended(&config, &inputs.prepared.train, &last);
+        let unrepeatable = repeatable::against(&verification.manifest, &config, &state, stopped);
         let mut run_files = Vec::new();
         for name in RUN_FILES {
             let path = args.run.join(name);
             let bytes = std::fs::read(&path)
-                .map_err(|source| rtune_trainer::files::FileError { action: "read", path, source })
+                .map_err(|source| FileError { action: "read", path, source })
                 .map_err(TrainerError::from)?;
             run_files.push((name, bytes));
         }
@@ -134,14 +147,40 @@ impl Candidate {
             config,
             run_files,
             inputs,
+            checkpoint,
             state,
-            checkpoint_sha256: sha256_of_file(&checkpoint_manifest).map_err(TrainerError::from)?,
+            checkpoint_sha256,
             checkpoint_files: files,
+            stopped,
+            unrepeatable,
         })
+    }
+
+    /// Looks whether the checkpoint is the one that was read: nobody holds the run, and one that goes on may replace it or remove it.
+    pub(super) fn refuse_other_checkpoint(&self) -> anyhow::Result<()> {
+        let (expected, folder) = (&self.checkpoint_sha256, self.checkpoint.display());
+        let found = hash_of(&self.checkpoint).unwrap_or_else(|_| "no such file".to_owned());
+        if found == *expected {
+            return Ok(());
+        }
+        let problem = format!(
+            "the checkpoint `{folder}` changed while it was promoted: expected manifest.json with sha256 {expected}, found {found}"
+        );
+        let hint = "promote the run when it has ended, or a copy of its folder";
+        Err(BadInput::new(problem).with_hint(hint).into())
     }
 
     /// The base in words, where nothing is in use yet.
     pub(super) fn base_name(&self) -> String {
         format!("the base {}", self.config.model.base)
     }
+}
+
+/// What says which files a checkpoint has.
+fn manifest_of(checkpoint: &Path) -> PathBuf {
+    checkpoint.join("manifest.json")
+}
+
+fn hash_of(checkpoint: &Path) -> Result<String, FileError> {
+    sha256_of_file(&manifest_of(checkpoint))
 }

@@ -57,7 +57,10 @@ fn decided(
     let mut decision = Decision::begin(args.run.display().to_string(), against, &candidate.gate);
     decision.red_team = candidate.suite.as_ref().map(|suite| (suite.name.clone(), suite.sha256.clone()));
     decision.add([leaks::finding(candidate)?]);
-    let artefact = Artefact::write(&candidate.run, candidate.gate.ships, staged.path(), staged.name())?;
+    let artefact = Artefact::write(&candidate.checkpoint, candidate.gate.ships, staged.path(), staged.name());
+    // A run that goes on is the reason, whatever else went wrong.
+    candidate.refuse_other_checkpoint()?;
+    let artefact = artefact?;
     let before = Artefact::in_use(current.as_ref(), candidate)?;
     let seeds = seeds::write(candidate, staged)?;
     let models = Models { before: &before, candidate: &artefact, seeds: &seeds };
@@ -206,6 +209,8 @@ fn describe(
         rows: rows.len(),
         rows_sha256,
         step: candidate.state.step,
+        stopped: candidate.stopped,
+        unrepeatable: candidate.unrepeatable.clone(),
         checkpoint: candidate.checkpoint_files.clone(),
         ships: decision.ships.clone(),
         artefact: artefact.inside.clone(),
@@ -229,12 +234,16 @@ fn close(
         let reason = format!("{} passed {} rules", decision.candidate, decision.findings.len());
         let version: Version = writer.promote(&staged, lineage, &reason)?;
         show(args, decision)?;
+        let name = version.name();
         if !args.json {
-            say(&format!(
-                "{} is {} now: {}",
-                place.join("current").display(),
-                version.name(),
-                version.artefact().display()
+            let (link, artefact) = (place.join("current"), version.artefact());
+            say(&format!("{} is {name} now: {}", link.display(), artefact.display()));
+        }
+        let unrepeatable = &version.lineage.unrepeatable;
+        if !unrepeatable.is_empty() {
+            complain(&format!(
+                "note: `rtune rebuild {name}` cannot make it again to the same bytes, so keep a copy of it: {}",
+                unrepeatable.join("; ")
             ));
         }
         return Ok(DONE);

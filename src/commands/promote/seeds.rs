@@ -42,7 +42,8 @@ pub(super) fn write(candidate: &Candidate, staged: &Staged) -> anyhow::Result<Ve
         }
         let folder = staged.path().join(FOLDER).join(number.to_string());
         std::fs::create_dir_all(&folder)?;
-        artefacts.push(Artefact::write(&name, candidate.gate.ships, &folder, staged.name())?);
+        let checkpoint = rtune_release::find(&run)?;
+        artefacts.push(Artefact::write(&checkpoint, candidate.gate.ships, &folder, staged.name())?);
     }
     Ok(artefacts)
 }

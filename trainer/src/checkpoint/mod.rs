@@ -5,6 +5,7 @@
 
 mod json;
 mod moments;
+mod place;
 mod remembered;
 mod state;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::files::{self, At};
 pub use json::{read_json, to_json};
 pub(crate) use json::{read_value, write_json};
 pub use moments::{NamedSlice, read_moments, write_moments};
+use place::remove;
 pub(crate) use remembered::Undone;
 pub use remembered::{Remembered, Streak};
 pub use state::{Best, State, Waiting};
@@ -145,11 +147,18 @@ impl Checkpoints {
     /// that stayed behind unsaid would be found when it is wanted.
     ///
     /// # Errors
-    /// [`TrainerError::NoneWhole`] where there are some and all are damaged; [`TrainerError::File`] where one cannot be read, which says
-    /// nothing about what is in it.
+    /// [`TrainerError::NoneWhole`] where there are some and all are damaged, or have lost their manifests; [`TrainerError::File`] where one
+    /// cannot be read, which says nothing about what is in it.
     pub fn newest(&self, before: Option<u64>) -> Result<Newest, TrainerError> {
-        let mut newest = Newest::default();
-        for step in self.steps()?.into_iter().filter(|step| before.is_none_or(|before| *step < before)) {
+        let (mut newest, steps) = (Newest::default(), self.steps()?);
+        if steps.is_empty()
+            && let Some(lost) = self.without_manifest()?
+        {
+            // Taken for nothing, it would be removed by a run that begins anew.
+            let problem = format!("`{}` has trained numbers, and no {MANIFEST_FILE}", lost.display());
+            return Err(TrainerError::NoneWhole { folder: self.run.clone(), problem });
+        }
+        for step in steps.into_iter().filter(|step| before.is_none_or(|before| *step < before)) {
             match Checkpoint::open(&self.folder(step)) {
                 Ok(whole) => newest.checkpoint = Some(whole),
                 Err(error @ TrainerError::File(_)) => return Err(error),
@@ -208,14 +217,8 @@ impl Checkpoints {
     /// [`TrainerError::File`] when something cannot be removed.
     pub fn clear_after(&self, step: Option<u64>) -> Result<(), TrainerError> {
         let kept: Vec<u64> = self.steps()?.into_iter().filter(|there| Some(*there) <= step).collect();
-        let folder = self.run.join("checkpoints");
-        files::remove_begun(&folder)?;
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.at("read", &folder)?,
-        };
-        for entry in entries {
-            let path = entry.at("read", &folder)?.path();
+        files::remove_begun(&self.run.join("checkpoints"))?;
+        for path in self.entries()? {
             // Without a manifest it is the rest of a removal.
             if step_of(&path).is_some_and(|step| !kept.contains(&step)) {
                 remove(&path)?;
@@ -298,21 +301,6 @@ impl Checkpoints {
         Ok(())
     }
 
-    fn put_in_place(&self, partial: &Path, folder: &Path) -> Result<(), TrainerError> {
-        // A checkpoint of the same step in another state, evaluated since, is moved aside whole: removed in its place, a
-        // kill would leave half of one under its name.
-        let aside = partial.with_extension("replaced.partial");
-        let is_there = folder.exists();
-        if is_there {
-            fs::rename(folder, &aside).at("replace", folder)?;
-        }
-        fs::rename(partial, folder).at("write", folder)?;
-        if is_there {
-            fs::remove_dir_all(&aside).at("remove", &aside)?;
-        }
-        Ok(files::sync_folder_of(folder)?)
-    }
-
     fn point(&self, state: &State) -> Result<(), TrainerError> {
         let target = |step| Path::new("checkpoints").join(name_of(step));
         files::replace_link(&self.run.join("last"), &target(state.step))?;
@@ -334,14 +322,8 @@ impl Checkpoints {
 
     /// Steps of the checkpoints, ascending.
     pub(crate) fn steps(&self) -> Result<Vec<u64>, TrainerError> {
-        let folder = self.run.join("checkpoints");
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.at("read", &folder)?,
-        };
         let mut steps = Vec::new();
-        for entry in entries {
-            let path = entry.at("read", &folder)?.path();
+        for path in self.entries()? {
             if let Some(step) = step_of(&path).filter(|_| path.join(MANIFEST_FILE).is_file()) {
                 steps.push(step);
             }
@@ -354,19 +336,6 @@ impl Checkpoints {
 /// The number of a folder called as [`name_of`] has it.
 fn step_of(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
-}
-
-/// Removes a checkpoint, or what is left of one.
-fn remove(folder: &Path) -> Result<(), TrainerError> {
-    // Without its manifest the folder is no checkpoint, so a removal that is cut short leaves no half of one.
-    let manifest = folder.join(MANIFEST_FILE);
-    match fs::remove_file(&manifest) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).at("remove", &manifest)?;
-        }
-        _ => {}
-    }
-    Ok(fs::remove_dir_all(folder).at("remove", folder)?)
 }
 
 /// `step-000200`.

@@ -95,8 +95,28 @@ fn a_checkpoint_is_replaced_without_a_half() {
     assert_eq!(newest(&checkpoints).expect("whole").state, state(4, Some(4)));
     assert_eq!(fs::read_dir(run.path().join("checkpoints")).expect("there").count(), 1);
     let aside = run.path().join("checkpoints/.step-000004.replaced.partial");
+    let half = run.path().join("checkpoints/.step-000004.partial");
+    let names = || fs::read_dir(run.path().join("checkpoints")).expect("there").count();
+    // Before the other one has its place.
     fs::rename(&folder, &aside).expect("moved");
+    fs::create_dir(&half).expect("made");
     assert_eq!(newest(&checkpoints), None, "moved aside, it is none");
+    checkpoints.put_back().expect("renamed");
+    assert_eq!(newest(&checkpoints).expect("whole").state, state(4, Some(4)));
+    assert!(!aside.exists() && half.exists());
+    // After that, before it is removed: the one in its place is what counts, and is replaced again.
+    fs::rename(&half, &aside).expect("moved");
+    fs::write(aside.join(MANIFEST_FILE), b"{}").expect("written");
+    checkpoints.put_back().expect("nothing to do");
+    assert_eq!(newest(&checkpoints).expect("whole").state, state(4, Some(4)));
+    write(&checkpoints, &state(4, Some(2)));
+    assert_eq!(newest(&checkpoints).expect("whole").state, state(4, Some(2)));
+    assert_eq!(names(), 1);
+    // Half of one is put back by nobody.
+    fs::rename(&folder, &aside).expect("moved");
+    fs::remove_file(aside.join(MANIFEST_FILE)).expect("removed");
+    checkpoints.put_back().expect("nothing to do");
+    assert_eq!(newest(&checkpoints), None);
     checkpoints.clear_after(None).expect("removed");
     assert_eq!(fs::read_dir(run.path().join("checkpoints")).expect("there").count(), 0);
     write(&checkpoints, &state(4, None));
@@ -153,6 +173,29 @@ fn a_folder_without_a_manifest_is_not_a_checkpoint() {
     assert!(matches!(Checkpoint::open(&second), Err(TrainerError::NotACheckpoint { .. })));
     write(&checkpoints, &state(2, None));
     assert_eq!(newest(&checkpoints).expect("replaced").state.step, 2);
+}
+
+/// Taken for none at all, they would be removed by a run that begins anew.
+#[test]
+fn checkpoints_that_have_all_lost_their_manifests_are_not_taken_for_none() {
+    for weights in ["adapter_model.safetensors", "model.safetensors"] {
+        let run = tempfile::tempdir().expect("a folder");
+        let checkpoints = Checkpoints::of(run.path());
+        for step in [2, 4] {
+            let folder = write(&checkpoints, &state(step, None));
+            fs::write(folder.join(weights), b"a").expect("written");
+        }
+        fs::remove_file(checkpoints.folder(4).join(MANIFEST_FILE)).expect("removed");
+        assert_eq!(newest(&checkpoints).expect("the first").state.step, 2, "the rest of a removal");
+        fs::remove_file(checkpoints.folder(2).join(MANIFEST_FILE)).expect("removed");
+        let error = checkpoints.newest(None).expect_err("both are there");
+        let said = "step-000002` has trained numbers, and no manifest.json";
+        assert!(error.to_string().ends_with(said) && error.hint().is_some() && error.is_input(), "{error}");
+        for step in [2, 4] {
+            fs::remove_file(checkpoints.folder(step).join(weights)).expect("removed");
+        }
+        assert_eq!(newest(&checkpoints), None, "the rest of a removal");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! thread when the disk is full, so the file and the payload are written here.
 //! Source: tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,10 +13,14 @@ use tensorboard_rs::record_writer::RecordWriter;
 
 use crate::files::{At, FileError};
 
+/// When events were written, in seconds of Unix time, by the rest of their bytes.
+pub(super) type Times = HashMap<Vec<u8>, f64>;
+
 /// An open event file.
 pub(super) struct EventFile {
     path: PathBuf,
     records: RecordWriter<File>,
+    times: Times,
 }
 
 impl std::fmt::Debug for EventFile {
@@ -25,16 +30,21 @@ impl std::fmt::Debug for EventFile {
 }
 
 impl EventFile {
-    /// Makes the folder and a file in it, whose name TensorBoard recognises.
-    pub(super) fn create(folder: &Path) -> Result<Self, FileError> {
+    /// Makes the folder and a file in it, whose name TensorBoard recognises. Events that are among the `times` keep theirs.
+    pub(super) fn create(folder: &Path, times: Times) -> Result<Self, FileError> {
         fs::create_dir_all(folder).at("create", folder)?;
         let name =
             format!("events.out.tfevents.{:010}.rtune.{}.0", unix_seconds() as u64, std::process::id());
         let path = folder.join(name);
         let records = RecordWriter::new(File::create(&path).at("write", &path)?);
-        let mut events = Self { path, records };
+        let mut events = Self { path, records, times };
         events.write(&message_field(3, b"brain.Event:2"), 0)?;
         Ok(events)
+    }
+
+    /// From now on every event is of its own time.
+    pub(super) fn forget_times(&mut self) {
+        self.times.clear();
     }
 
     /// Adds one event that holds all `scalars` of a step.
@@ -65,13 +75,48 @@ impl EventFile {
 
     fn write(&mut self, payload: &[u8], step: u64) -> Result<(), FileError> {
         // Field 1, wall_time, is a double; field 2, step, a varint.
-        let mut event = vec![1 << 3 | 1];
-        event.extend(unix_seconds().to_le_bytes());
-        event.push(2 << 3);
-        event.extend(varint(step));
-        event.extend(payload);
+        let rest = [&[2 << 3][..], &varint(step), payload].concat();
+        let mut event = vec![WALL_TIME];
+        event.extend(self.times.get(&rest).copied().unwrap_or_else(unix_seconds).to_le_bytes());
+        event.extend(rest);
         self.records.write(&event).and_then(|()| self.records.flush()).at("write", &self.path)
     }
+}
+
+/// What an event begins with: field 1, of wire type 1.
+const WALL_TIME: u8 = 1 << 3 | 1;
+
+/// The times of the events in a folder. What cannot be read has none: they are for people alone.
+pub(super) fn times_in(folder: &Path) -> Times {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = files.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let mut times = Times::new();
+    for bytes in files.filter_map(|entry| fs::read(entry.path()).ok()) {
+        for event in payloads(&bytes) {
+            let Some(([WALL_TIME, time @ ..], rest)) = event.split_first_chunk::<9>() else { continue };
+            let time = f64::from_le_bytes(*time);
+            if time.is_finite() {
+                times.insert(rest.to_vec(), time);
+            }
+        }
+    }
+    times
+}
+
+/// What is in the records of a file: each has a length and its checksum before it, and a checksum behind.
+fn payloads(mut bytes: &[u8]) -> Vec<&[u8]> {
+    /// Bytes of a checksum.
+    const SUM: usize = 4;
+    let mut found = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<8>() {
+        let length = u64::from_le_bytes(*length) as usize;
+        let Some((payload, rest)) = rest.get(SUM..).and_then(|rest| rest.split_at_checked(length)) else {
+            break;
+        };
+        found.push(payload);
+        bytes = rest.get(SUM..).unwrap_or_default();
+    }
+    found
 }
 
 /// Field `number` of wire type 2: a length and the bytes.
@@ -110,7 +155,7 @@ mod tests {
     #[test]
     fn records_are_framed_and_hold_the_scalars() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut events = EventFile::create(folder.path()).expect("created");
+        let mut events = EventFile::create(folder.path(), Times::new()).expect("created");
         events.add(300, &[("a/b", 0.5)]).expect("written");
         let bytes = fs::read(&events.path).expect("there");
         let mut rest = bytes.as_slice();
@@ -126,5 +171,38 @@ mod tests {
         let scalar = [&[0x2a, 12, 0x0a, 10, 0x0a, 3][..], b"a/b", &[0x15], &0.5f32.to_le_bytes()].concat();
         assert!(payloads[1].ends_with(&scalar));
         assert_eq!(payloads[1][9..12], [0x10, 0xac, 0x02]);
+    }
+
+    #[test]
+    fn an_event_that_is_written_anew_keeps_its_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut events = EventFile::create(folder.path(), Times::new()).expect("created");
+        events.add(1, &[("a", 0.5)]).expect("written");
+        events.add_text(1, "b", "said").expect("written");
+        let old = times_in(folder.path());
+        assert_eq!(old.len(), 3, "the format's version is one");
+        assert!(old.values().all(|time| (unix_seconds() - time).abs() < 3600.0), "{old:?}");
+        // A file that ends in the middle of a record, and one that is none.
+        let torn = [fs::read(&events.path).expect("there"), vec![9; 11]].concat();
+        fs::write(&events.path, &torn).expect("written");
+        fs::write(folder.path().join("other"), [0xff; 40]).expect("written");
+        let early: Times = times_in(folder.path()).into_keys().map(|event| (event, 7.0)).collect();
+        assert_eq!(early.len(), 3);
+        let again = tempfile::tempdir().expect("a folder");
+        let mut events = EventFile::create(again.path(), early).expect("created");
+        events.add(1, &[("a", 0.5)]).expect("written");
+        events.add(2, &[("a", 0.5)]).expect("written");
+        let of = |step: u64| {
+            let found = times_in(again.path())
+                .into_iter()
+                .filter(|(event, _)| event.ends_with(&0.5f32.to_le_bytes()));
+            found.filter(|(event, _)| event[1] == step as u8).map(|(_, time)| time).collect::<Vec<_>>()
+        };
+        assert_eq!(of(1), [7.0]);
+        assert!(of(2)[0] > 7.0, "that is new");
+        events.forget_times();
+        events.add(1, &[("a", 0.5)]).expect("written");
+        assert!(of(1)[0] > 7.0, "it was done again");
+        assert!(times_in(&again.path().join("nowhere")).is_empty());
     }
 }

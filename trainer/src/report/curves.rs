@@ -115,8 +115,8 @@ pub(super) fn evaluations(all: &[Line], config: &Config, best: Option<u64>) -> T
         header.push(metric);
     }
     let mut table = Table::new(&header);
-    let mut steps: Vec<u64> =
-        all.iter().filter(|line| !matches!(line, Line::Step(_) | Line::Sample(_))).map(Line::step).collect();
+    let measured = |line: &&Line| matches!(line, Line::Evaluation(_) | Line::General(_) | Line::Golden(_));
+    let mut steps: Vec<u64> = all.iter().filter(measured).map(Line::step).collect();
     steps.dedup();
     let every = steps.len().div_ceil(MOST_ROWS).max(1);
     let last = steps.last().copied();
@@ -150,4 +150,26 @@ pub(super) fn evaluations(all: &[Line], config: &Config, best: Option<u64>) -> T
 
 pub(super) fn percent(part: f64) -> String {
     format!("{:.1}%", 100.0 * part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{EvaluationLine, OddLine};
+
+    #[test]
+    fn a_step_that_was_left_out_is_no_evaluation() {
+        let text = "[model]\nbase='m'\n[data]\ntrain='t'\nvalidation=0.1\n[output]\ndir='r'\n";
+        let config = Config::parse("c.toml", text, &[]).expect("valid");
+        let evaluation = |step| {
+            let (validation_loss_nats, perplexity, token_accuracy) = (0.5, 1.5, 0.25);
+            Line::Evaluation(EvaluationLine { step, validation_loss_nats, perplexity, token_accuracy })
+        };
+        let [odd, action] = ["the loss jumped", "left out"].map(str::to_owned);
+        let odd = Line::Odd(OddLine { step: 3, odd, tensor: None, action, rows: vec!["a".to_owned()] });
+        let table = evaluations(&[evaluation(0), odd, evaluation(4)], &config, Some(4));
+        let steps: Vec<&str> = table.rows.iter().map(|row| row[0].as_str()).collect();
+        assert_eq!(steps, ["0", "4 (best)"]);
+        assert!(table.rows.iter().all(|row| row[1] == "0.5000"), "{:?}", table.rows);
+    }
 }

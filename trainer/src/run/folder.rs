@@ -23,6 +23,8 @@ pub(crate) struct RunFolder {
     pub(crate) path: PathBuf,
     /// Where to go on, where the run is to be resumed.
     pub(crate) newest: Newest,
+    /// Whether an earlier process had begun a run here.
+    was_begun: bool,
     _lock: RunLock,
 }
 
@@ -69,16 +71,21 @@ fn is_debris(name: &std::ffi::OsStr) -> bool {
 
 impl RunFolder {
     /// Makes and locks the folder, and finds the checkpoint to go on from, if it is to `resume`: the newest that is whole, before step
-    /// `before` where that is given.
+    /// `before` where that is given. One that a killed process had moved aside is put back first.
     ///
     /// # Errors
-    /// As [`check_folder`] and [`Checkpoints::newest`].
+    /// As [`check_folder`], [`Checkpoints::put_back`] and [`Checkpoints::newest`].
     pub(crate) fn open(path: &Path, resume: bool, before: Option<u64>) -> Result<Self, TrainerError> {
         fs::create_dir_all(path).at("create", path)?;
         let lock = RunLock::take(path)?;
         check_contents(path, resume)?;
-        let newest = if resume { Checkpoints::of(path).newest(before)? } else { Newest::default() };
-        Ok(Self { path: path.to_owned(), newest, _lock: lock })
+        let (mut newest, checkpoints) = (Newest::default(), Checkpoints::of(path));
+        if resume {
+            checkpoints.put_back()?;
+            newest = checkpoints.newest(before)?;
+        }
+        let was_begun = path.join(CONFIG_FILE).is_file();
+        Ok(Self { path: path.to_owned(), newest, was_begun, _lock: lock })
     }
 
     /// Writes down what a fresh run is made of. The configuration comes first: it is what a run folder is told by.
@@ -97,7 +104,8 @@ impl RunFolder {
     }
 
     /// Hands `tried` through. Where that failed and the run `is_new`, takes back what [`Self::begin`] wrote: a run that cannot be begun
-    /// leaves its folder as it was, to be tried again.
+    /// leaves its folder as it was, to be tried again. A run that an earlier process had begun stays one: without its configuration, what
+    /// else that process left would be neither an empty folder nor a run to go on with.
     ///
     /// # Errors
     /// That of `tried`, or [`TrainerError::File`] when a file cannot be removed.
@@ -106,7 +114,7 @@ impl RunFolder {
         is_new: bool,
         tried: Result<T, E>,
     ) -> Result<T, TrainerError> {
-        if tried.is_err() && is_new {
+        if tried.is_err() && is_new && !self.was_begun {
             self.take_back()?;
         }
         tried.map_err(Into::into)
@@ -265,6 +273,42 @@ mod tests {
         assert_eq!(error.to_string(), format!("cannot create `{}`", below.display()));
         let _lock = RunLock::take(&run).expect("free");
         assert!(matches!(check_folder(&run, false), Err(TrainerError::InUse { .. })));
+    }
+
+    fn refused() -> Result<(), TrainerError> {
+        Err(TrainerError::NoTemplate { base: "base".into() })
+    }
+
+    #[test]
+    fn what_an_earlier_process_had_begun_is_not_taken_back() {
+        let home = tempfile::tempdir().expect("a folder");
+        let write = |name: &str| fs::write(home.path().join(name), "x").expect("written");
+        let folder = RunFolder::open(home.path(), false, None).expect("empty");
+        write(CONFIG_FILE);
+        write(crate::manifest::FILE);
+        folder.unless_new(true, refused()).expect_err("refused");
+        drop(folder);
+        check_folder(home.path(), false).expect("as it was: empty");
+        // Begun, and killed before there was a checkpoint: lines are there, or a folder for checkpoints.
+        write(CONFIG_FILE);
+        write(crate::metrics::METRICS_FILE);
+        let folder = RunFolder::open(home.path(), true, None).expect("a run");
+        write(crate::manifest::FILE);
+        folder.unless_new(true, refused()).expect_err("refused");
+        drop(folder);
+        check_folder(home.path(), true).expect("it is a run still");
+    }
+
+    #[test]
+    fn a_checkpoint_that_was_moved_aside_is_gone_on_from() {
+        let home = tempfile::tempdir().expect("a folder");
+        fs::write(home.path().join(CONFIG_FILE), "").expect("written");
+        let checkpoints = Checkpoints::of(home.path());
+        let state = State { step: 4, ..State::start() };
+        let folder = checkpoints.write(&state, |_| Ok::<(), TrainerError>(())).expect("written");
+        fs::rename(&folder, folder.with_file_name(".step-000004.replaced.partial")).expect("moved");
+        let opened = RunFolder::open(home.path(), true, None).expect("a run");
+        assert_eq!(opened.newest.checkpoint.map(|newest| newest.state), Some(state));
     }
 
     fn of(step: u64, value: f64) -> Best {
