@@ -92,7 +92,7 @@ fn variants() -> Vec<(String, Value)> {
 fn placed(of: &dyn Fn(&str) -> Value) -> Vec<(&'static str, Value)> {
     let with = |name: &str, key: &str, value: Value| {
         let mut config = of(name);
-        if name.starts_with("gemma") {
+        if ["gemma2", "gemma3"].contains(&name) {
             config["query_pre_attn_scalar"] = config["head_dim"].clone();
         }
         config[key] = value;
