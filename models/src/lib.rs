@@ -32,7 +32,7 @@ pub use licence::Licence;
 pub use open::{BaseModel, open, open_headers};
 pub use outline::BaseOutline;
 pub use quantized::QuantizedCache;
-pub use source::gguf::write::{GgufChange, GgufLayout, GgufSource, GgufTensor, GgufValue};
+pub use source::gguf::write::{Asked, GgufChange, GgufLayout, GgufSource, GgufTensor, GgufValue};
 pub use source::{
     GgufFile, HostTensor, Piece, Precision, RandomWeights, SafetensorsFolder, Take, WeightSource,
     open_weights,

@@ -51,7 +51,9 @@ const LEGAL: [&str; 4] = ["LICENSE", "LICENCE", "NOTICE", "USE_POLICY"];
 pub struct Chat<'a> {
     /// The template it was trained with, if there is one.
     pub template: Option<&'a str>,
-    /// Tokens that end its answers besides those that the base names.
+    /// The token that the template puts behind every answer, if it puts one there.
+    pub end_of_turn: Option<u32>,
+    /// Tokens that end its answers, that one among them.
     pub stop_tokens: &'a [u32],
 }
 

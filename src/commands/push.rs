@@ -51,7 +51,10 @@ pub(crate) fn run(args: &PushArgs) -> anyhow::Result<u8> {
 
 fn push(args: &PushArgs, folder: &Path, options: &HubOptions, token: String) -> anyhow::Result<u8> {
     let (owner, name) = &args.repository;
-    let files = files::of(folder)?;
+    let (files, links) = files::of(folder)?;
+    for link in links {
+        complain(&format!("note: `{}` is a link to a folder, and is left out", link.display()));
+    }
     if !files.iter().any(|file| file.path == CARD) {
         complain(&format!("note: `{}` has no {CARD}, the card of a model", args.folder.display()));
     }

@@ -35,6 +35,8 @@ pub(super) struct Released {
     pub(super) base_path: PathBuf,
     pub(super) base: BaseModel,
     pub(super) template: Option<ChatTemplate>,
+    /// What the template puts behind an answer.
+    end_of_turn: Option<u32>,
     /// What ends an answer, here as in `rtune generate`.
     stop_tokens: Vec<u32>,
 }
@@ -69,11 +71,16 @@ impl Released {
         let encoder = template.as_ref().map(|template| Encoder::new(template, &base.tokenizer));
         let encoder = encoder.transpose().map_err(TrainerError::from)?;
         let stop_tokens = talk::stop_tokens(&base, encoder.as_ref());
-        Ok(Self { subject, base_path, base, template, stop_tokens })
+        let end_of_turn = encoder.as_ref().and_then(talk::end_of_turn);
+        Ok(Self { subject, base_path, base, template, end_of_turn, stop_tokens })
     }
 
     pub(super) fn chat(&self) -> Chat<'_> {
-        Chat { template: self.template.as_ref().map(ChatTemplate::source), stop_tokens: &self.stop_tokens }
+        Chat {
+            template: self.template.as_ref().map(ChatTemplate::source),
+            end_of_turn: self.end_of_turn,
+            stop_tokens: &self.stop_tokens,
+        }
     }
 
     /// The adapter of `checkpoint`, with a note on the linears that it leaves as they are.

@@ -31,9 +31,12 @@ pub(crate) fn run(args: &ScanArgs) -> anyhow::Result<u8> {
     let is_rows =
         args.file.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson");
     if args.file == Path::new("-") {
-        scan.text(&mut std::io::stdin().lock())?;
+        let mut reader = std::io::stdin().lock();
+        refuse_packed(&mut reader, &args.file)?;
+        scan.text(&mut reader)?;
     } else {
         let mut reader = BufReader::new(open(&args.file)?);
+        refuse_packed(&mut reader, &args.file)?;
         if is_rows { scan.rows(&mut reader)? } else { scan.text(&mut reader)? }
     }
     if !args.json {
@@ -81,6 +84,20 @@ fn open(path: &Path) -> anyhow::Result<File> {
         }
         Err(error) => Err(error).with_context(|| format!("{}: cannot be read", path.display())),
     }
+}
+
+/// Packed bytes are no text, whatever the file is called.
+fn refuse_packed(reader: &mut dyn BufRead, path: &Path) -> anyhow::Result<()> {
+    let first = reader.fill_buf().with_context(|| format!("{}: cannot be read", path.display()))?;
+    let kind = match first {
+        [0x1f, 0x8b, ..] => "gzip",
+        // A frame, or one that holds no data and may stand first.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => "zstd",
+        _ => return Ok(()),
+    };
+    let problem = format!("{}: packed by {kind}, and texts are looked at as they stand", path.display());
+    let hint = format!("unpack it first: `{kind} -d FILE`");
+    Err(BadInput::new(problem).with_hint(hint).into())
 }
 
 /// The strings of a row, with their places as JSON pointers.

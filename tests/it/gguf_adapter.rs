@@ -156,6 +156,24 @@ fn what_llama_cpp_has_no_place_for_is_refused() {
     refused(&[], &["--base-only"], &["an adapter has no base in it"]);
 }
 
+/// An adapter's file says nothing of tokens; the base's does, and is refused.
+#[test]
+fn a_tokenizer_that_llama_cpp_has_no_rule_for_is_no_hindrance() {
+    let place = Workplace::new();
+    let mut json: serde_json::Value =
+        serde_json::from_str(&place.read("model/tokenizer.json")).expect("JSON");
+    let words = serde_json::json!({"type": "Digits", "individual_digits": false});
+    json["pre_tokenizer"] =
+        serde_json::json!({"type": "Sequence", "pretokenizers": [words, json["pre_tokenizer"].clone()]});
+    place.write("model/tokenizer.json", json.to_string());
+    place.train(&[]).succeeds();
+    place.rtune(&["export", "run", "adapter.gguf", "--format", "gguf-adapter"]).succeeds();
+    assert!(!read(&place.path("adapter.gguf")).tensors.is_empty());
+    place
+        .rtune(&["export", "run", "out.gguf", "--format", "gguf"])
+        .fails(2, &["no name that llama.cpp has for a rule of words"]);
+}
+
 #[test]
 fn widths_of_numbers_are_as_asked() {
     let place = Workplace::new();

@@ -12,9 +12,11 @@ use rtune_models::open;
 use rtune_release::{Chat, Content, GgufType, write_gguf};
 
 use crate::families::configurations;
-use crate::workplace::{Sizes, Workplace, write_base, write_model};
+use crate::workplace::{
+    BYTES, CHATML, Sizes, Speech, Workplace, write_base, write_model, write_speaking_base,
+};
 
-const NO_CHAT: Chat<'static> = Chat { template: None, stop_tokens: &[] };
+const NO_CHAT: Chat<'static> = Chat { template: None, end_of_turn: None, stop_tokens: &[] };
 
 fn write(base: &Path, out: &Path, kind: GgufType) -> Result<(), rtune_release::ReleaseError> {
     let base = open(base).expect("a base");
@@ -170,6 +172,25 @@ fn biases_that_llama_cpp_has_no_place_for_are_refused() {
             }
         }
     }
+}
+
+/// A base that ends texts with two tokens, one of them of a lower number than the one with which the template ends a turn.
+#[test]
+fn a_turn_ends_with_what_the_template_puts_behind_it() {
+    let place = Workplace::new();
+    std::fs::remove_dir_all(place.path("model")).expect("removed");
+    let special = &["<|text|>", "<|im_start|>", "<|im_end|>", "<|eos|>"];
+    let (_, config) = configurations().into_iter().find(|(name, _)| name == "llama").expect("a case");
+    write_speaking_base(&place.path("model"), config, &Speech { special, eos: "<|eos|>", ..CHATML });
+    let mut config: serde_json::Value = serde_json::from_str(&place.read("model/config.json")).expect("JSON");
+    config["eos_token_id"] = serde_json::json!([BYTES + 3, BYTES]);
+    place.write("model/config.json", config.to_string());
+    place
+        .rtune(&["export", "model", "out.gguf", "--base-only", "--format", "gguf", "--quantize", "f32"])
+        .succeeds();
+    let metadata = read(&place.path("out.gguf")).metadata;
+    let id = |name: &str| metadata[&format!("tokenizer.ggml.{name}_token_id")].to_u32().expect("a number");
+    assert_eq!(["eos", "eot", "eom"].map(|name| id(name) as usize), [BYTES + 3, BYTES + 2, BYTES]);
 }
 
 #[test]

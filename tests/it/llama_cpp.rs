@@ -296,7 +296,7 @@ fn perplexities_of_smaller_types_are_near_those_of_f16() {
         .collect();
     let perplexity = |kind: GgufType, rows: &[CalibrationRow]| {
         let file = place.path().join("model.gguf");
-        let chat = Chat { template: None, stop_tokens: &[] };
+        let chat = Chat { template: None, end_of_turn: None, stop_tokens: &[] };
         write_gguf_calibrated(&file, &base, Content::Base, kind, "name", chat, rows, &mut |_, _| {})
             .expect("written");
         let said = asked_of(&folder, &file, &asked);

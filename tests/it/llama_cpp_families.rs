@@ -18,8 +18,17 @@ use crate::workplace::{BYTES, Workplace, write_base};
 const SEQUENCES: usize = 3;
 const TOKENS: usize = 96;
 /// What llama.cpp computes otherwise, and so is not written.
-const REFUSED: [&str; 4] =
-    ["phi3 with a window", "yarn with bounds", "qwen3 with biases", "smollm3 with biases"];
+const REFUSED: [&str; 9] = [
+    "phi3 with a window",
+    "yarn with bounds",
+    "qwen3 with biases",
+    "smollm3 with biases",
+    "gpt_neox without biases",
+    "gemma with a head",
+    "gemma2 with a head",
+    "qwen2 as Llama 3 scales",
+    "qwen2 with LongRoPE",
+];
 /// How far nats may be from ours, as a part of them: llama.cpp keeps keys and values in float16.
 const NATS: f64 = 2e-4;
 
@@ -73,8 +82,59 @@ fn variants() -> Vec<(String, Value)> {
         ("yarn with a factor", yarn(json!({"attention_factor": 1.0}))),
         ("yarn with bounds", yarn(json!({"beta_fast": 16.0, "beta_slow": 2.0}))),
     ];
-    found.extend(more.map(|(name, config)| (name.to_owned(), config)));
+    let more = more.into_iter().chain(placed(&of)).map(|(name, config)| (name.to_owned(), config));
+    let more: Vec<_> = more.collect();
+    found.extend(more);
     found
+}
+
+/// Configurations for which llama.cpp looks for tensors that others have not, or the other way round.
+fn placed(of: &dyn Fn(&str) -> Value) -> Vec<(&'static str, Value)> {
+    let with = |name: &str, key: &str, value: Value| {
+        let mut config = of(name);
+        if ["gemma2", "gemma3"].contains(&name) {
+            config["query_pre_attn_scalar"] = config["head_dim"].clone();
+        }
+        config[key] = value;
+        config
+    };
+    let without_windows = |name: &str| {
+        let mut config = with(name, "sliding_window", Value::Null);
+        config["layer_types"] = json!(["full_attention", "full_attention"]);
+        config
+    };
+    let llama3 = json!({"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0, "original_max_position_embeddings": 32});
+    let long_rope = |name: &str| {
+        let config = of(name);
+        let size = |key: &str| config[key].as_u64();
+        let width = size("hidden_size").expect("a width") / size("num_attention_heads").expect("a number");
+        let pairs = size("head_dim").unwrap_or(width) / 2;
+        let list = |by: f64| (0..pairs).map(|pair| 1.0 + by * pair as f64).collect::<Vec<_>>();
+        let scaling = json!({"rope_type": "longrope", "rope_theta": 10000.0, "factor": 4.0,
+            "original_max_position_embeddings": 1024, "short_factor": list(0.25), "long_factor": list(1.0)});
+        with(name, "rope_parameters", scaling)
+    };
+    vec![
+        ("gpt_neox without biases", with("gpt_neox", "attention_bias", false.into())),
+        ("gpt_neox without a head", with("gpt_neox", "tie_word_embeddings", true.into())),
+        ("olmo2 without a head", with("olmo2", "tie_word_embeddings", true.into())),
+        ("gemma with a head", with("gemma", "tie_word_embeddings", false.into())),
+        ("gemma2 with a head", with("gemma2", "tie_word_embeddings", false.into())),
+        ("gemma3 with a head", with("gemma3", "tie_word_embeddings", false.into())),
+        // Which blocks have a window stands in the file: other periods than the family's are no hindrance.
+        (
+            "gemma2 the other way round",
+            with("gemma2", "layer_types", json!(["full_attention", "sliding_attention"])),
+        ),
+        ("gemma2 without windows", without_windows("gemma2")),
+        ("gemma3 without windows", without_windows("gemma3")),
+        ("llama as Llama 3 scales", with("llama", "rope_parameters", llama3.clone())),
+        ("qwen2 as Llama 3 scales", with("qwen2", "rope_parameters", llama3)),
+        ("llama with LongRoPE", long_rope("llama")),
+        ("granite with LongRoPE", long_rope("granite")),
+        ("qwen2 with LongRoPE", long_rope("qwen2")),
+    ]
 }
 
 #[test]

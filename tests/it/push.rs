@@ -77,6 +77,33 @@ fn an_interrupted_push_is_finished_by_the_next() {
     hub.with(|state| assert_eq!((state.files.len(), state.commits.len()), (5, 1)));
 }
 
+/// A link to a file is that file, as in a hub's cache; one to a folder may lead anywhere, and back.
+#[test]
+#[cfg(unix)]
+fn links_to_folders_are_left_out() {
+    use std::os::unix::fs::symlink;
+    let (place, hub) = (Workplace::new(), Hub::serve());
+    for folder in ["out/more", "elsewhere"] {
+        std::fs::create_dir_all(place.path(folder)).expect("made");
+    }
+    place.write("out/README.md", "card");
+    place.write("elsewhere/private.txt", "not sent");
+    place.write("elsewhere/blob", "weights");
+    symlink("../elsewhere/blob", place.path("out/a.safetensors")).expect("linked");
+    symlink("../../elsewhere", place.path("out/more/elsewhere")).expect("linked");
+    symlink(".", place.path("out/again")).expect("linked");
+    let ran = hub.push(&place, &["out", "me/model"]);
+    ran.succeeds();
+    for link in ["out/again", "out/more/elsewhere"] {
+        assert!(ran.stderr.contains(&format!("note: `{link}` is a link to a folder")), "{}", ran.stderr);
+    }
+    hub.with(|state| {
+        let names: Vec<&str> = state.files.keys().map(String::as_str).collect();
+        assert_eq!(names, ["README.md", "a.safetensors"]);
+        assert_eq!(state.large[&state.files["a.safetensors"]], b"weights");
+    });
+}
+
 #[test]
 fn a_run_is_pushed_as_its_adapter() {
     let (place, hub) = (Workplace::new(), Hub::serve());

@@ -186,7 +186,7 @@ fn merged_folders_compute_what_peft_merges() {
         let layout = Layout { dtype: Dtype::Float32, shard_bytes: 40_000, packing: None };
         let out = place.path(&format!("{}-merged", case.name));
         let new = NewFolder::begin(&out).expect("begun");
-        let chat = Chat { template: None, stop_tokens: &[] };
+        let chat = Chat { template: None, end_of_turn: None, stop_tokens: &[] };
         write_model(&new, &base, content, layout, chat, &[], &mut |_, _| {}).expect("written");
         new.finish().expect("finished");
         let (written, decoder) = read_back(&out);

@@ -80,3 +80,17 @@ fn what_cannot_be_scanned_is_bad_input() {
         ran.fails(2, &[message]);
     }
 }
+
+#[test]
+fn packed_files_are_to_be_unpacked_first() {
+    let place = Workplace::new();
+    for (name, bytes, kind) in [
+        ("rows.jsonl.gz", &[0x1f, 0x8b, 8, 0, 0xff][..], "gzip"),
+        ("rows.jsonl.zst", &[0x28, 0xb5, 0x2f, 0xfd, 4], "zstd"),
+        ("rows.jsonl", &[0x52, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], "zstd"),
+    ] {
+        place.write(name, bytes);
+        let hint = format!("hint: unpack it first: `{kind} -d FILE`");
+        place.rtune(&["scan", name]).fails(2, &[&format!("{name}: packed by {kind}"), &hint]);
+    }
+}

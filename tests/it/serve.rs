@@ -34,6 +34,10 @@ fn what_fits_is_written_with_the_command_that_serves_it() {
     let ran = place.rtune(&["export", "run", "i", "--for", "vllm", "--base-only"]);
     ran.succeeds();
     assert!(ran.stdout.contains("vllm serve i --served-model-name i"), "{}", ran.stdout);
+    // Two versions have two names.
+    let ran = place.rtune(&["export", "run", "bot-v1.2", "--for", "vllm"]);
+    ran.succeeds();
+    assert!(ran.stdout.contains("--lora-modules bot-v1.2=bot-v1.2"), "{}", ran.stdout);
 }
 
 #[test]

@@ -204,7 +204,7 @@ pub(crate) struct Speech<'a> {
     pub(crate) adds_bos: bool,
 }
 
-const CHATML: Speech<'static> = Speech {
+pub(crate) const CHATML: Speech<'static> = Speech {
     template: TEMPLATE,
     special: &["<|im_start|>", "<|im_end|>"],
     bos: Some("<|im_start|>"),

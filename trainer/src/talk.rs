@@ -262,7 +262,7 @@ impl<'a> Model<'a> {
 }
 
 /// The token that the template puts behind an answer, if it puts one there.
-fn end_of_turn(encoder: &Encoder<'_>) -> Option<u32> {
+pub fn end_of_turn(encoder: &Encoder<'_>) -> Option<u32> {
     let conversation = [Message::new("user", "a"), Message::new("assistant", "b")];
     // A template that refuses this conversation may take others; it teaches no end by itself.
     let rows = encoder.encode(&conversation, TrainOn::Last).ok()?;

@@ -6,7 +6,7 @@ use rtune_tokens::encode_guarded;
 use serde_json::Value;
 
 use super::rules;
-use crate::source::gguf::write::GgufValue;
+use crate::source::gguf::write::{Asked, GgufValue};
 use crate::{BaseModel, ModelError};
 
 /// `llama_token_type` of llama.h.
@@ -23,11 +23,7 @@ const NO_MERGE: f32 = -1e9;
 ///
 /// # Errors
 /// [`ModelError::Tokenizer`] for a tokenizer that llama.cpp has no kind for.
-pub(crate) fn keys(
-    base: &BaseModel,
-    template: Option<&str>,
-    stop_tokens: &[u32],
-) -> Result<Vec<(String, GgufValue)>, ModelError> {
+pub(crate) fn keys(base: &BaseModel, asked: Asked<'_>) -> Result<Vec<(String, GgufValue)>, ModelError> {
     let fault = |problem: String| ModelError::Tokenizer { path: base.weights.path().to_owned(), problem };
     let text = base.tokenizer.to_string(false).map_err(|error| fault(error.to_string()))?;
     let json: Value = serde_json::from_str(&text).map_err(|error| fault(error.to_string()))?;
@@ -67,12 +63,12 @@ pub(crate) fn keys(
     let id = |token: &Option<String>| token.as_deref().and_then(|token| base.tokenizer.token_to_id(token));
     let eos = id(&special.eos).or(base.config.eos_token_ids.first().copied());
     let bos = id(&special.bos).or(base.config.bos_token_id);
-    // What the template ends a turn with, where the base ends a text with another token.
-    let turn = stop_tokens.iter().copied().find(|token| Some(*token) != eos);
+    let [turn, message] = ends(asked, eos, &base.config.eos_token_ids);
     let ids = [
         ("bos", bos),
         ("eos", eos),
         ("eot", turn),
+        ("eom", message),
         ("padding", id(&special.pad).or(base.config.pad_token_id)),
         ("unknown", id(&special.unk)),
     ];
@@ -85,10 +81,22 @@ pub(crate) fn keys(
     let adds_bos = bos.is_some() && begun.get_ids().first().copied() == bos;
     set("ggml.add_bos_token", GgufValue::Switch(adds_bos));
     set("ggml.add_eos_token", GgufValue::Switch(false));
-    if let Some(template) = template {
+    if let Some(template) = asked.template {
         set("chat_template", GgufValue::Text(template.to_owned()));
     }
     Ok(keys)
+}
+
+/// The tokens that llama.cpp is told to end a turn and a message with, at both of which it stops as it does at `eos`. A turn ends
+/// with what the template puts there; where that is not known, with a token that is none of the `texts`, which the base ends
+/// with. Whatever else ends an answer takes the other place: there is none for a fourth.
+fn ends(asked: Asked<'_>, eos: Option<u32>, texts: &[u32]) -> [Option<u32>; 2] {
+    let others = || asked.stop_tokens.iter().copied().filter(move |token| Some(*token) != eos);
+    let turn = asked
+        .end_of_turn
+        .or_else(|| others().find(|token| !texts.contains(token)))
+        .or_else(|| others().next());
+    [turn.filter(|token| Some(*token) != eos), others().find(|token| Some(*token) != turn)]
 }
 
 /// Pairs in the order of their rank, in either manner of `tokenizer.json`.
@@ -176,4 +184,23 @@ impl Vocabulary {
 fn is_byte(token: &str) -> bool {
     let digits = token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
     digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_ends_with_what_the_template_puts_there() {
+        let ends = |end_of_turn, stop_tokens: &[u32], eos, texts: &[u32]| {
+            ends(Asked { template: None, end_of_turn, stop_tokens }, Some(eos), texts)
+        };
+        // Of three that end an answer the template's has the highest number.
+        assert_eq!(ends(Some(9), &[2, 7, 9], 2, &[2, 7]), [Some(9), Some(7)]);
+        assert_eq!(ends(None, &[2, 7, 9], 2, &[2, 7]), [Some(9), Some(7)]);
+        assert_eq!(ends(Some(9), &[2, 7, 9], 9, &[2, 7]), [None, Some(2)], "it is the end of a text too");
+        assert_eq!(ends(None, &[2, 7], 2, &[2, 7]), [Some(7), None]);
+        assert_eq!(ends(Some(2), &[2], 2, &[2]), [None, None]);
+        assert_eq!(ends(None, &[], 2, &[]), [None, None]);
+    }
 }

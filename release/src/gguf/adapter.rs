@@ -50,7 +50,8 @@ pub fn write_gguf_adapter<'a>(
         return Err(unwritable("an adapter's rows are no whole blocks: expected f32, f16 or bf16"));
     }
     beginning(&adapter.adapter, adapter.initial.as_ref())?;
-    let layout = GgufLayout::new(base, None, &[])?;
+    // Tokens are the business of the base's file.
+    let layout = GgufLayout::without_tokenizer(base)?;
     let pairs = pairs(&layout, adapter).map_err(|problem| unwritable(&problem))?;
     // The alpha of the first; where another pair wants another, its `B` is multiplied.
     let alpha = pairs.first().map_or(1.0, |pair| pair.alpha);

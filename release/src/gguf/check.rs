@@ -42,11 +42,17 @@ const PROBES: [&str; 12] = [
 /// Families with windows that llama.cpp does not compute ("Phi SWA is currently disabled"), though it reads their size.
 const WITHOUT_WINDOWS: [&str; 1] = ["phi3"];
 
-/// Opens the file at `partial`, which is to stand at `path`, and compares configuration, tensors and tokens with the base's.
+/// Opens the file at `partial`, which is to stand at `path`, and compares configuration, tensors and tokens with the base's. With
+/// `repeats_embedding` the embedding stands in it a second time, as a head.
 ///
 /// # Errors
 /// [`ReleaseError::NotEqual`], also for a file that cannot be read; [`ReleaseError::Io`].
-pub(super) fn refuse_other(partial: &Path, path: &Path, base: &BaseModel) -> Result<(), ReleaseError> {
+pub(super) fn refuse_other(
+    partial: &Path,
+    path: &Path,
+    base: &BaseModel,
+    repeats_embedding: bool,
+) -> Result<(), ReleaseError> {
     let not_equal = |problem: String| ReleaseError::NotEqual { path: path.to_owned(), problem };
     let unreadable = |error: ModelError| match error {
         ModelError::Io { source, .. } => ReleaseError::Io { action: "read", path: path.to_owned(), source },
@@ -57,8 +63,11 @@ pub(super) fn refuse_other(partial: &Path, path: &Path, base: &BaseModel) -> Res
         }
     };
     let file = GgufFile::open(partial).map_err(unreadable)?;
-    same_configuration(&base.config, file.config()).map_err(not_equal)?;
-    same_tensors(base, &file).map_err(not_equal)?;
+    // The model that is the same, with a head of its own.
+    let mut wanted = base.config.clone();
+    wanted.tie_word_embeddings &= !repeats_embedding;
+    same_configuration(&wanted, file.config()).map_err(not_equal)?;
+    same_tensors(&wanted, &file).map_err(not_equal)?;
     let tokenizer = rtune_models::open(partial).map_err(unreadable)?.tokenizer;
     same_tokens(&base.tokenizer, &tokenizer, base.config.vocab_size).map_err(not_equal)
 }
@@ -99,8 +108,8 @@ fn same_configuration(base: &ModelConfig, file: &ModelConfig) -> Result<(), Stri
 }
 
 /// The tensors of the decoder are there with their shapes, and no others.
-pub(super) fn same_tensors(base: &BaseModel, file: &dyn WeightSource) -> Result<(), String> {
-    let wanted = DecoderSpec::new(&base.config).tensors();
+pub(super) fn same_tensors(config: &ModelConfig, file: &dyn WeightSource) -> Result<(), String> {
+    let wanted = DecoderSpec::new(config).tensors();
     for tensor in &wanted {
         match file.shape(&tensor.name) {
             Some(shape) if shape == tensor.shape => {}

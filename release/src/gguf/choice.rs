@@ -187,7 +187,13 @@ mod tests {
                 "tie_word_embeddings": false
             });
             let config = ModelConfig::from_json(Path::new("config.json"), config).expect("a configuration");
-            let layout = GgufLayout { metadata: Vec::new(), tensors: Vec::new(), architecture, experts };
+            let layout = GgufLayout {
+                metadata: Vec::new(),
+                tensors: Vec::new(),
+                architecture,
+                experts,
+                repeats_embedding: false,
+            };
             Self { layout, config }
         }
 

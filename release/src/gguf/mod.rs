@@ -13,8 +13,8 @@ use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
 use rtune_models::{
-    BaseModel, DecoderSpec, GgufChange, GgufLayout, GgufSource, GgufTensor, GgufValue, Licence, TensorRole,
-    TensorSpec,
+    Asked, BaseModel, DecoderSpec, GgufChange, GgufLayout, GgufSource, GgufTensor, GgufValue, Licence,
+    TensorRole, TensorSpec,
 };
 
 use crate::calibrated::{CalibrationRow, Calibrator, RoundingError, Target};
@@ -96,7 +96,8 @@ pub fn write_gguf_calibrated<'a>(
             "blocks are calibrated for linears that every token goes through, and this model has experts";
         return Err(ReleaseError::Unwritable { path, problem: problem.to_owned() });
     }
-    let layout = GgufLayout::new(base, chat.template, chat.stop_tokens)?;
+    let Chat { template, end_of_turn, stop_tokens } = chat;
+    let layout = GgufLayout::new(base, Asked { template, end_of_turn, stop_tokens })?;
     let specs = DecoderSpec::new(&base.config).tensors();
     let mut computer = Computer::new(base, content, Dtype::Float32);
     let types: Vec<_> = layout.tensors.iter().map(|tensor| kind.of(tensor, &layout, &base.config)).collect();
@@ -127,7 +128,7 @@ pub fn write_gguf_calibrated<'a>(
     let errors = calibrator.map(|calibrator| calibrator.errors).unwrap_or_default();
     let tensors = layout.tensors.len();
     progress(tensors, tensors);
-    check::refuse_other(file.path()?, path, base)?;
+    check::refuse_other(file.path()?, path, base, layout.repeats_embedding)?;
     let (size_bytes, sha256) = file.finish()?;
     let begins =
         layout.metadata.iter().any(|(key, value)| key == ADDS_BEGIN && *value == GgufValue::Switch(true));

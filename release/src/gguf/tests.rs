@@ -6,7 +6,7 @@ use rtune_models::{HostTensor, ModelError, Precision, Take, TensorRole, WeightSo
 
 use super::*;
 
-const NO_CHAT: Chat<'static> = Chat { template: None, stop_tokens: &[] };
+const NO_CHAT: Chat<'static> = Chat { template: None, end_of_turn: None, stop_tokens: &[] };
 
 fn base(name: &str) -> BaseModel {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/gguf");
@@ -105,15 +105,39 @@ fn white_space_behind_special_tokens_is_what_the_name_says() {
     assert!(matches!(&error, ReleaseError::NotEqual { problem, .. } if problem.contains("<s>")), "{error}");
 }
 
+/// llama.cpp loads no GPT-NeoX and no OLMo 2 without a head of its own.
+#[test]
+fn an_embedding_that_is_the_head_is_written_twice_where_a_head_is_looked_for() {
+    for (name, embedding) in [("gpt_neox", "gpt_neox.embed_in"), ("olmo2", "model.embed_tokens")] {
+        let mut tied = base(name);
+        tied.config.tie_word_embeddings = true;
+        let home = tempfile::tempdir().expect("a folder");
+        let out = home.path().join("out.gguf");
+        write_gguf(&out, &tied, Content::Base, GgufType::F32, name, NO_CHAT, &mut |_, _| {})
+            .expect("written");
+        let read = rtune_models::open(&out).expect("read");
+        assert!(!read.config.tie_word_embeddings, "{name}");
+        let [table, head] = [embedding, "lm_head"]
+            .map(|stem| read.weights.read(&format!("{stem}.weight")).expect("there").into_f32());
+        assert_eq!(
+            table,
+            tied.weights.read(&format!("{embedding}.weight")).expect("there").into_f32(),
+            "{name}"
+        );
+        assert_eq!(table, head, "{name}");
+    }
+}
+
 #[test]
 fn tensors_that_are_not_the_decoders_are_named() {
     let whole = base("llama");
     let home = tempfile::tempdir().expect("a folder");
     let out = home.path().join("out.gguf");
     write_gguf(&out, &whole, Content::Base, GgufType::F32, "name", NO_CHAT, &mut |_, _| {}).expect("written");
-    check::refuse_other(&out, &out, &whole).expect("the same");
+    check::refuse_other(&out, &out, &whole, false).expect("the same");
     let file = rtune_models::open(&out).expect("read").weights;
-    let told = |base: &BaseModel| check::same_tensors(base, file.as_ref()).expect_err("another model");
+    let told =
+        |base: &BaseModel| check::same_tensors(&base.config, file.as_ref()).expect_err("another model");
     assert!(told(&base("qwen2")).ends_with(" is missing"), "{}", told(&base("qwen2")));
     let mut narrow = base("llama");
     narrow.config.intermediate_size /= 2;
@@ -127,7 +151,8 @@ fn tensors_that_are_not_the_decoders_are_named() {
     // A tensor under another name that llama.cpp knows, and the norm is gone.
     bytes[place..place + norm.len()].copy_from_slice(b"blk.0.attn_q.bias\0");
     fs::write(&out, &bytes).expect("written");
-    let refused = |path: &Path| check::refuse_other(&out, path, &whole).expect_err("refused").to_string();
+    let refused =
+        |path: &Path| check::refuse_other(&out, path, &whole, false).expect_err("refused").to_string();
     let error = refused(Path::new("final.gguf"));
     assert!(error.starts_with("`final.gguf`") && !error.contains("out.gguf"), "{error}");
     fs::write(&out, &bytes[..bytes.len() - 1]).expect("written");

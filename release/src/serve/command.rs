@@ -7,6 +7,10 @@ use crate::model::VerifiedAdapter;
 /// Ranks that vLLM makes room for (`MaxLoRARanks`): the smallest that is enough is asked for.
 const VLLM_RANKS: [usize; 8] = [8, 16, 32, 64, 128, 256, 320, 512];
 
+/// Most characters of an endpoint's name, and of a model's in SageMaker.
+const MOST_OF_AN_ENDPOINT: usize = 32;
+const MOST_OF_SAGEMAKER: usize = 63;
+
 /// What stands where, as it is: [`command`] quotes it for a shell.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
@@ -32,6 +36,11 @@ pub fn command(
 ) -> Vec<String> {
     let rank = adapter.map_or(0, |adapter| rank_of(adapter.adapter.config.rank, adapter.initial.is_some()));
     let [out, base, name] = [place.out, place.base, place.name].map(for_shell);
+    let name = match server {
+        Server::HfEndpoints => slug(&place.name.to_ascii_lowercase(), MOST_OF_AN_ENDPOINT),
+        Server::Sagemaker => slug(place.name, MOST_OF_SAGEMAKER),
+        _ => name,
+    };
     match form {
         Form::Adapter => of_adapter(server, place, [&out, &base, &name], rank),
         _ => None,
@@ -122,6 +131,15 @@ fn of_model(server: Server, form: Form, [out, name]: [&str; 2]) -> Vec<String> {
         Server::LmStudio => vec![format!("lms import {out} --user-repo rtune/{name} --copy")],
         Server::Mlx => vec![format!("mlx_lm.server --model {out}")],
     }
+}
+
+/// A name of letters, digits and single hyphens between them, of `most` at most.
+fn slug(name: &str, most: usize) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let mut slug = words.collect::<Vec<_>>().join("-");
+    slug.truncate(most);
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() { "model".to_owned() } else { slug.to_owned() }
 }
 
 /// An argument as a shell takes it.

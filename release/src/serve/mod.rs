@@ -121,6 +121,9 @@ pub fn misfits(
     if rules.not_served.contains(&family) {
         misfit(format!("{} has no models of the family `{family}`", rules.name), ANOTHER_SERVER);
     }
+    if form == Form::Packed && rules.unpacked.contains(&family) {
+        misfit(format!("{} loads no GPTQ and no AWQ of the family `{family}`", rules.name), MERGE);
+    }
     if let (Form::Adapter, Some(adapter)) = (form, adapter)
         && rules.forms.contains(&form)
     {

@@ -15,6 +15,8 @@ pub(super) struct Rules {
     pub(super) not_served: &'static [&'static str],
     /// Families whose models take no adapter there.
     without_adapters: &'static [&'static str],
+    /// Families whose models it loads in no packing.
+    pub(super) unpacked: &'static [&'static str],
     /// The largest rank.
     pub(super) most_rank: Option<usize>,
     /// The last parts of the names of linears that it adapts; `None` for all.
@@ -41,11 +43,16 @@ const SPLIT_OR_FUSED: &[&str] = &[
 const FALCON: &[&str] = &["falcon", "RefinedWeb", "RefinedWebModel"];
 const OLD: &[&str] = &["falcon", "RefinedWeb", "RefinedWebModel", "gpt_neox"];
 
+/// What TGI has no model of its own for (`get_model` in `models/__init__.py`): transformers' classes compute it, without kernels for
+/// GPTQ and AWQ, and without a place for adapters.
+const BY_AUTO_MODEL: &[&str] = &["olmo2", "qwen3", "qwen3_moe", "smollm3"];
+
 const VLLM: Rules = Rules {
     name: "vLLM",
     forms: &[Form::Adapter, Form::Model, Form::FourBits, Form::Packed],
     not_served: &[],
     without_adapters: OLD,
+    unpacked: &[],
     most_rank: Some(512),
     targets: None,
     every_block: false,
@@ -57,7 +64,17 @@ const TGI: Rules = Rules {
     // It quantises 16-bit weights by bitsandbytes as it starts, and loads none that are quantised so.
     forms: &[Form::Adapter, Form::Model, Form::Packed],
     not_served: &[],
-    without_adapters: OLD,
+    without_adapters: &[
+        "falcon",
+        "RefinedWeb",
+        "RefinedWebModel",
+        "gpt_neox",
+        "olmo2",
+        "qwen3",
+        "qwen3_moe",
+        "smollm3",
+    ],
+    unpacked: BY_AUTO_MODEL,
     most_rank: None,
     targets: Some(SPLIT),
     every_block: true,
@@ -69,6 +86,7 @@ const SGLANG: Rules = Rules {
     forms: &[Form::Adapter, Form::Model, Form::FourBits, Form::Packed],
     not_served: OLD,
     without_adapters: &[],
+    unpacked: &[],
     most_rank: None,
     targets: Some(SPLIT_OR_FUSED),
     every_block: false,
@@ -87,6 +105,7 @@ const HF_ENDPOINTS: Rules = Rules {
     forms: &[Form::Model, Form::Packed],
     not_served: &[],
     without_adapters: &[],
+    unpacked: &[],
     most_rank: None,
     targets: None,
     every_block: false,
@@ -101,6 +120,7 @@ const TENSORRT_LLM: Rules = Rules {
     not_served: &["falcon", "RefinedWeb", "RefinedWebModel", "gpt_neox", "olmo2", "gemma", "gemma2"],
     // By its other backend, AutoDeploy, which has no adapters for them.
     without_adapters: &["granite", "smollm3"],
+    unpacked: &[],
     most_rank: None,
     targets: Some(&[
         "q_proj",

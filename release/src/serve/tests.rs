@@ -108,6 +108,40 @@ fn families_that_a_server_does_not_have_are_named() {
     }
 }
 
+/// What TGI computes by transformers' own classes.
+#[test]
+fn families_that_tgi_has_no_model_of_its_own_for_leave_as_whole_models_alone() {
+    let (mut config, adapter) = fixture();
+    for (family, is_own) in [
+        ("llama", true),
+        ("qwen2", true),
+        ("granite", true),
+        ("qwen3", false),
+        ("qwen3_moe", false),
+        ("smollm3", false),
+        ("olmo2", false),
+    ] {
+        config.model_type = family.to_owned();
+        let adapters = problems(Server::Tgi, &config, &adapter).join("\n");
+        let packed = misfits(Server::Tgi, Form::Packed, &config, None);
+        assert_eq!(misfits(Server::Tgi, Form::Model, &config, None), Vec::new(), "{family}");
+        assert_eq!(misfits(Server::Vllm, Form::Packed, &config, None), Vec::new(), "{family}");
+        if is_own {
+            assert!(adapters.is_empty() && packed.is_empty(), "{family}: {adapters} {packed:?}");
+            continue;
+        }
+        assert!(
+            adapters.contains(&format!("takes no adapters for models of the family `{family}`")),
+            "{adapters}"
+        );
+        assert!(
+            packed[0].problem.contains(&format!("no GPTQ and no AWQ of the family `{family}`")),
+            "{packed:?}"
+        );
+        assert_eq!(packed[0].change, MERGE);
+    }
+}
+
 #[test]
 fn commands_have_room_for_the_rank() {
     let (_, mut adapter) = fixture();
@@ -124,6 +158,39 @@ fn commands_have_room_for_the_rank() {
     );
     assert!(line(Server::HfEndpoints, Form::Model).starts_with("rtune push out OWNER/bot"));
     assert_eq!(line(Server::Mlx, Form::Model), "mlx_lm.server --model out");
+}
+
+/// What AWS and the hub's endpoints call a name.
+#[test]
+fn names_of_services_are_those_that_they_take() {
+    let line = |server, name| {
+        let place = Place { out: "o", base: "o/base", base_is_folder: false, revision: None, name };
+        command(server, Form::Model, place, None).join("\n")
+    };
+    for (name, endpoint, model) in [
+        ("bot", "bot", "bot"),
+        ("Bot_v1.2 (new)", "bot-v1-2-new", "Bot-v1-2-new"),
+        ("-é-", "model", "model"),
+        (
+            "support-bot-of-the-second-quarter",
+            "support-bot-of-the-second-quarte",
+            "support-bot-of-the-second-quarter",
+        ),
+        (
+            "a-support-bot-of-the-2nd-quarte.r",
+            "a-support-bot-of-the-2nd-quarte",
+            "a-support-bot-of-the-2nd-quarte-r",
+        ),
+    ] {
+        let found = line(Server::HfEndpoints, name);
+        assert!(
+            found.contains(&format!("hf endpoints deploy {endpoint} --repo OWNER/{endpoint} ")),
+            "{found}"
+        );
+        let found = line(Server::Sagemaker, name);
+        assert!(found.contains(&format!("--model-name {model} ")), "{found}");
+        assert!(found.contains(&format!("ModelDataUrl=s3://BUCKET/{model}/model.tar.gz,")), "{found}");
+    }
 }
 
 /// A path with a space, a folder as the base, a revision.

@@ -53,8 +53,10 @@ impl For {
         let base = self.released.base.weights.path();
         let is_file = base.is_file();
         let card = self.released.card();
+        // What is behind a point in a folder's name is part of it.
+        let name = if out.is_dir() { out.file_name() } else { out.file_stem() };
+        let name = name.unwrap_or_default().to_string_lossy().into_owned();
         let (out, folder) = (out.display().to_string(), base.display().to_string());
-        let name = Path::new(&out).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let needs_base = self.form == Form::Adapter;
         let (base, base_is_folder) = match &card.repository {
             // The very weights that it was trained on, not others of the same name.

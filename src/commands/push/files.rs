@@ -58,9 +58,10 @@ impl File {
     }
 }
 
-/// All files below `folder`, by name, without those that are hidden.
-pub(super) fn of(folder: &Path) -> anyhow::Result<Vec<File>> {
-    let mut places = Vec::new();
+/// All files below `folder`, by name, without those that are hidden, and the links to folders, which are not followed: what is there lies
+/// elsewhere, or is above it. A link to a file is that file, as in a hub's cache.
+pub(super) fn of(folder: &Path) -> anyhow::Result<(Vec<File>, Vec<PathBuf>)> {
+    let (mut places, mut links) = (Vec::new(), Vec::new());
     let mut folders = vec![folder.to_owned()];
     while let Some(above) = folders.pop() {
         let entries = fs::read_dir(&above).with_context(|| format!("cannot read `{}`", above.display()))?;
@@ -69,20 +70,25 @@ pub(super) fn of(folder: &Path) -> anyhow::Result<Vec<File>> {
             if entry.file_name().to_string_lossy().starts_with('.') {
                 continue;
             }
-            match entry.path().is_dir() {
-                true => folders.push(entry.path()),
-                false => places.push(entry.path()),
+            let path = entry.path();
+            let kind = entry.file_type().with_context(|| format!("cannot read `{}`", path.display()))?;
+            match (kind.is_symlink(), path.is_dir()) {
+                (true, true) => links.push(path),
+                (false, true) => folders.push(path),
+                (_, false) => places.push(path),
             }
         }
     }
     places.sort();
+    links.sort();
     if places.is_empty() || places.len() > MAX_FILES {
         let found = places.len();
         let problem =
             format!("`{}`: expected 1 to {MAX_FILES} files to push, found {found}", folder.display());
         return Err(BadInput::new(problem).into());
     }
-    places.into_iter().map(|place| file(folder, place)).collect()
+    let files = places.into_iter().map(|place| file(folder, place)).collect::<anyhow::Result<_>>()?;
+    Ok((files, links))
 }
 
 /// What of a model stands in a repository and not in the folder that is pushed to it, and would be read beside or before what is:

@@ -23,6 +23,36 @@ pub(super) struct Architecture {
     /// The number of blocks of the one size whose scores are scaled by the width over the heads, and not by the width of
     /// a head, as Gemma's 27B are: llama.cpp too knows them by that.
     pub(super) scaled_by_width_at_blocks: Option<usize>,
+    /// Whether its loader looks for biases wherever attention may have some, and loads nothing without them.
+    pub(super) wants_biases: bool,
+    /// The head that its loader looks for.
+    pub(super) head: Head,
+    /// Whether its loader has a place for `rope_freqs.weight`.
+    pub(super) loads_divisors: bool,
+    /// Where its loader looks for the divisors of LongRoPE.
+    pub(super) long_rope: LongRope,
+}
+
+/// The head that a loader of llama.cpp looks for: it loads no file in which a tensor is missing, or of which one is left over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// One of its own, or the embedding where there is none.
+    Either,
+    /// One of its own, also where it is the embedding.
+    Own,
+    /// The embedding alone.
+    Embedding,
+}
+
+/// When a loader of llama.cpp looks for the divisors of LongRoPE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LongRope {
+    /// Never.
+    Unknown,
+    /// Where the type of the scaling says so.
+    ByType,
+    /// Always.
+    ByTensors,
 }
 
 /// A key of a file behind its architecture, the key of `config.json` that says the same, and what may stand there.
@@ -47,35 +77,44 @@ const PLAIN: Architecture = Architecture {
     fixed: &[],
     biased: false,
     scaled_by_width_at_blocks: None,
+    wants_biases: false,
+    head: Head::Either,
+    loads_divisors: false,
+    long_rope: LongRope::Unknown,
+};
+
+/// Llama, and what llama.cpp builds as one.
+const LIKE_LLAMA: Architecture = Architecture {
+    interleaved: true,
+    biased: true,
+    loads_divisors: true,
+    long_rope: LongRope::ByType,
+    ..PLAIN
 };
 
 /// Mixtral is the architecture `llama` with experts.
 static MIXTRAL: Architecture = Architecture {
     model_type: "mixtral",
-    interleaved: true,
-    biased: true,
     keys: &[
         (EXPERTS, "num_local_experts", Kind::Size(MAX_EXPERTS)),
         (EXPERTS_USED, "num_experts_per_tok", Kind::Size(MAX_EXPERTS)),
     ],
-    ..PLAIN
+    ..LIKE_LLAMA
 };
 
 /// By `general.architecture`.
 static ARCHITECTURES: &[Architecture] = &[
-    Architecture { interleaved: true, biased: true, ..PLAIN },
+    LIKE_LLAMA,
     Architecture {
         name: "granite",
         model_type: "granite",
-        interleaved: true,
-        biased: true,
         keys: &[
             ("attention.scale", "attention_multiplier", Kind::Number(MAX_FACTOR)),
             ("embedding_scale", "embedding_multiplier", Kind::Number(MAX_FACTOR)),
             ("residual_scale", "residual_multiplier", Kind::Number(MAX_FACTOR)),
             ("logit_scale", "logits_scaling", Kind::Number(MAX_FACTOR)),
         ],
-        ..PLAIN
+        ..LIKE_LLAMA
     },
     Architecture { name: "smollm3", model_type: "smollm3", interleaved: true, ..PLAIN },
     Architecture { name: "qwen2", model_type: "qwen2", ..PLAIN },
@@ -92,14 +131,15 @@ static ARCHITECTURES: &[Architecture] = &[
         fixed: &[("norm_topk_prob", true)],
         ..PLAIN
     },
-    Architecture { name: "olmo2", model_type: "olmo2", ..PLAIN },
+    Architecture { name: "olmo2", model_type: "olmo2", head: Head::Own, ..PLAIN },
     Architecture {
         name: "phi3",
         model_type: "phi3",
         keys: &[(WINDOW, "sliding_window", Kind::Size(MAX_POSITIONS))],
+        long_rope: LongRope::ByTensors,
         ..PLAIN
     },
-    Architecture { name: "gemma", model_type: "gemma", ..PLAIN },
+    Architecture { name: "gemma", model_type: "gemma", head: Head::Embedding, ..PLAIN },
     Architecture {
         name: "gemma2",
         model_type: "gemma2",
@@ -109,6 +149,7 @@ static ARCHITECTURES: &[Architecture] = &[
             ("final_logit_softcapping", "final_logit_softcapping", Kind::Number(MAX_FACTOR)),
         ],
         scaled_by_width_at_blocks: Some(46),
+        head: Head::Embedding,
         ..PLAIN
     },
     Architecture {
@@ -126,6 +167,8 @@ static ARCHITECTURES: &[Architecture] = &[
         name: "gptneox",
         model_type: "gpt_neox",
         biased: true,
+        wants_biases: true,
+        head: Head::Own,
         keys: &[("use_parallel_residual", "use_parallel_residual", Kind::Switch)],
         ..PLAIN
     },

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::GgufValue;
 use crate::config::yarn_factor;
 use crate::families::{LayerWindows, NormKind};
-use crate::source::gguf::architectures::{Architecture, Kind, WINDOW};
+use crate::source::gguf::architectures::{Architecture, Kind, LongRope, WINDOW};
 use crate::{ModelConfig, RopeScaling};
 
 /// Which key could not be written, and what it is.
@@ -70,6 +70,7 @@ pub(super) fn of(
             return Err((name.to_owned(), json[name].to_string()));
         }
     }
+    // Read as a list by `load_swa_pattern`; loaders from before it (2026) take the family's own period whatever stands here.
     if matches!(config.family.keys.windows, LayerWindows::AllButEvery { .. }) {
         let windows = config.layers().iter().map(|layer| layer.window.is_some()).collect();
         set("attention.sliding_window_pattern", GgufValue::Switches(windows));
@@ -81,22 +82,11 @@ pub(super) fn of(
         "falcon" => set("tensor_data_layout", GgufValue::Text("jploski".to_owned())),
         _ => {}
     }
-    scaling(&config.rope.scaling, &mut set);
+    scaling(&config.rope.scaling, architecture, &mut set);
     Ok(keys)
 }
 
-/// The key of a bias that llama.cpp would not look for: it loads no file with a tensor that it does not know.
-pub(super) fn bias_without_place(config: &ModelConfig, architecture: &Architecture) -> Option<&'static str> {
-    if architecture.biased {
-        return None;
-    }
-    let output = config.differences.output_bias.unwrap_or(config.attention_bias);
-    [(output, "attention_bias"), (config.mlp_bias, "mlp_bias")]
-        .into_iter()
-        .find_map(|(is_there, key)| is_there.then_some(key))
-}
-
-fn scaling(scaling: &RopeScaling, set: &mut impl FnMut(&str, GgufValue)) {
+fn scaling(scaling: &RopeScaling, architecture: &Architecture, set: &mut impl FnMut(&str, GgufValue)) {
     let number = |value: f64| GgufValue::Number(value as f32);
     let kind = |name: &str| GgufValue::Text(name.to_owned());
     let size = |value: usize| GgufValue::Size(u32::try_from(value).unwrap_or(u32::MAX));
@@ -119,7 +109,10 @@ fn scaling(scaling: &RopeScaling, set: &mut impl FnMut(&str, GgufValue)) {
             }
         }
         RopeScaling::LongRope { attention_factor, original_max_position_embeddings, .. } => {
-            // The lists are tensors, by which it is known.
+            // The lists are tensors, by which it is known; but for Phi-3 they are looked for where the type says so.
+            if architecture.long_rope == LongRope::ByType {
+                set("rope.scaling.type", kind("longrope"));
+            }
             set("rope.scaling.attn_factor", number(*attention_factor));
             set("rope.scaling.original_context_length", size(*original_max_position_embeddings));
         }

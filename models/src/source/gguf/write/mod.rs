@@ -4,6 +4,7 @@
 //! file opens it again and compares. Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 mod keys;
+mod place;
 
 use crate::tokenizer::{model_name, to_gguf};
 use crate::{BaseModel, DecoderSpec, ModelConfig, ModelError};
@@ -44,6 +45,8 @@ pub struct GgufLayout {
     pub architecture: &'static str,
     /// Experts of a block, if it has several.
     pub experts: Option<usize>,
+    /// Whether the embedding stands there a second time, as the head: llama.cpp loads some architectures in no other way.
+    pub repeats_embedding: bool,
 }
 
 /// A tensor of a file.
@@ -89,12 +92,33 @@ impl GgufChange {
     }
 }
 
+/// How a model is asked, and what ends its answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// The chat template that it was trained with.
+    pub template: Option<&'a str>,
+    /// The token that the template puts behind every answer.
+    pub end_of_turn: Option<u32>,
+    /// All tokens that end an answer.
+    pub stop_tokens: &'a [u32],
+}
+
 impl GgufLayout {
-    /// What a file of `base` holds; `template` is the chat template that it was trained with, `stop_tokens` end its answers.
+    /// What a file of `base` holds.
     ///
     /// # Errors
     /// [`ModelError::Unsupported`] for what llama.cpp has no architecture, key or rule of words for.
-    pub fn new(base: &BaseModel, template: Option<&str>, stop_tokens: &[u32]) -> Result<Self, ModelError> {
+    pub fn new(base: &BaseModel, asked: Asked<'_>) -> Result<Self, ModelError> {
+        let mut layout = Self::without_tokenizer(base)?;
+        layout.metadata.extend(to_gguf::keys(base, asked)?);
+        Ok(layout)
+    }
+
+    /// [`Self::new`] without tokenizer and template, of which a file beside that of `base` says nothing.
+    ///
+    /// # Errors
+    /// [`ModelError::Unsupported`] for what llama.cpp has no architecture or key for.
+    pub fn without_tokenizer(base: &BaseModel) -> Result<Self, ModelError> {
         let config = &base.config;
         let path = base.weights.path();
         let unsupported = |key: &str, found: String, supported: &str| ModelError::Unsupported {
@@ -107,18 +131,16 @@ impl GgufLayout {
             let known = architectures::names().join(", ");
             return Err(unsupported("model_type", format!("\"{}\"", config.model_type), &known));
         };
-        if let Some(key) = keys::bias_without_place(config, architecture) {
-            let supported =
-                format!("false: in {} llama.cpp has no place for these biases", architecture.name);
-            return Err(unsupported(key, "true".to_owned(), &supported));
+        if let Some(misfit) = place::misfit(config, architecture) {
+            return Err(unsupported(misfit.key, misfit.found.to_owned(), &misfit.supported));
         }
-        let mut metadata = keys::of(config, architecture)
+        let metadata = keys::of(config, architecture)
             .map_err(|(key, found)| unsupported(&key, found, "what llama.cpp has a key for"))?;
-        metadata.extend(to_gguf::keys(base, template, stop_tokens)?);
+        let repeats_embedding = place::repeats_embedding(config, architecture);
         let mut tensors = tensors(config, architecture);
         tensors.extend(rope_tensors(config));
         let experts = config.differences.experts.map(|experts| experts.choice.experts);
-        Ok(Self { metadata, tensors, architecture: architecture.name, experts })
+        Ok(Self { metadata, tensors, architecture: architecture.name, experts, repeats_embedding })
     }
 
     /// `general.name`: the name as near as may be to `wanted`. llama.cpp takes a model that is called `phi3` for one whose
@@ -168,6 +190,11 @@ fn tensors(config: &ModelConfig, architecture: &Architecture) -> Vec<GgufTensor>
     add("output_norm", None);
     if !config.tie_word_embeddings {
         add("output", None);
+    }
+    if place::repeats_embedding(config, architecture)
+        && let Some(embedding) = tensors.first().cloned()
+    {
+        tensors.push(GgufTensor { name: "output.weight".to_owned(), ..embedding });
     }
     tensors
 }
