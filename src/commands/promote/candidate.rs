@@ -124,7 +124,7 @@ impl Candidate {
         let CheckpointManifest { files } = read_json(&manifest_of(&checkpoint))?;
         let last = args.run.join("last");
         let last = Checkpoint::open(&last.canonicalize().unwrap_or(last))?.state;
-        let stopped = !has_ended(&config, &inputs.prepared.train, &last);
+        let stopped = !has_ended(&config, &inputs.prepared.train, &last).map_err(TrainerError::from)?;
         let unrepeatable = repeatable::against(&verification.manifest, &config, &state, stopped);
         let mut run_files = Vec::new();
         for name in RUN_FILES {
