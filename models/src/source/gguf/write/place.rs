@@ -184,7 +184,8 @@ mod tests {
     #[test]
     fn the_factor_of_longrope_is_the_same_in_32_bits() {
         let pairs = config("llama", &[]).0.head_dim / 2;
-        let (mut config, _) = config("llama", &[("rope_parameters", long_rope(pairs))]);
+        let changes = [("rope_parameters", long_rope(pairs)), ("max_position_embeddings", 64.into())];
+        let (mut config, _) = config("llama", &changes);
         let before = config.to_json("float32").expect("keys");
         if let RopeScaling::LongRope { attention_factor, .. } = &mut config.rope.scaling {
             *attention_factor = f64::from(*attention_factor as f32);
