@@ -18,7 +18,7 @@ use crate::workplace::{BYTES, Workplace, write_base};
 const SEQUENCES: usize = 3;
 const TOKENS: usize = 96;
 /// What llama.cpp computes otherwise, and so is not written.
-const REFUSED: [&str; 9] = [
+const REFUSED: [&str; 10] = [
     "phi3 with a window",
     "yarn with bounds",
     "qwen3 with biases",
@@ -26,6 +26,7 @@ const REFUSED: [&str; 9] = [
     "gpt_neox without biases",
     "gemma with a head",
     "gemma2 with a head",
+    "gemma2 without windows",
     "qwen2 as Llama 3 scales",
     "qwen2 with LongRoPE",
 ];

@@ -239,7 +239,8 @@ impl Writer<'_> {
                 // The first versions of transformers that know it refuse any other key.
                 let mut keys = json!({"long_factor": long, "short_factor": short, "type": "longrope"});
                 let factor = positions / original as f64;
-                if *attention_factor != rope::longrope_factor(factor, original) {
+                // A GGUF file has 32 bits of it.
+                if *attention_factor as f32 != rope::longrope_factor(factor, original) as f32 {
                     keys["attention_factor"] = json!(attention_factor);
                 }
                 keys

@@ -29,6 +29,11 @@ pub(super) fn misfit(config: &ModelConfig, architecture: &Architecture) -> Optio
         let supported = format!("true: in {name} llama.cpp has no place for a head of its own");
         return misfit("tie_word_embeddings", "false", supported);
     }
+    // `GGML_ASSERT(hparams.is_swa_any())`: the cache that it is given has windows.
+    if name == "gemma2" && config.layers().iter().all(|layer| layer.window.is_none()) {
+        let supported = format!("a number: llama.cpp computes no {name} in which no block has a window");
+        return misfit("sliding_window", "null", supported);
+    }
     let (found, is_known) = match &config.rope.scaling {
         RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Yarn { .. } => return None,
         RopeScaling::Llama3 { .. } => ("llama3", architecture.loads_divisors),
@@ -163,6 +168,29 @@ mod tests {
             assert_eq!(heads(case, true), (None, format!("{embedding}.weight")), "{case}");
             assert_eq!(heads(case, false), (None, "lm_head.weight".to_owned()), "{case}");
         }
+    }
+
+    #[test]
+    fn a_gemma_2_has_windows() {
+        let without = |case: &str| {
+            let full = json!(["full_attention", "full_attention"]);
+            refused(case, &[("sliding_window", Value::Null), ("layer_types", full)])
+        };
+        assert_eq!(without("gemma2").as_deref(), Some("sliding_window null"));
+        assert_eq!((without("gemma3"), refused("gemma2", &[])), (None, None));
+    }
+
+    /// The file has 32 bits of it: what follows from the lengths anyway is not said to be something else.
+    #[test]
+    fn the_factor_of_longrope_is_the_same_in_32_bits() {
+        let pairs = config("llama", &[]).0.head_dim / 2;
+        let changes = [("rope_parameters", long_rope(pairs)), ("max_position_embeddings", 64.into())];
+        let (mut config, _) = config("llama", &changes);
+        let before = config.to_json("float32").expect("keys");
+        if let RopeScaling::LongRope { attention_factor, .. } = &mut config.rope.scaling {
+            *attention_factor = f64::from(*attention_factor as f32);
+        }
+        assert_eq!(config.to_json("float32").expect("keys"), before);
     }
 
     #[test]
