@@ -5,10 +5,13 @@ use std::thread::{self, JoinHandle};
 
 use rtune_data::{DataError, Example, Examples};
 
+/// A thread that reads rows.
+type Reading = JoinHandle<Result<Vec<Example>, DataError>>;
+
 /// At most one step's rows that somebody is reading.
 #[derive(Default)]
 pub(super) struct Ahead {
-    next: Option<(Vec<usize>, JoinHandle<Result<Vec<Example>, DataError>>)>,
+    next: Option<(Vec<usize>, Reading)>,
 }
 
 impl Ahead {
