@@ -96,7 +96,7 @@ fn refuse_packed(reader: &mut dyn BufRead, path: &Path) -> anyhow::Result<()> {
         _ => return Ok(()),
     };
     let problem = format!("{}: packed by {kind}, and texts are looked at as they stand", path.display());
-    let hint = format!("unpack it first: `{kind} -d FILE`");
+    let hint = format!("unpack it first: `{kind} -dk FILE`");
     Err(BadInput::new(problem).with_hint(hint).into())
 }
 

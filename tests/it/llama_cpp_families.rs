@@ -112,8 +112,9 @@ fn placed(of: &dyn Fn(&str) -> Value) -> Vec<(&'static str, Value)> {
         let width = size("hidden_size").expect("a width") / size("num_attention_heads").expect("a number");
         let pairs = size("head_dim").unwrap_or(width) / 2;
         let list = |by: f64| (0..pairs).map(|pair| 1.0 + by * pair as f64).collect::<Vec<_>>();
+        // A document is long for transformers by its own length, for llama.cpp by that of its context: both are.
         let scaling = json!({"rope_type": "longrope", "rope_theta": 10000.0, "factor": 4.0,
-            "original_max_position_embeddings": 1024, "short_factor": list(0.25), "long_factor": list(1.0)});
+            "original_max_position_embeddings": 16, "short_factor": list(0.25), "long_factor": list(1.0)});
         with(name, "rope_parameters", scaling)
     };
     vec![
