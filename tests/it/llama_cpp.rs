@@ -254,34 +254,32 @@ fn adapter_answers_as_merged(folder: &Path, place: &Workplace, run: &str) {
     assert!((plain / merged - 1.0).abs() > 10.0 * NATS[0].1, "the adapter does nothing: {plain} {merged}");
 }
 
-/// Ordinary prose: this project's own pages.
-const PROSE: [&str; 3] = ["docs/data.md", "docs/evaluation.md", "README.md"];
 /// Chunks of prose, and their tokens.
-const CHUNKS: usize = 24;
+const CHUNKS: usize = 48;
 const CHUNK_TOKENS: usize = 256;
 
-/// Other prose, which codes are calibrated on.
-const OTHER_PROSE: [&str; 3] = ["docs/release.md", "docs/configuration.md", "ARCHITECTURE.md"];
-
 /// How much worse files of fewer bits foretell prose, by llama.cpp, with the nearest codes and with calibrated ones, which are held to a
-/// bound: the nearest ones are llama.cpp's own. llama.cpp rounds activations to 8 bits beside such weights, which alone costs 0.34%
-/// (Q8_0) and 0.49% (K-quants) here: see docs/log.md. `RTUNE_MODEL_SMOLLM2` as elsewhere.
+/// bound: the nearest ones are llama.cpp's own. llama.cpp rounds activations to 8 bits beside such weights, which costs the more the
+/// less a text is like what the model has read: see docs/log.md. `RTUNE_PEER_PROSE` names a text of ordinary English prose, with empty
+/// lines between paragraphs, of 25,000 tokens or more; every other paragraph of it is calibrated on. `RTUNE_MODEL_SMOLLM2` as elsewhere.
 #[test]
 fn perplexities_of_smaller_types_are_near_those_of_f16() {
-    let variables =
-        ["RTUNE_PEER_LLAMA", "RTUNE_MODEL_SMOLLM2"].map(|name| std::env::var_os(name).map(PathBuf::from));
-    let [Some(folder), Some(model)] = variables else {
-        println!("skipped: RTUNE_PEER_LLAMA and RTUNE_MODEL_SMOLLM2 are not set");
+    let variables = ["RTUNE_PEER_LLAMA", "RTUNE_MODEL_SMOLLM2", "RTUNE_PEER_PROSE"];
+    let variables = variables.map(|name| std::env::var_os(name).map(PathBuf::from));
+    let [Some(folder), Some(model), Some(prose)] = variables else {
+        println!("skipped: RTUNE_PEER_LLAMA, RTUNE_MODEL_SMOLLM2 and RTUNE_PEER_PROSE are not set");
         return;
     };
     let base = open(&model.join("hf")).expect("the model");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |pages: [&str; 3]| {
-        let pages = pages.map(|file| std::fs::read_to_string(root.join(file)).expect("a page"));
-        encode(&base, &pages.concat())
-    };
-    let (tokens, others) = (read(PROSE), read(OTHER_PROSE));
+    let prose = std::fs::read_to_string(prose).expect("a text");
+    let paragraphs: Vec<&str> = prose.split("\n\n").map(str::trim).filter(|text| text.len() > 200).collect();
+    let every_other =
+        |first: usize| -> Vec<&str> { paragraphs.iter().skip(first).step_by(2).copied().collect() };
+    let [tokens, others] = [0, 1].map(|first| encode(&base, &every_other(first).join("\n\n")));
+    // As many as are calibrated on otherwise.
+    let others = &others[..others.len().min(1 << 15)];
     let step = tokens.len() / CHUNKS;
+    assert!(step >= CHUNK_TOKENS, "{} tokens are too few", tokens.len());
     let chunks: Vec<&[u32]> = tokens.chunks(step).take(CHUNKS).map(|chunk| &chunk[..CHUNK_TOKENS]).collect();
     let asked = json!({"texts": [], "prompts": [], "new_tokens": 1, "evaluated": chunks});
     let place = tempfile::tempdir().expect("a folder");

@@ -90,7 +90,7 @@ fn packed_files_are_to_be_unpacked_first() {
         ("rows.jsonl", &[0x52, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], "zstd"),
     ] {
         place.write(name, bytes);
-        let hint = format!("hint: unpack it first: `{kind} -d FILE`");
+        let hint = format!("hint: unpack it first: `{kind} -dk FILE`");
         place.rtune(&["scan", name]).fails(2, &[&format!("{name}: packed by {kind}"), &hint]);
     }
 }
