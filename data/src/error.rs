@@ -77,6 +77,9 @@ pub enum DataError {
     /// A weight that is none.
     #[error("{}: the weight of a source must be more than 0 and finite, found {weight}", path.display())]
     Weight { path: PathBuf, weight: f64 },
+    /// A part that is none.
+    #[error("{}: the share of a source must be above 0 and up to 1, found {share}", path.display())]
+    Share { path: PathBuf, share: f64 },
     /// What says which golden rows are kept back does not.
     #[error("{}: no seal of golden rows: {problem}", path.display())]
     Seal { path: PathBuf, problem: String },
@@ -102,9 +105,15 @@ pub enum DataError {
     /// A share that is none.
     #[error("the validation share must lie between 0 and 1, found {fraction}")]
     Fraction { fraction: f64 },
+    /// No rows are asked for.
+    #[error("validation rows must be at least 1, found 0")]
+    NoValidationRows,
     /// A split with an empty side.
     #[error("of {rows} rows, a validation share of {fraction} leaves none for {side}")]
     EmptySplit { rows: usize, fraction: f64, side: &'static str },
+    /// More validation rows than can be held back.
+    #[error("of {rows} rows, {wanted} for validation leave none for training")]
+    TooManyHeldBack { rows: usize, wanted: usize },
     /// A prepared row on disk that cannot be read again.
     #[error("{}: {problem}", path.display())]
     Stored { path: PathBuf, problem: String },

@@ -95,3 +95,25 @@ fn a_part_that_was_stopped_goes_on() {
         .rtune(&["eval", "model", "--learning-curve"])
         .fails(2, &["`model` is no run", "hint: train one first"]);
 }
+
+#[test]
+fn a_part_of_rows_that_weigh_more_has_fewer_of_them() {
+    let place = Workplace::new();
+    let config = crate::workplace::CONFIG.replace("steps = 6\n", "");
+    let weighted =
+        config.replace("train = \"train.jsonl\"", "train = { path = \"train.jsonl\", weight = 2.0 }");
+    assert_ne!(weighted, config);
+    place.write("config.toml", weighted);
+    place.train(&["train.epochs=1"]).succeeds();
+    place.rtune(&CURVE).succeeds();
+    let [quarter, half, all] = ["run/curve/quarter", "run/curve/half", "run"].map(|run| rows(&place, run));
+    assert!(
+        !quarter.is_empty() && quarter.len() < half.len() && half.len() < all.len(),
+        "{quarter:?} {half:?}"
+    );
+    assert!(quarter.iter().all(|row| half.contains(row)));
+    let curve: Value = serde_json::from_str(&place.read("run/curve/learning-curve.json")).expect("JSON");
+    for (point, rows) in curve["points"].as_array().expect("points").iter().zip([&quarter, &half, &all]) {
+        assert_eq!(point["rows"], 2 * rows.len(), "each twice: {point}");
+    }
+}

@@ -94,7 +94,7 @@ pub struct LearningCurve {
 pub fn part(run: &Path, config: &Config, name: &str, share: f64) -> Config {
     let mut config = config.clone();
     for source in &mut config.data.train {
-        source.weight *= share;
+        source.share *= share;
     }
     config.output.dir = run.join(FOLDER).join(name);
     config

@@ -62,6 +62,10 @@ impl Key {
         match validation {
             Validation::None => parts.add(b"none"),
             Validation::Fraction(fraction) => parts.add(&fraction.to_bits().to_le_bytes()),
+            Validation::Rows(rows) => {
+                parts.add(b"rows");
+                parts.add(&(*rows as u64).to_le_bytes());
+            }
             Validation::Files(sources) => parts.sources("validation", sources, &mut files)?,
         }
         parts.sources("golden", golden, &mut files)?;
@@ -111,8 +115,8 @@ impl Parts {
         self.add(role.as_bytes());
         self.add(&(sources.len() as u64).to_le_bytes());
         for source in sources {
-            let Source { path: _, format, fields, weight, licence, agents } = source;
-            self.options(&(format.map(Format::name), fields, weight, licence, agents));
+            let Source { path: _, format, fields, weight, share, licence, agents } = source;
+            self.options(&(format.map(Format::name), fields, weight, share, licence, agents));
             for path in source.files()? {
                 let hash = hash_of(&path)?;
                 self.add(path.as_os_str().as_encoded_bytes());

@@ -109,6 +109,9 @@ pub struct Source {
     pub fields: BTreeMap<String, String>,
     /// How often its rows count in an epoch: 2 is twice, 0.5 every other one. The reader leaves it to the pipeline.
     pub weight: f64,
+    /// The part of its rows that is taken, chosen by their content, above 0 and up to 1: those of a smaller part are among those
+    /// of a larger one. It comes before the weight.
+    pub share: f64,
     /// The licence of the rows.
     pub licence: Option<String>,
     /// Whose mail or comments are answers: addresses, domains or ids.
@@ -123,6 +126,7 @@ impl Source {
             format: None,
             fields: BTreeMap::new(),
             weight: 1.0,
+            share: 1.0,
             licence: None,
             agents: Vec::new(),
         }
@@ -139,6 +143,9 @@ impl Source {
     pub(super) fn check(&self) -> Result<(), DataError> {
         if !(self.weight.is_finite() && self.weight > 0.0) {
             return Err(DataError::Weight { path: self.path.clone(), weight: self.weight });
+        }
+        if !(self.share > 0.0 && self.share <= 1.0) {
+            return Err(DataError::Share { path: self.path.clone(), share: self.share });
         }
         mapping::check(&self.fields)
     }

@@ -21,6 +21,8 @@ pub enum Validation {
     None,
     /// About this share of the training rows, chosen by the hash of each row's content alone; between 0 and 1, exclusive.
     Fraction(f64),
+    /// About so many of the training rows, at the most, chosen in the same way; at least 1.
+    Rows(usize),
     /// These.
     Files(Vec<Source>),
 }

@@ -62,8 +62,8 @@ impl Fates {
 /// Compares all rows of the spool with each other and with the golden ones.
 ///
 /// # Errors
-/// [`DataError::Rows`] with the leaks that the options do not accept; [`DataError::EmptySplit`]; temporary files that
-/// cannot be used.
+/// [`DataError::Rows`] with the leaks that the options do not accept; [`DataError::EmptySplit`] and
+/// [`DataError::TooManyHeldBack`]; temporary files that cannot be used.
 pub(super) fn decide(
     spool: &mut Spool,
     golden: Golden,
@@ -94,8 +94,10 @@ pub(super) fn decide(
     if let Some(similarity) = options.clean.near_duplicates {
         deciding.near_rows(similarity)?;
     }
-    if let Validation::Fraction(fraction) = options.validation {
-        deciding.split(fraction)?;
+    match options.validation {
+        Validation::Fraction(fraction) => deciding.split(Part::Share(fraction))?,
+        Validation::Rows(rows) => deciding.split(Part::Rows(rows))?,
+        Validation::None | Validation::Files(_) => {}
     }
     if options.leaks.check {
         deciding.leaks(golden)?;
@@ -250,8 +252,8 @@ impl Deciding<'_> {
         Ok(())
     }
 
-    /// Holds back about `fraction` of the training rows, near copies together.
-    fn split(&mut self, fraction: f64) -> Result<(), DataError> {
+    /// Holds back a part of the training rows, near copies together.
+    fn split(&mut self, part: Part) -> Result<(), DataError> {
         let clusters = if self.options.leaks.check { Some(self.prompts_alike()?) } else { None };
         let mut places: Vec<f64> = Vec::new();
         self.each(|_, _, _, record| {
@@ -261,19 +263,25 @@ impl Deciding<'_> {
         if let Some(clusters) = &clusters {
             together(clusters, &mut places)?;
         }
+        let end = part.end(&places)?;
         let mut place = places.iter();
         let mut sides = [0, 0];
         for fate in self.fates.fates.iter_mut().filter(|fate| **fate == Fate::Train) {
-            let held_out = place.next().is_some_and(|place| *place < fraction);
+            let held_out = place.next().is_some_and(|place| *place < end);
             sides[usize::from(held_out)] += 1;
             if held_out {
                 *fate = Fate::Validation;
             }
         }
         let rows = places.len();
-        match sides {
-            [0, _] => Err(DataError::EmptySplit { rows, fraction, side: "training" }),
-            [_, 0] => Err(DataError::EmptySplit { rows, fraction, side: "validation" }),
+        match (part, sides) {
+            (Part::Share(fraction), [0, _]) => {
+                Err(DataError::EmptySplit { rows, fraction, side: "training" })
+            }
+            (Part::Share(fraction), [_, 0]) => {
+                Err(DataError::EmptySplit { rows, fraction, side: "validation" })
+            }
+            (Part::Rows(wanted), [0, _]) => Err(DataError::TooManyHeldBack { rows, wanted }),
             _ => Ok(()),
         }
     }
@@ -311,6 +319,35 @@ impl Deciding<'_> {
         let report = labels.report(None);
         self.fates.labels = report.classification.then_some(report);
         Ok(())
+    }
+}
+
+/// How much of the training rows is held back.
+#[derive(Clone, Copy)]
+enum Part {
+    /// About this share.
+    Share(f64),
+    /// At the most so many, but for near copies that stand first and are more.
+    Rows(usize),
+}
+
+impl Part {
+    /// The place below which rows are held back, of rows that have these places.
+    fn end(self, places: &[f64]) -> Result<f64, DataError> {
+        let wanted = match self {
+            Self::Share(fraction) => return Ok(fraction),
+            Self::Rows(wanted) => wanted,
+        };
+        let rows = places.len();
+        if wanted >= rows {
+            return Err(DataError::TooManyHeldBack { rows, wanted });
+        }
+        let mut sorted = places.to_vec();
+        let (before, end, after) = sorted.select_nth_unstable_by(wanted, f64::total_cmp);
+        let is_first = before.iter().all(|place| place == end);
+        // Copies share a place: the first of them are all held back where they alone are more than is wanted.
+        let next = after.iter().filter(|place| *place > end).copied().fold(1.0, f64::min);
+        Ok(if is_first { next } else { *end })
     }
 }
 

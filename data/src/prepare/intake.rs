@@ -35,7 +35,8 @@ pub(super) struct Taken {
     /// How many rows each filter would drop alone.
     pub(super) filters: BTreeMap<String, usize>,
     /// How often rows of each training source count.
-    weights: Vec<f64>,
+    /// Weight and share of each training source.
+    weights: Vec<[f64; 2]>,
 }
 
 /// Golden rows, cleaned as training rows are, for comparison only.
@@ -61,17 +62,18 @@ impl Taken {
         place(&self.names, entry)
     }
 
-    /// How often a row of this source counts: the weight, its fraction decided by the row's own content.
+    /// How often a row of this source counts: by the weight within the share, each decided by the row's own content.
     pub(super) fn copies(&self, source: usize, record: &Record) -> usize {
-        let weight = self.weights[source];
-        let fraction = weight.fract();
+        let [weight, share] = self.weights[source];
         let mut hasher = blake3::Hasher::new_derive_key(WEIGHT_CONTEXT);
         hasher.update(&record.content_hash());
         let mut bytes = [0; 8];
         hasher.finalize_xof().fill(&mut bytes);
         // The upper 53 bits are a number in [0, 1) that f64 holds exactly.
         let place = (u64::from_le_bytes(bytes) >> 11) as f64 / (1u64 << 53) as f64;
-        weight as usize + usize::from(place < fraction)
+        // The place among the rows of the share.
+        let place = place / share;
+        if place < 1.0 { weight as usize + usize::from(place < weight.fract()) } else { 0 }
     }
 }
 
@@ -96,7 +98,7 @@ pub(super) fn take_in(
             ..PrivacyReport::default()
         },
         filters: options.rules().map(|rule| (rule.name().to_owned(), 0)).collect(),
-        weights: options.train.iter().map(|source| source.weight).collect(),
+        weights: options.train.iter().map(|source| [source.weight, source.share]).collect(),
     };
     let mut intake = Intake { options, wash, taken, problems: ProblemList::default() };
     let mut spool = Spool::new(folder)?;

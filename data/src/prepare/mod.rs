@@ -193,6 +193,9 @@ fn prepare_into(
     {
         return Err(DataError::Fraction { fraction });
     }
+    if options.validation == Validation::Rows(0) {
+        return Err(DataError::NoValidationRows);
+    }
     let encoder = Encoder::new(tools.template, tools.tokenizer)?;
     let (mut spool, golden, mut taken) = intake::take_in(options, tools, folder)?;
     let fates = fates::decide(&mut spool, golden, &taken, options, tools, folder)?;

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::*;
 use crate::golden::read_golden;
@@ -115,6 +115,68 @@ fn a_split_is_stable_under_new_rows() {
 }
 
 #[test]
+fn a_number_of_rows_is_held_back_with_their_near_copies() {
+    let files = Files::new();
+    let question = |number: usize, end: &str| {
+        let words: Vec<String> = (0..20).map(|word| format!("w{}", number * 31 + word)).collect();
+        format!("{}{end}", words.join(" "))
+    };
+    let texts: Vec<[String; 2]> =
+        (0..200).map(|number| [question(number, ""), question(number, " please")]).collect();
+    let content: Vec<(&str, &str)> = texts.iter().flatten().map(|text| (text.as_str(), "x")).collect();
+    let path = files.write("a.jsonl", lines(&content));
+    let held = |rows: usize| {
+        let options = PrepareOptions { validation: Validation::Rows(rows), ..train(&[&path]) };
+        let prepared = run(&options).expect("it can be used");
+        assert_eq!(prepared.train.len() + prepared.validation.len(), 400);
+        prepared.validation.into_iter().map(|example| example.id).collect::<HashSet<_>>()
+    };
+    let (one, some, more) = (held(1), held(21), held(40));
+    // Two near copies stand first: they are more than one row, and stay together.
+    assert_eq!((one.len(), some.len(), more.len()), (2, 20, 40));
+    assert!(one.is_subset(&some) && some.is_subset(&more));
+}
+
+#[test]
+fn a_share_of_a_source_comes_before_its_weight() {
+    let files = Files::new();
+    let texts: Vec<String> = (0..400).map(|number| number.to_string()).collect();
+    let content: Vec<(&str, &str)> = texts.iter().map(|text| (text.as_str(), "x")).collect();
+    let path = files.write("a.jsonl", lines(&content));
+    let counts = |weight: f64, share: f64| {
+        let source = Source { weight, share, ..Source::new(&path) };
+        let prepared = run(&PrepareOptions { train: vec![source], ..PrepareOptions::default() });
+        let mut counts = BTreeMap::new();
+        for example in trained(&prepared.expect("it can be used")) {
+            *counts.entry(example.id).or_insert(0) += 1;
+        }
+        counts
+    };
+    let (all, half, quarter) = (counts(2.5, 1.0), counts(2.5, 0.5), counts(2.5, 0.25));
+    assert_eq!(all.len(), 400);
+    // Six standard deviations of 400 draws at a half are 60.
+    assert!(
+        half.len().abs_diff(200) < 60 && quarter.len().abs_diff(100) < 60,
+        "{} {}",
+        half.len(),
+        quarter.len()
+    );
+    assert!(half.values().all(|count| [2, 3].contains(count)) && half.values().any(|count| *count == 3));
+    assert!(quarter.keys().all(|id| half.contains_key(id)));
+    // Less than once: the same rows as by weight alone.
+    assert_eq!(counts(0.5, 0.5), counts(0.25, 1.0));
+    for share in [0.0, 1.5, f64::NAN] {
+        let source = Source { share, ..Source::new(&path) };
+        let (message, _) =
+            refused(&files, &PrepareOptions { train: vec![source], ..PrepareOptions::default() });
+        assert_eq!(
+            message,
+            format!("a.jsonl: the share of a source must be above 0 and up to 1, found {share}")
+        );
+    }
+}
+
+#[test]
 fn held_out_rows_are_not_trained_on() {
     let files = Files::new();
     let path = files.write("a.jsonl", lines(&[("a", "b"), ("c", "d")]));
@@ -222,6 +284,14 @@ fn plans_that_cannot_work() {
     }
     let options = PrepareOptions { validation: Validation::Fraction(1e-9), ..train(&[&path]) };
     assert_eq!(message(&options), "of 1 rows, a validation share of 0.000000001 leaves none for validation");
+    for (wanted, expected) in [
+        (0, "validation rows must be at least 1, found 0"),
+        (1, "of 1 rows, 1 for validation leave none for training"),
+        (usize::MAX, "of 1 rows, 18446744073709551615 for validation leave none for training"),
+    ] {
+        let options = PrepareOptions { validation: Validation::Rows(wanted), ..train(&[&path]) };
+        assert_eq!(message(&options), expected);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ pub(super) const DATA: &[Meaning] = &[
     unset(
         "data.train",
         "",
-        "Training rows: a path, a table, or a list of them. A path is a file, a folder or a pattern such as `data/**/*.jsonl.gz`; rows are `{\"instruction\", \"input\", \"output\"}`, `{\"messages\": [...]}` or another known form (docs/data.md), in JSONL, JSON, CSV, TSV, text, mbox, Zendesk or Intercom exports, plain, .gz or .zst. A table has a `path` and, as needed, `format`, `fields` (our field = theirs), `weight` (how often its rows count in an epoch), `licence` and `agents` (whose mail is an answer).",
+        "Training rows: a path, a table, or a list of them. A path is a file, a folder or a pattern such as `data/**/*.jsonl.gz`; rows are `{\"instruction\", \"input\", \"output\"}`, `{\"messages\": [...]}` or another known form (docs/data.md), in JSONL, JSON, CSV, TSV, text, mbox, Zendesk or Intercom exports, plain, .gz or .zst. A table has a `path` and, as needed, `format`, `fields` (our field = theirs), `weight` (how often its rows count in an epoch), `share` (the part of its rows that is taken), `licence` and `agents` (whose mail is an answer).",
     ),
     unset(
         "data.golden",
@@ -16,7 +16,7 @@ pub(super) const DATA: &[Meaning] = &[
     ),
     key(
         "data.validation",
-        "What the loss is measured on: a part of the training rows, chosen by the hash of their content with near copies kept together, or files. 0.0 is no validation.",
+        "What the loss is measured on: a part of the training rows (a share, or at the most so many: 2000), chosen by the hash of their content with near copies kept together, or files. 0.0 is no validation.",
     ),
     unset(
         "data.template",

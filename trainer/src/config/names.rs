@@ -252,7 +252,7 @@ mod tests {
         );
         assert_eq!(
             hint("val_set_size", &[]).as_deref(),
-            Some("`val_set_size` is `data.validation` here, as a fraction")
+            Some("`val_set_size` is `data.validation` here, as a fraction or a number of rows")
         );
         assert_eq!(
             hint("train.bf16", &[]).as_deref(),

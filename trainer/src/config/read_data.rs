@@ -12,6 +12,9 @@ use super::*;
 const DEFAULT_MAX_TOKENS: usize = 2048;
 const DEFAULT_VALIDATION: f64 = 0.1;
 
+/// Validation rows at the most: what f64 counts exactly, as numbers are read.
+const MOST_VALIDATION_ROWS: f64 = (1u64 << 53) as f64;
+
 /// What a source may be.
 const SOURCES: &str = "a path, a table with a `path`, or a list of them";
 
@@ -74,12 +77,14 @@ fn template_date(section: &mut Section<'_, '_>) -> Option<String> {
 }
 
 fn validation(section: &mut Section<'_, '_>) -> Validation {
-    const EXPECTED: &str =
-        "a fraction from 0 (none) to below 1, or a path, a table with a `path`, or a list of them";
+    const EXPECTED: &str = "a fraction from 0 (none) to below 1, a number of rows from 2, or a path, a table with a `path`, or a list of them";
     let Some(node) = section.any("validation") else { return Validation::Fraction(DEFAULT_VALIDATION) };
     match as_number(&node.value) {
         Some(0.0) => Validation::None,
         Some(part) if part > 0.0 && part < 1.0 => Validation::Fraction(part),
+        Some(rows) if rows >= 2.0 && rows.fract() == 0.0 && rows <= MOST_VALIDATION_ROWS => {
+            Validation::Rows(rows as usize)
+        }
         Some(_) => section.expected("validation", node, EXPECTED).unwrap_or(Validation::None),
         None => sources_of(section, "validation", node, EXPECTED).map_or(Validation::None, Validation::Files),
     }
@@ -132,8 +137,10 @@ fn source(section: &mut Section<'_, '_>, key: &'static str, node: &Node, expecte
     };
     let fields = inner.texts("fields");
     let weight = inner.number("weight", "above 0 and up to 1000", |weight| weight > 0.0 && weight <= 1000.0);
+    let share = inner.number("share", "above 0 and up to 1", |share| share > 0.0 && share <= 1.0);
     let licence = inner.string("licence");
     let agents = inner.strings("agents").unwrap_or_default();
     inner.finish();
-    Some(Source { path: path?.into(), format, fields, weight: weight.unwrap_or(1.0), licence, agents })
+    let (weight, share) = (weight.unwrap_or(1.0), share.unwrap_or(1.0));
+    Some(Source { path: path?.into(), format, fields, weight, share, licence, agents })
 }

@@ -28,7 +28,8 @@ fn what_is_written_reads_back_to_the_same_value() {
         clean.duplicates = \"keep\"\n[train]\nsteps = 7\ntokens-per-step = 9\nschedule = \"cosine\"\n\
         min-learning-rate-ratio = 0.1\nwarmup = 3\nseed = 9223372036854775807\nlearning-rate = 1\n\
         [output]\ndir = \"r\"\n";
-    for text in [LEAST, rich, &LEAST.replace("[data]", "[lora]\nfrom = \"adapter\"\n[data]")] {
+    let counted = LEAST.replace("[data]", "[data]\nvalidation = 2000");
+    for text in [LEAST, rich, &counted, &LEAST.replace("[data]", "[lora]\nfrom = \"adapter\"\n[data]")] {
         let config = Config::parse("c.toml", text, &[]).expect("is valid");
         let written = config.to_toml();
         let again = Config::parse("config.toml", &written, &[]).expect("what we write is valid");
@@ -56,6 +57,24 @@ fn all_problems_are_reported_at_once_with_their_places() {
         \n  c.toml:10:12: `train.schedule`: expected \"linear\" or \"cosine\" or \"constant\", found the string \"cosin\"\
         \n    hint: did you mean `cosine`?"
     );
+}
+
+#[test]
+fn validation_is_a_share_or_a_number_of_rows() {
+    let read = |value: &str| Config::parse("c.toml", LEAST, &[format!("data.validation={value}")]);
+    for (value, expected) in [
+        ("0", Validation::None),
+        ("0.0", Validation::None),
+        ("0.25", Validation::Fraction(0.25)),
+        ("2", Validation::Rows(2)),
+        ("2000", Validation::Rows(2000)),
+    ] {
+        assert_eq!(read(value).expect("it is valid").data.validation, expected, "{value}");
+    }
+    for value in ["1", "1.0", "-0.1", "-3", "2.5", "nan", "inf", "1e300"] {
+        let problem = read(value).expect_err("it is none").to_string();
+        assert!(problem.contains("`data.validation`: expected a fraction from 0 (none)"), "{value}: {problem}");
+    }
 }
 
 #[test]

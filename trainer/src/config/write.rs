@@ -189,6 +189,7 @@ fn data(out: &mut Document, data: &DataSection) {
     match &data.validation {
         Validation::None => out.line("validation", 0.0),
         Validation::Fraction(part) => out.line("validation", *part),
+        Validation::Rows(rows) => out.count("validation", *rows as u64),
         Validation::Files(files) => out.sources("validation", files),
     }
     if let Some(template) = &data.template {
@@ -231,7 +232,7 @@ fn data(out: &mut Document, data: &DataSection) {
 
 /// A path where there is nothing else to say, else a table.
 fn source(source: &Source) -> Value {
-    let Source { path, format, fields, weight, licence, agents } = source;
+    let Source { path, format, fields, weight, share, licence, agents } = source;
     let path = Value::String(path.display().to_string());
     let mut table = toml::Table::from_iter([("path".to_owned(), path.clone())]);
     if let Some(format) = format {
@@ -245,6 +246,9 @@ fn source(source: &Source) -> Value {
     }
     if *weight != 1.0 {
         table.insert("weight".to_owned(), (*weight).into());
+    }
+    if *share != 1.0 {
+        table.insert("share".to_owned(), (*share).into());
     }
     if let Some(licence) = licence {
         table.insert("licence".to_owned(), licence.clone().into());
