@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::AddAssign;
 
+use pathfinding::kuhn_munkres::kuhn_munkres;
+use pathfinding::matrix::Matrix;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -66,36 +68,33 @@ pub struct FieldScores {
 impl AddAssign<&FieldScores> for FieldScores {
     fn add_assign(&mut self, other: &FieldScores) {
         self.all += other.all;
+        self.take(other);
+    }
+}
+
+impl FieldScores {
+    /// Adds the counts of fields.
+    fn take(&mut self, other: &Self) {
         for (path, counts) in &other.by_field {
             *self.by_field.entry(path.clone()).or_default() += *counts;
         }
     }
 }
 
+/// Lists whose leaves, those of the one times those of the other, are more than this are compared item by item as they stand: an
+/// answer may be of any length.
+const MOST_PAIRS_OF_LEAVES: usize = 1 << 16;
+
 /// Compares the leaves of two values: a field is right if its path and its value are those of a field expected, each of
-/// which counts once. Numbers are equal by value, texts without spaces around them; the order of a list does not matter.
+/// which counts once. Numbers are equal by value, texts without spaces around them. The order of a list does not matter: items that
+/// are objects or lists are paired so that most leaves are right, and leaves of two pairs are not exchanged.
 /// Without an answer (`None`, invalid JSON) nothing is found.
 #[must_use]
 pub fn compare_fields(found: Option<&Value>, expected: &Value) -> FieldScores {
-    let mut left: HashMap<(String, String), u64> = HashMap::new();
     let mut scores = FieldScores::default();
-    let mut of_expected = Vec::new();
-    leaves(expected, String::new(), &mut of_expected);
-    for leaf in of_expected {
-        scores.by_field.entry(leaf.0.clone()).or_default().expected += 1;
-        *left.entry(leaf).or_default() += 1;
-    }
-    let mut of_found = Vec::new();
-    if let Some(found) = found {
-        leaves(found, String::new(), &mut of_found);
-    }
-    for leaf in of_found {
-        let counts = scores.by_field.entry(leaf.0.clone()).or_default();
-        counts.found += 1;
-        if let Some(count @ 1..) = left.get_mut(&leaf) {
-            *count -= 1;
-            counts.right += 1;
-        }
+    match found {
+        Some(found) => compare(found, expected, String::new(), &mut scores),
+        None => alone(expected, String::new(), &mut scores, |counts| &mut counts.expected),
     }
     for counts in scores.by_field.values() {
         scores.all += *counts;
@@ -103,30 +102,173 @@ pub fn compare_fields(found: Option<&Value>, expected: &Value) -> FieldScores {
     scores
 }
 
-/// Paths and values of what is no list and no object, and of empty ones.
-fn leaves(value: &Value, path: String, into: &mut Vec<(String, String)>) {
+fn compare(found: &Value, expected: &Value, path: String, scores: &mut FieldScores) {
+    match (found, expected) {
+        (Value::Object(found), Value::Object(expected)) if !found.is_empty() && !expected.is_empty() => {
+            for (key, value) in expected {
+                match found.get(key) {
+                    Some(found) => compare(found, value, under(&path, key), scores),
+                    None => alone(value, under(&path, key), scores, |counts| &mut counts.expected),
+                }
+            }
+            for (key, value) in found.iter().filter(|(key, _)| !expected.contains_key(*key)) {
+                alone(value, under(&path, key), scores, |counts| &mut counts.found);
+            }
+        }
+        (Value::Array(found), Value::Array(expected)) if !found.is_empty() && !expected.is_empty() => {
+            lists(found, expected, &format!("{path}[]"), scores);
+        }
+        _ => {
+            alone(expected, path.clone(), scores, |counts| &mut counts.expected);
+            alone(found, path.clone(), scores, |counts| &mut counts.found);
+            if is_leaf(found) && is_leaf(expected) && leaf(found) == leaf(expected) {
+                scores.by_field.entry(path).or_default().right += 1;
+            }
+        }
+    }
+}
+
+/// Compares items, each with one at the most: equal ones with each other, the rest so that most leaves are right.
+fn lists(found: &[Value], expected: &[Value], path: &str, scores: &mut FieldScores) {
+    let mut equal: HashMap<String, usize> = HashMap::new();
+    for value in found {
+        *equal.entry(whole(value)).or_default() += 1;
+    }
+    // What is equal to an item of the other list goes with it; how many of the found stay alone is left in `equal`.
+    let mut rest = Vec::new();
+    for value in expected {
+        match equal.get_mut(&whole(value)) {
+            Some(count @ 1..) => {
+                *count -= 1;
+                compare(value, value, path.to_owned(), scores);
+            }
+            _ => rest.push(value),
+        }
+    }
+    let mut unused = Vec::new();
+    for value in found.iter().rev() {
+        if let Some(count @ 1..) = equal.get_mut(&whole(value)) {
+            *count -= 1;
+            unused.push(value);
+        }
+    }
+    unused.reverse();
+    let leaves = |values: &[&Value]| values.iter().map(|value| leaves(value)).sum::<usize>();
+    let paired = leaves(&unused).saturating_mul(leaves(&rest)) <= MOST_PAIRS_OF_LEAVES;
+    // Each pair is compared once, so that lists in lists take no longer than their leaves.
+    let compared = |found: usize, expected: usize| {
+        let mut scores = FieldScores::default();
+        compare(unused[found], rest[expected], path.to_owned(), &mut scores);
+        scores
+    };
+    let table: Vec<Vec<FieldScores>> = match paired {
+        true => (0..unused.len())
+            .map(|row| (0..rest.len()).map(|column| compared(row, column)).collect())
+            .collect(),
+        false => Vec::new(),
+    };
+    let places = if paired { assigned(&table, rest.len()) } else { (0..unused.len()).collect() };
+    let mut is_taken = vec![false; rest.len()];
+    for (row, &place) in places.iter().enumerate() {
+        match (is_taken.get_mut(place), table.get(row)) {
+            (Some(taken), of_row) => {
+                *taken = true;
+                scores.take(&of_row.map_or_else(|| compared(row, place), |all| all[place].clone()));
+            }
+            (None, _) => alone(unused[row], path.to_owned(), scores, |counts| &mut counts.found),
+        }
+    }
+    for (value, _) in rest.iter().zip(is_taken).filter(|(_, taken)| !taken) {
+        alone(value, path.to_owned(), scores, |counts| &mut counts.expected);
+    }
+}
+
+/// For each row of the table the column of its partner, so that most leaves are right; one behind the last is none.
+fn assigned(table: &[Vec<FieldScores>], columns: usize) -> Vec<usize> {
+    if table.is_empty() {
+        return Vec::new();
+    }
+    let right = |scores: &FieldScores| scores.by_field.values().map(|counts| counts.right as i64).sum();
+    let weights = Matrix::from_fn(table.len(), columns.max(table.len()), |(row, column)| {
+        table[row].get(column).map_or(0_i64, right)
+    });
+    kuhn_munkres(&weights).1
+}
+
+/// Counts the leaves of a value that has no partner.
+fn alone(
+    value: &Value,
+    path: String,
+    scores: &mut FieldScores,
+    count: impl Fn(&mut FieldCounts) -> &mut u64 + Copy,
+) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
             for (key, value) in fields {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                leaves(value, path, into);
+                alone(value, under(&path, key), scores, count);
             }
         }
         Value::Array(items) if !items.is_empty() => {
             for item in items {
-                leaves(item, format!("{path}[]"), into);
+                alone(item, format!("{path}[]"), scores, count);
             }
         }
-        Value::String(text) => into.push((path, format!("\"{}\"", text.trim()))),
+        _ => *count(scores.by_field.entry(path).or_default()) += 1,
+    }
+}
+
+fn under(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// What is no list and no object, and empty ones.
+fn is_leaf(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => true,
+    }
+}
+
+/// How many leaves a value has.
+fn leaves(value: &Value) -> usize {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => fields.values().map(leaves).sum(),
+        Value::Array(items) if !items.is_empty() => items.iter().map(leaves).sum(),
+        _ => 1,
+    }
+}
+
+/// A leaf as it is compared.
+fn leaf(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("\"{}\"", text.trim()),
         // 3 and 3.0 are one number; whole ones beyond 2^53 keep their digits.
-        Value::Number(number) => into.push((
-            path,
-            match number.as_f64() {
-                Some(float) if float.abs() < 9e15 => float.to_string(),
-                _ => number.to_string(),
-            },
-        )),
-        other => into.push((path, other.to_string())),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if float.abs() < 9e15 => float.to_string(),
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// A value so that values with the same leaves are equal, but for the order of lists of lists and objects.
+fn whole(value: &Value) -> String {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            let mut parts: Vec<String> = fields
+                .iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), whole(value)))
+                .collect();
+            parts.sort_unstable();
+            format!("{{{}}}", parts.join(","))
+        }
+        Value::Array(items) if !items.is_empty() => {
+            let mut parts: Vec<String> = items.iter().map(whole).collect();
+            parts.sort_unstable();
+            format!("[{}]", parts.join(","))
+        }
+        _ => leaf(value),
     }
 }
 
@@ -135,6 +277,51 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn items_of_a_list_are_compared_one_with_one() {
+        let expected = json!({"items": [{"name": "tea", "price": 3}, {"name": "cake", "price": 5}]});
+        let all = |found: Value| compare_fields(Some(&found), &expected).all;
+        let ordered = all(json!({"items": [{"price": 5.0, "name": "cake"}, {"name": " tea", "price": 3}]}));
+        assert_eq!(ordered, FieldCounts { right: 4, found: 4, expected: 4 });
+        let exchanged = all(json!({"items": [{"name": "tea", "price": 5}, {"name": "cake", "price": 3}]}));
+        assert_eq!(exchanged, FieldCounts { right: 2, found: 4, expected: 4 });
+        let fewer = all(json!({"items": [{"name": "cake", "price": 4}]}));
+        assert_eq!(fewer, FieldCounts { right: 1, found: 2, expected: 4 });
+        let more = all(
+            json!({"items": [{"name": "x"}, {"name": "cake", "price": 5}, {"name": "tea", "price": 4}, 7]}),
+        );
+        assert_eq!(more, FieldCounts { right: 3, found: 6, expected: 4 });
+        let nested = json!([[1, 2], [3, 4]]);
+        assert_eq!(compare_fields(Some(&json!([[4, 3], [2, 1]])), &nested).all.right, 4);
+        assert_eq!(compare_fields(Some(&json!([[1, 3], [2, 4]])), &nested).all.right, 2);
+        // The first of the expected could take either: most are right where it leaves the second its only one.
+        let (one, other) =
+            (json!([{"a": 1, "b": 1}, {"a": 1, "b": 2}]), json!([{"a": 1, "b": 3}, {"a": 9, "b": 1}]));
+        assert_eq!(compare_fields(Some(&other), &one).all.right, 2);
+        assert_eq!(compare_fields(Some(&one), &other).all.right, 2);
+    }
+
+    #[test]
+    fn lists_in_lists_take_no_longer_than_their_leaves() {
+        let deep = |leaf: i64| (0..100).fold(json!([leaf]), |inner, depth| json!([inner, leaf + depth]));
+        let scores = compare_fields(Some(&deep(1)), &deep(1000)).all;
+        assert_eq!((scores.right, scores.found, scores.expected), (0, 101, 101));
+    }
+
+    #[test]
+    fn long_lists_are_paired_too() {
+        let row = |number: usize, shift: usize| json!({"id": number, "price": (number + shift) % 700});
+        let list = |rows: Vec<Value>| Value::from(rows);
+        let expected = list((0..700).map(|number| row(number, 0)).collect());
+        let turned = list((0..700).rev().map(|number| row(number, 0)).collect());
+        assert_eq!(compare_fields(Some(&turned), &expected).all.f1(), 1.0);
+        let other = list((0..700).map(|number| row(number, 1)).collect());
+        assert_eq!(
+            compare_fields(Some(&other), &expected).all,
+            FieldCounts { right: 700, found: 1400, expected: 1400 }
+        );
+    }
 
     #[test]
     fn fields_are_counted_once() {
