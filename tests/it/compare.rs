@@ -278,5 +278,5 @@ fn cases_that_stand_twice_are_compared_one_by_one() {
         .fails(2, &["1 of the 3 cases of the first are not in the second, and 0 of the 2"]);
     place
         .rtune(&["compare", "else.json", "once.json"])
-        .fails(2, &["`x` is in both, but asks or expects something else", "hint: evaluate both"]);
+        .fails(2, &["`x` is in both, but asks, expects or checks something else", "hint: evaluate both"]);
 }

@@ -31,5 +31,5 @@ pub use seeds::OverSeeds;
 pub use selection::expected_maximum;
 pub use verdict::{
     FEW_CASES, FEW_CLUSTERS, compare, compare_by_slice, compare_outcomes, compare_outcomes_by_slice, holm,
-    judge_after_first, judge_together,
+    judge_after_first, judge_together, widen,
 };

@@ -49,6 +49,15 @@ impl Outcomes {
             difference_interval: bonett_price(gained, lost, all, alpha),
         }
     }
+
+    /// How far the interval of the difference reaches below the difference (not above 0) and above it.
+    #[must_use]
+    pub fn reach(&self) -> [f64; 2] {
+        let all = (self.both + self.gained + self.lost + self.neither).max(1) as f64;
+        let difference = (self.gained as f64 - self.lost as f64) / all;
+        let [low, high] = self.difference_interval;
+        [(low - difference).min(0.0), (high - difference).max(0.0)]
+    }
 }
 
 /// The cases that one model has right and the other wrong.

@@ -65,6 +65,15 @@ pub fn compare_outcomes(
     Ok(comparison)
 }
 
+/// Widens the interval of a score of at most 1 to `reach` at least, below its difference and above it, and judges it anew. Of cases that
+/// both models have right every draw is the same, and such a point would prove whatever is asked: what is right or wrong
+/// behind the score says how far it may be from it ([`Outcomes::reach`]).
+pub fn widen(comparison: &mut Comparison, [below, above]: [f64; 2], settings: &Settings) {
+    let (difference, [low, high]) = (comparison.difference, comparison.interval);
+    comparison.interval = [low.min(difference + below).max(-1.0), high.max(difference + above).min(1.0)];
+    decide(comparison, settings);
+}
+
 /// Compares each slice of the cases, as `names` has them, corrected for their number.
 ///
 /// # Errors

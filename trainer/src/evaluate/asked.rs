@@ -93,6 +93,7 @@ impl Asked {
             weight: self.wanted.weight,
             human: self.wanted.human.of(has_adapter),
             checks: self.wanted.checks.len(),
+            checks_hash: self.wanted.checks_hash,
             variants: Vec::new(),
             base,
             tuned,

@@ -290,6 +290,9 @@ pub struct Case {
     pub human: Human,
     /// How many checks its answers have to pass.
     pub checks: usize,
+    /// BLAKE3 of the checks as JSON, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checks_hash: Option<String>,
     /// The same question with slips and in other case, and what was answered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variant>,

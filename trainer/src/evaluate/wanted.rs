@@ -29,6 +29,8 @@ pub(super) struct Wanted {
     pub(super) human: PersonsView,
     /// What the answers must be.
     pub(super) checks: Vec<TurnCheck>,
+    /// BLAKE3 of the checks as JSON, in hex, whatever the order of their keys; `None` without any.
+    pub(super) checks_hash: Option<String>,
     /// Which answers of a conversation the model makes.
     pub(super) ask: Ask,
     /// What the answer may draw on: `context`, or the `input` that became part of the prompt.
@@ -125,6 +127,7 @@ impl Wanted {
             weight,
             human: get("human").map_or(Ok(PersonsView::None), human)?,
             checks: get("checks").map_or_else(|| Ok(Vec::new()), checks)?,
+            checks_hash: get("checks").map(hash_of),
             ask: match get("ask").map(|value| value.as_str()) {
                 None | Some(Some("every")) => Ask::Every,
                 Some(Some("last")) => Ask::Last,
@@ -210,6 +213,12 @@ fn human(value: &Value) -> Result<PersonsView, ProblemKind> {
     }
     let of = |name: &str| fields.get(name).map(|value| number(value).ok_or_else(wrong)).transpose();
     Ok(PersonsView::Each(Human { base: of("base")?, tuned: of("tuned")? }))
+}
+
+fn hash_of(checks: &Value) -> String {
+    let mut checks = checks.clone();
+    checks.sort_all_objects();
+    blake3::hash(checks.to_string().as_bytes()).to_hex().to_string()
 }
 
 fn checks(value: &Value) -> Result<Vec<TurnCheck>, ProblemKind> {
@@ -299,6 +308,15 @@ mod tests {
             (&["a".to_owned(), "b".to_owned()][..], Ask::Last)
         );
         assert_eq!(read(json!({"input": "c"})).expect("read").context, ["c"]);
+    }
+
+    #[test]
+    fn other_checks_have_another_hash() {
+        let hash = |checks: Value| read(json!({"checks": checks})).expect("read").checks_hash;
+        let one = hash(json!([{"kind": "contains", "text": "a"}]));
+        assert_eq!(one, hash(json!([{"text": "a", "kind": "contains"}])));
+        assert_ne!(one, hash(json!([{"kind": "contains", "text": "b"}])));
+        assert_eq!(read(json!({})).expect("read").checks_hash, None);
     }
 
     #[test]

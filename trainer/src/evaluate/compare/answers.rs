@@ -28,10 +28,15 @@ impl Answered {
     /// Cases that belong together have equal keys; a case that is in no cluster is alone with the rows of its id.
     #[must_use]
     pub fn key(&self) -> String {
-        match &self.cluster {
-            Some(cluster) => format!("cluster {cluster}"),
-            None => format!("case {}", self.id),
-        }
+        key_of(&self.id, self.cluster.as_deref())
+    }
+}
+
+/// The key of a case or text: its cluster, or else its id.
+pub(super) fn key_of(id: &str, cluster: Option<&str>) -> String {
+    match cluster {
+        Some(cluster) => format!("cluster {cluster}"),
+        None => format!("case {id}"),
     }
 }
 

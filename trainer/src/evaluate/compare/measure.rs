@@ -284,7 +284,7 @@ impl Pairs {
         })
     }
 
-    fn per_case<S>(&self, of: impl Fn(&ReportCase, &ReportSide) -> S) -> [Vec<S>; 2] {
+    pub(super) fn per_case<S>(&self, of: impl Fn(&ReportCase, &ReportSide) -> S) -> [Vec<S>; 2] {
         self.sides
             .each_ref()
             .map(|sides| self.cases.iter().zip(sides).map(|(case, side)| of(case, side)).collect())
@@ -303,7 +303,7 @@ impl Pairs {
     }
 
     /// Expected and answered labels of both models.
-    fn labelled(&self, reading: Reading) -> [Vec<(usize, Option<usize>)>; 2] {
+    pub(super) fn labelled(&self, reading: Reading) -> [Vec<(usize, Option<usize>)>; 2] {
         let Some(labels) = &self.labels else { return [Vec::new(), Vec::new()] };
         self.per_case(|case, side| (gold(labels, case).unwrap_or_default(), reading.label(labels, side)))
     }
@@ -360,9 +360,11 @@ impl Measure {
         if let Scores::Outcomes([first, second]) = &self.scores {
             return compare_outcomes(&self.name, first, second, &self.cases, settings);
         }
-        with_metrics!(&self.scores, pairs, |[first, second]: &[_; 2]| {
+        let mut comparison = with_metrics!(&self.scores, pairs, |[first, second]: &[_; 2]| {
             compare(&self.name, self.better, first, second, &self.cases, settings)
-        })
+        })?;
+        self.widen(&mut comparison, pairs, &self.cases, settings);
+        Ok(comparison)
     }
 
     pub(super) fn by_slice(
@@ -375,8 +377,15 @@ impl Measure {
         if let Scores::Outcomes([first, second]) = &self.scores {
             return compare_outcomes_by_slice(&self.name, (first, second), &self.cases, &slices, settings);
         }
-        with_metrics!(&self.scores, pairs, |[first, second]: &[_; 2]| {
+        let mut compared = with_metrics!(&self.scores, pairs, |[first, second]: &[_; 2]| {
             compare_by_slice(&self.name, self.better, (first, second), &self.cases, &slices, settings)
-        })
+        })?;
+        for one in &mut compared {
+            let members = slices.iter().find(|(name, _)| one.slice.as_ref() == Some(name));
+            if let Some((_, members)) = members {
+                self.widen(one, pairs, &self.cases.among(members), settings);
+            }
+        }
+        Ok(compared)
     }
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod diff;
 mod measure;
+mod reach;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -240,13 +241,13 @@ impl Pairs {
                 second.cases.len()
             );
             if let Some(id) = other_text {
-                problem += &format!("; `{id}` is in both, but asks or expects something else");
+                problem += &format!("; `{id}` is in both, but asks, expects or checks something else");
             }
             return Err(not_comparable(problem));
         }
         let labels = first.labels.map(LabelSet::new).transpose();
         let labels = labels.map_err(|error| not_comparable(error.to_string()))?;
-        let keys: Vec<Option<&str>> = first.cases.iter().map(|case| case.cluster.as_deref()).collect();
+        let keys: Vec<Option<String>> = first.cases.iter().map(|case| Some(case.key())).collect();
         Ok(Self { clusters: Cases::clustered(&keys), cases: first.cases, sides, labels })
     }
 

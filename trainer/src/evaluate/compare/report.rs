@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Which;
+use super::answers::key_of;
 use super::texts::ReportTexts;
 use crate::checkpoint::FORMAT;
 use crate::error::TrainerError;
@@ -53,6 +54,8 @@ pub(super) struct ReportCase {
     pub(super) cluster: Option<String>,
     pub(super) weight: f64,
     pub(super) checks: usize,
+    /// An older report has none.
+    checks_hash: Option<String>,
     pub(super) base: ReportSide,
     pub(super) tuned: Option<ReportSide>,
 }
@@ -144,9 +147,19 @@ impl ReportCase {
         }
     }
 
-    /// Whether two cases ask and expect the same.
+    /// Whether two cases ask and expect the same, by the same checks.
     pub(super) fn asks_as(&self, other: &Self) -> bool {
-        self.expected == other.expected && self.prompt == other.prompt && self.turns == other.turns
+        let checks = self.checks_hash.as_ref().zip(other.checks_hash.as_ref());
+        self.expected == other.expected
+            && self.prompt == other.prompt
+            && self.turns == other.turns
+            && self.checks == other.checks
+            && checks.is_none_or(|(own, others)| own == others)
+    }
+
+    /// What belongs together has equal keys: a row that stands twice is no second witness.
+    pub(super) fn key(&self) -> String {
+        key_of(&self.id, self.cluster.as_deref())
     }
 
     /// Each turn's answer with what was expected there.

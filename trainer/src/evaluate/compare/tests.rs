@@ -57,3 +57,88 @@ fn whatever_is_compared_is_a_metric_by_name() {
     assert!(on_demand.iter().all(|name| is_metric(name)), "{on_demand:?}");
     assert!(!is_metric("tool-call") && !is_metric("f1-"));
 }
+
+/// The pairs of two reports, of the base in both.
+fn pairs(reports: [Value; 2]) -> Result<Pairs, TrainerError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [one, other] = [0, 1].map(|index: usize| {
+        let path = folder.path().join(format!("{index}.json"));
+        std::fs::write(&path, reports[index].to_string()).expect("written");
+        Named::read((path.as_path(), Which::Base)).expect("a report")
+    });
+    Pairs::new(one, other)
+}
+
+#[test]
+fn a_row_that_stands_twice_is_no_second_witness() {
+    let twice = |answers| {
+        let mut report = report(answers);
+        for of in ["/cases", "/texts/rows", "/judge/cases"] {
+            let list = report.pointer_mut(of).and_then(Value::as_array_mut).expect("a list");
+            list.extend(list.clone());
+        }
+        report
+    };
+    let (one, other) = (["no", "no"], ["yes", "yes"]);
+    let settings = Settings { draws: 200, trials: 200, ..Settings::default() };
+    let compared = |reports| {
+        let pairs = pairs(reports).expect("the same cases");
+        let measures = pairs.measures(&[]).expect("measures");
+        let measure = measures.iter().find(|measure| measure.name == "exact-match").expect("a measure");
+        (pairs.clusters.clusters().len(), measure.compared(&pairs, &settings).expect("compared").p)
+    };
+    let (clusters, p_value) = compared([report(one), report(other)]);
+    let (doubled, p_doubled) = compared([twice(one), twice(other)]);
+    assert_eq!((clusters, doubled), (2, 2));
+    assert!(p_doubled >= p_value, "{p_doubled} {p_value}");
+}
+
+#[test]
+fn other_checks_are_another_case() {
+    let with = |checks: usize, hash: Option<&str>| {
+        let mut report = report(["yes", "no"]);
+        for case in report["cases"].as_array_mut().expect("a list") {
+            case["checks"] = checks.into();
+            case["checks_hash"] = hash.into();
+        }
+        report
+    };
+    for (one, other, alike) in [
+        (with(1, Some("a")), with(1, Some("a")), true),
+        (with(1, Some("a")), with(1, None), true),
+        (with(1, Some("a")), with(1, Some("b")), false),
+        (with(1, None), with(0, None), false),
+    ] {
+        let found = pairs([one, other]).map(drop);
+        assert_eq!(found.is_ok(), alike, "{found:?}");
+        assert!(alike || found.is_err_and(|error| error.to_string().contains("asks, expects or checks")));
+    }
+}
+
+#[test]
+fn a_few_cases_prove_nothing_by_any_share() {
+    let with = |weights: [f64; 2]| {
+        let mut report = report(["yes", "no"]);
+        for (case, weight) in report["cases"].as_array_mut().expect("a list").iter_mut().zip(weights) {
+            case["weight"] = weight.into();
+        }
+        report
+    };
+    let settings = Settings { draws: 50, trials: 50, ..Settings::default() };
+    let interval = |name: &str, weights| {
+        let pairs = pairs([with(weights), with(weights)]).expect("the same cases");
+        let mut measures = pairs.measures(&["yes".to_owned()]).expect("measures");
+        measures.extend(pairs.on_demand(name));
+        let measure = measures.into_iter().find(|measure| measure.name == name).expect("a measure");
+        let found = measure.compared(&pairs, &settings).expect("compared");
+        assert_eq!(found.difference, 0.0);
+        found.interval
+    };
+    let [low, high] = interval("checks", [1.0, 1.0]);
+    assert!(low < -0.4 && high > 0.4, "{low} {high}");
+    assert_eq!(interval("checks", [1.0, 2.0]), [low, high]);
+    for name in ["f1-yes", "greedy-macro-f1", "greedy-mcc", "grounded", "field-f1"] {
+        let [low, high] = interval(name, [1.0, 1.0]);
+        assert!(low < -0.4 && high > 0.4, "{name} {low} {high}");
+    }
+}

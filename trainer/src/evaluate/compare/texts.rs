@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rtune_metrics::compare::{Better, Cases, Comparison, Ratio, Settings, Summed, compare};
 use serde::Deserialize;
 
+use super::answers::key_of;
 use super::{Named, Which, not_comparable};
 use crate::error::TrainerError;
 use crate::evaluate::by_name::TEXT_BITS_PER_BYTE;
@@ -84,7 +85,8 @@ pub(super) fn compared(
     if pairs.is_empty() {
         return Ok(None);
     }
-    let keys: Vec<Option<&str>> = one.iter().map(|row| row.cluster.as_deref()).collect();
+    let keys: Vec<Option<String>> =
+        one.iter().map(|row| Some(key_of(&row.id, row.cluster.as_deref()))).collect();
     let metric = |ratios: Vec<Ratio>| Summed::new(ratios, Ratio::value);
     let firsts = metric(pairs.iter().map(|(row, _)| row.bits(first.which)).collect());
     let seconds = metric(pairs.iter().map(|(_, row)| row.bits(second.which)).collect());
