@@ -92,6 +92,9 @@ fn choices_are_scored_as_they_would_be_one_by_one() {
         (&found["form"], &found["shots"], &found["base"]["items"]),
         (&json!("choices"), &json!(2), &json!(9))
     );
+    place.write("own.jsonl", choices(0..9));
+    let of_own = report(&place, &model, &["--shots", "2", "--shots-from", "own.jsonl"]);
+    assert_eq!(of_own["items"], found["items"], "an item is no example of its own in any file");
     // The same questions one by one, where no beginning is shared, in front of the examples they had.
     let examples: Vec<String> = choices(0..9).lines().map(str::to_owned).collect();
     for (index, item) in found["items"].as_array().expect("items").iter().enumerate() {

@@ -188,17 +188,9 @@ fn contexts(
 ) -> Result<Vec<String>, TrainerError> {
     let context = |item: &Item| -> Result<String, TrainerError> {
         let of_subject = |other: &&Item| other.subject == item.subject;
-        // As the harness does: of the same file, the item itself is no example.
-        let examples: Vec<&Item> = match shown {
-            Some(shown) => shown.items.iter().filter(of_subject).take(options.shots).collect(),
-            None => file
-                .items
-                .iter()
-                .filter(of_subject)
-                .filter(|other| !other.is_row_of(item))
-                .take(options.shots)
-                .collect(),
-        };
+        // As the harness does, the item itself is no example, in whichever file it stands.
+        let shown = shown.unwrap_or(file).items.iter().filter(of_subject);
+        let examples: Vec<&Item> = shown.filter(|other| !other.is_row_of(item)).take(options.shots).collect();
         if examples.len() < options.shots {
             let of = item.subject.as_deref().map_or_else(String::new, |subject| format!(" of {subject}"));
             let words = format!(
