@@ -2,6 +2,7 @@
 
 mod slab;
 
+use std::alloc::handle_alloc_error;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::slice;
@@ -42,9 +43,10 @@ impl<R: Real> Pool<R> {
                 return (number, first, data);
             }
         }
-        // Each new one is as large as all before, so there are few.
+        // Each new one is as large as all before, so there are few; where the system has not so much, as large as it must be.
         let all: usize = self.slabs.iter().map(Slab::len).sum();
-        self.slabs.push(Slab::new(len.max(all).max(FIRST_SLAB_ELEMENTS)));
+        let slab = Slab::new(len.max(all).max(FIRST_SLAB_ELEMENTS)).or_else(|| Slab::new(len));
+        self.slabs.push(slab.unwrap_or_else(|| handle_alloc_error(Slab::<R>::layout(len))));
         self.usage.allocations += 1;
         self.lend(len)
     }
@@ -113,8 +115,10 @@ impl<R: Real> Arena<R> {
         let mut pool = self.lock();
         if pool.slabs.len() > 1 && pool.usage.lent_bytes == 0 {
             let len = pool.slabs.iter().map(Slab::len).sum();
+            let touched = pool.slabs.iter().map(Slab::touched).sum();
             pool.trim();
-            pool.slabs.push(Slab::new(len));
+            // What was touched stood in memory a moment ago. Without a slab the next that takes makes one.
+            pool.slabs.extend(Slab::new(len).or_else(|| Slab::new(touched)));
         }
     }
 
@@ -276,6 +280,34 @@ mod tests {
         drop(again);
         arena.trim();
         assert_eq!(arena.usage().held_bytes, 0);
+    }
+
+    #[test]
+    fn what_the_system_has_not_in_one_piece_is_not_asked_for() {
+        const MIB: usize = 1 << 20;
+        let pass = |arena: &Arena<f32>| drop((0..7).map(|_| arena.take(5 * MIB)).collect::<Vec<_>>());
+        for (most, slabs) in [
+            // Those of 64, 64 and 128 MiB, which do not become one of 256.
+            (200 * MIB, 3),
+            // After two of 64 MiB the seventh has one of its own.
+            (100 * MIB, 3),
+        ] {
+            slab::MOST_BYTES.set(most);
+            let arena = Arena::<f32>::new();
+            pass(&arena);
+            assert_eq!(arena.usage().allocations, slabs, "{most}");
+            for _ in 0..3 {
+                arena.give_back();
+                pass(&arena);
+                assert!(arena.usage().held_bytes <= 2 * 140 * MIB);
+            }
+        }
+        slab::MOST_BYTES.set(usize::MAX);
+        let arena = Arena::<f32>::new();
+        pass(&arena);
+        arena.give_back();
+        pass(&arena);
+        assert_eq!(arena.usage().allocations, 3, "in the one that they became");
     }
 
     #[test]

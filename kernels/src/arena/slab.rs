@@ -1,6 +1,6 @@
 //! A stretch of memory of which parts are lent: the lowest free part that is long enough, and free neighbours become one.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
@@ -10,6 +10,23 @@ use crate::real::Real;
 pub(super) const ALIGNED_ELEMENTS: usize = 16;
 /// Bytes that a stretch begins at a multiple of.
 const ALIGNED_BYTES: usize = 64;
+
+/// The largest stretch that is asked of the system.
+#[cfg(not(test))]
+fn most_bytes() -> usize {
+    usize::MAX
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What a test takes the system to have in one piece.
+    pub(super) static MOST_BYTES: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
+}
+
+#[cfg(test)]
+fn most_bytes() -> usize {
+    MOST_BYTES.get()
+}
 
 /// `len` elements; memory that was never lent takes no room but addresses.
 #[derive(Debug)]
@@ -26,17 +43,24 @@ pub(super) struct Slab<R> {
 unsafe impl<R: Real> Send for Slab<R> {}
 
 impl<R: Real> Slab<R> {
+    /// `None` where the system has not so much in one piece: Linux refuses more than all memory and swap, touched or not.
+    ///
     /// # Panics
     /// If `len` elements are more than an address space has.
-    pub(super) fn new(len: usize) -> Self {
+    pub(super) fn new(len: usize) -> Option<Self> {
         let layout = Self::layout(len);
+        if layout.size() > most_bytes() {
+            return None;
+        }
         // SAFETY: the layout has a size, since it is of one element at least.
         let bytes = unsafe { alloc(layout) };
-        let Some(base) = NonNull::new(bytes.cast::<R>()) else { handle_alloc_error(layout) };
-        Self { base, len, free: BTreeMap::from([(0, len)]), touched: 0 }
+        let base = NonNull::new(bytes.cast::<R>())?;
+        Some(Self { base, len, free: BTreeMap::from([(0, len)]), touched: 0 })
     }
 
-    fn layout(len: usize) -> Layout {
+    /// # Panics
+    /// As [`Self::new`].
+    pub(super) fn layout(len: usize) -> Layout {
         let bytes = len.max(1).saturating_mul(size_of::<R>());
         Layout::from_size_align(bytes, ALIGNED_BYTES).unwrap_or_else(|_| panic!("arena: {len} elements"))
     }
@@ -102,7 +126,7 @@ mod tests {
 
     #[test]
     fn free_neighbours_become_one() {
-        let mut slab = Slab::<f32>::new(100);
+        let mut slab = Slab::<f32>::new(100).expect("memory");
         let places: Vec<usize> = (0..10).map(|_| slab.lend(10).expect("room").0).collect();
         assert_eq!(places, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
         assert!(slab.lend(1).is_none());
