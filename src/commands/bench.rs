@@ -129,7 +129,7 @@ fn subject(
     let config = match gpu {
         None => plan::resolve(&config, plan::choose(outline, &config, &sizes, plan::free_bytes())?),
         Some(device) => {
-            let memory_bytes = device.facts().memory_bytes;
+            let memory_bytes = device.facts().room_bytes();
             plan::resolve_on_gpu(&config, plan::choose_on_gpu(outline, &config, &sizes, memory_bytes)?)
         }
     };

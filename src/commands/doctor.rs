@@ -207,17 +207,17 @@ fn gpu(options: &HubOptions) -> Finding {
 
 fn usable(facts: &Facts) -> String {
     let (major, minor) = facts.capability;
-    let memory = gibibytes(facts.memory_bytes as u64);
+    let [memory, free] = [facts.memory_bytes, facts.room_bytes()].map(|bytes| gibibytes(bytes as u64));
     let [driver, cublas] = [(facts.driver, 1000, 10), (facts.cublas, 10_000, 100)]
         .map(|(version, of, minor)| format!("{}.{}", version / of, version % of / minor));
     format!(
-        "{}, {memory}, compute capability {major}.{minor}; driver for CUDA {driver}, cuBLAS {cublas}",
+        "{}, {memory} ({free} free), compute capability {major}.{minor}; driver for CUDA {driver}, cuBLAS {cublas}",
         facts.name
     )
 }
 
 fn facts(facts: &Facts) -> Value {
-    json!({"name": facts.name, "capability": facts.capability, "memory_bytes": facts.memory_bytes,
+    json!({"name": facts.name, "capability": facts.capability, "memory_bytes": facts.memory_bytes, "free_bytes": facts.free_bytes,
         "multiprocessors": facts.multiprocessors, "driver": facts.driver, "cublas": facts.cublas})
 }
 

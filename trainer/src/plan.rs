@@ -34,7 +34,7 @@ pub fn resolve_on_gpu(config: &Config, choice: SaveActivations) -> Config {
     resolved
 }
 
-/// [`choose`] for a GPU with so much memory.
+/// [`choose`] for a GPU with so much free memory.
 ///
 /// # Errors
 /// As [`choose`].
@@ -58,7 +58,7 @@ pub fn choose_on_gpu(
     }
 }
 
-/// What a run may take of a GPU with so much memory.
+/// What a run may take of a GPU with so much free memory.
 #[must_use]
 pub fn gpu_room_bytes(memory_bytes: usize) -> usize {
     (FREE_SHARE * memory_bytes as f64) as usize

@@ -90,6 +90,8 @@ pub struct Facts {
     pub capability: (i32, i32),
     /// All of its memory.
     pub memory_bytes: usize,
+    /// What of it was free when it was opened, the workspace of this program counted as free.
+    pub free_bytes: usize,
     /// The most shared memory that a block may have.
     pub shared_bytes: usize,
     /// How many multiprocessors it has.
@@ -98,6 +100,14 @@ pub struct Facts {
     pub driver: i32,
     /// The version of cuBLAS, 120801 for 12.8.1.
     pub cublas: i32,
+}
+
+impl Facts {
+    /// Bytes that this program has to itself: others may hold a part of the GPU's memory.
+    #[must_use]
+    pub fn room_bytes(&self) -> usize {
+        self.memory_bytes.min(self.free_bytes)
+    }
 }
 
 /// One operand of a product as cuBLAS takes it: element `(i, j)` at `i * stride + j`, or turned over.

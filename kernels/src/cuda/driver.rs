@@ -135,6 +135,9 @@ impl Driver {
         // SAFETY: the context is current, and cuBLAS is closed before stream and workspace go: see the order of fields.
         let cublas = unsafe { cublas::open(places, facts.driver, stream, workspace, WORKSPACE_BYTES) }?;
         facts.cublas = cublas.version;
+        // What the driver and cuBLAS need for themselves is taken by now.
+        let (free_bytes, _) = result::mem_get_info().map_err(driver_error("the GPU's free memory"))?;
+        facts.free_bytes = free_bytes + WORKSPACE_BYTES;
         let (modules, functions) = (RefCell::default(), RefCell::default());
         let (held, stamps) = (Held::new(WORKSPACE_BYTES), RefCell::default());
         Ok(Self { cublas, context, held, modules, functions, facts, stamps })
@@ -217,6 +220,7 @@ fn facts_of(device: sys::CUdevice) -> Result<Facts> {
         driver,
         // Known once it is open.
         cublas: 0,
+        free_bytes: 0,
     })
 }
 

@@ -23,7 +23,7 @@ impl Room {
         let gibibyte = f64::from(1 << 30);
         let here_bytes = match gpu {
             None => plan::free_bytes(),
-            Some(device) => Some(plan::gpu_room_bytes(device.facts().memory_bytes) as u64),
+            Some(device) => Some(plan::gpu_room_bytes(device.facts().room_bytes()) as u64),
         };
         let allowed_bytes = memory_gib.map_or(here_bytes, |gib| Some((gib * gibibyte) as u64));
         Self { gpu: gpu.map(|device| device.facts().name.clone()), allowed_bytes, here_bytes }

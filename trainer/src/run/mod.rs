@@ -178,7 +178,7 @@ fn attempt(
             let held_bytes = resident.as_ref().map_or(0, Decoder::size_bytes) + sizes.bytes;
             plan::choose(&outline, &shaped, &sizes, plan::free_bytes_beside(held_bytes))
         }
-        Some(device) => plan::choose_on_gpu(&outline, &shaped, &sizes, device.facts().memory_bytes),
+        Some(device) => plan::choose_on_gpu(&outline, &shaped, &sizes, device.facts().room_bytes()),
     };
     let choice = match (chosen, &shaped.lora) {
         // An adapter of another base is refused where it is read, by the name of its first tensor that does not fit.
