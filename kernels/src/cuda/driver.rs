@@ -136,8 +136,8 @@ impl Driver {
         let cublas = unsafe { cublas::open(places, facts.driver, stream, workspace, WORKSPACE_BYTES) }?;
         facts.cublas = cublas.version;
         // What the driver and cuBLAS need for themselves is taken by now.
-        let (free_bytes, _) = result::mem_get_info().map_err(driver_error("the GPU's free memory"))?;
-        facts.free_bytes = free_bytes + WORKSPACE_BYTES;
+        let free = result::mem_get_info().map_err(driver_error("the GPU's free memory"))?.0;
+        facts.free_bytes = free + WORKSPACE_BYTES;
         let (modules, functions) = (RefCell::default(), RefCell::default());
         let (held, stamps) = (Held::new(WORKSPACE_BYTES), RefCell::default());
         Ok(Self { cublas, context, held, modules, functions, facts, stamps })
@@ -218,9 +218,7 @@ fn facts_of(device: sys::CUdevice) -> Result<Facts> {
         shared_bytes: count(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
         multiprocessors: count(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         driver,
-        // Known once it is open.
-        cublas: 0,
-        free_bytes: 0,
+        ..Facts::default()
     })
 }
 

@@ -73,7 +73,10 @@ fn validation_is_a_share_or_a_number_of_rows() {
     }
     for value in ["1", "1.0", "-0.1", "-3", "2.5", "nan", "inf", "1e300"] {
         let problem = read(value).expect_err("it is none").to_string();
-        assert!(problem.contains("`data.validation`: expected a fraction from 0 (none)"), "{value}: {problem}");
+        assert!(
+            problem.contains("`data.validation`: expected a fraction from 0 (none)"),
+            "{value}: {problem}"
+        );
     }
 }
 
