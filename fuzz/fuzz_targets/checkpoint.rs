@@ -84,7 +84,8 @@ fuzz_target!(|input: &[u8]| {
     }
     let checkpoints = Checkpoints::of(&RUN);
     assert!(
-        checkpoints.newest().is_ok_and(|newest| newest.damaged.is_empty()) || checkpoints.newest().is_err()
+        checkpoints.newest(None).is_ok_and(|newest| newest.damaged.is_empty())
+            || checkpoints.newest(None).is_err()
     );
     let _ = checkpoints.whole_steps();
     if let Ok(verification) = Verification::open(&RUN, &mut |_| {}) {

@@ -44,7 +44,8 @@ fuzz_target!(|input: &[u8]| {
     source.format = FORMATS.get(usize::from(choice) % 9).and_then(|name| name.parse::<Format>().ok());
     source.agents = vec!["example.org".to_owned(), "7".to_owned()];
     if choice & 0x80 != 0 {
-        source.fields = [("instruction", "a.0"), ("output", "b")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+        source.fields =
+            [("instruction", "a.0"), ("output", "b")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
     }
     let first = read(&source);
     assert_eq!(read(&source), first);

@@ -30,7 +30,8 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 
 fuzz_target!(|input: &[u8]| {
     let Some((&first, file)) = input.split_first() else { return };
-    std::fs::write(FOLDER.join("config.json"), SETTINGS[usize::from(first) % SETTINGS.len()]).expect("written");
+    std::fs::write(FOLDER.join("config.json"), SETTINGS[usize::from(first) % SETTINGS.len()])
+        .expect("written");
     std::fs::write(FOLDER.join("model.safetensors"), file).expect("written");
     let Ok((weights, _)) = open_weights(&FOLDER) else { return };
     for name in weights.names() {

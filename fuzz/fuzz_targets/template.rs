@@ -10,7 +10,11 @@ fuzz_target!(|input: &str| {
     let row: Value = serde_json::from_str(row).unwrap_or_else(|_| {
         serde_json::json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})
     });
-    let special = SpecialTokens { bos: Some("<s>".to_owned()), eos: Some("</s>".to_owned()), ..SpecialTokens::default() };
+    let special = SpecialTokens {
+        bos: Some("<s>".to_owned()),
+        eos: Some("</s>".to_owned()),
+        ..SpecialTokens::default()
+    };
     let Ok(template) = ChatTemplate::new(source, special, "2026-01-31".parse().ok()) else { return };
     let list = |name: &str| row.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let text = |turn: &Value, name: &str| turn.get(name).and_then(Value::as_str).unwrap_or("user").to_owned();
