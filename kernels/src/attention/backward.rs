@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::forward::cap_row;
-use super::{Keys, PREFIX_PARTS, QUERY_TILE, Segment, Shape};
+use super::{Keys, MOST_PARTS, QUERY_TILE, Segment, Shape, query_ends};
 use crate::arena::Arena;
 use crate::gemm::{Mat, MatMut, multiply_here, multiply_shared};
 use crate::real::Real;
@@ -34,42 +34,61 @@ struct Inputs<'a, R> {
     d_o: &'a [R],
 }
 
-/// Segments that one task goes back through: one alone, or some of those that share a prefix.
+/// What one task goes back through: some of the segments that share a prefix, one segment alone, or a part of a long one's queries.
+#[derive(Debug)]
 struct Group {
-    segments: Vec<Segment>,
+    /// Segments and those of their tokens that are its queries.
+    queries: Vec<(Segment, Range<usize>)>,
     /// Where its sums for the prefix begin among those of all.
-    sums_at: usize,
+    prefix_sums_at: usize,
+    /// Where its sums for a segment's own tokens begin; none where it is the last part of the segment, which sees all of them.
+    own_sums_at: Option<usize>,
 }
 
 impl Group {
     fn work(&self) -> usize {
-        self.segments.iter().map(|one| (one.end - one.start) * one.length()).sum()
+        self.queries.iter().map(|(one, queries)| queries.len() * (one.place(queries.end - 1) + 1)).sum()
     }
 }
 
-/// The groups of a row, those with the most to do first; and for each prefix, a segment, where the sums of its groups begin.
-fn groups(shape: &Shape<'_>) -> (Vec<Group>, Vec<(Segment, Vec<usize>)>) {
-    let mut groups = Vec::new();
+/// Sums apart: tokens of the row, and where what a group made of their keys and values begins.
+struct Sums {
+    tokens: Range<usize>,
+    at: usize,
+}
+
+/// The groups of a row, those with the most to do first; and their sums, in the order in which they are added.
+fn groups(shape: &Shape<'_>) -> (Vec<Group>, Vec<Sums>) {
+    let (mut groups, mut sums) = (Vec::new(), Vec::new());
     let mut families: BTreeMap<usize, Vec<Segment>> = BTreeMap::new();
+    let mut at = 0;
+    let mut apart = |tokens: Range<usize>| {
+        let place = at;
+        at += tokens.len() * shape.kv_row();
+        sums.push(Sums { tokens, at: place });
+        place
+    };
     for segment in shape.segments() {
         if segment.shared() > 0 {
             families.entry(segment.prefix_start).or_default().push(segment);
-        } else {
-            groups.push(Group { segments: vec![segment], sums_at: 0 });
+            continue;
+        }
+        let mut first = segment.start;
+        for end in query_ends(segment.end - segment.start, shape.kv_heads) {
+            let end = segment.start + end;
+            let own_sums_at = (end < segment.end).then(|| apart(segment.start..end));
+            groups.push(Group { queries: vec![(segment, first..end)], prefix_sums_at: 0, own_sums_at });
+            first = end;
         }
     }
-    let mut sums = Vec::new();
-    let mut at = 0;
     for segments in families.into_values() {
-        let mut places = Vec::new();
-        for part in segments.chunks(segments.len().div_ceil(PREFIX_PARTS)) {
-            groups.push(Group { segments: part.to_vec(), sums_at: at });
-            places.push(at);
-            at += segments[0].shared() * shape.kv_row();
+        for part in segments.chunks(segments.len().div_ceil(MOST_PARTS)) {
+            let prefix_sums_at = apart(part[0].prefix_start..part[0].prefix_end);
+            let queries = part.iter().map(|one| (*one, one.start..one.end)).collect();
+            groups.push(Group { queries, prefix_sums_at, own_sums_at: None });
         }
-        sums.push((segments[0], places));
     }
-    groups.sort_by_key(|group| (std::cmp::Reverse(group.work()), group.segments[0].start));
+    groups.sort_by_key(|group| (std::cmp::Reverse(group.work()), group.queries[0].1.start));
     (groups, sums)
 }
 
@@ -77,8 +96,8 @@ fn groups(shape: &Shape<'_>) -> (Vec<Group>, Vec<(Segment, Vec<usize>)>) {
 /// `dv = Pᵀ do`, `dq = dS k · scale`, `dk = dSᵀ q · scale`.
 ///
 /// `q_the`, `o_the`, `do_the`: `[T, H, E]`; `k_tke`, `v_tke`: `[T, K, E]`; `log_sum_exp_th`: `[T, H]`. A task owns a
-/// segment, or some that share a prefix, in one key-value head and walks the query heads that share it, so no sum needs
-/// atomics.
+/// segment, some that share a prefix, or a part of a long one's queries, in one key-value head and walks the query heads that
+/// share it, so no sum needs atomics.
 ///
 /// # Panics
 /// If the lengths do not fit the shape.
@@ -98,8 +117,7 @@ pub fn backward<R: Real>(
     shape.check(do_the.len(), out.dk_tke.len(), out.dv_tke.len(), out.dq_the.len(), log_sum_exp_th.len());
     let inputs = Inputs { q: q_the, k: k_tke, v: v_tke, o: o_the, log_sum_exp: log_sum_exp_th, d_o: do_the };
     let (groups, sums) = groups(shape);
-    let elements =
-        sums.iter().map(|(one, places)| places.len() * one.shared()).sum::<usize>() * shape.kv_row();
+    let elements = sums.iter().map(|one| one.tokens.len()).sum::<usize>() * shape.kv_row();
     let (mut k_sums, mut v_sums) = (arena.take(elements), arena.take(elements));
     let Gradients { dq_the, dk_tke, dv_tke } = out;
     let outputs = Outputs {
@@ -111,19 +129,18 @@ pub fn backward<R: Real>(
     };
     let tasks = groups.iter().flat_map(|group| (0..shape.kv_heads).map(move |kv_head| (group, kv_head)));
     tasks.collect::<Vec<_>>().into_par_iter().for_each(|(group, kv_head)| {
-        // SAFETY: each group of segments is there once with each key-value head.
+        // SAFETY: each group is there once with each key-value head, each query in one group, and each segment's own keys in the one
+        // group that has no sums apart for them.
         unsafe { go_back(shape, &inputs, &outputs, group, kv_head, arena) };
     });
-    for (segment, places) in &sums {
-        let rows = segment.prefix_start * shape.kv_row()..segment.prefix_end * shape.kv_row();
+    for one in &sums {
+        let rows = one.tokens.start * shape.kv_row()..one.tokens.end * shape.kv_row();
         for (out, sums) in [(&mut *dk_tke, &k_sums), (&mut *dv_tke, &v_sums)] {
+            let sums = sums[one.at..][..rows.len()].par_chunks_exact(shape.kv_row());
             let tokens = out[rows.clone()].par_chunks_exact_mut(shape.kv_row());
-            tokens.enumerate().for_each(|(token, out)| {
-                for place in places {
-                    let sum = &sums[place + token * shape.kv_row()..][..out.len()];
-                    out.iter_mut().zip(sum).for_each(|(out, &sum)| *out += sum);
-                }
-            });
+            tokens
+                .zip(sums)
+                .for_each(|(out, sum)| out.iter_mut().zip(sum).for_each(|(out, &sum)| *out += sum));
         }
     }
 }
@@ -133,7 +150,7 @@ struct Outputs<'a, R> {
     dq: Shared<'a, R>,
     dk: Shared<'a, R>,
     dv: Shared<'a, R>,
-    /// What groups make of their prefixes, `[tokens of the prefix, K, E]` each.
+    /// What groups make of tokens that others see too, `[tokens, K, E]` each.
     k_sums: Shared<'a, R>,
     v_sums: Shared<'a, R>,
 }
@@ -141,8 +158,8 @@ struct Outputs<'a, R> {
 /// Goes back through a group in one key-value head.
 ///
 /// # Safety
-/// The group's segments in `kv_head` and the query heads that share it, in all outputs, and its sums in `kv_head`, must be
-/// the caller's alone.
+/// The group's queries in the query heads that share `kv_head`, its sums in `kv_head`, and there its segments' own keys if it has no
+/// sums for them, must be the caller's alone.
 unsafe fn go_back<R: Real>(
     shape: &Shape<'_>,
     inputs: &Inputs<'_, R>,
@@ -158,20 +175,33 @@ unsafe fn go_back<R: Real>(
             unsafe { out.slice_mut(at, shape.head_width) }.fill(R::zero());
         }
     };
-    let longest = group.segments.iter().map(|one| (one.end - one.start).min(QUERY_TILE) * one.length()).max();
-    let scratch = longest.unwrap_or(0);
+    let longest = group.queries.iter().map(|(one, queries)| {
+        let seen = one.place(queries.end - 1) + 1;
+        queries.len().min(QUERY_TILE) * seen
+    });
+    let scratch = longest.max().unwrap_or(0);
     let (mut scores, mut d_scores) = (arena.take(scratch), arena.take(scratch));
-    clear(&outputs.k_sums, group.sums_at, group.segments[0].shared());
-    clear(&outputs.v_sums, group.sums_at, group.segments[0].shared());
-    for segment in &group.segments {
-        clear(&outputs.dk, segment.start * shape.kv_row(), segment.end - segment.start);
-        clear(&outputs.dv, segment.start * shape.kv_row(), segment.end - segment.start);
+    let shared = group.queries[0].0.shared();
+    clear(&outputs.k_sums, group.prefix_sums_at, shared);
+    clear(&outputs.v_sums, group.prefix_sums_at, shared);
+    for (segment, queries) in &group.queries {
+        let tokens = queries.end - segment.start;
+        match group.own_sums_at {
+            Some(at) => {
+                clear(&outputs.k_sums, at, tokens);
+                clear(&outputs.v_sums, at, tokens);
+            }
+            None => {
+                clear(&outputs.dk, segment.start * shape.kv_row(), tokens);
+                clear(&outputs.dv, segment.start * shape.kv_row(), tokens);
+            }
+        }
         for head in kv_head * shape.group()..(kv_head + 1) * shape.group() {
-            for first in (segment.start..segment.end).step_by(QUERY_TILE) {
-                let last = (first + QUERY_TILE).min(segment.end);
+            for first in queries.clone().step_by(QUERY_TILE) {
+                let last = (first + QUERY_TILE).min(queries.end);
                 let keys = shape.keys(segment, first, last);
-                let tile = Tile { segment, keys, first, last, head, kv_head, sums_at: group.sums_at };
-                // SAFETY: the tile's queries, its segment's keys and the group's sums in `kv_head` are the caller's alone.
+                let tile = Tile { segment, keys, first, last, head, kv_head, group };
+                // SAFETY: the tile's queries, and the keys or the group's sums in `kv_head`, are the caller's alone.
                 unsafe { tile.run(shape, inputs, outputs, &mut scores, &mut d_scores) };
             }
         }
@@ -186,13 +216,13 @@ struct Tile<'a> {
     last: usize,
     head: usize,
     kv_head: usize,
-    sums_at: usize,
+    group: &'a Group,
 }
 
 impl Tile<'_> {
     /// # Safety
-    /// Rows `first..last` of `head` in `dq`, the keys in `kv_head` of `dk` and `dv`, and the sums of the prefix in `kv_head`,
-    /// must be the caller's alone.
+    /// Rows `first..last` of `head` in `dq`, the group's sums in `kv_head`, and the keys in `kv_head` of `dk` and `dv` where the group
+    /// has no sums for them, must be the caller's alone.
     unsafe fn run<R: Real>(
         &self,
         shape: &Shape<'_>,
@@ -241,11 +271,14 @@ impl Tile<'_> {
             let p = Mat::strided(&scores[column..], rows, tokens.len(), columns);
             let ds = Mat::strided(&d_scores[column..], rows, tokens.len(), columns);
             let k = Mat::strided(&inputs.k[kv_at(tokens.start)..], tokens.len(), width, kv_row);
-            let (dk, dv, at) = if tokens.end <= self.segment.start && self.segment.shared() > 0 {
-                let at = self.sums_at + kv_at(tokens.start - self.segment.prefix_start);
-                (&outputs.k_sums, &outputs.v_sums, at)
-            } else {
-                (&outputs.dk, &outputs.dv, kv_at(tokens.start))
+            let of_prefix = tokens.end <= self.segment.start && self.segment.shared() > 0;
+            let sums = match of_prefix {
+                true => Some((self.group.prefix_sums_at, self.segment.prefix_start)),
+                false => self.group.own_sums_at.map(|at| (at, self.segment.start)),
+            };
+            let (dk, dv, at) = match sums {
+                Some((at, first)) => (&outputs.k_sums, &outputs.v_sums, at + kv_at(tokens.start - first)),
+                None => (&outputs.dk, &outputs.dv, kv_at(tokens.start)),
             };
             // SAFETY: passed on from the caller.
             unsafe {

@@ -1,9 +1,11 @@
 //! Attention of new tokens to all that came before them in their document: decoding.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::forward::softmax_row;
-use super::{QUERY_TILE, Shape};
+use super::{QUERY_TILE, Shape, TASK_TILES};
 use crate::arena::Arena;
 use crate::gemm::{Mat, MatMut, multiply_here, multiply_shared};
 use crate::real::Real;
@@ -40,18 +42,23 @@ pub fn cached<R: Real>(
         "attention: lengths"
     );
     let mut tasks = Vec::with_capacity(pasts.len() * shape.kv_heads);
+    let run = TASK_TILES * QUERY_TILE;
     for (past, bounds) in pasts.iter().zip(shape.bounds.windows(2)) {
         let (length, new) = (past.keys_lke.len() / shape.kv_row(), bounds[1] - bounds[0]);
         assert!(past.values_lke.len() == past.keys_lke.len() && new <= length, "attention: keys");
-        tasks.extend((0..shape.kv_heads).map(|kv_head| (*past, bounds[0], new, length, kv_head)));
+        let document = Document { shape, past: *past, first: bounds[0], new, length };
+        let starts =
+            if new == 1 { (0..shape.kv_heads).map(|head| (head, 0)).collect() } else { document.runs(run) };
+        tasks.extend(starts.into_iter().map(|(head, start)| (document, head, start)));
     }
     let o = Shared::new(o_the);
-    tasks.into_par_iter().for_each(|(past, first, new, length, kv_head)| {
-        let document = Document { shape, past, first, new, length };
-        document.attend(kv_head, q_the, &o, arena);
+    tasks.into_par_iter().for_each(|(document, head, start)| match document.new {
+        1 => document.attend_one(head, q_the, &o, arena),
+        _ => document.attend(head, start..(start + run).min(document.new), q_the, &o, arena),
     });
 }
 
+#[derive(Clone, Copy)]
 struct Document<'a, R> {
     shape: &'a Shape<'a>,
     past: Past<'a, R>,
@@ -62,21 +69,27 @@ struct Document<'a, R> {
 }
 
 impl<R: Real> Document<'_, R> {
-    /// All query heads that share `kv_head`.
-    fn attend(&self, kv_head: usize, q_the: &[R], o: &Shared<'_, R>, arena: &Arena<R>) {
+    /// Where runs of so many of its new tokens begin, with every query head; the longest to compute first.
+    fn runs(&self, run: usize) -> Vec<(usize, usize)> {
+        let starts = (0..self.new).step_by(run).rev();
+        starts.flat_map(|start| (0..self.shape.heads).map(move |head| (head, start))).collect()
+    }
+
+    /// Its one new token in all query heads that share `kv_head`: they are the rows of one small product.
+    fn attend_one(&self, kv_head: usize, q_the: &[R], o: &Shared<'_, R>, arena: &Arena<R>) {
         let (width, group) = (self.shape.head_width, self.shape.group());
-        if self.new == 1 {
-            // One token: the heads of the group are the rows of one small product.
-            let at = self.first * self.shape.query_row() + kv_head * group * width;
-            return self.tile(kv_head, at, group, width, |_| self.length - 1, q_the, o, arena);
-        }
-        for head in kv_head * group..(kv_head + 1) * group {
-            for start in (0..self.new).step_by(QUERY_TILE) {
-                let rows = QUERY_TILE.min(self.new - start);
-                let at = (self.first + start) * self.shape.query_row() + head * width;
-                let token = |row| self.length - self.new + start + row;
-                self.tile(kv_head, at, rows, self.shape.query_row(), token, q_the, o, arena);
-            }
+        let at = self.first * self.shape.query_row() + kv_head * group * width;
+        self.tile(kv_head, at, group, width, |_| self.length - 1, q_the, o, arena);
+    }
+
+    /// Some of its new tokens in one query head.
+    fn attend(&self, head: usize, new: Range<usize>, q_the: &[R], o: &Shared<'_, R>, arena: &Arena<R>) {
+        let kv_head = head / self.shape.group();
+        for start in new.clone().step_by(QUERY_TILE) {
+            let rows = QUERY_TILE.min(new.end - start);
+            let at = (self.first + start) * self.shape.query_row() + head * self.shape.head_width;
+            let token = |row| self.length - self.new + start + row;
+            self.tile(kv_head, at, rows, self.shape.query_row(), token, q_the, o, arena);
         }
     }
 

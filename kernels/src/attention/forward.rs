@@ -30,11 +30,11 @@ pub fn forward<R: Real>(
     shape.check(q_the.len(), k_tke.len(), v_tke.len(), o_the.len(), log_sum_exp_th.len());
     let (o, log_sum_exp) = (Shared::new(o_the), Shared::new(log_sum_exp_th));
     let (width, q_row, kv_row) = (shape.head_width, shape.query_row(), shape.kv_row());
-    shape.tasks().into_par_iter().for_each(|(segment, head)| {
-        let (start, end) = (segment.start, segment.end);
-        let mut scores = arena.take(QUERY_TILE.min(end - start) * segment.length());
-        for first in (start..end).step_by(QUERY_TILE) {
-            let last = (first + QUERY_TILE).min(end);
+    shape.tasks().into_par_iter().for_each(|(segment, queries, head)| {
+        let seen = segment.place(queries.end - 1) + 1;
+        let mut scores = arena.take(QUERY_TILE.min(queries.len()) * seen);
+        for first in queries.clone().step_by(QUERY_TILE) {
+            let last = (first + QUERY_TILE).min(queries.end);
             let keys = shape.keys(&segment, first, last);
             let (rows, columns) = (last - first, keys.len());
             let kv_at = |token: usize| token * kv_row + head / shape.group() * width;
@@ -51,7 +51,7 @@ pub fn forward<R: Real>(
                     #[inline(always)]
                     || softmax_row(scores_l, seen, shape.softcap),
                 );
-                // SAFETY: (token, head) is reached by this task alone: a task owns its segment's tokens in its head.
+                // SAFETY: (token, head) is reached by this task alone: a task owns its queries in its head.
                 let place = unsafe { log_sum_exp.slice_mut(token * shape.heads + head, 1) };
                 place[0] = sum;
             }

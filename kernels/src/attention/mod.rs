@@ -19,9 +19,16 @@ pub use forward::forward;
 /// lengths that packed rows have.
 const QUERY_TILE: usize = 64;
 
-/// Most parts that the segments behind one prefix are gone back through in. Each part sums what it makes of the prefix by
-/// itself, and these sums are added in order: threads share the work, and their number changes no bit.
-const PREFIX_PARTS: usize = 8;
+/// Most parts that the segments behind one prefix, or the queries of one long segment, are gone back through in. Each part sums
+/// by itself what it makes of keys and values that others see too, and these sums are added in order: threads share the work, and
+/// their number changes no bit.
+const MOST_PARTS: usize = 8;
+
+/// Tiles of queries that a task has, where a segment is cut into tasks; the way back has so many at least.
+const TASK_TILES: usize = 8;
+
+/// Parts of a long segment times key-value heads are about so many tasks at the most: sums apart take memory.
+const MOST_TASKS: usize = 16;
 
 /// Elements that each thread works in while it goes back through documents of at most `longest_tokens` tokens; going
 /// forward takes half of it.
@@ -34,7 +41,25 @@ pub fn scratch_elements(longest_tokens: usize) -> usize {
 /// of the prefix's keys and values.
 #[must_use]
 pub fn prefix_sums(segments: usize) -> usize {
-    segments.div_ceil(segments.div_ceil(PREFIX_PARTS).max(1))
+    segments.div_ceil(segments.div_ceil(MOST_PARTS).max(1))
+}
+
+/// Tokens of a document of `tokens` tokens whose keys and values the way back sums apart, each as often as it does: parts of a
+/// long document are gone back through on their own.
+#[must_use]
+pub fn split_sums(tokens: usize, kv_heads: usize) -> usize {
+    let ends = query_ends(tokens, kv_heads);
+    ends[..ends.len() - 1].iter().sum()
+}
+
+/// Where the parts end that the queries of a segment are gone back through in, by its length alone. A query sees the more keys the
+/// later it stands: the parts are of much the same work, which grows with the square of the place.
+fn query_ends(tokens: usize, kv_heads: usize) -> Vec<usize> {
+    let tiles = tokens.div_ceil(QUERY_TILE);
+    let parts = (tiles / TASK_TILES).min(MOST_TASKS.div_ceil(kv_heads.max(1))).clamp(1, MOST_PARTS);
+    let end =
+        |part: usize| QUERY_TILE * (tiles as f64 * (part as f64 / parts as f64).sqrt()).round() as usize;
+    (1..parts).map(end).chain([tokens]).collect()
 }
 
 /// Sizes of one attention call.
@@ -73,11 +98,6 @@ impl Segment {
     /// Tokens of the prefix.
     fn shared(&self) -> usize {
         self.prefix_end - self.prefix_start
-    }
-
-    /// Tokens of the document: prefix and segment.
-    fn length(&self) -> usize {
-        self.shared() + self.end - self.start
     }
 
     /// The place in the document of a token of the segment.
@@ -174,10 +194,19 @@ impl Shape<'_> {
         }
     }
 
-    /// Every segment with every head, those with the most to do first so that threads end together.
-    fn tasks(&self) -> Vec<(Segment, usize)> {
-        let mut segments: Vec<Segment> = self.segments().collect();
-        segments.sort_by_key(|one| (std::cmp::Reverse((one.end - one.start) * one.length()), one.start));
-        segments.into_iter().flat_map(|one| (0..self.heads).map(move |head| (one, head))).collect()
+    /// Queries of every segment, few tiles together, with every head; those with the most to do first so that threads end together.
+    fn tasks(&self) -> Vec<(Segment, Range<usize>, usize)> {
+        let cut = |one: Segment| {
+            let starts = (one.start..one.end).step_by(TASK_TILES * QUERY_TILE);
+            starts.map(move |first| (one, first..(first + TASK_TILES * QUERY_TILE).min(one.end)))
+        };
+        let mut parts: Vec<(Segment, Range<usize>)> = self.segments().flat_map(cut).collect();
+        parts.sort_by_key(|(one, queries)| {
+            (std::cmp::Reverse(queries.len() * (one.place(queries.end - 1) + 1)), queries.start)
+        });
+        let with_heads = |(one, queries): (Segment, Range<usize>)| {
+            (0..self.heads).map(move |head| (one, queries.clone(), head))
+        };
+        parts.into_iter().flat_map(with_heads).collect()
     }
 }

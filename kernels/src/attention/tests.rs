@@ -241,6 +241,96 @@ fn close(found: &[f64], want: &[f64], most: f64) {
     assert!(worst < most, "{worst}");
 }
 
+/// Gradients of queries, keys and values by their definition, one query at a time.
+fn naive_back(shape: &Shape<'_>, case: &Case, o: &[f64], d_o: &[f64]) -> [Vec<f64>; 3] {
+    let Case { q, k, v } = case;
+    let [mut dq, mut dk, mut dv] = [q, k, v].map(|tensor| vec![0.0; tensor.len()]);
+    for window in shape.bounds.windows(2) {
+        for t in window[0]..window[1] {
+            for head in 0..shape.heads {
+                let kv = head / shape.group();
+                let query = (t * shape.heads + head) * WIDTH;
+                let of = |s: usize| (s * shape.kv_heads + kv) * WIDTH;
+                let dot = |a: &[f64], at: usize, b: &[f64], bt: usize| {
+                    (0..WIDTH).map(|e| a[at + e] * b[bt + e]).sum::<f64>()
+                };
+                let first = window[0].max(shape.window.map_or(0, |w| (t + 1).saturating_sub(w)));
+                let capped = |s: usize| {
+                    let z = dot(q, query, k, of(s)) * shape.scale;
+                    shape
+                        .softcap
+                        .map_or((z, 1.0), |cap| (cap * (z / cap).tanh(), 1.0 - (z / cap).tanh().powi(2)))
+                };
+                let total: f64 = (first..=t).map(|s| capped(s).0.exp()).sum();
+                let delta = dot(d_o, query, o, query);
+                for s in first..=t {
+                    let (z, slope) = capped(s);
+                    let p = z.exp() / total;
+                    let ds = p * (dot(d_o, query, v, of(s)) - delta) * slope * shape.scale;
+                    for e in 0..WIDTH {
+                        dv[of(s) + e] += p * d_o[query + e];
+                        dk[of(s) + e] += ds * q[query + e];
+                        dq[query + e] += ds * k[of(s) + e];
+                    }
+                }
+            }
+        }
+    }
+    [dq, dk, dv]
+}
+
+fn gone_back(shape: &Shape<'_>, case: &Case, d_o: &[f64], threads: usize) -> (Vec<f64>, [Vec<f64>; 3]) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    pool.install(|| {
+        let (o, lse) = case.forward_of(shape);
+        let [mut dq, mut dk, mut dv] =
+            [case.q.len(), case.k.len(), case.k.len()].map(|len| vec![f64::NAN; len]);
+        let out = Gradients { dq_the: &mut dq, dk_tke: &mut dk, dv_tke: &mut dv };
+        backward(shape, &case.q, &case.k, &case.v, &o, &lse, d_o, out, &Arena::new());
+        (o, [dq, dk, dv])
+    })
+}
+
+#[test]
+fn parts_of_a_long_document_are_as_good_as_the_whole() {
+    // Two parts, a short document, and one of four.
+    let bounds = [0, 1100, 1130, 3200];
+    let case = Case::new(3200);
+    let d_o = numbers(case.q.len(), 4);
+    for kind in [KINDS[0], KINDS[2], KINDS[3]] {
+        let shape = shape_of(&bounds, kind);
+        let (o, found) = gone_back(&shape, &case, &d_o, 3);
+        let want = naive_back(&shape, &case, &o, &d_o);
+        for (found, want) in found.iter().zip(&want) {
+            close(found, want, 1e-11);
+        }
+        assert_eq!(gone_back(&shape, &case, &d_o, 1), (o, found), "the number of threads changes no bit");
+    }
+}
+
+#[test]
+fn a_long_document_has_work_for_many_threads() {
+    for (tokens, kv_heads, parts) in [
+        (64, 1, 1),
+        (960, 1, 1),
+        (1024, 1, 2),
+        (2048, 2, 4),
+        (8192, 1, 8),
+        (8192, 2, 8),
+        (8192, 8, 2),
+        (8192, 32, 1),
+    ] {
+        let ends = query_ends(tokens, kv_heads);
+        assert_eq!((ends.len(), ends.last()), (parts, Some(&tokens)), "{tokens} {kv_heads}");
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let work: Vec<usize> = starts.zip(&ends).map(|(first, end)| end * end - first * first).collect();
+        let (least, most) = (work.iter().min().expect("parts"), work.iter().max().expect("parts"));
+        assert!(most * 2 < least * 3, "{work:?}");
+        assert!(split_sums(tokens, kv_heads) <= 5 * tokens);
+    }
+    assert_eq!(shape(&[0, 2048]).tasks().len(), 4 * HEADS);
+}
+
 #[test]
 fn the_number_of_threads_changes_no_bit_of_a_shared_prefix() {
     let case = Case::new(190);

@@ -7,7 +7,7 @@
 //! vocabulary, R rank.
 
 use rtune_adapters::weight::PANEL_ELEMENTS;
-use rtune_kernels::attention::scratch_elements;
+use rtune_kernels::attention::{scratch_elements, split_sums};
 use rtune_kernels::gemm;
 
 use super::{BaseOutline, TrainedOutline};
@@ -270,7 +270,10 @@ impl Walk<'_> {
         let tasks =
             self.pass.threads.min(attention.heads * self.pass.tokens.div_ceil(self.pass.longest.max(1)));
         work.add(scratch_elements(self.pass.longest), tasks);
-        work.add(self.pass.prefix_sums * attention.kv_heads * attention.head_width, 2);
+        // No documents of so many tokens have more sums of their parts than those of the longest.
+        let longest = self.pass.longest.max(1);
+        let parts = split_sums(longest, attention.kv_heads) * self.pass.tokens.div_ceil(longest);
+        work.add((self.pass.prefix_sums + parts) * attention.kv_heads * attention.head_width, 2);
         work
     }
 
