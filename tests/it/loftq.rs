@@ -16,7 +16,8 @@ const LOFTQ: &str = "lora.init=loftq";
 /// Of the configuration of the tests: alpha over rank.
 const SCALE: f64 = 2.0;
 
-fn read(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+/// The tensors of an adapter, by name without PEFT's prefix, each with its shape.
+pub(crate) fn read(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let bytes = fs::read(path).expect("there");
     let file = SafeTensors::deserialize(&bytes).expect("tensors");
     let of = |(name, tensor): (&str, safetensors::tensor::TensorView<'_>)| {
