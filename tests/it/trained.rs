@@ -254,3 +254,15 @@ fn an_adapter_goes_on_with_the_new_tokens_that_it_had() {
     go_on("own", "next", Some(TWO)).fails(2, &["`own` was trained with the new tokens [\"<|ticket|>\"]"]);
     go_on("own", "next", Some(ONE)).ends();
 }
+
+/// An embedding that one run trained is not the one that the next begins with.
+#[test]
+fn seeds_that_train_an_embedding_are_runs_alone() {
+    const WHOLE: &str = "lora.modules-to-save=[\"embed_tokens\"]";
+    let place = Workplace::new();
+    place.rtune(&["train", "config.toml", "--seeds", "2", "--set", WHOLE]).ends();
+    place.train(&[WHOLE, "output.dir=alone", "train.seed=1"]).ends();
+    let bytes = |run: &str| fs::read(place.path(run).join("last/adapter_model.safetensors")).expect("there");
+    assert!(bytes("run-seed-1") == bytes("alone"));
+    assert!(bytes("run") != bytes("alone"));
+}
