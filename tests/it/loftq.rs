@@ -162,6 +162,28 @@ fn what_it_began_with_goes_on_with_the_adapter() {
     assert!(!place.path("other/config.toml").exists(), "the folder can be used again");
 }
 
+/// What quantising took is added to a base of which nothing, or something else, was taken.
+#[test]
+fn nothing_answers_beside_a_base_that_is_held_otherwise() {
+    let place = Workplace::new();
+    train(&place, &[]);
+    place.rtune(&["export", "run", "own"]).succeeds();
+    let ask = |subject: &str, settings: &[&str]| {
+        let mut arguments = vec!["generate", subject, "Letter 3?", "--max-new-tokens", "2"];
+        settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+        place.rtune(&arguments)
+    };
+    let (base, plain) = ("model.base=model", "quantization.kind=none");
+    let refused = "makes up for quantisation (LoftQ), and the base is not quantised";
+    ask("own", &[base]).succeeds();
+    ask("own", &[base, plain]).fails(2, &[refused]);
+    ask("run", &[]).succeeds();
+    ask("run", &[plain]).fails(2, &[refused]);
+    let other = "makes up for quantisation (LoftQ), and its run quantised the base otherwise";
+    ask("run", &["quantization.kind=int8"]).fails(2, &[other]);
+    ask("run", &["quantization.double=false"]).fails(2, &[other]);
+}
+
 /// What earlier versions left: no beginning, and no word of it but in the run's configuration.
 #[test]
 fn a_run_of_an_earlier_version_is_refused_where_its_beginning_counts() {

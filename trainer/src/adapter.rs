@@ -47,7 +47,7 @@ pub(crate) struct Attached {
 /// those of `lora.from`, else fresh ones; or lets every number be trained. Gives the adapters' shape too, and what they began with.
 ///
 /// # Errors
-/// When a target names no linear, an adapter that makes up for quantisation is to start beside a base that is not quantised, or the folder's tensors are not exactly those that its settings and the model ask
+/// When a target names no linear, an adapter that makes up for quantisation is to stand beside a base that is not quantised, or the folder's tensors are not exactly those that its settings and the model ask
 /// for; [`TrainerError::NoSuchTokenName`], [`TrainerError::OtherTokens`].
 pub(crate) fn attach(
     decoder: &mut Decoder,
@@ -87,7 +87,7 @@ pub(crate) fn attach(
         refuse_other_tokens(folder, &adapter.config, decoder.spec().names.embedding, base, config)?;
     }
     let makes_up = adapter.config.start == Start::Loftq;
-    if makes_up && resumed.is_none() && quantization(config) == Quantization::None {
+    if makes_up && quantization(config) == Quantization::None {
         let folder = folder.display();
         let problem = format!("`{folder}` makes up for quantisation (LoftQ), and the base is not quantised");
         return Err(AdapterError::Config(problem).into());
