@@ -23,7 +23,7 @@ use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::export::{Layout, export};
 use rtune_trainer::evaluate::golden::{ExamOptions, GoldenReport, Work as Doing, examine};
 use rtune_trainer::evaluate::labels::LabelOptions;
-use rtune_trainer::evaluate::people::PersonsScore;
+use rtune_trainer::evaluate::people::{PersonsScore, refuse_scores_of_others};
 use rtune_trainer::evaluate::similarity::measure;
 use rtune_trainer::files::{sha256_of, write_whole};
 use rtune_trainer::subject::{Opened, Subject};
@@ -158,6 +158,8 @@ fn one(
     if golden.is_empty() {
         return Err(TrainerError::NoGolden { subject: subject.name() }.into());
     }
+    // Before hours of answers: what was named may be the scores of another set.
+    refuse_scores_of_others(&tools.people, &golden, subject.config.gate.sealed)?;
     let settings = settings(args, &model);
     let train = if subject.run.is_some() { subject.config.data.train.clone() } else { Vec::new() };
     let plain = model.untrained.is_empty();
@@ -201,7 +203,7 @@ fn finish(
     tools: &Tools,
 ) -> anyhow::Result<(serde_json::Value, Option<String>)> {
     let judged = tools.judge.as_ref().map(|judge| judge::judge(judge, report));
-    let people = people::compare(report, &tools.people, judged.as_ref())?;
+    let people = people::compare(report, &tools.people, judged.as_ref());
     let given_up = judged.as_ref().and_then(judge::JudgeReport::given_up);
     let mut value = serde_json::to_value(report)?;
     value[evaluated::KEY] = of;

@@ -62,10 +62,10 @@ pub enum TrainerError {
     /// Programs cannot be run.
     #[error(transparent)]
     Sandbox(#[from] rtune_sandbox::SandboxError),
-    /// A person scored the answer to a case that is not there.
-    #[error("people's scores: there is no case `{id}`")]
+    /// People scored answers to other cases.
+    #[error("people's scores: there is no case `{id}`, nor any other that was scored")]
     People {
-        /// The case.
+        /// The first case.
         id: String,
     },
     /// Labels of a golden set are not what they should be.
