@@ -19,6 +19,7 @@ use rtune_models::generate::Sampling;
 use rtune_models::hub::HubOptions;
 use rtune_models::tagger::TextEncoder;
 use rtune_sandbox::Sandbox;
+use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::export::{Layout, export};
 use rtune_trainer::evaluate::golden::{ExamOptions, GoldenReport, Work as Doing, examine};
@@ -133,15 +134,18 @@ struct Done {
 impl Done {
     /// Whether `subject` has this base, read in the same way, beside it.
     fn has_base_of(&self, subject: &Subject, golden: &[Source], plain: bool) -> bool {
-        let (one, other) = (&self.subject.config, &subject.config);
-        self.plain
-            && plain
-            && self.golden == golden
-            && one.model == other.model
-            && one.quantization == other.quantization
-            && one.tokens == other.tokens
-            && one.data.template == other.data.template
+        let is_read_alike = is_read_alike(&self.subject.config, &subject.config);
+        self.plain && plain && self.golden == golden && is_read_alike
     }
+}
+
+/// Whether the base of both is one, held alike, and is asked in the same words.
+fn is_read_alike(one: &Config, other: &Config) -> bool {
+    one.model == other.model
+        && one.quantization == other.quantization
+        && one.tokens == other.tokens
+        && one.data.template == other.data.template
+        && one.data.template_date == other.data.template_date
 }
 
 /// Asks one model; `before` are those that were asked.
@@ -302,4 +306,20 @@ fn write(places: &[PathBuf], text: &str) -> anyhow::Result<()> {
         write_whole(place, text.as_bytes()).map_err(TrainerError::from)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the template says of the day stands in every prompt.
+    #[test]
+    fn a_base_that_was_asked_on_another_day_is_asked_again() {
+        let on = |date: &str| {
+            let text = "[model]\nbase = \"m\"\n[data]\ntrain = \"t\"\n[output]\ndir = \"r\"\n";
+            Config::parse("c.toml", text, &[format!("data.template-date={date}")]).expect("valid")
+        };
+        assert!(is_read_alike(&on("2025-01-01"), &on("2025-01-01")));
+        assert!(!is_read_alike(&on("2025-01-01"), &on("2025-07-01")));
+    }
 }
