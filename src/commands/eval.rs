@@ -19,11 +19,12 @@ use rtune_models::generate::Sampling;
 use rtune_models::hub::HubOptions;
 use rtune_models::tagger::TextEncoder;
 use rtune_sandbox::Sandbox;
+use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::export::{Layout, export};
 use rtune_trainer::evaluate::golden::{ExamOptions, GoldenReport, Work as Doing, examine};
 use rtune_trainer::evaluate::labels::LabelOptions;
-use rtune_trainer::evaluate::people::PersonsScore;
+use rtune_trainer::evaluate::people::{PersonsScore, refuse_scores_of_others};
 use rtune_trainer::evaluate::similarity::measure;
 use rtune_trainer::files::{sha256_of, write_whole};
 use rtune_trainer::subject::{Opened, Subject};
@@ -133,15 +134,18 @@ struct Done {
 impl Done {
     /// Whether `subject` has this base, read in the same way, beside it.
     fn has_base_of(&self, subject: &Subject, golden: &[Source], plain: bool) -> bool {
-        let (one, other) = (&self.subject.config, &subject.config);
-        self.plain
-            && plain
-            && self.golden == golden
-            && one.model == other.model
-            && one.quantization == other.quantization
-            && one.tokens == other.tokens
-            && one.data.template == other.data.template
+        let is_read_alike = is_read_alike(&self.subject.config, &subject.config);
+        self.plain && plain && self.golden == golden && is_read_alike
     }
+}
+
+/// Whether the base of both is one, held alike, and is asked in the same words.
+fn is_read_alike(one: &Config, other: &Config) -> bool {
+    one.model == other.model
+        && one.quantization == other.quantization
+        && one.tokens == other.tokens
+        && one.data.template == other.data.template
+        && one.data.template_date == other.data.template_date
 }
 
 /// Asks one model; `before` are those that were asked.
@@ -158,6 +162,8 @@ fn one(
     if golden.is_empty() {
         return Err(TrainerError::NoGolden { subject: subject.name() }.into());
     }
+    // Before hours of answers: what was named may be the scores of another set.
+    refuse_scores_of_others(&tools.people, &golden, subject.config.gate.sealed)?;
     let settings = settings(args, &model);
     let train = if subject.run.is_some() { subject.config.data.train.clone() } else { Vec::new() };
     let plain = model.untrained.is_empty();
@@ -201,7 +207,7 @@ fn finish(
     tools: &Tools,
 ) -> anyhow::Result<(serde_json::Value, Option<String>)> {
     let judged = tools.judge.as_ref().map(|judge| judge::judge(judge, report));
-    let people = people::compare(report, &tools.people, judged.as_ref())?;
+    let people = people::compare(report, &tools.people, judged.as_ref());
     let given_up = judged.as_ref().and_then(judge::JudgeReport::given_up);
     let mut value = serde_json::to_value(report)?;
     value[evaluated::KEY] = of;
@@ -300,4 +306,20 @@ fn write(places: &[PathBuf], text: &str) -> anyhow::Result<()> {
         write_whole(place, text.as_bytes()).map_err(TrainerError::from)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the template says of the day stands in every prompt.
+    #[test]
+    fn a_base_that_was_asked_on_another_day_is_asked_again() {
+        let on = |date: &str| {
+            let text = "[model]\nbase = \"m\"\n[data]\ntrain = \"t\"\n[output]\ndir = \"r\"\n";
+            Config::parse("c.toml", text, &[format!("data.template-date={date}")]).expect("valid")
+        };
+        assert!(is_read_alike(&on("2025-01-01"), &on("2025-01-01")));
+        assert!(!is_read_alike(&on("2025-01-01"), &on("2025-07-01")));
+    }
 }

@@ -145,11 +145,19 @@ fn go_beside(
     mut reporter: Reporter,
     resident: &mut Option<Decoder>,
 ) -> anyhow::Result<(Outcome, Option<String>)> {
+    let config = &gpu::of_run(config, resume);
     let gpu = gpu::open(config)?;
     let (program, environment) = (program()?, environment(&inputs.base_path)?);
-    let options = RunOptions { resume, gpu, program, environment };
-    let outcome = train_beside(config, inputs, &options, &mut Alone, &mut reporter, resident);
+    let mut options = RunOptions { resume, gpu, program, environment };
+    let mut outcome = train_beside(config, inputs, &options, &mut Alone, &mut reporter, resident);
     reporter.finish();
+    if let Some(why) = gpu::left_to_processor(config, &outcome) {
+        // Nothing was computed, and a run that is new took its folder back.
+        complain(&why);
+        options.gpu = None;
+        outcome = train_beside(config, inputs, &options, &mut Alone, &mut reporter, resident);
+        reporter.finish();
+    }
     Ok((outcome?, reporter.useless().map(str::to_owned)))
 }
 

@@ -186,6 +186,16 @@ fn a_base_that_was_taught_the_answers_is_ranked_first() {
         text.stdout
     );
 
+    // One row says nothing of any other.
+    place.write("one.jsonl", rows(0..1));
+    let one = ["choose", "model", "taught", "--golden", "one.jsonl"];
+    let text = place.rtune(&one);
+    text.succeeds();
+    assert!(text.stdout.contains("but this row does not tell it from"), "{}", text.stdout);
+    let found = report(&place.rtune(&[&one[..], &["--json"]].concat()));
+    let second = &found["ranking"][1];
+    assert!(second["behind_bits_per_byte"].is_number() && second["interval_95"].is_null(), "{second}");
+
     // The same base twice cannot be told from itself.
     fs::create_dir(place.path("twin")).expect("made");
     for file in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use rtune_trainer::config::KEYS;
+use rtune_trainer::config::{Config, KEYS};
 
 mod changes;
 
@@ -238,6 +238,20 @@ fn every_key_changes_something() {
         }
     }
     assert!(dead.is_empty(), "these keys change nothing: {dead:?}");
+}
+
+/// Whatever may be said beside what a user wrote may be said beside what a run wrote, which has every key.
+#[test]
+fn every_key_of_a_run_can_be_set_anew() {
+    let parsed = |text: &str, overrides: &[String]| Config::parse("config.toml", text, overrides);
+    for (key, value, setting) in CHANGES {
+        let settings: Vec<String> = setting.iter().map(|text| (*text).to_owned()).collect();
+        let change = format!("{key}={value}");
+        let beside = parsed(&config_for(key), &[&settings[..], &[change.clone()]].concat());
+        let before = parsed(CONFIG, &settings).unwrap_or_else(|error| panic!("{settings:?}: {error}"));
+        let again = parsed(&before.to_toml(), &[change]);
+        assert_eq!(again.as_ref().err().map(ToString::to_string).filter(|_| beside.is_ok()), None, "{key}");
+    }
 }
 
 #[test]

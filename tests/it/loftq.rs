@@ -16,7 +16,8 @@ const LOFTQ: &str = "lora.init=loftq";
 /// Of the configuration of the tests: alpha over rank.
 const SCALE: f64 = 2.0;
 
-fn read(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+/// The tensors of an adapter, by name without PEFT's prefix, each with its shape.
+pub(crate) fn read(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let bytes = fs::read(path).expect("there");
     let file = SafeTensors::deserialize(&bytes).expect("tensors");
     let of = |(name, tensor): (&str, safetensors::tensor::TensorView<'_>)| {
@@ -159,6 +160,28 @@ fn what_it_began_with_goes_on_with_the_adapter() {
         .rtune(&["train", "next.toml", "--set", "quantization.kind=none", "--set", "output.dir=other"])
         .fails(2, &["makes up for quantisation (LoftQ), and the base is not quantised"]);
     assert!(!place.path("other/config.toml").exists(), "the folder can be used again");
+}
+
+/// What quantising took is added to a base of which nothing, or something else, was taken.
+#[test]
+fn nothing_answers_beside_a_base_that_is_held_otherwise() {
+    let place = Workplace::new();
+    train(&place, &[]);
+    place.rtune(&["export", "run", "own"]).succeeds();
+    let ask = |subject: &str, settings: &[&str]| {
+        let mut arguments = vec!["generate", subject, "Letter 3?", "--max-new-tokens", "2"];
+        settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+        place.rtune(&arguments)
+    };
+    let (base, plain) = ("model.base=model", "quantization.kind=none");
+    let refused = "makes up for quantisation (LoftQ), and the base is not quantised";
+    ask("own", &[base]).succeeds();
+    ask("own", &[base, plain]).fails(2, &[refused]);
+    ask("run", &[]).succeeds();
+    ask("run", &[plain]).fails(2, &[refused]);
+    let other = "makes up for quantisation (LoftQ), and its run quantised the base otherwise";
+    ask("run", &["quantization.kind=int8"]).fails(2, &[other]);
+    ask("run", &["quantization.double=false"]).fails(2, &[other]);
 }
 
 /// What earlier versions left: no beginning, and no word of it but in the run's configuration.

@@ -73,6 +73,11 @@ fn metrics_stand_beside_peoples_scores() {
     place.write("scores.jsonl", lines);
     let some = report(&place, &["--human", "scores.jsonl"]);
     assert_eq!((&some["people"]["answers"], &some["people"]["unused"]), (&json!(20), &json!(10)));
+    // A row that was taken out since, or is kept back, leaves a score without an answer, and the report stands.
+    place.write("scores.csv", "id,score\nnone,1\ncase 1,3\n");
+    let some = report(&place, &["--human", "scores.csv", "--out", "scored.json"]);
+    assert_eq!((&some["people"]["answers"], &some["people"]["unused"]), (&json!(1), &json!(1)));
+    assert!(place.read("scored.json").contains("\"unused\": 1"));
     for (text, part) in [
         ("id,score\nnone,1\n", "there is no case `none`"),
         ("id,score\ncase 1,good\n", "scores.csv:2: expected `score` to be a number"),

@@ -55,6 +55,17 @@ fn a_run_and_its_base_answer_differently_and_the_same_each_time() {
         ask(&hot)["token_ids"],
         ask(&["--temperature", "1.5", "--top-k", "50", "--seed", "5"])["token_ids"]
     );
+    // The base is held as the help of the verb says, whatever the run wrote of its scales.
+    json(&place.rtune(&[
+        "generate",
+        "run",
+        "Letter 3?",
+        "--json",
+        "--max-new-tokens",
+        "2",
+        "--set",
+        "quantization.kind=none",
+    ]));
     let plain = place.rtune(&["generate", "run", "Letter 3?\n\nIt is d.", "--max-new-tokens", "8"]);
     plain.succeeds();
     assert_eq!(plain.stdout.trim_end_matches('\n'), tuned["answer"].as_str().expect("a text"));

@@ -1,5 +1,7 @@
 //! What is trained beside adapters, and in their place: biases, whole modules, rows of tokens, every number.
 
+use std::fs;
+
 use rtune_adapters::{Alongside, Biases, LoraConfig, Parameters, Targets};
 use rtune_data::PackedRow;
 use rtune_kernels::arena::Arena;
@@ -207,4 +209,60 @@ fn full_training_of_a_quantised_base_is_refused() {
     let unknown = place.train(&["lora.trainable-tokens=[\"<|none|>\"]"]);
     unknown.fails(2, &["the tokenizer has no token `<|none|>`"]);
     place.train(&["lora.new-tokens=[\"a\"]"]).fails(2, &["`a` is a token of the base already"]);
+}
+
+/// The rows of new tokens are by their ids: an adapter goes on with the tokens that it had, and with no others.
+#[test]
+fn an_adapter_goes_on_with_the_new_tokens_that_it_had() {
+    const ONE: &str = "lora.new-tokens=[\"<|ticket|>\"]";
+    const TWO: &str = "lora.new-tokens=[\"<|ticket|>\", \"<|order|>\"]";
+    const TURNED: &str = "lora.new-tokens=[\"<|order|>\", \"<|ticket|>\"]";
+    let place = Workplace::new();
+    for (run, tokens) in [("plain", None), ("one", Some(ONE)), ("two", Some(TWO))] {
+        let folder = format!("output.dir={run}");
+        place.train(&[&[folder.as_str()], tokens.as_slice()].concat()).ends();
+    }
+    let go_on = |from: &str, into: &str, tokens: Option<&str>| {
+        let (from, folder) = (format!("lora.from={from}"), format!("output.dir={into}"));
+        place.train(&[&[from.as_str(), &folder], tokens.as_slice()].concat())
+    };
+    let write_one = "write `lora.new-tokens = [\"<|ticket|>\"]`";
+    for (from, tokens, parts) in [
+        ("one/last", None, ["was trained with the new tokens [\"<|ticket|>\"]", write_one]),
+        ("one/last", Some(TWO), ["`lora.new-tokens` is [\"<|ticket|>\", \"<|order|>\"]", write_one]),
+        (
+            "two/last",
+            Some(TURNED),
+            ["`two/last`", "write `lora.new-tokens = [\"<|ticket|>\", \"<|order|>\"]`"],
+        ),
+        ("plain/last", Some(ONE), ["with the new tokens []", "leave `lora.new-tokens` out"]),
+    ] {
+        go_on(from, "next", tokens).fails(2, &parts);
+    }
+    go_on("plain/last", "plain-next", None).ends();
+    go_on("one/last", "one-next", Some(ONE)).ends();
+    go_on("two/last", "two-next", Some(TWO)).ends();
+    // What was learnt of a token goes on from there.
+    let row = |run: &str| {
+        let tensors = crate::loftq::read(&place.path(run).join("last/adapter_model.safetensors"));
+        tensors["model.embed_tokens.token_adapter.trainable_tokens_delta"].1.clone()
+    };
+    assert_ne!(row("one"), row("one-next"));
+    // PEFT says ids alone.
+    place.rtune(&["export", "one", "own"]).succeeds();
+    fs::remove_file(place.path("own/new_tokens.json")).expect("removed");
+    go_on("own", "next", Some(TWO)).fails(2, &["`own` was trained with the new tokens [\"<|ticket|>\"]"]);
+    go_on("own", "next", Some(ONE)).ends();
+}
+
+/// An embedding that one run trained is not the one that the next begins with.
+#[test]
+fn seeds_that_train_an_embedding_are_runs_alone() {
+    const WHOLE: &str = "lora.modules-to-save=[\"embed_tokens\"]";
+    let place = Workplace::new();
+    place.rtune(&["train", "config.toml", "--seeds", "2", "--set", WHOLE]).ends();
+    place.train(&[WHOLE, "output.dir=alone", "train.seed=1"]).ends();
+    let bytes = |run: &str| fs::read(place.path(run).join("last/adapter_model.safetensors")).expect("there");
+    assert!(bytes("run-seed-1") == bytes("alone"));
+    assert!(bytes("run") != bytes("alone"));
 }

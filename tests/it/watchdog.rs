@@ -205,6 +205,22 @@ fn a_step_that_stays_odd_undoes_the_one_before_it() {
     assert_same(&place.path("whole/checkpoints"), &place.path("run/checkpoints"));
 }
 
+/// A module that is trained whole is no part of the base any more: who goes back reads the base again.
+#[test]
+fn a_run_that_trains_an_embedding_goes_back_too() {
+    let place = Workplace::new();
+    place.write("spiked.jsonl", answered(&[ODD, ODD + 1]));
+    place.write("config.toml", CONFIG);
+    // Slowly enough for the loss to be even before the odd rows.
+    let whole = ["lora.modules-to-save=[\"embed_tokens\"]", "train.learning-rate=0.005"];
+    let without = ["output.dir=without", "train.without=[\"row-12\", \"row-13\", \"row-14\"]"];
+    place.train(&[whole, without].concat()).succeeds();
+    let ran = place.train(&[whole, ["output.dir=back", "watchdog.spike=roll-back"]].concat());
+    ran.succeeds();
+    assert!(ran.stderr.contains("leaving out steps 12 to 14"), "{}", ran.stderr);
+    assert!(adapter(&place, "back") == adapter(&place, "without"));
+}
+
 /// Stops a run after it took so many steps, the same one twice where it went back.
 struct StopAfterTaken(usize);
 

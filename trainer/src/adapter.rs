@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use rtune_adapters::peft::{self, PeftAdapter};
+use rtune_adapters::targets::is_called;
 use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Start, Targets};
 use rtune_models::{BaseModel, Decoder, Quantization};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::read_value;
+use crate::checkpoint::{read_json, read_value};
 use crate::config::{Config, LoraSection};
 use crate::error::TrainerError;
 use crate::subject::quantization;
@@ -46,8 +47,8 @@ pub(crate) struct Attached {
 /// those of `lora.from`, else fresh ones; or lets every number be trained. Gives the adapters' shape too, and what they began with.
 ///
 /// # Errors
-/// When a target names no linear, an adapter that makes up for quantisation is to start beside a base that is not quantised, or the folder's tensors are not exactly those that its settings and the model ask
-/// for; [`TrainerError::NoSuchTokenName`].
+/// When a target names no linear, an adapter that makes up for quantisation is to stand beside a base that is not quantised, or the folder's tensors are not exactly those that its settings and the model ask
+/// for; [`TrainerError::NoSuchTokenName`], [`TrainerError::OtherTokens`].
 pub(crate) fn attach(
     decoder: &mut Decoder,
     base: &BaseModel,
@@ -82,8 +83,11 @@ pub(crate) fn attach(
         true => peft::read_on_changed_base(folder)?,
         false => peft::read(folder)?,
     };
+    if resumed.is_none() {
+        refuse_other_tokens(folder, &adapter.config, decoder.spec().names.embedding, base, config)?;
+    }
     let makes_up = adapter.config.start == Start::Loftq;
-    if makes_up && resumed.is_none() && quantization(config) == Quantization::None {
+    if makes_up && quantization(config) == Quantization::None {
         let folder = folder.display();
         let problem = format!("`{folder}` makes up for quantisation (LoftQ), and the base is not quantised");
         return Err(AdapterError::Config(problem).into());
@@ -148,6 +152,31 @@ pub(crate) fn token_ids(base: &BaseModel, config: &Config) -> Result<Vec<u32>, T
     tokens.sort_unstable();
     tokens.dedup();
     Ok(tokens)
+}
+
+/// The tokens that the tokenizer got must be those that the adapter of `folder` has rows for, in the order of their ids: the row of a token
+/// that it does not know would stay untrained, and in another order one token would have what another learnt.
+fn refuse_other_tokens(
+    folder: &Path,
+    shape: &LoraConfig,
+    embedding: &str,
+    base: &BaseModel,
+    config: &Config,
+) -> Result<(), TrainerError> {
+    let asked = &config.tokens.new;
+    // PEFT says ids alone, and whoever trains the whole embedding trains every row.
+    let trains_all = shape.alongside.modules.iter().any(|module| is_called(embedding, module));
+    let has_row = |token: &&String| {
+        let id = base.tokenizer.token_to_id(token);
+        trains_all || id.is_some_and(|id| shape.alongside.tokens.contains(&id))
+    };
+    let file = folder.join(NEW_TOKENS_FILE);
+    let listed = if file.is_file() { read_json::<NewTokens>(&file)?.tokens } else { asked.clone() };
+    let trained = if listed == *asked { asked.iter().filter(has_row).cloned().collect() } else { listed };
+    match trained == *asked {
+        true => Ok(()),
+        false => Err(TrainerError::OtherTokens { folder: folder.to_owned(), trained, asked: asked.clone() }),
+    }
 }
 
 /// The linears that the tensors adapt must be those that `target_modules` selects in this model: `peft` only warns

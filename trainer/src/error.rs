@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rtune_models::decoder::gpu::GpuError;
 
 use crate::files::FileError;
-use crate::hints::{adapter_hint, file_hint, is_of_the_machine, licence_hint};
+use crate::hints::is_of_the_machine;
 use crate::metrics::OddLine;
 
 /// Everything that can stop a run, besides its configuration ([`crate::config::ConfigError`]).
@@ -62,10 +62,10 @@ pub enum TrainerError {
     /// Programs cannot be run.
     #[error(transparent)]
     Sandbox(#[from] rtune_sandbox::SandboxError),
-    /// A person scored the answer to a case that is not there.
-    #[error("people's scores: there is no case `{id}`")]
+    /// People scored answers to other cases.
+    #[error("people's scores: there is no case `{id}`, nor any other that was scored")]
     People {
-        /// The case.
+        /// The first case.
         id: String,
     },
     /// Labels of a golden set are not what they should be.
@@ -117,6 +117,16 @@ pub enum TrainerError {
     NoSuchTokenName {
         /// The token.
         token: String,
+    },
+    /// An adapter that a run is to begin with was trained with other new tokens.
+    #[error("`{}` was trained with the new tokens {trained:?}, and `lora.new-tokens` is {asked:?}", folder.display())]
+    OtherTokens {
+        /// The folder of `lora.from`.
+        folder: PathBuf,
+        /// Those whose rows it has, in the order of their ids.
+        trained: Vec<String>,
+        /// As the configuration has them.
+        asked: Vec<String>,
     },
     /// Another process works in the run folder.
     #[error("the run folder `{folder}` is in use by another process")]
@@ -296,6 +306,7 @@ impl TrainerError {
             | Self::NoSuchRow { .. }
             | Self::NoSuchToken { .. }
             | Self::NoSuchTokenName { .. }
+            | Self::OtherTokens { .. }
             | Self::NotEmpty { .. }
             | Self::NotARun { .. }
             | Self::OtherConfig { .. }
@@ -313,88 +324,5 @@ impl TrainerError {
             | Self::Altered { .. }
             | Self::Unreadable { .. } => true,
         }
-    }
-
-    /// What to do about it, where that is known.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::File(error) => return file_hint(error),
-            Self::Data(error) => return error.hint(),
-            Self::Model(error) => return error.hint(),
-            Self::Adapter(error) => return adapter_hint(error),
-            Self::Gpu(error) => return error.hint().map(str::to_owned),
-            Self::Conversation(problem) => return problem.hint(),
-            Self::Generate(error) => return error.hint(),
-            Self::Config(_) => {
-                "the file was written by the run: bring it back, or choose another `output.dir`"
-            }
-            Self::NotComparable { .. } => {
-                "evaluate both on the same golden files, in the same way: `rtune eval NAME --golden FILE --out REPORT`"
-            }
-            Self::Benchmark { .. } => {
-                "`--shots` says how many examples stand before each item, `--shots-from` whence they are"
-            }
-            Self::CodeNotRun { .. } => {
-                "`--run-code` runs them: confined, without network, files or other processes"
-            }
-            Self::People { .. } => {
-                "a report names its cases by `id`; rows without one have an id of their content"
-            }
-            Self::Sandbox(error) => return error.hint().map(str::to_owned),
-            Self::Labels { .. } => {
-                "`--labels` names them, with commas between; so does `labels` in every golden row"
-            }
-            Self::NoSuchMetric { .. } => {
-                "choose one of these; `checks` are fields of golden rows, and labels are named by `eval.labels`"
-            }
-            Self::NotMeasured => "leave `lora.from` and `lora.method` out: `--set lora.method=lora`",
-            Self::NoTemplate { .. } => "name a Jinja file by `data.template`",
-            Self::NoSuchRow { .. } => {
-                "`rtune verify RUN --rows` lists rows with their ids; one that was dropped as a duplicate has none"
-            }
-            Self::NoSuchToken { .. } => "tokenizer.json and config.json are of two models",
-            Self::NoSuchTokenName { .. } => "name one that it has, or have it added by `lora.new-tokens`",
-            Self::InUse { .. } => "wait for it, stop it, or choose another `output.dir`",
-            Self::NotEmpty { .. } => "go on with it by `--resume`, or choose another `output.dir`",
-            Self::NotARun { .. } => {
-                "name the folder that `rtune train` wrote; for a new run, choose another `output.dir`"
-            }
-            Self::OtherConfig { .. } => {
-                "undo the change, or choose another `output.dir` and start from this run's adapter with `lora.from`"
-            }
-            Self::OtherInput { .. } => "bring back what it began with, or choose another `output.dir`",
-            Self::TooShort { .. } => "ask for at least as many, or export the checkpoint you want",
-            Self::NoneWhole { .. } => {
-                "bring back a copy of the folder, remove it to begin anew, or choose another `output.dir`"
-            }
-            Self::Differs { .. } => "bring back what the run was made with, or do not count on its figures",
-            Self::Changed { .. } => "begin again when nobody writes to it, or with a copy of it",
-            Self::NoSuite { .. } => {
-                "paths are relative to the working directory; `starter` is the suite that comes with the program"
-            }
-            Self::NoGolden { .. } => "name a file by `--golden FILE`, or in the run's `data.golden`",
-            Self::EmptyHalf { .. } => {
-                "`gate.sealed` keeps half of the rows back: with so few rows, leave it out or write more"
-            }
-            Self::Licence { found, .. } => licence_hint(found),
-            Self::UnreadKey { .. } => {
-                "this verb reads `model.*`, `quantization.*`, `data.template` and `data.template-date`"
-            }
-            Self::NotACheckpoint { .. } => {
-                "a checkpoint is a folder such as `checkpoints/step-000200` of a run"
-            }
-            Self::Altered { .. } => {
-                "the checkpoint was changed after it was written; `rtune train CONFIG --resume` goes on from the newest that is whole"
-            }
-            Self::Unreadable { .. } => return None,
-            Self::NotFinite { .. } => {
-                "lower `train.learning-rate` or `train.max-grad-norm`; the last checkpoint is as it was"
-            }
-            Self::OddStep { .. } => {
-                "lower `train.learning-rate` or `train.max-grad-norm`, look at the rows, or let `[watchdog]` leave such steps out (`skip`, \
-                 `roll-back`) and go on by `--resume`; the last checkpoint is as it was"
-            }
-        };
-        Some(hint.to_owned())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rtune_adapters::{ParameterEntry, peft};
+use rtune_adapters::{AdapterError, ParameterEntry, Start, peft};
 use rtune_data::ChatTemplate;
 use rtune_models::{BaseModel, Decoder, Quantization, QuantizedCache, hub};
 
@@ -148,6 +148,19 @@ impl Subject {
         Ok((base, template))
     }
 
+    /// What an adapter makes up for is what quantising took as the run held its base: beside one that is held otherwise it is added to what
+    /// needs another correction. A folder without a run does not say how that was.
+    fn refuse_other_quantization(&self, folder: &Path) -> Result<(), TrainerError> {
+        let Some(run) = &self.run else { return Ok(()) };
+        if Config::load(&run.join("config.toml"), &[])?.quantization == self.config.quantization {
+            return Ok(());
+        }
+        let folder = folder.display();
+        let problem =
+            format!("`{folder}` makes up for quantisation (LoftQ), and its run quantised the base otherwise");
+        Err(AdapterError::Config(problem).into())
+    }
+
     /// The tokens that were added to those of the base: by the run, or as the adapter's folder says.
     fn new_tokens(&self) -> Result<Vec<String>, TrainerError> {
         match (&self.run, &self.adapter) {
@@ -178,8 +191,11 @@ impl Subject {
             let (tuned, gpu) = (false, None);
             return Ok(Opened { base, template, decoder, parameters, untrained, tuned, note, entries, gpu });
         };
-        let Attached { parameters, untrained, .. } =
+        let Attached { shape, parameters, untrained, .. } =
             adapter::attach(&mut decoder, &base, &self.config, Some(folder))?;
+        if shape.is_some_and(|shape| shape.start == Start::Loftq) {
+            self.refuse_other_quantization(folder)?;
+        }
         let (entries, parameters) = (parameters.entries().to_vec(), parameters.flat().to_vec());
         let untrained = untrained.map_or_else(Vec::new, |untrained| untrained.flat().to_vec());
         let (tuned, gpu) = (true, None);

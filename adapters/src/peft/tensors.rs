@@ -16,9 +16,10 @@ use crate::AdapterError;
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// Length of the number in front of the header, in bytes.
 const LENGTH_BYTES: u64 = 8;
-/// Largest file, in bytes. Rank 256 on every linear of an 8B model takes 2.7 GB in `f32`; a file beyond 8 GiB is more
-/// likely a whole model, and would fill the memory before it is found not to fit.
-const MAX_FILE_BYTES: u64 = 8 << 30;
+/// Largest file that is read, and so the largest that is written, in bytes. Rank 256 on every linear of a 70B model takes 13 GB in `f32`,
+/// and a trained embedding of a large vocabulary, under both names of a tied head, as much again. A file beyond 64 GiB is more likely a
+/// whole model, and would fill the memory before it is found not to fit.
+pub(super) const MAX_FILE_BYTES: u64 = 64 << 30;
 
 /// A tensor of an adapter, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,10 +46,7 @@ pub(super) fn read_from(
 ) -> Result<BTreeMap<String, AdapterTensor>, AdapterError> {
     let io = |source| AdapterError::Io { path: path.to_owned(), source };
     let wrong = |problem: String| AdapterError::File { path: path.to_owned(), problem };
-    let metadata = read_header(&mut reader, file_bytes).map_err(|error| match error {
-        HeaderError::Io(source) => io(source),
-        HeaderError::Damaged(problem) => wrong(problem),
-    })?;
+    let metadata = header(path, &mut reader, file_bytes)?;
     let mut tensors = BTreeMap::new();
     // The header was found to leave no holes, so the tensors follow one another.
     for key in metadata.offset_keys() {
@@ -72,6 +70,30 @@ pub(super) fn read_from(
     Ok(tensors)
 }
 
+/// The header of a file of `file_bytes` bytes, which `reader` gives from its beginning; nothing behind it is read.
+///
+/// # Errors
+/// [`AdapterError::File`] for a file that is too large, or a header that does not fit it; [`AdapterError::Io`].
+pub(super) fn header(path: &Path, reader: &mut impl Read, file_bytes: u64) -> Result<Metadata, AdapterError> {
+    refuse_too_large(path, file_bytes, MAX_FILE_BYTES)?;
+    read_header(reader, file_bytes).map_err(|error| match error {
+        HeaderError::Io(source) => AdapterError::Io { path: path.to_owned(), source },
+        HeaderError::Damaged(problem) => AdapterError::File { path: path.to_owned(), problem },
+    })
+}
+
+/// What is not read again must not be written.
+///
+/// # Errors
+/// [`AdapterError::File`] for more than `most_bytes` bytes.
+pub(super) fn refuse_too_large(path: &Path, file_bytes: u64, most_bytes: u64) -> Result<(), AdapterError> {
+    if file_bytes <= most_bytes {
+        return Ok(());
+    }
+    let problem = format!("expected at most {most_bytes} bytes, found {file_bytes}");
+    Err(AdapterError::File { path: path.to_owned(), problem })
+}
+
 enum HeaderError {
     Io(std::io::Error),
     Damaged(String),
@@ -80,9 +102,6 @@ enum HeaderError {
 /// The header, checked against the length of the file before anything of that size is set aside.
 fn read_header(reader: &mut impl Read, file_bytes: u64) -> Result<Metadata, HeaderError> {
     let damaged = |problem: String| Err(HeaderError::Damaged(problem));
-    if file_bytes > MAX_FILE_BYTES {
-        return damaged(format!("expected at most {MAX_FILE_BYTES} bytes, found {file_bytes}"));
-    }
     if file_bytes < LENGTH_BYTES {
         return damaged(format!("no safetensors file: it has {file_bytes} bytes"));
     }

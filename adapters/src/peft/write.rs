@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::tensors::{MAX_FILE_BYTES, refuse_too_large};
 use super::{
     BASE_LAYER, BIAS_SUFFIX, CONFIG_FILE, Kind, PREFIX, RESIDUAL, TOKENS_SUFFIX, WEIGHTS_FILE, check_pairs,
     kind_of,
@@ -27,7 +28,7 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 /// `tied` are the names of embedding and head where they are one: PEFT wants what is trained of it under both names.
 ///
 /// # Errors
-/// If a file exists or cannot be written, a parameter is not half of a pair of the rank that `config` says, or an
+/// If a file exists, cannot be written or would be too large for [`super::read`], a parameter is not half of a pair of the rank that `config` says, or an
 /// adapted linear is not in `linears`.
 pub fn write(
     dir: &Path,
@@ -36,6 +37,19 @@ pub fn write(
     linears: &[&str],
     tied: Option<[&str; 2]>,
     base_model: &str,
+) -> Result<(), AdapterError> {
+    write_within(dir, config, parameters, linears, tied, base_model, MAX_FILE_BYTES)
+}
+
+/// [`write`] of weights of at most `most_bytes` bytes.
+pub(super) fn write_within(
+    dir: &Path,
+    config: &LoraConfig,
+    parameters: &Parameters<f32>,
+    linears: &[&str],
+    tied: Option<[&str; 2]>,
+    base_model: &str,
+    most_bytes: u64,
 ) -> Result<(), AdapterError> {
     let shapes = parameters.entries().iter().map(|entry| (entry.name.as_str(), entry.shape.as_slice()));
     let adapted = check_pairs(shapes, config).map_err(AdapterError::Config)?;
@@ -53,6 +67,7 @@ pub fn write(
     let path = dir.join(WEIGHTS_FILE);
     let bytes = serialize(parameters, &adapted, tied)
         .map_err(|error| AdapterError::File { path: path.clone(), problem: error.to_string() })?;
+    refuse_too_large(&path, bytes.len() as u64, most_bytes)?;
     store(&path, &bytes)
 }
 

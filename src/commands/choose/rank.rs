@@ -57,8 +57,8 @@ pub(super) fn order(found: &[Found]) -> Vec<usize> {
     order
 }
 
-/// By how many bits a byte a base is behind the best, with a 95% interval; `None` for the best itself.
-pub(super) fn behind(found: &[Found], order: &[usize], place: usize) -> Option<(f64, [f64; 2])> {
+/// By how many bits a byte a base is behind the best, with a 95% interval where the rows have one; `None` for the best itself.
+pub(super) fn behind(found: &[Found], order: &[usize], place: usize) -> Option<(f64, Option<[f64; 2]>)> {
     if place == 0 {
         return None;
     }
@@ -71,21 +71,26 @@ pub(super) fn behind(found: &[Found], order: &[usize], place: usize) -> Option<(
 pub(super) fn meaning(found: &[Found], order: &[usize]) -> String {
     let name = |place: usize| found[order[place]].candidate.name();
     let rows = found[order[0]].likelihood.as_ref().map_or(0, Vec::len);
-    let counted = if rows == 1 { "row".to_owned() } else { format!("{rows} rows") };
+    let (these, tell) = match rows {
+        1 => ("this row".to_owned(), "does not tell"),
+        _ => (format!("these {rows} rows"), "do not tell"),
+    };
     let alike: Vec<String> = (1..order.len())
-        .filter(|&place| behind(found, order, place).is_some_and(|(_, [low, _])| low <= 0.0))
+        .filter(|&place| {
+            behind(found, order, place)
+                .is_some_and(|(_, interval)| interval.is_none_or(|[low, _]| low <= 0.0))
+        })
         .map(name)
         .collect();
     let untrained =
         "It says which base is nearest to these answers before training, not which is best after it.";
     let verdict = match (order.len(), alike.as_slice()) {
-        (1, _) => format!("Only {} was weighed, on {counted}: a figure to compare others with.", name(0)),
-        (_, []) => format!(
-            "The expected answers are likeliest to {}, on these {counted} and beyond chance.",
-            name(0)
-        ),
+        (1, _) => format!("Only {} was weighed, on {these}: a figure to compare others with.", name(0)),
+        (_, []) => {
+            format!("The expected answers are likeliest to {}, on {these} and beyond chance.", name(0))
+        }
         (_, alike) => format!(
-            "The expected answers are likeliest to {}, but these {counted} do not tell it from {}.",
+            "The expected answers are likeliest to {}, but {these} {tell} it from {}.",
             name(0),
             alike.join(", ")
         ),

@@ -133,7 +133,8 @@ fn rank_table(found: &[Found], order: &[usize]) -> Table {
             standard_error(rows).map_or_else(|| "-".to_owned(), |error| format!("{error:.4}")),
         ];
         line.extend(match rank::behind(found, order, place) {
-            Some((by, [low, high])) => [format!("{by:.4}"), format!("{low:.4} to {high:.4}")],
+            Some((by, Some([low, high]))) => [format!("{by:.4}"), format!("{low:.4} to {high:.4}")],
+            Some((by, None)) => [format!("{by:.4}"), "-".to_owned()],
             None => ["-".to_owned(), "-".to_owned()],
         });
         if answered {

@@ -96,9 +96,9 @@ pub(super) fn compare(
     report: &GoldenReport,
     scores: &[PersonsScore],
     judged: Option<&JudgeReport>,
-) -> anyhow::Result<Option<People>> {
+) -> Option<People> {
     let judges: Vec<_> = judged.iter().map(|judged| (judged.name(), judged.scores())).collect();
-    Ok(beside_people(report, scores, &judges)?)
+    beside_people(report, scores, &judges)
 }
 
 /// For people; `with_judge` where a judge was asked.
@@ -130,8 +130,10 @@ pub(super) fn show(people: Option<&People>, with_judge: bool) {
         table.add_row(row);
     }
     align_right(&mut table, 1);
-    say("");
-    say(&table.to_string());
+    if !people.metrics.is_empty() {
+        say("");
+        say(&table.to_string());
+    }
     if people.unused > 0 {
         say(&format!(
             "{} of people's scores are of answers that are others now, or not there",

@@ -7,7 +7,8 @@ use rtune_registry::{RegistryError, Version};
 use rtune_release::{About, Dtype, GgufType, NewFolder};
 use rtune_trainer::config::{Config, QuantizationSection, Ships};
 use rtune_trainer::error::TrainerError;
-use rtune_trainer::manifest::hashes_by_name;
+use rtune_trainer::files::sha256_of;
+use rtune_trainer::manifest::{Manifest, hashes_by_name};
 use rtune_trainer::subject::Subject;
 
 use super::candidate::Candidate;
@@ -29,6 +30,8 @@ pub(crate) struct Artefact {
 
 /// The form that stands beside a base, as a lineage names it.
 const ADAPTER: &str = "adapter";
+/// What names the file of a chat template.
+const TEMPLATE: &str = "data.template=";
 /// As it is in the file: rounding it once more to 4 bits would be another model.
 const AS_IT_IS: &str = "quantization.kind=none";
 
@@ -86,10 +89,39 @@ impl Artefact {
         Ok(Self { name: file.display().to_string(), inside: "artefact/model.gguf".to_owned(), read_with })
     }
 
-    /// Compares the base that an adapter is read beside with that of its lineage: it lies outside the version, and may be another by now.
-    fn stands_beside(&self, lineage: &BTreeMap<String, String>, version: &str) -> anyhow::Result<()> {
-        let base = resolve_base(&Subject::find(&self.name, &self.read_with)?.config)?;
-        let opened = rtune_models::open(&base).map_err(TrainerError::from)?;
+    /// Has the adapter of a version speak by the template that lies beside it: the file that its run named may be another by now.
+    fn speak_as_trained(&mut self) {
+        let own = Path::new(&self.name).join("chat_template.jinja");
+        if let Some(named) = self.read_with.iter_mut().find(|argument| argument.starts_with(TEMPLATE))
+            && own.is_file()
+        {
+            *named = format!("{TEMPLATE}{}", own.display());
+        }
+    }
+
+    /// Compares the base that an adapter is read beside, and the template where a file was named, with those that `version` was made with:
+    /// they may lie outside of it, and be others by now.
+    fn stands_beside(&self, version: &Version) -> anyhow::Result<()> {
+        let subject = Subject::find(&self.name, &self.read_with)?;
+        let base = resolve_base(&subject.config)?;
+        Self::refuse_other_base(&base, version)?;
+        let Some(named) = self.read_with.iter().find_map(|argument| argument.strip_prefix(TEMPLATE)) else {
+            return Ok(());
+        };
+        let (_, template) = subject.read(&base)?;
+        let expected = Manifest::read(&version.run())?.template;
+        let found = template.map(|template| sha256_of(template.source().as_bytes()));
+        if found.as_deref() == Some(expected.as_str()) {
+            return Ok(());
+        }
+        let found = found.unwrap_or_else(|| "none".to_owned());
+        let fault = format!("its chat template `{named}`: expected {expected}, found {found}");
+        Err(RegistryError::Faulty { version: version.name().to_owned(), fault }.into())
+    }
+
+    fn refuse_other_base(base: &Path, version: &Version) -> anyhow::Result<()> {
+        let lineage = &version.lineage.base;
+        let opened = rtune_models::open(base).map_err(TrainerError::from)?;
         let found = hashes_by_name(opened.files.iter())?;
         let names: BTreeSet<&String> = lineage.keys().chain(found.keys()).collect();
         let Some(name) = names.into_iter().find(|name| lineage.get(*name) != found.get(*name)) else {
@@ -100,7 +132,7 @@ impl Artefact {
         };
         let (expected, found) = (said(lineage), said(&found));
         let fault = format!("its base `{}`: `{name}`: expected {expected}, found {found}", base.display());
-        Err(RegistryError::Faulty { version: version.to_owned(), fault }.into())
+        Err(RegistryError::Faulty { version: version.name().to_owned(), fault }.into())
     }
 
     /// That of the version in use; where there is none, the base that `candidate` was trained on, held as it was.
@@ -115,9 +147,10 @@ impl Artefact {
             }
             let lineage = &version.lineage;
             let (inside, read_with) = (lineage.artefact.clone(), lineage.read_with.clone());
-            let found = Self { name: path.display().to_string(), inside, read_with };
+            let mut found = Self { name: path.display().to_string(), inside, read_with };
             if lineage.ships == ADAPTER {
-                found.stands_beside(&lineage.base, version.name())?;
+                found.speak_as_trained();
+                found.stands_beside(version)?;
             }
             return Ok(found);
         }
@@ -136,7 +169,7 @@ fn beside_base(config: &Config) -> Vec<String> {
         QuantizationSection::Int8 => arguments.push("quantization.kind=int8".to_owned()),
         QuantizationSection::Nf4 { double } => arguments.push(format!("quantization.double={double}")),
     }
-    arguments.extend(config.data.template.iter().map(|path| format!("data.template={}", path.display())));
+    arguments.extend(config.data.template.iter().map(|path| format!("{TEMPLATE}{}", path.display())));
     arguments.extend(config.data.template_date.iter().map(|date| format!("data.template-date={date}")));
     arguments
 }

@@ -61,6 +61,29 @@ fn the_base_of_an_adapter_in_use_is_proved_too() {
     promote(&place, "no", &rules).succeeds();
 }
 
+/// A template file is edited for the next run: the version in use speaks as it was trained to.
+#[test]
+fn an_adapter_in_use_speaks_by_its_own_template() {
+    const TEMPLATE: &str = "{% for m in messages %}<|im_start|>{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}\
+        {% if add_generation_prompt %}<|im_start|>assistant: {% endif %}";
+    let place = workplace();
+    place.write("chat.jinja", TEMPLATE);
+    let with = ["data.template=chat.jinja", "output.dir=own", "data.train=yes.jsonl"];
+    train(&place, "own", &with);
+    let ships = "gate.ships=\"adapter\"";
+    promote(&place, "own", &[ships]).succeeds();
+    let said = |file: &str| -> Vec<Value> {
+        let report: Value =
+            serde_json::from_str(&place.read(&format!("registry/versions/{file}"))).expect("JSON");
+        report["cases"].as_array().expect("cases").iter().map(|case| case["tuned"]["nats"].clone()).collect()
+    };
+    place.write("chat.jinja", TEMPLATE.replace(": ", " says\n"));
+    train(&place, "no", &["data.template=chat.jinja"]);
+    let rules = [ANY.as_slice(), &[ships]].concat();
+    promote(&place, "no", &rules).succeeds();
+    assert_eq!(said("v0002/eval/current.json"), said("v0001/eval/candidate.json"));
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("made");
     for entry in fs::read_dir(from).expect("there").flatten() {

@@ -139,8 +139,8 @@ pub(super) const KEYS_ELSEWHERE: &[(&str, &str)] = &[
     ("use_dora", "`lora.method = \"dora\"`"),
     ("peft_use_dora", "`lora.method = \"dora\"`"),
     ("lora_modules_to_save", "`lora.modules-to-save`"),
-    ("modules_to_save", "not here: embeddings and head stay frozen"),
-    ("additional_target", "not here: embeddings and head stay frozen"),
+    ("modules_to_save", "`lora.modules-to-save`"),
+    ("additional_target", "`lora.modules-to-save`"),
     ("layers_to_transform", "`lora.layers`"),
     ("peft_layers_to_transform", "`lora.layers`"),
     ("lora_bias", "`lora.bias`"),
@@ -189,7 +189,7 @@ pub(super) const KEYS_ELSEWHERE: &[(&str, &str)] = &[
     ("pad_token", "not needed: rows are packed without padding"),
     ("special_tokens", "`lora.new-tokens`, or the tokenizer's own special tokens"),
     ("resize_token_embeddings_to_32x", "not needed: the vocabulary grows by `lora.new-tokens` alone"),
-    ("resize_vocab", "not here: the vocabulary stays as it is"),
+    ("resize_vocab", "`lora.new-tokens`, which names the tokens that the vocabulary gets"),
     ("dataset_num_proc", "not needed: all threads are used"),
     ("preprocessing_num_workers", "not needed: all threads are used"),
     ("dataloader_num_workers", "not needed: all threads are used"),
@@ -229,9 +229,9 @@ pub(super) const KEYS_ELSEWHERE: &[(&str, &str)] = &[
     ("lr_scheduler_kwargs", "`train.min-learning-rate-ratio`"),
     ("scheduler", "`train.schedule`"),
     ("lr_schedule", "`train.schedule`"),
-    ("embedding_lr", "not here: embeddings stay frozen"),
+    ("embedding_lr", "not here: what `lora.modules-to-save` trains has the one learning rate"),
     ("lr_groups", "not here: there is one learning rate"),
-    ("embedding_learning_rate", "not here: embeddings stay frozen"),
+    ("embedding_learning_rate", "not here: what `lora.modules-to-save` trains has the one learning rate"),
     ("warmup_fraction", "`train.warmup`, as a fraction"),
     ("warmup", "`train.warmup`"),
     ("wd", "`train.weight-decay`"),
@@ -300,12 +300,12 @@ pub(super) const KEYS_ELSEWHERE: &[(&str, &str)] = &[
     ("include_num_input_tokens_seen", "not needed: metrics.jsonl has it"),
     ("plot_loss", "not needed: the run folder always has TensorBoard files"),
     ("log_level", "not here: warnings are always said"),
-    ("push_to_hub", "not here: nothing is sent anywhere"),
-    ("hub_model_id", "not here: nothing is sent anywhere"),
-    ("hub_strategy", "not here: nothing is sent anywhere"),
+    ("push_to_hub", "not a key: the verb is `rtune push`"),
+    ("hub_model_id", "not a key: it is what `rtune push` is given"),
+    ("hub_strategy", "not a key: a run sends nothing, and the verb `rtune push` a model that is done"),
     ("hub_token", "not a key: HF_TOKEN in the environment is used for downloads"),
     ("strict", "not needed: an unknown key is always an error"),
-    ("bias", "not here: biases stay frozen"),
+    ("bias", "`lora.bias`"),
 ];
 
 /// Values of other tools, and what they are for a key of ours. An answer that begins with `"` is the value to write.
@@ -360,3 +360,28 @@ pub(super) const VALUES_ELSEWHERE: &[(&str, &[&str], &str)] = &[
     ("train.save-activations", &["unsloth", "offload"], "\"offloaded\""),
     ("train.save-activations", &["false", "off", "keep"], "\"all\""),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::KEYS;
+    use super::*;
+
+    /// Whoever asks by the very name must not be told that there is none.
+    #[test]
+    fn no_key_that_is_here_is_said_to_be_missing() {
+        let is_here = |theirs: &str| {
+            let own = theirs.replace('_', "-");
+            KEYS.iter().any(|key| key.rsplit('.').next() == Some(own.as_str()))
+        };
+        let wrong: Vec<&str> = KEYS_ELSEWHERE
+            .iter()
+            .filter(|(theirs, says)| says.starts_with("not here") && is_here(theirs))
+            .map(|(theirs, _)| *theirs)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let says =
+            |name: &str| KEYS_ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map(|(_, says)| *says);
+        assert_eq!(says("additional_target"), Some("`lora.modules-to-save`"));
+        assert!(says("push_to_hub").is_some_and(|says| says.contains("`rtune push`")));
+    }
+}

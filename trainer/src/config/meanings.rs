@@ -150,7 +150,7 @@ const BEFORE_DATA: &[Meaning] = &[
     unset(
         "lora.new-tokens",
         "none",
-        "Special tokens that the tokenizer gets, and their rows, which begin as the mean of all rows and are trained: `[\"<|ticket|>\"]`.",
+        "Special tokens that the tokenizer gets, and their rows, which begin as the mean of all rows and are trained: `[\"<|ticket|>\"]`. Beside `lora.from` those that its adapter was trained with, in the same order.",
     ),
     unset(
         "lora.from",

@@ -14,7 +14,7 @@ const MOST_LAYERS: usize = 10_000;
 const DEFAULT_RANK: usize = 16;
 
 /// The keys that say what adapters are like.
-const OF_ADAPTERS: [&str; 12] = [
+pub(super) const OF_ADAPTERS: [&str; 12] = [
     "rank",
     "alpha",
     "targets",

@@ -138,6 +138,32 @@ fn what_contradicts_is_refused() {
     }
 }
 
+/// What a run wrote says every key: an override takes back what it leaves no meaning.
+#[test]
+fn an_override_takes_back_what_contradicts_it_in_the_file() {
+    let written = |overrides: &[&str]| {
+        let overrides: Vec<String> = overrides.iter().map(|&one| one.to_owned()).collect();
+        Config::parse("c.toml", LEAST, &overrides).expect("valid").to_toml()
+    };
+    let with = |text: &str, argument: &str| {
+        Config::parse("run/config.toml", text, &[argument.to_owned()])
+            .unwrap_or_else(|error| panic!("{argument}: {error}"))
+    };
+    let run = written(&["train.schedule=cosine", "train.min-learning-rate-ratio=0.1"]);
+    assert_eq!(with(&run, "quantization.kind=none").quantization, QuantizationSection::None);
+    assert_eq!(with(&run, "quantization.kind=int8").quantization, QuantizationSection::Int8);
+    let held = written(&["quantization.double=false"]);
+    assert_eq!(with(&held, "quantization.kind=nf4").quantization, QuantizationSection::Nf4 { double: false });
+    assert_eq!(with(&run, "train.schedule=linear").train.schedule, Schedule::Linear);
+    let kept = with(&run, "train.schedule=cosine").train.schedule;
+    assert_eq!(kept, Schedule::Cosine { minimum_ratio: 0.1 });
+    assert_eq!(with(&run, "lora.from=a").lora, LoraSection::From("a".into()));
+    assert_eq!(with(&written(&["quantization.kind=none"]), "lora.method=full").lora, LoraSection::Full);
+    // Of two overrides neither is taken back.
+    let both = problems(&run, &["quantization.double=true", "quantization.kind=none"]);
+    assert!(both.contains("`quantization.double` contradicts `quantization.kind"), "{both}");
+}
+
 #[test]
 fn the_list_of_keys_is_what_the_readers_take() {
     for key in KEYS {

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::format;
 use super::problem::Problem;
+use super::read_lora::OF_ADAPTERS;
 
 /// What the places of overrides begin with.
 const OVERRIDE: &str = "--set ";
@@ -124,18 +125,31 @@ pub(super) fn lay_over(table: &mut Table, argument: &str) -> Result<(), Problem>
             }
         }
     }
-    let rivals = EITHER_OR.iter().filter_map(|(one, other)| match key.trim() {
-        key if key == *one => Some(*other),
-        key if key == *other => Some(*one),
-        _ => None,
-    });
-    for rival in rivals.filter_map(|rival| rival.rsplit('.').next()) {
+    for rival in taken_back(key.trim(), &value) {
         if here.get(rival).is_some_and(|(place, _)| !place.starts_with(OVERRIDE)) {
             here.remove(rival);
         }
     }
     here.insert(last.to_owned(), (place.clone(), Node { place: place.clone(), offset: 0, value }));
     Ok(())
+}
+
+/// The keys beside `key`, in its section, that have no meaning once it has `value`: an override takes back what the file says of them. What a
+/// run wrote says every key, and nobody can take one out of it.
+fn taken_back(key: &str, value: &Value) -> Vec<&'static str> {
+    let is = |text: &str| matches!(value, Value::String(found) if found == text);
+    let rivals = EITHER_OR.iter().filter_map(|(one, other)| match key {
+        key if key == *one => Some(*other),
+        key if key == *other => Some(*one),
+        _ => None,
+    });
+    match key {
+        "quantization.kind" if !is("nf4") => vec!["double"],
+        "train.schedule" if !is("cosine") => vec!["min-learning-rate-ratio"],
+        "lora.from" => OF_ADAPTERS.into_iter().chain(["method"]).collect(),
+        "lora.method" if is("full") => OF_ADAPTERS.to_vec(),
+        _ => rivals.filter_map(|rival| rival.rsplit('.').next()).collect(),
+    }
 }
 
 fn table_of(table: &DeTable<'_>, place_of: &dyn Fn(usize) -> Place) -> Table {

@@ -1,19 +1,18 @@
 //! How likely the expected answers are to a base, in bits a byte of their text: a figure that bases with different tokenizers
 //! share, where loss a token is not.
 
-use rtune_data::{Form, Half, Source, read_golden, stream, uniform_below};
+use rtune_data::{Form, Half, Source, read_golden};
+use rtune_metrics::compare::{Better, Cases, Ratio, Settings, Summed, compare};
 use rtune_models::generate::Sampling;
 
 use super::asked::{Asked, ask};
 use super::asking::{Asking, Question, Scope};
 use super::plain::{Text, weigh_both};
 use crate::error::TrainerError;
-use crate::talk::{Settings, Speaker};
+use crate::talk::{self, Speaker};
 
 /// Draws of a bootstrap: the ends of its interval then vary by some hundredths of its length.
 const DRAWS: usize = 2000;
-/// What is left out on either side of an interval.
-const TAIL: f64 = 0.025;
 
 /// The expected answer of one golden row, under one model.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +23,8 @@ pub struct RowLikelihood {
     pub file: String,
     /// Its line.
     pub line: u64,
+    /// What it belongs together with.
+    pub cluster: Option<String>,
     /// Bits of the answer's tokens, without the one that ends it.
     pub bits: f64,
     /// Those tokens.
@@ -51,29 +52,32 @@ pub fn standard_error(rows: &[RowLikelihood]) -> Option<f64> {
     Some((count / (count - 1.0) * residuals).sqrt() / bytes)
 }
 
-/// By how much `other` needs more bits a byte than `one` for the same rows: a 95% interval of a paired bootstrap over rows,
-/// the same for the same rows.
+/// By how much `other` needs more bits a byte than `one` for the same rows: a 95% interval of a paired bootstrap over clusters of rows, widened
+/// for their number as `rtune compare` widens it, the same for the same rows. `None` where all rows are of one cluster, which says nothing of
+/// any other.
 ///
 /// # Panics
 /// If the two have not as many rows.
 #[must_use]
-pub fn difference_interval(one: &[RowLikelihood], other: &[RowLikelihood]) -> [f64; 2] {
+pub fn difference_interval(one: &[RowLikelihood], other: &[RowLikelihood]) -> Option<[f64; 2]> {
     assert_eq!(one.len(), other.len(), "likelihood: rows");
-    let mut random = stream(0, "bootstrap", "bits-per-byte", 0);
-    let mut differences: Vec<f64> = (0..DRAWS)
-        .map(|_| {
-            let drawn: Vec<usize> =
-                one.iter().map(|_| uniform_below(&mut random, one.len() as u64) as usize).collect();
-            let of = |rows: &[RowLikelihood]| {
-                let (bits, bytes) = sums(drawn.iter().map(|&index| &rows[index]));
-                bits / bytes
-            };
-            of(other) - of(one)
-        })
-        .collect();
-    differences.sort_by(f64::total_cmp);
-    let at = |share: f64| differences[((DRAWS - 1) as f64 * share).round() as usize];
-    [at(TAIL), at(1.0 - TAIL)]
+    // A row that stands twice is answered twice alike.
+    let key = |row: &RowLikelihood| match &row.cluster {
+        Some(cluster) => Some(format!("cluster {cluster}")),
+        None => Some(format!("row {}", row.id)),
+    };
+    let cases = Cases::clustered(&one.iter().map(key).collect::<Vec<_>>());
+    if cases.clusters().len() < 2 {
+        return None;
+    }
+    let ratio = |row: &RowLikelihood| Ratio { over: row.bits, under: row.bytes as f64 };
+    let [first, second] =
+        [one, other].map(|rows| Summed::new(rows.iter().map(ratio).collect(), Ratio::value));
+    // The interval is all that is wanted: nothing is exchanged.
+    let settings = Settings { draws: DRAWS, trials: 1, ..Settings::default() };
+    let compared = compare("bits-per-byte", Better::Lower, &first, &second, &cases, &settings);
+    // What is no number is no nearer to one base than to another.
+    Some(compared.map_or([f64::NEG_INFINITY, f64::INFINITY], |compared| compared.interval))
 }
 
 fn sums<'a>(rows: impl Iterator<Item = &'a RowLikelihood>) -> (f64, f64) {
@@ -111,7 +115,7 @@ pub fn weigh(
             *last = false;
         }
     }
-    let settings = Settings { sampling: Sampling::GREEDY, seed: 0, max_new_tokens: 1, batch: 1 };
+    let settings = talk::Settings { sampling: Sampling::GREEDY, seed: 0, max_new_tokens: 1, batch: 1 };
     let questions = asked.iter().map(|asked| Question { prompt: &asked.prompt, scored: &asked.scored });
     let mut asking = Asking::new(speaker, questions.collect(), &settings, false, Scope::Answer);
     let mut done = 0;
@@ -124,6 +128,7 @@ pub fn weigh(
         id: asked.record.id.clone(),
         file: asked.record.origin.file.display().to_string(),
         line: asked.record.origin.line,
+        cluster: asked.wanted.cluster.clone(),
         bits: loss.nats / std::f64::consts::LN_2,
         tokens: loss.supervised_tokens,
         // Those of reasoning too, where its tokens are weighed.
@@ -136,6 +141,7 @@ pub fn weigh(
         id: text.id,
         file: text.file,
         line: text.line,
+        cluster: text.cluster,
         bits: text.base.nats / std::f64::consts::LN_2,
         tokens: text.tokens,
         bytes: text.bytes as usize,
@@ -152,6 +158,7 @@ mod tests {
             id: line.to_string(),
             file: "g.jsonl".to_owned(),
             line: line as u64,
+            cluster: None,
             bits,
             tokens: 1,
             bytes,
@@ -174,12 +181,33 @@ mod tests {
         let noise = |index: usize| ((index * 7919) % 13) as f64;
         let one = rows(&(0..40).map(|i| (20.0 + noise(i), 10)).collect::<Vec<_>>());
         let other = rows(&(0..40).map(|i| (25.0 + noise(i), 10)).collect::<Vec<_>>());
-        let [low, high] = difference_interval(&one, &other);
+        let [low, high] = difference_interval(&one, &other).expect("many rows");
         assert!((low - 0.5).abs() < 1e-9 && (high - 0.5).abs() < 1e-9, "{low} {high}");
         let mixed = rows(&(0..40).map(|i| (20.0 + noise(i + 5), 10)).collect::<Vec<_>>());
-        let [low, high] = difference_interval(&one, &mixed);
+        let [low, high] = difference_interval(&one, &mixed).expect("many rows");
         assert!(low < 0.0 && high > 0.0, "{low} {high}");
-        assert_eq!(difference_interval(&one, &mixed), [low, high], "the same draws each time");
-        assert_eq!(difference_interval(&one, &one), [0.0, 0.0]);
+        assert_eq!(difference_interval(&one, &mixed), Some([low, high]), "the same draws each time");
+        assert_eq!(difference_interval(&one, &one), Some([0.0, 0.0]));
+    }
+
+    #[test]
+    fn few_rows_say_little_and_one_nothing() {
+        let (one, other) =
+            (rows(&[(10.0, 10), (20.0, 10), (30.0, 10)]), rows(&[(11.0, 10), (23.0, 10), (35.0, 10)]));
+        // The draws of three rows lie between the least and the largest difference of one: 0.1 and 0.5.
+        let [low, high] = difference_interval(&one, &other).expect("three rows");
+        assert!(low < 0.0 && high > 0.6, "{low} {high}");
+        assert_eq!(difference_interval(&one[..1], &other[..1]), None);
+        // Three rows of one text, or one row three times, are one.
+        let together = |rows: &[RowLikelihood], change: fn(&mut RowLikelihood)| {
+            let mut rows = rows.to_vec();
+            rows.iter_mut().for_each(change);
+            rows
+        };
+        let changes: [fn(&mut RowLikelihood); 2] =
+            [|row| row.cluster = Some("a".to_owned()), |row| row.id = "a".to_owned()];
+        for change in changes {
+            assert_eq!(difference_interval(&together(&one, change), &together(&other, change)), None);
+        }
     }
 }

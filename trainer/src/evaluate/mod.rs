@@ -27,7 +27,7 @@ pub mod samples;
 pub mod similarity;
 pub mod stability;
 mod tally;
-mod thinking;
+pub(crate) mod thinking;
 pub mod variants;
 pub mod verdict;
 mod wanted;

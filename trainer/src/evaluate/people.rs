@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rtune_data::{Source, read_golden};
 use rtune_metrics::rank::{FEW_PAIRS, RankCorrelation, Settings, rank_correlation};
 use serde::Serialize;
 
@@ -81,17 +82,15 @@ fn truth(is: bool) -> f64 {
 
 /// Every metric of the report, and `judges` (a name, and scores of base and tuned answer case by case), beside people's scores: those of the
 /// rows and those of `scores`. `None` where there are none.
-///
-/// # Errors
-/// [`TrainerError::People`] for a score of a case that is not there.
+#[must_use]
 pub fn beside_people(
     report: &GoldenReport,
     scores: &[PersonsScore],
     judges: &[(String, Vec<[Option<f64>; 2]>)],
-) -> Result<Option<People>, TrainerError> {
-    let (liked, unused) = liked(report, scores)?;
-    if liked.is_empty() {
-        return Ok(None);
+) -> Option<People> {
+    let (liked, unused) = liked(report, scores);
+    if liked.is_empty() && unused == 0 {
+        return None;
     }
     let of_metrics = METRICS.iter().map(|(name, score)| {
         let pairs = liked.iter().filter_map(|&Liked { case, tuned, score: person }| {
@@ -107,7 +106,26 @@ pub fn beside_people(
         (name.clone(), pairs.collect::<Vec<_>>())
     });
     let metrics = of_metrics.chain(of_judges).filter(|(_, pairs)| !pairs.is_empty()).map(believed);
-    Ok(Some(People { answers: liked.len(), unused, metrics: metrics.collect() }))
+    Some(People { answers: liked.len(), unused, metrics: metrics.collect() })
+}
+
+/// Refuses scores of which none is of a row of `golden`: they belong to another set. A row that is kept back is one of the set; `sealed` is
+/// `gate.sealed`.
+///
+/// # Errors
+/// [`TrainerError::People`], and those of the files.
+pub fn refuse_scores_of_others(
+    scores: &[PersonsScore],
+    golden: &[Source],
+    sealed: bool,
+) -> Result<(), TrainerError> {
+    let Some(first) = scores.first() else { return Ok(()) };
+    let files = read_golden(golden, sealed)?;
+    let mut ids = files.iter().flat_map(|file| &file.rows).map(|row| row.record.id.as_str());
+    match ids.any(|id| scores.iter().any(|score| score.id == id)) {
+        true => Ok(()),
+        false => Err(TrainerError::People { id: first.id.clone() }),
+    }
 }
 
 fn believed((metric, pairs): (String, Vec<(f64, f64)>)) -> Believed {
@@ -134,8 +152,9 @@ fn side(case: &Case, tuned: bool) -> Option<&Side> {
     if tuned { case.tuned.as_ref() } else { Some(&case.base) }
 }
 
-/// The scores of answers that are there, and how many are of others.
-fn liked(report: &GoldenReport, scores: &[PersonsScore]) -> Result<(Vec<Liked>, usize), TrainerError> {
+/// The scores of answers that are there, and how many are of others: of another answer, of a row that was taken out since, of one that is
+/// kept back.
+fn liked(report: &GoldenReport, scores: &[PersonsScore]) -> (Vec<Liked>, usize) {
     let (mut all, mut unused) = (Vec::new(), 0);
     for (number, case) in report.cases.iter().enumerate() {
         let of_row = [(false, case.human.base), (true, case.human.tuned)];
@@ -147,10 +166,11 @@ fn liked(report: &GoldenReport, scores: &[PersonsScore]) -> Result<(Vec<Liked>, 
         }
     }
     for person in scores {
-        let case = report.cases.iter().position(|case| case.id == person.id);
-        let unknown = || TrainerError::People { id: person.id.clone() };
-        let number = case.ok_or_else(unknown)?;
-        let case = &report.cases[number];
+        let of_case = report.cases.iter().enumerate().find(|(_, case)| case.id == person.id);
+        let Some((number, case)) = of_case else {
+            unused += 1;
+            continue;
+        };
         let tuned = person.tuned.unwrap_or(case.tuned.is_some());
         let is_this =
             |side: &&Side| person.answer.as_ref().is_none_or(|answer| answer.trim() == side.answer.trim());
@@ -159,7 +179,7 @@ fn liked(report: &GoldenReport, scores: &[PersonsScore]) -> Result<(Vec<Liked>, 
             None => unused += 1,
         }
     }
-    Ok((averaged(all), unused))
+    (averaged(all), unused)
 }
 
 /// One score an answer, the mean of all people's: an answer that several scored is no more evidence of a metric than another.

@@ -10,7 +10,7 @@ const THOUGHT: &str = "thought-of-before";
 const SAID: &str = "said-in-the-end";
 
 /// What `template` puts between reasoning and an answer, such as `</think>`; `None` where it shows no reasoning.
-pub(super) fn closing(template: &ChatTemplate) -> Option<String> {
+pub(crate) fn closing(template: &ChatTemplate) -> Option<String> {
     let mut answer = Message::new("assistant", SAID);
     answer.extra.insert("reasoning_content".to_owned(), THOUGHT.into());
     let text = template.render(&[Message::new("user", "a"), answer], false).ok()?;
@@ -24,7 +24,7 @@ pub(super) fn closing(template: &ChatTemplate) -> Option<String> {
 ///
 /// # Errors
 /// [`TrainerError::Data`] if the tokenizer fails.
-pub(super) fn text_behind(
+pub(crate) fn text_behind(
     wording: &Wording<'_>,
     tokens: &[u32],
     closing: Option<&str>,

@@ -196,11 +196,13 @@ mod tests {
         let path = home.path().join("s.jsonl");
         std::fs::write(&path, item).expect("written");
         let suite = super::super::Suite::load(&path).expect("a suite");
-        let why =
-            |answer: &str, twin: &str| super::super::why_not(&suite.items[0], &known, answer, Some(twin));
+        let said = |text: &str| super::super::Said { written: text.to_owned(), answer: text.to_owned() };
+        let why = |answer: &str, twin: &str| {
+            super::super::why_not(&suite.items[0], &known, &said(answer), Some(&said(twin)))
+        };
         assert_eq!(why("John may pay later.", "Aisha may pay later."), None);
-        let said = why("John may pay later.", "Aisha may pay later, says jo.berg@mail.com.");
-        assert!(said.is_some_and(|said| said.contains("personal data")));
+        let told = why("John may pay later.", "Aisha may pay later, says jo.berg@mail.com.");
+        assert!(told.is_some_and(|told| told.contains("personal data")));
         assert!(
             why("No.", "Aisha may pay later, in three parts.")
                 .is_some_and(|said| said.contains("with other names"))

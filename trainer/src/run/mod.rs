@@ -288,9 +288,11 @@ fn attempt(
     outcome
 }
 
-/// Whether the base's own numbers are after a run what they were before: adapters that are drawn take nothing off it.
+/// Whether the base's own numbers are after a run what they were before: adapters that are drawn take nothing off it, and modules that
+/// are trained whole are moved out of it.
 fn leaves_base(config: &Config) -> bool {
-    matches!(&config.lora, LoraSection::New(shape) if shape.start == Start::Drawn)
+    matches!(&config.lora, LoraSection::New(shape)
+        if shape.start == Start::Drawn && shape.alongside.modules.is_empty())
 }
 
 /// What a run goes into its loop with.

@@ -159,11 +159,42 @@ fn a_file_beyond_the_limit_is_refused_before_it_is_read() {
     let dir = TempDir::new().expect("a folder");
     fs::copy(case("llama").join("adapter").join(CONFIG_FILE), dir.path().join(CONFIG_FILE)).expect("a copy");
     let weights = fs::File::create(dir.path().join(WEIGHTS_FILE)).expect("a file");
-    weights.set_len((8 << 30) + 1).expect("a sparse file");
+    weights.set_len((64 << 30) + 1).expect("a sparse file");
     let text = read(dir.path()).expect_err("too large").to_string();
-    assert!(text.contains("expected at most 8589934592 bytes, found 8589934593"), "{text}");
+    assert!(text.contains("expected at most 68719476736 bytes, found 68719476737"), "{text}");
     let settings = fs::File::create(dir.path().join(CONFIG_FILE)).expect("a file");
     settings.set_len((16 << 20) + 1).expect("a sparse file");
     let text = read(dir.path()).expect_err("too large").to_string();
     assert!(text.contains("expected at most 16777216 bytes"), "{text}");
+}
+
+/// What a run leaves is read again, whatever its size: a file that is too large to be read is not written.
+#[test]
+fn what_is_too_large_to_be_read_is_not_written() {
+    let adapter = fixture("llama");
+    let (parameters, linears) = (parameters(&adapter), names(&adapter));
+    let linears: Vec<&str> = linears.iter().map(String::as_str).collect();
+    let written = |most_bytes: u64| {
+        let dir = TempDir::new().expect("a folder");
+        let ran =
+            write::write_within(dir.path(), &adapter.config, &parameters, &linears, None, "base", most_bytes);
+        ran.map(|()| fs::metadata(dir.path().join(WEIGHTS_FILE)).expect("weights").len())
+    };
+    let bytes = written(u64::MAX).expect("written");
+    assert_eq!(written(bytes).expect("as large as may be"), bytes);
+    let text = written(bytes - 1).expect_err("too large").to_string();
+    assert!(text.ends_with(&format!("expected at most {} bytes, found {bytes}", bytes - 1)), "{text}");
+    // 8 GiB of tensors, as rank 256 on every linear of a 32B model has: the header alone is looked at.
+    let header = format!(
+        r#"{{"{A}": {{"dtype": "F32", "shape": [4, {}], "data_offsets": [0, {}]}}}}"#,
+        1 << 29,
+        8_u64 << 30
+    );
+    let (bytes, path) = (framed(&header, 0), Path::new(WEIGHTS_FILE));
+    let file_bytes = bytes.len() as u64 + (8 << 30);
+    let found = tensors::header(path, &mut bytes.as_slice(), file_bytes).expect("not too large");
+    assert_eq!(found.data_len() as u64, 8 << 30);
+    let most = tensors::MAX_FILE_BYTES;
+    let text = tensors::header(path, &mut bytes.as_slice(), most + 1).expect_err("too large").to_string();
+    assert!(text.contains(&format!("expected at most {most} bytes")), "{text}");
 }
