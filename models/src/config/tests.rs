@@ -87,6 +87,12 @@ fn two_ropes_that_say_different_things_are_refused() {
     }
 }
 
+/// Nothing reads `pretraining_tp` any more, and it never changed the products that were cut by it.
+#[test]
+fn slices_of_the_pretraining_change_nothing() {
+    assert_eq!(read(with("pretraining_tp", json!(2))).expect("valid"), read(base()).expect("valid"));
+}
+
 #[test]
 fn reads_a_list_of_end_tokens_and_the_old_no_token() {
     let mut config = with("eos_token_id", json!([128001, 128008]));
@@ -100,7 +106,6 @@ fn refuses_by_name_what_is_not_computed() {
     for (key, value, found) in [
         ("model_type", json!("mamba"), "\"mamba\""),
         ("hidden_act", json!("gelu"), "\"gelu\""),
-        ("pretraining_tp", json!(2), "`pretraining_tp` is 2"),
         ("architectures", json!(["LlamaForSequenceClassification"]), "LlamaForSequenceClassification"),
         ("rope_scaling", json!({"type": "dynamic", "factor": 4.0}), "\"dynamic\""),
         ("rope_parameters", json!({"rope_type": "default", "partial_rotary_factor": 0.5}), "0.5"),
