@@ -31,7 +31,7 @@ pub const DEFAULT_THRESHOLD: f32 = 0.4;
 
 /// What is off unless it is asked for: dates and addresses of the web are in most texts and seldom say who someone is; places,
 /// organisations and number plates are names of things.
-const OFF: [Entity; 8] = [
+const OFF: [Entity; 12] = [
     Entity::DateTime,
     Entity::Url,
     Entity::Location,
@@ -39,6 +39,10 @@ const OFF: [Entity; 8] = [
     Entity::DeHandelsregister,
     Entity::DePlz,
     Entity::DeKfz,
+    Entity::InVehicleRegistration,
+    Entity::NgVehicleRegistration,
+    Entity::TrLicensePlate,
+    Entity::UkVehicleRegistration,
     Entity::Other,
 ];
 
