@@ -166,3 +166,27 @@ fn ordinary_phrases_are_no_number_plates() {
         assert_eq!(found(&plain, &text), [], "{text}");
     }
 }
+
+/// An address names a person whether or not the whole world can write to it.
+#[test]
+fn addresses_of_internal_hosts_are_found() {
+    let scanner = scanner(ScanOptions { names: false, ..ScanOptions::default() });
+    for address in
+        ["anna.berg@contoso.local", "m.huber@firma.intern", "root@db1.lan", "anna@mail.corp.internal"]
+    {
+        let text = format!("Mail {address}: it is theirs");
+        assert_eq!(found(&scanner, &text), [(Entity::EmailAddress, address)]);
+    }
+    for text in [
+        "@app.route(\"/x\")",
+        "git@host.local:path/x",
+        "@pytest.mark.test(1)",
+        "a@b",
+        "name@1.2.3",
+        "a@-x.local",
+        "a@local",
+        "x@y.localx",
+    ] {
+        assert_eq!(found(&scanner, text), [], "{text}");
+    }
+}
