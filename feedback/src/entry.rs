@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use rtune_data::Record;
 use serde::{Deserialize, Serialize};
 
 /// The `format` of every line that is written.
@@ -123,6 +124,9 @@ pub struct Entry {
     /// What was replaced in it, by kind.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub replaced: BTreeMap<String, usize>,
+    /// The row that it would be with tags in place of stand-ins, where it has any, while it is taken in.
+    #[serde(skip)]
+    pub(crate) tagged: Option<Record>,
 }
 
 impl Entry {

@@ -106,6 +106,7 @@ pub fn take_in(
         account.over_cap += usize::from(*count > against.per_user);
         *count <= against.per_user
     });
+    entries.iter_mut().for_each(|entry| entry.tagged = None);
     account.kept = entries.len();
     account.leaks = entries.iter().filter(|entry| entry.leak.is_some()).count();
     for (kind, count) in entries.iter().flat_map(|entry| &entry.replaced) {
@@ -149,7 +150,12 @@ fn scrubbed(
         raw.texts().into_iter().zip(texts).for_each(|(place, text)| *place = text);
         let replaced = found.counts.into_iter().map(|(entity, count)| (entity.name().to_owned(), count));
         let replaced = if found.replaced > 0 { replaced.collect() } else { BTreeMap::new() };
-        entries.push(entry(form, raw, replaced, against.salt));
+        let tagged = found.tagged.map(|texts| {
+            let mut raw = raw.clone();
+            raw.texts().into_iter().zip(texts).for_each(|(place, text)| *place = text);
+            entry(form, raw, BTreeMap::new(), against.salt).record()
+        });
+        entries.push(Entry { tagged, ..entry(form, raw, replaced, against.salt) });
     }
     Ok(entries)
 }
@@ -195,6 +201,7 @@ fn entry(form: Form, raw: Raw, replaced: BTreeMap<String, usize>, salt: &[u8; 32
         leak: None,
         resembles: None,
         replaced,
+        tagged: None,
     };
     entry.id = id_of(&entry);
     entry
@@ -219,8 +226,11 @@ fn id_of(entry: &Entry) -> String {
 }
 
 impl Entry {
-    /// As a row that would be trained, for comparison.
+    /// As a row that would be trained, for comparison: what two people said has other stand-ins in each, and is one.
     fn record(&self) -> Record {
+        if let Some(tagged) = &self.tagged {
+            return tagged.clone();
+        }
         let origin = Origin { file: Path::new(&self.from.file).into(), line: self.from.line as u64 };
         let said = self.to_train().or(self.answer.as_deref()).unwrap_or_default();
         let turns = self.messages.iter().map(|turn| Message::new(turn.role.as_str(), turn.content.as_str()));
@@ -237,11 +247,12 @@ fn finder(against: &Against<'_>, pairs: usize) -> Result<LeakFinder, FeedbackErr
     Ok(LeakFinder::new(LeakOptions { similarity, pairs_per_row, shared_line, passages, ..plain })?)
 }
 
-/// A row as feedback is: without its personal data.
+/// A row as feedback is compared: without its personal data, and with tags where it would have stand-ins.
 fn clean(mut record: Record, against: &Against<'_>) -> Result<Record, FeedbackError> {
     if let Some(scrubber) = against.scrubber {
         let mut texts: Vec<String> = record.texts_mut().into_iter().map(std::mem::take).collect();
-        scrubber.scrub(&mut texts)?;
+        let scrubbed = scrubber.scrub(&mut texts)?;
+        let texts = scrubbed.tagged.unwrap_or(texts);
         record.texts_mut().into_iter().zip(texts).for_each(|(place, text)| *place = text);
     }
     Ok(record)

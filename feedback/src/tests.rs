@@ -154,6 +154,21 @@ fn golden_rows_are_never_trained_on_however_many_ask_like_them() {
     assert_eq!(queue.freeze().expect("nothing"), None);
 }
 
+/// What is written in place of personal data differs from row to row; what resembles a golden row does not.
+#[test]
+fn golden_questions_with_personal_data_are_found_in_every_mode() {
+    for mode in [PrivacyMode::Tag, PrivacyMode::Numbered, PrivacyMode::Surrogate, PrivacyMode::Mask] {
+        let place = Place::new();
+        let asked =
+            "Please change the e-mail of Anna Schmidt to anna.schmidt@web.de, card 4242 4242 4242 4242.";
+        place.write("golden.jsonl", &[json!({"instruction": asked, "output": "It is changed, thank you."})]);
+        let account = place.import(&[said(asked, "We did so.")], mode);
+        assert_eq!((account.kept, account.leaks), (1, 1), "{mode:?}");
+        let text = std::fs::read_to_string(place.path("queue/entries/0001.jsonl")).expect("kept");
+        assert!(!text.contains("anna.schmidt"), "{mode:?}: {text}");
+    }
+}
+
 /// A greeting of one's own before it makes a golden question no passage that many ask about.
 #[test]
 fn a_long_golden_question_behind_a_greeting_is_found() {

@@ -170,6 +170,7 @@ mod tests {
             leak: None,
             resembles: None,
             replaced: BTreeMap::new(),
+            tagged: None,
         }
     }
 

@@ -107,8 +107,8 @@ impl DecoderSpec {
         tensors
     }
 
-    /// Whether a checkpoint may hold a tensor of this name that the decoder does not read: a tied head written out, or
-    /// what only older versions of transformers wrote.
+    /// Whether a checkpoint may hold a tensor of this name that the decoder does not read: a tied head written out, which
+    /// [`Self::refuse_unread`] compares with the embedding, or what only older versions of transformers wrote.
     #[must_use]
     pub fn passes_over(&self, name: &str) -> bool {
         let head = name.strip_suffix(".weight") == Some(self.names.head);

@@ -20,6 +20,7 @@ mod quantized;
 mod source;
 pub mod tagger;
 mod tokenizer;
+mod unread;
 
 pub use config::{Differences, ExpertsConfig, Layer, ModelConfig, Rope, RopeScaling};
 pub use decoder::{

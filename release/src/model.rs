@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rtune_adapters::LoraConfig;
 use rtune_adapters::peft::{self, AdapterTensor, PeftAdapter};
-use rtune_models::{BaseModel, DecoderSpec, ModelError, TensorRole, TensorSpec};
+use rtune_models::{BaseModel, DecoderSpec, TensorRole, TensorSpec};
 use safetensors::SafeTensors;
 
 use crate::calibrated::{CalibrationRow, Calibrator, RoundingError, Target};
@@ -169,7 +169,8 @@ pub fn write_model(
 ) -> Result<Written, ReleaseError> {
     let spec = DecoderSpec::new(&base.config);
     let tensors = spec.tensors();
-    refuse_unknown(base, &spec)?;
+    // It would be lost.
+    spec.refuse_unread(base.weights.as_ref())?;
     if let Some(packing) = layout.packing {
         refuse_unquantizable(base, &spec, packing)?;
     }
@@ -227,18 +228,4 @@ fn refuse_unquantizable(base: &BaseModel, spec: &DecoderSpec, packing: Packing) 
         return Err(ReleaseError::Unwritable { path, problem });
     }
     Ok(())
-}
-
-/// A tensor that the decoder has no place for would be lost.
-fn refuse_unknown(base: &BaseModel, spec: &DecoderSpec) -> Result<(), ReleaseError> {
-    let tensors = spec.tensors();
-    let known = |name: &String| spec.passes_over(name) || tensors.iter().any(|tensor| tensor.name == *name);
-    match base.weights.names().into_iter().find(|name| !known(name)) {
-        None => Ok(()),
-        Some(tensor) => {
-            let path = base.weights.path().to_owned();
-            let problem = "the configuration has no place for it".to_owned();
-            Err(ModelError::Tensor { path, tensor, problem }.into())
-        }
-    }
 }

@@ -7,7 +7,7 @@ use rtune_privacy::{DEFAULT_THRESHOLD, Entity};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ScanArgs {
-    /// A text, or a .jsonl file every string of whose rows is looked at; - reads a text from standard input
+    /// A text, or a .jsonl or .json file of whose values every string is looked at; - reads a text from standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// What to look for, such as EMAIL_ADDRESS; may be repeated. By default all but dates, web addresses and places; `all` is

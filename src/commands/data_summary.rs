@@ -30,6 +30,10 @@ pub(super) fn lines(report: &DataReport) -> Vec<String> {
         (duplicates.near, "rows resemble one that stays"),
         (duplicates.conflicting_prompts, "prompts have more than one answer"),
         (report.leaks.held_out_rows, "held-out rows are trained on"),
+        (
+            report.leaks.split(),
+            "validation rows ask what training rows ask: too many are alike to be kept together",
+        ),
         (report.over_long.total, "rows are longer than `data.max-tokens`"),
     ];
     lines.extend(

@@ -25,11 +25,16 @@ const ROWS_AT_ONCE: usize = 64;
 /// The longest line, in bytes: what is longer is no text of a person's, and no row that is trained on.
 const LONGEST_LINE_BYTES: usize = 64 << 20;
 
+/// The longest file of JSON, in bytes: its values stand in memory.
+const LONGEST_DOCUMENT_BYTES: u64 = 512 << 20;
+
+/// Digits of a number from which on it may be somebody's.
+const LONG_DIGITS: usize = 6;
+
 pub(crate) fn run(args: &ScanArgs) -> anyhow::Result<u8> {
     let scrubber = scrubber(args)?;
     let mut scan = Scan { args, scrubber, counts: BTreeMap::new(), texts: 0 };
-    let is_rows =
-        args.file.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson");
+    let is = |ends: &[&str]| args.file.extension().is_some_and(|end| ends.iter().any(|known| end == *known));
     if args.file == Path::new("-") {
         let mut reader = std::io::stdin().lock();
         refuse_packed(&mut reader, &args.file)?;
@@ -37,7 +42,13 @@ pub(crate) fn run(args: &ScanArgs) -> anyhow::Result<u8> {
     } else {
         let mut reader = BufReader::new(open(&args.file)?);
         refuse_packed(&mut reader, &args.file)?;
-        if is_rows { scan.rows(&mut reader)? } else { scan.text(&mut reader)? }
+        if is(&["jsonl", "ndjson"]) {
+            scan.rows(&mut reader)?;
+        } else if is(&["json"]) {
+            scan.document(&mut reader)?;
+        } else {
+            scan.text(&mut reader)?;
+        }
     }
     if !args.json {
         scan.summarise();
@@ -107,6 +118,16 @@ struct Row {
     texts: Vec<String>,
 }
 
+impl Row {
+    /// Of a value at `pointer`.
+    fn of(value: &Value, line: usize, mut pointer: String) -> Self {
+        let mut strings = Vec::new();
+        collect(value, &mut pointer, &mut strings);
+        let (fields, texts) = strings.into_iter().unzip();
+        Self { line, fields, texts }
+    }
+}
+
 struct Scan<'a> {
     args: &'a ScanArgs,
     scrubber: Scrubber,
@@ -134,21 +155,54 @@ impl Scan<'_> {
             if bytes == 0 {
                 return Ok(());
             }
-            let found = rows.par_chunks(ROWS_AT_ONCE).map(|rows| {
-                let texts: Vec<&[String]> = rows.iter().map(|row| row.texts.as_slice()).collect();
-                self.scrubber.find_batch(&texts)
-            });
-            let found: Vec<_> = found.collect::<Result<_, _>>()?;
-            for (row, of_texts) in rows.iter().zip(found.into_iter().flatten()) {
-                self.texts += row.texts.len();
-                for ((field, text), findings) in row.fields.iter().zip(&row.texts).zip(of_texts) {
-                    for finding in findings {
-                        let span = &text[finding.start..finding.end];
-                        self.show(row.line, Some(field), code_points(text, &finding), &finding, span);
-                    }
+            self.of_rows(&rows)?;
+        }
+    }
+
+    /// The same of a file of JSON, of whose list each element is a row; what is no JSON is a text. What stands behind an escape is
+    /// seen as what it means. There are no lines but the first: pointers are places.
+    fn document(&mut self, reader: &mut dyn BufRead) -> anyhow::Result<()> {
+        let place = || format!("{}: cannot be read", self.args.file.display());
+        let mut bytes = Vec::new();
+        let mut limited = std::io::Read::take(&mut *reader, LONGEST_DOCUMENT_BYTES + 1);
+        std::io::Read::read_to_end(&mut limited, &mut bytes).with_context(place)?;
+        if bytes.len() as u64 > LONGEST_DOCUMENT_BYTES {
+            let most = LONGEST_DOCUMENT_BYTES >> 20;
+            let problem = format!("{}: longer than {most} MiB of JSON", self.args.file.display());
+            return Err(BadInput::new(problem).with_hint("write it as .jsonl, a value a line").into());
+        }
+        let values: Result<Vec<Value>, _> =
+            serde_json::Deserializer::from_slice(&bytes).into_iter().collect();
+        let values: Vec<Value> = match values {
+            Ok(values) => values,
+            Err(_) => return self.text(&mut bytes.as_slice()),
+        };
+        drop(bytes);
+        let rows = values.iter().flat_map(|value| match value {
+            Value::Array(items) => {
+                items.iter().enumerate().map(|(index, item)| Row::of(item, 1, format!("/{index}"))).collect()
+            }
+            other => vec![Row::of(other, 1, String::new())],
+        });
+        self.of_rows(&rows.collect::<Vec<_>>())
+    }
+
+    fn of_rows(&mut self, rows: &[Row]) -> anyhow::Result<()> {
+        let found = rows.par_chunks(ROWS_AT_ONCE).map(|rows| {
+            let texts: Vec<&[String]> = rows.iter().map(|row| row.texts.as_slice()).collect();
+            self.scrubber.find_batch(&texts)
+        });
+        let found: Vec<_> = found.collect::<Result<_, _>>()?;
+        for (row, of_texts) in rows.iter().zip(found.into_iter().flatten()) {
+            self.texts += row.texts.len();
+            for ((field, text), findings) in row.fields.iter().zip(&row.texts).zip(of_texts) {
+                for finding in findings {
+                    let span = &text[finding.start..finding.end];
+                    self.show(row.line, Some(field), code_points(text, &finding), &finding, span);
                 }
             }
         }
+        Ok(())
     }
 
     fn row(&self, line: &str, number: usize) -> anyhow::Result<Row> {
@@ -157,10 +211,7 @@ impl Scan<'_> {
             BadInput::new(format!("{place}: invalid JSON"))
                 .with_hint("a .jsonl file has one JSON value a line")
         })?;
-        let mut strings = Vec::new();
-        collect(&row, &mut String::new(), &mut strings);
-        let (fields, texts) = strings.into_iter().unzip();
-        Ok(Row { line: number, fields, texts })
+        Ok(Row::of(&row, number, String::new()))
     }
 
     /// Lines of a text; places are counted in code points of the whole text.
@@ -257,7 +308,13 @@ impl Scan<'_> {
     }
 }
 
-/// The strings of `value` with their places as JSON pointers (RFC 6901).
+/// Whether a text may be somebody's though it is no string: a name of a field that is more than a name, a number that is long.
+fn may_be_personal(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    digits >= LONG_DIGITS || !text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+}
+
+/// The strings of `value` with their places as JSON pointers (RFC 6901), and what else [`may_be_personal`].
 fn collect(value: &Value, pointer: &mut String, strings: &mut Vec<(String, String)>) {
     let length = pointer.len();
     match value {
@@ -273,9 +330,15 @@ fn collect(value: &Value, pointer: &mut String, strings: &mut Vec<(String, Strin
             for (name, field) in fields {
                 pointer.push('/');
                 pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                if may_be_personal(name) {
+                    strings.push((pointer.clone(), name.clone()));
+                }
                 collect(field, pointer, strings);
                 pointer.truncate(length);
             }
+        }
+        Value::Number(number) if !number.is_f64() && may_be_personal(&number.to_string()) => {
+            strings.push((pointer.clone(), number.to_string()));
         }
         _ => {}
     }

@@ -34,6 +34,23 @@ pub(crate) fn configurations() -> Vec<(String, Value)> {
     found
 }
 
+/// A loss that the file asks for and that is not computed is told before a run, and not by whoever asks the model.
+#[test]
+fn the_loss_of_routers_is_said_not_to_be_added() {
+    let told = "note: `output_router_logits` in the base's config.json asks for the auxiliary loss";
+    let (_, mut config) =
+        configurations().into_iter().find(|(name, _)| name == "qwen3_moe").expect("a case with experts");
+    for asked in [false, true] {
+        config["output_router_logits"] = asked.into();
+        let place = Workplace::new();
+        fs::remove_dir_all(place.path("model")).expect("removed");
+        write_base(&place.path("model"), config.clone());
+        let ran = place.train(&["train.steps=1", "data.validation=0"]);
+        ran.succeeds();
+        assert_eq!(ran.stderr.contains(told), asked, "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn every_family_is_trained_merged_and_asked() {
     for (name, config) in configurations() {

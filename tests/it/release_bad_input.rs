@@ -3,6 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+
 use crate::workplace::{CONFIG, Ran, TINY, Workplace, rows, write_model};
 
 const VERBS: [&[&str]; 3] = [
@@ -98,6 +101,54 @@ fn checkpoints_and_bases_that_are_not_those_of_the_run() {
     let ran = place.rtune(&["merge", "run", "out", "--set", "model.base=moved"]);
     refused(&place, &ran, 2, &["base: `model.safetensors`"]);
     place.rtune(&["merge", "run", "out"]).succeeds();
+}
+
+/// What the weights have and the model does not compute is not lost on the way: a head that was trained apart from the embedding
+/// to which the configuration still ties it, and a bias. What adds nothing may be lost.
+#[test]
+fn tensors_that_the_model_has_no_place_for() {
+    let place = Workplace::new();
+    let path = place.path("model/model.safetensors");
+    let whole = fs::read(&path).expect("readable");
+    let bias = "model.layers.0.mlp.up_proj.bias";
+    let of_bias = |value: f32| {
+        let values = [vec![0.0; 2 * TINY.hidden - 1], vec![value]].concat();
+        (bias, vec![values.len()], values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+    };
+    let of_head = |change: u8| {
+        let tensors = SafeTensors::deserialize(&whole).expect("weights");
+        let embedding = tensors.tensor("model.embed_tokens.weight").expect("there");
+        assert_eq!(embedding.dtype(), Dtype::F32);
+        let mut bytes = embedding.data().to_vec();
+        bytes[2] ^= change;
+        ("lm_head.weight", embedding.shape().to_vec(), bytes)
+    };
+    let formats: [(&str, &[&str]); 2] =
+        [("out", &["--format", "safetensors"]), ("out.gguf", &["--format", "gguf", "--quantize", "f16"])];
+    for ((name, shape, bytes), part) in [
+        (of_head(0), None),
+        (of_head(1), Some("`tie_word_embeddings`: expected false, as the weights have a `lm_head.weight`")),
+        (of_bias(0.0), None),
+        (of_bias(0.5), Some("up_proj.bias`: the configuration has no place for it")),
+    ] {
+        let tensors = SafeTensors::deserialize(&whole).expect("weights");
+        let more = TensorView::new(Dtype::F32, shape, &bytes).expect("a tensor");
+        let views = tensors.iter().map(|(name, view)| (name.to_owned(), view));
+        safetensors::serialize_to_file(views.chain([(name.to_owned(), more)]), None, &path).expect("written");
+        for (out, format) in formats {
+            let ran = place.rtune(&[&["export", "model", out, "--base-only"], format].concat());
+            if let Some(part) = part {
+                refused(&place, &ran, 2, &[part]);
+                assert!(place.begun(out).is_empty() && !place.path(out).exists(), "nothing is left");
+                continue;
+            }
+            ran.succeeds();
+            let written = place.path(out);
+            let removed =
+                if written.is_dir() { fs::remove_dir_all(written) } else { fs::remove_file(written) };
+            removed.expect("removed");
+        }
+    }
 }
 
 #[test]

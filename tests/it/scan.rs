@@ -35,6 +35,44 @@ fn rows_are_scanned_string_by_string() {
     assert!(shown.stdout.contains(CARD));
 }
 
+/// An export of a help desk: behind an escape a number stands as free as it does to whoever reads the ticket.
+#[test]
+fn a_document_is_scanned_as_what_it_means() {
+    let place = Workplace::new();
+    let ticket =
+        "{\"body\": \"Hello\\n+49 30 901820\\tanna@web.de\", \"card\": 4242424242424242, \"b@web.de\": 1}";
+    place.write("a.jsonl", format!("{ticket}\n"));
+    place.write("a.json", ticket);
+    place.write("list.json", format!("[\n  {ticket},\n  7\n]\n"));
+    let found = |file: &str| -> Vec<(String, String, String)> {
+        let ran = place.rtune(&["scan", file, "--json", "--show"]);
+        ran.succeeds();
+        let lines = ran.stdout.lines().map(|line| {
+            let one: serde_json::Value = serde_json::from_str(line).expect("an object a line");
+            let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+            (text("field"), text("entity"), text("text"))
+        });
+        lines.collect()
+    };
+    let expected = [
+        ("/body", "PHONE_NUMBER", "+49 30 901820"),
+        ("/body", "EMAIL_ADDRESS", "anna@web.de"),
+        ("/card", "CREDIT_CARD", "4242424242424242"),
+        ("/b@web.de", "EMAIL_ADDRESS", "b@web.de"),
+    ];
+    let expected =
+        expected.map(|(field, entity, text)| (field.to_owned(), entity.to_owned(), text.to_owned()));
+    assert_eq!(found("a.jsonl"), expected);
+    assert_eq!(found("a.json"), expected);
+    let in_list = expected.map(|(field, entity, text)| (format!("/0{field}"), entity, text));
+    assert_eq!(found("list.json"), in_list);
+    // What is no JSON is a text, whatever it is called.
+    place.write("text.json", "{ mail anna@web.de");
+    let ran = place.rtune(&["scan", "text.json"]);
+    ran.succeeds();
+    assert!(ran.stdout.starts_with("1 7..18  EMAIL_ADDRESS"), "{}", ran.stdout);
+}
+
 #[test]
 fn texts_are_scanned_from_files_and_standard_input() {
     let place = Workplace::new();

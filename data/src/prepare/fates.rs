@@ -6,12 +6,13 @@ use std::path::Path;
 use super::Tools;
 use super::intake::{Golden, Taken};
 use super::spool::{Entry, Spool};
-use crate::clean::duplicates::{ConflictFinder, DuplicateFinder, canonical_hash};
+use super::together::{Part, split_apart, together};
+use crate::clean::duplicates::{ConflictFinder, DuplicateFinder, canonical_row_hash};
 use crate::clean::quality::{
     LabelCap, LabelCapOptions, LabelReport, Labels, PerplexityCut, PerplexityOptions, nats_per_token,
 };
 use crate::error::DataError;
-use crate::near::{Clusters, NearFinder, NearOptions};
+use crate::near::{Clusters, NearFinder, NearOptions, compared};
 use crate::options::{Duplicates, PrepareOptions, Validation};
 use crate::record::{Form, Origin, Record};
 use crate::report::{DuplicateReport, LeakReport, PairReport, Stage};
@@ -20,10 +21,6 @@ use crate::split::place_of;
 
 /// Pairs that the report lists.
 pub(super) const MOST_LISTED: usize = 100;
-
-/// A cluster of near copies that is larger than this share of the rows is no few copies of one row but the pattern of the
-/// whole set: a split keeps small clusters on one side and cannot keep these.
-const LARGEST_CLUSTER_SHARE: f64 = 0.01;
 
 /// What becomes of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,12 +182,14 @@ impl Deciding<'_> {
     fn equal_rows(&mut self) -> Result<(), DataError> {
         let [mut train, mut validation] = [0; 2].map(|_| DuplicateFinder::new(&self.scratch.part(4)));
         let mut prompts = ConflictFinder::new(&self.scratch.part(4));
-        self.each(|row, fate, _, record| {
+        self.each(|row, fate, entry, record| {
             let finder = if fate == Fate::Train { &mut train } else { &mut validation };
+            finder.push(row, record.content_hash(), canonical_row_hash(&record))?;
+            let record = entry.compared(record);
             if fate == Fate::Train && record.form() == Form::Conversation {
                 prompts.push(row, record.prompt_hash(), record.content_hash())?;
             }
-            finder.push(row, record.content_hash(), canonical_hash(&record.messages))
+            Ok(())
         })?;
         let prompts = prompts.finish()?;
         for equal in [train.finish()?, validation.finish()?] {
@@ -220,7 +219,7 @@ impl Deciding<'_> {
         self.each(|row, fate, _, record| {
             if fate == Fate::Train {
                 rows.push(row as u32);
-                finder.push(&record.whole_text())?;
+                finder.push(&record.learnt_text())?;
             }
             Ok(())
         })?;
@@ -252,7 +251,7 @@ impl Deciding<'_> {
         Ok(())
     }
 
-    /// Holds back a part of the training rows, near copies together.
+    /// Holds back a part of the training rows, near copies together; where that cannot be, it is counted.
     fn split(&mut self, part: Part) -> Result<(), DataError> {
         let clusters = if self.options.leaks.check { Some(self.prompts_alike()?) } else { None };
         let mut places: Vec<f64> = Vec::new();
@@ -260,10 +259,15 @@ impl Deciding<'_> {
             places.push(place_of(&record));
             Ok(())
         })?;
-        if let Some(clusters) = &clusters {
-            together(clusters, &mut places)?;
-        }
+        let apart = match &clusters {
+            Some((clusters, prompts)) => together(clusters, prompts, &mut places)?,
+            None => Vec::new(),
+        };
         let end = part.end(&places)?;
+        let resembling = split_apart(&apart, |row| places[row] < end);
+        if resembling > 0 {
+            self.fates.leaks.kinds.insert(LeakReport::SPLIT.to_owned(), resembling);
+        }
         let mut place = places.iter();
         let mut sides = [0, 0];
         for fate in self.fates.fates.iter_mut().filter(|fate| **fate == Fate::Train) {
@@ -286,13 +290,19 @@ impl Deciding<'_> {
         }
     }
 
-    /// Clusters of rows whose prompts are alike.
-    fn prompts_alike(&mut self) -> Result<Clusters, DataError> {
+    /// Clusters of rows whose prompts are alike, and of each row a hash of its prompt.
+    fn prompts_alike(&mut self) -> Result<(Clusters, Vec<u64>), DataError> {
         let similarity = self.options.leaks.similarity;
         let (keep, scratch) = (crate::near::Keep::First, self.scratch.clone());
         let mut finder = NearFinder::new(NearOptions { similarity, keep, pairs: false, scratch })?;
-        self.each(|_, _, _, record| finder.push(&record.users_text()))?;
-        finder.finish()
+        let mut prompts = Vec::new();
+        self.each(|_, _, entry, record| {
+            let asked = entry.compared(record).users_text();
+            let hash = blake3::hash(compared(&asked).as_bytes());
+            prompts.push(hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
+            finder.push(&asked)
+        })?;
+        Ok((finder.finish()?, prompts))
     }
 
     /// What the answers are as labels, and which rows of frequent ones go.
@@ -320,46 +330,4 @@ impl Deciding<'_> {
         self.fates.labels = report.classification.then_some(report);
         Ok(())
     }
-}
-
-/// How much of the training rows is held back.
-#[derive(Clone, Copy)]
-enum Part {
-    /// About this share.
-    Share(f64),
-    /// At the most so many, but for near copies that stand first and are more.
-    Rows(usize),
-}
-
-impl Part {
-    /// The place below which rows are held back, of rows that have these places.
-    fn end(self, places: &[f64]) -> Result<f64, DataError> {
-        let wanted = match self {
-            Self::Share(fraction) => return Ok(fraction),
-            Self::Rows(wanted) => wanted,
-        };
-        let rows = places.len();
-        if wanted >= rows {
-            return Err(DataError::TooManyHeldBack { rows, wanted });
-        }
-        let mut sorted = places.to_vec();
-        let (before, end, after) = sorted.select_nth_unstable_by(wanted, f64::total_cmp);
-        let is_first = before.iter().all(|place| place == end);
-        // Copies share a place: the first of them are all held back where they alone are more than is wanted.
-        let next = after.iter().filter(|place| *place > end).copied().fold(1.0, f64::min);
-        Ok(if is_first { next } else { *end })
-    }
-}
-
-/// Gives the rows of each small cluster the place of its first row.
-fn together(clusters: &Clusters, places: &mut [f64]) -> Result<(), DataError> {
-    let largest = ((places.len() as f64 * LARGEST_CLUSTER_SHARE) as usize).max(1);
-    for cluster in clusters.iter() {
-        let rows = cluster?.rows;
-        if rows.len() <= largest {
-            let place = places[rows[0]];
-            rows.iter().for_each(|row| places[*row] = place);
-        }
-    }
-    Ok(())
 }

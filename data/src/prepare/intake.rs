@@ -202,6 +202,7 @@ impl Intake<'_> {
                 let mut entry = Entry::new(file, origin.line);
                 entry.id.clone_from(&washed.record.id);
                 entry.body = Some(Body::of(washed.record));
+                entry.tagged = washed.tagged.map(Body::of);
                 spool.push(&entry)?;
             }
             Ok(())
@@ -297,7 +298,10 @@ impl Intake<'_> {
                 taken.stages.drop_row(stage, &reason);
                 entry.dropped = Some(Dropped { stage: stage.name().to_owned(), reason, detail });
             }
-            None => entry.body = Some(Body::of(washed.record)),
+            None => {
+                entry.body = Some(Body::of(washed.record));
+                entry.tagged = washed.tagged.map(Body::of);
+            }
         }
     }
 

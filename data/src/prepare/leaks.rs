@@ -26,14 +26,14 @@ impl Deciding<'_> {
             return Ok(());
         }
         let (mut train, mut held_out): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        self.each(|row, fate, _, record| match fate {
+        self.each(|row, fate, entry, record| match fate {
             Fate::Train => {
                 train.push(row as u32);
-                finder.train(&LeakRow::of(&record))
+                finder.train(&LeakRow::of(&entry.compared(record)))
             }
             _ if from_files => {
                 held_out.push(row as u32);
-                finder.held_out(VALIDATION, &LeakRow::of(&record))
+                finder.held_out(VALIDATION, &LeakRow::of(&entry.compared(record)))
             }
             _ => Ok(()),
         })?;
@@ -41,7 +41,7 @@ impl Deciding<'_> {
         let names = golden.names.clone();
         golden.spool.for_each(|_, entry| {
             let origin = Origin { file: names[entry.file].clone(), line: entry.line };
-            let Some(body) = entry.body else { return Ok(()) };
+            let Some(body) = entry.tagged.or(entry.body) else { return Ok(()) };
             let record = body.record(entry.id, origin.clone());
             places.push(origin);
             finder.held_out(GOLDEN, &LeakRow::of(&record))

@@ -21,6 +21,7 @@ mod mask;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod together;
 mod wash;
 
 use std::io::Write;

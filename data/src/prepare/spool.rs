@@ -44,6 +44,9 @@ pub(super) struct Entry {
     /// The row; none if it was dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) body: Option<Body>,
+    /// The row with tags in place of stand-ins, where it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tagged: Option<Body>,
 }
 
 impl Entry {
@@ -58,6 +61,16 @@ impl Entry {
             changed: Vec::new(),
             dropped: None,
             body: None,
+            tagged: None,
+        }
+    }
+
+    /// `record`, which is this row, as it is compared with rows of other texts: a prompt has other stand-ins in each row, and
+    /// is one prompt.
+    pub(super) fn compared(&self, record: Record) -> Record {
+        match &self.tagged {
+            Some(body) => body.clone().record(record.id, record.origin),
+            None => record,
         }
     }
 }

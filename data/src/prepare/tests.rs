@@ -10,6 +10,7 @@ use crate::testing::{Files, PLAIN, template, tokenizer};
 use crate::tokenize::Example;
 
 mod accounts;
+mod apart;
 
 fn row(instruction: &str, output: &str) -> String {
     serde_json::json!({"instruction": instruction, "output": output}).to_string()

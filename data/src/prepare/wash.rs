@@ -18,7 +18,7 @@ use crate::clean::quality::Filters;
 use crate::error::DataError;
 use crate::input::{Reader, Source};
 use crate::options::{NamesBy, PrepareOptions, PrivacyMode, PrivacyOptions, PrivacyScope};
-use crate::record::Record;
+use crate::record::{OpenedCalls, Record, hex};
 use crate::report::{Shown, Stage};
 
 /// Rows that one thread scrubs at a time: a model of names takes them as one batch.
@@ -43,6 +43,10 @@ type Wanted<'a> = &'a (dyn Fn(Stage, &str) -> bool + Sync);
 /// A row, and what was done to it.
 pub(super) struct Washed {
     pub(super) record: Record,
+    /// The same with tags in place of stand-ins, where it has any.
+    pub(super) tagged: Option<Record>,
+    /// Whether its id is the hash of what it said when it was read.
+    id_is_hash: bool,
     /// The steps that changed it.
     pub(super) changed: Vec<(Stage, &'static str)>,
     /// Examples without their places.
@@ -86,6 +90,7 @@ impl Wash {
     }
 
     fn normalise(&self, mut record: Record, wanted: Wanted<'_>) -> Result<Washed, NameFinderError> {
+        let id_is_hash = self.scrubber.is_some() && record.id == hex(&record.content_hash());
         let mut changes = Changes::new();
         let mut texts: Vec<String> = Vec::new();
         for message in &mut record.messages {
@@ -97,6 +102,8 @@ impl Wash {
         }
         let mut row = Washed {
             record,
+            tagged: None,
+            id_is_hash,
             changed: Vec::new(),
             shown: Vec::new(),
             findings: BTreeMap::new(),
@@ -125,6 +132,7 @@ impl Wash {
     fn scrub(&self, washed: &mut [Washed]) -> Result<(), DataError> {
         let Some(scrubber) = &self.scrubber else { return Ok(()) };
         let report = self.mode == PrivacyMode::Report;
+        let opened: Vec<OpenedCalls> = washed.iter_mut().map(|row| row.record.open_calls()).collect();
         let take = |row: &mut Washed| row.record.texts_mut().into_iter().map(std::mem::take).collect();
         let mut taken: Vec<Vec<String>> = washed.iter_mut().map(take).collect();
         let scrubbed: Result<Vec<Vec<Scrubbed>>, _> = taken
@@ -135,10 +143,21 @@ impl Wash {
             })
             .collect();
         let scrubbed = scrubbed.map_err(|error| privacy(&error, None))?.into_iter().flatten();
-        for ((row, texts), scrubbed) in washed.iter_mut().zip(taken).zip(scrubbed) {
-            row.record.texts_mut().into_iter().zip(texts).for_each(|(place, text)| *place = text);
+        for (((row, texts), scrubbed), opened) in washed.iter_mut().zip(taken).zip(scrubbed).zip(&opened) {
+            row.tagged = scrubbed.tagged.map(|texts| {
+                let mut record = row.record.clone();
+                put_texts(&mut record, texts, opened);
+                record
+            });
+            put_texts(&mut row.record, texts, opened);
             if scrubbed.replaced > 0 {
                 row.changed.push((Stage::Privacy, self.mode.name()));
+            }
+            // Whoever knows a row but for a number tries numbers until the hash is that of the row as it was.
+            if row.id_is_hash && scrubbed.drop {
+                row.record.id = String::new();
+            } else if row.id_is_hash && scrubbed.replaced > 0 {
+                row.record.id = hex(&row.record.content_hash());
             }
             if scrubbed.drop {
                 let kinds: Vec<&str> = scrubbed.counts.keys().map(|entity| entity.name()).collect();
@@ -165,6 +184,12 @@ impl Wash {
         }
         Ok(())
     }
+}
+
+/// Puts the texts of a record whose calls are open back into it, and closes them.
+fn put_texts(record: &mut Record, texts: Vec<String>, opened: &OpenedCalls) {
+    record.texts_mut().into_iter().zip(texts).for_each(|(place, text)| *place = text);
+    record.close_calls(opened);
 }
 
 /// Findings as they are counted where nothing is replaced.

@@ -126,6 +126,17 @@ pub struct LeakReport {
     pub pairs: Vec<PairReport>,
 }
 
+impl LeakReport {
+    /// The kind of what a split leaves where more rows are alike than one side can have.
+    pub const SPLIT: &'static str = "split";
+
+    /// Validation rows that a split left beside training rows that ask alike.
+    #[must_use]
+    pub fn split(&self) -> usize {
+        self.kinds.get(Self::SPLIT).copied().unwrap_or_default()
+    }
+}
+
 /// One set of examples.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SetReport {

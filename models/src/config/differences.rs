@@ -52,6 +52,15 @@ impl ModelConfig {
         let layers = &self.differences.layers;
         (0..self.num_hidden_layers).map(|layer| layers.get(layer).copied().unwrap_or_default()).collect()
     }
+
+    /// What training would take into account elsewhere and does not here, for whoever trains.
+    #[must_use]
+    pub fn not_trained_on(&self) -> Option<&'static str> {
+        self.differences.experts.filter(|experts| experts.auxiliary_loss).map(|_| {
+            "`output_router_logits` in the base's config.json asks for the auxiliary loss of routers, which is not added: what is \
+             trained on is the loss of the answers alone"
+        })
+    }
 }
 
 /// MLPs of which each token goes through a few.
@@ -61,6 +70,9 @@ pub struct ExpertsConfig {
     pub choice: Choice,
     /// Width inside one of them.
     pub width: usize,
+    /// Whether the file asks for the loss that keeps experts evenly used, which is not computed here: it pulls where a base trains
+    /// and changes no answer.
+    pub auxiliary_loss: bool,
 }
 
 impl Default for Differences {

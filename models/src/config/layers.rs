@@ -146,7 +146,9 @@ pub(super) fn experts(fields: &Fields, family: &Family) -> Result<Option<Experts
     }
     let normalized = keys::flag(fields, keys.normalized_experts)?;
     let width = fields.required_size(keys.expert_width, MAX_WIDTH)?;
-    Ok(Some(ExpertsConfig { choice: Choice { experts, per_token, normalized }, width }))
+    let choice = Choice { experts, per_token, normalized };
+    let auxiliary_loss = fields.boolean("output_router_logits", false)?;
+    Ok(Some(ExpertsConfig { choice, width, auxiliary_loss }))
 }
 
 /// Qwen3-MoE may have layers with a single MLP among the others.

@@ -32,7 +32,6 @@ const MATHEMATICS: &[(&str, Neutral)] = &[
     ("num_local_experts", Neutral::Off),
     ("partial_rotary_factor", Neutral::One),
     ("position_embedding_type", Neutral::Text("rotary")),
-    ("pretraining_tp", Neutral::One),
     ("q_lora_rank", Neutral::Off),
     ("qk_layernorm", Neutral::Off),
     ("query_pre_attn_scalar", Neutral::Off),

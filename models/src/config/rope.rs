@@ -129,33 +129,31 @@ impl Rope {
 
 /// Reads `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (transformers 4): the rope of all layers,
 /// and that of the layers with a window, where the family has one of its own.
+///
+/// Transformers takes `rope_scaling` where both stand there, and of what the other one says sometimes a part: two that say
+/// different things are refused.
 pub(super) fn read(
     fields: &Fields,
     keys: &Keys,
     positions: usize,
 ) -> Result<(Rope, Option<Rope>), ModelError> {
-    let nested = match fields.nested("rope_parameters")? {
-        Some(nested) => Some(nested),
-        None => fields.nested("rope_scaling")?,
-    };
     let reader = Reader { fields, keys, positions };
-    let by_type = nested.as_ref().filter(|nested| nested.get("full_attention").is_some());
-    let Some((local_key, local_default)) = keys.local_theta else {
-        return match by_type {
-            Some(nested) => {
-                Err(nested.unsupported("full_attention", "given".to_owned(), "one rope for all layers"))
+    // An empty object says nothing, as in transformers.
+    let given = |key: &str| -> Result<Option<Fields>, ModelError> {
+        Ok(fields.nested(key)?.filter(|block| block.keys().next().is_some()))
+    };
+    match (given("rope_parameters")?, given("rope_scaling")?) {
+        (Some(new), Some(old)) => {
+            let said = reader.ropes(Some(&old))?;
+            if said != reader.ropes(Some(&new))? {
+                let found = fields.get("rope_scaling").unwrap_or(&Value::Null);
+                let expected = "what `rope_parameters` beside it says, or one of the two alone";
+                return Err(fields.wrong("rope_scaling", expected, found));
             }
-            None => Ok((reader.rope(nested.as_ref(), keys.theta)?, None)),
-        };
-    };
-    let Some(nested) = by_type else {
-        let local = Rope::plain(fields.positive(local_key, MAX_THETA)?.unwrap_or(local_default));
-        return Ok((reader.rope(nested.as_ref(), keys.theta)?, Some(local)));
-    };
-    let global = nested.nested("full_attention")?;
-    let local = nested.nested("sliding_attention")?;
-    let local = reader.rope(local.as_ref(), (local_key, local_default))?;
-    Ok((reader.rope(global.as_ref(), keys.theta)?, Some(local)))
+            Ok(said)
+        }
+        (new, old) => reader.ropes(new.or(old).as_ref()),
+    }
 }
 
 struct Reader<'a> {
@@ -165,6 +163,28 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// The rope of all layers and that of the layers with a window, as one of the two blocks says it.
+    fn ropes(&self, nested: Option<&Fields>) -> Result<(Rope, Option<Rope>), ModelError> {
+        let keys = self.keys;
+        let by_type = nested.filter(|nested| nested.get("full_attention").is_some());
+        let Some((local_key, local_default)) = keys.local_theta else {
+            return match by_type {
+                Some(nested) => {
+                    Err(nested.unsupported("full_attention", "given".to_owned(), "one rope for all layers"))
+                }
+                None => Ok((self.rope(nested, keys.theta)?, None)),
+            };
+        };
+        let Some(by_type) = by_type else {
+            let local = Rope::plain(self.fields.positive(local_key, MAX_THETA)?.unwrap_or(local_default));
+            return Ok((self.rope(nested, keys.theta)?, Some(local)));
+        };
+        let global = by_type.nested("full_attention")?;
+        let local = by_type.nested("sliding_attention")?;
+        let local = self.rope(local.as_ref(), (local_key, local_default))?;
+        Ok((self.rope(global.as_ref(), keys.theta)?, Some(local)))
+    }
+
     fn rope(
         &self,
         nested: Option<&Fields>,

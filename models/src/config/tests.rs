@@ -60,6 +60,39 @@ fn reads_both_shapes_of_rope() {
     assert_eq!(linear.scaling, RopeScaling::Linear { factor: 4.0 });
 }
 
+/// A card's YaRN put beside what transformers 5 saved: transformers computes the former, and here it was not seen.
+#[test]
+fn two_ropes_that_say_different_things_are_refused() {
+    let yarn =
+        json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512, "rope_theta": 1e6});
+    let both = |new: &Value, old: &Value| {
+        let mut config = with("rope_parameters", new.clone());
+        config["rope_scaling"] = old.clone();
+        config
+    };
+    let plain = json!({"rope_type": "default", "rope_theta": 1e6});
+    for (new, old) in [(&plain, &yarn), (&yarn, &plain)] {
+        let text = message(both(new, old));
+        assert!(text.contains("`rope_scaling`: expected what `rope_parameters` beside it says"), "{text}");
+    }
+    let expected = read(with("rope_scaling", yarn.clone())).expect("valid");
+    assert!(matches!(expected.rope.scaling, RopeScaling::Yarn { .. }));
+    // The same said in other words, and what says nothing.
+    let mut renamed = yarn.clone();
+    renamed["rope_type"] = renamed.as_object_mut().and_then(|block| block.remove("type")).expect("a type");
+    for (new, old) in
+        [(&yarn, &yarn), (&renamed, &yarn), (&yarn, &json!({})), (&json!({}), &yarn), (&yarn, &Value::Null)]
+    {
+        assert_eq!(read(both(new, old)).expect("valid"), expected, "{new} {old}");
+    }
+}
+
+/// Nothing reads `pretraining_tp` any more, and it never changed the products that were cut by it.
+#[test]
+fn slices_of_the_pretraining_change_nothing() {
+    assert_eq!(read(with("pretraining_tp", json!(2))).expect("valid"), read(base()).expect("valid"));
+}
+
 #[test]
 fn reads_a_list_of_end_tokens_and_the_old_no_token() {
     let mut config = with("eos_token_id", json!([128001, 128008]));
@@ -73,7 +106,6 @@ fn refuses_by_name_what_is_not_computed() {
     for (key, value, found) in [
         ("model_type", json!("mamba"), "\"mamba\""),
         ("hidden_act", json!("gelu"), "\"gelu\""),
-        ("pretraining_tp", json!(2), "`pretraining_tp` is 2"),
         ("architectures", json!(["LlamaForSequenceClassification"]), "LlamaForSequenceClassification"),
         ("rope_scaling", json!({"type": "dynamic", "factor": 4.0}), "\"dynamic\""),
         ("rope_parameters", json!({"rope_type": "default", "partial_rotary_factor": 0.5}), "0.5"),

@@ -45,8 +45,8 @@ impl Decoder {
     /// `progress` is called with (tensors read, tensors in all).
     ///
     /// # Errors
-    /// If a tensor is missing, has another shape than the configuration says, holds a number that is not finite, or
-    /// is one that the configuration has no place for; and those of [`WeightSource::read`].
+    /// If a tensor is missing, has another shape than the configuration says or holds a number that is not finite; those of
+    /// [`DecoderSpec::refuse_unread`] and of [`WeightSource::read`].
     pub fn load(
         config: &ModelConfig,
         weights: &dyn WeightSource,
@@ -65,11 +65,7 @@ impl Decoder {
             true => None,
             false => Some(loader.table(names.head, &spec)?),
         };
-        if let Some(name) = loader.unused.first() {
-            let problem =
-                "the configuration has no place for it: the model would compute something else".to_owned();
-            return Err(ModelError::tensor(weights.path(), name, problem));
-        }
+        spec.refuse_unread(weights)?;
         Ok(Self { spec, embedding, blocks, final_norm, head })
     }
 }
@@ -99,9 +95,11 @@ impl Decoder {
     }
 }
 
-/// The names of all tensors that must be used up.
+/// The names of all tensors that will be read.
 fn unused(spec: &DecoderSpec, weights: &dyn WeightSource) -> BTreeSet<String> {
-    weights.names().into_iter().filter(|name| !spec.passes_over(name)).collect()
+    let mut names: BTreeSet<String> = spec.tensors().into_iter().map(|tensor| tensor.name).collect();
+    names.retain(|name| weights.shape(name).is_some());
+    names
 }
 
 struct Loader<'a> {

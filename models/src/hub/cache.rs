@@ -1,5 +1,5 @@
 //! The hub's cache on disk, in the layout of `huggingface_hub`:
-//! `models--OWNER--NAME/{blobs/ETAG, snapshots/COMMIT/FILE -> ../../blobs/ETAG, refs/REVISION}`.
+//! `models--OWNER--NAME/{blobs/ETAG, snapshots/COMMIT/FILE -> ../../blobs/ETAG, refs/REVISION, .no_exist/COMMIT/FILE}`.
 //!
 //! hf-hub writes the same layout, but starts a broken download from the beginning, keeps an error page as the file
 //! if the second of its two requests is refused, and compares no hash. So rtune writes it.
@@ -51,6 +51,23 @@ impl RepositoryCache {
         let path = self.folder().join("refs").join(revision);
         path.parent().map_or(Ok(()), create_folder)?;
         std::fs::write(&path, commit).map_err(HubError::io(&path, commit.len() as u64))
+    }
+
+    /// Whether somebody asked for a file of a commit that the repository does not have.
+    pub(super) fn is_absent(&self, commit: &str, file: &str) -> bool {
+        self.absent(commit, file).is_file()
+    }
+
+    /// Notes [`Self::is_absent`]. Where that cannot be written, the next one asks again.
+    pub(super) fn note_absent(&self, commit: &str, file: &str) {
+        let path = self.absent(commit, file);
+        if path.parent().is_some_and(|folder| create_folder(folder).is_ok()) {
+            let _ = File::create(path);
+        }
+    }
+
+    fn absent(&self, commit: &str, file: &str) -> PathBuf {
+        self.folder().join(".no_exist").join(commit).join(file)
     }
 
     /// Takes the lock under which a blob is written, as hf-hub and `huggingface_hub` do; it is held until dropped.

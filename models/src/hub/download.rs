@@ -1,5 +1,7 @@
 //! Downloads from the hub: in ranges, so that a broken one goes on where it stopped, and checked at the end.
 
+mod linked;
+
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -35,9 +37,6 @@ pub(super) struct RemoteFile {
     /// The hash of a large file, where it is known.
     pub(super) sha256: Option<String>,
 }
-
-/// The hub's name for the sha256 of a large file, in the answer that redirects to its bytes.
-const LINKED_ETAG: &str = "x-linked-etag";
 
 /// The status with which a server answers; redirections are not followed.
 pub(super) fn head(endpoint: &str) -> Result<u16, HubError> {
@@ -116,38 +115,6 @@ impl Client {
     /// The hub's address as messages show it.
     pub(super) fn endpoint(&self) -> &str {
         &self.endpoint
-    }
-
-    /// The sha256 of a large file, which the hub says in the redirection to its bytes; `None` if it does not.
-    ///
-    /// hf-hub cannot tell: its reader of the file list expects the hash under another key than the hub writes
-    /// (`lfs.oid`), and its question about one file follows the redirection and so loses the answer.
-    pub(super) fn linked_sha256(&self, commit: &str, path: &str) -> Result<Option<String>, HubError> {
-        let url = format!("{}/{}/resolve/{commit}/{path}", self.address, self.id);
-        let failed = |error: reqwest::Error| self.explain(error.into(), path);
-        let connection = reqwest::blocking::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(READ_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(failed)?;
-        let request = connection.head(url);
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        };
-        let answer = request.send().map_err(failed)?;
-        if matches!(answer.status().as_u16(), 401 | 403) {
-            return Err(HubError::Gated {
-                repository: self.id.clone(),
-                status: answer.status().as_u16(),
-                server_message: header(&answer, "x-error-message").unwrap_or_default(),
-                has_token: self.token.is_some(),
-            });
-        }
-        let is_sha256 = |text: &String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        Ok(header(&answer, LINKED_ETAG).map(|etag| etag.trim_matches('"').to_owned()).filter(is_sha256))
     }
 
     /// Downloads a file of a commit into the cache, unless it is there, and gives its path in the snapshot.
@@ -299,10 +266,6 @@ impl Client {
             (None, false) => HubError::Network { endpoint, problem },
         }
     }
-}
-
-fn header(answer: &reqwest::blocking::Response, name: &str) -> Option<String> {
-    answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 fn report_done(place: &str, file: &RemoteFile, done_bytes: u64, progress: &mut dyn FnMut(Progress<'_>)) {

@@ -76,9 +76,8 @@ fn gather(
     let config = find(&files, REQUIRED_FILES[0]).ok_or_else(|| missing(client, &files, REQUIRED_FILES[0]))?;
     let tokenizer = find(&files, REQUIRED_FILES[1]);
     let index = files.iter().filter(|listed| listed.file.path.ends_with(".safetensors.index.json"));
-    let settings = find(&files, "quantize_config.json");
     let needed = std::iter::once(config).chain(tokenizer);
-    for listed in needed.chain(index).chain(settings).chain(optional_files(&files)) {
+    for listed in needed.chain(index).chain(optional_files(&files)) {
         let from = download(client, commit, listed, progress)?;
         let to = folder.join(&listed.file.path);
         fs::copy(&from, &to).map_err(HubError::io(&to, listed.file.size_bytes))?;

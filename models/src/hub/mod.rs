@@ -55,7 +55,8 @@ enum Base<'a> {
 }
 
 /// The path of a base model, which is downloaded if it is not on this machine. The network is used only if
-/// nothing local will do: a repository that was pulled before is taken as it is.
+/// nothing local will do: a repository that was pulled before is taken as it is, and completed where another program fetched
+/// it without the settings of its tokenizer.
 ///
 /// The result is for [`crate::open`]. Errors are in [`HubError`]; each kind of failure has its own.
 pub fn resolve(
@@ -69,7 +70,7 @@ pub fn resolve(
         Base::Alias(alias) => alias::fetch(alias, options, progress),
         Base::Bundle(bundle) => bundle::fetch(bundle, options, progress),
         Base::Repository { owner, name } => match repository::cached(owner, name, revision, options) {
-            Some(folder) => Ok(folder),
+            Some(folder) => repository::complete(owner, name, folder, options, progress),
             None => repository::fetch(owner, name, revision, options, progress),
         },
     }

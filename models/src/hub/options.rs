@@ -1,7 +1,7 @@
 //! Where to download from and to. The only place that reads the environment.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rtune_kernels::cuda::Places;
 
@@ -36,25 +36,34 @@ pub struct HubOptions {
 }
 
 impl HubOptions {
-    /// Reads `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HOME`,
+    /// Reads `HF_ENDPOINT`, `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HOME`,
     /// `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `HF_HUB_OFFLINE`, `RTUNE_CACHE`, `XDG_CACHE_HOME`, `HOME` (or
-    /// `USERPROFILE`) and the proxy variables, with the meaning that `huggingface_hub` gives them; and `CUDA_HOME`,
-    /// `CUDA_PATH` and `VIRTUAL_ENV`.
+    /// `USERPROFILE`) and the proxy variables, with the meaning that `huggingface_hub` gives them, `~` and `$NAME` in paths
+    /// among it; and `CUDA_HOME`, `CUDA_PATH` and `VIRTUAL_ENV`.
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var_os(name).filter(|value| !value.is_empty()))
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
-        let path = |name: &str| variable(name).map(PathBuf::from);
+        let plain_path = |name: &str| variable(name).map(PathBuf::from);
+        let known_home = plain_path("HOME").or_else(|| plain_path("USERPROFILE"));
+        let home = known_home.clone().unwrap_or_else(|| PathBuf::from("."));
+        let path = |name: &str| {
+            variable(name).map(|given| match given.to_str() {
+                Some(given) => written_out(given, &home, &text),
+                None => PathBuf::from(given),
+            })
+        };
         let first_path = |names: &[&str]| names.iter().find_map(|name| path(name));
-        let home = first_path(&["HOME", "USERPROFILE"]).unwrap_or_else(|| PathBuf::from("."));
         let caches = path("XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache"));
         let hub_home = path("HF_HOME").unwrap_or_else(|| caches.join("huggingface"));
         let token_file = path("HF_TOKEN_PATH").unwrap_or_else(|| hub_home.join("token"));
         let stored_token = || match is_true(text("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
             true => None,
-            false => text("HF_TOKEN").or_else(|| std::fs::read_to_string(token_file).ok()),
+            false => text("HF_TOKEN")
+                .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
+                .or_else(|| std::fs::read_to_string(token_file).ok()),
         };
         let proxies = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"];
         Self {
@@ -74,9 +83,39 @@ impl HubOptions {
             places: Places {
                 cuda_home: first_path(&["CUDA_HOME", "CUDA_PATH"]),
                 virtual_env: path("VIRTUAL_ENV"),
-                home: first_path(&["HOME", "USERPROFILE"]),
+                home: known_home,
             },
         }
+    }
+}
+
+/// A path as a shell would have it, which reads no file of a service or a container: a leading `~` is the home folder, `$NAME` and
+/// `${NAME}` are variables. One that is not set is left as it stands.
+fn written_out(path: &str, home: &Path, variable: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+    let mut out = String::new();
+    let mut rest = path;
+    while let Some(at) = rest.find('$') {
+        let (before, from) = rest.split_at(at);
+        let (name, length) = match from.strip_prefix("${").and_then(|inner| inner.split_once('}')) {
+            Some((name, _)) => (name, name.len() + "${}".len()),
+            None => {
+                let end = from[1..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                let length = 1 + end.unwrap_or(from.len() - 1);
+                (&from[1..length], length)
+            }
+        };
+        out.push_str(before);
+        match variable(name).filter(|_| !name.is_empty()) {
+            Some(value) => out.push_str(&value),
+            None => out.push_str(&from[..length]),
+        }
+        rest = &from[length..];
+    }
+    out.push_str(rest);
+    match out.strip_prefix('~').filter(|_| path.starts_with('~')) {
+        Some("") => home.to_owned(),
+        Some(below) if below.starts_with('/') => home.join(below.trim_start_matches('/')),
+        _ => PathBuf::from(out),
     }
 }
 
@@ -132,6 +171,35 @@ mod tests {
         let options =
             read(&[("HF_TOKEN", "secret"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1"), ("HF_HUB_OFFLINE", "0")]);
         assert_eq!((options.token, options.offline), (None, false));
+        let options = read(&[("HUGGING_FACE_HUB_TOKEN", "old")]);
+        assert_eq!(options.token.as_deref(), Some("old"));
+        let options = read(&[("HUGGING_FACE_HUB_TOKEN", "old"), ("HF_TOKEN", "new")]);
+        assert_eq!(options.token.as_deref(), Some("new"));
+    }
+
+    /// No shell reads the files of services and containers.
+    #[test]
+    fn paths_are_written_out() {
+        let hub =
+            |given: &str| read(&[("HOME", "/home/me"), ("DATA", "/data"), ("HF_HUB_CACHE", given)]).hub_cache;
+        for (given, expected) in [
+            ("~/hf", "/home/me/hf"),
+            ("~", "/home/me"),
+            ("~other/hf", "~other/hf"),
+            ("/a/~/b", "/a/~/b"),
+            ("$DATA/hf", "/data/hf"),
+            ("${DATA}hf", "/datahf"),
+            ("$HOME/hf/$NONE/${NONE}/$", "/home/me/hf/$NONE/${NONE}/$"),
+            ("${DATA", "${DATA"),
+            ("/größe/$DATA", "/größe//data"),
+        ] {
+            assert_eq!(hub(given), PathBuf::from(expected), "{given}");
+        }
+        let options = read(&[("HOME", "/home/me"), ("HF_HOME", "~/hf"), ("RTUNE_CACHE", "~/rt")]);
+        assert_eq!(
+            (options.hub_cache, options.rtune_cache),
+            (PathBuf::from("/home/me/hf/hub"), PathBuf::from("/home/me/rt"))
+        );
     }
 
     #[test]

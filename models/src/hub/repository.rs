@@ -17,8 +17,17 @@ const SINGLE_FILE: &str = "model.safetensors";
 const INDEX_FILE: &str = "model.safetensors.index.json";
 /// Files that must be there, besides the weights.
 pub(super) const REQUIRED_FILES: &[&str] = &["config.json", "tokenizer.json"];
-/// Files that are fetched if the repository has them.
-const OPTIONAL_FILES: &[&str] = &["tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+/// The special tokens by their names. Without them templates and texts have no beginning and no end.
+const TOKENIZER_SETTINGS: &str = "tokenizer_config.json";
+/// Files that are fetched if the repository has them: of the tokenizer; how answers are drawn, which a merged model hands on; and
+/// how weights were packed by those who did not say it in config.json.
+const OPTIONAL_FILES: &[&str] = &[
+    TOKENIZER_SETTINGS,
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "generation_config.json",
+    "quantize_config.json",
+];
 /// Files that say under which licence a model is and what it asks; they are fetched if the repository has them.
 const LEGAL_FILES: &[&str] = &[
     "README.md",
@@ -44,6 +53,43 @@ pub(super) fn cached(
     let cache = RepositoryCache::new(&options.hub_cache, owner, name);
     let folder = cache.snapshot(&cache.commit(revision.unwrap_or(DEFAULT_REVISION))?);
     is_whole(&folder).then_some(folder)
+}
+
+/// Brings what a whole snapshot lacks of the optional files: another program fetched it, which may need less. Without a connection it
+/// is as whole as can be, and so is one that the hub has no more.
+pub(super) fn complete(
+    owner: &str,
+    name: &str,
+    folder: PathBuf,
+    options: &HubOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<PathBuf, HubError> {
+    let commit = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let cache = RepositoryCache::new(&options.hub_cache, owner, name);
+    let has_settings = folder.join(TOKENIZER_SETTINGS).is_file();
+    if has_settings || options.offline || cache.is_absent(&commit, TOKENIZER_SETTINGS) {
+        return Ok(folder);
+    }
+    let client = Client::new(owner, name, options)?;
+    let files = match list(&client, &commit) {
+        Err(HubError::Network { .. } | HubError::Proxy { .. } | HubError::NotFound { .. }) => {
+            return Ok(folder);
+        }
+        files => files?,
+    };
+    note_absent(&client, &commit, &files);
+    let listed = OPTIONAL_FILES.iter().filter_map(|name| find(&files, name));
+    for file in listed.filter(|listed| !folder.join(&listed.file.path).is_file()) {
+        download(&client, &commit, file, progress)?;
+    }
+    Ok(folder)
+}
+
+/// Notes that a repository has no settings of the tokenizer, where it has none, so that they are not asked for again.
+fn note_absent(client: &Client, commit: &str, files: &[Listed]) {
+    if find(files, TOKENIZER_SETTINGS).is_none() {
+        client.cache().note_absent(commit, TOKENIZER_SETTINGS);
+    }
 }
 
 fn is_whole(folder: &Path) -> bool {
@@ -89,6 +135,7 @@ pub(super) fn fetch(
         other => other?,
     };
     let files = list(&client, &commit)?;
+    note_absent(&client, &commit, &files);
     for file in small_files(&client, &files)? {
         download(&client, &commit, file, progress)?;
     }

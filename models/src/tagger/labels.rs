@@ -1,5 +1,8 @@
 //! What a classifier's outputs mean, and how the words of a window become spans.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
 use serde_json::Value;
 
 use super::Tag;
@@ -142,26 +145,54 @@ fn split(name: &str) -> Option<(Place, &str)> {
     }
 }
 
-/// Spans of overlapping windows of one text made one: those of a label that overlap are united, of two labels the
-/// surer one stays. Sorted by start.
-pub(super) fn united(mut tags: Vec<Tag>) -> Vec<Tag> {
-    tags.sort_by(|one, other| one.start.cmp(&other.start).then(other.end.cmp(&one.end)));
-    let mut kept: Vec<Tag> = Vec::with_capacity(tags.len());
+/// Spans of overlapping windows of `text` made one: those of a label that overlap are united; where two labels overlap the
+/// surer one has the words that both have, and the other one keeps its others, since a word that some window labels stays
+/// labelled. Sorted by start, without overlaps.
+pub(super) fn united(text: &str, mut tags: Vec<Tag>) -> Vec<Tag> {
+    tags.sort_by(|one, other| {
+        one.label.cmp(&other.label).then(one.start.cmp(&other.start)).then(other.end.cmp(&one.end))
+    });
+    let mut whole: Vec<Tag> = Vec::with_capacity(tags.len());
     for tag in tags {
-        match kept.last_mut() {
+        match whole.last_mut() {
             Some(last) if tag.start < last.end && last.label == tag.label => {
                 last.end = last.end.max(tag.end);
                 last.score = last.score.max(tag.score);
             }
-            Some(last) if tag.start < last.end => {
-                if tag.score > last.score {
-                    *last = tag;
-                }
-            }
-            _ => kept.push(tag),
+            _ => whole.push(tag),
         }
     }
-    kept
+    // The surest first: each takes what no surer one has.
+    whole.sort_by(|one, other| other.score.total_cmp(&one.score).then(one.start.cmp(&other.start)));
+    let mut kept: BTreeMap<usize, Tag> = BTreeMap::new();
+    for tag in whole {
+        for (start, end) in free(&kept, tag.start, tag.end) {
+            // What is left of a span that was joined over white space.
+            let part = &text[start..end];
+            let start = end - part.trim_start().len();
+            let end = start + part.trim().len();
+            if start < end {
+                kept.insert(start, Tag { start, end, ..tag.clone() });
+            }
+        }
+    }
+    kept.into_values().collect()
+}
+
+/// The parts of `start..end` that lie in no span of `kept`, which are by their start and do not overlap.
+fn free(kept: &BTreeMap<usize, Tag>, start: usize, end: usize) -> Vec<(usize, usize)> {
+    let before = kept.range(..=start).next_back().map_or(start, |(_, tag)| tag.end.max(start));
+    let (mut from, mut parts) = (before, Vec::new());
+    for (&next, tag) in kept.range((Bound::Excluded(start), Bound::Unbounded)) {
+        if next >= end {
+            break;
+        }
+        parts.push((from, next));
+        from = tag.end;
+    }
+    parts.push((from, end));
+    parts.retain(|(from, end)| from < end);
+    parts
 }
 
 #[cfg(test)]
@@ -215,15 +246,75 @@ mod tests {
         assert!(labels.spans(text, &words(text), &rows, 0.95).is_empty());
     }
 
+    fn tag(start: usize, end: usize, label: &str, score: f32) -> Tag {
+        Tag { start, end, label: label.to_owned(), score }
+    }
+
     #[test]
     fn windows_are_united() {
-        let tag = |start, end, label: &str, score| Tag { start, end, label: label.to_owned(), score };
+        let text = "it was seen by Maria Lee of Rome at VI";
         let tags = vec![
-            tag(10, 14, "PER", 0.9),
-            tag(12, 20, "PER", 0.8),
-            tag(18, 22, "LOC", 0.7),
-            tag(30, 32, "LOC", 0.6),
+            tag(15, 20, "PER", 0.9),
+            tag(15, 24, "PER", 0.8),
+            tag(21, 32, "LOC", 0.7),
+            tag(36, 38, "LOC", 0.6),
         ];
-        assert_eq!(united(tags), [tag(10, 20, "PER", 0.9), tag(30, 32, "LOC", 0.6)]);
+        let expected = [tag(15, 24, "PER", 0.9), tag(25, 32, "LOC", 0.7), tag(36, 38, "LOC", 0.6)];
+        assert_eq!(united(text, tags), expected);
+    }
+
+    /// A window that begins at a word does not see what stood before it: of two readings of that word one stands, and what
+    /// else they label stays labelled.
+    #[test]
+    fn of_two_labels_that_overlap_no_word_is_lost() {
+        let text = "Anna Maria Lee";
+        for (one, other, expected) in [
+            (
+                tag(0, 10, "GIVEN", 0.8),
+                tag(5, 10, "SURNAME", 0.9),
+                vec![tag(0, 4, "GIVEN", 0.8), tag(5, 10, "SURNAME", 0.9)],
+            ),
+            (
+                tag(5, 10, "GIVEN", 0.9),
+                tag(5, 14, "SURNAME", 0.8),
+                vec![tag(5, 10, "GIVEN", 0.9), tag(11, 14, "SURNAME", 0.8)],
+            ),
+            (
+                tag(0, 14, "GIVEN", 0.7),
+                tag(5, 10, "SURNAME", 0.9),
+                vec![tag(0, 4, "GIVEN", 0.7), tag(5, 10, "SURNAME", 0.9), tag(11, 14, "GIVEN", 0.7)],
+            ),
+            (tag(5, 10, "GIVEN", 0.8), tag(0, 14, "SURNAME", 0.9), vec![tag(0, 14, "SURNAME", 0.9)]),
+        ] {
+            assert_eq!(united(text, vec![one.clone(), other.clone()]), expected);
+            assert_eq!(united(text, vec![other, one]), expected);
+        }
+    }
+
+    #[test]
+    fn every_word_of_a_span_is_in_one_afterwards() {
+        let text = "ab cd ef gh ij kl mn op";
+        let words: Vec<(usize, usize)> = (0..8).map(|word| (3 * word, 3 * word + 2)).collect();
+        let mut state = 1_u64;
+        let mut draw = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % below
+        };
+        for _ in 0..2000 {
+            let tags: Vec<Tag> = (0..1 + draw(5))
+                .map(|_| {
+                    let first = draw(8);
+                    let last = first + draw(8 - first);
+                    let score = 0.5 + draw(5) as f32 / 10.0;
+                    tag(words[first].0, words[last].1, ["A", "B", "C"][draw(3)], score)
+                })
+                .collect();
+            let found = united(text, tags.clone());
+            assert!(found.windows(2).all(|pair| pair[0].end <= pair[1].start), "{tags:?}: {found:?}");
+            for &(start, end) in &words {
+                let within = |tags: &[Tag]| tags.iter().any(|tag| tag.start <= start && end <= tag.end);
+                assert_eq!(within(&found), within(&tags), "{tags:?}: {found:?}");
+            }
+        }
     }
 }

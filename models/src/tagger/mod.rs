@@ -82,7 +82,7 @@ impl Tagger {
             let found = self.config.labels.spans(texts[window.text], &window.words, &rows, THRESHOLD);
             tags[window.text].extend(found);
         }
-        Ok(tags.into_iter().map(labels::united).collect())
+        Ok(texts.iter().zip(tags).map(|(text, tags)| labels::united(text, tags)).collect())
     }
 
     /// What decides the tags: the folder's name and the sha256 of the weights.

@@ -23,6 +23,24 @@ pub(crate) fn is_public(name: &str) -> bool {
         .is_ok_and(|name| name.has_known_suffix() && (name.root().is_some() || name.is_private()))
 }
 
+/// What hosts end in that no public list has: of a firm's network, of a house's, and reserved ones (RFC 2606, 6762, 8375).
+const INTERNAL: [&str; 10] =
+    ["corp", "home", "intern", "internal", "invalid", "lan", "local", "localdomain", "localhost", "test"];
+
+/// Whether `name` is a host's within a network that is not public: `firm.local`, `db1.lan`.
+pub(crate) fn is_internal(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+    };
+    let Some((above, last)) = name.rsplit_once('.') else { return false };
+    name.len() <= LONGEST_BYTES
+        && INTERNAL.iter().any(|known| known.eq_ignore_ascii_case(last))
+        && above.split('.').all(is_label)
+}
+
 /// The end of the name that starts at byte `at`: letters of any script, digits, hyphens and dots, without a dot or hyphen at
 /// its end.
 pub(crate) fn end_of_name(text: &str, at: usize) -> usize {

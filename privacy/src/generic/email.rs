@@ -11,6 +11,9 @@ const LONGEST_LOCAL_BYTES: usize = 64;
 /// The score of an address whose host has a public suffix.
 const SCORE: f32 = 0.95;
 
+/// The score of one whose host is known within a firm or a house alone.
+const INTERNAL_SCORE: f32 = 0.6;
+
 /// Looks for an address around the `@` at byte `at`.
 pub(crate) fn find(sink: &mut Sink<'_>, at: usize) {
     let text = sink.text;
@@ -23,7 +26,16 @@ pub(crate) fn find(sink: &mut Sink<'_>, at: usize) {
         }
     } else if let Some(end) = end_before_text(text, from, end) {
         sink.add(start, end, Entity::EmailAddress, SCORE, "email");
+    } else if domain::is_internal(&text[from..end]) && text::is_free_after(text, end) && !is_code(text, end) {
+        sink.add(start, end, Entity::EmailAddress, INTERNAL_SCORE, "email-internal");
     }
+}
+
+/// Whether what stands behind makes of it a place to copy from (`git@host.local:path`) or a call (`@app.test("/x")`).
+fn is_code(text: &str, end: usize) -> bool {
+    let rest = &text[end..];
+    rest.starts_with('(')
+        || rest.strip_prefix(':').is_some_and(|path| path.starts_with(|c: char| !c.is_whitespace()))
 }
 
 /// The end of a host that text follows without a space: a word that starts a sentence ("a@b.com.Please reply"), or one of a script

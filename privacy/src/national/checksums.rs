@@ -17,6 +17,17 @@ pub(crate) fn plausible(right: bool) -> Check {
     if right { Check::Unknown } else { Check::Invalid }
 }
 
+/// Plates are in capitals, or all small and in one piece, as they are typed: `on 5 May 2021` and `A4 and` are none.
+pub(crate) fn is_written_as_a_plate(text: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| text.as_bytes().iter().any(is);
+    !has(u8::is_ascii_lowercase) || !has(u8::is_ascii_uppercase) && !text.contains(' ')
+}
+
+/// What [`is_written_as_a_plate`] says as a check.
+pub(crate) fn plate(text: &str) -> Check {
+    plausible(is_written_as_a_plate(text))
+}
+
 /// The `N` decimal digits of `text`, whatever stands between them; none if there are more or fewer.
 pub(crate) fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
     exactly(text.bytes().filter(u8::is_ascii_digit).map(|byte| byte - b'0'))

@@ -1,6 +1,8 @@
 //! India.
 
-use super::checksums::{base_36, digits, one_separator, plausible, signs, verdict, verhoeff};
+use super::checksums::{
+    base_36, digits, is_written_as_a_plate, one_separator, plausible, signs, verdict, verhoeff,
+};
 use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
@@ -60,7 +62,7 @@ pub(crate) const FORMS: &[Form] = &[
         // State, district, series, number; the all-India series with its year first.
         pattern: r"[A-Z]{2}[- ]?[0-9]{1,2}[A-Z]?[- ]?[A-Z]{1,3}[- ]?[0-9]{4}|[2-9][0-9][- ]?BH[- ]?[0-9]{4}[- ]?[A-HJ-NP-Z]{1,2}",
         score: 0.5,
-        check: Some(vehicle),
+        check: Some(current_vehicle),
         context: VEHICLE_WORDS,
     },
     Form {
@@ -112,6 +114,20 @@ fn gstin(text: &str) -> Check {
         (false, 1..=37) => Check::Unknown,
         _ => Check::Invalid,
     }
+}
+
+/// States and territories by their codes in plates, those of before with them.
+const STATES: [&str; 40] = [
+    "AN", "AP", "AR", "AS", "BR", "CG", "CH", "DD", "DL", "DN", "GA", "GJ", "HP", "HR", "JH", "JK", "KA",
+    "KL", "LA", "LD", "MH", "ML", "MN", "MP", "MZ", "NL", "OD", "OR", "PB", "PY", "RJ", "SK", "TN", "TR",
+    "TS", "TG", "UK", "UP", "UA", "WB",
+];
+
+/// A state stands first, but in the all-India series; and [`vehicle`].
+fn current_vehicle(text: &str) -> Check {
+    let first = text.get(..2).unwrap_or_default().to_ascii_uppercase();
+    let known = first.starts_with(|c: char| c.is_ascii_digit()) || STATES.contains(&first.as_str());
+    if known && is_written_as_a_plate(text) { vehicle(text) } else { Check::Invalid }
 }
 
 /// No number is 0000.

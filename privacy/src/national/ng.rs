@@ -1,6 +1,6 @@
 //! Nigeria.
 
-use super::checksums::{all_equal, digits, verdict, verhoeff};
+use super::checksums::{all_equal, digits, plate, verdict, verhoeff};
 use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
@@ -23,7 +23,7 @@ pub(crate) const FORMS: &[Form] = &[
         // Local government, number, year and batch.
         pattern: r"[A-Z]{3}[- ]?[0-9]{3}[- ]?[A-Z]{2}",
         score: 0.3,
-        check: None,
+        check: Some(plate),
         context: VEHICLE_WORDS,
     },
 ];

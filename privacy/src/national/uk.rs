@@ -1,7 +1,8 @@
 //! The United Kingdom.
 
 use super::checksums::{
-    all_equal, digits, is_date_of_a_century, number, one_separator, plausible, signs, verdict, weighted,
+    all_equal, digits, is_date_of_a_century, number, one_separator, plate, plausible, signs, verdict,
+    weighted,
 };
 use crate::check::Check;
 use crate::entity::Entity;
@@ -70,7 +71,7 @@ pub(crate) const FORMS: &[Form] = &[
         // Since September 2001: no I, Q, Z in the area, no I, Q behind; half-years 02 to 29 and 51 to 79.
         pattern: r"[A-HJ-PR-Y]{2}(?:0[2-9]|[12][0-9]|5[1-9]|[67][0-9]) ?[A-HJ-PR-Z]{3}",
         score: 0.5,
-        check: None,
+        check: Some(plate),
         context: VEHICLE_WORDS,
     },
     Form {
@@ -79,7 +80,7 @@ pub(crate) const FORMS: &[Form] = &[
         // Year letter first (1983 to 2001) or last (1963 to 1983): no I, O, Q, U, Z.
         pattern: r"[A-HJ-NPR-TV-Y][1-9][0-9]{0,2} ?[A-HJ-PR-Y]{3}|[A-HJ-PR-Y]{3} ?[1-9][0-9]{0,2}[A-HJ-NPR-TV-Y]",
         score: 0.2,
-        check: None,
+        check: Some(plate),
         context: VEHICLE_WORDS,
     },
 ];

@@ -107,6 +107,9 @@ pub struct Scrubbed {
     pub drop: bool,
     /// How many were replaced.
     pub replaced: usize,
+    /// With stand-ins, the texts with tags in their place: what is equal in two records has other stand-ins in each, so that whoever
+    /// compares records compares these. None where nothing was replaced, and with what is the same in all records.
+    pub tagged: Option<Vec<String>>,
 }
 
 /// Replaces findings.
@@ -158,10 +161,14 @@ impl Replacer {
         if self.mode == Mode::DropRow || total == 0 {
             return Scrubbed { drop: total > 0, ..scrubbed };
         }
+        let tagged = (self.mode == Mode::Surrogate).then(|| {
+            let texts = texts.iter().zip(&findings);
+            texts.map(|(text, findings)| rewritten(text, findings, &mut Writer::Tag)).collect()
+        });
         for (text, findings) in texts.iter_mut().zip(&findings).filter(|(_, findings)| !findings.is_empty()) {
             *text = rewritten(text, findings, writer);
         }
-        Scrubbed { replaced: total, ..scrubbed }
+        Scrubbed { replaced: total, tagged, ..scrubbed }
     }
 
     /// For one record, before anything is replaced in it.

@@ -112,7 +112,7 @@ fn a_row_is_dropped_only_if_something_is_found() {
     let (mut texts, findings) = marked(&["Hallo ⟦Anna⟧", ""], &[Entity::Person]);
     let scrubbed = replacer(Mode::DropRow, Scope::Record).replace(&mut texts, &findings);
     let counts = BTreeMap::from([(Entity::Person, 1)]);
-    assert_eq!(scrubbed, Scrubbed { counts, drop: true, replaced: 0 });
+    assert_eq!(scrubbed, Scrubbed { counts, drop: true, ..Scrubbed::default() });
     assert_eq!(texts, ["Hallo Anna", ""]);
     let scrubbed = replacer(Mode::DropRow, Scope::Record).replace(&mut texts, &[Vec::new(), Vec::new()]);
     assert_eq!(scrubbed, Scrubbed::default());

@@ -10,6 +10,7 @@ pub(crate) mod heads;
 mod pass;
 pub(crate) mod sink;
 pub(crate) mod text;
+mod view;
 
 use std::collections::HashSet;
 
@@ -21,6 +22,7 @@ use crate::scanner::context::Phrases;
 use crate::scanner::forms::Forms;
 use crate::scanner::heads::Heads;
 use crate::scanner::sink::Sink;
+use crate::scanner::view::View;
 use crate::secrets::Secrets;
 
 /// The threshold that is taken unless another is named. What has nothing for it but its form lies below, unless the form says
@@ -29,7 +31,7 @@ pub const DEFAULT_THRESHOLD: f32 = 0.4;
 
 /// What is off unless it is asked for: dates and addresses of the web are in most texts and seldom say who someone is; places,
 /// organisations and number plates are names of things.
-const OFF: [Entity; 8] = [
+const OFF: [Entity; 12] = [
     Entity::DateTime,
     Entity::Url,
     Entity::Location,
@@ -37,6 +39,10 @@ const OFF: [Entity; 8] = [
     Entity::DeHandelsregister,
     Entity::DePlz,
     Entity::DeKfz,
+    Entity::InVehicleRegistration,
+    Entity::NgVehicleRegistration,
+    Entity::TrLicensePlate,
+    Entity::UkVehicleRegistration,
     Entity::Other,
 ];
 
@@ -168,17 +174,21 @@ impl Scanner {
     /// texts.
     #[must_use]
     pub fn scan(&self, text: &str) -> Vec<Finding> {
-        let mut findings = self.find(text);
-        findings.retain(|finding| finding.score >= self.options.threshold && !self.is_allowed(text, finding));
-        conflicts::settle(conflicts::settle_each_entity(findings))
+        let view = View::of(text);
+        let mut findings = self.find(&view.text);
+        findings.retain(|finding| {
+            finding.score >= self.options.threshold && !self.is_allowed(&view.text, finding)
+        });
+        view.restore(conflicts::settle(conflicts::settle_each_entity(findings)))
     }
 
     /// The findings of `text` whatever their score; those of one entity share no byte, those of two may.
     #[must_use]
     pub fn scan_all(&self, text: &str) -> Vec<Finding> {
-        let mut findings = self.find(text);
-        findings.retain(|finding| !self.is_allowed(text, finding));
-        conflicts::settle_each_entity(findings)
+        let view = View::of(text);
+        let mut findings = self.find(&view.text);
+        findings.retain(|finding| !self.is_allowed(&view.text, finding));
+        view.restore(conflicts::settle_each_entity(findings))
     }
 
     fn find(&self, text: &str) -> Vec<Finding> {

@@ -125,3 +125,68 @@ fn an_announced_address_has_a_place_and_a_number() {
         assert_eq!(found(&scanner, &text), [], "{text}");
     }
 }
+
+/// Dates, units, standards and models are no plates, and a date of birth stays one.
+#[test]
+fn ordinary_phrases_are_no_number_plates() {
+    let plain = scanner(ScanOptions::default());
+    let named = scanner(ScanOptions {
+        entities: vec![
+            Entity::InVehicleRegistration,
+            Entity::NgVehicleRegistration,
+            Entity::UkVehicleRegistration,
+        ],
+        ..ScanOptions::default()
+    });
+    for text in [
+        "sent on 5 May 2021",
+        "by 31 Dec 2024",
+        "On 5-May-2021 somebody wrote",
+        "le 5 mai 2021",
+        "am 7. Mai 2022",
+        "at 10 Jan 2023, or 11 Feb 2023",
+        "PM10 and PM25 are measured",
+        "the EU27 are agreed",
+        "RJ11 for the phone, RJ45 for the rest",
+        "HP20 for hydraulics",
+        "SR71 was the fastest",
+        "my car is an Audi A4 and it runs",
+        "the vehicle has 150 hp",
+        "is 12 kg 2000 enough",
+        "my 3 new 2019 models",
+        "to 24 hrs 1200 people",
+    ] {
+        assert_eq!(found(&plain, text), [], "{text}");
+        assert_eq!(found(&named, text), [], "{text}");
+    }
+    assert_eq!(found(&plain, "born on 12 May 1985"), [(Entity::DateOfBirth, "12 May 1985")]);
+    for text in ["KA01AB1234", "KA 01 AB 1234", "ka01ab1234", "22 BH 1234 AB", "BD51 SMR", "bd51smr"] {
+        let text = format!("the plate {text} is mine");
+        assert_eq!(found(&named, &text).len(), 1, "{text}");
+        assert_eq!(found(&plain, &text), [], "{text}");
+    }
+}
+
+/// An address names a person whether or not the whole world can write to it.
+#[test]
+fn addresses_of_internal_hosts_are_found() {
+    let scanner = scanner(ScanOptions { names: false, ..ScanOptions::default() });
+    for address in
+        ["anna.berg@contoso.local", "m.huber@firma.intern", "root@db1.lan", "anna@mail.corp.internal"]
+    {
+        let text = format!("Mail {address}: it is theirs");
+        assert_eq!(found(&scanner, &text), [(Entity::EmailAddress, address)]);
+    }
+    for text in [
+        "@app.route(\"/x\")",
+        "git@host.local:path/x",
+        "@pytest.mark.test(1)",
+        "a@b",
+        "name@1.2.3",
+        "a@-x.local",
+        "a@local",
+        "x@y.localx",
+    ] {
+        assert_eq!(found(&scanner, text), [], "{text}");
+    }
+}

@@ -98,7 +98,10 @@ pub fn write_gguf_calibrated<'a>(
     }
     let Chat { template, end_of_turn, stop_tokens } = chat;
     let layout = GgufLayout::new(base, Asked { template, end_of_turn, stop_tokens })?;
-    let specs = DecoderSpec::new(&base.config).tensors();
+    let spec = DecoderSpec::new(&base.config);
+    // It would be lost.
+    spec.refuse_unread(base.weights.as_ref())?;
+    let specs = spec.tensors();
     let mut computer = Computer::new(base, content, Dtype::Float32);
     let types: Vec<_> = layout.tensors.iter().map(|tensor| kind.of(tensor, &layout, &base.config)).collect();
     let mut metadata = layout.metadata.clone();

@@ -210,7 +210,8 @@ fn attempt(
         Some(decoder) => (decoder, None),
         None => folder.unless_new(is_new, base.decoder(quantization(&config), &mut load))?,
     };
-    note.iter().for_each(|note| observer.on(Event::Note(note)));
+    let notes = note.as_deref().into_iter().chain(base.config.not_trained_on());
+    notes.for_each(|note| observer.on(Event::Note(note)));
     if observer.stop_requested() {
         // Nothing was computed, so there is nothing to save.
         return Ok(Ended::As(Outcome::Stopped(state)));

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use crate::record::Message;
+use crate::record::{Message, Record};
 
 /// Punctuation that is part of a word or a number rather than of a sentence: C# is not C, 5% are not 5.
 const KEPT: &str = "_#%&@*/\\";
@@ -33,13 +33,47 @@ pub fn canonical(text: &str) -> String {
 /// in the same role.
 pub fn canonical_hash(messages: &[Message]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
-    for message in messages {
-        // Lengths stand before the texts, so that no two conversations run into the same bytes.
-        for text in [message.role.as_str(), &canonical(&message.content)] {
-            hasher.update(&(text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
+    messages.iter().for_each(|message| add_turn(&mut hasher, message));
+    cut(&hasher)
+}
+
+/// [`canonical_hash`] of rows that are learnt from: of the same hash are those that teach the same. Calls of tools, reasoning and
+/// whatever else templates see, the tools, and which answers are trained count, as they are written. Of a row that has none of
+/// it, it is [`canonical_hash`].
+pub fn canonical_row_hash(record: &Record) -> [u8; 16] {
+    // No text is as long: what few rows have runs into the bytes of no text.
+    const NO_LENGTH: u64 = u64::MAX;
+    let mut hasher = blake3::Hasher::new();
+    for message in &record.messages {
+        add_turn(&mut hasher, message);
+        if !message.extra.is_empty() || message.is_passed_over() {
+            hasher.update(&NO_LENGTH.to_le_bytes());
+            hasher.update(&[u8::from(message.is_passed_over())]);
+            for (name, value) in &message.extra {
+                add(&mut hasher, name);
+                add(&mut hasher, &value.to_string());
+            }
         }
     }
+    if !record.tools.is_empty() {
+        hasher.update(&NO_LENGTH.to_le_bytes());
+        record.tools.iter().for_each(|tool| add(&mut hasher, &tool.to_string()));
+    }
+    cut(&hasher)
+}
+
+fn add_turn(hasher: &mut blake3::Hasher, message: &Message) {
+    add(hasher, &message.role);
+    add(hasher, &canonical(&message.content));
+}
+
+/// Lengths stand before the texts, so that no two conversations run into the same bytes.
+fn add(hasher: &mut blake3::Hasher, text: &str) {
+    hasher.update(&(text.len() as u64).to_le_bytes());
+    hasher.update(text.as_bytes());
+}
+
+fn cut(hasher: &blake3::Hasher) -> [u8; 16] {
     let mut hash = [0; 16];
     hasher.finalize_xof().fill(&mut hash);
     hash

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use crate::options::Duplicates;
 use crate::record::Record;
 
-pub use canonical::{canonical, canonical_hash};
+pub use canonical::{canonical, canonical_hash, canonical_row_hash};
 pub use conflicts::{ConflictFinder, Conflicts};
 pub use finder::{Duplicate, DuplicateFinder, EqualRows, Equality};
 

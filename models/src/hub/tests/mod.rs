@@ -38,6 +38,8 @@ const FILES: &[(&str, &[u8])] = &[
     ("README.md", b"no"),
     ("model.safetensors", WEIGHTS),
     ("tokenizer_config.json", b"{  }"),
+    ("generation_config.json", b"{   }"),
+    ("quantize_config.json", b"{    }"),
     ("pytorch_model.bin", b"no no"),
 ];
 
@@ -57,8 +59,15 @@ fn a_repository_is_fetched_into_the_hubs_layout() {
         .map(|entry| entry.expect("entry").file_name())
         .collect();
     names.sort();
-    let expected =
-        ["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
+    let expected = [
+        "README.md",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "quantize_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ];
     assert_eq!(names, expected);
     assert_eq!(std::fs::read(snapshot.join("model.safetensors")).expect("read"), WEIGHTS);
     assert_eq!(std::fs::read_to_string(root.join("refs/main")).expect("read"), COMMIT);
@@ -78,6 +87,69 @@ fn a_repository_is_fetched_into_the_hubs_layout() {
     assert_eq!(server.requests().len(), before);
     assert_eq!(pull("o/n", None, &options, &mut quiet).expect("pulled"), snapshot);
     assert!(!server.requests()[before..].iter().any(|request| request.starts_with("GET /o/n/")));
+}
+
+/// As programs leave it that know the tokenizer without its settings.
+#[test]
+fn what_another_program_left_out_is_fetched() {
+    let (folder, server) = (folder(), Server::start(FILES, Fault::None));
+    let options = options(folder.path(), &server.endpoint);
+    let root = options.hub_cache.join("models--o--n");
+    let snapshot = root.join("snapshots").join(COMMIT);
+    std::fs::create_dir_all(&snapshot).expect("made");
+    std::fs::create_dir_all(root.join("refs")).expect("made");
+    std::fs::write(root.join("refs/main"), COMMIT).expect("written");
+    for (name, bytes) in FILES {
+        if ["config.json", "tokenizer.json", "model.safetensors"].contains(name) {
+            std::fs::write(snapshot.join(name), bytes).expect("written");
+        }
+    }
+    let settings = snapshot.join("tokenizer_config.json");
+    // Where nobody can be asked, it is what there is.
+    let alone = HubOptions { endpoint: "http://127.0.0.1:9".to_owned(), retries: 0, ..options.clone() };
+    for alone in [HubOptions { offline: true, ..options.clone() }, alone] {
+        assert_eq!(resolve("o/n", None, &alone, &mut quiet).expect("here"), snapshot);
+        assert!(!settings.exists());
+    }
+    assert_eq!(resolve("o/n", None, &options, &mut quiet).expect("completed"), snapshot);
+    assert_eq!(std::fs::read(&settings).expect("read"), b"{  }");
+    assert!(snapshot.join("generation_config.json").is_file());
+    let requests = server.requests();
+    assert!(!requests.iter().any(|request| request.contains("model.safetensors")), "{requests:?}");
+
+    // A repository that has none is asked once.
+    let without: Vec<_> =
+        FILES.iter().copied().filter(|(name, _)| *name != "tokenizer_config.json").collect();
+    let server = Server::start(&without, Fault::None);
+    let options = HubOptions { endpoint: server.endpoint.clone(), ..options };
+    std::fs::remove_file(&settings).expect("removed");
+    assert_eq!(resolve("o/n", None, &options, &mut quiet).expect("asked"), snapshot);
+    let asked = server.requests().len();
+    assert!(asked > 0);
+    assert_eq!(resolve("o/n", Some(COMMIT), &options, &mut quiet).expect("known"), snapshot);
+    assert_eq!(server.requests().len(), asked);
+}
+
+/// The hash of the weights is behind a redirection to the repository's new name, or comes with the second answer.
+#[test]
+fn the_hash_of_a_large_file_is_not_given_up() {
+    let (hash, _) = super::files::sha256(WEIGHTS).expect("hash");
+    for fault in [Fault::Renamed, Fault::BusyOnce] {
+        let (folder, server) = (folder(), Server::start(FILES, fault));
+        let options = options(folder.path(), &server.endpoint);
+        pull("o/n", None, &options, &mut quiet).expect("fetched");
+        let blobs = options.hub_cache.join("models--o--n/blobs");
+        assert!(blobs.join(&hash).is_file(), "{fault:?}: its name is its hash");
+    }
+    let (folder, server) = (folder(), Server::start(FILES, Fault::RenamedAltered));
+    let error = pull("o/n", None, &options(folder.path(), &server.endpoint), &mut quiet);
+    let text = error.expect_err("altered").to_string();
+    assert!(text.contains("model.safetensors") && text.contains("expected sha256"), "{text}");
+    // No hash at all is an error where the hub does not answer.
+    let server = Server::start(FILES, Fault::BusyOnce);
+    let options = HubOptions { retries: 0, ..options(folder.path(), &server.endpoint) };
+    let text = pull("o/n", None, &options, &mut quiet).expect_err("busy").to_string();
+    assert!(text.contains("HTTP 503 for the hash of model.safetensors"), "{text}");
 }
 
 #[test]

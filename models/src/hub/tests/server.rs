@@ -24,6 +24,12 @@ pub(super) enum Fault {
     CutOnce,
     /// Bytes are changed on the way.
     Altered,
+    /// The repository has another name by now, to which downloads are redirected.
+    Renamed,
+    /// The same, and bytes are changed on the way.
+    RenamedAltered,
+    /// The first question about a large file is answered with 503.
+    BusyOnce,
     /// The bytes of large files lie where nobody answers, behind an address that carries a permission.
     Elsewhere,
 }
@@ -87,7 +93,7 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     }
     let mut state = state.lock().expect("state");
     state.requests.push(format!("{method} {path} {range:?} {token}"));
-    let (status, headers, body, cut) = respond(&mut state, path, range);
+    let (status, headers, body, cut) = respond(&mut state, method, path, range);
     let mut head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
     stream.write_all(format!("{head}\r\n").as_bytes())?;
@@ -100,7 +106,7 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
 
 type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>, bool);
 
-fn respond(state: &mut State, path: &str, range: Option<(usize, usize)>) -> Answer {
+fn respond(state: &mut State, method: &str, path: &str, range: Option<(usize, usize)>) -> Answer {
     let refused = |status: u16| (status, vec![("X-Error-Message", "a test".to_owned())], Vec::new(), false);
     if let Fault::Status(status) = state.fault {
         return refused(status);
@@ -108,7 +114,12 @@ fn respond(state: &mut State, path: &str, range: Option<(usize, usize)>) -> Answ
     let json = |value: serde_json::Value| {
         (200, vec![("Content-Type", "application/json".to_owned())], value.to_string().into_bytes(), false)
     };
-    let Some(rest) = path.strip_prefix("/api/models/o/n/").or(path.strip_prefix("/o/n/")) else {
+    let renamed = matches!(state.fault, Fault::Renamed | Fault::RenamedAltered);
+    if let Some(file) = path.strip_prefix("/o/n/resolve/").filter(|_| renamed) {
+        return (307, vec![("Location", format!("/new/name/resolve/{file}"))], Vec::new(), false);
+    }
+    let names = ["/api/models/o/n/", "/o/n/", "/new/name/"];
+    let Some(rest) = names.iter().find_map(|name| path.strip_prefix(name)) else {
         return refused(404);
     };
     if rest.starts_with("revision/missing") {
@@ -129,8 +140,12 @@ fn respond(state: &mut State, path: &str, range: Option<(usize, usize)>) -> Answ
     let mut bytes = bytes.clone();
     let hash = sha256(&bytes[..]).expect("hash").0;
     let is_large = rest.ends_with(".safetensors");
-    if state.fault == Fault::Altered {
+    if matches!(state.fault, Fault::Altered | Fault::RenamedAltered) {
         bytes[0] ^= 1;
+    }
+    if is_large && method == "HEAD" && state.fault == Fault::BusyOnce {
+        state.fault = Fault::None;
+        return refused(503);
     }
     let headers = match is_large && rest.starts_with("resolve/") {
         true if state.fault == Fault::Elsewhere => vec![

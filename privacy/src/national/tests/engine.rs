@@ -45,3 +45,50 @@ fn the_engine_finds_what_the_forms_say() {
         }
     }
 }
+
+/// No-break spaces and hyphens are blanks and hyphens, at the places of the text.
+#[test]
+fn numbers_that_are_kept_on_one_line_are_found() {
+    let mut entities: Vec<Entity> = forms().map(|form| form.entity).collect();
+    entities.extend([Entity::CreditCard, Entity::IbanCode, Entity::StreetAddress, Entity::DateOfBirth]);
+    let options = ScanOptions { entities, threshold: 0.0, ..ScanOptions::default() };
+    let scanner = Scanner::new(&options).expect("a scanner");
+    let more = [
+        "4242 4242 4242 4242",
+        "4242-4242-4242-4242",
+        "DE89 3704 0044 0532 0130 00",
+        "wohnt Hauptstraße 5, 10115 Berlin",
+        "geboren am 12. März 1985",
+    ];
+    let mut compared = 0;
+    for piece in PIECES.iter().copied().chain(more).filter(|piece| piece.contains([' ', '-'])) {
+        let plain = format!("it is “{piece}”, é");
+        let expected = scanner.scan_all(&plain);
+        for (blank, hyphen) in [
+            ('\u{a0}', '\u{2010}'),
+            ('\u{202f}', '\u{2011}'),
+            ('\u{2007}', '\u{2012}'),
+            ('\u{2009}', '\u{2212}'),
+        ] {
+            let written = |c: char| match c {
+                ' ' => blank,
+                '-' => hyphen,
+                c => c,
+            };
+            let text: String = plain.chars().map(written).collect();
+            // A place in the plain text, in the other one.
+            let place = |at: usize| plain[..at].chars().map(|c| written(c).len_utf8()).sum::<usize>();
+            let found = scanner.scan_all(&text);
+            let moved = expected
+                .iter()
+                .map(|finding| (finding.entity, finding.rule, place(finding.start), place(finding.end)));
+            let found: Vec<_> = found
+                .iter()
+                .map(|finding| (finding.entity, finding.rule, finding.start, finding.end))
+                .collect();
+            assert_eq!(found, moved.collect::<Vec<_>>(), "{text:?}");
+        }
+        compared += expected.len();
+    }
+    assert!(compared > 40, "{compared}");
+}

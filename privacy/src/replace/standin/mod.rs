@@ -60,13 +60,17 @@ impl StandIns {
             let renamed = self.persons.rename(&self.key, text, before);
             return (canonical(&renamed) != canonical(text)).then_some(renamed);
         }
-        let value = canonical(text);
+        // Of these the signs between digits make the value: 10.0.1.15 is not 10.0.11.5.
+        let value = match entity {
+            Entity::IpAddress | Entity::Url => text.trim().to_lowercase(),
+            _ => canonical(text),
+        };
         if let Some(&attempt) = self.attempts.get(&(entity, value.clone())) {
             return self.make(entity, &value, text, attempt);
         }
         for attempt in 0..TRIES {
             let made = self.make(entity, &value, text, attempt)?;
-            if self.is_free(&value, &canonical(&made)) {
+            if canonical(&made) != canonical(text) && self.is_free(&value, &canonical(&made)) {
                 self.taken.insert(canonical(&made), value.clone());
                 self.attempts.insert((entity, value), attempt);
                 return Some(made);
@@ -78,7 +82,7 @@ impl StandIns {
     fn is_free(&self, value: &str, made: &str) -> bool {
         let others =
             self.originals.contains(made) || self.taken.get(made).is_some_and(|whose| whose != value);
-        made != value && (self.through_set || !others)
+        self.through_set || !others
     }
 
     fn make(&mut self, entity: Entity, value: &str, text: &str, attempt: u32) -> Option<String> {

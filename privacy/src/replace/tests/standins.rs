@@ -230,6 +230,24 @@ fn networks_are_those_of_documentation() {
     assert!(one(Entity::EmailAddress, "info@firma.de").starts_with("info@"));
 }
 
+/// The signs between their digits make addresses: without them two may be one.
+#[test]
+fn two_addresses_of_a_record_stay_two() {
+    for (entity, one, other) in [
+        (Entity::IpAddress, "10.0.1.15", "10.0.11.5"),
+        (Entity::IpAddress, "192.168.1.11", "192.168.11.1"),
+        (Entity::IpAddress, "fe80::1:2", "fe80::12"),
+        (Entity::Url, "https://x.de/ab/c", "https://x.de/a/bc"),
+    ] {
+        let marked = format!("⟦{one}⟧ cannot reach ⟦{other}⟧, says ⟦{one}⟧");
+        let text = replaced(Mode::Surrogate, &[&marked], &[entity; 3]).remove(0);
+        let (before, last) = text.split_once(", says ").expect("still there");
+        let (stand_in, another) = before.split_once(" cannot reach ").expect("still there");
+        assert_ne!(stand_in, another, "{text}");
+        assert_eq!(stand_in, last, "{text}");
+    }
+}
+
 #[test]
 fn dates_move_together() {
     let kinds = [Entity::DateTime, Entity::DateOfBirth, Entity::DateTime, Entity::DateTime];
