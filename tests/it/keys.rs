@@ -247,7 +247,7 @@ fn every_key_of_a_run_can_be_set_anew() {
     for (key, value, setting) in CHANGES {
         let settings: Vec<String> = setting.iter().map(|text| (*text).to_owned()).collect();
         let change = format!("{key}={value}");
-        let beside = parsed(&config_for(key), &[&settings[..], &[change.clone()]].concat());
+        let beside = parsed(&config_for(key), &[&settings[..], std::slice::from_ref(&change)].concat());
         let before = parsed(CONFIG, &settings).unwrap_or_else(|error| panic!("{settings:?}: {error}"));
         let again = parsed(&before.to_toml(), &[change]);
         assert_eq!(again.as_ref().err().map(ToString::to_string).filter(|_| beside.is_ok()), None, "{key}");
