@@ -1,6 +1,6 @@
 //! Australia.
 
-use super::checksums::{all_equal, digits, one_separator, verdict, weighted};
+use super::checksums::{all_equal, digits, likely, one_separator, verdict, weighted};
 use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
@@ -58,18 +58,18 @@ fn business_number(text: &str) -> Check {
 fn company_number(text: &str) -> Check {
     let Some(digits) = digits::<9>(text) else { return Check::Invalid };
     let check = (10 - weighted(&digits, &[8, 7, 6, 5, 4, 3, 2, 1]) % 10) % 10;
-    verdict(u32::from(digits[8]) == check && one_separator(text) && !all_equal(&digits))
+    likely(u32::from(digits[8]) == check && one_separator(text) && !all_equal(&digits))
 }
 
 /// Australian Taxation Office: weights 1, 4, 3, 7, 5, 8, 6, 9, 10, modulo 11.
 fn tax_file_number(text: &str) -> Check {
     let Some(digits) = digits::<9>(text) else { return Check::Invalid };
     let checked = weighted(&digits, &[1, 4, 3, 7, 5, 8, 6, 9, 10]).is_multiple_of(11);
-    verdict(checked && one_separator(text) && !all_equal(&digits))
+    likely(checked && one_separator(text) && !all_equal(&digits))
 }
 
 /// Services Australia: eight digits, a check digit (weights 1, 3, 7, 9, modulo 10), the number of the issue.
 fn medicare(text: &str) -> Check {
     let Some(digits) = digits::<10>(text) else { return Check::Invalid };
-    verdict(weighted(&digits, &[1, 3, 7, 9, 1, 3, 7, 9]) % 10 == u32::from(digits[8]) && one_separator(text))
+    likely(weighted(&digits, &[1, 3, 7, 9, 1, 3, 7, 9]) % 10 == u32::from(digits[8]) && one_separator(text))
 }

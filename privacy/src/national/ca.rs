@@ -1,6 +1,6 @@
 //! Canada.
 
-use super::checksums::{all_equal, digits, luhn, one_separator, verdict};
+use super::checksums::{all_equal, digits, likely, luhn, one_separator};
 use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
@@ -18,5 +18,5 @@ pub(crate) const FORMS: &[Form] = &[Form {
 fn social_insurance_number(text: &str) -> Check {
     let Some(digits) = digits::<9>(text) else { return Check::Invalid };
     let grouped = matches!(text.len(), 9 | 11);
-    verdict(luhn(&digits) && one_separator(text) && grouped && digits[0] != 8 && !all_equal(&digits))
+    likely(luhn(&digits) && one_separator(text) && grouped && digits[0] != 8 && !all_equal(&digits))
 }

@@ -7,6 +7,11 @@ pub(crate) fn verdict(right: bool) -> Check {
     if right { Check::Valid } else { Check::Invalid }
 }
 
+/// Of numbers that are often written without separators and have one check digit: right is none too sure.
+pub(crate) fn likely(right: bool) -> Check {
+    if right { Check::Likely } else { Check::Invalid }
+}
+
 /// Right is a proof, wrong says nothing: numbers without this check digit have been issued too.
 pub(crate) fn proof(right: bool) -> Check {
     if right { Check::Valid } else { Check::Unknown }

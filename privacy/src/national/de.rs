@@ -1,8 +1,8 @@
 //! Germany.
 
 use super::checksums::{
-    all_equal, base_36, digits, icao_9303, is_date_of_a_century, iso_7064_mod_11_10, number, one_separator,
-    plausible, signs, verdict, weighted, weighted_digit_sums,
+    all_equal, base_36, digits, icao_9303, is_date_of_a_century, iso_7064_mod_11_10, likely, number,
+    one_separator, plausible, signs, verdict, weighted, weighted_digit_sums,
 };
 use crate::check::Check;
 use crate::entity::Entity;
@@ -229,7 +229,7 @@ fn plate(text: &str) -> Check {
 fn lanr(text: &str) -> Check {
     let Some(lanr) = digits::<9>(text) else { return Check::Invalid };
     let check = (10 - weighted(&lanr[..6], &[4, 9, 4, 9, 4, 9]) % 10) % 10;
-    verdict(u32::from(lanr[6]) == check && number(&lanr[7..]) != 0)
+    likely(u32::from(lanr[6]) == check && number(&lanr[7..]) != 0)
 }
 
 /// Deutsche Post: from 01001 to 99998.

@@ -1,6 +1,6 @@
 //! Korea.
 
-use super::checksums::{digits, is_date, number, one_separator, plausible, proof, verdict, weighted};
+use super::checksums::{digits, is_date, likely, number, one_separator, plausible, proof, weighted};
 use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
@@ -85,7 +85,7 @@ fn business(text: &str) -> Check {
     let Some(digits) = digits::<10>(text) else { return Check::Invalid };
     let sum = weighted(&digits, &[1, 3, 7, 1, 3, 7, 1, 3, 5]) + u32::from(digits[8]) * 5 / 10;
     let groups = matches!(text.bytes().filter(|&byte| byte == b'-').count(), 0 | 2);
-    verdict((10 - sum % 10) % 10 == u32::from(digits[9]) && groups && number(&digits[..3]) > 100)
+    likely((10 - sum % 10) % 10 == u32::from(digits[9]) && groups && number(&digits[..3]) > 100)
 }
 
 /// Police agency: region 11 to 28, year, order, check digits that are not published.

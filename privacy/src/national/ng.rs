@@ -1,6 +1,6 @@
 //! Nigeria.
 
-use super::checksums::{all_equal, digits, plate, verdict, verhoeff};
+use super::checksums::{all_equal, digits, likely, plate, verhoeff};
 use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
@@ -31,5 +31,5 @@ pub(crate) const FORMS: &[Form] = &[
 /// National Identity Management Commission: eleven digits, Verhoeff's check digit.
 fn national_id(text: &str) -> Check {
     let Some(digits) = digits::<11>(text) else { return Check::Invalid };
-    verdict(verhoeff(&digits) && !all_equal(&digits))
+    likely(verhoeff(&digits) && !all_equal(&digits))
 }

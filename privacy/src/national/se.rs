@@ -1,6 +1,6 @@
 //! Sweden.
 
-use super::checksums::{digits, is_date, is_date_of_a_century, luhn, number, verdict};
+use super::checksums::{digits, is_date, is_date_of_a_century, likely, luhn, number, verdict};
 use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
@@ -52,5 +52,5 @@ fn organisationsnummer(text: &str) -> Check {
         (Some(long), _) => luhn(&long[2..]),
         (None, short) => short.is_some_and(|short| luhn(&short)),
     };
-    verdict(ten)
+    likely(ten)
 }

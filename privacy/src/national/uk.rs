@@ -1,8 +1,7 @@
 //! The United Kingdom.
 
 use super::checksums::{
-    all_equal, digits, is_date_of_a_century, number, one_separator, plate, plausible, signs, verdict,
-    weighted,
+    all_equal, digits, is_date_of_a_century, likely, number, one_separator, plate, plausible, signs, weighted,
 };
 use crate::check::Check;
 use crate::entity::Entity;
@@ -89,7 +88,7 @@ pub(crate) const FORMS: &[Form] = &[
 fn nhs(text: &str) -> Check {
     let Some(nhs) = digits::<10>(text) else { return Check::Invalid };
     let checked = weighted(&nhs, &[10, 9, 8, 7, 6, 5, 4, 3, 2, 1]).is_multiple_of(11);
-    verdict(checked && one_separator(text) && !all_equal(&nhs))
+    likely(checked && one_separator(text) && !all_equal(&nhs))
 }
 
 /// Prefixes that HM Revenue & Customs does not use, or uses for what is no person's.

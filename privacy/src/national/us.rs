@@ -1,6 +1,8 @@
 //! The United States.
 
-use super::checksums::{all_equal, digits, luhn, number, one_separator, plausible, signs, verdict, weighted};
+use super::checksums::{
+    all_equal, digits, likely, luhn, number, one_separator, plausible, signs, verdict, weighted,
+};
 use crate::check::Check;
 use crate::entity::Entity;
 use crate::form::Form;
@@ -175,14 +177,14 @@ fn npi(text: &str) -> Check {
     let Some(npi) = digits::<10>(text) else { return Check::Invalid };
     let mut card = [8, 0, 8, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     card[5..].copy_from_slice(&npi);
-    verdict(luhn(&card) && one_separator(text))
+    likely(luhn(&card) && one_separator(text))
 }
 
 /// American Bankers Association: a Federal Reserve district first, weights 3, 7, 1, modulo 10.
 fn aba_routing(text: &str) -> Check {
     let Some(routing) = digits::<9>(text) else { return Check::Invalid };
     let district = matches!(number(&routing[..2]), 1..=12 | 21..=32 | 61..=72 | 80);
-    verdict(
+    likely(
         district
             && weighted(&routing, &[3, 7, 1, 3, 7, 1, 3, 7, 1]).is_multiple_of(10)
             && one_separator(text),

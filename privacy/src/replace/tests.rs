@@ -156,5 +156,5 @@ fn findings_that_overlap_or_hold_nothing_are_left() {
 /// What a check of the entity says of the text: whether some form would take it for sure.
 fn is_valid(entity: Entity, text: &str) -> bool {
     let checks = national::forms().filter(|form| form.entity == entity).filter_map(|form| form.check);
-    checks.into_iter().any(|check| check(text) == Check::Valid)
+    checks.into_iter().any(|check| check(text).is_right())
 }

@@ -99,6 +99,9 @@ impl Walk<'_> {
             let (form, phrases) = &self.forms.forms[pattern];
             let score = match form.check.map_or(Check::Unknown, |check| check(&text[start..end])) {
                 Check::Valid => 1.0,
+                Check::Likely if !text.as_bytes()[start..end].iter().all(u8::is_ascii_digit) => 1.0,
+                Check::Likely if sink.is_cued(start, phrases) => 1.0,
+                Check::Likely => form.score.min(MOST_OF_DIGITS),
                 Check::Invalid => continue,
                 Check::Unknown => form.score,
             };
@@ -139,6 +142,9 @@ impl Walk<'_> {
         Some(())
     }
 }
+
+/// The score of plain digits whose check digit is right, where nothing says what they are: below what counts by default.
+const MOST_OF_DIGITS: f32 = 0.3;
 
 /// Letters at the start of a form that are told apart, and digits behind them: no form has more letters before its first other
 /// sign, and none that is common has more digits.
