@@ -11,7 +11,7 @@ use super::encode::{Encoding, Outcome, Task};
 use super::fates::{Fate, Fates};
 use super::intake::Taken;
 use super::spool::{Dropped, Entry, Spool};
-use crate::clean::quality::Rule;
+use crate::clean::quality::{Labels, Rule};
 use crate::error::DataError;
 use crate::options::PrepareOptions;
 use crate::record::Record;
@@ -74,6 +74,8 @@ pub(super) struct Last<'a, 'b> {
     options: &'a PrepareOptions,
     encoding: Encoding<'a>,
     accounts: Option<&'b mut dyn Accounts>,
+    /// What the answers of the training rows are as labels.
+    labels: Labels,
     /// Rows that wait to be encoded together: the entry, and the task where it is kept so far.
     waiting: Vec<(Entry, Option<Side>)>,
 }
@@ -84,7 +86,7 @@ impl<'a, 'b> Last<'a, 'b> {
         encoding: Encoding<'a>,
         accounts: Option<&'b mut dyn Accounts>,
     ) -> Self {
-        Self { options, encoding, accounts, waiting: Vec::new() }
+        Self { options, encoding, accounts, labels: Labels::new(), waiting: Vec::new() }
     }
 
     /// Goes through all rows; `keep` gets the examples, in order.
@@ -122,16 +124,18 @@ impl<'a, 'b> Last<'a, 'b> {
         taken: &mut Taken,
         keep: &mut dyn FnMut(Side, &Example) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
-        let waiting = std::mem::take(&mut self.waiting);
-        let task = |(entry, side): &(Entry, Option<Side>)| {
-            let (side, record) = ((*side)?, taken.record(entry)?);
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let task = |(entry, side): &mut (Entry, Option<Side>)| {
+            let (side, record) = ((*side)?, taken.take_record(entry)?);
             let copies = match side {
                 Side::Train => taken.copies(entry.source, &record),
                 Side::Validation => 1,
             };
             Some(Task { side, record, copies })
         };
-        let tasks: Vec<Task> = waiting.iter().filter_map(task).collect();
+        let tasks: Vec<Task> = waiting.iter_mut().filter_map(task).collect();
+        let trained = tasks.iter().filter(|task| task.side == Side::Train);
+        trained.for_each(|task| self.labels.push(&task.record));
         let mut outcomes = tasks.iter().zip(self.encoding.batch(&tasks, keep)?);
         for (mut entry, side) in waiting {
             let mut side = side;
@@ -209,6 +213,8 @@ impl<'a, 'b> Last<'a, 'b> {
         if let Some(rows) = filters.get_mut(Rule::MaxPerplexity.name()) {
             *rows = fates.incoherent;
         }
+        // Those of a set that frequent labels were dropped from, as it was before.
+        let labels = fates.labels.unwrap_or(self.labels).report(None);
         Ok(DataReport {
             format: FORMAT,
             files: taken.files,
@@ -216,7 +222,7 @@ impl<'a, 'b> Last<'a, 'b> {
             duplicates: fates.duplicates,
             privacy: taken.privacy,
             filters,
-            labels: fates.labels.map(|labels| json!(labels)),
+            labels: labels.classification.then(|| json!(labels)),
             leaks: fates.leaks,
             train,
             validation,

@@ -1,6 +1,6 @@
 //! What becomes of each row beside the others: duplicates, sides, leaks. A few bytes a row stand in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Tools;
@@ -9,7 +9,7 @@ use super::spool::{Entry, Spool};
 use super::together::{Part, split_apart, together};
 use crate::clean::duplicates::{ConflictFinder, DuplicateFinder, canonical_row_hash};
 use crate::clean::quality::{
-    LabelCap, LabelCapOptions, LabelReport, Labels, PerplexityCut, PerplexityOptions, nats_per_token,
+    LabelCap, LabelCapOptions, Labels, PerplexityCut, PerplexityOptions, nats_per_token,
 };
 use crate::error::DataError;
 use crate::near::{Clusters, NearFinder, NearOptions, compared};
@@ -40,7 +40,8 @@ pub(super) struct Fates {
     details: BTreeMap<usize, String>,
     pub(super) duplicates: DuplicateReport,
     pub(super) leaks: LeakReport,
-    pub(super) labels: Option<LabelReport>,
+    /// The labels before frequent ones were dropped, where that was asked for.
+    pub(super) labels: Option<Labels>,
     /// Rows that the base finds incoherent.
     pub(super) incoherent: usize,
 }
@@ -83,7 +84,7 @@ pub(super) fn decide(
             incoherent: 0,
         },
     };
-    deciding.enter()?;
+    deciding.enter();
     if let Some(settings) = &options.filters.max_perplexity {
         deciding.incoherent_rows(settings, tools)?;
     }
@@ -112,16 +113,18 @@ pub(super) struct Deciding<'a> {
 }
 
 impl Deciding<'_> {
-    /// Goes through the rows that are still in, with their numbers.
-    pub(super) fn each(
+    /// Hands what `of` makes of each row that is still in to `each`, with its number, in order; `of` runs on all threads.
+    pub(super) fn each<T: Send>(
         &mut self,
-        mut each: impl FnMut(usize, Fate, &Entry, Record) -> Result<(), DataError>,
+        of: impl Fn(Fate, &Entry, Record) -> T + Sync,
+        mut each: impl FnMut(usize, Fate, T) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let (taken, fates) = (self.taken, &self.fates.fates);
-        self.spool.for_each(|row, entry| match (fates[row], taken.record(&entry)) {
-            (fate @ (Fate::Train | Fate::Validation), Some(record)) => each(row, fate, &entry, record),
-            _ => Ok(()),
-        })
+        self.spool.each_of(
+            |row| matches!(fates[row], Fate::Train | Fate::Validation),
+            |row, mut entry| taken.take_record(&mut entry).map(|record| of(fates[row], &entry, record)),
+            |row, made| made.map_or(Ok(()), |made| each(row, fates[row], made)),
+        )
     }
 
     /// The places of these rows, `file:line`.
@@ -129,42 +132,45 @@ impl Deciding<'_> {
         &mut self,
         rows: impl IntoIterator<Item = usize>,
     ) -> Result<BTreeMap<usize, Origin>, DataError> {
-        let mut places: BTreeMap<usize, Option<Origin>> = rows.into_iter().map(|row| (row, None)).collect();
-        if places.is_empty() {
-            return Ok(BTreeMap::new());
+        let rows: BTreeSet<usize> = rows.into_iter().collect();
+        let mut places = BTreeMap::new();
+        if rows.is_empty() {
+            return Ok(places);
         }
         let names = &self.taken.names;
-        self.spool.for_each(|row, entry| {
-            if let Some(place) = places.get_mut(&row) {
-                *place = Some(Origin { file: names[entry.file].clone(), line: entry.line });
-            }
-            Ok(())
-        })?;
-        Ok(places.into_iter().filter_map(|(row, place)| Some((row, place?))).collect())
+        self.spool.each_of(
+            |row| rows.contains(&row),
+            |_, entry| Origin { file: names[entry.file].clone(), line: entry.line },
+            |row, place| {
+                places.insert(row, place);
+                Ok(())
+            },
+        )?;
+        Ok(places)
     }
 
     /// All rows that were not dropped on their own.
-    fn enter(&mut self) -> Result<(), DataError> {
-        let fates = &mut self.fates.fates;
-        self.spool.for_each(|_, entry| {
-            fates.push(match (&entry.body, entry.held_out) {
-                (None, _) => Fate::Gone,
-                (Some(_), false) => Fate::Train,
-                (Some(_), true) => Fate::Validation,
-            });
-            Ok(())
-        })
+    fn enter(&mut self) {
+        let fate = |held_out: &Option<bool>| match held_out {
+            None => Fate::Gone,
+            Some(false) => Fate::Train,
+            Some(true) => Fate::Validation,
+        };
+        self.fates.fates = self.spool.held_out().iter().map(fate).collect();
     }
 
     /// Rows that the base finds incoherent; 8 bytes a row stand in memory.
     fn incoherent_rows(&mut self, settings: &PerplexityOptions, tools: &Tools<'_>) -> Result<(), DataError> {
         let Some(base) = tools.perplexity else { return Err(DataError::NoPerplexity) };
         let (mut rows, mut nats): (Vec<u32>, Vec<f32>) = (Vec::new(), Vec::new());
-        self.each(|row, _, _, record| {
-            rows.push(row as u32);
-            nats.push(nats_per_token(base, &[&record])?[0] as f32);
-            Ok(())
-        })?;
+        self.each(
+            |_, _, record| record,
+            |row, _, record| {
+                rows.push(row as u32);
+                nats.push(nats_per_token(base, &[&record])?[0] as f32);
+                Ok(())
+            },
+        )?;
         let cut = PerplexityCut::new(settings, &nats)?;
         for (row, nats) in rows.into_iter().zip(nats) {
             if let Some(verdict) = cut.judge(f64::from(nats)) {
@@ -182,15 +188,22 @@ impl Deciding<'_> {
     fn equal_rows(&mut self) -> Result<(), DataError> {
         let [mut train, mut validation] = [0; 2].map(|_| DuplicateFinder::new(&self.scratch.part(4)));
         let mut prompts = ConflictFinder::new(&self.scratch.part(4));
-        self.each(|row, fate, entry, record| {
-            let finder = if fate == Fate::Train { &mut train } else { &mut validation };
-            finder.push(row, record.content_hash(), canonical_row_hash(&record))?;
-            let record = entry.compared(record);
-            if fate == Fate::Train && record.form() == Form::Conversation {
-                prompts.push(row, record.prompt_hash(), record.content_hash())?;
-            }
-            Ok(())
-        })?;
+        self.each(
+            |fate, entry, record| {
+                let row = [record.content_hash(), canonical_row_hash(&record)];
+                let record = entry.compared(record);
+                let asks = fate == Fate::Train && record.form() == Form::Conversation;
+                (row, asks.then(|| [record.prompt_hash(), record.content_hash()]))
+            },
+            |row, fate, ([content, canonical], asked)| {
+                let finder = if fate == Fate::Train { &mut train } else { &mut validation };
+                finder.push(row, content, canonical)?;
+                match asked {
+                    Some([prompt, content]) => prompts.push(row, prompt, content).map_err(DataError::from),
+                    None => Ok(()),
+                }
+            },
+        )?;
         let prompts = prompts.finish()?;
         for equal in [train.finish()?, validation.finish()?] {
             self.fates.duplicates.exact += equal.raw() + equal.canonical();
@@ -216,13 +229,14 @@ impl Deciding<'_> {
         let mut finder =
             NearFinder::new(NearOptions { similarity, keep, pairs: false, scratch: self.scratch.clone() })?;
         let mut rows: Vec<u32> = Vec::new();
-        self.each(|row, fate, _, record| {
-            if fate == Fate::Train {
+        self.each(
+            |fate, _, record| (fate == Fate::Train).then(|| record.learnt_text()),
+            |row, _, text| {
+                let Some(text) = text else { return Ok(()) };
                 rows.push(row as u32);
-                finder.push(&record.learnt_text())?;
-            }
-            Ok(())
-        })?;
+                finder.push(&text)
+            },
+        )?;
         let clusters = finder.finish()?;
         self.fates.duplicates.similarity = Some(similarity);
         self.fates.duplicates.near = clusters.dropped();
@@ -253,13 +267,8 @@ impl Deciding<'_> {
 
     /// Holds back a part of the training rows, near copies together; where that cannot be, it is counted.
     fn split(&mut self, part: Part) -> Result<(), DataError> {
-        let clusters = if self.options.leaks.check { Some(self.prompts_alike()?) } else { None };
-        let mut places: Vec<f64> = Vec::new();
-        self.each(|_, _, _, record| {
-            places.push(place_of(&record));
-            Ok(())
-        })?;
-        let apart = match &clusters {
+        let (mut places, alike) = self.places_in_split()?;
+        let apart = match &alike {
             Some((clusters, prompts)) => together(clusters, prompts, &mut places)?,
             None => Vec::new(),
         };
@@ -290,44 +299,61 @@ impl Deciding<'_> {
         }
     }
 
-    /// Clusters of rows whose prompts are alike, and of each row a hash of its prompt.
-    fn prompts_alike(&mut self) -> Result<(Clusters, Vec<u64>), DataError> {
-        let similarity = self.options.leaks.similarity;
+    /// Of each row a number from 0 to 1; where near copies stay together, also clusters of rows whose prompts are alike, and of each
+    /// row a hash of its prompt.
+    fn places_in_split(&mut self) -> Result<(Vec<f64>, Option<(Clusters, Vec<u64>)>), DataError> {
+        let (check, similarity) = (self.options.leaks.check, self.options.leaks.similarity);
         let (keep, scratch) = (crate::near::Keep::First, self.scratch.clone());
         let mut finder = NearFinder::new(NearOptions { similarity, keep, pairs: false, scratch })?;
-        let mut prompts = Vec::new();
-        self.each(|_, _, entry, record| {
-            let asked = entry.compared(record).users_text();
-            let hash = blake3::hash(compared(&asked).as_bytes());
-            prompts.push(hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
-            finder.push(&asked)
-        })?;
-        Ok((finder.finish()?, prompts))
+        let (mut places, mut prompts) = (Vec::new(), Vec::new());
+        self.each(
+            |_, entry, record| {
+                let place = place_of(&record);
+                let asked = check.then(|| {
+                    let asked = entry.compared(record).users_text();
+                    let hash = blake3::hash(compared(&asked).as_bytes());
+                    (hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)), asked)
+                });
+                (place, asked)
+            },
+            |_, _, (place, asked)| {
+                places.push(place);
+                let Some((hash, asked)) = asked else { return Ok(()) };
+                prompts.push(hash);
+                finder.push(&asked)
+            },
+        )?;
+        Ok((places, if check { Some((finder.finish()?, prompts)) } else { None }))
     }
 
-    /// What the answers are as labels, and which rows of frequent ones go.
+    /// Which rows of frequent labels go, where that is asked for.
     fn labels(&mut self) -> Result<(), DataError> {
-        let mut labels = Labels::new();
-        self.each(|_, fate, _, record| {
-            if fate == Fate::Train {
-                labels.push(&record);
-            }
-            Ok(())
-        })?;
         let options = &self.options.labels;
-        if *options != LabelCapOptions::default() {
-            let mut cap = LabelCap::new(&labels, options)?;
-            let mut dropped: Vec<u32> = Vec::new();
-            self.each(|row, fate, _, record| {
-                if fate == Fate::Train && !cap.keep(&record) {
+        if *options == LabelCapOptions::default() {
+            return Ok(());
+        }
+        let trained = |fate, record| (fate == Fate::Train).then_some(record);
+        let mut labels = Labels::new();
+        self.each(
+            |fate, _, record| trained(fate, record),
+            |_, _, record| {
+                record.iter().for_each(|record| labels.push(record));
+                Ok(())
+            },
+        )?;
+        let mut cap = LabelCap::new(&labels, options)?;
+        let mut dropped: Vec<u32> = Vec::new();
+        self.each(
+            |fate, _, record| trained(fate, record),
+            |row, _, record| {
+                if record.is_some_and(|record| !cap.keep(&record)) {
                     dropped.push(row as u32);
                 }
                 Ok(())
-            })?;
-            dropped.iter().for_each(|row| self.fates.fates[*row as usize] = Fate::Dropped(Stage::Labels));
-        }
-        let report = labels.report(None);
-        self.fates.labels = report.classification.then_some(report);
+            },
+        )?;
+        dropped.iter().for_each(|row| self.fates.fates[*row as usize] = Fate::Dropped(Stage::Labels));
+        self.fates.labels = Some(labels);
         Ok(())
     }
 }

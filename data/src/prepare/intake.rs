@@ -1,6 +1,6 @@
 //! The first pass: rows are read, cleaned each on its own, and put on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,7 +34,6 @@ pub(super) struct Taken {
     pub(super) privacy: PrivacyReport,
     /// How many rows each filter would drop alone.
     pub(super) filters: BTreeMap<String, usize>,
-    /// How often rows of each training source count.
     /// Weight and share of each training source.
     weights: Vec<[f64; 2]>,
 }
@@ -51,10 +50,10 @@ fn place(names: &[Arc<Path>], entry: &Entry) -> String {
 }
 
 impl Taken {
-    /// The row of an entry; none for one that was dropped.
-    pub(super) fn record(&self, entry: &Entry) -> Option<Record> {
+    /// The row of an entry, taken out of it; none for one that was dropped.
+    pub(super) fn take_record(&self, entry: &mut Entry) -> Option<Record> {
         let origin = Origin { file: self.names[entry.file].clone(), line: entry.line };
-        entry.body.clone().map(|body| body.record(entry.id.clone(), origin))
+        entry.body.take().map(|body| body.record(entry.id.clone(), origin))
     }
 
     /// `file:line` of an entry.
@@ -319,13 +318,16 @@ impl Intake<'_> {
             ids.examples.iter().map(|(first, row)| (first_row + row, first_row + first)).collect();
         let mut places: BTreeMap<usize, (Origin, String)> = BTreeMap::new();
         let names = &self.taken.names;
-        spool.for_each(|row, entry| {
-            if wanted.contains_key(&row) || wanted.values().any(|first| *first == row) {
+        let rows: BTreeSet<usize> = wanted.iter().flat_map(|(row, first)| [*row, *first]).collect();
+        spool.each_of(
+            |row| rows.contains(&row),
+            |_, entry| entry,
+            |row, entry| {
                 let origin = Origin { file: names[entry.file].clone(), line: entry.line };
                 places.insert(row, (origin, entry.id));
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         for (row, first) in wanted {
             if let (Some((origin, id)), Some((first, _))) = (places.get(&row), places.get(&first)) {
                 let kind = ProblemKind::DuplicateId { id: id.clone(), first: first.clone() };

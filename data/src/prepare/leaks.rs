@@ -26,17 +26,22 @@ impl Deciding<'_> {
             return Ok(());
         }
         let (mut train, mut held_out): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        self.each(|row, fate, entry, record| match fate {
-            Fate::Train => {
-                train.push(row as u32);
-                finder.train(&LeakRow::of(&entry.compared(record)))
-            }
-            _ if from_files => {
-                held_out.push(row as u32);
-                finder.held_out(VALIDATION, &LeakRow::of(&entry.compared(record)))
-            }
-            _ => Ok(()),
-        })?;
+        self.each(
+            |fate, entry, record| {
+                (fate == Fate::Train || from_files).then(|| LeakRow::of(&entry.compared(record)))
+            },
+            |row, fate, compared| match (fate, compared) {
+                (_, None) => Ok(()),
+                (Fate::Train, Some(compared)) => {
+                    train.push(row as u32);
+                    finder.train(&compared)
+                }
+                (_, Some(compared)) => {
+                    held_out.push(row as u32);
+                    finder.held_out(VALIDATION, &compared)
+                }
+            },
+        )?;
         let mut places = Vec::new();
         let names = golden.names.clone();
         golden.spool.for_each(|_, entry| {

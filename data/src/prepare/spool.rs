@@ -1,8 +1,10 @@
 //! Rows on their way, on disk: what is read once is gone through several times without standing in memory.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tempfile::{SpooledTempFile, spooled_tempfile_in};
@@ -13,6 +15,11 @@ use crate::record::{Content, Message, Origin, Record};
 use crate::spill::SpillError;
 
 const BUFFER_BYTES: usize = 1 << 18;
+
+/// Bytes of entries that are parsed at once, on all threads.
+const BATCH_BYTES: usize = 4 << 20;
+/// Entries that a thread parses at a time.
+const LEAST_ENTRIES: usize = 32;
 
 /// Why a row goes no further, and at which stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,43 +124,76 @@ impl Body {
 pub(super) struct Spool {
     file: BufWriter<SpooledTempFile>,
     folder: PathBuf,
-    rows: usize,
+    /// Of each entry whether it is held out; none of one that was dropped.
+    held_out: Vec<Option<bool>>,
 }
 
 impl Spool {
     /// An empty one in `folder`.
     pub(super) fn new(folder: &Path) -> Result<Self, DataError> {
         let file = spooled_tempfile_in(IN_MEMORY_BYTES, folder);
-        Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), folder: folder.to_owned(), rows: 0 })
+        let (file, folder) = (BufWriter::with_capacity(BUFFER_BYTES, file), folder.to_owned());
+        Ok(Self { file, folder, held_out: Vec::new() })
     }
 
     pub(super) fn push(&mut self, entry: &Entry) -> Result<(), DataError> {
         let written = serde_json::to_writer(&mut self.file, entry).map_err(io::Error::from);
         written.and_then(|()| self.file.write_all(b"\n")).map_err(|source| self.spill(source))?;
-        self.rows += 1;
+        self.held_out.push(entry.body.is_some().then_some(entry.held_out));
         Ok(())
     }
 
     /// How many entries there are.
     pub(super) fn len(&self) -> usize {
-        self.rows
+        self.held_out.len()
+    }
+
+    /// Of each entry whether it is held out; none of one that was dropped.
+    pub(super) fn held_out(&self) -> &[Option<bool>] {
+        &self.held_out
     }
 
     /// Goes through all entries, in the order they came.
     pub(super) fn for_each(
         &mut self,
-        mut each: impl FnMut(usize, Entry) -> Result<(), DataError>,
+        each: impl FnMut(usize, Entry) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        self.each_of(|_| true, |_, entry| entry, each)
+    }
+
+    /// Hands what `of` makes of each entry that is `wanted` to `each`, in the order they came; `of` runs on all threads.
+    pub(super) fn each_of<T: Send>(
+        &mut self,
+        wanted: impl Fn(usize) -> bool,
+        of: impl Fn(usize, Entry) -> T + Sync,
+        mut each: impl FnMut(usize, T) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let folder = self.folder.clone();
         let spill = |source| DataError::from(SpillError::new(&folder, "use", source));
         self.file.flush().and_then(|()| self.file.get_mut().rewind()).map_err(spill)?;
         let mut reader = BufReader::with_capacity(BUFFER_BYTES, self.file.get_mut());
-        let mut line = Vec::new();
-        for row in 0..self.rows {
-            line.clear();
-            reader.read_until(b'\n', &mut line).map_err(spill)?;
-            let entry = serde_json::from_slice(&line).map_err(|error| spill(io::Error::from(error)))?;
-            each(row, entry)?;
+        let (mut bytes, mut lines): (Vec<u8>, Vec<(usize, Range<usize>)>) = (Vec::new(), Vec::new());
+        let (mut row, rows) = (0, self.held_out.len());
+        while row < rows {
+            bytes.clear();
+            lines.clear();
+            while row < rows && bytes.len() < BATCH_BYTES {
+                let start = bytes.len();
+                reader.read_until(b'\n', &mut bytes).map_err(spill)?;
+                match wanted(row) {
+                    true => lines.push((row, start..bytes.len())),
+                    false => bytes.truncate(start),
+                }
+                row += 1;
+            }
+            let one = |(row, line): &(usize, Range<usize>)| {
+                serde_json::from_slice(&bytes[line.clone()]).map(|entry| (*row, of(*row, entry)))
+            };
+            let made: Vec<_> = lines.par_iter().with_min_len(LEAST_ENTRIES).map(one).collect();
+            for made in made {
+                let (row, made) = made.map_err(|error| spill(io::Error::from(error)))?;
+                each(row, made)?;
+            }
         }
         // What comes next is written behind the last.
         self.file.get_mut().seek(SeekFrom::End(0)).map_err(spill)?;

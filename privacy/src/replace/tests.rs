@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::{Mode, Replacement, ReplacementError, Replacer, Scope, Scrubbed};
-use crate::check::Check;
 use crate::entity::Entity;
 use crate::finding::Finding;
 use crate::national;

@@ -1,5 +1,6 @@
 //! GPTQ's codes in the blocks of a GGUF file: a block's scales are those of its numbers as they stand when its first column is rounded,
-//! its codes make up for what the columns before lost.
+//! searched for by what an error in each column costs once those behind it have made up for it; its codes make up for what the
+//! columns before lost.
 
 use rayon::prelude::*;
 use rtune_kernels::gemm::{Mat, MatMut, multiply};
@@ -40,6 +41,7 @@ pub(super) fn quantise(
     let mut values = vec![0.0; weight.len()];
     let new = || Row { bytes: Vec::new(), steps: Vec::new(), codes: Vec::new(), problem: None };
     let mut rows: Vec<Row> = (0..count).map(|_| new()).collect();
+    let weights = costs(factor, columns);
     let mut errors = Vec::new();
     for start in (0..columns).step_by(BATCH) {
         let end = (start + BATCH).min(columns);
@@ -50,7 +52,8 @@ pub(super) fn quantise(
             for column in start..end {
                 let place = column % grid.block();
                 if place == 0 {
-                    row.begin(grid, &weight[column..column + grid.block()]);
+                    let block = column..column + grid.block();
+                    row.begin(grid, &weight[block.clone()], &weights[block]);
                 }
                 let Some(steps) = row.steps.get(place / grid.group()).copied() else { return };
                 let code = steps.code(weight[column]);
@@ -80,9 +83,18 @@ pub(super) fn quantise(
     Ok(Blocks { bytes, values })
 }
 
+/// What a squared error of 1 in each column costs where the columns behind it make up for it: the inverse of the factor's diagonal,
+/// squared, in parts of the mean.
+fn costs(factor: &[f32], columns: usize) -> Vec<f32> {
+    let diagonal = factor.iter().step_by(columns + 1);
+    let costs: Vec<f64> = diagonal.map(|value| f64::from(*value).powi(-2)).collect();
+    let mean = costs.iter().sum::<f64>() / columns as f64;
+    costs.iter().map(|cost| (cost / mean) as f32).collect()
+}
+
 impl Row {
-    fn begin(&mut self, grid: Grid, values: &[f32]) {
-        match grid.begin(values) {
+    fn begin(&mut self, grid: Grid, values: &[f32], weights: &[f32]) {
+        match grid.begin(values, Some(weights)) {
             Ok(block) => {
                 self.steps = grid.steps(&block);
                 if let Some(steps) = self.steps.iter().find(|steps| !(steps.scale + steps.offset).is_finite())

@@ -250,7 +250,7 @@ fn error_of(name: &str, weight: &[f32], [read, to_nearest]: [&[f32]; 2], gram: &
 /// What blocks of the nearest codes are read as.
 fn nearest_blocks(weight: &[f32], grid: BlockGrid) -> Result<Vec<f32>, String> {
     let one = |values: &[f32]| {
-        let steps = grid.steps(&grid.begin(values)?);
+        let steps = grid.steps(&grid.begin(values, None)?);
         let nearest = |(at, value): (usize, &f32)| {
             let steps = steps[at / grid.group()];
             steps.value(steps.code(*value))

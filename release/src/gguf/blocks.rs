@@ -32,28 +32,53 @@ pub(super) fn encode(values: &[f32], columns: usize, element: GgmlDType) -> Resu
         GgmlDType::BF16 => bytes(numbers::put_bf16),
         quantized => {
             debug_assert!(columns.is_multiple_of(quantized.block_size()), "rows are whole blocks");
-            let pieces: Result<Vec<Vec<u8>>, candle_core::Error> = values
-                .par_chunks(PIECE_ELEMENTS)
-                .map(|piece| {
-                    match quantized {
-                        GgmlDType::Q4_0 => return Ok(search::encode(piece, 4)),
-                        GgmlDType::Q5_0 => return Ok(search::encode(piece, 5)),
-                        GgmlDType::Q5_1 => return Ok(search::encode_from_least(piece)),
-                        _ => {}
-                    }
-                    let tensor = Tensor::from_slice(piece, piece.len(), &Device::Cpu)?;
-                    let blocks = match quantized {
-                        // Without weights candle searches less than llama.cpp does; where all weigh the same, as much.
-                        GgmlDType::Q4K | GgmlDType::Q5K => {
-                            let weights = vec![1.0; piece.len()];
-                            QTensor::quantize_imatrix(&tensor, &weights, quantized)?
-                        }
-                        _ => QTensor::quantize(&tensor, quantized)?,
-                    };
-                    Ok(blocks.data()?.into_owned())
-                })
-                .collect();
+            let pieces: Result<Vec<Vec<u8>>, candle_core::Error> =
+                values.par_chunks(PIECE_ELEMENTS).map(|piece| quantised(piece, None, quantized)).collect();
             pieces.map_err(|error| error.to_string())?.concat()
         }
     })
+}
+
+/// One block of `values`, whose scales are those by which the squared error, each number's times its weight, is least among
+/// those that are tried. No weights enter into Q8_0.
+///
+/// # Errors
+/// In words, where candle fails.
+pub(super) fn weighed(values: &[f32], weights: &[f32], element: GgmlDType) -> Result<Vec<u8>, String> {
+    quantised(values, Some(weights), element).map_err(|error| error.to_string())
+}
+
+/// Whole blocks; `weights` as long as `values`.
+fn quantised(
+    values: &[f32],
+    weights: Option<&[f32]>,
+    element: GgmlDType,
+) -> Result<Vec<u8>, candle_core::Error> {
+    type Put = fn(&mut Vec<u8>, &[f32; search::BLOCK], &[f32; search::BLOCK]);
+    let put: Option<Put> = match element {
+        GgmlDType::Q4_0 => Some(|bytes, block, weights| search::put(bytes, block, weights, 4)),
+        GgmlDType::Q5_0 => Some(|bytes, block, weights| search::put(bytes, block, weights, 5)),
+        GgmlDType::Q5_1 => Some(search::put_from_least),
+        _ => None,
+    };
+    if let Some(put) = put {
+        let mut bytes = Vec::with_capacity(values.len() / search::BLOCK * element.type_size());
+        for (at, block) in values.as_chunks().0.iter().enumerate() {
+            let weights = weights.and_then(|weights| weights.as_chunks().0.get(at));
+            put(&mut bytes, block, weights.unwrap_or(&search::EQUAL));
+        }
+        return Ok(bytes);
+    }
+    let tensor = Tensor::from_slice(values, values.len(), &Device::Cpu)?;
+    let blocks = match (element, weights) {
+        // Without weights candle searches less than llama.cpp does; where all weigh the same, as much.
+        (GgmlDType::Q4K | GgmlDType::Q5K, None) => {
+            QTensor::quantize_imatrix(&tensor, &vec![1.0; values.len()], element)?
+        }
+        (GgmlDType::Q4K | GgmlDType::Q5K | GgmlDType::Q6K, Some(weights)) => {
+            QTensor::quantize_imatrix(&tensor, weights, element)?
+        }
+        _ => QTensor::quantize(&tensor, element)?,
+    };
+    Ok(blocks.data()?.into_owned())
 }

@@ -57,12 +57,16 @@ impl Grid {
         if self.element == GgmlDType::Q6K { 16 } else { 32 }
     }
 
-    /// A block of these numbers, each at the nearest code, whose scales are kept when codes are put anew.
+    /// A block of these numbers, each at the nearest code, whose scales are kept when codes are put anew: those of the least
+    /// squared error where each number's counts as `weights` say, as many as numbers, or all the same.
     ///
     /// # Errors
     /// As [`blocks::encode`].
-    pub(crate) fn begin(self, values: &[f32]) -> Result<Vec<u8>, String> {
-        blocks::encode(values, values.len(), self.element)
+    pub(crate) fn begin(self, values: &[f32], weights: Option<&[f32]>) -> Result<Vec<u8>, String> {
+        match weights {
+            Some(weights) => blocks::weighed(values, weights, self.element),
+            None => blocks::encode(values, values.len(), self.element),
+        }
     }
 
     /// The steps of each group of a block.
@@ -195,7 +199,7 @@ mod tests {
         for kind in KINDS {
             let grid = Grid::of(kind).expect("a grid");
             let values = drawn(grid.block());
-            let mut block = grid.begin(&values).expect("a block");
+            let mut block = grid.begin(&values, None).expect("a block");
             assert_eq!(block.len(), grid.bytes(), "{kind:?}");
             let steps = grid.steps(&block);
             assert_eq!(steps.len() * grid.group(), grid.block(), "{kind:?}");
@@ -216,7 +220,7 @@ mod tests {
         for kind in KINDS {
             let grid = Grid::of(kind).expect("a grid");
             let values = drawn(grid.block());
-            let block = grid.begin(&values).expect("a block");
+            let block = grid.begin(&values, None).expect("a block");
             let steps = grid.steps(&block);
             let codes: Vec<u8> =
                 values.iter().enumerate().map(|(at, value)| steps[at / grid.group()].code(*value)).collect();
