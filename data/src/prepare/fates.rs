@@ -104,6 +104,9 @@ pub(super) fn decide(
     Ok(deciding.fates)
 }
 
+/// Clusters of rows whose prompts are alike, and of each row a hash of its prompt.
+type Alike = (Clusters, Vec<u64>);
+
 pub(super) struct Deciding<'a> {
     spool: &'a mut Spool,
     taken: &'a Taken,
@@ -199,7 +202,7 @@ impl Deciding<'_> {
                 let finder = if fate == Fate::Train { &mut train } else { &mut validation };
                 finder.push(row, content, canonical)?;
                 match asked {
-                    Some([prompt, content]) => prompts.push(row, prompt, content).map_err(DataError::from),
+                    Some([prompt, content]) => prompts.push(row, prompt, content),
                     None => Ok(()),
                 }
             },
@@ -299,9 +302,8 @@ impl Deciding<'_> {
         }
     }
 
-    /// Of each row a number from 0 to 1; where near copies stay together, also clusters of rows whose prompts are alike, and of each
-    /// row a hash of its prompt.
-    fn places_in_split(&mut self) -> Result<(Vec<f64>, Option<(Clusters, Vec<u64>)>), DataError> {
+    /// Of each row a number from 0 to 1; where near copies stay together, also which those are.
+    fn places_in_split(&mut self) -> Result<(Vec<f64>, Option<Alike>), DataError> {
         let (check, similarity) = (self.options.leaks.check, self.options.leaks.similarity);
         let (keep, scratch) = (crate::near::Keep::First, self.scratch.clone());
         let mut finder = NearFinder::new(NearOptions { similarity, keep, pairs: false, scratch })?;
