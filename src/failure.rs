@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use rtune_data::DataError;
 use rtune_feedback::FeedbackError;
+use rtune_models::ModelError;
 use rtune_models::hub::HubError;
 use rtune_registry::RegistryError;
 use rtune_release::ReleaseError;
@@ -85,6 +87,13 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> Option<(u8, Option<Str
     let code = |is_input: bool| if is_input { INPUT } else { FAILED };
     if let Some(error) = error.downcast_ref::<TrainerError>() {
         return Some((code(error.is_input()), error.hint()));
+    }
+    // As within one of the trainer, wherever they come from.
+    if let Some(error) = error.downcast_ref::<ModelError>() {
+        return Some((code(TrainerError::is_input_to_models(error)), error.hint()));
+    }
+    if let Some(error) = error.downcast_ref::<DataError>() {
+        return Some((code(TrainerError::is_input_to_data(error)), error.hint()));
     }
     if let Some(error) = error.downcast_ref::<BadInput>() {
         return Some((INPUT, error.hint.clone()));

@@ -72,8 +72,10 @@ pub enum FeedbackError {
         /// The entry.
         id: String,
     },
-    /// Rows beside one that was taken back are in no file.
-    #[error("the accepted row `{id}` stood beside one that was rejected later, and is in no other file yet")]
+    /// Accepted rows are in no file that stands.
+    #[error(
+        "the accepted row `{id}` is in no file of rows to train on: its review did not come to its end, or it stood beside a row that was rejected later"
+    )]
     Unwritten {
         /// One of them.
         id: String,

@@ -311,6 +311,9 @@ fn an_accepted_row_can_be_taken_back_and_its_file_stays() {
     for id in &all {
         queue.decide(decision(id, Verdict::Accept, None)).expect("a correction");
     }
+    // A review that ends here has written nothing.
+    let error = accepted(&folder).expect_err("not written yet");
+    assert!(matches!(&error, FeedbackError::Unwritten { .. }), "{error}");
     let first = queue.freeze().expect("written").expect("a file");
     let bytes = std::fs::read(&first).expect("rows");
     queue.decide(decision(&all[1], Verdict::Reject, None)).expect("taken back");

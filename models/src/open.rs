@@ -1,5 +1,6 @@
 //! From a path to a base model.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,9 +51,10 @@ impl BaseModel {
         }
     }
 
-    /// Adds special tokens to the tokenizer and, where the embedding has no rows for them, rows: the mean of the others.
+    /// Adds special tokens to the tokenizer, and rows where the embedding has none for them. Their rows are the mean of those before,
+    /// also where the embedding has spare ones, which nothing was ever learnt in.
     ///
-    /// Errors when one of them is a token already.
+    /// Errors when one of them is a token already, or would get the number of one.
     pub fn add_tokens(&mut self, tokens: &[String]) -> Result<(), ModelError> {
         if tokens.is_empty() {
             return Ok(());
@@ -62,20 +64,31 @@ impl BaseModel {
                 format!("`{known}` is a token of the base already: it is not new, but may be trained");
             return Err(AdapterError::Config(problem).into());
         }
-        let added = tokens.iter().map(|token| AddedToken::from(token.as_str(), true));
         let path = self.weights.path().to_owned();
-        let refused = |error: tokenizers::Error| ModelError::Tokenizer { path, problem: error.to_string() };
-        self.tokenizer.add_special_tokens(added).map_err(refused)?;
+        let fresh =
+            added(&mut self.tokenizer, tokens).map_err(|problem| ModelError::Tokenizer { path, problem })?;
         self.new_tokens.extend_from_slice(tokens);
-        let last = tokens.iter().filter_map(|token| self.tokenizer.token_to_id(token)).max();
-        let rows = last.map_or(0, |last| last as usize + 1);
-        if rows > self.config.vocab_size {
-            let names = DecoderSpec::new(&self.config).names;
-            let tensors = [names.embedding, names.head].map(|name| format!("{name}.weight")).to_vec();
-            self.config.vocab_size = rows;
-            self.weights = Arc::new(Extended { source: Arc::clone(&self.weights), tensors, rows });
-        }
+        let rows = fresh.iter().max().map_or(0, |last| *last as usize + 1).max(self.config.vocab_size);
+        let names = DecoderSpec::new(&self.config).names;
+        let tensors = [names.embedding, names.head].map(|name| format!("{name}.weight")).to_vec();
+        self.config.vocab_size = rows;
+        self.weights = Arc::new(Extended { source: Arc::clone(&self.weights), tensors, rows, fresh });
         Ok(())
+    }
+}
+
+/// Adds special tokens and gives their numbers. The library numbers them from the count of the others on: a number that is taken where
+/// the others leave some out.
+fn added(tokenizer: &mut Tokenizer, tokens: &[String]) -> Result<Vec<u32>, String> {
+    let taken: HashSet<u32> = tokenizer.get_vocab(true).into_values().collect();
+    let wanted = tokens.iter().map(|token| AddedToken::from(token.as_str(), true));
+    tokenizer.add_special_tokens(wanted).map_err(|error| error.to_string())?;
+    let fresh: Vec<u32> = tokens.iter().filter_map(|token| tokenizer.token_to_id(token)).collect();
+    match tokens.iter().zip(&fresh).find(|(_, id)| taken.contains(id)) {
+        Some((token, id)) => Err(format!(
+            "`{token}` would be token {id}, which is another one: the vocabulary leaves out numbers, and none can be added"
+        )),
+        None => Ok(fresh),
     }
 }
 

@@ -50,8 +50,8 @@ pub struct Card {
     pub combined: Option<CombinedRuns>,
     /// Whether the weights are a GGUF file.
     pub gguf: bool,
-    /// Which base the adapter is for, where that is not any.
-    beside: Option<&'static str>,
+    /// What is to be known of the base that the adapter is for.
+    beside: Vec<String>,
 }
 
 /// What was trained.
@@ -100,7 +100,7 @@ impl Card {
             training: None,
             combined: None,
             gguf: false,
-            beside: None,
+            beside: Vec::new(),
         }
     }
 
@@ -127,13 +127,14 @@ impl Card {
     }
 
     /// That of an adapter: whether it `makes_up` for what quantising took from its base, and whether it was made one beside
-    /// the `whole` base, whose figures are not those of the run.
-    pub(crate) fn of_adapter(&self, makes_up: bool, whole: bool) -> Self {
+    /// the `whole` base, whose figures are not those of the run. `notes` are what else is to be known of the base.
+    pub(crate) fn of_adapter(&self, makes_up: bool, whole: bool, notes: &[String]) -> Self {
         let mut card = if whole && self.was_quantized() { self.unmeasured() } else { self.clone() };
-        card.beside = (makes_up && !whole).then_some(
+        let one = (makes_up && !whole).then_some(
             "It makes up for what quantising took from its base (LoftQ): load the base quantised, as it was trained beside. Beside the \
              base as it is, it would make up for what is not missing.",
         );
+        card.beside = one.map(str::to_owned).into_iter().chain(notes.iter().cloned()).collect();
         card
     }
 
@@ -194,8 +195,7 @@ impl Card {
             self.revision.as_ref().map_or_else(String::new, |revision| format!(" (revision `{revision}`)"));
         match made {
             Made::Adapter => {
-                let beside =
-                    self.beside.map_or_else(String::new, |beside| format!(" {}", beside.trim_start()));
+                let beside: String = self.beside.iter().map(|note| format!(" {note}")).collect();
                 format!(
                     "An adapter ({method}) for `{name}`{revision}, trained with rtune. It is of use beside that base alone.{beside}"
                 )

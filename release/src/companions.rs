@@ -146,6 +146,34 @@ fn of_folder(base: &BaseModel) -> Option<&Path> {
     Some(base.weights.path()).filter(|path| path.is_dir())
 }
 
+/// What whoever loads an adapter beside a base is to know of it, in sentences.
+///
+/// # Errors
+/// [`ReleaseError::Io`], [`ReleaseError::Unreadable`].
+pub fn notes_for_adapters(base: &BaseModel) -> Result<Vec<String>, ReleaseError> {
+    let Some(from) = of_folder(base) else { return Ok(Vec::new()) };
+    let keys = read_object(&from.join(CONFIG_FILE))?;
+    let mut notes = Vec::new();
+    if keys.contains_key("text_config") {
+        notes.push(
+            "The base's repository is a model that sees besides, whose parts have other names: PEFT finds none of them there and leaves \
+             the base as it is. Load the adapter beside its text part, a folder that \
+             `rtune export BASE FOLDER --format safetensors --base-only` writes, or merge it."
+                .to_owned(),
+        );
+    }
+    let rows = base.config.vocab_size;
+    let has = keys.get("vocab_size").and_then(Value::as_u64).unwrap_or(rows as u64);
+    if !base.new_tokens.is_empty() && has < rows as u64 {
+        let count = base.new_tokens.len();
+        notes.push(format!(
+            "It has rows for {count} new tokens, and the base has none for them: call `base.resize_token_embeddings({rows})` before the \
+             adapter is loaded."
+        ));
+    }
+    Ok(notes)
+}
+
 /// Writes the files of the base's folder that its licence may ask to be passed on.
 ///
 /// # Errors
@@ -182,13 +210,18 @@ fn others(from: &Path) -> Result<Vec<PathBuf>, ReleaseError> {
 }
 
 /// The base's configuration with the element type of the new weights, and the vocabulary where it grew. Every other key
-/// stays. `None` for a model that sees besides: the new one is its text part.
+/// stays. `None` for a model that sees besides, whose text part the new one is, and where the family has an older name.
 fn edited_config(from: &Path, base: &BaseModel, dtype: Dtype) -> Result<Option<Value>, ReleaseError> {
     let mut keys = read_object(&from.join(CONFIG_FILE))?;
-    if keys.contains_key("text_config") {
+    // Older names of a family, which only code of the base's own repository knows, are written anew, too.
+    let is_known =
+        keys.get("model_type").and_then(Value::as_str) == base.config.family.model_types.first().copied();
+    if keys.contains_key("text_config") || !is_known {
         return Ok(None);
     }
     keys.remove("quantization_config");
+    // Code that does not go with it, and that transformers has of its own.
+    keys.remove("auto_map");
     // transformers 5 writes `dtype` and reads both; older ones know the other alone.
     let present: Vec<&str> =
         ["dtype", "torch_dtype"].into_iter().filter(|key| keys.contains_key(*key)).collect();

@@ -55,7 +55,7 @@ pub use card::{
 };
 pub use change::{Combined, refuse_uncombinable};
 pub use checkpoint::{VerifiedCheckpoint, find};
-pub use companions::{Chat, write_legal};
+pub use companions::{Chat, notes_for_adapters, write_legal};
 pub use divergence::{Agreement, Divergence, Model, Probe, Side, divergence};
 pub use dtype::Dtype;
 pub use error::ReleaseError;

@@ -186,7 +186,7 @@ pub fn write_model(
             Ok(values)
         })
     };
-    let summed = Summed::new(base, content, layout.dtype);
+    let summed = Summed::new(base, content, layout.dtype)?;
     let (files, errors) = match layout.packing {
         Some(Packing::Calibrated(settings)) => {
             let mut calibrator = Calibrator::begin(&summed, Target::Packed(settings, layout.dtype), rows)?;

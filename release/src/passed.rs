@@ -67,7 +67,7 @@ impl Passed {
         probes: &[Probe],
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, ReleaseError> {
-        let summed = Summed::new(base, content, Dtype::Float32).rounded(settings);
+        let summed = Summed::new(base, content, Dtype::Float32)?.rounded(settings);
         Self::through(&base.config, &summed, probes, progress)
     }
 }

@@ -70,7 +70,8 @@ pub fn export_peft(
         companions::write_legal(&new, base)?;
     }
     let whole = makes_up && converted.is_some();
-    card.of_adapter(makes_up, whole || is_residual).write(&new, Made::Adapter)?;
+    let notes = base.map_or_else(|| Ok(Vec::new()), |(base, _)| companions::notes_for_adapters(base))?;
+    card.of_adapter(makes_up, whole || is_residual, &notes).write(&new, Made::Adapter)?;
     new.finish()?;
     Ok(idle)
 }

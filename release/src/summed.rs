@@ -10,9 +10,10 @@ use rtune_models::{
 };
 
 use crate::calibrated::Calibrated;
+use crate::change::beginning;
 use crate::dtype::Dtype;
 use crate::error::ReleaseError;
-use crate::weights::{Computer, Content, LinearFigures, Rounding};
+use crate::weights::{Computer, Content, LinearFigures, Onto, Rounding};
 
 /// A base, or a base with what was trained in it, as a checkpoint.
 pub(crate) struct Summed<'a> {
@@ -24,10 +25,16 @@ pub(crate) struct Summed<'a> {
 }
 
 impl<'a> Summed<'a> {
-    pub(crate) fn new(base: &'a BaseModel, content: Content<'a>, dtype: Dtype) -> Self {
+    /// # Errors
+    /// As [`beginning`], before a weight is read.
+    pub(crate) fn new(base: &'a BaseModel, content: Content<'a>, dtype: Dtype) -> Result<Self, ReleaseError> {
+        if let Content::Merged { adapter, initial, onto: Onto::Original, .. } = content {
+            beginning(adapter, initial)?;
+        }
         let tensors = DecoderSpec::new(&base.config).tensors();
         let tensors = tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
-        Self { base, tensors, computer: Mutex::new(Computer::new(base, content, dtype)), nearest: None }
+        let computer = Mutex::new(Computer::new(base, content, dtype));
+        Ok(Self { base, tensors, computer, nearest: None })
     }
 
     /// The same with the linears of the blocks rounded to the nearest.

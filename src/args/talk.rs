@@ -127,7 +127,7 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) judge: super::judge::JudgeArgs,
     /// Train the run on a quarter and half of its rows too, and say whether more data would pay; goes on where it was stopped
-    #[arg(long, conflicts_with_all = ["answers", "out"])]
+    #[arg(long, conflicts_with_all = ["answers", "out", "export", "judge", "benchmark"])]
     pub(crate) learning_curve: bool,
     /// Show prompts, expected answers and answers too
     #[arg(long, conflicts_with = "json")]

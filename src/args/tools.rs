@@ -71,7 +71,7 @@ pub(crate) struct PrepareArgs {
     /// Override a key of the configuration, for example data.privacy.mode=tag; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
-    /// The folder to write; by default prepared/NAME, by the name of the run folder
+    /// The folder to write; by default prepared/NAME, by the name of the run folder, or of the one above where that is `run`
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
     /// Count only, and write nothing

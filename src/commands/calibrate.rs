@@ -42,7 +42,7 @@ pub(super) fn merged(
 ) -> anyhow::Result<()> {
     let (settings, layout) = settings(model, args, released, method)?;
     let trained_on = released.trained_on();
-    let onto = onto(model, trained_on);
+    let onto = onto(model, released)?;
     let measure::Rows { probes, on } = measure::rows(golden, released)?;
     let chosen = Chosen::of(args, released)?;
     let folder = NewFolder::begin(out)?;

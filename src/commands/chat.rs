@@ -62,8 +62,12 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<u8> {
     let speaker = Speaker::new(&model)?;
     // A model without a template cannot chat: said before the first line is typed.
     speaker.encoder()?;
+    let mut lines = Lines::new()?;
     let interrupted = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGINT, Arc::clone(&interrupted)).context("cannot listen for signals")?;
+    // Without a person nobody would go on after an answer that was ended: the program ends.
+    if lines.is_terminal() {
+        signal_hook::flag::register(SIGINT, Arc::clone(&interrupted)).context("cannot listen for signals")?;
+    }
     let mut chat = Chat {
         speaker: &speaker,
         settings: opened::settings(&args.sampling),
@@ -72,7 +76,6 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<u8> {
         document: None,
         interrupted,
     };
-    let mut lines = Lines::new()?;
     if lines.is_terminal() {
         complain(&format!("{}: /help lists the commands, Ctrl-D ends", subject.name()));
     }

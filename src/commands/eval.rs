@@ -13,7 +13,6 @@ mod texts;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
 use rtune_data::Source;
 use rtune_models::generate::Sampling;
 use rtune_models::hub::HubOptions;
@@ -26,12 +25,13 @@ use rtune_trainer::evaluate::golden::{ExamOptions, GoldenReport, Work as Doing, 
 use rtune_trainer::evaluate::labels::LabelOptions;
 use rtune_trainer::evaluate::people::{PersonsScore, refuse_scores_of_others};
 use rtune_trainer::evaluate::similarity::measure;
-use rtune_trainer::files::{sha256_of, write_whole};
+use rtune_trainer::files::sha256_of;
 use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::{Settings, Speaker};
 
 use self::place::{of_conversations, places, stem};
 use crate::args::talk::{EncoderArgs, EvalArgs, Preset};
+use crate::commands::out::{refuse_unwritable, write};
 use crate::commands::{evaluated, opened};
 use crate::failure::{BadInput, DONE};
 use crate::reporter::{Work, say};
@@ -41,6 +41,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         return curve::run(args);
     }
     check(args)?;
+    args.out.iter().try_for_each(|file| refuse_unwritable(file))?;
     if let Some(file) = &args.benchmark {
         for (number, name) in args.subjects.iter().enumerate() {
             let (subject, model) = opened::open_named(name, &args.overrides)?;
@@ -49,8 +50,10 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         }
         return Ok(DONE);
     }
+    let exports = exports(&args.export)?;
+    exports.iter().try_for_each(|(_, file)| refuse_unwritable(file))?;
     let tools = Tools {
-        exports: exports(&args.export)?,
+        exports,
         judge: judge::Judge::named(&args.judge, &HubOptions::from_env().rtune_cache.join("judge"))?,
         sandbox: code::sandbox(&args.code.sandbox)?,
         encoder: encoder(&args.encoder)?,
@@ -293,19 +296,6 @@ fn exports(named: &[String]) -> anyhow::Result<Vec<(Layout, PathBuf)>> {
         Ok((layout, PathBuf::from(&pair[1])))
     };
     named.chunks_exact(2).map(pair).collect()
-}
-
-/// Writes a report wherever it goes.
-fn write(places: &[PathBuf], text: &str) -> anyhow::Result<()> {
-    for place in places {
-        let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create `{}`", folder.display()))?;
-        }
-        write_whole(place, text.as_bytes()).map_err(TrainerError::from)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

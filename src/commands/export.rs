@@ -12,6 +12,7 @@ use rtune_models::BaseModel;
 use rtune_models::hub::HubError;
 use rtune_release::{
     About, CalibrationMethod, Chat, Content, Dtype, GgufType, NewFolder, Rounding, VerifiedAdapter,
+    notes_for_adapters,
 };
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::subject::Subject;
@@ -144,14 +145,14 @@ fn write(args: &ExportArgs, format: Format) -> anyhow::Result<()> {
 
 fn calibrated(args: &ExportArgs, checkpoint: &Path, method: CalibrationMethod) -> anyhow::Result<()> {
     let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
-    let adapter = VerifiedAdapter::open(checkpoint, &released.base)?;
+    let adapter = released.adapter(checkpoint)?;
     calibrate::merged(&args.out, &args.model, &args.calibration, &[], &released, &adapter, method)
 }
 
 fn gguf(args: &ExportArgs, format: Format, checkpoint: &Path) -> anyhow::Result<()> {
     let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
     let VerifiedAdapter { adapter, initial, .. } = released.adapter(checkpoint)?;
-    let (onto, trained_on) = (onto(&args.model, released.trained_on()), released.trained_on());
+    let (onto, trained_on) = (onto(&args.model, &released)?, released.trained_on());
     let content = Content::Merged { adapter: &adapter, initial: initial.as_ref(), trained_on, onto };
     write_gguf(
         args,
@@ -285,6 +286,9 @@ pub(super) fn adapter(run: &str, overrides: &[String], out: &Path, served: bool)
         ));
     }
     let idle = rtune_release::export_peft(&checkpoint, out, with, &card, served)?;
+    for note in with.map_or_else(|| Ok(Vec::new()), |(base, _)| notes_for_adapters(base))? {
+        complain(&format!("note: {note}"));
+    }
     // Whoever looked whether a server takes it has said so.
     if !served {
         note_idle(&idle);
@@ -311,7 +315,7 @@ fn safetensors(args: &ExportArgs, checkpoint: &Path) -> anyhow::Result<()> {
     let released = Released::open(&args.run, &args.overrides, Fetch::IfNeeded)?;
     let adapter = released.adapter(checkpoint)?;
     let layout = layout(&args.model, &released.base, Dtype::Bfloat16);
-    let onto = onto(&args.model, released.trained_on());
+    let onto = onto(&args.model, &released)?;
     let folder = NewFolder::begin(&args.out)?;
     released.write_merged(&folder, &adapter, onto, layout)?;
     folder.finish()?;

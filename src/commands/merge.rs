@@ -31,7 +31,7 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<u8> {
     refuse_calibration(args);
     let first = Part::open(&args.run, args.combine.weight, &args.overrides)?;
     let (trained_on, base) = (first.released.trained_on(), &first.released.base);
-    let (onto, layout) = (onto(&args.model, trained_on), layout(&args.model, base, Dtype::Bfloat16));
+    let (onto, layout) = (onto(&args.model, &first.released)?, layout(&args.model, base, Dtype::Bfloat16));
     let others = args.combine.with.iter();
     let others: Vec<Part> = others
         .map(|(run, weight)| Part::open_beside(&first, run, *weight, args))

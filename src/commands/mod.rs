@@ -22,6 +22,7 @@ pub(crate) mod keys;
 pub(crate) mod merge;
 mod next;
 mod opened;
+mod out;
 pub(crate) mod plan;
 pub(crate) mod prepare;
 pub(crate) mod promote;

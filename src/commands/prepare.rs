@@ -21,6 +21,9 @@ use crate::reporter::{complain, say};
 /// The folder that holds a folder for each configuration.
 const PREPARED: &str = "prepared";
 
+/// What run folders are called that stand in a folder of their own.
+const RUN: &str = "run";
+
 /// What a preparation writes, and nothing else: a folder of these files alone is one that a second preparation may replace.
 const ROWS: &str = "rows.jsonl";
 const TRAIN: &str = "train.jsonl";
@@ -75,9 +78,11 @@ fn show(args: &PrepareArgs, report: &DataReport) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `prepared/NAME`, by the name of the run folder.
+/// `prepared/NAME`, by the name of the run folder, or of the one above where that is `run`, as it is in every configuration of `init`.
 fn usual_folder(config: &Config) -> PathBuf {
-    Path::new(PREPARED).join(config.output.dir.file_name().unwrap_or("data".as_ref()))
+    let run = &config.output.dir;
+    let above = run.parent().and_then(Path::file_name).filter(|_| run.ends_with(RUN));
+    Path::new(PREPARED).join(above.or(run.file_name()).unwrap_or("data".as_ref()))
 }
 
 /// Only what an earlier preparation wrote is replaced: a run, which has a report of its rows by the same name, is not.

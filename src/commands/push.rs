@@ -44,6 +44,10 @@ pub(crate) fn run(args: &PushArgs) -> anyhow::Result<u8> {
         let run = args.folder.to_string_lossy();
         export::adapter(&run, &args.overrides, &folder.path().join("adapter"), false)?;
         exported = Some(folder);
+    } else if let Some(argument) = args.overrides.first() {
+        let problem =
+            format!("`--set {argument}`: `{}` is no run, and is pushed as it is", args.folder.display());
+        return Err(BadInput::new(problem).into());
     }
     let folder = exported.as_ref().map(|folder| folder.path().join("adapter"));
     push(args, folder.as_deref().unwrap_or(&args.folder), &options, token)

@@ -1,15 +1,17 @@
 //! `rtune redteam`: a suite of attacks, base and tuned side by side.
 
+use std::path::{Path, PathBuf};
+
 use rtune_models::generate::Sampling;
-use rtune_trainer::checkpoint::to_json;
-use rtune_trainer::error::TrainerError;
-use rtune_trainer::files::write_whole;
+use rtune_trainer::files::sha256_of;
 use rtune_trainer::redteam::{
     CategoryReport, ItemReport, Known, Outcome, Rate, RedTeamReport, Suite, attack,
 };
 use rtune_trainer::subject::Opened;
 use rtune_trainer::talk::{Settings, Speaker};
+use serde::Deserialize;
 
+use super::out::{refuse_unwritable, write};
 use super::{eval, opened};
 use crate::args::redteam::RedTeamArgs;
 use crate::failure::DONE;
@@ -18,35 +20,51 @@ use crate::table::{align_right, table};
 
 /// Characters of an answer that are shown.
 const SHOWN_CHARACTERS: usize = 200;
+/// Digits of a hash that tell suites of one name apart.
+const HASH_DIGITS: usize = 8;
 
 pub(crate) fn run(args: &RedTeamArgs) -> anyhow::Result<u8> {
     // A suite that cannot be read is said before a model is loaded.
     let suite = Suite::load(&args.suite)?;
+    args.out.iter().try_for_each(|file| refuse_unwritable(file))?;
     let (subject, model) = opened::open(&args.subject)?;
     let known = match subject.run {
         Some(_) => Known::of(&subject.config)?,
         None => Known::default(),
     };
     let report = ask(&model, &suite, &known, args.max_new_tokens)?;
-    let in_run = subject.run.as_ref().map(|run| run.join("eval"));
-    let stem = suite.name.rsplit('/').next().unwrap_or("suite").split('.').next().unwrap_or("suite");
-    let places =
-        args.out.iter().cloned().chain(in_run.map(|folder| folder.join(format!("redteam-{stem}.json"))));
-    for place in places {
-        if let Some(folder) = place.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        write_whole(&place, &to_json(&place, &report)?).map_err(TrainerError::from)?;
-        if !args.json {
-            complain(&format!("report: {}", place.display()));
-        }
-    }
+    let in_run = subject.run.as_ref().map(|run| in_folder(&run.join("eval"), &suite.name));
+    let places: Vec<PathBuf> = in_run.into_iter().chain(args.out.clone()).collect();
+    let text = serde_json::to_string_pretty(&report)?;
     if args.json {
-        say(&serde_json::to_string_pretty(&report)?);
+        say(&text);
     } else {
         show(&report, args.answers);
     }
+    write(&places, &(text + "\n"))?;
+    if !args.json {
+        places.iter().for_each(|place| complain(&format!("report: {}", place.display())));
+    }
     Ok(DONE)
+}
+
+/// The report's place by the name of its suite; with a hash of it, where that of another suite stands there already.
+fn in_folder(folder: &Path, suite: &str) -> PathBuf {
+    #[derive(Deserialize)]
+    struct Known {
+        suite: String,
+    }
+    let stem = Path::new(suite).file_stem().unwrap_or("suite".as_ref()).to_string_lossy();
+    let plain = folder.join(format!("redteam-{stem}.json"));
+    // One that cannot be read is none that is worth keeping.
+    let known = std::fs::read(&plain).ok().and_then(|bytes| serde_json::from_slice::<Known>(&bytes).ok());
+    match known {
+        Some(known) if known.suite != suite => {
+            let hash = sha256_of(suite.as_bytes());
+            folder.join(format!("redteam-{stem}-{}.json", &hash[..HASH_DIGITS.min(hash.len())]))
+        }
+        _ => plain,
+    }
 }
 
 /// Asks a model the items of a suite.

@@ -76,6 +76,8 @@ pub(crate) fn history(args: &HistoryArgs) -> anyhow::Result<u8> {
 pub(crate) fn roll_back(args: &RollbackArgs) -> anyhow::Result<u8> {
     let registry = Registry::at(&args.place.registry);
     let Some(current) = registry.current_name()? else {
+        // What is wrong with one that has versions is said by its history.
+        registry.history()?;
         return Err(RegistryError::NoRegistry { folder: args.place.registry.clone() }.into());
     };
     // One goes back from a damaged version like from any other, by history.json.

@@ -240,10 +240,23 @@ pub(super) fn layout(args: &ModelArgs, base: &BaseModel, packed: Dtype) -> Layou
 }
 
 /// The weights that the adapter is added to: where the base was not quantised, there is but one choice.
-pub(super) fn onto(args: &ModelArgs, trained_on: Quantization) -> Onto {
-    match trained_on {
-        Quantization::None => Onto::Original,
-        Quantization::Nf4 { .. } | Quantization::Int8 => args.onto.unwrap_or(Onto::Dequantized),
+///
+/// # Errors
+/// [`BadInput`] for a checkpoint away from its run, which does not say how the base was held.
+pub(super) fn onto(args: &ModelArgs, released: &Released) -> anyhow::Result<Onto> {
+    let subject = &released.subject;
+    match (released.trained_on(), args.onto) {
+        (Quantization::None, _) => Ok(Onto::Original),
+        (_, Some(Onto::Original)) => Ok(Onto::Original),
+        _ if subject.run.is_none() && subject.adapter.is_some() => {
+            let problem = format!(
+                "how the base was held while `{}` was trained is written in its run, and the run is not here",
+                subject.name()
+            );
+            let hint = "name the run, or add it to the original weights: `--onto original`";
+            Err(BadInput::new(problem).with_hint(hint).into())
+        }
+        (_, onto) => Ok(onto.unwrap_or(Onto::Dequantized)),
     }
 }
 

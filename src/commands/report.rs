@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rtune_trainer::error::TrainerError;
-use rtune_trainer::files::write_whole;
+use rtune_trainer::files::write_named;
 use rtune_trainer::report::{Format, report};
 
 use crate::args::report::{ReportArgs, ReportFormat};
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<u8> {
         say(page.trim_end());
         return Ok(DONE);
     }
-    write_whole(&out, page.as_bytes()).map_err(TrainerError::from)?;
+    write_named(&out, page.as_bytes()).map_err(TrainerError::from)?;
     say(&format!("report: {}", out.display()));
     Ok(DONE)
 }

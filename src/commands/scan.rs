@@ -28,20 +28,26 @@ const LONGEST_LINE_BYTES: usize = 64 << 20;
 /// The longest file of JSON, in bytes: its values stand in memory.
 const LONGEST_DOCUMENT_BYTES: u64 = 512 << 20;
 
+/// What some programs write before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
+
 /// Digits of a number from which on it may be somebody's.
 const LONG_DIGITS: usize = 6;
 
 pub(crate) fn run(args: &ScanArgs) -> anyhow::Result<u8> {
     let scrubber = scrubber(args)?;
     let mut scan = Scan { args, scrubber, counts: BTreeMap::new(), texts: 0 };
-    let is = |ends: &[&str]| args.file.extension().is_some_and(|end| ends.iter().any(|known| end == *known));
+    let end = args.file.extension().unwrap_or_default();
+    let is = |ends: &[&str]| ends.iter().any(|known| end.eq_ignore_ascii_case(known));
     if args.file == Path::new("-") {
         let mut reader = std::io::stdin().lock();
         refuse_packed(&mut reader, &args.file)?;
+        pass_mark(&mut reader, &args.file)?;
         scan.text(&mut reader)?;
     } else {
         let mut reader = BufReader::new(open(&args.file)?);
         refuse_packed(&mut reader, &args.file)?;
+        pass_mark(&mut reader, &args.file)?;
         if is(&["jsonl", "ndjson"]) {
             scan.rows(&mut reader)?;
         } else if is(&["json"]) {
@@ -109,6 +115,15 @@ fn refuse_packed(reader: &mut dyn BufRead, path: &Path) -> anyhow::Result<()> {
     let problem = format!("{}: packed by {kind}, and texts are looked at as they stand", path.display());
     let hint = format!("unpack it first: `{kind} -dk FILE`");
     Err(BadInput::new(problem).with_hint(hint).into())
+}
+
+/// A byte order mark is no part of what follows it.
+fn pass_mark(reader: &mut dyn BufRead, path: &Path) -> anyhow::Result<()> {
+    let first = reader.fill_buf().with_context(|| format!("{}: cannot be read", path.display()))?;
+    if first.starts_with(BYTE_ORDER_MARK) {
+        reader.consume(BYTE_ORDER_MARK.len());
+    }
+    Ok(())
 }
 
 /// The strings of a row, with their places as JSON pointers.

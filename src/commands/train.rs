@@ -84,9 +84,10 @@ fn one(
         Outcome::Stopped(state) => (state, "stopped", BY_SIGNAL + signal.load(Ordering::SeqCst) as u8),
     };
     if !args.json {
-        // Whoever named no file goes on with the one that the run wrote.
+        // Where the file that was named does not say all by itself, one goes on with the one that the run wrote.
+        let says_all = args.next.from.is_none() && args.next.queues.is_empty() && args.overrides.is_empty();
         let named: PathBuf = match &args.config {
-            Some(named) if args.next.from.is_none() && args.next.queues.is_empty() => named.clone(),
+            Some(named) if says_all && args.seeds == 1 => named.clone(),
             _ => config.output.dir.join("config.toml"),
         };
         say(&farewell(&state, words, &config.output.dir, &named, code));
@@ -167,7 +168,7 @@ fn farewell(state: &State, words: &str, run: &Path, config: &Path, code: u8) -> 
         let which = if state.best.is_some() { "best" } else { "last" };
         format!("adapter: {}", run.join(which).display())
     } else {
-        format!("go on: rtune train {} --resume", config.display())
+        format!("go on: rtune train {} --resume", next::for_shell(&config.display().to_string()))
     };
     match &state.best {
         Some(best) => {

@@ -11,8 +11,16 @@ use crate::workplace::{Ran, Workplace};
 /// The bodies of the requests so far, each with the line of its key.
 type Requests = Arc<Mutex<Vec<(String, Value)>>>;
 
+/// What is answered first, instead of a judgement: a status, more of the head, and a body.
+type Refusals = Vec<(&'static str, &'static str, &'static str)>;
+
 /// A judge that gives 4, once after words that are no JSON, and prefers whatever is shown as A.
 fn serve() -> (String, Requests) {
+    serve_after(Vec::new())
+}
+
+/// [`serve`] after refusals, in their order.
+fn serve_after(refusals: Refusals) -> (String, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("http://{}/v1", listener.local_addr().expect("an address"));
     let requests = Requests::default();
@@ -20,13 +28,18 @@ fn serve() -> (String, Requests) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             // A client may go away at any time.
-            let _ = answer(stream, &shared);
+            let refusal = refusals.get(shared.lock().expect("requests").len()).copied();
+            let _ = answer(stream, &shared, refusal);
         }
     });
     (endpoint, requests)
 }
 
-fn answer(mut stream: TcpStream, requests: &Requests) -> std::io::Result<()> {
+fn answer(
+    mut stream: TcpStream,
+    requests: &Requests,
+    refusal: Option<(&str, &str, &str)>,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -56,6 +69,12 @@ fn answer(mut stream: TcpStream, requests: &Requests) -> std::io::Result<()> {
         json!({"reason": "Good enough.", "score": 4}).to_string()
     };
     requests.push((key, body));
+    if let Some((status, more, text)) = refusal {
+        let head =
+            format!("HTTP/1.1 {status}\r\nConnection: close\r\n{more}Content-Length: {}\r\n\r\n", text.len());
+        stream.write_all(head.as_bytes())?;
+        return stream.write_all(text.as_bytes());
+    }
     let text = json!({"choices": [{"message": {"role": "assistant", "content": reply}}]}).to_string();
     let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", text.len());
     stream.write_all(head.as_bytes())?;
@@ -156,6 +175,31 @@ fn a_judge_that_cannot_be_asked_is_said() {
     let told = [&ran.stdout, &ran.stderr, &place.read("report.json")];
     assert!(told.iter().all(|told| !told.contains("password")), "{told:?}");
     assert_eq!((&report["judge"]["failed"], report["cases"].as_array().map(Vec::len)), (&json!(5), Some(9)));
+}
+
+/// A limit of requests passes; a request that cannot be answered is not asked again, and the reason is said.
+#[test]
+fn a_judge_may_ask_to_wait_or_refuse() {
+    let place = Workplace::new();
+    place.train(&["train.steps=10", "data.validation=0"]).succeeds();
+    place.write("golden.jsonl", "{\"id\": \"one\", \"instruction\": \"Hi\", \"output\": \"x\"}\n");
+    place.write("key.txt", "secret-key\n");
+    let busy = ("429 Too Many Requests", "Retry-After: 0\r\n", "");
+    let (endpoint, requests) = serve_after(vec![busy, busy]);
+    let ran = eval(&place, &["--judge", &endpoint, "--judge-model", "m", "--json"]);
+    ran.succeeds();
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!((&report["judge"]["failed"], &report["judge"]["base"]), (&json!(0), &json!(4.0)));
+    assert!(requests.lock().expect("requests").len() >= 4);
+    let no = ("400 Bad Request", "", "{\"error\": {\"message\": \"no such model\\nfor secret-key\"}}");
+    let (endpoint, requests) = serve_after(vec![no; 4]);
+    let ran = eval(&place, &["--judge", &endpoint, "--judge-model", "m", "--judge-key-file", "key.txt"]);
+    ran.succeeds();
+    let said = "the judge answered 400 Bad Request: no such model for (the key)";
+    assert!(ran.stdout.contains(said), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("secret-key") && !ran.stderr.contains("secret-key"));
+    let count = requests.lock().expect("requests").len();
+    assert!(count <= 4, "{count}: a question that is refused is asked once");
 }
 
 /// A conversation is judged on what the model itself said in it.

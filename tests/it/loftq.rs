@@ -204,6 +204,8 @@ fn a_run_of_an_earlier_version_is_refused_where_its_beginning_counts() {
         &["merge", "run", "out", "--onto", "original"][..],
         &["merge", "run", "out", "--weight", "0.5", "--onto", "original"],
         &["export", "run", "out", "--format", "safetensors", "--onto", "original"],
+        &["export", "run", "out", "--format", "gptq", "--onto", "original"],
+        &["export", "run", "out", "--format", "awq", "--onto", "original"],
         &["export", "run", "out", "--format", "gguf-adapter"],
         &["export", "run", "out", "--for", "vllm"],
     ] {

@@ -1,5 +1,7 @@
 //! `rtune redteam`: a suite, base and tuned side by side.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use crate::promote::{promote, train, train_rows, workplace};
@@ -66,6 +68,19 @@ fn base_and_tuned_model_are_asked_the_same() {
         "{}",
         ran.stdout
     );
+    // The report of another suite of that name is not overwritten, and what cannot be written is said before anything is asked.
+    place.write("suite.v2.jsonl", suite());
+    fs::create_dir(place.path("other")).expect("made");
+    place.write("other/suite.jsonl", suite());
+    for name in ["suite.v2.jsonl", "other/suite.jsonl", "suite.jsonl"] {
+        place.rtune(&["redteam", "yes", "--suite", name, "--max-new-tokens", "2"]).succeeds();
+    }
+    let reports = fs::read_dir(place.path("yes/eval")).expect("read").flatten();
+    let names: Vec<String> = reports.map(|one| one.file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(names.iter().filter(|name| name.starts_with("redteam-suite")).count(), 3, "{names:?}");
+    place
+        .rtune(&["redteam", "yes", "--suite", "suite.jsonl", "--out", "yes"])
+        .fails(2, &["expected a file to write to, found the folder `yes`"]);
     // A base has no training rows to copy.
     let ran = place.rtune(&["redteam", "model", "--suite", "suite.jsonl", "--max-new-tokens", "4"]);
     ran.succeeds();

@@ -248,7 +248,7 @@ fn files_beside_the_weights_are_the_base_s_but_for_what_training_settled() {
     let config = place.read("model/config.json");
     let edited = config.replacen(
         '{',
-        "{\"dtype\": \"float32\", \"unknown_key\": [1], \"quantization_config\": null, ",
+        "{\"dtype\": \"float32\", \"unknown_key\": [1], \"quantization_config\": null, \"auto_map\": {\"AutoModel\": \"m.M\"}, ",
         1,
     );
     place.write("model/config.json", edited);
@@ -271,6 +271,7 @@ fn files_beside_the_weights_are_the_base_s_but_for_what_training_settled() {
     let config = json_of(&place.path("out/config.json"));
     assert_eq!((&config["dtype"], &config["unknown_key"]), (&json!("bfloat16"), &json!([1])));
     assert!(config.get("quantization_config").is_none() && config.get("torch_dtype").is_none());
+    assert!(config.get("auto_map").is_none(), "code that does not go with it");
     assert_eq!(place.read("out/chat_template.jinja"), template);
     assert_eq!(json_of(&place.path("out/tokenizer_config.json"))["chat_template"], template);
     // The base does not name the token that ends an answer here; without it answers would never stop.
@@ -281,6 +282,19 @@ fn files_beside_the_weights_are_the_base_s_but_for_what_training_settled() {
     assert_eq!(place.read("adapter/chat_template.jinja"), template);
     assert_eq!(place.read("adapter/tokenizer.json"), place.read("model/tokenizer.json"));
     assert!(!place.path("adapter/config.json").exists(), "an adapter is not a model");
+    // Away from its run a checkpoint does not say how the base was held.
+    fs::create_dir(place.path("kept")).expect("made");
+    for file in fs::read_dir(place.path("run/last/")).expect("read").flatten() {
+        fs::copy(file.path(), place.path("kept").join(file.file_name())).expect("copied");
+    }
+    let away = |more: &[&str]| {
+        place.rtune(
+            &[&["export", "kept", "away", "--format", "safetensors", "--set", "model.base=model"], more]
+                .concat(),
+        )
+    };
+    away(&[]).fails(2, &["how the base was held while `kept` was trained", "hint: name the run"]);
+    away(&["--onto", "original"]).succeeds();
     // The template of the run is gone: what would be written beside the weights is another.
     place.write("own.jinja", "{{ messages[0].content }}");
     place

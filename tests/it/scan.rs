@@ -64,8 +64,12 @@ fn a_document_is_scanned_as_what_it_means() {
         expected.map(|(field, entity, text)| (field.to_owned(), entity.to_owned(), text.to_owned()));
     assert_eq!(found("a.jsonl"), expected);
     assert_eq!(found("a.json"), expected);
-    let in_list = expected.map(|(field, entity, text)| (format!("/0{field}"), entity, text));
+    let in_list = expected.clone().map(|(field, entity, text)| (format!("/0{field}"), entity, text));
     assert_eq!(found("list.json"), in_list);
+    // Neither a byte order mark nor the case of the name makes another file of it.
+    place.write("mark.JSONL", format!("\u{feff}{ticket}\n"));
+    place.write("mark.Json", format!("\u{feff}{ticket}"));
+    assert_eq!([found("mark.JSONL"), found("mark.Json")], [expected.to_vec(), expected.to_vec()]);
     // What is no JSON is a text, whatever it is called.
     place.write("text.json", "{ mail anna@web.de");
     let ran = place.rtune(&["scan", "text.json"]);

@@ -282,6 +282,19 @@ fn signals_end_a_run_after_a_save() {
             serde_json::from_str(&place.read("run/last/state.json")).expect("JSON");
         assert!(state["step"].as_u64() > Some(0));
     }
+    // What the file does not say alone is said by the one that the run wrote.
+    let mut command = place.command(&["train", "config.toml", "--set", "output.dir=other one"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().expect("started");
+    let pid = child.id().to_string();
+    while !place.path("other one/last").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let sent = std::process::Command::new("sh").args(["-c", &format!("kill -INT {pid}")]).status();
+    assert!(sent.expect("a shell runs").success());
+    let ran = Ran::of(child.wait_with_output().expect("ends"));
+    assert_eq!(ran.code, 130, "{}\n{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("go on: rtune train 'other one/config.toml' --resume"), "{}", ran.stdout);
 }
 
 #[test]

@@ -279,6 +279,21 @@ pub enum TrainerError {
 }
 
 impl TrainerError {
+    /// [`Self::is_input`] of what went wrong with a base.
+    pub fn is_input_to_models(error: &rtune_models::ModelError) -> bool {
+        !matches!(error, rtune_models::ModelError::Io { source, .. } if is_of_the_machine(source))
+    }
+
+    /// [`Self::is_input`] of what went wrong with rows.
+    pub fn is_input_to_data(error: &rtune_data::DataError) -> bool {
+        use rtune_data::DataError::{Account, Spill, Unreadable};
+        match error {
+            Unreadable { source, .. } => !is_of_the_machine(source),
+            Spill(_) | Account { .. } => false,
+            _ => true,
+        }
+    }
+
     /// Whether what was given is at fault (exit code 2), and not the machine or the training (1).
     pub fn is_input(&self) -> bool {
         match self {
@@ -286,13 +301,10 @@ impl TrainerError {
             Self::Generate(error) => error.is_input(),
             Self::Gpu(error) => matches!(error, GpuError::Refused { .. }),
             Self::File(error) => error.action == "read" && !is_of_the_machine(&error.source),
-            Self::Adapter(rtune_adapters::AdapterError::Io { source, .. })
-            | Self::Model(rtune_models::ModelError::Io { source, .. })
-            | Self::Data(rtune_data::DataError::Unreadable { source, .. }) => !is_of_the_machine(source),
-            Self::Data(rtune_data::DataError::Spill(_) | rtune_data::DataError::Account { .. }) => false,
-            Self::Data(_)
-            | Self::Model(_)
-            | Self::Adapter(_)
+            Self::Adapter(rtune_adapters::AdapterError::Io { source, .. }) => !is_of_the_machine(source),
+            Self::Model(error) => Self::is_input_to_models(error),
+            Self::Data(error) => Self::is_input_to_data(error),
+            Self::Adapter(_)
             | Self::Config(_)
             | Self::Conversation(_)
             | Self::NotMeasured

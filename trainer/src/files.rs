@@ -41,6 +41,23 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     done
 }
 
+/// [`write_whole`] of a file that a person named: a link is followed, and into what is no plain file, a pipe or a device, the bytes
+/// are written as they are.
+///
+/// # Errors
+/// [`FileError`].
+pub fn write_named(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match fs::metadata(&place) {
+        Ok(found) if found.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)).at("write", path),
+        Ok(found) if !found.is_file() => {
+            let open = File::options().write(true).open(&place);
+            open.and_then(|mut file| file.write_all(bytes)).at("write", path)
+        }
+        _ => write_whole(&place, bytes),
+    }
+}
+
 /// [`write_whole`], where `write` writes the file that then takes the place of `path`; its own errors are handed through.
 ///
 /// # Errors
@@ -56,7 +73,10 @@ pub(crate) fn write_whole_by<E>(
         let _ = fs::remove_file(&beside);
     }
     Ok(match written? {
-        Ok(()) => fs::rename(&beside, path).at("write", path).and_then(|()| sync_folder_of(path)),
+        Ok(()) => {
+            let renamed = fs::rename(&beside, path).inspect_err(|_| drop(fs::remove_file(&beside)));
+            renamed.at("write", path).and_then(|()| sync_folder_of(path))
+        }
         Err(source) => Err(FileError { action: "write", path: path.to_owned(), source }),
     })
 }

@@ -15,7 +15,7 @@ use crate::full;
 use crate::gpu::GpuOpened;
 use crate::inputs;
 use crate::manifest::{self, Manifest};
-use crate::verify::locate_base;
+use crate::verify::{locate_base, locate_data};
 
 /// What `--set` may change where nothing is trained: the base and how it is held, and the template.
 const READ_KEYS: [&str; 4] = ["model.", "quantization.", "data.template=", "data.template-date="];
@@ -91,6 +91,7 @@ impl Subject {
         if !overrides.iter().any(|argument| argument.starts_with("model.base")) {
             locate_base(&mut config, run);
         }
+        locate_data(&mut config, run);
         let links = ["best", "last"].map(|link| run.join(link));
         let newest = || links.iter().find(|link| link.is_dir()).map(|link| pointed_at(link));
         let Some(adapter) = checkpoint.or_else(newest) else {

@@ -214,6 +214,13 @@ pub fn locate_base(config: &mut Config, run: &Path) {
     config.model.base = found.display().to_string();
 }
 
+/// The same of its other paths: templates, rows, lists.
+pub(crate) fn locate_data(config: &mut Config, run: &Path) {
+    if let Ok(manifest) = Manifest::read(run) {
+        *config = located(config.clone(), &manifest.environment.working_directory);
+    }
+}
+
 fn locate(path: &Path, working_directory: &Path) -> PathBuf {
     let there = working_directory.join(path);
     // What is nowhere keeps the name that the user knows it by.

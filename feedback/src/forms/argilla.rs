@@ -14,13 +14,15 @@ const THUMBS: [&str; 4] = ["thumbs", "label", "liked", "preference"];
 const CORRECTION: [&str; 4] = ["correction", "corrected", "rewrite", "edited"];
 const COMMENT: [&str; 3] = ["comment", "comments", "feedback"];
 
-/// The records, and how many ratings are left out: a question that has one value beyond five stars is of another scale, and so are its others.
+/// The records, and how many ratings are left out: a question that has one value that is neither stars nor thumbs is of another scale, and so are its others.
 pub(super) fn read(objects: &[Object]) -> Result<(Vec<Raw>, usize), FeedbackError> {
     let mut other_scale = HashSet::new();
     for object in objects {
         let said = responses(object.fields.get("responses")).map_err(|problem| object.wrong(problem))?;
         let is_off = |(question, value, _): &(String, Value, _)| {
-            STARS.contains(&question.as_str()) && value.is_number() && stars(question, value).is_err()
+            let (question, is) = (question.as_str(), |names: &[&str]| names.contains(&question.as_str()));
+            // A question of labels may have classes of its own.
+            is(&STARS) && stars(question, value).is_err() || is(&THUMBS) && thumbs(question, value).is_err()
         };
         other_scale.extend(said.into_iter().filter(is_off).map(|(question, ..)| question));
     }

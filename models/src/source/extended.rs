@@ -8,14 +8,16 @@ use rtune_adapters::Weight;
 use super::{HostTensor, Precision, Take, WeightSource};
 use crate::ModelError;
 
-/// Another source, of which some matrices have more rows. A new row is the mean of those before, as transformers begins
-/// them, but for the noise it draws.
+/// Another source, of which some matrices have rows for new tokens. Such a row is the mean of those before them, as transformers begins
+/// what it adds, but for the noise it draws.
 pub(crate) struct Extended {
     pub(crate) source: Arc<dyn WeightSource>,
     /// Names of the matrices.
     pub(crate) tensors: Vec<String>,
     /// Rows that they have.
     pub(crate) rows: usize,
+    /// The new tokens, some of which may have stood for nothing before.
+    pub(crate) fresh: Vec<u32>,
 }
 
 impl Extended {
@@ -48,7 +50,7 @@ impl WeightSource for Extended {
     fn read(&self, name: &str) -> Result<HostTensor, ModelError> {
         let tensor = self.source.read(name)?;
         match self.source.shape(name).filter(|_| self.is_extended(name)).as_deref() {
-            Some(&[known, columns]) => Ok(extended(tensor, known, columns, self.rows)),
+            Some(&[known, columns]) => Ok(extended(tensor, known, columns, self.rows, &self.fresh)),
             _ => Ok(tensor),
         }
     }
@@ -69,34 +71,41 @@ impl WeightSource for Extended {
     }
 }
 
-/// A matrix of `known` rows with rows of their mean behind them, `rows` in all.
-fn extended(tensor: HostTensor, known: usize, columns: usize, rows: usize) -> HostTensor {
-    fn grow<T: Copy>(mut values: Vec<T>, mean: impl Iterator<Item = T>, count: usize) -> Vec<T> {
-        let row: Vec<T> = mean.collect();
-        (0..count).for_each(|_| values.extend_from_slice(&row));
-        values
-    }
-    fn mean<T: Copy>(values: &[T], columns: usize, widen: impl Fn(T) -> f64) -> Vec<f64> {
+/// A matrix of `known` rows as one of `rows`, in which the rows `fresh`, and those behind the known ones, are the mean of the rows before
+/// the first of them.
+fn extended(tensor: HostTensor, known: usize, columns: usize, rows: usize, fresh: &[u32]) -> HostTensor {
+    fn grow<T: Copy>(
+        mut values: Vec<T>,
+        columns: usize,
+        (rows, fresh): (usize, &[usize]),
+        (widen, narrow): (impl Fn(T) -> f64, impl Fn(f64) -> T),
+    ) -> Vec<T> {
+        let known = values.len() / columns;
+        let before = fresh.iter().copied().min().unwrap_or(known).min(known);
         let mut sums = vec![0.0; columns];
-        for row in values.chunks_exact(columns) {
+        for row in values[..before * columns].chunks_exact(columns) {
             sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += widen(value));
         }
-        let count = (values.len() / columns).max(1) as f64;
-        sums.into_iter().map(|sum| sum / count).collect()
+        let mean: Vec<T> = sums.into_iter().map(|sum| narrow(sum / before.max(1) as f64)).collect();
+        fresh
+            .iter()
+            .filter(|row| **row < known)
+            .for_each(|row| values[row * columns..][..columns].copy_from_slice(&mean));
+        (known..rows).for_each(|_| values.extend_from_slice(&mean));
+        values
     }
-    let new = rows.saturating_sub(known);
+    debug_assert!(known > 0 && columns > 0, "a matrix");
+    let fresh: Vec<usize> = fresh.iter().map(|row| *row as usize).collect();
+    let places = (rows, fresh.as_slice());
     match tensor {
         HostTensor::F32(values) => {
-            let mean = mean(&values, columns, f64::from);
-            HostTensor::F32(grow(values, mean.into_iter().map(|value| value as f32), new))
+            HostTensor::F32(grow(values, columns, places, (f64::from, |value| value as f32)))
         }
         HostTensor::F16(values) => {
-            let mean = mean(&values, columns, half::f16::to_f64);
-            HostTensor::F16(grow(values, mean.into_iter().map(half::f16::from_f64), new))
+            HostTensor::F16(grow(values, columns, places, (half::f16::to_f64, half::f16::from_f64)))
         }
         HostTensor::Bf16(values) => {
-            let mean = mean(&values, columns, half::bf16::to_f64);
-            HostTensor::Bf16(grow(values, mean.into_iter().map(half::bf16::from_f64), new))
+            HostTensor::Bf16(grow(values, columns, places, (half::bf16::to_f64, half::bf16::from_f64)))
         }
     }
 }
@@ -108,10 +117,17 @@ mod tests {
     #[test]
     fn new_rows_are_the_mean_of_the_others() {
         let tensor = HostTensor::F32(vec![1.0, 2.0, 3.0, 6.0]);
-        let HostTensor::F32(values) = extended(tensor, 2, 2, 4) else { panic!("another type") };
+        let HostTensor::F32(values) = extended(tensor, 2, 2, 4, &[2, 3]) else { panic!("another type") };
         assert_eq!(values, [1.0, 2.0, 3.0, 6.0, 2.0, 4.0, 2.0, 4.0]);
         let half = HostTensor::Bf16(vec![half::bf16::ONE; 3]);
-        let HostTensor::Bf16(values) = extended(half, 3, 1, 4) else { panic!("another type") };
+        let HostTensor::Bf16(values) = extended(half, 3, 1, 4, &[3]) else { panic!("another type") };
         assert_eq!(values, [half::bf16::ONE; 4]);
+    }
+
+    #[test]
+    fn spare_rows_of_new_tokens_are_the_mean_too() {
+        let tensor = HostTensor::F32(vec![1.0, 3.0, 90.0, 91.0]);
+        let HostTensor::F32(values) = extended(tensor, 4, 1, 5, &[2, 4]) else { panic!("another type") };
+        assert_eq!(values, [1.0, 3.0, 2.0, 91.0, 2.0]);
     }
 }

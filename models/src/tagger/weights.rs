@@ -11,9 +11,10 @@ use crate::{ModelError, SafetensorsFolder, WeightSource};
 
 /// What is unpacked stands here, where transformers looks for weights too.
 const SAFETENSORS: &str = "model.safetensors";
-/// Where a folder may have an ONNX file, the likeliest place first.
+/// Where a folder may have an ONNX file, the likeliest place first. One whose products are quantised on the way is not read, and may stand
+/// beside one that is.
 const ONNX_FILES: &[&str] =
-    &["onnx/model_q4.onnx", "onnx/model_quantized.onnx", "onnx/model.onnx", "model_q4.onnx", "model.onnx"];
+    &["onnx/model_q4.onnx", "onnx/model.onnx", "onnx/model_quantized.onnx", "model_q4.onnx", "model.onnx"];
 
 /// All tensors by the names that were asked for.
 pub(super) struct Weights {

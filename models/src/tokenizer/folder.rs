@@ -11,11 +11,11 @@ use crate::config::{Fields, read_json, read_text};
 /// Name of the template that is meant when none is named.
 const DEFAULT_TEMPLATE: &str = "default";
 
-/// Reads `tokenizer.json`; then special tokens from `tokenizer_config.json`, or from `special_tokens_map.json`
-/// where that has none; and the chat template, which is `chat_template.jinja`, or stands in
+/// Reads `tokenizer.json`; then special tokens from `tokenizer_config.json`, and of a folder that says nothing of added tokens there, as
+/// transformers wrote them before autumn 2023, first from `special_tokens_map.json`; and the chat template, which is `chat_template.jinja`, or stands in
 /// `tokenizer_config.json` as a string or as a list of named ones. Also gives the files that were read.
 ///
-/// Errors when `tokenizer.json` is missing or not understood. The other files may be missing.
+/// Errors when `tokenizer.json` is missing or not understood, or has not the token that ends a text. The other files may be missing.
 pub(crate) fn from_folder(folder: &Path) -> Result<(TokenizerParts, Vec<PathBuf>), ModelError> {
     let path = folder.join("tokenizer.json");
     if !path.is_file() {
@@ -38,7 +38,10 @@ pub(crate) fn from_folder(folder: &Path) -> Result<(TokenizerParts, Vec<PathBuf>
     let map = optional("special_tokens_map.json").map(|path| read_fields(&path)).transpose()?;
     let template_file = optional("chat_template.jinja");
     let special = |name: &str| -> Result<Option<String>, ModelError> {
-        for fields in [&settings, &map].into_iter().flatten() {
+        let says_added =
+            settings.as_ref().is_some_and(|settings| settings.get("added_tokens_decoder").is_some());
+        let order = if says_added { [&settings, &map] } else { [&map, &settings] };
+        for fields in order.into_iter().flatten() {
             if let Some(text) = token_text(fields, name)? {
                 return Ok(Some(text));
             }
@@ -51,6 +54,15 @@ pub(crate) fn from_folder(folder: &Path) -> Result<(TokenizerParts, Vec<PathBuf>
         pad: special("pad_token")?,
         unk: special("unk_token")?,
     };
+    if let Some(token) = special.eos.as_ref().filter(|token| !token.is_empty())
+        && tokenizer.token_to_id(token).is_none()
+    {
+        let problem = format!(
+            "`{token}` ends a text by the settings beside it (tokenizer_config.json), and is no token here: open the folder with AutoTokenizer of transformers, \
+             which adds it, and save it"
+        );
+        return Err(ModelError::Tokenizer { path: files[0].clone(), problem });
+    }
     let chat_template = match (template_file, &settings) {
         (Some(path), _) => Some(read_text(&path, "the chat template")?),
         (None, Some(settings)) => inline_template(settings)?,

@@ -161,15 +161,21 @@ fn folders_in_all_their_forms() {
     assert_eq!((parts.chat_template, parts.special, files.len()), (None, SpecialTokenStrings::default(), 1));
 
     let settings =
-        json!({"bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": false}, "pad_token": null,
+        json!({"bos_token": "<s>", "eos_token": {"content": "b", "lstrip": false}, "pad_token": null, "added_tokens_decoder": {},
         "chat_template": [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]})
         .to_string();
-    let map = json!({"eos_token": "other", "unk_token": {"content": "<unk>"}}).to_string();
+    let map = json!({"eos_token": "a", "unk_token": {"content": "<unk>"}}).to_string();
     let listed = folder(&[("tokenizer_config.json", &settings), ("special_tokens_map.json", &map)]);
     let (parts, files) = from_folder(listed.path()).expect("valid");
-    let expected = ["<s>", "</s>", "<unk>"].map(|text| Some(text.to_owned()));
+    let expected = ["<s>", "b", "<unk>"].map(|text| Some(text.to_owned()));
     assert_eq!([parts.special.bos, parts.special.eos, parts.special.unk], expected);
     assert_eq!((parts.special.pad, parts.chat_template.as_deref(), files.len()), (None, Some("D"), 3));
+
+    // As transformers reads what it wrote before it wrote added tokens there.
+    let old = settings.replace("\"added_tokens_decoder\":{},", "");
+    let listed_of_old = folder(&[("tokenizer_config.json", &old), ("special_tokens_map.json", &map)]);
+    assert_ne!(old, settings);
+    assert_eq!(from_folder(listed_of_old.path()).expect("valid").0.special.eos.as_deref(), Some("a"));
 
     std::fs::write(listed.path().join("chat_template.jinja"), "J").expect("write");
     assert_eq!(from_folder(listed.path()).expect("valid").0.chat_template.as_deref(), Some("J"));
@@ -188,6 +194,8 @@ fn folders_that_cannot_be_are_named() {
         (r#"{"eos_token": {}}"#, "`eos_token.content`"),
         (r#"{"chat_template": {}}"#, "`chat_template`: expected a string, or a list"),
         ("[", "line 1, column 1"),
+        // The name of that file stands in the message for what it says.
+        (r#"{"eos_token": "</s>"}"#, "`</s>` ends a text by the settings beside it (tokenizer_config.json)"),
     ] {
         let message = refusal(folder(&[("tokenizer_config.json", settings)]).path());
         assert!(message.contains(expected) && message.contains("tokenizer_config.json"), "{message}");

@@ -70,11 +70,14 @@ fn a_run_tells_of_its_data_and_what_it_came_to() {
         assert!(page.contains(part), "{part:?} in:\n{page}");
     }
     // Other weights than those that were measured have no figures.
-    for text in [card.unmeasured().text(Made::Merged), card.of_adapter(false, true).text(Made::Adapter)] {
+    for text in [card.unmeasured().text(Made::Merged), card.of_adapter(false, true, &[]).text(Made::Adapter)]
+    {
         assert!(!text.contains("model-index") && !text.contains("exact_match"), "{text}");
         assert!(text.contains("was measured on other weights than these"), "{text}");
     }
-    assert!(card.of_adapter(false, false).text(Made::Adapter).contains("exact_match"));
+    assert!(
+        card.of_adapter(false, false, &["A note.".to_owned()]).text(Made::Adapter).contains("exact_match")
+    );
     let base = card.text(Made::Base);
     assert!(!base.contains("model-index") && !base.contains("## Data"), "{base}");
 }
@@ -90,9 +93,9 @@ fn what_was_trained_is_called_by_its_name() {
     let gguf = Card { gguf: true, ..card(&["mit"]) };
     assert!(gguf.text(Made::Merged).contains("relation: finetune\nlibrary_name: gguf\n"));
     assert!(gguf.text(Made::Base).contains("relation: quantized\nlibrary_name: gguf\n"));
-    let loftq = card(&["mit"]).of_adapter(true, false).text(Made::Adapter);
+    let loftq = card(&["mit"]).of_adapter(true, false, &[]).text(Made::Adapter);
     assert!(loftq.contains("load the base quantised"), "{loftq}");
-    assert!(!card(&["mit"]).of_adapter(true, true).text(Made::Adapter).contains("LoftQ"));
+    assert!(!card(&["mit"]).of_adapter(true, true, &[]).text(Made::Adapter).contains("LoftQ"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Numbers as bytes of an element type: 16 bits here, blocks by candle.
 
+use std::borrow::Cow;
+
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use half::f16;
@@ -7,6 +9,9 @@ use rayon::prelude::*;
 use rtune_kernels::numbers;
 
 use super::search;
+
+/// `GROUP_MAX_EPS` of ggml: a block whose numbers are all smaller is one of zeros.
+const LEAST: f32 = 1e-15;
 
 /// Numbers that one thread quantises at a time: whole blocks of every type.
 const PIECE_ELEMENTS: usize = 1 << 18;
@@ -48,6 +53,20 @@ pub(super) fn weighed(values: &[f32], weights: &[f32], element: GgmlDType) -> Re
     quantised(values, Some(weights), element).map_err(|error| error.to_string())
 }
 
+/// Blocks of numbers so small that their squares are 0 as zeros: candle's scale of them would be 0 over 0.
+fn without_dust(values: &[f32], block: usize) -> Cow<'_, [f32]> {
+    let is_dust = |values: &[f32]| {
+        let largest = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        largest > 0.0 && largest < LEAST
+    };
+    if !values.chunks(block).any(is_dust) {
+        return Cow::Borrowed(values);
+    }
+    let mut whole = values.to_vec();
+    whole.chunks_mut(block).filter(|values| is_dust(values)).for_each(|values| values.fill(0.0));
+    Cow::Owned(whole)
+}
+
 /// Whole blocks; `weights` as long as `values`.
 fn quantised(
     values: &[f32],
@@ -69,7 +88,11 @@ fn quantised(
         }
         return Ok(bytes);
     }
-    let tensor = Tensor::from_slice(values, values.len(), &Device::Cpu)?;
+    let whole: Cow<'_, [f32]> = match element {
+        GgmlDType::Q4K | GgmlDType::Q5K => without_dust(values, element.block_size()),
+        _ => Cow::Borrowed(values),
+    };
+    let tensor = Tensor::from_slice(&whole, whole.len(), &Device::Cpu)?;
     let blocks = match (element, weights) {
         // Without weights candle searches less than llama.cpp does; where all weigh the same, as much.
         (GgmlDType::Q4K | GgmlDType::Q5K, None) => {
@@ -81,4 +104,28 @@ fn quantised(
         _ => QTensor::quantize(&tensor, element)?,
     };
     Ok(blocks.data()?.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::quantized::QStorage;
+
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_nearly_nothing_are_zeros() {
+        let values: Vec<f32> = (0..256).map(|at| if at % 2 == 0 { 1e-25 } else { -2e-25 }).collect();
+        for element in [GgmlDType::Q4K, GgmlDType::Q5K] {
+            for weights in [None, Some(vec![1.0; 256])] {
+                let bytes = quantised(&values, weights.as_deref(), element).expect("blocks");
+                let storage = QStorage::from_data(bytes.into(), &Device::Cpu, element).expect("blocks");
+                let read = QTensor::new(storage, 256).expect("a tensor").dequantize(&Device::Cpu);
+                assert_eq!(
+                    read.expect("numbers").to_vec1::<f32>().expect("numbers"),
+                    [0.0; 256],
+                    "{element:?}"
+                );
+            }
+        }
+    }
 }

@@ -113,7 +113,7 @@ pub fn write_gguf_calibrated<'a>(
         .map(|(tensor, element)| Entry { name: &tensor.name, shape: &tensor.shape, element: *element })
         .collect();
     let mut file = File::begin(path, &metadata, &entries)?;
-    let summed = Summed::new(base, content, Dtype::Float32);
+    let summed = Summed::new(base, content, Dtype::Float32)?;
     let mut calibrator = match rows {
         [] => None,
         rows => {

@@ -10,7 +10,7 @@ use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
 
 use crate::args::choose::ChooseArgs;
-use crate::failure::{DONE, Failure, INPUT};
+use crate::failure::{BadInput, DONE, Failure, INPUT};
 use crate::reporter::{complain, say};
 use look::{Candidate, Found};
 
@@ -74,6 +74,10 @@ fn wish(args: &ChooseArgs) -> anyhow::Result<Wish> {
     };
     if args.rank && golden.is_empty() {
         return Err(TrainerError::NoGolden { subject: "the configuration".to_owned() }.into());
+    }
+    if args.answers && golden.is_empty() {
+        let problem = "`--answers` asks golden rows, and there are none";
+        return Err(BadInput::new(problem).with_hint("name them by `--golden FILE`").into());
     }
     // Rows that cannot be read are said before a base is fetched for them.
     rtune_data::read_golden(&golden, false).map_err(TrainerError::from).context("golden rows")?;

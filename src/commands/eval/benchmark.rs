@@ -42,7 +42,7 @@ pub(super) fn run(
     work.finish();
     let text = serde_json::to_string_pretty(&report)? + "\n";
     let places = super::places(subject, "benchmark", &super::stem(file), &report.files, out);
-    super::write(&places, &text)?;
+    crate::commands::out::write(&places, &text)?;
     if args.json {
         say(text.trim_end());
         return Ok(());

@@ -21,6 +21,13 @@ use crate::reporter::Work;
 
 /// How often a reply that is not as it should be, or none, is asked for.
 const TRIALS: usize = 3;
+/// The wait before the second trial of what may pass, doubled before each other.
+const FIRST_PAUSE: Duration = Duration::from_millis(400);
+/// The longest wait that an endpoint may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Bytes of a refusal that are read, and characters of it that are said.
+const REFUSAL_BYTES: u64 = 16 << 10;
+const REFUSAL_CHARACTERS: usize = 300;
 /// A judge that thinks is slow; one that is gone stays gone.
 const WAIT: Duration = Duration::from_secs(300);
 /// The reason is one or two sentences.
@@ -152,8 +159,10 @@ impl JudgeReport {
 
 /// Why there is no usable reply.
 enum Trouble {
-    /// The endpoint was not reached, or refused.
-    Unanswered(String),
+    /// The endpoint was not reached, or refused, and may answer another time: after as long as it says, if it does.
+    Unanswered(String, Option<Duration>),
+    /// It refused what was asked, and always will.
+    Refused(String),
     /// What it replied is not what was asked for.
     Unusable(String),
 }
@@ -277,8 +286,9 @@ impl Judge {
         if line.given_up().is_some() {
             return Err(None);
         }
-        let mut trouble = Trouble::Unanswered(String::new());
-        for _ in 0..TRIALS {
+        let mut trouble = Trouble::Refused(String::new());
+        let mut pause = FIRST_PAUSE;
+        for trial in 1..=TRIALS {
             let reply = self.reply(&body).and_then(|reply| {
                 let value = read(&reply).map_err(Trouble::Unusable)?;
                 Ok((value, reply))
@@ -292,9 +302,18 @@ impl Judge {
                 }
                 Err(found) => trouble = found,
             }
+            match &trouble {
+                _ if trial == TRIALS => {}
+                Trouble::Refused(_) => break,
+                Trouble::Unanswered(_, said) => {
+                    std::thread::sleep(said.unwrap_or(pause));
+                    pause *= 2;
+                }
+                Trouble::Unusable(_) => {}
+            }
         }
         Err(Some(match trouble {
-            Trouble::Unanswered(reason) => {
+            Trouble::Unanswered(reason, _) | Trouble::Refused(reason) => {
                 *line = Line { unanswered: line.unanswered + 1, reason: reason.clone() };
                 reason
             }
@@ -312,14 +331,21 @@ impl Judge {
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
-        let answer = request.send().map_err(|error| Trouble::Unanswered(whole(&error.without_url())))?;
+        let lost = |reason: String| Trouble::Unanswered(reason, None);
+        let answer = request.send().map_err(|error| lost(whole(&error.without_url())))?;
         let status = answer.status();
         if !status.is_success() {
-            return Err(Trouble::Unanswered(format!("the judge answered {status}")));
+            let wait = answer.headers().get("retry-after").and_then(|said| said.to_str().ok()?.parse().ok());
+            let may_pass = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
+            let reason = format!("the judge answered {status}{}", self.said(answer));
+            return Err(match may_pass {
+                true => Trouble::Unanswered(reason, wait.map(|s| Duration::from_secs(s).min(LONGEST_PAUSE))),
+                false => Trouble::Refused(reason),
+            });
         }
         let mut text = Vec::new();
         let read = answer.take(MOST_REPLY_BYTES + 1).read_to_end(&mut text);
-        read.map_err(|error| Trouble::Unanswered(error.to_string()))?;
+        read.map_err(|error| lost(error.to_string()))?;
         if text.len() as u64 > MOST_REPLY_BYTES {
             let most = MOST_REPLY_BYTES >> 20;
             return Err(Trouble::Unusable(format!("expected a reply of at most {most} MiB, found more")));
@@ -330,6 +356,24 @@ impl Judge {
         content.map(str::to_owned).ok_or_else(|| {
             Trouble::Unusable("the judge's reply has no choices[0].message.content".to_owned())
         })
+    }
+}
+
+impl Judge {
+    /// What a refusal says, on one line and without the key, should it repeat it.
+    fn said(&self, refusal: reqwest::blocking::Response) -> String {
+        let mut bytes = Vec::new();
+        // What cannot be read is not said.
+        let _ = refusal.take(REFUSAL_BYTES).read_to_end(&mut bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let places = [&value["error"]["message"], &value["error"], &value["message"], &value["detail"]];
+        let said = places.into_iter().find_map(Value::as_str).unwrap_or(&text);
+        let said = self.key.as_ref().map_or_else(|| said.to_owned(), |key| said.replace(key, "(the key)"));
+        let words: Vec<&str> = said.split(|c: char| c.is_whitespace() || c.is_control()).collect();
+        let words = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        let shown: String = words.chars().take(REFUSAL_CHARACTERS).collect();
+        if shown.is_empty() { String::new() } else { format!(": {shown}") }
     }
 }
 

@@ -15,7 +15,7 @@ const HASH_DIGITS: usize = 8;
 /// A report's files, and hashes of their bytes.
 type Files = [(String, String)];
 
-/// Where a report goes: where the user wants it, and beside the other evaluations of a run.
+/// Where a report goes: beside the other evaluations of a run, and where the user wants it.
 pub(super) fn places(
     subject: &Subject,
     kind: &str,
@@ -24,7 +24,7 @@ pub(super) fn places(
     out: Option<&Path>,
 ) -> Vec<PathBuf> {
     let in_run = subject.run.as_ref().map(|run| in_folder(&run.join("eval"), kind, stems, files));
-    out.map(Path::to_owned).into_iter().chain(in_run).collect()
+    in_run.into_iter().chain(out.map(Path::to_owned)).collect()
 }
 
 /// By the names of the files; with a hash of their paths, where another report has that name already, or it is too long.

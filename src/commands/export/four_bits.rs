@@ -28,7 +28,7 @@ pub(super) fn merged(
     adapter: &VerifiedAdapter,
 ) -> anyhow::Result<()> {
     let ((layout, kind), trained_on) = (quantized(args, released, Dtype::Bfloat16), released.trained_on());
-    let onto = onto(&args.model, trained_on);
+    let onto = onto(&args.model, released)?;
     let rows = measure::rows_if_any(&args.golden, released)?;
     let folder = NewFolder::begin(&args.out)?;
     let written = released.write_merged(&folder, adapter, onto, layout)?;

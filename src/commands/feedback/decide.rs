@@ -22,12 +22,15 @@ pub(super) fn run(args: &FeedbackReviewArgs) -> anyhow::Result<u8> {
         return Err(BadInput::new(format!("--by: expected a name, found {:?}", args.by)).into());
     }
     let decided = if args.accept.is_empty() && args.reject.is_empty() {
-        asked(&mut queue, args, &mut std::io::stdin().lock())?
+        asked(&mut queue, args, &mut std::io::stdin().lock())
     } else {
-        named(&mut queue, args)?
+        named(&mut queue, args)
     };
+    // What was decided before something went wrong stands, and is written.
+    let frozen = queue.freeze();
+    let decided = decided?;
     say(&format!("{} accepted, {} rejected", decided[0], decided[1]));
-    if let Some(file) = queue.freeze()? {
+    if let Some(file) = frozen? {
         say(&format!("rows to train on -> {}", file.display()));
         say(&format!(
             "train: rtune train --from current --add {} --set output.dir=FOLDER",
@@ -54,10 +57,11 @@ fn named(queue: &mut Queue, args: &FeedbackReviewArgs) -> anyhow::Result<[usize;
         return Err(BadInput::new(format!("`{both}` cannot be accepted and rejected at once")).into());
     }
     let rejected = args.reject.iter().map(|id| (id.clone(), Verdict::Reject));
-    let accepted = match args.accept.iter().any(|id| id == ALL) {
-        true => all_that_wait(queue, &args.reject),
-        false => args.accept.clone(),
-    };
+    let mut accepted: Vec<String> = args.accept.iter().filter(|id| *id != ALL).cloned().collect();
+    if accepted.len() < args.accept.len() {
+        let named = [args.reject.as_slice(), accepted.as_slice()].concat();
+        accepted.extend(all_that_wait(queue, &named));
+    }
     let decisions: Vec<_> = rejected.chain(accepted.into_iter().map(|id| (id, Verdict::Accept))).collect();
     // All are known before the first is decided.
     for (id, _) in &decisions {
@@ -71,10 +75,10 @@ fn named(queue: &mut Queue, args: &FeedbackReviewArgs) -> anyhow::Result<[usize;
     Ok(counts)
 }
 
-/// What `all` stands for; what has an answer and can be no row all the same is said.
-fn all_that_wait(queue: &Queue, rejected: &[String]) -> Vec<String> {
+/// What `all` stands for beside those that are named; what has an answer and can be no row all the same is said.
+fn all_that_wait(queue: &Queue, named: &[String]) -> Vec<String> {
     let is_asked = |entry: &&Entry| {
-        queue.state(entry) == State::Waiting && entry.to_train().is_some() && !rejected.contains(&entry.id)
+        queue.state(entry) == State::Waiting && entry.to_train().is_some() && !named.contains(&entry.id)
     };
     let fits = |entry: &&Entry| {
         let problem = unfit(entry, None);

@@ -45,7 +45,7 @@ impl Artefact {
     ) -> anyhow::Result<Self> {
         let released = Released::open(&checkpoint.display().to_string(), &[], Fetch::IfNeeded)?;
         let (out, plain) = (folder.join("artefact"), ModelArgs { onto: None, dtype: None, shard_size: None });
-        let onto = onto(&plain, released.trained_on());
+        let onto = onto(&plain, &released)?;
         if ships == Ships::Adapter {
             if rtune_release::is_full(checkpoint) {
                 let problem = "gate.ships is \"adapter\", and every number of the base was trained: there is no adapter";
@@ -155,7 +155,9 @@ impl Artefact {
             return Ok(found);
         }
         let mut read_with = beside_base(&candidate.config);
-        read_with.retain(|argument| !argument.starts_with("model.base="));
+        // By its path, which has no revisions.
+        let named = ["model.base=", "model.revision="];
+        read_with.retain(|argument| !named.iter().any(|key| argument.starts_with(key)));
         Ok(Self { name: candidate.inputs.base_path.display().to_string(), inside: String::new(), read_with })
     }
 }

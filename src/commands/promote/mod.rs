@@ -22,12 +22,14 @@ use rtune_trainer::files::{sha256_of, write_whole};
 use self::artefact::Artefact;
 use self::ask::{Report, ask, finite};
 use self::candidate::Candidate;
+use super::out::refuse_unmakeable;
 use super::unix_seconds;
 use crate::args::registry::PromoteArgs;
 use crate::failure::{DONE, REFUSED};
 use crate::reporter::{complain, say};
 
 pub(crate) fn run(args: &PromoteArgs) -> anyhow::Result<u8> {
+    args.answers.iter().try_for_each(|folder| refuse_unmakeable(folder))?;
     let candidate = Candidate::open(args)?;
     let writer = Registry::at(&args.place.registry).write()?;
     let staged = writer.stage()?;

@@ -31,19 +31,21 @@ const HINT: &str =
 /// changed, that is not there or was not trained to its end.
 pub(super) fn write(candidate: &Candidate, staged: &Staged) -> anyhow::Result<Vec<Artefact>> {
     let own = Config::load(&Path::new(&candidate.run).join("config.toml"), &[])?;
+    let folder = own_name(Path::new(&candidate.run))?;
+    refuse_one_of_several(&folder, &own)?;
     let mut seeds = BTreeMap::from([(own.train.seed, candidate.run.clone())]);
     let mut artefacts = Vec::new();
-    for (run, number) in siblings(Path::new(&candidate.run))?.into_iter().zip(1..) {
+    for (run, number) in siblings(&folder)?.into_iter().zip(1..) {
         let name = run.display().to_string();
         let seed = seed_of(candidate, &own, &run)?;
         if let Some(other) = seeds.insert(seed, name.clone()) {
             let problem = format!("`{name}` has the seed {seed}, and so has `{other}`");
             return Err(BadInput::new(problem).with_hint(HINT).into());
         }
-        let folder = staged.path().join(FOLDER).join(number.to_string());
-        std::fs::create_dir_all(&folder)?;
+        let place = staged.path().join(FOLDER).join(number.to_string());
+        std::fs::create_dir_all(&place)?;
         let checkpoint = rtune_release::find(&run)?;
-        artefacts.push(Artefact::write(&checkpoint, candidate.gate.ships, &folder, staged.name())?);
+        artefacts.push(Artefact::write(&checkpoint, candidate.gate.ships, &place, staged.name())?);
     }
     Ok(artefacts)
 }
@@ -110,13 +112,36 @@ pub(super) fn remove(staged: &Staged) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `NAME-seed-1`, `NAME-seed-2` and so on.
+/// The run by its own name: neither `.` nor a link has seeds beside it.
+fn own_name(run: &Path) -> anyhow::Result<PathBuf> {
+    // Without a slash at its end, behind which a link is what it leads to.
+    let run: PathBuf = run.components().collect();
+    Ok(if run.file_name().is_none() || run.is_symlink() { run.canonicalize()? } else { run })
+}
+
+/// Refuses `NAME-seed-N` where `NAME` is the same run from another seed: whoever promotes the best of several has chosen.
+fn refuse_one_of_several(run: &Path, own: &Config) -> anyhow::Result<()> {
+    let name = run.file_name().unwrap_or_default().to_string_lossy();
+    let Some((first, number)) = name.rsplit_once("-seed-") else { return Ok(()) };
+    let first = run.with_file_name(first);
+    if number.parse::<u32>().is_err() || !first.join("config.toml").is_file() {
+        return Ok(());
+    }
+    let Ok(config) = Config::load(&first.join("config.toml"), &[]) else { return Ok(()) };
+    if config.changes(own).iter().any(|change| !FREE.contains(&change.key.as_str())) {
+        return Ok(());
+    }
+    let (run, first) = (run.display(), first.display());
+    let problem =
+        format!("`{run}` is one of the seeds of `{first}`, and the best of several says too much of itself");
+    Err(BadInput::new(problem).with_hint(format!("`rtune promote {first}` asks all of them")).into())
+}
+
+/// `NAME-seed-1`, `NAME-seed-2` and so on, of a folder with a name of its own.
 ///
 /// # Errors
 /// Where one is missing between them: whoever leaves out a seed that did badly has chosen.
 fn siblings(run: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    // `.` and the like have no name to look for beside it.
-    let run = if run.file_name().is_none() { run.canonicalize()? } else { run.to_owned() };
     let begin = format!("{}-seed-", run.file_name().unwrap_or_default().to_string_lossy());
     let above = run.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |source| {

@@ -12,7 +12,7 @@ use rtune_trainer::checkpoint::Checkpoint;
 use rtune_trainer::config::Config;
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::contrast::Contrast;
-use rtune_trainer::files::write_whole;
+use rtune_trainer::files::write_named;
 use rtune_trainer::influence::{Trace, Traced, enough, influences};
 use rtune_trainer::inputs::Preparation;
 use rtune_trainer::verify::{Verification, locate_base};
@@ -21,6 +21,7 @@ use serde::Serialize;
 use self::answer::{Answered, answers};
 use self::prove::Proof;
 use crate::args::why::WhyArgs;
+use crate::commands::out::refuse_unwritable;
 use crate::commands::{opened, train, verify};
 use crate::failure::{BY_SIGNAL, BadInput, DONE};
 use crate::reporter::{Work, complain, say};
@@ -101,6 +102,7 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
             .with_hint("make it first: what is found is written at the end")
             .into());
     }
+    args.out.iter().try_for_each(|file| refuse_unwritable(file))?;
     let verification = Verification::open(&args.run, &mut |_| {})?;
     let mut config = verification.config.clone();
     locate_base(&mut config, &args.run);
@@ -158,11 +160,11 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
     cases.iter_mut().for_each(|of_case| of_case.first.truncate(args.top as usize));
     let found = Found { format: 4, run: args.run.clone(), step: asked.step, cases };
     let text = serde_json::to_string_pretty(&found)?;
-    if let Some(out) = &args.out {
-        write_whole(out, (text.clone() + "\n").as_bytes()).map_err(TrainerError::from)?;
-    }
     if args.json {
         say(&text);
+    }
+    if let Some(out) = &args.out {
+        write_named(out, (text + "\n").as_bytes()).map_err(TrainerError::from)?;
     }
     Ok(DONE)
 }

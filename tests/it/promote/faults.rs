@@ -138,6 +138,8 @@ fn other_seeds_are_whole_runs_of_the_same() {
     let refused = |parts: &[&str]| promote(&place, "many", &[]).fails(2, parts);
     seed("many-seed-1", &["train.seed=0"]);
     refused(&["`many-seed-1` has the seed 0, and so has `many`", "hint: remove or rename the folder"]);
+    std::os::unix::fs::symlink("many", place.path("link")).expect("linked");
+    promote(&place, "link/", &[]).fails(2, &["many-seed-1` has the seed 0, and so has `link/`"]);
     seed("many-seed-1", &["train.seed=1"]);
     seed("many-seed-3", &["train.seed=3"]);
     refused(&["`many-seed-3` is there, and `many-seed-2` is not", "hint: a seed that is left out"]);
@@ -184,6 +186,10 @@ fn other_seeds_are_whole_runs_of_the_same() {
     let ran = promote(&place, "many", &[]);
     ran.succeeds();
     assert!(ran.stdout.contains("; over 4 seeds the mean difference is +"), "{}", ran.stdout);
+    promote(&place, "many-seed-2", &[]).fails(
+        2,
+        &["`many-seed-2` is one of the seeds of `many`", "hint: `rtune promote many` asks all of them"],
+    );
 }
 
 /// Multiplies every number of the second LoRA matrices, and puts the new hash into the checkpoint's manifest.

@@ -92,8 +92,9 @@ impl<'a> Asking<'a> {
         let longest = questions.iter().map(|question| question.scored.tokens.len()).max().unwrap_or(0);
         let positions = opened.decoder.positions(longest);
         let beginning = opened.decoder.empty_cache();
-        // A GPU reads every question whole.
-        let shared = if opened.voice.is_some() { 0 } else { shared(&questions) };
+        // A GPU reads every question whole; and where positions turn otherwise in a long text, what is scored of its beginning does too.
+        let is_apart = scope == Scope::Everything && !opened.decoder.spec().shares_prefixes();
+        let shared = if opened.voice.is_some() || is_apart { 0 } else { shared(&questions) };
         let losses = Vec::with_capacity(questions.len());
         let mut asking = Self {
             speaker,

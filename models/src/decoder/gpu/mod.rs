@@ -259,6 +259,7 @@ impl GpuDecoder {
         };
         for ends in row.bounds.windows(2).filter(|ends| ends[0] < ends[1]) {
             let bound = noise.neftune_alpha / (((ends[1] - ends[0]) * width) as f64).sqrt();
+            let bound = self.spec.noise_scale * bound;
             let draw = Draw { keys: keys.slice(ends[0]..ends[1]), stream: stream_of("embeddings") };
             draw.add_uniform(c.device, bound, x.all_mut().rows(ends[0]..ends[1]))?;
         }
