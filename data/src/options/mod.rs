@@ -2,12 +2,12 @@
 
 mod privacy;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::clean::normalise::NormaliseOptions;
+use crate::clean::normalise::{NormaliseOptions, affixes};
 use crate::clean::quality::{FilterOptions, LabelCapOptions, Rule};
 use crate::input::Source;
 use crate::near::Keep;
@@ -145,7 +145,7 @@ impl PrepareOptions {
     }
 
     /// Files beside the rows that decide what becomes of them.
-    pub(crate) fn side_files(&self) -> Vec<&Path> {
+    pub(crate) fn side_files(&self) -> Vec<PathBuf> {
         let FilterOptions { refusals, toxicity, .. } = &self.filters;
         let files = [
             self.normalise.terminology.file.as_ref(),
@@ -154,7 +154,9 @@ impl PrepareOptions {
             refusals.as_ref().and_then(|refusals| refusals.file.as_ref()),
             toxicity.as_ref().and_then(|toxicity| toxicity.file.as_ref()),
         ];
-        files.into_iter().flatten().map(PathBuf::as_path).collect()
+        // A dictionary of Hunspell is two files.
+        let affixes = self.normalise.spelling.dictionary.as_deref().and_then(affixes);
+        files.into_iter().flatten().cloned().chain(affixes).collect()
     }
 }
 

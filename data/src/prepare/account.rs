@@ -18,8 +18,9 @@ use crate::record::Record;
 use crate::report::{DataReport, FORMAT, Stage, shown};
 use crate::tokenize::Example;
 
-/// Rows that are encoded at once, on all threads.
+/// Rows that are encoded at once, on all threads, and bytes of their texts: rows may be long.
 const BATCH_ROWS: usize = 1024;
+const BATCH_BYTES: usize = 8 << 20;
 
 /// What became of one row. As JSON it holds no text.
 #[derive(Clone, Debug, Serialize)]
@@ -78,6 +79,7 @@ pub(super) struct Last<'a, 'b> {
     labels: Labels,
     /// Rows that wait to be encoded together: the entry, and the task where it is kept so far.
     waiting: Vec<(Entry, Option<Side>)>,
+    waiting_bytes: usize,
 }
 
 impl<'a, 'b> Last<'a, 'b> {
@@ -86,7 +88,7 @@ impl<'a, 'b> Last<'a, 'b> {
         encoding: Encoding<'a>,
         accounts: Option<&'b mut dyn Accounts>,
     ) -> Self {
-        Self { options, encoding, accounts, labels: Labels::new(), waiting: Vec::new() }
+        Self { options, encoding, accounts, labels: Labels::new(), waiting: Vec::new(), waiting_bytes: 0 }
     }
 
     /// Goes through all rows; `keep` gets the examples, in order.
@@ -110,10 +112,11 @@ impl<'a, 'b> Last<'a, 'b> {
                     None
                 }
             };
+            self.waiting_bytes += entry.text_bytes();
             self.waiting.push((entry, side));
-            match self.waiting.len() {
-                BATCH_ROWS => self.flush(taken, keep),
-                _ => Ok(()),
+            match self.waiting.len() >= BATCH_ROWS || self.waiting_bytes >= BATCH_BYTES {
+                true => self.flush(taken, keep),
+                false => Ok(()),
             }
         })?;
         self.flush(taken, keep)
@@ -125,6 +128,7 @@ impl<'a, 'b> Last<'a, 'b> {
         keep: &mut dyn FnMut(Side, &Example) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let mut waiting = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
         let task = |(entry, side): &mut (Entry, Option<Side>)| {
             let (side, record) = ((*side)?, taken.take_record(entry)?);
             let copies = match side {

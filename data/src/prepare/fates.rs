@@ -306,7 +306,8 @@ impl Deciding<'_> {
     fn places_in_split(&mut self) -> Result<(Vec<f64>, Option<Alike>), DataError> {
         let (check, similarity) = (self.options.leaks.check, self.options.leaks.similarity);
         let (keep, scratch) = (crate::near::Keep::First, self.scratch.clone());
-        let mut finder = NearFinder::new(NearOptions { similarity, keep, pairs: false, scratch })?;
+        let options = NearOptions { similarity, keep, pairs: false, scratch };
+        let mut finder = check.then(|| NearFinder::new(options)).transpose()?;
         let (mut places, mut prompts) = (Vec::new(), Vec::new());
         self.each(
             |_, entry, record| {
@@ -320,12 +321,16 @@ impl Deciding<'_> {
             },
             |_, _, (place, asked)| {
                 places.push(place);
-                let Some((hash, asked)) = asked else { return Ok(()) };
-                prompts.push(hash);
-                finder.push(&asked)
+                match (&mut finder, asked) {
+                    (Some(finder), Some((hash, asked))) => {
+                        prompts.push(hash);
+                        finder.push(&asked)
+                    }
+                    _ => Ok(()),
+                }
             },
         )?;
-        Ok((places, if check { Some((finder.finish()?, prompts)) } else { None }))
+        Ok((places, finder.map(NearFinder::finish).transpose()?.map(|clusters| (clusters, prompts))))
     }
 
     /// Which rows of frequent labels go, where that is asked for.

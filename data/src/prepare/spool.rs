@@ -82,6 +82,15 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// Bytes of its texts, and of what else its turns have.
+    pub(super) fn text_bytes(&self) -> usize {
+        let turns = self.body.iter().flat_map(|body| &body.turns);
+        let extra = |turn: &Turn| turn.extra.values().map(|value| value.to_string().len()).sum::<usize>();
+        turns.map(|turn| turn.content.len() + extra(turn)).sum()
+    }
+}
+
 /// A row without its id and place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Body {

@@ -1,5 +1,6 @@
 //! What a chat template can do wrong.
 
+use super::settled::{CLOCK, SETTLED_CLOCK};
 use std::error::Error;
 
 use super::bounds::Full;
@@ -79,8 +80,10 @@ impl TemplateError {
             Self::Raised { .. } => {
                 "change the order or the roles of the messages, or give another template (`data.template`)"
             }
-            Self::Failed { reason, .. } if reason.contains("strftime_now") => {
-                "this template prints the date of the day: fix one as `data.date`, such as \"2026-01-31\""
+            Self::Failed { reason, .. }
+                if [CLOCK, SETTLED_CLOCK].iter().any(|clock| reason.contains(clock)) =>
+            {
+                "this template prints the date of the day: fix one as `data.template-date`, such as \"2026-01-31\""
             }
             _ => return None,
         };

@@ -12,12 +12,13 @@ mod rewrite;
 mod seen;
 mod settled;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Rest, Serde, Value};
+use minijinja::value::{Rest, Serde, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, State};
 
 pub use date::Date;
@@ -96,7 +97,12 @@ impl ChatTemplate {
         most_bytes: usize,
     ) -> Result<Self, TemplateError> {
         let wrong = |error: minijinja::Error| TemplateError::syntax(&error);
-        let (rewritten, marks_answers) = generation::rewrite(source);
+        // As Jinja reads a source: by lines that end alike.
+        let lines = match source.contains('\r') {
+            true => Cow::Owned(source.replace("\r\n", "\n").replace('\r', "\n")),
+            false => Cow::Borrowed(source),
+        };
+        let (rewritten, marks_answers) = generation::rewrite(&lines);
         if source.contains(bounds::PREFIX) {
             let reason = format!("names that begin with `{}` are not the template's", bounds::PREFIX);
             return Err(TemplateError::Syntax { line: 1, reason });
@@ -111,6 +117,12 @@ impl ChatTemplate {
         environment.add_filter("tojson", json::tojson);
         // None is not iterable in Python.
         environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+        // Whatever has a length and items by number or name, in Python: texts, too.
+        environment.add_test("sequence", |value: &Value| match value.kind() {
+            ValueKind::Seq | ValueKind::Map | ValueKind::String => true,
+            ValueKind::Iterable => value.len().is_some(),
+            _ => value.is_undefined(),
+        });
         environment.add_function("raise_exception", raise_exception);
         environment.add_function(generation::FUNCTION, generation::mark);
         if let Some(date) = date {

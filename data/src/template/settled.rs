@@ -13,8 +13,8 @@ use regex::Regex;
 use super::date::Date;
 
 /// What a template asks the day of, and what takes its place.
-const CLOCK: &str = "strftime_now";
-const SETTLED_CLOCK: &str = "strftime_of_training";
+pub(super) const CLOCK: &str = "strftime_now";
+pub(super) const SETTLED_CLOCK: &str = "strftime_of_training";
 
 /// `source` with the day that it prints fixed to `date`, or to its own where there is none, and with `bos` in front where a
 /// tokenizer puts it there and the template does not speak of it.
@@ -41,19 +41,26 @@ pub fn settled(source: &str, date: Option<Date>, bos: Option<&str>) -> String {
     format!("{before}{{% set settled_for_training = true %}}\n{source}")
 }
 
-/// A macro that says the day in each way that `source` asks for it.
+/// A macro that says the day in each way that `source` asks for it, and fails at any other.
 fn write_clock(out: &mut String, source: &str, date: Date) {
-    static TEXTS: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r#""([^"\\']*%[^"\\']*)"|'([^'\\"]*%[^'\\"]*)'"#).ok());
-    let texts = TEXTS.iter().flat_map(|texts| texts.captures_iter(source));
+    // What the clock is called with; and, for what it is called with by another name, whatever looks like a format. Which quotation
+    // mark opens a text is not known there.
+    static TEXTS: LazyLock<[Option<Regex>; 2]> = LazyLock::new(|| {
+        let called = format!(r#"\b{CLOCK}\(\s*(?:"([^"\\']*)"|'([^'\\"]*)')"#);
+        [called.as_str(), r#""([^"\\']*%[^"\\']*)"|'([^'\\"]*%[^'\\"]*)'"#]
+            .map(|texts| Regex::new(texts).ok())
+    });
+    let texts = TEXTS.iter().flatten().flat_map(|texts| texts.captures_iter(source));
     let formats = texts.filter_map(|found| found.get(1).or_else(|| found.get(2)).map(|text| text.as_str()));
+    let formats = formats.filter(|format| !format.contains(['{', '}', '\n']));
     let said: BTreeMap<&str, String> =
         formats.filter_map(|format| Some((format, date.format(format).ok()?))).collect();
     let said: Vec<String> = said.iter().map(|(format, day)| format!("'{format}': '{day}'")).collect();
     // Writing to a String cannot fail.
     let _ = write!(
         out,
-        "{{% macro {SETTLED_CLOCK}(format) %}}{{{{ {{{}}}[format] }}}}{{% endmacro %}}",
+        "{{% macro {SETTLED_CLOCK}(format) %}}{{% set days = {{{}}} %}}{{{{ days[format] if format in days else \
+         raise_exception('the day of training is not known in the format ' ~ format) }}}}{{% endmacro %}}",
         said.join(", ")
     );
 }
@@ -89,6 +96,24 @@ mod tests {
             let settled = settled(source, None, Some("<s>"));
             assert_eq!(printed(&settled, None), format!("<s>{}", printed(source, None)), "{source}");
         }
+    }
+
+    /// Which quotation mark opens a text is not known from the marks alone.
+    #[test]
+    fn a_day_behind_other_texts_is_said_and_one_that_is_not_known_fails() {
+        let date = "2025-12-24".parse().ok();
+        let source = "{%- set a = \"x\" -%}{%- set b = \"/think\" -%}{%- if a -%}{%- set d = strftime_now(\"%d %B %Y\") -%}{{ a ~ d }}{%- endif -%}";
+        assert_eq!(printed(&settled(source, date, None), None), "x24 December 2025");
+        let made = "{{ strftime_now('%' ~ 'Y') }}";
+        let template = ChatTemplate::new(&settled(made, date, None), SpecialTokens::default(), None)
+            .expect("a template");
+        let error =
+            template.render(&[Message::new("user", "Hi")], true).expect_err("a format that is made up");
+        assert!(error.to_string().contains("is not known in the format %Y"), "{error}");
+        let undated = ChatTemplate::new(&settled(source, None, None), SpecialTokens::default(), None)
+            .expect("a template");
+        let error = undated.render(&[Message::new("user", "Hi")], true).expect_err("no date");
+        assert!(error.hint().is_some_and(|hint| hint.contains("`data.template-date`")), "{error}");
     }
 
     #[test]

@@ -174,7 +174,9 @@ fn the_clock_is_never_read() {
     let error = plain(source).render(&talk(), false).expect_err("no date was given");
     assert_eq!(
         error.hint().as_deref(),
-        Some("this template prints the date of the day: fix one as `data.date`, such as \"2026-01-31\"")
+        Some(
+            "this template prints the date of the day: fix one as `data.template-date`, such as \"2026-01-31\""
+        )
     );
     let guarded = "{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% else %}fixed{% endif %}";
     assert_eq!(plain(guarded).render(&talk(), false).as_deref(), Ok("fixed"));
@@ -289,6 +291,15 @@ fn what_is_written_anew_means_the_same() {
             "[2, 3]dcbaabd2",
         ),
         ("{{ (1,) }}{{ () }}{{ (1, 'b') }}{{ {} }}", "(1,)()(1, 'b'){}"),
+        (
+            "{{ ([{'a': 1}] | last).a }}{{ ('abc' | trim)[:2] }}{{ ([1, 2] | list)[-1] }}{{ ('a-b' | trim).split('-')[1] }}",
+            "1ab2b",
+        ),
+        ("{{ -(3 | abs) }} {{ -([1, 2] | length) }} {{ [3, 1] | sort | first }}", "-3 -2 1"),
+        (
+            "{% for v in ['x', {'a': 1}, [1], range(2), none, 5] %}{{ v is sequence }} {% endfor %}{{ missing is sequence }}",
+            "True True True True False False True",
+        ),
         (
             "{% for k, v in {'a': 1, 'b': 2}.items() if v > 1 %}{{ loop.index }}{{ k }}{{ v }}{% else %}-{% endfor %}",
             "1b2",

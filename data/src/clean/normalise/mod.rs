@@ -42,6 +42,7 @@ use edit::Edited;
 pub(crate) use lines::without_code;
 pub(crate) use options::share;
 use spelling::Speller;
+pub(crate) use spelling::affixes;
 use terminology::Terminology;
 
 use crate::clean::CleanError;

@@ -24,7 +24,7 @@ impl Part {
     /// The part that a turn of a conversation is.
     pub fn of(message: &Message) -> Self {
         match message.role.as_str() {
-            "system" => Self::System,
+            _ if message.is_instruction() => Self::System,
             _ if message.is_answer() => Self::Answer,
             _ => Self::Input,
         }

@@ -16,7 +16,7 @@ impl Writer {
     pub(super) fn operand(&mut self, expression: &Expr<'_>) {
         let is_joined = match expression {
             Expr::BinOp(operation) => !is_call(operation.op),
-            Expr::UnaryOp(_) | Expr::Compare(_) | Expr::IfExpr(_) | Expr::Test(_) => true,
+            Expr::UnaryOp(_) | Expr::Compare(_) | Expr::IfExpr(_) | Expr::Test(_) | Expr::Filter(_) => true,
             Expr::Const(constant) => constant.value.is_number(),
             _ => false,
         };
@@ -191,7 +191,10 @@ impl Writer {
     /// Without what is filtered, it is the first filter of a block.
     fn filter(&mut self, filter: &Filter<'_>) {
         if let Some(filtered) = &filter.expr {
-            self.operand(filtered);
+            match filtered {
+                Expr::Filter(before) => self.filter(before),
+                other => self.operand(other),
+            }
             self.put(" | ");
         }
         self.put(FILTERED);

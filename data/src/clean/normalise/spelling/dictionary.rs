@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::clean::CleanError;
 
@@ -31,9 +31,9 @@ impl Dictionary {
     /// A file cannot be read, is no dictionary, or holds no words.
     pub(super) fn read(path: &Path) -> Result<Self, CleanError> {
         let text = read(path)?;
-        let words: HashSet<Box<str>> = match path.extension().is_some_and(|extension| extension == "dic") {
-            true => hunspell(path, &text)?,
-            false => text
+        let words: HashSet<Box<str>> = match affixes(path) {
+            Some(affixes) => hunspell(path, &text, &affixes)?,
+            None => text
                 .lines()
                 .map(str::trim)
                 .filter(|word| !word.is_empty() && !word.starts_with('#'))
@@ -122,8 +122,13 @@ fn read(path: &Path) -> Result<String, CleanError> {
     })
 }
 
-fn hunspell(path: &Path, words: &str) -> Result<HashSet<Box<str>>, CleanError> {
-    let affixes = read(&path.with_extension("aff"))?;
+/// The file beside a dictionary that says how its words are bent, where it is one of Hunspell.
+pub(crate) fn affixes(path: &Path) -> Option<PathBuf> {
+    path.extension().filter(|extension| *extension == "dic").map(|_| path.with_extension("aff"))
+}
+
+fn hunspell(path: &Path, words: &str, affixes: &Path) -> Result<HashSet<Box<str>>, CleanError> {
+    let affixes = read(affixes)?;
     let built = zspell::builder().config_str(&affixes).dict_str(words).build();
     let dictionary =
         built.map_err(|error| CleanError::Dictionary { path: path.to_owned(), reason: error.to_string() })?;

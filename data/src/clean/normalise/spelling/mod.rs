@@ -15,6 +15,7 @@ use super::edit::{Edit, Edited};
 use super::lines::{Code, in_identifier};
 use crate::clean::CleanError;
 use dictionary::Dictionary;
+pub(crate) use dictionary::affixes;
 pub(crate) use sketch::WordSketch;
 
 /// Shorter words have too many neighbours.
