@@ -9,6 +9,7 @@
 //! | [`dora`] | lengths of rows that are trained too |
 //! | [`parameters`] | every trainable tensor as a named slice of one flat vector |
 //! | [`peft`] | adapter folders as the Python library PEFT reads and writes them |
+//! | [`seeing`] | the names that a text model's tensors have in a model that sees besides |
 //! | [`merge`], [`combine`] | the weight with its adapter added; several adapters made one |
 //! | [`candle`] | the same linears as modules for models built on candle |
 //!
@@ -27,6 +28,7 @@ pub mod merge;
 pub mod parameters;
 mod pass;
 pub mod peft;
+pub mod seeing;
 pub mod targets;
 pub mod weight;
 

@@ -124,6 +124,19 @@ impl LoraConfig {
     /// # Errors
     /// If a pattern is no regular expression, or the rank is 0 or above [`MAX_RANK`], or alpha is not above 0.
     pub fn of(&self, name: &str) -> Result<(usize, f64), AdapterError> {
+        let (rank, alpha) = self.rank_and_alpha(name)?;
+        let divisor = match self.scaling {
+            Scaling::Standard => rank as f64,
+            Scaling::RankStabilized => (rank as f64).sqrt(),
+        };
+        Ok((rank, alpha / divisor))
+    }
+
+    /// Rank and alpha of the linear called `name`, after the patterns.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn rank_and_alpha(&self, name: &str) -> Result<(usize, f64), AdapterError> {
         let rank = find(&self.rank_pattern, name)?.unwrap_or(self.rank);
         let alpha = find(&self.alpha_pattern, name)?.unwrap_or(self.alpha);
         if rank == 0 || rank > MAX_RANK {
@@ -136,11 +149,7 @@ impl LoraConfig {
                 "alpha of `{name}`: expected a number above 0, found {alpha}"
             )));
         }
-        let divisor = match self.scaling {
-            Scaling::Standard => rank as f64,
-            Scaling::RankStabilized => (rank as f64).sqrt(),
-        };
-        Ok((rank, alpha / divisor))
+        Ok((rank, alpha))
     }
 
     /// The ranks that [`attach`] would give to linears of these names, in order; `None` for one that it leaves as it is. A

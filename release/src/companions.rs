@@ -146,6 +146,15 @@ fn of_folder(base: &BaseModel) -> Option<&Path> {
     Some(base.weights.path()).filter(|path| path.is_dir())
 }
 
+/// Whether the base's repository is a model that sees besides, whose text part the base is.
+///
+/// # Errors
+/// [`ReleaseError::Io`], [`ReleaseError::Unreadable`].
+pub(crate) fn sees(base: &BaseModel) -> Result<bool, ReleaseError> {
+    let Some(from) = of_folder(base) else { return Ok(false) };
+    Ok(read_object(&from.join(CONFIG_FILE))?.contains_key("text_config"))
+}
+
 /// What whoever loads an adapter beside a base is to know of it, in sentences.
 ///
 /// # Errors
@@ -154,11 +163,10 @@ pub fn notes_for_adapters(base: &BaseModel) -> Result<Vec<String>, ReleaseError>
     let Some(from) = of_folder(base) else { return Ok(Vec::new()) };
     let keys = read_object(&from.join(CONFIG_FILE))?;
     let mut notes = Vec::new();
-    if keys.contains_key("text_config") {
+    if sees(base)? {
         notes.push(
-            "The base's repository is a model that sees besides, whose parts have other names: PEFT finds none of them there and leaves \
-             the base as it is. Load the adapter beside its text part, a folder that \
-             `rtune export BASE FOLDER --format safetensors --base-only` writes, or merge it."
+            "The base's repository is a model that sees besides, and the adapter has the names of its text part there, as transformers has \
+             had them since 4.52: beside a folder of the text part alone PEFT finds none of them. Merge it for that."
                 .to_owned(),
         );
     }

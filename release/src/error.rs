@@ -69,6 +69,12 @@ pub enum ReleaseError {
         /// What is beside its products.
         found: &'static str,
     },
+    /// An adapter on experts that PEFT would not load as it was trained.
+    #[error("PEFT {problem}")]
+    Experts {
+        /// What it does instead, as the rest of the sentence.
+        problem: String,
+    },
     /// An adapter that makes up for quantisation, and is to be one of several.
     #[error(
         "`{path}` cannot be combined onto dequantised weights: it began with what quantising took from them (LoftQ)"
@@ -183,6 +189,7 @@ impl ReleaseError {
             Self::NotPlain { .. } => {
                 "plain LoRA alone can be that: merge it by itself, `rtune merge RUN OUT`"
             }
+            Self::Experts { .. } => "merge it: `rtune merge RUN OUT`, or `--format safetensors` or `gguf`",
             Self::Correcting { .. } => {
                 "onto the original weights their changes have a sum: `--onto original`"
             }

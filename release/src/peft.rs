@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use rtune_adapters::peft;
 use rtune_models::BaseModel;
 use safetensors::SafeTensors;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::card::{Card, Made};
 use crate::checkpoint::VerifiedCheckpoint;
@@ -12,7 +13,16 @@ use crate::companions::{self, Chat};
 use crate::error::ReleaseError;
 use crate::folder::{NewFolder, refuse_existing};
 use crate::model::INITIAL_FILE;
+use crate::serve::Server;
 use crate::{plain, settings};
+
+mod experts;
+mod seeing;
+
+/// In front of every name of PEFT's.
+const PREFIX: &str = "base_model.model.";
+/// Settings of an adapter, and its file of weights where that is another one.
+type Loadable = (Map<String, Value>, Option<Vec<u8>>);
 
 const CONFIG_FILE: &str = "adapter_config.json";
 const TENSORS_FILE: &str = "adapter_model.safetensors";
@@ -22,20 +32,21 @@ const NEW_TOKENS_FILE: &str = "new_tokens.json";
 /// Writes the adapter of the checkpoint `folder` to the new folder `out`, after comparing its files with their
 /// hashes and looking that it was trained; gives the linears whose pair is as it began, which the adapter leaves as they are.
 /// The base is named as the card names it. One that stands beside what is left of a base is written as one beside
-/// the whole base; for servers, which read a base as it is and not every scale (`served`), one that makes up for what
-/// quantising took too, with scales as all read them. With its base at hand, the tokenizer and the chat template go with it,
+/// the whole base; for a server, which reads a base as it is and not every scale (`served`), one that makes up for what
+/// quantising took too, with scales as all read them. Where the base's repository sees besides, the names are those of its text part
+/// there, and a server's own. With its base at hand, the tokenizer and the chat template go with it,
 /// where `AutoTokenizer.from_pretrained` finds them, with the files of the base's licence, and the card as README.md. `out` is
 /// whole or not there.
 ///
 /// # Errors
 /// As [`VerifiedCheckpoint::open`]; [`ReleaseError::Untrained`] where every `lora_B` is zeros, [`ReleaseError::NoBeginning`],
-/// [`ReleaseError::Exists`], [`ReleaseError::Io`].
+/// [`ReleaseError::Experts`], [`ReleaseError::Exists`], [`ReleaseError::Io`].
 pub fn export_peft(
     folder: &Path,
     out: &Path,
     base: Option<(&BaseModel, Chat<'_>)>,
     card: &Card,
-    served: bool,
+    served: Option<Server>,
 ) -> Result<Vec<String>, ReleaseError> {
     let began = folder.join(INITIAL_FILE).is_file();
     let mut wanted = vec![CONFIG_FILE, TENSORS_FILE];
@@ -46,10 +57,10 @@ pub fn export_peft(
     let idle = idle(&folder.join(TENSORS_FILE), checkpoint.file(TENSORS_FILE))?;
     let keys = settings::keys(&checkpoint, folder)?;
     let (is_residual, makes_up) = (settings::is_residual(&keys), settings::makes_up(&keys));
-    if served && makes_up && !began {
+    if served.is_some() && makes_up && !began {
         return Err(ReleaseError::NoBeginning);
     }
-    let converted = match is_residual || (served && makes_up) {
+    let converted = match is_residual || (served.is_some() && makes_up) {
         true => Some(plain::converted(&checkpoint, folder)?),
         false => None,
     };
@@ -57,11 +68,13 @@ pub fn export_peft(
         Some((keys, weights)) => (keys.clone(), weights.as_slice()),
         None => (keys, checkpoint.file(TENSORS_FILE)),
     };
-    let keys = if served { settings::standard(keys) } else { keys };
+    let base_model = base.map(|(base, _)| base);
+    let (keys, renamed) = loadable(folder, keys, weights, base_model, served)?;
+    let keys = if served.is_some() { settings::standard(keys) } else { keys };
     let keys = settings::beside(keys, card.address(), card.revision.as_deref());
     let new = NewFolder::begin(out)?;
     companions::write_json(&new, CONFIG_FILE, &Value::Object(keys))?;
-    new.write(TENSORS_FILE, weights)?;
+    new.write(TENSORS_FILE, renamed.as_deref().unwrap_or(weights))?;
     for (name, bytes) in checkpoint.files().filter(|(name, _)| *name == NEW_TOKENS_FILE) {
         new.write(name, bytes)?;
     }
@@ -70,10 +83,45 @@ pub fn export_peft(
         companions::write_legal(&new, base)?;
     }
     let whole = makes_up && converted.is_some();
-    let notes = base.map_or_else(|| Ok(Vec::new()), |(base, _)| companions::notes_for_adapters(base))?;
+    let notes = base_model.map_or_else(|| Ok(Vec::new()), companions::notes_for_adapters)?;
     card.of_adapter(makes_up, whole || is_residual, &notes).write(&new, Made::Adapter)?;
     new.finish()?;
     Ok(idle)
+}
+
+/// Settings, and weights where they change, that PEFT loads beside what the adapter's base is called, and a server beside what it makes
+/// of that.
+fn loadable(
+    folder: &Path,
+    keys: Map<String, Value>,
+    weights: &[u8],
+    base: Option<&BaseModel>,
+    served: Option<Server>,
+) -> Result<Loadable, ReleaseError> {
+    let sees = base.map_or(Ok(false), companions::sees)?;
+    // Text Generation Inference looks for the names of a text model also there (`get_attn_weights` in `utils/adapter.py`).
+    let sees = sees && served != Some(Server::Tgi);
+    let has_experts = base.is_some_and(|base| base.config.differences.experts.is_some());
+    if !sees && !has_experts && !is_on_experts(weights) {
+        return Ok((keys, None));
+    }
+    let text = Value::Object(keys.clone()).to_string();
+    let adapter = peft::from_bytes(folder, text.as_bytes(), weights, true)?;
+    let keys = experts::settings(keys, &adapter, base)?;
+    if !sees {
+        return Ok((keys, None));
+    }
+    let unreadable = |error: safetensors::SafeTensorError| ReleaseError::Unreadable {
+        path: folder.join(TENSORS_FILE),
+        problem: error.to_string(),
+    };
+    Ok((seeing::settings(keys, &adapter), Some(seeing::weights(weights).map_err(unreadable)?)))
+}
+
+/// Whether a file of weights, which was read before, has a pair of an expert.
+fn is_on_experts(weights: &[u8]) -> bool {
+    SafeTensors::deserialize(weights)
+        .is_ok_and(|file| file.names().iter().any(|name| name.contains(experts::EXPERTS)))
 }
 
 /// The linears whose `lora_B` is zeros, by their names in the file: an expert that no token was sent to keeps its own.
@@ -100,7 +148,7 @@ fn idle(path: &Path, bytes: &[u8]) -> Result<Vec<String>, ReleaseError> {
 
 /// The linear of half of a pair, as the file names it.
 fn linear(name: &str) -> &str {
-    let name = name.strip_prefix("base_model.model.").unwrap_or(name);
+    let name = name.strip_prefix(PREFIX).unwrap_or(name);
     name.strip_suffix(".lora_B.weight").unwrap_or(name)
 }
 
@@ -139,18 +187,18 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let (from, out) = (home.path().join("c"), home.path().join("out"));
         checkpoint(&from, 1.0);
-        export_peft(&from, &out, None, &card(), false).expect("exported");
+        export_peft(&from, &out, None, &card(), None).expect("exported");
         let read = |folder: &Path, name: &str| fs::read(folder.join(name)).expect("there");
         assert_eq!(read(&out, TENSORS_FILE), read(&from, TENSORS_FILE));
         let keys: Value = serde_json::from_slice(&read(&out, CONFIG_FILE)).expect("JSON");
         assert_eq!(keys, serde_json::json!({"base_model_name_or_path": "base", "revision": null}));
         let mut named = card();
         (named.repository, named.revision) = (Some("o/n".to_owned()), Some("v1".to_owned()));
-        export_peft(&from, &home.path().join("named"), None, &named, false).expect("exported");
+        export_peft(&from, &home.path().join("named"), None, &named, None).expect("exported");
         let keys: Value =
             serde_json::from_slice(&read(&home.path().join("named"), CONFIG_FILE)).expect("JSON");
         assert_eq!(keys, serde_json::json!({"base_model_name_or_path": "o/n", "revision": "v1"}));
-        assert!(matches!(export_peft(&from, &out, None, &card(), false), Err(ReleaseError::Exists { .. })));
+        assert!(matches!(export_peft(&from, &out, None, &card(), None), Err(ReleaseError::Exists { .. })));
     }
 
     #[test]
@@ -158,16 +206,13 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let (from, out) = (home.path().join("c"), home.path().join("out"));
         assert!(matches!(
-            export_peft(&from, &out, None, &card(), false),
+            export_peft(&from, &out, None, &card(), None),
             Err(ReleaseError::NoCheckpoint { .. })
         ));
         checkpoint(&from, 0.0);
-        assert!(matches!(
-            export_peft(&from, &out, None, &card(), false),
-            Err(ReleaseError::Untrained { .. })
-        ));
+        assert!(matches!(export_peft(&from, &out, None, &card(), None), Err(ReleaseError::Untrained { .. })));
         fs::write(from.join(CONFIG_FILE), "{ }").expect("written");
-        assert!(matches!(export_peft(&from, &out, None, &card(), false), Err(ReleaseError::Altered { .. })));
+        assert!(matches!(export_peft(&from, &out, None, &card(), None), Err(ReleaseError::Altered { .. })));
         assert!(!out.exists());
     }
 

@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use rtune_models::BaseModel;
 use rtune_models::hub::HubError;
 use rtune_release::{
-    About, CalibrationMethod, Chat, Content, Dtype, GgufType, NewFolder, Rounding, VerifiedAdapter,
+    About, CalibrationMethod, Chat, Content, Dtype, GgufType, NewFolder, Rounding, Server, VerifiedAdapter,
     notes_for_adapters,
 };
 use rtune_trainer::error::TrainerError;
@@ -246,13 +246,18 @@ fn write_gguf(
 
 /// The adapter, and its base's tokenizer where the base is at hand: the adapter is whole without.
 fn peft(args: &ExportArgs, checkpoint: &Path) -> anyhow::Result<()> {
-    adapter(&args.run, &args.overrides, &args.out, args.server.is_some())?;
+    adapter(&args.run, &args.overrides, &args.out, args.server)?;
     say(&format!("{} -> {}", checkpoint.display(), args.out.display()));
     Ok(())
 }
 
 /// Writes the folder of a run's adapter, as every server reads it where it is to be `served`.
-pub(super) fn adapter(run: &str, overrides: &[String], out: &Path, served: bool) -> anyhow::Result<()> {
+pub(super) fn adapter(
+    run: &str,
+    overrides: &[String],
+    out: &Path,
+    served: Option<Server>,
+) -> anyhow::Result<()> {
     let checkpoint = rtune_release::find(run.as_ref())?;
     if rtune_release::is_full(&checkpoint) {
         let problem = format!(
@@ -278,7 +283,7 @@ pub(super) fn adapter(run: &str, overrides: &[String], out: &Path, served: bool)
         Some(released) => released.card(),
         None => card_of_run(run, overrides)?,
     };
-    if !served && makes_up(&Subject::find(run, overrides)?.config) {
+    if served.is_none() && makes_up(&Subject::find(run, overrides)?.config) {
         complain(&format!(
             "note: the adapter makes up for what quantising took from its base (LoftQ), and is for that base: \
              `rtune export {} BASE --format bnb-4bit --base-only`; for the base as it is write it with `--for SERVER`, or merge it",
@@ -290,7 +295,7 @@ pub(super) fn adapter(run: &str, overrides: &[String], out: &Path, served: bool)
         complain(&format!("note: {note}"));
     }
     // Whoever looked whether a server takes it has said so.
-    if !served {
+    if served.is_none() {
         note_idle(&idle);
     }
     Ok(())

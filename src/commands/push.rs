@@ -42,7 +42,7 @@ pub(crate) fn run(args: &PushArgs) -> anyhow::Result<u8> {
     if OF_A_RUN.iter().any(|file| args.folder.join(file).is_file()) {
         let folder = NewFolder::begin(&args.folder.join("pushed"))?;
         let run = args.folder.to_string_lossy();
-        export::adapter(&run, &args.overrides, &folder.path().join("adapter"), false)?;
+        export::adapter(&run, &args.overrides, &folder.path().join("adapter"), None)?;
         exported = Some(folder);
     } else if let Some(argument) = args.overrides.first() {
         let problem =

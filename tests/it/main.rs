@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module a subject.
 
+mod adapters_elsewhere;
 mod bad_input;
 mod bases;
 mod bench;

@@ -100,7 +100,10 @@ def saved_by_hand(out, name, seed):
     for key in [k for k in tensors if k.split(".")[-2] in MODULES]:
         codes, state = F.quantize_4bit(tensors[key], blocksize=block, compress_statistics=nested, quant_type="nf4")
         tensors[key] = codes; tensors.update({f"{key}.{k}": v for k, v in state.as_dict(packed=True).items()})
-        dequantized[key] = F.dequantize_4bit(codes, state)
+        # As one row: with AVX-512 bitsandbytes takes absmax[row * (columns // block) + column // block], which is another block's
+        # where a row is no whole number of blocks (csrc/cpu_ops.cpp, dequantizeBlockwise4bitCpu).
+        shape, state.shape = state.shape, torch.Size([state.shape.numel()])
+        dequantized[key] = F.dequantize_4bit(codes, state).reshape(shape)
         model.get_parameter(key).data = dequantized[key].clone()
     save_file({k: v.contiguous() for k, v in tensors.items()}, out / "model.safetensors", metadata={"format": "pt"})
     configure(out, dict(quant_method="bitsandbytes", load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=nested))

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rtune_kernels::real::Real;
 
 use crate::lora::MAGNITUDE_SUFFIX;
+use crate::seeing::in_text_model;
 use crate::targets::is_called;
 use crate::{AdapterError, Alongside, Biases, LoraConfig, Parameters, Targets};
 
@@ -19,6 +20,8 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 mod write;
+
+use tensors::Named;
 
 pub use tensors::AdapterTensor;
 pub use write::write;
@@ -103,8 +106,11 @@ fn read_beside(dir: &Path, changed_base: bool) -> Result<PeftAdapter, AdapterErr
 fn checked(
     path: PathBuf,
     (mut config, base_model): (LoraConfig, Option<String>),
-    mut tensors: BTreeMap<String, AdapterTensor>,
+    (mut tensors, elsewhere): Named,
 ) -> Result<PeftAdapter, AdapterError> {
+    if !elsewhere.is_empty() {
+        config = of_text_model(config, &elsewhere)?;
+    }
     forget_tied(&mut tensors, &config);
     let shapes = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()));
     let modules = check_pairs(shapes, &config).map_err(|problem| AdapterError::File { path, problem })?;
@@ -163,6 +169,34 @@ impl PeftAdapter {
 pub fn is_inert<R: Real>(parameters: &Parameters<R>) -> bool {
     let mut of_b = parameters.entries().iter().filter(|entry| entry.name.ends_with(B_SUFFIX));
     of_b.all(|entry| parameters.flat()[entry.range.clone()].iter().all(|value| value.is_zero()))
+}
+
+/// Settings of an adapter whose base sees besides, with the names of a text model: patterns were written for the names in the file, so
+/// each linear that has another one comes before them.
+fn of_text_model(
+    mut config: LoraConfig,
+    elsewhere: &BTreeMap<String, String>,
+) -> Result<LoraConfig, AdapterError> {
+    let (mut ranks, mut alphas) = (Vec::new(), Vec::new());
+    for (name, in_file) in elsewhere {
+        let halves = [name, in_file].map(|name| name.strip_suffix(A_SUFFIX));
+        let [Some(linear), Some(in_file)] = halves else { continue };
+        let (rank, alpha) = config.rank_and_alpha(in_file)?;
+        ranks.push((linear.to_owned(), rank));
+        alphas.push((linear.to_owned(), alpha));
+    }
+    if !config.rank_pattern.is_empty() {
+        config.rank_pattern.splice(0..0, ranks);
+    }
+    if !config.alpha_pattern.is_empty() {
+        config.alpha_pattern.splice(0..0, alphas);
+    }
+    for module in &mut config.alongside.modules {
+        if let Some(plain) = in_text_model(module) {
+            *module = plain;
+        }
+    }
+    Ok(config)
 }
 
 /// Leaves out what stands in the file a second time, under the name of a head that is the embedding.

@@ -11,6 +11,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::{BASE_LAYER, PREFIX};
 use crate::AdapterError;
+use crate::seeing::in_text_model;
 
 /// Longest header, in bytes: the format's own limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -30,8 +31,12 @@ pub struct AdapterTensor {
     pub values: Vec<f32>,
 }
 
-/// Reads every tensor, its name without the prefix.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, AdapterTensor>, AdapterError> {
+/// Tensors by their names in a text model, without the prefix; and of what the file calls otherwise, since its base sees besides, the
+/// name there.
+pub(super) type Named = (BTreeMap<String, AdapterTensor>, BTreeMap<String, String>);
+
+/// Reads every tensor.
+pub(super) fn read(path: &Path) -> Result<Named, AdapterError> {
     let io = |source| AdapterError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
     let file_bytes = file.metadata().map_err(io)?.len();
@@ -39,15 +44,11 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, AdapterTensor>, Adapt
 }
 
 /// [`read`] of a file whose `file_bytes` bytes `reader` gives.
-pub(super) fn read_from(
-    path: &Path,
-    mut reader: impl Read,
-    file_bytes: u64,
-) -> Result<BTreeMap<String, AdapterTensor>, AdapterError> {
+pub(super) fn read_from(path: &Path, mut reader: impl Read, file_bytes: u64) -> Result<Named, AdapterError> {
     let io = |source| AdapterError::Io { path: path.to_owned(), source };
     let wrong = |problem: String| AdapterError::File { path: path.to_owned(), problem };
     let metadata = header(path, &mut reader, file_bytes)?;
-    let mut tensors = BTreeMap::new();
+    let (mut tensors, mut elsewhere) = (BTreeMap::new(), BTreeMap::new());
     // The header was found to leave no holes, so the tensors follow one another.
     for key in metadata.offset_keys() {
         let named = |problem: &str| wrong(format!("tensor `{key}`: {problem}"));
@@ -65,9 +66,16 @@ pub(super) fn read_from(
         if let Some(place) = values.iter().position(|value| !value.is_finite()) {
             return Err(named(&format!("element {place} is {}, not a finite number", values[place])));
         }
-        tensors.insert(name, AdapterTensor { shape: info.shape.clone(), values });
+        let plain = in_text_model(&name);
+        if let Some(plain) = &plain {
+            elsewhere.insert(plain.clone(), name.clone());
+        }
+        let tensor = AdapterTensor { shape: info.shape.clone(), values };
+        if tensors.insert(plain.unwrap_or(name), tensor).is_some() {
+            return Err(named("stands in the file under two names"));
+        }
     }
-    Ok(tensors)
+    Ok((tensors, elsewhere))
 }
 
 /// The header of a file of `file_bytes` bytes, which `reader` gives from its beginning; nothing behind it is read.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
+use rtune_adapters::seeing::in_text_model;
 
 use super::read::{Element, read_elements, read_pieces};
 use super::{HostTensor, Piece, Precision, Take, WeightSource};
@@ -18,13 +19,6 @@ const SINGLE_FILE: &str = "model.safetensors";
 /// Name of the list of shards.
 const INDEX_FILE: &str = "model.safetensors.index.json";
 
-/// What the names of the text part's tensors begin with in models that see besides, and in text models: as transformers
-/// up to 4.51 had them and files on the hub have them, and as its classes have them since.
-const TEXT_PARTS: [(&str, &str); 3] = [
-    ("language_model.model.", "model."),
-    ("language_model.lm_head.", "lm_head."),
-    ("model.language_model.", "model."),
-];
 /// The head of GPT-NeoX, as files on the hub have it and as transformers' class calls it since version 5.
 const HEAD_OF_NEOX: [&str; 2] = ["embed_out.weight", "lm_head.weight"];
 /// The parts that see, which are not computed here.
@@ -121,8 +115,7 @@ impl SafetensorsFolder {
             self.tensors.remove(in_files);
             self.tensors.insert(name.to_owned(), head);
         }
-        let text = |name: &str| TEXT_PARTS.iter().any(|(part, _)| name.starts_with(part));
-        if !self.tensors.keys().any(|name| text(name)) {
+        if !self.tensors.keys().any(|name| in_text_model(name).is_some()) {
             return Ok(self);
         }
         let mut tensors = BTreeMap::new();
@@ -130,8 +123,7 @@ impl SafetensorsFolder {
             if OTHER_PARTS.iter().any(|part| name.starts_with(part)) {
                 continue;
             }
-            let part = TEXT_PARTS.iter().find_map(|(part, plain)| Some((name.strip_prefix(part)?, plain)));
-            let plain = part.map_or_else(|| name.clone(), |(rest, plain)| format!("{plain}{rest}"));
+            let plain = in_text_model(&name).unwrap_or_else(|| name.clone());
             if tensors.insert(plain, (file, entry)).is_some() {
                 let problem = "stands in the file under two names";
                 return Err(ModelError::tensor(&self.files[file], &name, problem));

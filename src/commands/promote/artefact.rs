@@ -58,7 +58,7 @@ impl Artefact {
                 &out,
                 Some((&released.base, released.chat())),
                 &released.card(),
-                false,
+                None,
             )?;
             let read_with = beside_base(&released.subject.config);
             return Ok(Self { name: out.display().to_string(), inside: "artefact".to_owned(), read_with });
