@@ -15,7 +15,7 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --signal=B:USR1@300
-## For a GPU, without the first #: the configuration's `device.kind` finds it.
+## For a GPU, without the first #: the configuration's `model.device` finds it.
 ##SBATCH --gpus=1
 
 set -u

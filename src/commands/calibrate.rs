@@ -59,7 +59,10 @@ pub(super) fn merged(
     let trained_words = words(trained_on).to_owned();
     let mut report = MergeReport::new(onto, trained_words, layout.dtype, adapter, written, measured);
     report.quantized = Some(method.name());
-    let calibration = report.calibration.insert(chosen.report(settings, to_nearest, errors));
+    report.calibration = Some(chosen.report(settings, to_nearest, errors));
+    report.write(&folder)?;
+    folder.finish()?;
+    let Some(calibration) = &report.calibration else { return Ok(()) };
     say_written(
         &format!("merged {}", onto_words(onto, trained_on)),
         settings,
@@ -70,8 +73,6 @@ pub(super) fn merged(
     show("adapter", &report.measured);
     say_nearest(calibration);
     show_changes(&report.linears);
-    report.write(&folder)?;
-    folder.finish()?;
     Ok(())
 }
 
@@ -101,13 +102,15 @@ pub(super) fn base(
     });
     let calibration = chosen.report(settings, to_nearest, errors);
     let measured = Measured { on, divergence: written_one };
-    say_written(&released.base_path.display().to_string(), settings, &calibration, layout.dtype, out);
+    let report = QuantizationReport::new(method, layout.dtype, written, measured, calibration);
+    report.write(&folder)?;
+    folder.finish()?;
+    let (measured, calibration) = (&report.measured, &report.calibration);
+    say_written(&released.base_path.display().to_string(), settings, calibration, layout.dtype, out);
     let sources: Vec<&str> = measured.on.keys().map(String::as_str).collect();
     say(&format!("base against that, over {} rows of {}:", probes.len(), sources.join(", ")));
     show_agreement(&measured.divergence);
-    say_nearest(&calibration);
-    QuantizationReport::new(method, layout.dtype, written, measured, calibration).write(&folder)?;
-    folder.finish()?;
+    say_nearest(calibration);
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! if the second of its two requests is refused, and compares no hash. So rtune writes it.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::HubError;
@@ -76,11 +77,8 @@ impl RepositoryCache {
         create_folder(&folder)?;
         let path = folder.join(format!("{etag}.lock"));
         let file = File::create(&path).map_err(HubError::io(&path, 0))?;
-        match file.lock() {
-            // Some file systems of clusters have no locks: blobs are renamed into place and their hashes compared.
-            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => Ok(file),
-            locked => locked.map(|()| file).map_err(HubError::io(&path, 0)),
-        }
+        where_there_are_locks(file.lock()).map_err(HubError::io(&path, 0))?;
+        Ok(file)
     }
 
     /// Makes a blob a file of a commit, by a relative link; by a copy where there are no links.
@@ -104,7 +102,32 @@ impl RepositoryCache {
     }
 }
 
+/// Some file systems of clusters have no locks: blobs are renamed into place and their hashes compared.
+fn where_there_are_locks(locked: io::Result<()>) -> io::Result<()> {
+    match locked {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        locked => locked,
+    }
+}
+
 /// A git commit in full.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Lustre without `flock` answers, and some that run outside of the kernel; where locks are and fail, that is said.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_system_without_locks_is_no_hindrance() {
+        const WITHOUT: [i32; 2] = [38, 95]; // ENOSYS, EOPNOTSUPP
+        const FAILED: [i32; 2] = [5, 13]; // EIO, EACCES
+        let of = |number: &i32| where_there_are_locks(Err(io::Error::from_raw_os_error(*number)));
+        assert!(WITHOUT.iter().all(|number| of(number).is_ok()));
+        assert!(FAILED.iter().all(|number| of(number).is_err()));
+        assert!(where_there_are_locks(Ok(())).is_ok());
+    }
 }

@@ -9,8 +9,8 @@ use super::cache::RepositoryCache;
 use super::download::Client;
 use super::files::{create_folder, sync_folder};
 use super::repository::{
-    DEFAULT_REVISION, Listed, REQUIRED_FILES, cached, current_commit, download, find, list, missing,
-    no_weights, optional_files, weight_files,
+    CONFIG_FILE, DEFAULT_REVISION, Listed, cached, current_commit, download, find, list, missing, no_weights,
+    optional_files, tokenizer, weight_files,
 };
 use super::{HubError, HubOptions, Progress};
 
@@ -77,8 +77,8 @@ fn gather(
     let files = list(client, commit)?;
     let weights = weight_files(client, commit, &files, progress)?;
     // The configuration is the first. The tokenizer says nothing of the base's size, but how long rows are.
-    let config = find(&files, REQUIRED_FILES[0]).ok_or_else(|| missing(client, &files, REQUIRED_FILES[0]))?;
-    let tokenizer = find(&files, REQUIRED_FILES[1]);
+    let config = find(&files, CONFIG_FILE).ok_or_else(|| missing(client, &files, CONFIG_FILE))?;
+    let tokenizer = tokenizer(&files);
     let index = files.iter().filter(|listed| listed.file.path.ends_with(".safetensors.index.json"));
     let needed = std::iter::once(config).chain(tokenizer);
     for listed in needed.chain(index).chain(optional_files(&files)) {

@@ -15,8 +15,10 @@ pub(super) const DEFAULT_REVISION: &str = "main";
 const SINGLE_FILE: &str = "model.safetensors";
 /// The list of the weights' shards.
 const INDEX_FILE: &str = "model.safetensors.index.json";
-/// Files that must be there, besides the weights.
-pub(super) const REQUIRED_FILES: &[&str] = &["config.json", "tokenizer.json"];
+/// What a model is. It must be there, besides the weights and one of [`TOKENIZER_FILES`].
+pub(super) const CONFIG_FILE: &str = "config.json";
+/// Its tokenizer, or the vocabulary of which that of a BERT is made; the first that is there is fetched.
+pub(super) const TOKENIZER_FILES: [&str; 2] = ["tokenizer.json", "vocab.txt"];
 /// The special tokens by their names. Without them templates and texts have no beginning and no end.
 const TOKENIZER_SETTINGS: &str = "tokenizer_config.json";
 /// Files that are fetched if the repository has them: of the tokenizer; how answers are drawn, which a merged model hands on; and
@@ -79,7 +81,17 @@ pub(super) fn complete(
     note_absent(&client, &commit, &files);
     let listed = OPTIONAL_FILES.iter().filter_map(|name| find(&files, name));
     for file in listed.filter(|listed| !folder.join(&listed.file.path).is_file()) {
-        download(&client, &commit, file, progress)?;
+        match download(&client, &commit, file, progress) {
+            // The list of a repository behind a gate is shown to all, and its files are not.
+            Err(
+                HubError::Gated { .. }
+                | HubError::NotFound { .. }
+                | HubError::Server { .. }
+                | HubError::Network { .. }
+                | HubError::Proxy { .. },
+            ) => return Ok(folder),
+            other => other?,
+        };
     }
     Ok(folder)
 }
@@ -97,7 +109,7 @@ fn is_whole(folder: &Path) -> bool {
         has(SINGLE_FILE)
             || shards(&folder.join(INDEX_FILE)).is_some_and(|names| names.iter().all(|name| has(name)))
     };
-    REQUIRED_FILES.iter().all(|name| has(name)) && has_weights()
+    has(CONFIG_FILE) && TOKENIZER_FILES.into_iter().any(has) && has_weights()
 }
 
 /// The shards that an index names, if it can be read.
@@ -205,13 +217,16 @@ pub(super) fn find<'a>(files: &'a [Listed], name: &str) -> Option<&'a Listed> {
 }
 
 fn small_files<'a>(client: &Client, files: &'a [Listed]) -> Result<Vec<&'a Listed>, HubError> {
-    let mut chosen = Vec::new();
-    for name in REQUIRED_FILES {
-        let file = find(files, name).ok_or_else(|| missing(client, files, name))?;
-        chosen.push(file);
-    }
+    let config = find(files, CONFIG_FILE).ok_or_else(|| missing(client, files, CONFIG_FILE))?;
+    let tokenizer = tokenizer(files).ok_or_else(|| missing(client, files, TOKENIZER_FILES[0]))?;
+    let mut chosen = vec![config, tokenizer];
     chosen.extend(optional_files(files));
     Ok(chosen)
+}
+
+/// The tokenizer.
+pub(super) fn tokenizer(files: &[Listed]) -> Option<&Listed> {
+    TOKENIZER_FILES.into_iter().find_map(|name| find(files, name))
 }
 
 /// What is fetched if it is there.

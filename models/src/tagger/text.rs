@@ -190,10 +190,17 @@ fn from_vocabulary(folder: &Path, path: &Path) -> Result<Tokenizer, ModelError> 
     }
     let text = read_text(path, "the vocabulary")?;
     let settings = folder.join("tokenizer_config.json");
-    let lower = match settings.is_file() {
-        true => Fields::new(&settings, read_json(&settings, "the tokenizer's settings")?)?
-            .boolean("do_lower_case", true)?,
-        false => true,
+    let given = match settings.is_file() {
+        true => read_json(&settings, "the tokenizer's settings")?,
+        false => json!({}),
+    };
+    let fields = Fields::new(&settings, given)?;
+    let lower = fields.boolean("do_lower_case", true)?;
+    let apart = fields.boolean("tokenize_chinese_chars", true)?;
+    // Left out, accents go where letters become small ones.
+    let strip = match fields.get("strip_accents").is_none() {
+        true => Value::Null,
+        false => fields.boolean("strip_accents", false)?.into(),
     };
     let vocabulary: Map<String, Value> =
         text.lines().enumerate().map(|(id, token)| (token.trim_end().to_owned(), Value::from(id))).collect();
@@ -207,7 +214,7 @@ fn from_vocabulary(folder: &Path, path: &Path) -> Result<Tokenizer, ModelError> 
     let described = json!({
         "version": "1.0",
         "added_tokens": special,
-        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": lower},
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": apart, "strip_accents": strip, "lowercase": lower},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
         "model": {
             "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
@@ -215,4 +222,30 @@ fn from_vocabulary(folder: &Path, path: &Path) -> Result<Tokenizer, ModelError> 
         },
     });
     crate::tokenizer::from_json(path, &described.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Held against transformers' `BertTokenizer` of such settings.
+    #[test]
+    fn settings_of_a_vocabulary_say_what_becomes_of_letters() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("vocab.txt");
+        std::fs::write(&path, "[UNK]\n[CLS]\n[SEP]\nene\nEne\nÉñé\néñé\n中\nÉñé中\n").expect("written");
+        for (settings, expected) in [
+            ("{}", &["ene", "中"][..]),
+            (r#"{"do_lower_case": false}"#, &["Éñé", "中"]),
+            (r#"{"do_lower_case": false, "strip_accents": null}"#, &["Éñé", "中"]),
+            (r#"{"do_lower_case": false, "strip_accents": true}"#, &["Ene", "中"]),
+            (r#"{"strip_accents": false}"#, &["éñé", "中"]),
+            (r#"{"do_lower_case": false, "tokenize_chinese_chars": false}"#, &["Éñé中"]),
+        ] {
+            std::fs::write(folder.path().join("tokenizer_config.json"), settings).expect("written");
+            let tokenizer = from_vocabulary(folder.path(), &path).expect("a tokenizer");
+            let encoding = tokenizer.encode("Éñé中", false).expect("encoded");
+            assert_eq!(encoding.get_tokens(), expected, "{settings}");
+        }
+    }
 }

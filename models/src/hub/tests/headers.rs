@@ -48,6 +48,30 @@ fn headers_are_fetched_and_weights_are_not() {
     assert!(matches!(headers("o/other", None, &offline, &mut quiet), Err(HubError::Offline { .. })));
 }
 
+/// In the hub's cache other programs look behind a revision for its weights.
+#[test]
+fn a_revision_of_which_headers_alone_are_here_is_what_it_was_to_others() {
+    const BEFORE: &str = "fedcba9876543210fedcba9876543210fedcba98";
+    let (config, weights) = case();
+    let files: &[(&str, &[u8])] = &[("config.json", &config), ("model.safetensors", &weights)];
+    for before in [Some(BEFORE), None] {
+        let (folder, server) = (folder(), Server::start(files, Fault::None));
+        let options = options(folder.path(), &server.endpoint);
+        let refs = options.hub_cache.join("models--o--n/refs");
+        if let Some(commit) = before {
+            std::fs::create_dir_all(&refs).expect("made");
+            std::fs::write(refs.join("main"), commit).expect("written");
+        }
+        let place = headers("o/n", None, &options, &mut quiet).expect("headers");
+        assert!(place.ends_with(COMMIT), "{}", place.display());
+        assert_eq!(std::fs::read_to_string(refs.join("main")).ok().as_deref(), before);
+        // It is known here all the same.
+        let asked = server.requests().len();
+        assert_eq!(headers("o/n", None, &options, &mut quiet).expect("cached"), place);
+        assert_eq!(server.requests().len(), asked);
+    }
+}
+
 #[test]
 fn what_has_no_header_is_said() {
     let (config, _) = case();

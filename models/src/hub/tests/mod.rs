@@ -1,7 +1,9 @@
 mod bundles;
 mod headers;
+mod here;
 mod places;
 mod server;
+mod vocabulary;
 
 use std::path::{Path, PathBuf};
 

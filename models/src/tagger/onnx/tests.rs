@@ -277,6 +277,25 @@ fn another_onnx_file_is_unpacked_again() {
     assert_eq!(second, hash(Tagger::open(other.path()).expect("opens")));
 }
 
+/// As they are exported for browsers: what is quantised on the way has matrices under other names.
+#[test]
+fn a_file_that_is_quantised_on_the_way_does_not_stand_before_the_plain_one() {
+    let folder = tagger_folder(|_| ());
+    let quantised = tagger_folder(|tensors| {
+        for tensor in tensors.iter_mut().filter(|tensor| tensor.name.ends_with("query.weight")) {
+            tensor.name = format!("onnx::MatMul_{}_quantized", tensor.name.len());
+        }
+    });
+    assert!(Tagger::open(quantised.path()).is_err(), "alone it is not read");
+    let browsers = folder.path().join("onnx");
+    std::fs::create_dir(&browsers).expect("made");
+    std::fs::rename(folder.path().join("model.onnx"), browsers.join("model.onnx")).expect("moved");
+    let aside = browsers.join("model_quantized.onnx");
+    std::fs::copy(quantised.path().join("model.onnx"), aside).expect("copied");
+    let opened = Tagger::open(folder.path()).expect("the plain one");
+    assert_eq!(opened.identity(), Tagger::open(tagger_folder(|_| ()).path()).expect("opens").identity());
+}
+
 #[test]
 fn weights_that_are_no_numbers_are_named() {
     let folder = tagger_folder(|tensors| {
