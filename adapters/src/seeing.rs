@@ -4,10 +4,20 @@
 
 /// What the names of the text part's tensors begin with in models that see besides, and in text models: as transformers up to 4.51 had
 /// them and files on the hub have them, and as its classes have them since.
-pub const TEXT_PARTS: [(&str, &str); 3] =
+const TEXT_PARTS: [(&str, &str); 3] =
     [("language_model.model.", "model."), ("language_model.lm_head.", "lm_head."), (SINCE, "model.")];
 /// What a text model's `model.` is called since 4.52.
 const SINCE: &str = "model.language_model.";
+
+/// What the names of the parts that see begin with, in both.
+const OTHER_PARTS: [&str; 4] =
+    ["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."];
+
+/// Whether a tensor is one of the parts that see, which compute nothing where there are no pictures.
+#[must_use]
+pub fn is_of_other_part(name: &str) -> bool {
+    OTHER_PARTS.iter().any(|part| name.starts_with(part))
+}
 
 /// The name that a tensor or module of the text part has in a text model; `None` for what is called so nowhere else.
 #[must_use]
@@ -38,5 +48,7 @@ mod tests {
         assert_eq!(in_text_model("model.layers.0.mlp.up_proj"), None);
         assert_eq!(in_text_model("language_model.model.norm").as_deref(), Some("model.norm"));
         assert_eq!(in_text_model("model.vision_tower.encoder.layers.0"), None);
+        assert!(is_of_other_part("model.vision_tower.encoder.layers.0"));
+        assert!(!is_of_other_part("model.layers.0"));
     }
 }

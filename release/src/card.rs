@@ -40,6 +40,8 @@ pub struct Card {
     pub repository: Option<String>,
     /// The revision of that which was trained on, if one was named.
     pub revision: Option<String>,
+    /// Whether the base is the text part of a model that sees besides.
+    pub sees: bool,
     /// What the base says of its licence.
     pub licence: Licence,
     /// What was trained.
@@ -95,6 +97,7 @@ impl Card {
             base,
             repository,
             revision: None,
+            sees: false,
             licence,
             method: Method::Lora,
             training: None,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rtune_models::{BaseModel, SpecialTokenStrings};
+use rtune_models::{BaseModel, ModelConfig, SpecialTokenStrings};
 use serde_json::{Map, Value, json};
 
 use crate::dtype::Dtype;
@@ -146,40 +146,15 @@ fn of_folder(base: &BaseModel) -> Option<&Path> {
     Some(base.weights.path()).filter(|path| path.is_dir())
 }
 
-/// Whether the base's repository is a model that sees besides, whose text part the base is.
+/// How many more rows than its files say the base has for the tokens that its tokenizer got, of all that it has then; `None` where they
+/// have rows for all.
 ///
 /// # Errors
-/// [`ReleaseError::Io`], [`ReleaseError::Unreadable`].
-pub(crate) fn sees(base: &BaseModel) -> Result<bool, ReleaseError> {
-    let Some(from) = of_folder(base) else { return Ok(false) };
-    Ok(read_object(&from.join(CONFIG_FILE))?.contains_key("text_config"))
-}
-
-/// What whoever loads an adapter beside a base is to know of it, in sentences.
-///
-/// # Errors
-/// [`ReleaseError::Io`], [`ReleaseError::Unreadable`].
-pub fn notes_for_adapters(base: &BaseModel) -> Result<Vec<String>, ReleaseError> {
-    let Some(from) = of_folder(base) else { return Ok(Vec::new()) };
-    let keys = read_object(&from.join(CONFIG_FILE))?;
-    let mut notes = Vec::new();
-    if sees(base)? {
-        notes.push(
-            "The base's repository is a model that sees besides, and the adapter has the names of its text part there, as transformers has \
-             had them since 4.52: beside a folder of the text part alone PEFT finds none of them. Merge it for that."
-                .to_owned(),
-        );
-    }
-    let rows = base.config.vocab_size;
-    let has = keys.get("vocab_size").and_then(Value::as_u64).unwrap_or(rows as u64);
-    if !base.new_tokens.is_empty() && has < rows as u64 {
-        let count = base.new_tokens.len();
-        notes.push(format!(
-            "It has rows for {count} new tokens, and the base has none for them: call `base.resize_token_embeddings({rows})` before the \
-             adapter is loaded."
-        ));
-    }
-    Ok(notes)
+/// Those of a configuration that cannot be read.
+pub(crate) fn rows_to_be(base: &BaseModel) -> Result<Option<usize>, ReleaseError> {
+    let Some(from) = of_folder(base).filter(|_| !base.new_tokens.is_empty()) else { return Ok(None) };
+    let had = ModelConfig::from_file(&from.join(CONFIG_FILE))?.vocab_size;
+    Ok(Some(base.config.vocab_size).filter(|rows| *rows > had))
 }
 
 /// Writes the files of the base's folder that its licence may ask to be passed on.

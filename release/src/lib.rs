@@ -55,7 +55,7 @@ pub use card::{
 };
 pub use change::{Combined, refuse_uncombinable};
 pub use checkpoint::{VerifiedCheckpoint, find};
-pub use companions::{Chat, notes_for_adapters, write_legal};
+pub use companions::{Chat, write_legal};
 pub use divergence::{Agreement, Divergence, Model, Probe, Side, divergence};
 pub use dtype::Dtype;
 pub use error::ReleaseError;
@@ -66,7 +66,7 @@ pub use model::{Layout, VerifiedAdapter, Written, dtype_of, is_full, write_model
 pub use ollama::{Render, Turn, Turns, modelfile};
 pub use packing::Packing;
 pub use passed::Passed;
-pub use peft::export_peft;
+pub use peft::{export_peft, notes};
 pub use report::{
     CalibrationReport, CombinedPart, CombinedReport, Measured, MergeReport, QuantizationReport, Spread,
 };

@@ -71,7 +71,8 @@ impl VerifiedAdapter {
         if is_full(folder) {
             let checkpoint = VerifiedCheckpoint::open(folder, &[FULL_FILE])?;
             let tensors = own_tensors(&checkpoint, FULL_FILE, folder)?;
-            let adapter = PeftAdapter { config: LoraConfig::new(1, 1.0), tensors, base_model: None };
+            let adapter =
+                PeftAdapter { config: LoraConfig::new(1, 1.0), tensors, left_out: 0, base_model: None };
             check_adapter(&adapter, &spec, folder)?;
             return Ok(Self { adapter, initial: None, files: checkpoint.hashes() });
         }

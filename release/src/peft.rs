@@ -33,8 +33,8 @@ const NEW_TOKENS_FILE: &str = "new_tokens.json";
 /// hashes and looking that it was trained; gives the linears whose pair is as it began, which the adapter leaves as they are.
 /// The base is named as the card names it. One that stands beside what is left of a base is written as one beside
 /// the whole base; for a server, which reads a base as it is and not every scale (`served`), one that makes up for what
-/// quantising took too, with scales as all read them. Where the base's repository sees besides, the names are those of its text part
-/// there, and a server's own. With its base at hand, the tokenizer and the chat template go with it,
+/// quantising took too, with scales as all read them. Where the base's repository sees besides (`card.sees`), the names are
+/// those of its text part there, or a server's own. With its base at hand, the tokenizer and the chat template go with it,
 /// where `AutoTokenizer.from_pretrained` finds them, with the files of the base's licence, and the card as README.md. `out` is
 /// whole or not there.
 ///
@@ -69,7 +69,8 @@ pub fn export_peft(
         None => (keys, checkpoint.file(TENSORS_FILE)),
     };
     let base_model = base.map(|(base, _)| base);
-    let (keys, renamed) = loadable(folder, keys, weights, base_model, served)?;
+    let names = Names::of(card, served);
+    let (keys, renamed) = loadable(folder, keys, weights, base_model, names)?;
     let keys = if served.is_some() { settings::standard(keys) } else { keys };
     let keys = settings::beside(keys, card.address(), card.revision.as_deref());
     let new = NewFolder::begin(out)?;
@@ -83,10 +84,67 @@ pub fn export_peft(
         companions::write_legal(&new, base)?;
     }
     let whole = makes_up && converted.is_some();
-    let notes = base_model.map_or_else(|| Ok(Vec::new()), companions::notes_for_adapters)?;
+    let notes = notes(card, base_model, served)?;
     card.of_adapter(makes_up, whole || is_residual, &notes).write(&new, Made::Adapter)?;
     new.finish()?;
     Ok(idle)
+}
+
+/// What the linears of an adapter are called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// As in a text model, which the base is.
+    Text,
+    /// As in a text model, though the base's repository sees besides.
+    TextBesideWhole,
+    /// As in a repository that sees besides.
+    Whole,
+}
+
+impl Names {
+    fn of(card: &Card, served: Option<Server>) -> Self {
+        match (card.sees, served) {
+            (false, _) => Self::Text,
+            // It looks for the names of a text model also there (`get_attn_weights` in `utils/adapter.py`).
+            (true, Some(Server::Tgi)) => Self::TextBesideWhole,
+            (true, _) => Self::Whole,
+        }
+    }
+}
+
+/// What whoever loads the adapter is to know of its base, in sentences.
+///
+/// # Errors
+/// Those of the base's configuration.
+pub fn notes(
+    card: &Card,
+    base: Option<&BaseModel>,
+    served: Option<Server>,
+) -> Result<Vec<String>, ReleaseError> {
+    let mut notes = Vec::new();
+    match Names::of(card, served) {
+        Names::Text => {}
+        Names::TextBesideWhole => notes.push(
+            "The base's repository is a model that sees besides, and the adapter has the names of a text model, which this server looks for: \
+             PEFT finds none of them beside the repository."
+                .to_owned(),
+        ),
+        Names::Whole => notes.push(
+            "The base's repository is a model that sees besides, and the adapter has the names of its text part there, as transformers has \
+             had them since 4.52: beside a folder of the text part alone PEFT finds none of them. Merge it for that."
+                .to_owned(),
+        ),
+    }
+    if let Some(base) = base
+        && let Some(rows) = companions::rows_to_be(base)?
+    {
+        let count = base.new_tokens.len();
+        notes.push(format!(
+            "It has rows for {count} new tokens, and the base has none for them: call `base.resize_token_embeddings({rows})` before the \
+             adapter is loaded."
+        ));
+    }
+    Ok(notes)
 }
 
 /// Settings, and weights where they change, that PEFT loads beside what the adapter's base is called, and a server beside what it makes
@@ -96,11 +154,9 @@ fn loadable(
     keys: Map<String, Value>,
     weights: &[u8],
     base: Option<&BaseModel>,
-    served: Option<Server>,
+    names: Names,
 ) -> Result<Loadable, ReleaseError> {
-    let sees = base.map_or(Ok(false), companions::sees)?;
-    // Text Generation Inference looks for the names of a text model also there (`get_attn_weights` in `utils/adapter.py`).
-    let sees = sees && served != Some(Server::Tgi);
+    let sees = names == Names::Whole;
     let has_experts = base.is_some_and(|base| base.config.differences.experts.is_some());
     if !sees && !has_experts && !is_on_experts(weights) {
         return Ok((keys, None));

@@ -12,7 +12,6 @@ use rtune_models::BaseModel;
 use rtune_models::hub::HubError;
 use rtune_release::{
     About, CalibrationMethod, Chat, Content, Dtype, GgufType, NewFolder, Rounding, Server, VerifiedAdapter,
-    notes_for_adapters,
 };
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::subject::Subject;
@@ -291,7 +290,7 @@ pub(super) fn adapter(
         ));
     }
     let idle = rtune_release::export_peft(&checkpoint, out, with, &card, served)?;
-    for note in with.map_or_else(|| Ok(Vec::new()), |(base, _)| notes_for_adapters(base))? {
+    for note in rtune_release::notes(&card, with.map(|(base, _)| base), served)? {
         complain(&format!("note: {note}"));
     }
     // Whoever looked whether a server takes it has said so.

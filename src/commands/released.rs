@@ -99,7 +99,9 @@ impl Released {
         let Config { model, .. } = &self.subject.config;
         let licence = Licence::of_base(&model.base, &self.base_path);
         let template = self.template.as_ref().map(|template| sha256_of(template.source().as_bytes()));
-        of_subject(&self.subject, Some(&self.base_path), licence, template.as_deref())
+        let mut card = of_subject(&self.subject, Some(&self.base_path), licence, template.as_deref());
+        card.sees = self.base.config.sees;
+        card
     }
 
     /// How the base was held while the adapter was trained.
@@ -201,7 +203,9 @@ pub(super) fn card_of_run(run: &str, overrides: &[String]) -> anyhow::Result<Car
         return Ok(of_subject(&subject, None, Licence::default(), None));
     };
     let manifest = Manifest::read(folder)?;
-    Ok(of_subject(&subject, Some(&manifest.environment.base), manifest.licence, None))
+    let mut card = of_subject(&subject, Some(&manifest.environment.base), manifest.licence, None);
+    card.sees = manifest.sees;
+    Ok(card)
 }
 
 fn of_subject(subject: &Subject, found_at: Option<&Path>, licence: Licence, template: Option<&str>) -> Card {

@@ -23,7 +23,9 @@ fn beside(name: &str) -> Workplace {
 fn names_of(place: &Workplace, folder: &str) -> Vec<String> {
     let bytes = fs::read(place.path(folder).join(peft::WEIGHTS_FILE)).expect("weights");
     let file = safetensors::SafeTensors::deserialize(&bytes).expect("a file");
-    file.names().into_iter().map(str::to_owned).collect()
+    let mut names: Vec<String> = file.names().into_iter().map(str::to_owned).collect();
+    names.sort();
+    names
 }
 
 #[test]
@@ -46,8 +48,8 @@ fn an_adapter_of_a_model_that_sees_has_the_names_of_its_repository_and_is_read_a
     let [q, up] =
         ["self_attn.q_proj", "mlp.up_proj"].map(|linear| format!("model.language_model.layers.1.{linear}"));
     assert_eq!(keys["target_modules"], json!([up, q]));
-    assert_eq!(keys["rank_pattern"], json!({ q: 2 }));
-    assert_eq!(keys["alpha_pattern"], json!({ up: 3.0 }));
+    assert_eq!(keys["rank_pattern"], json!({ q.as_str(): 2 }));
+    assert_eq!(keys["alpha_pattern"], json!({ up.as_str(): 3.0 }));
     assert_eq!([&keys["layers_to_transform"], &keys["layers_pattern"]], [&Value::Null; 2]);
 
     // What is read of it is what was trained.
@@ -59,9 +61,29 @@ fn an_adapter_of_a_model_that_sees_has_the_names_of_its_repository_and_is_read_a
         assert_eq!(exported.config.of(name).expect("a scale"), trained.config.of(name).expect("a scale"));
     }
 
+    // Also where the base is not at hand any more: the run wrote down what it is.
+    fs::rename(place.path("model"), place.path("away")).expect("moved");
+    let ran = place.rtune(&["export", "run", "alone"]);
+    ran.succeeds();
+    assert!(ran.stderr.contains("a model that sees besides"), "{}", ran.stderr);
+    assert_eq!(names_of(&place, "alone"), names_of(&place, "out"));
+    fs::rename(place.path("away"), place.path("model")).expect("moved back");
+
+    // A checkpoint without one of its pairs is not taken for whole.
+    let from = ["lora.from='out'", "output.dir='on'", "train.steps=1", "data.validation=0"];
+    place.train(&from).succeeds();
+    let mut keys = keys;
+    keys["target_modules"] = json!([up, q, up.replace("up_proj", "gate_proj")]);
+    place.write("out/adapter_config.json", keys.to_string());
+    place.train(&[&from[..], &["output.dir='no'"]].concat()).fails(2, &["asked for by `target_modules`"]);
+
     // One server looks for the names of a text model, whatever it serves.
     place.train(&["train.steps=3", "data.validation=0", ALL, "output.dir='plain'"]).succeeds();
-    place.rtune(&["export", "plain", "tgi", "--for", "tgi"]).succeeds();
+    let ran = place.rtune(&["export", "plain", "tgi", "--for", "tgi"]);
+    ran.succeeds();
+    for said in [&ran.stderr, &place.read("tgi/README.md")] {
+        assert!(said.contains("which this server looks for"), "{said}");
+    }
     let names = names_of(&place, "tgi");
     assert!(names.iter().all(|name| name.starts_with("base_model.model.model.layers.")), "{names:?}");
     place.rtune(&["export", "plain", "vllm", "--for", "vllm"]).succeeds();

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rtune_adapters::peft::{self, PeftAdapter};
+use rtune_adapters::seeing::in_whole_model;
 use rtune_adapters::targets::is_called;
 use rtune_adapters::{AdapterError, Linear, LoraConfig, Parameters, Start, Targets};
 use rtune_models::{BaseModel, Decoder, Quantization};
@@ -41,6 +42,8 @@ pub(crate) struct Attached {
     /// With these the model is its base, where it is not without any: numbers of the base that were trained, or were taken
     /// off it.
     pub(crate) untrained: Option<Parameters<f32>>,
+    /// What of an adapter from elsewhere is not used, in words.
+    pub(crate) note: Option<String>,
 }
 
 /// Puts adapters beside the linears of `decoder` with their first values: those of the checkpoint `resumed`, else
@@ -62,7 +65,7 @@ pub(crate) fn attach(
             if let Some(folder) = resumed {
                 tensors::read(&folder.join(full::WEIGHTS_FILE), &mut parameters)?;
             }
-            return Ok(Attached { shape: None, parameters, initial: None, untrained });
+            return Ok(Attached { shape: None, parameters, initial: None, untrained, note: None });
         }
         (Some(folder), _) => folder,
         (None, LoraSection::From(folder)) => folder.as_path(),
@@ -73,7 +76,7 @@ pub(crate) fn attach(
             let draw = |name: &str, out: &mut [f32]| init::draw_start(config.train.seed, name, out);
             decoder.begin(shape.start, &*base.weights, quantization(config), &mut parameters, &draw)?;
             let initial = (shape.start != Start::Drawn).then(|| parameters.clone());
-            return Ok(Attached { shape: Some(shape), parameters, initial, untrained: None });
+            return Ok(Attached { shape: Some(shape), parameters, initial, untrained: None, note: None });
         }
     };
     let beside = folder.join(INITIAL_FILE);
@@ -109,7 +112,14 @@ pub(crate) fn attach(
         initial = Some(began);
     }
     adapter.load_into(&mut parameters, folder)?;
-    Ok(Attached { shape: Some(adapter.config), parameters, initial, untrained })
+    let note = (adapter.left_out > 0).then(|| {
+        format!(
+            "{} tensors of `{}` are of parts that see, which nothing is computed of here: they are left out",
+            adapter.left_out,
+            folder.display()
+        )
+    });
+    Ok(Attached { shape: Some(adapter.config), parameters, initial, untrained, note })
 }
 
 /// Reads the numbers of another checkpoint of the same run, whose adapters are attached already, into `parameters`; `is_full` where every
@@ -199,9 +209,9 @@ fn refuse_other_model(folder: &Path, shape: &LoraConfig, linears: &[&str]) -> Re
         _ => return Ok(()),
     };
     let is_wanted = |linear: &str| {
-        let called = |name: &&str| {
-            linear.strip_suffix(*name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
+        // Also by its name in a model that sees besides, where the adapter is one of such.
+        let whole = in_whole_model(linear);
+        let called = |name: &&str| is_called(linear, name) || is_called(&whole, name);
         shape.is_in_layers(linear) && wanted.iter().any(called)
     };
     match linears.iter().find(|linear| is_wanted(linear) && !adapted.iter().any(|name| name == *linear)) {
@@ -253,6 +263,7 @@ mod tests {
             tensors: [("q.lora_A.weight", tensor(4096, inputs)), ("q.lora_B.weight", tensor(outputs, 4096))]
                 .map(|(name, tensor)| (name.to_owned(), tensor))
                 .into(),
+            left_out: 0,
             base_model: None,
         };
         let check = |adapter: &PeftAdapter| {

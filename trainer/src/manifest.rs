@@ -30,6 +30,9 @@ pub struct Manifest {
     /// What the base said of its licence; a run of an earlier version did not ask.
     #[serde(default)]
     pub licence: Licence,
+    /// Whether the base is the text part of a model that sees besides; where it is not written down it is none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sees: bool,
     /// SHA-256 of the tokenizer in its serialised form, wherever it came from.
     pub tokenizer: String,
     /// SHA-256 of the chat template's source, the base's or that of the file `data.template`.
@@ -136,6 +139,7 @@ impl Manifest {
             format: FORMAT,
             base: hashes_by_name(inputs.base.files.iter())?,
             licence: Licence::of_base(&config.model.base, &inputs.base_path),
+            sees: inputs.base.config.sees,
             tokenizer: hash_of_tokenizer(inputs)?,
             template: files::sha256_of(inputs.template.source().as_bytes()),
             data: hashes_of_data(&inputs.prepared.files)?,

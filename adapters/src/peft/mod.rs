@@ -11,17 +11,18 @@ use std::path::{Path, PathBuf};
 use rtune_kernels::real::Real;
 
 use crate::lora::MAGNITUDE_SUFFIX;
-use crate::seeing::in_text_model;
 use crate::targets::is_called;
 use crate::{AdapterError, Alongside, Biases, LoraConfig, Parameters, Targets};
 
+mod seeing;
 mod settings;
 mod tensors;
 #[cfg(test)]
 mod tests;
 mod write;
 
-use tensors::Named;
+use seeing::of_text_model;
+use tensors::Found;
 
 pub use tensors::AdapterTensor;
 pub use write::write;
@@ -52,6 +53,8 @@ pub struct PeftAdapter {
     pub config: LoraConfig,
     /// By name without PEFT's prefix, as in `model.layers.0.self_attn.q_proj.lora_A.weight`.
     pub tensors: BTreeMap<String, AdapterTensor>,
+    /// How many tensors of the file are of parts that see: nothing is computed of them, and they are left out.
+    pub left_out: usize,
     /// `base_model_name_or_path`: what the adapter was trained on, as its writer called it.
     pub base_model: Option<String>,
 }
@@ -106,11 +109,13 @@ fn read_beside(dir: &Path, changed_base: bool) -> Result<PeftAdapter, AdapterErr
 fn checked(
     path: PathBuf,
     (mut config, base_model): (LoraConfig, Option<String>),
-    (mut tensors, elsewhere): Named,
+    found: Found,
 ) -> Result<PeftAdapter, AdapterError> {
-    if !elsewhere.is_empty() {
-        config = of_text_model(config, &elsewhere)?;
+    if !found.elsewhere.is_empty() || !found.left_out.is_empty() {
+        config = of_text_model(config, &found)?;
     }
+    let Found { mut tensors, left_out, .. } = found;
+    let left_out = left_out.len();
     forget_tied(&mut tensors, &config);
     let shapes = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()));
     let modules = check_pairs(shapes, &config).map_err(|problem| AdapterError::File { path, problem })?;
@@ -123,7 +128,7 @@ fn checked(
     if !tensors.keys().any(|name| matches!(kind_of(name, &config), Some(Kind::Bias(_)))) {
         config.alongside.biases = Biases::None;
     }
-    Ok(PeftAdapter { config, tensors, base_model })
+    Ok(PeftAdapter { config, tensors, left_out, base_model })
 }
 
 impl PeftAdapter {
@@ -169,34 +174,6 @@ impl PeftAdapter {
 pub fn is_inert<R: Real>(parameters: &Parameters<R>) -> bool {
     let mut of_b = parameters.entries().iter().filter(|entry| entry.name.ends_with(B_SUFFIX));
     of_b.all(|entry| parameters.flat()[entry.range.clone()].iter().all(|value| value.is_zero()))
-}
-
-/// Settings of an adapter whose base sees besides, with the names of a text model: patterns were written for the names in the file, so
-/// each linear that has another one comes before them.
-fn of_text_model(
-    mut config: LoraConfig,
-    elsewhere: &BTreeMap<String, String>,
-) -> Result<LoraConfig, AdapterError> {
-    let (mut ranks, mut alphas) = (Vec::new(), Vec::new());
-    for (name, in_file) in elsewhere {
-        let halves = [name, in_file].map(|name| name.strip_suffix(A_SUFFIX));
-        let [Some(linear), Some(in_file)] = halves else { continue };
-        let (rank, alpha) = config.rank_and_alpha(in_file)?;
-        ranks.push((linear.to_owned(), rank));
-        alphas.push((linear.to_owned(), alpha));
-    }
-    if !config.rank_pattern.is_empty() {
-        config.rank_pattern.splice(0..0, ranks);
-    }
-    if !config.alpha_pattern.is_empty() {
-        config.alpha_pattern.splice(0..0, alphas);
-    }
-    for module in &mut config.alongside.modules {
-        if let Some(plain) = in_text_model(module) {
-            *module = plain;
-        }
-    }
-    Ok(config)
 }
 
 /// Leaves out what stands in the file a second time, under the name of a head that is the embedding.

@@ -11,7 +11,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::{BASE_LAYER, PREFIX};
 use crate::AdapterError;
-use crate::seeing::in_text_model;
+use crate::seeing::{in_text_model, is_of_other_part};
 
 /// Longest header, in bytes: the format's own limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -31,12 +31,19 @@ pub struct AdapterTensor {
     pub values: Vec<f32>,
 }
 
-/// Tensors by their names in a text model, without the prefix; and of what the file calls otherwise, since its base sees besides, the
-/// name there.
-pub(super) type Named = (BTreeMap<String, AdapterTensor>, BTreeMap<String, String>);
+/// What a file has.
+#[derive(Default)]
+pub(super) struct Found {
+    /// By their names in a text model, without the prefix.
+    pub(super) tensors: BTreeMap<String, AdapterTensor>,
+    /// Of what the file calls otherwise, since its base sees besides, the name there.
+    pub(super) elsewhere: BTreeMap<String, String>,
+    /// Names of the tensors of parts that see, whose numbers are not kept.
+    pub(super) left_out: Vec<String>,
+}
 
 /// Reads every tensor.
-pub(super) fn read(path: &Path) -> Result<Named, AdapterError> {
+pub(super) fn read(path: &Path) -> Result<Found, AdapterError> {
     let io = |source| AdapterError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
     let file_bytes = file.metadata().map_err(io)?.len();
@@ -44,11 +51,11 @@ pub(super) fn read(path: &Path) -> Result<Named, AdapterError> {
 }
 
 /// [`read`] of a file whose `file_bytes` bytes `reader` gives.
-pub(super) fn read_from(path: &Path, mut reader: impl Read, file_bytes: u64) -> Result<Named, AdapterError> {
+pub(super) fn read_from(path: &Path, mut reader: impl Read, file_bytes: u64) -> Result<Found, AdapterError> {
     let io = |source| AdapterError::Io { path: path.to_owned(), source };
     let wrong = |problem: String| AdapterError::File { path: path.to_owned(), problem };
     let metadata = header(path, &mut reader, file_bytes)?;
-    let (mut tensors, mut elsewhere) = (BTreeMap::new(), BTreeMap::new());
+    let mut found = Found::default();
     // The header was found to leave no holes, so the tensors follow one another.
     for key in metadata.offset_keys() {
         let named = |problem: &str| wrong(format!("tensor `{key}`: {problem}"));
@@ -66,16 +73,20 @@ pub(super) fn read_from(path: &Path, mut reader: impl Read, file_bytes: u64) -> 
         if let Some(place) = values.iter().position(|value| !value.is_finite()) {
             return Err(named(&format!("element {place} is {}, not a finite number", values[place])));
         }
+        if is_of_other_part(&name) {
+            found.left_out.push(name);
+            continue;
+        }
         let plain = in_text_model(&name);
         if let Some(plain) = &plain {
-            elsewhere.insert(plain.clone(), name.clone());
+            found.elsewhere.insert(plain.clone(), name.clone());
         }
         let tensor = AdapterTensor { shape: info.shape.clone(), values };
-        if tensors.insert(plain.unwrap_or(name), tensor).is_some() {
+        if found.tensors.insert(plain.unwrap_or(name), tensor).is_some() {
             return Err(named("stands in the file under two names"));
         }
     }
-    Ok((tensors, elsewhere))
+    Ok(found)
 }
 
 /// The header of a file of `file_bytes` bytes, which `reader` gives from its beginning; nothing behind it is read.

@@ -1,5 +1,6 @@
 mod damage;
 mod refusals;
+mod seeing;
 
 use std::fs;
 use std::path::PathBuf;

@@ -37,6 +37,7 @@ pub(super) fn read(
     let config = ModelConfig {
         family,
         model_type,
+        sees: false,
         hidden_size,
         intermediate_size: fields.required_size("intermediate_size", MAX_WIDTH)?,
         num_hidden_layers,

@@ -35,6 +35,8 @@ pub struct ModelConfig {
     pub family: &'static Family,
     /// What the file calls the family.
     pub model_type: String,
+    /// Whether it is the text part of a model that sees besides, whose repository has other names for it.
+    pub sees: bool,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Width inside the MLP.
@@ -92,7 +94,7 @@ impl ModelConfig {
 
     /// Reads the keys of a `config.json`, from wherever they come.
     pub(crate) fn from_fields(fields: Fields) -> Result<Self, ModelError> {
-        let mut fields = text::of(fields)?;
+        let (mut fields, sees) = text::of(fields)?;
         let model_type = fields.required_string("model_type")?;
         let Some(family) = families::of_model_type(&model_type) else {
             let known: Vec<&str> = FAMILIES.iter().map(|family| family.model_types[0]).collect();
@@ -100,7 +102,7 @@ impl ModelConfig {
         };
         fields.rename(family.keys.renamed);
         let family = falcon::plain_keys(&mut fields, family, &model_type)?;
-        keys::read(&fields, family, model_type)
+        Ok(Self { sees, ..keys::read(&fields, family, model_type)? })
     }
 }
 

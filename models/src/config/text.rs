@@ -25,10 +25,10 @@ const DEFAULTS: &[(&str, u32)] = &[
 /// Keys of the whole that count before those of the text part.
 const OF_THE_WHOLE: &[&str] = &["bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings"];
 
-/// The fields of the text part; those of a model that is all text as they are.
-pub(super) fn of(fields: Fields) -> Result<Fields, ModelError> {
+/// The fields of the text part, and whether there is more; those of a model that is all text as they are.
+pub(super) fn of(fields: Fields) -> Result<(Fields, bool), ModelError> {
     if fields.string("model_type")?.as_deref() != Some(GEMMA3) {
-        return Ok(fields);
+        return Ok((fields, false));
     }
     let Some(mut text) = fields.nested(TEXT)? else {
         return Err(fields.missing(TEXT, "an object, the configuration of the text part"));
@@ -52,7 +52,7 @@ pub(super) fn of(fields: Fields) -> Result<Fields, ModelError> {
             text.set(key, json!(value));
         }
     }
-    Ok(text)
+    Ok((text, true))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use rtune_adapters::seeing::in_text_model;
+use rtune_adapters::seeing::{in_text_model, is_of_other_part};
 
 use super::read::{Element, read_elements, read_pieces};
 use super::{HostTensor, Piece, Precision, Take, WeightSource};
@@ -21,9 +21,6 @@ const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// The head of GPT-NeoX, as files on the hub have it and as transformers' class calls it since version 5.
 const HEAD_OF_NEOX: [&str; 2] = ["embed_out.weight", "lm_head.weight"];
-/// The parts that see, which are not computed here.
-const OTHER_PARTS: [&str; 4] =
-    ["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."];
 
 /// The weights of a folder in the hub's layout: `model.safetensors`, or `model.safetensors.index.json` and the
 /// shards it names.
@@ -120,7 +117,7 @@ impl SafetensorsFolder {
         }
         let mut tensors = BTreeMap::new();
         for (name, (file, entry)) in self.tensors {
-            if OTHER_PARTS.iter().any(|part| name.starts_with(part)) {
+            if is_of_other_part(&name) {
                 continue;
             }
             let plain = in_text_model(&name).unwrap_or_else(|| name.clone());

@@ -49,6 +49,7 @@ pub(super) fn settings(
 /// and is at hand.
 fn problem(adapter: &PeftAdapter, linears: &[String], count: Option<usize>) -> Option<String> {
     let config = &adapter.config;
+    let has_experts = count.is_some() || linears.iter().any(|linear| linear.contains(EXPERTS));
     let mut blocks: BTreeMap<&str, BTreeMap<&str, BTreeSet<usize>>> = BTreeMap::new();
     for linear in linears {
         match linear.split_once(EXPERTS).and_then(|(block, rest)| Some((block, rest.split_once('.')?))) {
@@ -57,7 +58,7 @@ fn problem(adapter: &PeftAdapter, linears: &[String], count: Option<usize>) -> O
             }
             None => {
                 let part = linear.rsplit('.').next().unwrap_or(linear);
-                if count.is_some() && PARTS.iter().flatten().any(|of_expert| *of_expert == part) {
+                if has_experts && PARTS.iter().flatten().any(|of_expert| *of_expert == part) {
                     return Some(format!("takes `{linear}`, which is no expert's, for one of an expert"));
                 }
             }
@@ -116,7 +117,7 @@ mod tests {
     /// An adapter on these linears.
     fn on(linears: Vec<String>) -> PeftAdapter {
         let config = LoraConfig { targets: Targets::Names(linears), ..LoraConfig::new(4, 3.0) };
-        PeftAdapter { config, tensors: BTreeMap::new(), base_model: None }
+        PeftAdapter { config, tensors: BTreeMap::new(), left_out: 0, base_model: None }
     }
 
     fn experts(blocks: &[usize], numbers: &[usize], parts: &[&str]) -> Vec<String> {
@@ -186,6 +187,7 @@ mod tests {
         is_refused(&on(some), None, "layers.1.block_sparse_moe.experts`");
         let mut dense = whole;
         dense.push("model.layers.2.mlp.down_proj".to_owned());
-        is_refused(&on(dense), Some(2), "model.layers.2.mlp.down_proj");
+        is_refused(&on(dense.clone()), Some(2), "model.layers.2.mlp.down_proj");
+        is_refused(&on(dense), None, "model.layers.2.mlp.down_proj");
     }
 }

@@ -25,7 +25,25 @@ pub(super) struct Rules {
     every_block: bool,
     /// Linears beside which it wants another of the same block, without which they are left out or the adapter is not loaded.
     together: &'static [(&'static str, &'static [&'static str])],
+    /// Which pairs on experts it takes.
+    experts: OnExperts,
 }
+
+/// Pairs on experts that a server takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnExperts {
+    /// Any.
+    Any,
+    /// Those of gate, up and down together.
+    Whole,
+    /// None: it would look for the linears of an MLP by their names.
+    None,
+}
+
+/// What stands in front of an expert's number.
+const EXPERTS: &str = ".experts.";
+/// Linears of an expert.
+const OF_EXPERT: usize = 3;
 
 /// Names of Llama's linears, which most families share.
 const SPLIT: &[&str] = &["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
@@ -57,6 +75,8 @@ const VLLM: Rules = Rules {
     targets: None,
     every_block: false,
     together: &[],
+    // `PackedLoRALayerWeights.pack_moe` asks for all three of each expert.
+    experts: OnExperts::Whole,
 };
 
 const TGI: Rules = Rules {
@@ -79,6 +99,7 @@ const TGI: Rules = Rules {
     targets: Some(SPLIT),
     every_block: true,
     together: &[],
+    experts: OnExperts::None,
 };
 
 const SGLANG: Rules = Rules {
@@ -97,6 +118,7 @@ const SGLANG: Rules = Rules {
         ("v_proj", &["q_proj"]),
         ("up_proj", &["gate_proj"]),
     ],
+    experts: OnExperts::Any,
 };
 
 const HF_ENDPOINTS: Rules = Rules {
@@ -110,6 +132,7 @@ const HF_ENDPOINTS: Rules = Rules {
     targets: None,
     every_block: false,
     together: &[],
+    experts: OnExperts::Any,
 };
 
 const SAGEMAKER: Rules = Rules { name: "SageMaker's container for language models", ..HF_ENDPOINTS };
@@ -134,6 +157,8 @@ const TENSORRT_LLM: Rules = Rules {
     ]),
     every_block: false,
     together: &[],
+    // Its names of them are `w1`, `w2` and `w3` alone; others it takes for the dense MLP's.
+    experts: OnExperts::None,
 };
 
 const LM_STUDIO: Rules = Rules { name: "LM Studio", forms: &[Form::Gguf], ..HF_ENDPOINTS };
@@ -203,6 +228,7 @@ impl Rules {
             problems.push(format!("adapts no linear called `{part}` (`lora.targets`)"));
         }
         problems.extend(self.alone(&linears));
+        problems.extend(self.on_experts(&linears));
         if self.every_block {
             let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
             for name in &linears {
@@ -219,6 +245,27 @@ impl Rules {
 }
 
 impl Rules {
+    /// What it makes of pairs on experts, where it would not take them.
+    fn on_experts(&self, linears: &[&str]) -> Option<String> {
+        let mut of_experts = linears.iter().filter_map(|name| Some((name, name.split_once(EXPERTS)?.1)));
+        match self.experts {
+            OnExperts::Any => None,
+            OnExperts::None => of_experts
+                .next()
+                .map(|(name, _)| format!("adapts no experts, and `{name}` is one's (`lora.targets`)")),
+            OnExperts::Whole => {
+                let (first, _) = of_experts.clone().next()?;
+                let parts: BTreeSet<&str> =
+                    of_experts.filter_map(|(_, rest)| rest.rsplit('.').next()).collect();
+                (parts.len() < OF_EXPERT).then(|| {
+                    format!(
+                        "reads gate, up and down of an expert together alone, and `{first}` is without the others (`lora.targets`)"
+                    )
+                })
+            }
+        }
+    }
+
     /// The first linear that it wants another one beside, which is not there.
     fn alone(&self, linears: &[&str]) -> Option<String> {
         let beside = |linear: &&str| {

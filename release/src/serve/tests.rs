@@ -241,3 +241,23 @@ fn what_is_read_in_groups_is_there_in_groups() {
         assert_eq!(without(names), ["", ""], "{names:?}");
     }
 }
+
+#[test]
+fn pairs_on_experts_are_those_that_a_server_reads() {
+    let on = |parts: &[&str]| {
+        let (config, mut adapter) = fixture();
+        let one = adapter.adapter.tensors.values().next().expect("a tensor").clone();
+        let names = parts.iter().flat_map(|part| {
+            ["lora_A", "lora_B"].map(|half| format!("model.layers.0.mlp.experts.0.{part}.{half}.weight"))
+        });
+        adapter.adapter.tensors = names.map(|name| (name, one.clone())).collect();
+        [Server::Vllm, Server::TensorrtLlm, Server::Tgi].map(|server| {
+            let found = problems(server, &config, &adapter);
+            found.iter().any(|problem| problem.contains("expert"))
+        })
+    };
+    assert_eq!(on(&["gate_proj", "up_proj", "down_proj"]), [false, true, true]);
+    assert_eq!(on(&["down_proj"]), [true, true, true]);
+    let (config, adapter) = fixture();
+    assert_eq!(problems(Server::TensorrtLlm, &config, &adapter), Vec::<String>::new());
+}

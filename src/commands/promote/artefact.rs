@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rtune_registry::{RegistryError, Version};
-use rtune_release::{About, Dtype, GgufType, NewFolder};
+use rtune_release::{About, Dtype, GgufType, NewFolder, ReleaseError};
 use rtune_trainer::config::{Config, QuantizationSection, Ships};
 use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::sha256_of;
@@ -53,13 +53,14 @@ impl Artefact {
                     .with_hint("`gate.ships = \"merged\"` ships the model")
                     .into());
             }
-            rtune_release::export_peft(
-                checkpoint,
-                &out,
-                Some((&released.base, released.chat())),
-                &released.card(),
-                None,
-            )?;
+            let with = Some((&released.base, released.chat()));
+            let written = rtune_release::export_peft(checkpoint, &out, with, &released.card(), None);
+            if let Err(problem @ ReleaseError::Experts { .. }) = &written {
+                return Err(BadInput::new(problem.to_string())
+                    .with_hint("`gate.ships = \"merged\"` ships the model")
+                    .into());
+            }
+            written?;
             let read_with = beside_base(&released.subject.config);
             return Ok(Self { name: out.display().to_string(), inside: "artefact".to_owned(), read_with });
         }

@@ -217,7 +217,8 @@ fn attempt(
         return Ok(Ended::As(Outcome::Stopped(state)));
     }
     let attached = adapter::attach(&mut decoder, base, &config, resumed.as_deref());
-    let Attached { shape, parameters, initial, .. } = folder.unless_new(is_new, attached)?;
+    let Attached { shape, parameters, initial, note, .. } = folder.unless_new(is_new, attached)?;
+    note.iter().for_each(|note| observer.on(Event::Note(note)));
     let policy = plan::policy(config.train.save_activations);
     let (seed, neftune_alpha) = (config.train.seed, config.train.neftune_alpha);
     let noise = (shape.as_ref().is_some_and(|shape| shape.dropout > 0.0) || neftune_alpha > 0.0)

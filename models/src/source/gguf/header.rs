@@ -189,6 +189,12 @@ fn place_one(cursor: &Cursor, raw: RawTensor, data_start: u64, alignment: u64) -
             found,
             supported: ElementType::supported(),
         })?;
+    if raw.dimensions.contains(&0) {
+        return Err(fault(format!(
+            "dimensions {:?}, of which one is 0: expected numbers above it",
+            raw.dimensions
+        )));
+    }
     let count = raw.dimensions.iter().try_fold(1_u64, |product, size| product.checked_mul(*size));
     let row_length = raw.dimensions.first().copied().unwrap_or(1);
     if !row_length.is_multiple_of(element_type.block_elements()) {
@@ -221,7 +227,7 @@ fn place_one(cursor: &Cursor, raw: RawTensor, data_start: u64, alignment: u64) -
             raw.offset_bytes
         )));
     }
-    // A dimension fits `usize`: the product of all is at most 256 (one block) times the bytes of the file, or zero.
+    // A dimension fits `usize`: the product of all is at most 256 (one block) times the bytes of the file.
     let to_size = |size: u64| usize::try_from(size).map_err(|_| fault(format!("a dimension of {size}")));
     let shape = raw.dimensions.iter().rev().map(|size| to_size(*size)).collect::<Result<_, _>>()?;
     let start_bytes = data_start + raw.offset_bytes;

@@ -195,6 +195,8 @@ fn refuses_by_name_what_is_not_computed() {
             16,
             "`output.weight` is IQ2_XXS, which is not supported (supported: F32, F16, Q4_0",
         ),
+        // Rows that nobody could go through, in no bytes.
+        ("blk.0.attn_q.weight_too", &[0, 1 << 60], 0, "one is 0"),
         ("output.weight", &[32, 4], 77, "of the unknown type 77"),
         ("output.weight", &[16, 4], 3, "rows of 16 elements, which Q4_1 packs by 32"),
         ("token_embd.weight", &[32, 4], 0, "twice"),
