@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::input::{MAX_LINE_BYTES, MAX_VALUES};
+use crate::input::{MAX_DEPTH, MAX_LINE_BYTES, MAX_VALUES};
 use crate::record::{Origin, ROLES};
 use crate::template::TemplateError;
 
@@ -46,6 +46,12 @@ pub enum ProblemKind {
     /// More values than a row can have; each takes memory of its own.
     #[error("the row has more than {} million values", MAX_VALUES >> 20)]
     TooManyValues,
+    /// Lists and objects within one another, deeper than anything that is trained.
+    #[error("lists and objects stand more than {MAX_DEPTH} deep in one another")]
+    TooDeep,
+    /// A whole number that would be trained with other digits.
+    #[error("the whole number {number} is larger than 64 bits hold: it would be trained with other digits")]
+    NumberTooLarge { number: String },
     /// A zero byte in a file of text.
     #[error("a zero byte stands in the text")]
     ZeroByte,
@@ -161,8 +167,9 @@ impl ProblemKind {
             Self::InvalidJson { reason, .. } if reason.contains("surrogate") => {
                 "half of a character is written there: \\ud800 to \\udfff come in pairs (UTF-16)"
             }
-            Self::InvalidJson { reason, .. } if reason.contains("recursion") => {
-                "no training row is nested as deep: look at what the file is"
+            Self::TooDeep => "no training row is nested as deep: look at what the file is",
+            Self::NumberTooLarge { .. } => {
+                "write it as a text, between quotation marks, or leave its field out"
             }
             Self::InvalidJson { .. } => {
                 "every line must be one whole JSON object; line breaks inside a text are written \\n"

@@ -27,6 +27,9 @@ const ODD: [&str; 10] = [
     "3.14159 1,000 0x1F ٣٤٥ don't I'M",
 ];
 
+/// As much as the main thread has.
+const STACK_BYTES: usize = 8 << 20;
+
 /// A folder of this process with a base, in memory where the system has such a place.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let memory = PathBuf::from("/dev/shm");
@@ -55,6 +58,16 @@ fn small() -> PathBuf {
 static TOKENIZER: LazyLock<Vec<u8>> = LazyLock::new(|| fs::read(small().join(FILES[0])).expect("there"));
 
 fuzz_target!(|input: &[u8]| {
+    // On a thread of its own: `tokenizers` remembers for each thread what every BPE that ever was there made of its words, and forgets
+    // it with the thread alone.
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let done = std::thread::scope(|scope| {
+        thread.spawn_scoped(scope, || open_and_encode(input)).map(|one| one.join())
+    });
+    done.expect("a thread").expect("no panic");
+});
+
+fn open_and_encode(input: &[u8]) {
     let mut parts = input.splitn(FILES.len(), |byte| *byte == 0);
     for name in FILES {
         let path = FOLDER.join(name);
@@ -85,4 +98,4 @@ fuzz_target!(|input: &[u8]| {
     let Ok(template) = ChatTemplate::new(template, special, None) else { return };
     let Ok(encoder) = Encoder::new(&template, &base.tokenizer) else { return };
     let _ = encoder.prompt(&[Message::new("user", ODD[4])]);
-});
+}

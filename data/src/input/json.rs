@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::bytes::{Bytes, fault};
 use super::document;
-use super::scan::{Scanner, count_values};
+use super::scan::{Scanner, count_values, numbers_beyond};
 use super::{Found, MAX_VALUES, Rows};
 use crate::error::DataError;
 use crate::problem::ProblemKind;
@@ -196,9 +196,44 @@ pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, (u64, ProblemKin
         return Err((0, ProblemKind::TooManyValues));
     }
     match serde_json::from_str(utf8) {
-        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(Value::Object(fields)) => whole(utf8).map(|()| fields),
         Ok(other) => Err((0, ProblemKind::NotAnObject { found: super::kind_of(&other) })),
         Err(error) => Err((error.line().saturating_sub(1) as u64, invalid(&error))),
+    }
+}
+
+/// The JSON that a field holds as a text; `None` if it is none.
+pub(super) fn within(text: &str) -> Result<Option<Value>, ProblemKind> {
+    match serde_json::from_str(text) {
+        Ok(value) => whole(text).map(|()| Some(value)).map_err(|(_, kind)| kind),
+        Err(error) => match invalid(&error) {
+            ProblemKind::TooDeep => Err(ProblemKind::TooDeep),
+            _ => Ok(None),
+        },
+    }
+}
+
+/// Refuses whole numbers that were read with other digits, and says how many lines below the first they stand.
+fn whole(text: &str) -> Result<(), (u64, ProblemKind)> {
+    /// Digits that are shown of a number.
+    const SHOWN: usize = 40;
+    let Some(at) = numbers_beyond(text).into_iter().next() else { return Ok(()) };
+    let below = text[..at.start].matches('\n').count() as u64;
+    let mut number = text[at].to_owned();
+    if number.len() > SHOWN {
+        number.truncate(SHOWN);
+        number.push('…');
+    }
+    Err((below, ProblemKind::NumberTooLarge { number }))
+}
+
+/// Whether lists and objects stand deeper in one another than so many.
+pub(super) fn is_deeper(value: &Value, levels: usize) -> bool {
+    let Some(within) = levels.checked_sub(1) else { return value.is_array() || value.is_object() };
+    match value {
+        Value::Array(items) => items.iter().any(|item| is_deeper(item, within)),
+        Value::Object(fields) => fields.values().any(|field| is_deeper(field, within)),
+        _ => false,
     }
 }
 
@@ -206,7 +241,10 @@ fn invalid(error: &serde_json::Error) -> ProblemKind {
     // serde_json ends its message with a place counted inside the text it was given.
     let message = error.to_string();
     let reason = message.split(" at line ").next().unwrap_or(&message).to_owned();
-    ProblemKind::InvalidJson { column: error.column(), reason }
+    match reason.contains("recursion limit") {
+        true => ProblemKind::TooDeep,
+        false => ProblemKind::InvalidJson { column: error.column(), reason },
+    }
 }
 
 #[cfg(test)]

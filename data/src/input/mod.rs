@@ -31,6 +31,7 @@ use form::Agents;
 
 pub use all::{DataFile, read_file, read_files, read_sources};
 pub(crate) use mapping::known_fields;
+pub(crate) use scan::numbers_beyond;
 pub use source::{Format, Source, expand};
 
 /// The longest row that is read, in bytes: 64 MiB are ten million tokens, more than any model's context, and a whole
@@ -39,6 +40,10 @@ pub(crate) const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// The most values of one row: a value takes up to a hundred bytes of memory, however few it takes in the file.
 pub(crate) const MAX_VALUES: usize = 2 << 20;
+
+/// The most lists and objects within one another in what templates see of a row. A row stands some levels deeper where it waits
+/// on disk, and what is read from there ends at 127.
+pub(crate) const MAX_DEPTH: usize = 100;
 
 /// An object of a file, before it is looked into.
 struct Found {

@@ -21,4 +21,4 @@ pub use finder::{Keep, NearFinder, NearOptions};
 
 pub(crate) use finder::{LEAST_SIMILARITY, MOST_ROWS};
 pub(crate) use sketch::{Bands, Care, Sketcher, agreement, least_agreement};
-pub(crate) use text::{common, comparable, compared, each_shingle, fold, shingle_set};
+pub(crate) use text::{common, comparable, compared, each_shingle, fold, is_space, shingle_set};

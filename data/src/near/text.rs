@@ -50,7 +50,8 @@ pub(crate) fn compared(text: &str) -> String {
     form
 }
 
-fn is_space(character: char) -> bool {
+/// Python's white space.
+pub(crate) fn is_space(character: char) -> bool {
     character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
 }
 

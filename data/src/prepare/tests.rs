@@ -11,6 +11,7 @@ use crate::tokenize::Example;
 
 mod accounts;
 mod apart;
+mod deep;
 
 fn row(instruction: &str, output: &str) -> String {
     serde_json::json!({"instruction": instruction, "output": output}).to_string()

@@ -1,8 +1,11 @@
 //! What tools are called with, as values: in rows of other tools it is JSON within a string, and numbers are no texts.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::Record;
+use crate::input::numbers_beyond;
 
 /// Digits of a whole number from which on it may be somebody's: an account, a telephone, a day of birth.
 const LONG_DIGITS: usize = 6;
@@ -56,8 +59,23 @@ fn each_in(name: &str, value: &mut Value, take: &mut dyn FnMut(&mut Value)) {
 
 /// The object or list that a string is the JSON of; else what is given.
 fn parsed(value: &Value) -> Value {
-    let inner = value.as_str().and_then(|text| serde_json::from_str(text).ok());
+    let inner = value.as_str().and_then(|text| serde_json::from_str(&with_digits(text)).ok());
     inner.filter(|inner: &Value| inner.is_object() || inner.is_array()).unwrap_or_else(|| value.clone())
+}
+
+/// JSON with whole numbers that 64 bits do not hold as texts, so that their digits stay.
+fn with_digits(text: &str) -> Cow<'_, str> {
+    let numbers = numbers_beyond(text);
+    if numbers.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let (mut written, mut end) = (String::with_capacity(text.len() + 2 * numbers.len()), 0);
+    for number in numbers {
+        written.extend([&text[end..number.start], "\"", &text[number.clone()], "\""]);
+        end = number.end;
+    }
+    written.push_str(&text[end..]);
+    Cow::Owned(written)
 }
 
 fn numbers_as_texts(value: &Value) -> Value {
@@ -125,6 +143,7 @@ mod tests {
         assert_eq!(texts(json!({"card": 4_242_424_242_424_242_u64})), ["4242424242424242"]);
         assert_eq!(texts(json!("plain \\n text")), ["plain \\n text"]);
         assert_eq!(texts(json!("7")), ["7"]);
+        assert_eq!(texts(json!(r#"{"card": 12345678901234567890123}"#)), ["12345678901234567890123"]);
     }
 
     #[test]

@@ -5,60 +5,37 @@
 //! what one rendering may make in all.
 
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, Output, State, context, escape_formatter};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, context, escape_formatter};
 use minijinja_contrib::pycompat::unknown_method_callback;
+
+use super::attributes;
+use super::cut::cut;
+use super::needs::{argument_of, needed, pieces};
+use super::python;
+use super::text::{filled_with, text_of, text_of_floats};
 
 /// Bytes of all texts and lists that one rendering makes, also of those it drops again: a conversation of 64 MiB is the
 /// largest that is read, and templates pass on each text a few times.
 pub(super) const MOST_MADE_BYTES: usize = 1 << 30;
 /// What a list holds an item in.
-const ITEM_BYTES: usize = size_of::<Value>();
-/// What a part of a text takes as an item, with what says how long it is.
-const PART_BYTES: usize = 3 * ITEM_BYTES;
+pub(super) const ITEM_BYTES: usize = size_of::<Value>();
 /// What going through a list takes, so that few lists that hold one another again and again are not gone through for minutes.
 const LIST_BYTES: usize = 1 << 10;
-/// No template indents or pads by more.
-const MOST_WIDTH: i64 = 1 << 20;
 /// Lists in lists, deeper than any conversation: what goes through them does so on the stack.
 const MOST_DEPTH: usize = 200;
-/// Filters that hand items on, or count them, and make no text of them.
-const OF_ITEMS: [&str; 27] = [
-    "abs",
-    "attr",
-    "bool",
-    "chain",
-    "count",
-    "d",
-    "default",
-    "dictsort",
-    "first",
-    "float",
-    "get",
-    "groupby",
-    "int",
-    "items",
-    "keys",
-    "last",
-    "length",
-    "map",
-    "max",
-    "min",
-    "reject",
-    "rejectattr",
-    "reverse",
-    "round",
-    "select",
-    "selectattr",
-    "values",
-];
+/// Filters that make a text of what they are given, whatever it is.
+const OF_TEXTS: [&str; 10] =
+    ["capitalize", "e", "escape", "lower", "replace", "safe", "string", "title", "trim", "upper"];
 
 /// Names that no template has; what they stand for.
 pub(super) const JOINED: &str = "__bounded_joined";
 pub(super) const ADDED: &str = "__bounded_added";
 pub(super) const TIMES: &str = "__bounded_times";
 pub(super) const SHOWN: &str = "__bounded_shown";
-pub(super) const MADE: &str = "__bounded_made";
+pub(super) const CUT: &str = "__bounded_cut";
 pub(super) const FILTERED: &str = "__bounded_filtered";
+pub(super) const ATTRIBUTE: &str = "__bounded_attribute";
+pub(super) const ITEM: &str = "__bounded_item";
 /// The bytes that a rendering may make.
 const MOST: &str = "__bounded_most";
 /// What each of them begins with.
@@ -71,7 +48,7 @@ pub(super) struct Full(pub(super) usize);
 
 /// What a rendering may still make, in bytes, and what it might make in all.
 #[derive(Clone, Copy)]
-struct Left {
+pub(super) struct Left {
     bytes: usize,
     of_bytes: usize,
 }
@@ -83,8 +60,11 @@ pub(super) fn add(environment: &mut Environment<'_>, most_bytes: usize) {
     environment.add_function(ADDED, added);
     environment.add_function(TIMES, times);
     environment.add_function(SHOWN, shown);
-    environment.add_function(MADE, made);
+    environment.add_function(CUT, cut);
     environment.add_filter(FILTERED, filtered);
+    python::add(environment);
+    environment.add_function(ATTRIBUTE, attributes::attribute);
+    environment.add_function(ITEM, attributes::item);
     environment.set_unknown_method_callback(method);
     environment.set_formatter(emit);
     // Prints all there is, and stands in no other Jinja.
@@ -111,15 +91,15 @@ impl Left {
     }
 }
 
-/// Notes what was made.
-fn take(state: &mut State<'_, '_>, bytes: usize) -> Result<(), Error> {
+/// Notes what is made.
+pub(super) fn take(state: &mut State<'_, '_>, bytes: usize) -> Result<(), Error> {
     let less = left(state).less(bytes)?;
     *state.get_or_insert_extension(less) = less;
     Ok(())
 }
 
 /// Bytes that a value takes by itself.
-fn size(value: &Value) -> usize {
+pub(super) fn size(value: &Value) -> usize {
     match value.kind() {
         ValueKind::String | ValueKind::Bytes => value.as_bytes().map_or(0, <[u8]>::len),
         ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {
@@ -135,7 +115,7 @@ fn is_plain(value: &Value) -> bool {
 }
 
 /// About the bytes of a value as a text, each part as often as it stands in it.
-fn weight(value: &Value, room: Left) -> Result<usize, Error> {
+pub(super) fn weight(value: &Value, room: Left) -> Result<usize, Error> {
     let mut left = room;
     weigh(value, &mut left, 0)?;
     Ok(room.bytes - left.bytes)
@@ -160,7 +140,7 @@ fn weigh(value: &Value, left: &mut Left, depth: usize) -> Result<(), Error> {
 }
 
 /// What a value takes as a text, before it is one.
-fn text_bytes(value: &Value, room: Left) -> Result<usize, Error> {
+pub(super) fn text_bytes(value: &Value, room: Left) -> Result<usize, Error> {
     if is_plain(value) { Ok(size(value)) } else { weight(value, room) }
 }
 
@@ -168,7 +148,12 @@ fn text_bytes(value: &Value, room: Left) -> Result<usize, Error> {
 fn emit(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let bytes = text_bytes(value, left(state))?;
     take(state, bytes)?;
-    escape_formatter(out, state, value)
+    let floats = text_of_floats(value).map(Value::from);
+    let value = floats.as_ref().unwrap_or(value);
+    match matches!(state.auto_escape(), AutoEscape::Html) {
+        true => escape_formatter(out, state, &python::escape(value)),
+        false => escape_formatter(out, state, value),
+    }
 }
 
 /// `a ~ b ~ c`.
@@ -178,7 +163,7 @@ fn joined(state: &mut State<'_, '_>, parts: Rest<Value>) -> Result<Value, Error>
         bytes = bytes.saturating_add(text_bytes(part, room)?);
     }
     take(state, bytes)?;
-    Ok(Value::from(parts.iter().map(Value::to_string).collect::<String>()))
+    Ok(Value::from(parts.iter().map(text_of).collect::<String>()))
 }
 
 /// `a + b + c`, from the left.
@@ -217,7 +202,7 @@ fn times(state: &mut State<'_, '_>, left: Value, right: Value) -> Result<Value, 
     operated(state, "a * b", &left, &right)
 }
 
-fn whole(value: &Value) -> Option<i64> {
+pub(super) fn whole(value: &Value) -> Option<i64> {
     value.as_i64().filter(|_| value.is_integer())
 }
 
@@ -237,17 +222,11 @@ fn shown(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
     Ok(value)
 }
 
-/// A value that was made.
-fn made(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
-    take(state, size(&value))?;
-    Ok(value)
-}
-
 /// The first of the values that a function is called with, as a text.
 pub(super) fn message(state: &mut State<'_, '_>, values: &[Value]) -> Result<String, Error> {
     let Some(message) = values.first() else { return Ok(String::new()) };
     text_bytes(message, left(state))?;
-    Ok(message.to_string())
+    Ok(text_of(message))
 }
 
 /// `value | name(arguments)`.
@@ -276,11 +255,40 @@ fn apply(state: &mut State<'_, '_>, name: &str, value: &Value, arguments: &[Valu
     }
     let room = left(state);
     room.less(needed(name, value, arguments, room)?)?;
-    let mut given = vec![value.clone()];
-    given.extend_from_slice(arguments);
-    let result = state.apply_filter(name, &given)?;
+    let result = state.apply_filter(name, &given(name, value, arguments, room)?)?;
     take(state, size(&result).saturating_add(pieces(name, value)))?;
     Ok(result)
+}
+
+/// What a filter is called with: where it makes a text of something, that is Python's.
+fn given(name: &str, value: &Value, arguments: &[Value], room: Left) -> Result<Vec<Value>, Error> {
+    let mut given = vec![value.clone()];
+    given.extend_from_slice(arguments);
+    match name {
+        "format" => {
+            let filled = filled_with(value.as_str().unwrap_or_default(), given.split_off(1));
+            given.extend(filled);
+        }
+        // What an `attribute` names is looked up by the filter itself.
+        "join" if argument_of(arguments, 1, "attribute").is_undefined() => {
+            if let (false, Ok(items)) = (value.kind() == ValueKind::String, value.try_iter()) {
+                given[0] = items.map(as_text).collect();
+            }
+        }
+        name if OF_TEXTS.contains(&name) => {
+            for value in &given {
+                text_bytes(value, room)?;
+            }
+            given[0] = as_text(value.clone());
+        }
+        _ => {}
+    }
+    Ok(given)
+}
+
+/// A value that is or holds floats as a text, and any other as it is.
+fn as_text(value: Value) -> Value {
+    text_of_floats(&value).map_or(value, Value::from)
 }
 
 /// `value.name(arguments)`, of texts, lists and maps.
@@ -291,78 +299,8 @@ fn method(state: &mut State<'_, '_>, value: &Value, name: &str, arguments: &[Val
         ("join", Some(items)) => needed(name, items, std::slice::from_ref(value), room)?,
         _ => needed(name, value, arguments, room)?,
     })?;
-    let result = unknown_method_callback(state, value, name, arguments)?;
+    let own = value.as_str().and_then(|text| python::method(text, name, arguments));
+    let result = own.unwrap_or_else(|| unknown_method_callback(state, value, name, arguments))?;
     take(state, size(&result).saturating_add(pieces(name, value)))?;
     Ok(result)
-}
-
-/// What a text takes that is cut up.
-fn pieces(name: &str, value: &Value) -> usize {
-    if matches!(name, "split" | "splitlines" | "lines") { size(value) } else { 0 }
-}
-
-/// The most bytes that a filter or a method makes.
-fn needed(name: &str, value: &Value, arguments: &[Value], room: Left) -> Result<usize, Error> {
-    let text = value.as_str().unwrap_or_default();
-    let argument = |index: usize| arguments.get(index).and_then(Value::as_str).unwrap_or_default();
-    match name {
-        "batch" | "slice" | "indent" | "tojson" | "pprint" if arguments.iter().any(is_wide) => {
-            let problem = format!("expected at most {MOST_WIDTH} in `{name}`");
-            Err(Error::new(ErrorKind::InvalidOperation, problem))
-        }
-        "join" => {
-            Ok(weight(value, room)?
-                .saturating_add(argument(0).len().saturating_mul(value.len().unwrap_or(0))))
-        }
-        "replace" => {
-            let (from, to) = (argument(0), argument(1));
-            let found = if to.len() > from.len() { text.matches(from).count() } else { 0 };
-            Ok(text.len().saturating_add(found.saturating_mul(to.len())))
-        }
-        "indent" => {
-            let width =
-                arguments.first().and_then(whole).and_then(|width| usize::try_from(width).ok()).unwrap_or(0);
-            Ok(text_bytes(value, room)?.saturating_add((text.lines().count() + 1).saturating_mul(width)))
-        }
-        "format" => {
-            let digits = text.split(|letter: char| !letter.is_ascii_digit()).map(str::len).max().unwrap_or(0);
-            let asks = text.contains('*') || text.contains(":{");
-            if digits > 6 || asks && arguments.iter().any(is_wide) {
-                let problem = format!("expected widths of at most {MOST_WIDTH} in `format`");
-                return Err(Error::new(ErrorKind::InvalidOperation, problem));
-            }
-            let places = text.bytes().filter(|byte| matches!(byte, b'%' | b'{')).count();
-            let widest = if digits > 0 || asks { MOST_WIDTH as usize } else { 0 };
-            let mut bytes = widest;
-            for argument in arguments {
-                bytes = bytes.saturating_add(weight(argument, room)?);
-            }
-            Ok(text.len().saturating_add(places.saturating_mul(bytes)))
-        }
-        "split" | "splitlines" | "lines" => {
-            let parts = match arguments.first().and_then(Value::as_str) {
-                Some(between) if name == "split" => text.matches(between).count(),
-                _ => text.split(char::is_whitespace).count(),
-            };
-            Ok(text.len().saturating_add(parts.saturating_mul(PART_BYTES)))
-        }
-        // Of a text these make a list of its letters.
-        "list" | "batch" | "slice" | "sort" => Ok(text.len().saturating_mul(ITEM_BYTES)),
-        _ if OF_ITEMS.contains(&name) => Ok(0),
-        _ => text_bytes(value, room),
-    }
-}
-
-/// A number, or one among named arguments, that is larger than a width.
-fn is_wide(argument: &Value) -> bool {
-    match argument.kind() {
-        ValueKind::Number => {
-            argument.as_i64().is_none_or(|number| number > MOST_WIDTH) && argument.is_integer()
-        }
-        ValueKind::Map => argument.try_iter().is_ok_and(|mut names| {
-            names
-                .any(|name| argument.get_item(&name).is_ok_and(|value| !value.is_kwargs() && is_wide(&value)))
-        }),
-        _ => false,
-    }
 }

@@ -38,7 +38,8 @@ pub(super) fn tojson(value: &Value, ensure_ascii: Option<bool>, arguments: Kwarg
     let style = Style { ascii, indent, item_separator, key_separator, sort_keys };
     let mut out = String::new();
     write_value(&mut out, value, &style, 0)?;
-    Ok(Value::from_safe_string(out))
+    // A text like any other: transformers marks it as no HTML.
+    Ok(Value::from(out))
 }
 
 fn write_value(out: &mut String, value: &Value, style: &Style, depth: usize) -> Result<(), Error> {
@@ -137,7 +138,7 @@ fn write_text(out: &mut String, text: &str, ascii: bool) {
 }
 
 /// Python's `repr` of a float: the shortest digits, an exponent below 1e-4 and from 1e16.
-fn python_float(number: f64) -> String {
+pub(super) fn python_float(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
     }

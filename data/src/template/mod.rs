@@ -3,14 +3,20 @@
 //! Source: `transformers/utils/chat_template_utils.py` 5.x: a sandboxed Jinja2 with `trim_blocks`, `lstrip_blocks` and
 //! loop controls, its own `tojson`, `raise_exception` and `strftime_now`, and `{% generation %}` around answers.
 
+mod attributes;
 mod bounds;
+mod cut;
 mod date;
 mod error;
 mod generation;
 mod json;
+mod needs;
+mod python;
+mod raw;
 mod rewrite;
 mod seen;
 mod settled;
+mod text;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -102,7 +108,7 @@ impl ChatTemplate {
             true => Cow::Owned(source.replace("\r\n", "\n").replace('\r', "\n")),
             false => Cow::Borrowed(source),
         };
-        let (rewritten, marks_answers) = generation::rewrite(&lines);
+        let (rewritten, marks_answers) = generation::rewrite(&raw::keep_first_breaks(&lines));
         if source.contains(bounds::PREFIX) {
             let reason = format!("names that begin with `{}` are not the template's", bounds::PREFIX);
             return Err(TemplateError::Syntax { line: 1, reason });
@@ -317,6 +323,9 @@ fn raise_exception(state: &mut State<'_, '_>, message: Rest<Value>) -> Result<St
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod corner_tests;
 
 #[cfg(test)]
 mod tool_tests;

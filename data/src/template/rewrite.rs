@@ -190,6 +190,7 @@ impl Writer {
                 self.put(defined.name);
                 self.parameters(defined);
                 self.close();
+                self.defaults(defined);
                 self.statements(&defined.body);
                 self.end("endmacro");
             }
@@ -201,6 +202,7 @@ impl Writer {
                 }
                 self.call(&block.call);
                 self.close();
+                self.defaults(&block.macro_decl);
                 self.statements(&block.macro_decl.body);
                 self.end("endcall");
             }
@@ -238,12 +240,30 @@ impl Writer {
         for (index, parameter) in defined.args.iter().enumerate() {
             self.put(if index > 0 { ", " } else { "" });
             self.target(parameter, true);
-            if let Some(value) = index.checked_sub(plain).and_then(|index| defined.defaults.get(index)) {
+            let value = index.checked_sub(plain).and_then(|index| defined.defaults.get(index));
+            if let (Some(value), true) = (value, are_plain(defined)) {
                 self.put("=");
                 self.expression(value);
             }
         }
         self.put(")");
+    }
+
+    /// Defaults that may name parameters before them, which the engine does not know yet where it fills in defaults.
+    fn defaults(&mut self, defined: &Macro<'_>) {
+        if are_plain(defined) {
+            return;
+        }
+        let plain = defined.args.len() - defined.defaults.len();
+        for (parameter, value) in defined.args[plain..].iter().zip(&defined.defaults) {
+            self.put("{% if ");
+            self.target(parameter, true);
+            self.put(" is undefined %}{% set ");
+            self.target(parameter, true);
+            self.put(" = ");
+            self.expression(value);
+            self.put(" %}{% endif %}");
+        }
     }
 
     /// What is assigned to; several names stand in brackets where they are within something else.
@@ -259,7 +279,13 @@ impl Writer {
                 self.put(if names.items.len() == 1 { "," } else { "" });
                 self.put(if within { ")" } else { "" });
             }
+            Expr::GetAttr(attribute) => self.attribute(attribute),
             target => self.expression(target),
         }
     }
+}
+
+/// Whether the defaults of a macro name nothing.
+fn are_plain(defined: &Macro<'_>) -> bool {
+    defined.defaults.iter().all(|value| matches!(value, Expr::Const(_)))
 }

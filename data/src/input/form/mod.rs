@@ -11,7 +11,7 @@ mod zendesk;
 
 use serde_json::{Map, Value};
 
-use super::{Format, kind_of};
+use super::{Format, MAX_DEPTH, json, kind_of};
 use crate::problem::ProblemKind;
 use crate::record::{Message, TEXT_ROLE};
 pub(super) use side::{Agents, Side, dialogue};
@@ -58,9 +58,23 @@ enum Form {
     Intercom,
 }
 
+/// Reads a row that was given our names, as [`read`] does, and refuses one that is too deep, whichever way it came in.
+pub(super) fn parse(
+    fields: Map<String, Value>,
+    wanted: Option<Format>,
+    agents: &Agents,
+) -> Result<ParsedRow, ProblemKind> {
+    let row = read(fields, wanted, agents)?;
+    let mut seen = row.messages.iter().flat_map(|message| message.extra.values()).chain(&row.tools);
+    if seen.any(|value| json::is_deeper(value, MAX_DEPTH)) {
+        return Err(ProblemKind::TooDeep);
+    }
+    Ok(row)
+}
+
 /// Reads a row that was given our names. `wanted` is the format that the source says, if it says one; `agents` are those
 /// whose comments are answers.
-pub(super) fn parse(
+fn read(
     mut fields: Map<String, Value>,
     wanted: Option<Format>,
     agents: &Agents,
@@ -177,7 +191,7 @@ fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<Option<Strin
 fn take_list(fields: &mut Map<String, Value>, name: &str) -> Result<Vec<Value>, ProblemKind> {
     let value = fields.remove(name);
     let parsed = match &value {
-        Some(Value::String(text)) => serde_json::from_str(text).ok(),
+        Some(Value::String(text)) => json::within(text)?,
         _ => None,
     };
     match parsed.or(value) {

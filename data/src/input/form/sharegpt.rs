@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{kind_of, message, take_list, turns};
+use crate::input::json::within;
 use crate::problem::ProblemKind;
 use crate::record::{Content, Message, TOOL_CALLS};
 
@@ -61,7 +62,7 @@ fn turn_of(
     let mut read = Message::new(*role, value);
     read.trained = message::trained(&place, &mut turn, read.is_answer())?;
     if speaker == "function_call" {
-        let calls = calls(&read.content).ok_or(ProblemKind::CallNotJson { message: index + 1 })?;
+        let calls = calls(&read.content)?.ok_or(ProblemKind::CallNotJson { message: index + 1 })?;
         read.content.clear();
         read.written = Content::Null;
         read.extra.insert(TOOL_CALLS.to_owned(), Value::Array(calls));
@@ -75,16 +76,16 @@ fn turn_of(
 }
 
 /// The calls that a text of JSON makes: an object with `name` and `arguments`, or a list of such.
-fn calls(text: &str) -> Option<Vec<Value>> {
-    let items = match serde_json::from_str(text).ok()? {
-        Value::Array(items) if !items.is_empty() => items,
-        item @ Value::Object(_) => vec![item],
-        _ => return None,
+fn calls(text: &str) -> Result<Option<Vec<Value>>, ProblemKind> {
+    let items = match within(text)? {
+        Some(Value::Array(items)) if !items.is_empty() => items,
+        Some(item @ Value::Object(_)) => vec![item],
+        _ => return Ok(None),
     };
     let call = |item: Value| {
         let name = item.get("name")?.as_str()?;
         let arguments = item.get("arguments")?;
         Some(json!({"type": "function", "function": {"name": name, "arguments": arguments}}))
     };
-    items.into_iter().map(call).collect()
+    Ok(items.into_iter().map(call).collect())
 }

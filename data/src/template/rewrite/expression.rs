@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
-use minijinja::machinery::ast::{BinOp, BinOpKind, Call, CallArg, CompareOpKind, Expr, Filter, UnaryOpKind};
+use minijinja::machinery::ast::{
+    BinOp, BinOpKind, Call, CallArg, CompareOpKind, Expr, Filter, GetAttr, UnaryOpKind,
+};
 use minijinja::value::{Value, ValueKind};
 
 use super::Writer;
-use crate::template::bounds::{ADDED, FILTERED, JOINED, MADE, SHOWN, TIMES};
+use crate::template::attributes;
+use crate::template::bounds::{ADDED, ATTRIBUTE, CUT, FILTERED, ITEM, JOINED, SHOWN, TIMES};
 
 /// Functions that make something of what they are called with.
 const HOLDERS: [&str; 2] = ["namespace", "dict"];
@@ -31,15 +34,17 @@ impl Writer {
             Expr::Var(name) => self.put(name.id),
             Expr::Const(constant) => self.constant(&constant.value),
             Expr::Slice(slice) => {
-                self.put(MADE);
+                self.put(CUT);
                 self.put("(");
-                self.operand(&slice.expr);
-                self.put("[");
-                for (index, bound) in [&slice.start, &slice.stop, &slice.step].into_iter().enumerate() {
-                    self.put(if index > 0 && (index < 2 || bound.is_some()) { ":" } else { "" });
-                    bound.iter().for_each(|bound| self.operand(bound));
+                self.expression(&slice.expr);
+                for bound in [&slice.start, &slice.stop, &slice.step] {
+                    self.put(", ");
+                    match bound {
+                        Some(bound) => self.expression(bound),
+                        None => self.put("none"),
+                    }
                 }
-                self.put("])");
+                self.put(")");
             }
             Expr::UnaryOp(operation) => {
                 self.put(match operation.op {
@@ -83,17 +88,19 @@ impl Writer {
                 self.put(test.name);
                 self.arguments(&test.args, None);
             }
-            Expr::GetAttr(attribute) => {
-                self.operand(&attribute.expr);
-                self.put(".");
-                self.put(attribute.name);
+            Expr::GetAttr(attribute) if attributes::is_of_mappings(attribute.name) => {
+                self.looked_up(ATTRIBUTE, &attribute.expr, attribute.name);
             }
-            Expr::GetItem(item) => {
-                self.operand(&item.expr);
-                self.put("[");
-                self.expression(&item.subscript_expr);
-                self.put("]");
-            }
+            Expr::GetAttr(attribute) => self.attribute(attribute),
+            Expr::GetItem(item) => match name_of(&item.subscript_expr) {
+                Some(name) if attributes::is_of_mappings(name) => self.looked_up(ITEM, &item.expr, name),
+                _ => {
+                    self.operand(&item.expr);
+                    self.put("[");
+                    self.expression(&item.subscript_expr);
+                    self.put("]");
+                }
+            },
             Expr::Call(call) => match &call.expr {
                 // What holds other values may hold itself, deeper and deeper.
                 Expr::Var(name) if HOLDERS.contains(&name.id) => self.held(|writer| writer.call(call)),
@@ -201,8 +208,28 @@ impl Writer {
         self.arguments(&filter.args, Some(filter.name));
     }
 
+    /// `value.name`, as what is assigned to or called.
+    pub(super) fn attribute(&mut self, attribute: &GetAttr<'_>) {
+        self.operand(&attribute.expr);
+        self.put(".");
+        self.put(attribute.name);
+    }
+
+    /// What a value has under a name that mappings have a method of.
+    fn looked_up(&mut self, function: &str, value: &Expr<'_>, name: &str) {
+        self.put(function);
+        self.put("(");
+        self.expression(value);
+        self.put(", ");
+        self.text(name);
+        self.put(")");
+    }
+
     pub(super) fn call(&mut self, call: &Call<'_>) {
-        self.operand(&call.expr);
+        match &call.expr {
+            Expr::GetAttr(method) => self.attribute(method),
+            function => self.operand(function),
+        }
         self.put("(");
         self.each_argument(&call.args);
         self.put(")");
@@ -274,6 +301,14 @@ impl Writer {
             }
         }
         self.out.push('"');
+    }
+}
+
+/// A text that is written out.
+fn name_of<'a>(expression: &'a Expr<'_>) -> Option<&'a str> {
+    match expression {
+        Expr::Const(constant) => constant.value.as_str(),
+        _ => None,
     }
 }
 

@@ -1,0 +1,127 @@
+//! What filters and methods may make, known before they do.
+
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Error, ErrorKind};
+
+use super::bounds::{ITEM_BYTES, Left, size, text_bytes, weight, whole};
+use super::python::is_line_break;
+use crate::near::is_space;
+
+/// What a part of a text takes as an item, with what says how long it is.
+const PART_BYTES: usize = 3 * ITEM_BYTES;
+/// No template indents or pads by more.
+const MOST_WIDTH: i64 = 1 << 20;
+/// Filters that hand items on, or count them, and make no text of them.
+const OF_ITEMS: [&str; 27] = [
+    "abs",
+    "attr",
+    "bool",
+    "chain",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "first",
+    "float",
+    "get",
+    "groupby",
+    "int",
+    "items",
+    "keys",
+    "last",
+    "length",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "reverse",
+    "round",
+    "select",
+    "selectattr",
+    "values",
+];
+
+/// What a text takes that is cut up.
+pub(super) fn pieces(name: &str, value: &Value) -> usize {
+    if matches!(name, "split" | "splitlines" | "lines") { size(value) } else { 0 }
+}
+
+/// The most bytes that a filter or a method makes.
+pub(super) fn needed(name: &str, value: &Value, arguments: &[Value], room: Left) -> Result<usize, Error> {
+    let text = value.as_str().unwrap_or_default();
+    let argument = |index: usize| arguments.get(index).and_then(Value::as_str).unwrap_or_default();
+    if OF_ITEMS.contains(&name) {
+        return Ok(0);
+    }
+    for argument in arguments {
+        text_bytes(argument, room)?;
+    }
+    match name {
+        "batch" | "slice" | "indent" | "tojson" | "pprint" if arguments.iter().any(is_wide) => {
+            let problem = format!("expected at most {MOST_WIDTH} in `{name}`");
+            Err(Error::new(ErrorKind::InvalidOperation, problem))
+        }
+        "join" => {
+            let between = size(&argument_of(arguments, 0, "d"));
+            Ok(weight(value, room)?.saturating_add(between.saturating_mul(value.len().unwrap_or(0))))
+        }
+        "replace" => {
+            let (from, to) = (argument(0), argument(1));
+            let found = if to.len() > from.len() { text.matches(from).count() } else { 0 };
+            Ok(text.len().saturating_add(found.saturating_mul(to.len())))
+        }
+        "indent" => {
+            let width = argument_of(arguments, 0, "width");
+            let spaces = whole(&width).and_then(|width| usize::try_from(width).ok()).unwrap_or(4);
+            let lines = text.chars().filter(|letter| is_line_break(*letter)).count() + 2;
+            Ok(text.len().saturating_add(lines.saturating_mul(spaces.max(size(&width)) + 1)))
+        }
+        "format" => {
+            let digits = text.split(|letter: char| !letter.is_ascii_digit()).map(str::len).max().unwrap_or(0);
+            let asks = text.contains('*') || text.contains(":{");
+            if digits > 6 || asks && arguments.iter().any(is_wide) {
+                let problem = format!("expected widths of at most {MOST_WIDTH} in `format`");
+                return Err(Error::new(ErrorKind::InvalidOperation, problem));
+            }
+            let places = text.bytes().filter(|byte| matches!(byte, b'%' | b'{')).count();
+            let widest = if digits > 0 || asks { MOST_WIDTH as usize } else { 0 };
+            let mut bytes = widest;
+            for argument in arguments {
+                bytes = bytes.saturating_add(weight(argument, room)?);
+            }
+            Ok(text.len().saturating_add(places.saturating_mul(bytes)))
+        }
+        "split" | "splitlines" | "lines" => {
+            let parts = match argument_of(arguments, 0, "sep").as_str() {
+                Some(between) if name == "split" => text.matches(between).count(),
+                _ => text.split(is_space).count(),
+            };
+            Ok(text.len().saturating_add(parts.saturating_mul(PART_BYTES)))
+        }
+        // Of a text these make a list of its letters.
+        "list" | "batch" | "slice" | "sort" => Ok(text.len().saturating_mul(ITEM_BYTES)),
+        _ => text_bytes(value, room),
+    }
+}
+
+/// An argument by its place or its name.
+pub(super) fn argument_of(arguments: &[Value], index: usize, name: &str) -> Value {
+    let named = || arguments.iter().rfind(|argument| argument.is_kwargs())?.get_attr(name).ok();
+    let placed = arguments.get(index).filter(|argument| !argument.is_kwargs()).cloned();
+    placed.or_else(named).unwrap_or_default()
+}
+
+/// A number, or one among named arguments, that is larger than a width.
+fn is_wide(argument: &Value) -> bool {
+    match argument.kind() {
+        ValueKind::Number => {
+            argument.as_i64().is_none_or(|number| number > MOST_WIDTH) && argument.is_integer()
+        }
+        ValueKind::Map => argument.try_iter().is_ok_and(|mut names| {
+            names
+                .any(|name| argument.get_item(&name).is_ok_and(|value| !value.is_kwargs() && is_wide(&value)))
+        }),
+        _ => false,
+    }
+}
