@@ -4,13 +4,17 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use rtune_metrics::likelihood::shown;
-use rtune_models::hub::Progress;
 use rtune_trainer::metrics::{Line, SampleLine, StepLine};
 use rtune_trainer::run::{Event, Observer, Ready};
 
 use crate::failure::BY_SIGNAL;
+use bars::{WORK, bar, set};
+
+pub(crate) use bars::{Transfer, Work, counted, watched};
+
+mod bars;
 
 /// Lines of steps that a log gets at most; a long run is read, not watched.
 const LOG_LINES: u64 = 100;
@@ -32,103 +36,6 @@ pub(crate) fn complain(text: &str) {
 pub(crate) fn say_piece(text: &str) {
     let mut out = std::io::stdout();
     let _ = write!(out, "{text}").and_then(|()| out.flush());
-}
-
-/// A bar that is drawn on a terminal and nowhere else.
-fn bar(template: &str, total: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-    // A template that does not parse leaves the plain style.
-    ProgressStyle::with_template(template).map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
-}
-
-/// How work of a known length is drawn.
-const WORK: &str = "{msg} {bar:24} {pos}/{len}";
-
-/// Lets a bar of work say how far it is. What follows on another work may be longer or shorter than that.
-fn set(bar: &ProgressBar, what: String, done: usize, total: usize) {
-    bar.set_message(what);
-    // In one go: between the two it would be drawn so far of another length.
-    bar.update(|state| {
-        state.set_len(total as u64);
-        state.set_pos(done as u64);
-    });
-}
-
-/// Shows a download: a bar for each file, or a line at its begin and its end.
-pub(crate) struct Transfer {
-    file: String,
-    bar: Option<ProgressBar>,
-}
-
-impl Transfer {
-    pub(crate) fn new() -> Self {
-        Self { file: String::new(), bar: None }
-    }
-
-    pub(crate) fn show(&mut self, progress: Progress<'_>) {
-        if self.file != progress.file {
-            self.finish();
-            self.file = progress.file.to_owned();
-            let mebibytes = progress.total_bytes as f64 / f64::from(1 << 20);
-            if std::io::stderr().is_terminal() {
-                let template = "{msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
-                self.bar = Some(bar(template, progress.total_bytes).with_message(self.file.clone()));
-            } else {
-                complain(&format!("downloading {} from {} ({mebibytes:.1} MiB)", self.file, progress.place));
-            }
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_length(progress.total_bytes);
-            bar.set_position(progress.done_bytes);
-        }
-    }
-
-    pub(crate) fn finish(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish();
-        }
-    }
-}
-
-/// Shows work of a known length on a terminal.
-pub(crate) struct Work {
-    what: String,
-    bar: Option<ProgressBar>,
-}
-
-impl Work {
-    pub(crate) fn new(what: &str) -> Self {
-        Self { what: what.to_owned(), bar: None }
-    }
-
-    pub(crate) fn rename(&mut self, what: &str) {
-        what.clone_into(&mut self.what);
-    }
-
-    pub(crate) fn show(&mut self, done: usize, total: usize) {
-        if !std::io::stderr().is_terminal() {
-            return;
-        }
-        let bar = self.bar.get_or_insert_with(|| bar(WORK, total as u64));
-        set(bar, self.what.clone(), done, total);
-    }
-
-    pub(crate) fn finish(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-/// [`Work`] as a library wants it: called with (done, in all).
-pub(crate) fn counted(what: &str) -> impl FnMut(usize, usize) {
-    let mut work = Work::new(what);
-    move |done, total| {
-        work.show(done, total);
-        if done >= total {
-            work.finish();
-        }
-    }
 }
 
 /// What of a run goes to standard output.

@@ -29,6 +29,7 @@ mod template;
 #[cfg(test)]
 mod testing;
 mod tokenize;
+mod watch;
 
 pub use cache::{CacheUse, MOST_FILES, PREPARATION_FORMAT, PreparationCache};
 pub use clean::CleanError;
@@ -66,3 +67,4 @@ pub use steps::{StepSize, steps_of_epoch};
 pub use stream::{shuffle, stream, uniform_below};
 pub use template::{ChatTemplate, Date, SpecialTokens, TemplateError, settled};
 pub use tokenize::{Encoded, Encoder, Example, Weighed, decode_guarded, encode_guarded, leading_bos};
+pub use watch::{Doing, Watch};

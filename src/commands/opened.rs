@@ -16,7 +16,7 @@ use rtune_trainer::talk::Settings;
 
 use crate::args::talk::{SamplingArgs, SubjectArgs};
 use crate::commands::{gpu, resolve_base};
-use crate::reporter::{Transfer, Work, complain};
+use crate::reporter::{Transfer, Work, complain, watched};
 
 /// Answers under way at once where a person waits for one.
 const ONE: usize = 1;
@@ -54,6 +54,7 @@ pub(crate) fn preparation(config: &Config) -> anyhow::Result<Preparation> {
         examples_bytes: None,
         cache: Some(PreparationCache::new(options.rtune_cache.join("prepared"))),
         quantized: Some(quantized_cache(&options)),
+        watch: Some(watched()),
     })
 }
 

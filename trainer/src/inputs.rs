@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rtune_data::{
     Accounts, CacheUse, ChatTemplate, DataError, DataReport, IN_MEMORY_BYTES, Perplexity, PreparationCache,
-    PrepareOptions, Prepared, SpecialTokens, Tools, leading_bos, prepare_with_accounts, settled,
+    PrepareOptions, Prepared, SpecialTokens, Tools, Watch, leading_bos, prepare_with_accounts, settled,
 };
 use rtune_models::{BaseModel, Licence, QuantizedCache};
 use rtune_privacy::NameFinder;
@@ -32,6 +32,8 @@ pub struct Preparation {
     pub examples_bytes: Option<usize>,
     /// Where linears are kept that were quantised, where `model.cache-quantized` says so.
     pub quantized: Option<QuantizedCache>,
+    /// Who is told how far it is.
+    pub watch: Option<Watch>,
 }
 
 /// An opened base and prepared rows.
@@ -171,6 +173,7 @@ fn with_tools<T>(
         names: preparation.names.as_ref(),
         perplexity: perplexity.as_ref().map(|perplexity| perplexity as &dyn Perplexity),
         in_memory_bytes: preparation.examples_bytes.unwrap_or(IN_MEMORY_BYTES),
+        watch: preparation.watch.as_ref(),
         ..Tools::new(template, &base.tokenizer)
     };
     Ok(prepare(&options, &tools)?)

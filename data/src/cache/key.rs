@@ -49,7 +49,7 @@ impl Key {
             over_long,
             train_on,
         } = options;
-        let Tools { template, tokenizer, names, perplexity, folder: _, in_memory_bytes: _ } = tools;
+        let Tools { template, tokenizer, names, perplexity, folder: _, in_memory_bytes: _, watch: _ } = tools;
         let mut parts = Parts(blake3::Hasher::new_derive_key(CONTEXT));
         parts.add(&PREPARATION_FORMAT.to_le_bytes());
         let tokenizer = tokenizer.to_string(false);

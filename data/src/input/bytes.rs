@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 use zstd::stream::read::Decoder;
@@ -32,6 +34,8 @@ struct Raw {
     file: File,
     hasher: blake3::Hasher,
     read_bytes: u64,
+    /// What of several files is read, together.
+    meter: Arc<AtomicU64>,
 }
 
 impl Read for Raw {
@@ -39,6 +43,7 @@ impl Read for Raw {
         let count = self.file.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         self.read_bytes += count as u64;
+        self.meter.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }
@@ -66,16 +71,22 @@ struct Bomb {
 }
 
 impl Bytes {
-    /// Opens a file and looks at its first bytes; a byte order mark is left out of what is read.
+    /// Opens a file and looks at its first bytes; a byte order mark is left out of what is read. What is read from the disk is added to
+    /// `meter`.
     ///
     /// # Errors
     /// [`DataError::Missing`], [`DataError::NotAFile`] for what would block or never end, [`DataError::Archive`] for a
     /// name that promises an archive, [`DataError::Utf16`].
-    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        Self::open_within(path, MOST_RATIO, FREE_BYTES)
+    pub(super) fn open(path: &Path, meter: Arc<AtomicU64>) -> Result<Self, DataError> {
+        Self::open_within(path, meter, MOST_RATIO, FREE_BYTES)
     }
 
-    fn open_within(path: &Path, most_ratio: u64, free_bytes: u64) -> Result<Self, DataError> {
+    fn open_within(
+        path: &Path,
+        meter: Arc<AtomicU64>,
+        most_ratio: u64,
+        free_bytes: u64,
+    ) -> Result<Self, DataError> {
         let fail = |error| fault(path, error);
         // Before it is opened: opening a pipe waits for its writer.
         let kind = fs::metadata(path).map_err(fail)?.file_type();
@@ -84,7 +95,7 @@ impl Bytes {
             return Err(DataError::NotAFile { path: path.to_owned(), found });
         }
         let file = File::open(path).map_err(fail)?;
-        let raw = Raw { file, hasher: blake3::Hasher::new(), read_bytes: 0 };
+        let raw = Raw { file, hasher: blake3::Hasher::new(), read_bytes: 0, meter };
         let mut plain = BufReader::with_capacity(BUFFER_BYTES, raw);
         let first = plain.fill_buf().map_err(fail)?;
         let skippable = first.len() > 3 && first[0] & 0xf0 == 0x50 && first[1..].starts_with(ZSTD_SKIPPABLE);

@@ -74,7 +74,7 @@ fn an_archive_may_not_expand_beyond_all_measure() {
     let blank = vec![b'\n'; 4 << 20];
     let path = files.write("a.jsonl.gz", gzip(&blank));
     let read = |ratio, free| {
-        let mut bytes = Bytes::open_within(&path, ratio, free)?;
+        let mut bytes = Bytes::open_within(&path, Arc::default(), ratio, free)?;
         io::copy(&mut bytes, &mut io::sink()).map_err(|error| fault(&path, error))
     };
     let error = read(100, 1 << 20).expect_err("a bomb");

@@ -20,6 +20,7 @@ mod whole;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Map, Value};
 
@@ -96,6 +97,9 @@ pub struct Reader {
     waiting: VecDeque<(usize, PathBuf)>,
     open: Option<OpenFile>,
     files: Vec<ReadFile>,
+    /// Bytes that were read from the disk.
+    meter: Arc<AtomicU64>,
+    total_bytes: u64,
 }
 
 struct OpenFile {
@@ -120,7 +124,10 @@ impl Reader {
             source.check()?;
             waiting.extend(source.files()?.into_iter().map(|path| (index, path)));
         }
-        Ok(Self { sources: sources.to_vec(), waiting, open: None, files: Vec::new() })
+        let size = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
+        let total_bytes = waiting.iter().map(|(_, path)| size(path)).sum();
+        let (meter, files) = (Arc::default(), Vec::new());
+        Ok(Self { sources: sources.to_vec(), waiting, open: None, files, meter, total_bytes })
     }
 
     /// The next row of all sources, in their order; `None` when all files have been read to their ends.
@@ -136,7 +143,7 @@ impl Reader {
         loop {
             let Some(open) = &mut self.open else {
                 let Some((source, path)) = self.waiting.pop_front() else { return Ok(None) };
-                self.open = Some(OpenFile::open(&path, source, &self.sources[source])?);
+                self.open = Some(OpenFile::open(&path, source, &self.sources[source], &self.meter)?);
                 continue;
             };
             match open.rows.next()? {
@@ -150,6 +157,11 @@ impl Reader {
         }
     }
 
+    /// How far it is: bytes of the files as they lie on the disk, those that were read and all.
+    pub fn progress_bytes(&self) -> (u64, u64) {
+        (self.meter.load(Ordering::Relaxed), self.total_bytes)
+    }
+
     /// The files that were read to their ends so far, in order.
     pub fn files(&self) -> &[ReadFile] {
         &self.files
@@ -157,10 +169,15 @@ impl Reader {
 }
 
 impl OpenFile {
-    fn open(path: &Path, source: usize, settings: &Source) -> Result<Self, DataError> {
+    fn open(
+        path: &Path,
+        source: usize,
+        settings: &Source,
+        meter: &Arc<AtomicU64>,
+    ) -> Result<Self, DataError> {
         let shared: Arc<Path> = path.into();
         let agents = Agents::new(&settings.agents);
-        let mut bytes = Bytes::open(path)?;
+        let mut bytes = Bytes::open(path, meter.clone())?;
         let format = match settings.format.or_else(|| Format::of_name(path)) {
             Some(format) => format,
             None => by_first_bytes(bytes.peek().map_err(|error| fault(path, error))?),

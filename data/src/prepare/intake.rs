@@ -15,6 +15,7 @@ use crate::problem::{ProblemKind, RowProblem};
 use crate::record::{Origin, Record};
 use crate::report::{FileReport, PrivacyReport, Stage, Stages, shown};
 use crate::spill::Scratch;
+use crate::watch::{Doing, Watch};
 
 /// Rows that are cleaned at once, on all threads.
 const BATCH_ROWS: usize = 1024;
@@ -99,8 +100,10 @@ pub(super) fn take_in(
         filters: options.rules().map(|rule| (rule.name().to_owned(), 0)).collect(),
         weights: options.train.iter().map(|source| [source.weight, source.share]).collect(),
     };
-    let mut intake = Intake { options, wash, taken, problems: ProblemList::default() };
+    let watch = tools.watch;
+    let mut intake = Intake { options, wash, taken, problems: ProblemList::default(), watch };
     let mut spool = Spool::new(folder)?;
+    spool.watch(Doing::Comparing, watch);
     let scratch = Scratch::new(folder);
     intake.set("train", &options.train, &scratch, &mut spool)?;
     intake.set("validation", validation, &scratch, &mut spool)?;
@@ -115,6 +118,7 @@ struct Intake<'a> {
     wash: Wash,
     taken: Taken,
     problems: ProblemList,
+    watch: Option<&'a Watch>,
 }
 
 /// Rows that wait to be cleaned together.
@@ -230,10 +234,20 @@ impl Intake<'_> {
             batch.push(row.source, read);
             if batch.is_full() {
                 each(self, std::mem::take(&mut batch))?;
+                self.tell(&reader);
             }
         }
         each(self, batch)?;
+        self.tell(&reader);
         Ok((reader, ids.finish()?))
+    }
+
+    /// Says how much of the files is read.
+    fn tell(&self, reader: &Reader) {
+        if let Some(watch) = self.watch {
+            let (done, total) = reader.progress_bytes();
+            watch(Doing::Reading, done, total);
+        }
     }
 
     /// The rows of a batch on their way: cleaned, judged, and put on disk.

@@ -40,6 +40,7 @@ use crate::report::DataReport;
 use crate::spill::SpillError;
 use crate::template::ChatTemplate;
 use crate::tokenize::{Encoder, Example};
+use crate::watch::{Doing, Watch};
 use rtune_privacy::NameFinder;
 
 pub use account::{Account, Accounts};
@@ -96,13 +97,23 @@ pub struct Tools<'a> {
     pub folder: Option<&'a Path>,
     /// What training examples may take in memory; those of a larger set stay on disk.
     pub in_memory_bytes: usize,
+    /// Who is told how far it is.
+    pub watch: Option<&'a Watch>,
 }
 
 impl<'a> Tools<'a> {
     /// A template and a tokenizer, and nothing else.
     pub fn new(template: &'a ChatTemplate, tokenizer: &'a Tokenizer) -> Self {
         let in_memory_bytes = EXAMPLES_BYTES;
-        Self { template, tokenizer, names: None, perplexity: None, folder: None, in_memory_bytes }
+        Self {
+            template,
+            tokenizer,
+            names: None,
+            perplexity: None,
+            folder: None,
+            in_memory_bytes,
+            watch: None,
+        }
     }
 }
 
@@ -203,6 +214,7 @@ fn prepare_into(
     let spill = |source| DataError::from(SpillError::new(folder, "write", source));
     let mut writer = Writer::new(file, key).map_err(spill)?;
     let mut last = account::Last::new(options, encode::Encoding::new(encoder, options), accounts);
+    spool.watch(Doing::Encoding, tools.watch);
     last.rows(&mut spool, &mut taken, &fates, &mut |side, example| writer.row(side, example).map_err(spill))?;
     let report = last.finish(taken, fates)?;
     writer.finish(&report).map_err(spill)?;

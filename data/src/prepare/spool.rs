@@ -13,6 +13,7 @@ use super::IN_MEMORY_BYTES;
 use crate::error::DataError;
 use crate::record::{Content, Message, Origin, Record};
 use crate::spill::SpillError;
+use crate::watch::{Doing, Watch};
 
 const BUFFER_BYTES: usize = 1 << 18;
 
@@ -135,6 +136,8 @@ pub(super) struct Spool {
     folder: PathBuf,
     /// Of each entry whether it is held out; none of one that was dropped.
     held_out: Vec<Option<bool>>,
+    /// Who is told how far each pass is, and as what.
+    watch: Option<(Doing, Watch)>,
 }
 
 impl Spool {
@@ -142,7 +145,12 @@ impl Spool {
     pub(super) fn new(folder: &Path) -> Result<Self, DataError> {
         let file = spooled_tempfile_in(IN_MEMORY_BYTES, folder);
         let (file, folder) = (BufWriter::with_capacity(BUFFER_BYTES, file), folder.to_owned());
-        Ok(Self { file, folder, held_out: Vec::new() })
+        Ok(Self { file, folder, held_out: Vec::new(), watch: None })
+    }
+
+    /// Lets passes from here on tell how far they are.
+    pub(super) fn watch(&mut self, doing: Doing, watch: Option<&Watch>) {
+        self.watch = watch.map(|watch| (doing, watch.clone()));
     }
 
     pub(super) fn push(&mut self, entry: &Entry) -> Result<(), DataError> {
@@ -202,6 +210,9 @@ impl Spool {
             for made in made {
                 let (row, made) = made.map_err(|error| spill(io::Error::from(error)))?;
                 each(row, made)?;
+            }
+            if let Some((doing, watch)) = &self.watch {
+                watch(*doing, row as u64, rows as u64);
             }
         }
         // What comes next is written behind the last.
