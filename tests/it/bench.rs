@@ -1,5 +1,7 @@
 //! `rtune bench`: what it measures adds up.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::workplace::Workplace;
@@ -94,6 +96,27 @@ fn what_cannot_be_measured_is_said() {
         "lora.rank=16",
     ];
     place.rtune(&full).fails(2, &["error: "]);
+}
+
+/// A base that cannot be used is one fault of the input, whoever reads it first.
+#[test]
+fn a_base_that_cannot_be_used_is_said_as_train_says_it() {
+    let place = Workplace::new();
+    let config = place.read("model/config.json");
+    let weights = fs::read(place.path("model/model.safetensors")).expect("weights");
+    let said = |part: &str| {
+        let ran = ["train", "plan", "bench"].map(|verb| place.rtune(&[verb, "config.toml"]));
+        ran.iter().for_each(|ran| ran.fails(2, &["error: ", part, "\n  hint: "]));
+        let [train, plan, bench] = ran.map(|ran| ran.stderr);
+        assert_eq!((&plan, &bench), (&train, &train));
+    };
+    place.write("model/config.json", config.replace("\"llama\"", "\"nobody\""));
+    said("nobody");
+    place.write("model/config.json", config.replace("\"silu\"", "\"sine\""));
+    said("sine");
+    place.write("model/config.json", &config);
+    place.write("model/model.safetensors", &weights[..4]);
+    said("model.safetensors");
 }
 
 /// What is trained is what a run of the configuration trains, and a base that a run refuses is refused.

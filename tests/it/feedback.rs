@@ -267,3 +267,18 @@ fn what_is_wrong_is_said_and_nothing_is_left_behind() {
     assert_eq!(states(&place), ["rejected"]);
     place.rtune(&["train"]).fails(2, &["CONFIG"]);
 }
+
+/// As `prepare` has it of the same configuration; and nothing is kept.
+#[test]
+fn hashes_without_a_salt_are_a_fault_of_the_input() {
+    let place = workplace();
+    feedback(&place, "said.jsonl", &[said("a b c?", "d", "u1")]);
+    let hash = ["--set", "data.privacy.mode=hash"];
+    let lost = [hash.as_slice(), &["--set", "data.privacy.salt-file=none.txt"]].concat();
+    let (no_salt, no_file) = (["hint: ", "data.privacy.salt-file"], ["error: none.txt: "]);
+    for (set, parts) in [(hash.as_slice(), no_salt.as_slice()), (&lost, &no_file)] {
+        import(&place, set).fails(2, parts);
+        place.rtune(&[&["prepare", "config.toml"], set].concat()).fails(2, parts);
+        assert!(!place.path("queue").exists());
+    }
+}

@@ -2,13 +2,14 @@
 
 #![expect(clippy::print_stdout, reason = "figures of the peers are what that test is for")]
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::release_peers::python;
-use crate::workplace::Workplace;
+use crate::workplace::{Workplace, write_base};
 
 pub(crate) fn examined(place: &Workplace, rows: &[Value], more: &[&str]) -> Value {
     let rows: Vec<String> = rows.iter().map(Value::to_string).collect();
@@ -153,6 +154,36 @@ fn contexts_json_and_clusters_are_reported() {
     for name in ["chrf", "chrf_plus_plus", "bleu", "ter", "rouge"] {
         let signature = report[format!("{name}_signature")].as_str().expect("a signature").to_owned();
         assert!(signature.contains("|nrefs:1|") && signature.contains("|version:rtune-"), "{signature}");
+    }
+}
+
+/// A text beyond the original context turns by other frequencies from its first token on: what it begins with as others do, too.
+#[test]
+fn long_texts_are_as_likely_beside_others_as_alone() {
+    let place = Workplace::new();
+    fs::remove_dir_all(place.path("model")).expect("removed");
+    let scaling = json!({"type": "longrope", "short_factor": [1.0, 1.0, 1.0, 1.0], "long_factor": [9.0, 7.0, 5.0, 3.0]});
+    let config = json!({"architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "hidden_act": "silu",
+        "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "num_key_value_heads": 1, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 1024,
+        "original_max_position_embeddings": 64, "rope_scaling": scaling, "tie_word_embeddings": true});
+    write_base(&place.path("model"), config);
+    let system = json!({"role": "system", "content": "You know all lamps."});
+    let row = |question: &str| json!({"messages": [system, say("user", question), say("assistant", "Yes.")]});
+    let long = "Which of the lamps that we have in stock ".repeat(3);
+    let rows = [row("Red?"), row(&format!("{long}are red?")), row(&format!("{long}were blue in May?"))];
+    let all = |rows: &[Value]| {
+        let report = examined(&place, rows, &["--all-tokens"]);
+        let all = &report["base"]["all_tokens"];
+        (all["nats"].as_f64().expect("nats"), all["tokens"].as_u64().expect("tokens"))
+    };
+    // Long ones alone, and a short one beside them.
+    for rows in [&rows[1..], &rows[..]] {
+        let (nats, tokens) = all(rows);
+        let alone: Vec<_> = rows.iter().map(|row| all(std::slice::from_ref(row))).collect();
+        assert_eq!(tokens, alone.iter().map(|(_, tokens)| tokens).sum::<u64>());
+        let expected: f64 = alone.iter().map(|(nats, _)| nats).sum();
+        assert!((nats / expected - 1.0).abs() < 1e-6, "{nats} {expected}");
     }
 }
 

@@ -51,6 +51,31 @@ fn from_data_of_ones_own_to_an_adapter() {
     place.rtune(&["export", "my-letters/run", "adapter"]).succeeds();
 }
 
+/// Every run that it writes down is called `run`.
+#[test]
+fn rows_of_two_configurations_are_prepared_side_by_side() {
+    let place = Workplace::new();
+    place.write("mine.jsonl", rows(0..40));
+    init(&place, &["--name", "letters"]).succeeds();
+    place.write("mine.jsonl", rows(40..90));
+    init(&place, &["--name", "words"]).succeeds();
+    let prepared = |name: &str| {
+        let ran = place.rtune(&["prepare", &format!("{name}/config.toml")]);
+        ran.succeeds();
+        assert!(ran.stdout.contains(&format!("prepared/{name}/")), "{}", ran.stdout);
+        place.read(&format!("prepared/{name}/rows.jsonl"))
+    };
+    let (letters, words) = (prepared("letters"), prepared("words"));
+    assert_ne!(letters, words);
+    assert_eq!(place.read("prepared/letters/rows.jsonl"), letters, "it is as it was");
+    assert_eq!(fs::read_dir(place.path("prepared")).expect("there").count(), 2);
+    // The same again is put into its own place, and a run folder of another name has that.
+    assert_eq!(prepared("letters"), letters);
+    place.rtune(&["prepare", "config.toml", "--set", "output.dir=runs/third"]).succeeds();
+    assert!(place.path("prepared/third/rows.jsonl").is_file());
+    assert_eq!(fs::read_dir(place.path("prepared")).expect("there").count(), 3);
+}
+
 #[test]
 fn the_same_data_give_the_same_files() {
     let place = Workplace::new();

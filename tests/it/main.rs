@@ -10,6 +10,7 @@ mod cards;
 mod choose;
 mod combine;
 mod compare;
+mod elsewhere;
 mod families;
 mod faults;
 mod feedback;

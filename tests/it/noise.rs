@@ -4,9 +4,13 @@
 use rtune_adapters::lora::MAGNITUDE_SUFFIX;
 use rtune_data::PackedRow;
 use rtune_kernels::arena::Arena;
-use rtune_models::{Compiled, Quantization, SavePolicy};
+use rtune_models::{
+    Compiled, Decoder, ModelConfig, Quantization, RowNoise, RowView, SavePolicy, open_weights,
+};
 use rtune_trainer::loss;
 use rtune_trainer::noise::{Noise, StepNoise};
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 
 use crate::reference::{Case, opened};
 use crate::workplace::{CONFIG, Workplace};
@@ -109,6 +113,58 @@ fn packing_does_not_change_what_is_drawn() {
         let largest = packed.1.iter().fold(0.0_f32, |m, g| m.max(g.abs()));
         let worst = packed.1.iter().zip(&apart.1).fold(0.0_f32, |m, (x, y)| m.max((x - y).abs()));
         assert!(worst <= 1e-5 * largest.max(1.0), "{}: {worst}", case.name);
+    }
+}
+
+/// A case of the reference whose blocks add nothing: what comes out is what went in.
+fn still(name: &str) -> Decoder {
+    let (case, folder) = (crate::reference::folder().join(name), tempfile::tempdir().expect("a folder"));
+    std::fs::copy(case.join("config.json"), folder.path().join("config.json")).expect("copied");
+    let bytes = std::fs::read(case.join("model.safetensors")).expect("weights");
+    let file = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let is_last = |name: &str| name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+    let zeros = |view: &TensorView<'_>| vec![0; view.data().len()];
+    let tensors: Vec<_> = file
+        .iter()
+        .map(|(name, view)| {
+            let data = if is_last(name) { zeros(&view) } else { view.data().to_vec() };
+            (name.to_owned(), view.dtype(), view.shape().to_vec(), data)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        (name.clone(), TensorView::new(*dtype, shape.clone(), data).expect("a tensor"))
+    });
+    safetensors::serialize_to_file(views, None, &folder.path().join("model.safetensors")).expect("written");
+    let config = ModelConfig::from_file(&folder.path().join("config.json")).expect("config.json");
+    let (weights, _) = open_weights(folder.path()).expect("weights");
+    Decoder::load(&config, weights.as_ref(), Quantization::None, &mut |_, _| {}).expect("a decoder")
+}
+
+/// NEFTune (arXiv 2310.05914) draws from plus to minus `alpha / sqrt(T D)`. Transformers adds that to what the embedding's module gives: what
+/// a family multiplies within it (Gemma's `sqrt(D)`) is behind the noise, what it multiplies afterwards (Granite's multiplier) before it.
+#[test]
+fn the_noise_is_as_large_as_that_of_transformers() {
+    const TOKENS: usize = 24;
+    for (name, factor) in [("llama", 1.0), ("gemma", 1.0), ("granite", 12.0)] {
+        let decoder = still(name);
+        let arena = Arena::<f64>::new();
+        let tokens: Vec<u32> = (0..TOKENS as u32).collect();
+        let keys_t: Vec<u64> = (0..TOKENS as u64).map(|token| 7919 * token + 3).collect();
+        let out = |neftune_alpha: f64| {
+            let noise = Some(RowNoise { keys_t: &keys_t, neftune_alpha });
+            let bounds = &[0, TOKENS];
+            let row = RowView { tokens: &tokens, positions: &tokens, bounds, parents: &[], noise };
+            decoder.forward(&[], &row, SavePolicy::Nothing, &arena).output.to_vec()
+        };
+        let (calm, disturbed) = (out(0.0), out(NEFTUNE_ALPHA));
+        let width = decoder.spec().width;
+        let most = factor * NEFTUNE_ALPHA / ((TOKENS * width) as f64).sqrt();
+        let noise: Vec<f64> = disturbed.iter().zip(&calm).map(|(one, other)| (one - other) / most).collect();
+        assert_eq!(noise.len(), TOKENS * width);
+        let largest = noise.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+        assert!((0.97..=1.0 + 1e-9).contains(&largest), "{name}: {largest} of what it may be");
+        let mean_square = noise.iter().map(|value| value * value).sum::<f64>() / noise.len() as f64;
+        assert!((mean_square - 1.0 / 3.0).abs() < 0.05, "{name}: {mean_square}, and a third is even");
     }
 }
 

@@ -1,7 +1,9 @@
 //! The verbs that answer: generate, chat and eval, with the real program on a tiny model that was tuned.
 
-use std::io::Write;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -119,6 +121,33 @@ fn a_chat_remembers_resets_and_compares() {
     let lost = chat("/compere\n/compare\n/quit\nLetter 3?\n");
     assert_eq!(lost.stdout, "");
     assert!(lost.stderr.contains("`/compere` is no command") && lost.stderr.contains("no question yet"));
+}
+
+/// Nobody is there who would go on with another question.
+#[test]
+fn a_chat_on_a_pipe_is_ended_by_ctrl_c() {
+    const SIGINT: i32 = 2;
+    let place = Workplace::new();
+    let mut command = place.command(&["chat", "model", "--max-new-tokens", "2"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("started");
+    // Both stay open to the end.
+    let mut typed = child.stdin.take().expect("a pipe");
+    let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
+    writeln!(typed, "Letter 3?").expect("typed");
+    said.read_line(&mut String::new()).expect("an answer");
+    let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
+    assert!(sent.expect("a shell runs").success());
+    let ends = |child: &mut Child| child.try_wait().expect("asked");
+    let status = (0..1000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        ends(&mut child)
+    });
+    if status.is_none() {
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    }
+    assert_eq!(status.and_then(|status| status.signal()), Some(SIGINT), "{status:?}");
 }
 
 #[test]

@@ -88,6 +88,20 @@ fn a_damaged_version_is_named_and_the_others_go_on() {
     assert_eq!(current(&place), "v0002");
 }
 
+/// Archives and programs that copy folders lose links.
+#[test]
+fn a_registry_whose_link_is_gone_has_versions_all_the_same() {
+    let place = two_versions();
+    fs::remove_file(place.path("registry/current")).expect("removed");
+    for verb in [["history"].as_slice(), &["rollback"], &["rollback", "v0001"]] {
+        place
+            .rtune(verb)
+            .fails(2, &["error: ", "registry/current", "hint: ", "ln -sfn versions/NAME current"]);
+    }
+    fs::remove_dir_all(place.path("registry")).expect("removed");
+    place.rtune(&["rollback"]).fails(2, &["`registry` is no registry", "hint: `rtune promote RUN`"]);
+}
+
 #[test]
 fn two_versions_differ_in_keys_rows_and_cases() {
     let place = two_versions();
@@ -160,4 +174,34 @@ fn a_version_is_made_again_to_the_byte() {
     place
         .rtune(&["rebuild", "v0001", "other"])
         .fails(2, &["version v0001 is not what it says: `run/manifest.json`"]);
+}
+
+/// A base of the hub is asked where its files are, and a path has no revisions.
+#[test]
+fn runs_on_a_revision_of_the_hub_are_promoted_from_the_first_on() {
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+    let place = workplace();
+    let cached = place.path(".cache/huggingface/hub/models--me--tiny");
+    fs::create_dir_all(cached.join("snapshots")).expect("made");
+    fs::create_dir_all(cached.join("refs")).expect("made");
+    fs::rename(place.path("model"), cached.join("snapshots").join(COMMIT)).expect("moved");
+    fs::write(cached.join("refs/main"), COMMIT).expect("written");
+    let pinned = ["model.base=me/tiny", "model.revision=main"];
+    train(&place, "yes", &[&pinned[..], &["output.dir=pinned"]].concat());
+    train(&place, "no", &pinned);
+    for (ships, registry) in [("merged", "merged"), ("adapter", "beside")] {
+        let ships = format!("gate.ships=\"{ships}\"");
+        let let_in = |run: &str, rules: &[&str]| {
+            let set = [&[ships.as_str()], rules].concat();
+            let set = set.iter().flat_map(|argument| ["--set", *argument]);
+            let arguments = ["promote", run, "--registry", registry].into_iter().chain(set);
+            let ran = place.rtune(&arguments.collect::<Vec<_>>());
+            ran.succeeds();
+            ran.stdout
+        };
+        let first = let_in("pinned", &[]);
+        assert!(first.contains("checks must improve and is better: 0.0000 before, 1.0000 now"), "{first}");
+        let_in("no", &[LOOSE, "gate.non-inferior={checks=1.0}", "gate.slices=false"]);
+        place.rtune(&["verify", &format!("{registry}/versions/v0002")]).succeeds();
+    }
 }

@@ -292,8 +292,10 @@ fn a_file_that_is_quantised_on_the_way_does_not_stand_before_the_plain_one() {
     std::fs::rename(folder.path().join("model.onnx"), browsers.join("model.onnx")).expect("moved");
     let aside = browsers.join("model_quantized.onnx");
     std::fs::copy(quantised.path().join("model.onnx"), aside).expect("copied");
-    let opened = Tagger::open(folder.path()).expect("the plain one");
-    assert_eq!(opened.identity(), Tagger::open(tagger_folder(|_| ()).path()).expect("opens").identity());
+    let hash = |tagger: Tagger| tagger.identity().rsplit_once(':').expect("a hash").1.to_owned();
+    let alone = tagger_folder(|_| ());
+    let plain = hash(Tagger::open(alone.path()).expect("opens"));
+    assert_eq!(hash(Tagger::open(folder.path()).expect("the plain one")), plain);
 }
 
 #[test]
