@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::bytes::{Bytes, fault};
 use super::document;
-use super::scan::{Scanner, count_values, numbers_beyond};
-use super::{Found, MAX_VALUES, Rows};
+use super::scan::{Scanner, count_values};
+use super::{Found, MAX_VALUES, Rows, numbers};
 use crate::error::DataError;
 use crate::problem::ProblemKind;
 
@@ -195,8 +195,8 @@ pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, (u64, ProblemKin
     if count_values(text, MAX_VALUES) > MAX_VALUES {
         return Err((0, ProblemKind::TooManyValues));
     }
-    match serde_json::from_str(utf8) {
-        Ok(Value::Object(fields)) => whole(utf8).map(|()| fields),
+    match numbers::parse(utf8) {
+        Ok(Value::Object(fields)) => Ok(fields),
         Ok(other) => Err((0, ProblemKind::NotAnObject { found: super::kind_of(&other) })),
         Err(error) => Err((error.line().saturating_sub(1) as u64, invalid(&error))),
     }
@@ -204,27 +204,13 @@ pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, (u64, ProblemKin
 
 /// The JSON that a field holds as a text; `None` if it is none.
 pub(super) fn within(text: &str) -> Result<Option<Value>, ProblemKind> {
-    match serde_json::from_str(text) {
-        Ok(value) => whole(text).map(|()| Some(value)).map_err(|(_, kind)| kind),
+    match numbers::parse(text) {
+        Ok(value) => Ok(Some(value)),
         Err(error) => match invalid(&error) {
             ProblemKind::TooDeep => Err(ProblemKind::TooDeep),
             _ => Ok(None),
         },
     }
-}
-
-/// Refuses whole numbers that were read with other digits, and says how many lines below the first they stand.
-fn whole(text: &str) -> Result<(), (u64, ProblemKind)> {
-    /// Digits that are shown of a number.
-    const SHOWN: usize = 40;
-    let Some(at) = numbers_beyond(text).into_iter().next() else { return Ok(()) };
-    let below = text[..at.start].matches('\n').count() as u64;
-    let mut number = text[at].to_owned();
-    if number.len() > SHOWN {
-        number.truncate(SHOWN);
-        number.push('…');
-    }
-    Err((below, ProblemKind::NumberTooLarge { number }))
 }
 
 /// Whether lists and objects stand deeper in one another than so many.

@@ -10,6 +10,7 @@ mod form;
 mod json;
 mod mailbox;
 mod mapping;
+pub(crate) mod numbers;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod scan;
@@ -32,7 +33,6 @@ use form::Agents;
 
 pub use all::{DataFile, read_file, read_files, read_sources};
 pub(crate) use mapping::known_fields;
-pub(crate) use scan::numbers_beyond;
 pub use source::{Format, Source, expand};
 
 /// The longest row that is read, in bytes: 64 MiB are ten million tokens, more than any model's context, and a whole
@@ -260,6 +260,7 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
+        Value::String(text) if numbers::digits_of(text).is_some() => "a number",
         Value::String(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",

@@ -1,7 +1,6 @@
 //! Lines and JSON values cut out of a stream, without parsing them; memory is bounded by [`MAX_LINE_BYTES`].
 
 use std::io::{self, BufRead};
-use std::ops::Range;
 
 use super::MAX_LINE_BYTES;
 
@@ -24,7 +23,7 @@ pub(super) struct Scanner<R> {
 
 /// Where in a JSON value a byte stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Inside {
+pub(super) enum Inside {
     Value,
     Text,
     Escape,
@@ -137,7 +136,8 @@ impl<R: BufRead> Scanner<R> {
     }
 }
 
-fn step(inside: Inside, byte: u8, depth: &mut u64) -> Inside {
+/// Where the next byte stands, and how deep.
+pub(super) fn step(inside: Inside, byte: u8, depth: &mut u64) -> Inside {
     match (inside, byte) {
         (Inside::Escape, _) => Inside::Text,
         (Inside::Text, b'\\') => Inside::Escape,
@@ -158,43 +158,6 @@ fn step(inside: Inside, byte: u8, depth: &mut u64) -> Inside {
 
 fn memchr(chunk: &[u8]) -> Option<usize> {
     chunk.iter().position(|&byte| byte == b'\n')
-}
-
-/// Digits of the shortest whole number that may be larger than 64 bits hold.
-const LONG_DIGITS: usize = 19;
-
-/// Where whole numbers stand in a JSON text that 64 bits do not hold, so that a parser gives them other digits.
-pub(crate) fn numbers_beyond(text: &str) -> Vec<Range<usize>> {
-    let (mut run, mut longest) = (0, 0);
-    for byte in text.bytes() {
-        run = if byte.is_ascii_digit() { run + 1 } else { 0 };
-        longest = longest.max(run);
-    }
-    let mut found = Vec::new();
-    if longest < LONG_DIGITS {
-        return found;
-    }
-    let (mut inside, mut depth, mut start) = (Inside::Value, 0, None);
-    let in_number = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
-    // What comes behind the last byte ends a number there.
-    for (at, byte) in text.bytes().chain([b' ']).enumerate() {
-        match (inside == Inside::Value && in_number(byte), start) {
-            (true, None) => start = Some(at),
-            (false, Some(from)) => {
-                let number = &text[from..at];
-                let is_whole = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-                // The `e` of `true` is none.
-                let is_number = number.len() >= LONG_DIGITS && is_whole;
-                if is_number && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
-                    found.push(from..at);
-                }
-                start = None;
-            }
-            _ => {}
-        }
-        inside = step(inside, byte, &mut depth);
-    }
-    found
 }
 
 /// How many values stand in a JSON text, counted by what separates them; texts are looked into only if there is need.
@@ -254,21 +217,5 @@ mod tests {
         assert_eq!(count_values(b"{\"a\": [1, 2]}", 100), 5);
         let text = b"[\",,,,,,,,,,,,,,,,\", 1]";
         assert_eq!(count_values(text, 5), 3);
-    }
-
-    #[test]
-    fn whole_numbers_beyond_64_bits_are_found_outside_of_texts() {
-        let large =
-            |text: &str| numbers_beyond(text).into_iter().map(|at| text[at].to_owned()).collect::<Vec<_>>();
-        for held in [
-            "[18446744073709551615, -9223372036854775808, 9223372036854775807]",
-            "[1e30, 1.5, 12345678901234567890123.0, 1234567890123456789012E5, 0.12345678901234567890123]",
-            r#"{"12345678901234567890123": "a \" 12345678901234567890123", "b": true}"#,
-        ] {
-            assert_eq!(large(held), Vec::<String>::new(), "{held}");
-        }
-        let text = "{\"a\": [18446744073709551616,-9223372036854775809], \"b\": 12345678901234567890123}";
-        assert_eq!(large(text), ["18446744073709551616", "-9223372036854775809", "12345678901234567890123"]);
-        assert_eq!(large("99999999999999999999"), ["99999999999999999999"]);
     }
 }

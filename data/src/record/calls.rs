@@ -1,11 +1,9 @@
 //! What tools are called with, as values: in rows of other tools it is JSON within a string, and numbers are no texts.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use super::Record;
-use crate::input::numbers_beyond;
+use crate::input::numbers;
 
 /// Digits of a whole number from which on it may be somebody's: an account, a telephone, a day of birth.
 const LONG_DIGITS: usize = 6;
@@ -35,7 +33,7 @@ impl Record {
             let now = with_numbers(std::mem::take(arguments), &said);
             *arguments = match before {
                 _ if now == said => before.clone(),
-                Value::String(_) if said != *before => Value::String(now.to_string()),
+                Value::String(_) if said != *before => Value::String(numbers::written(&now)),
                 _ => now,
             };
         });
@@ -59,23 +57,8 @@ fn each_in(name: &str, value: &mut Value, take: &mut dyn FnMut(&mut Value)) {
 
 /// The object or list that a string is the JSON of; else what is given.
 fn parsed(value: &Value) -> Value {
-    let inner = value.as_str().and_then(|text| serde_json::from_str(&with_digits(text)).ok());
+    let inner = value.as_str().and_then(|text| numbers::parse(text).ok());
     inner.filter(|inner: &Value| inner.is_object() || inner.is_array()).unwrap_or_else(|| value.clone())
-}
-
-/// JSON with whole numbers that 64 bits do not hold as texts, so that their digits stay.
-fn with_digits(text: &str) -> Cow<'_, str> {
-    let numbers = numbers_beyond(text);
-    if numbers.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let (mut written, mut end) = (String::with_capacity(text.len() + 2 * numbers.len()), 0);
-    for number in numbers {
-        written.extend([&text[end..number.start], "\"", &text[number.clone()], "\""]);
-        end = number.end;
-    }
-    written.push_str(&text[end..]);
-    Cow::Owned(written)
 }
 
 fn numbers_as_texts(value: &Value) -> Value {
@@ -87,6 +70,7 @@ fn numbers_as_texts(value: &Value) -> Value {
         Value::Number(number) if !number.is_f64() && number.to_string().len() >= LONG_DIGITS => {
             Value::String(number.to_string())
         }
+        Value::String(text) => Value::String(numbers::digits_of(text).unwrap_or(text).to_owned()),
         other => other.clone(),
     }
 }
@@ -102,6 +86,9 @@ fn with_numbers(now: Value, before: &Value) -> Value {
             fields.map(|((name, field), before)| (name, with_numbers(field, before))).collect()
         }
         (Value::String(text), Value::Number(number)) if text == number.to_string() => before.clone(),
+        (Value::String(text), Value::String(number)) if numbers::digits_of(number) == Some(&text) => {
+            Value::String(number.clone())
+        }
         (now, _) => now,
     }
 }
@@ -152,6 +139,9 @@ mod tests {
             json!("{ \"b\" : 1.0,\"a\":\"M\\u00fcller\", \"n\": 123456789 }"),
             json!({"b": 1.0, "a": ["x", 123_456_789, null]}),
             json!("not JSON: {"),
+            json!("[--12345678901234567890, \"a\"]"),
+            json!("{\"a\": 01234567890123456789012}"),
+            json!("[12345678901234567890123, -0, -0.0]"),
             json!("[1, 2]"),
             json!(1_234_567),
         ] {
@@ -171,6 +161,24 @@ mod tests {
             changed(written, "4242424242424242", "<CREDIT_CARD>"),
             json!("{\"card\":\"<CREDIT_CARD>\",\"n\":1234567}")
         );
+        // Numbers that 64 bits do not hold stay numbers, too.
+        let written = json!(
+            "{\"to\": \"anna@web.de\", \"wei\": 12345678901234567890123, \"text\": \"12345678901234567890123\"}"
+        );
+        assert_eq!(
+            changed(written.clone(), "anna@web.de", "<EMAIL_ADDRESS>"),
+            json!(
+                "{\"to\":\"<EMAIL_ADDRESS>\",\"wei\":12345678901234567890123,\"text\":\"12345678901234567890123\"}"
+            )
+        );
+        assert_eq!(
+            changed(written, "12345678901234567890123", "<NUMBER>"),
+            json!("{\"to\":\"anna@web.de\",\"wei\":\"<NUMBER>\",\"text\":\"<NUMBER>\"}")
+        );
+        // No JSON is made of what is none.
+        let broken = json!("[--12345678901234567890, \"anna@web.de\"]");
+        let expected = json!("[--12345678901234567890, \"<EMAIL_ADDRESS>\"]");
+        assert_eq!(changed(broken, "anna@web.de", "<EMAIL_ADDRESS>"), expected);
         let given = json!({"card": 4_242_424_242_424_242_u64, "n": 1_234_567});
         let expected = json!({"card": "<CREDIT_CARD>", "n": 1_234_567});
         assert_eq!(changed(given, "4242424242424242", "<CREDIT_CARD>"), expected);

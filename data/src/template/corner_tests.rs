@@ -158,6 +158,26 @@ fn a_line_break_behind_raw_is_printed() {
             "{% raw %}\n\n{{ x }}{% endraw %}{# {% raw %}\n{% endraw %} #}{% raw %}{% raw %}\n{% endraw %}|{% raw %}a\n{% endraw %}|",
             "\n\n{{ x }}{% raw %}\n|a\n|",
         ),
+        ("a{% raw %}\n{%- endraw %}b{% raw %}\n  \n {%- endraw %}c{% raw %}\n x {%- endraw %}d", "abc\n xd"),
+        ("a{% raw %}\n  {% endraw %}b{% raw %}\n\n{%+ endraw %}c{% raw -%}\n x{% endraw %}", "a\nb\n\ncx"),
+        (
+            "{{ '{#' }}{% raw %}\nx{% endraw %}{{ '#}' }}|{{ \"{#\" }}{% raw %}\nx{% endraw %}{# #}",
+            "{#\nx#}|{#\nx",
+        ),
+        (
+            "{{ 'it\\'s {#' }}{% raw %}\nx{% endraw %}{{ '#}' }}|{# '{{ #}{% raw %}\nx{% endraw %}",
+            "it's {#\nx#}|\nx",
+        ),
+        (
+            "{% if '{#' == '#}' %}{% endif %}{% raw %}\nx{% endraw %}|it's {% raw %}\nx{% endraw %} isn't",
+            "\nx|it's \nx isn't",
+        ),
+        (
+            "{% raw -%}\n{% raw %}\n{% endraw %}b{% raw %}{{ '{% endraw %}{% raw %}\ny{% endraw %}{% raw %}\n{# c #}{{ '{% endraw %}z",
+            "{% raw %}\nb{{ '\ny\n{# c #}{{ 'z",
+        ),
+        ("{% set a = '{% raw %}' %}{{ a }}\n{% raw %}\nx{% endraw %}", "{% raw %}\n\nx"),
+        ("{{ '{% raw %}\nx{% endraw %}' }}", "{% raw %}\nx{% endraw %}"),
     ]);
 }
 

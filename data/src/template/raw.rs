@@ -7,15 +7,25 @@ use regex::{Captures, Regex};
 
 /// The source with each such line break as something that is printed in any place; lines stay where they are.
 pub(super) fn keep_first_breaks(source: &str) -> Cow<'_, str> {
-    // A comment that speaks of one holds none.
+    // What stands in a comment, or in the texts of another tag, begins nothing; and nothing in `raw` does.
     static RAW: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"(?s)\{#.*?#\}|(\{%[-+]?\s*raw\s*%\})(\n.*?\{%[-+]?\s*endraw\s*[-+]?%\})").ok()
+        Regex::new(
+            r#"(?xs) \{\#.*?\#\}
+            | (?P<begin>\{%[-+]?\s*raw\s*-?%\})(?P<body>.*?)(?P<end>\{%(?P<sign>[-+]?)\s*endraw\s*[-+]?%\})
+            | \{\{ (?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^"'])*? \}\}
+            | \{%  (?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^"'])*?  %\}"#,
+        )
+        .ok()
     });
-    let Some(raw) = RAW.as_ref() else { return Cow::Borrowed(source) };
-    raw.replace_all(source, |found: &Captures<'_>| match (found.get(1), found.get(2)) {
-        (Some(begin), Some(rest)) => {
-            format!("{}{{% endraw %}}{{{{ \"\\n\" }}}}{{% raw %}}{}", begin.as_str(), rest.as_str())
+    let Some(raw) = RAW.as_ref().filter(|_| source.contains("endraw")) else { return Cow::Borrowed(source) };
+    raw.replace_all(source, |found: &Captures<'_>| {
+        let part = |name: &str| found.name(name).map_or("", |part| part.as_str());
+        let (begin, body) = (part("begin"), part("body"));
+        // A sign at the end takes away blanks before it, and so the break where nothing else is there.
+        let is_taken = part("sign") == "-" && body.trim().is_empty();
+        match body.starts_with('\n') && !begin.ends_with("-%}") && !is_taken {
+            true => format!("{begin}{{% endraw %}}{{{{ \"\\n\" }}}}{{% raw %}}{body}{}", part("end")),
+            false => found[0].to_owned(),
         }
-        _ => found[0].to_owned(),
     })
 }

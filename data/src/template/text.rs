@@ -1,14 +1,25 @@
-//! Values as texts, where Python writes them otherwise than the engine: floats, by themselves and within lists and maps.
+//! Values as texts, where Python writes them otherwise than the engine: floats, by themselves and within lists and maps; and within these
+//! undefined values and texts with characters that Python does not print.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use minijinja::value::{Value, ValueKind};
+use regex::Regex;
 
 use super::json::python_float;
 
-/// Python's `str` of a value that is or holds a float; of all others the engine's own text is Python's, and this is `None`.
+/// Python's `str` of a value that is a float, or that holds one or something else that the engine writes otherwise; of all others the
+/// engine's own text is Python's, and this is `None`.
 ///
 /// It goes through the value on the stack: the caller has seen how large and how deep that is.
 pub(super) fn text_of_floats(value: &Value) -> Option<String> {
-    if !holds_float(value) {
+    let differs = match value.kind() {
+        // By themselves they are not quoted.
+        ValueKind::String | ValueKind::Undefined => false,
+        _ => is_written_otherwise(value),
+    };
+    if !differs {
         return None;
     }
     let mut out = String::new();
@@ -21,7 +32,7 @@ pub(super) fn text_of(value: &Value) -> String {
     text_of_floats(value).unwrap_or_else(|| value.to_string())
 }
 
-/// What a text with `%s` in it is filled with: floats there as Python writes them, all others as they are.
+/// What a text with `%s` in it is filled with: what Python writes otherwise as its text, all others as they are.
 pub(super) fn filled_with(format: &str, mut arguments: Vec<Value>) -> Vec<Value> {
     let mut parts = format.split('%').skip(1);
     let mut index = 0;
@@ -44,23 +55,64 @@ pub(super) fn filled_with(format: &str, mut arguments: Vec<Value>) -> Vec<Value>
     arguments
 }
 
-fn holds_float(value: &Value) -> bool {
+/// Whether the `Debug` of the engine is not Python's `repr`.
+fn is_written_otherwise(value: &Value) -> bool {
     match value.kind() {
+        ValueKind::Undefined => true,
+        ValueKind::String => value.as_str().is_some_and(holds_unprinted),
         ValueKind::Number => !value.is_integer(),
         ValueKind::Map => value.try_iter().is_ok_and(|mut keys| {
-            keys.any(|key| holds_float(&key) || value.get_item(&key).is_ok_and(|item| holds_float(&item)))
+            keys.any(|key| {
+                is_written_otherwise(&key)
+                    || value.get_item(&key).is_ok_and(|item| is_written_otherwise(&item))
+            })
         }),
         ValueKind::Seq | ValueKind::Iterable if value.len().is_some() => {
-            value.try_iter().is_ok_and(|mut items| items.any(|item| holds_float(&item)))
+            value.try_iter().is_ok_and(|mut items| items.any(|item| is_written_otherwise(&item)))
         }
         _ => false,
     }
+}
+
+/// Whether a character is one that `str.isprintable` of Python says no to, beyond ASCII, where the engine escapes what Python does.
+///
+/// The tables are those of Unicode 16, as in Python 3.14: an older Python escapes what was assigned after its own (3.11 has 14, 3.13 has 15.1).
+fn holds_unprinted(text: &str) -> bool {
+    static UNPRINTED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[\p{C}\p{Z}--[ ]]").ok());
+    !text.is_ascii() && UNPRINTED.as_ref().is_some_and(|unprinted| unprinted.is_match(text))
+}
+
+/// Python's `repr` of a text.
+fn write_quoted(out: &mut String, text: &str) {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut buffer = [0; 4];
+    out.push(quote);
+    for letter in text.chars() {
+        let code = u32::from(letter);
+        // Writing to a text does not fail.
+        let _ = match letter {
+            '\n' => out.write_str("\\n"),
+            '\r' => out.write_str("\\r"),
+            '\t' => out.write_str("\\t"),
+            '\\' => out.write_str("\\\\"),
+            letter if letter == quote => write!(out, "\\{letter}"),
+            ' '..='~' => out.write_char(letter),
+            '\0'..='\x7f' => write!(out, "\\x{code:02x}"),
+            letter if !holds_unprinted(letter.encode_utf8(&mut buffer)) => out.write_char(letter),
+            '\0'..='\u{ff}' => write!(out, "\\x{code:02x}"),
+            '\0'..='\u{ffff}' => write!(out, "\\u{code:04x}"),
+            _ => write!(out, "\\U{code:08x}"),
+        };
+    }
+    out.push(quote);
 }
 
 /// Python's `repr`, which is `str` for all that [`text_of_floats`] begins with.
 fn write(out: &mut String, value: &Value) {
     let items = || value.try_iter().into_iter().flatten();
     match value.kind() {
+        ValueKind::Undefined => out.push_str("Undefined"),
+        ValueKind::String => write_quoted(out, value.as_str().unwrap_or_default()),
         ValueKind::Number if !value.is_integer() => {
             out.push_str(&match f64::try_from(value.clone()) {
                 Ok(number) if number.is_nan() => "nan".to_owned(),
@@ -134,9 +186,75 @@ mod tests {
                 "&lt;1e-05 1e-05",
             ),
         ] {
-            let template = ChatTemplate::new(source, SpecialTokens::default(), None).expect("it parses");
-            let text = template.render(&[Message::new("user", "a")], false);
-            assert_eq!(text.as_deref(), Ok(expected), "{source}");
+            prints(source, expected);
+        }
+    }
+
+    fn prints(source: &str, expected: &str) {
+        let template = ChatTemplate::new(source, SpecialTokens::default(), None).expect("it parses");
+        let text = template.render(&[Message::new("user", "a")], false);
+        assert_eq!(text.as_deref(), Ok(expected), "{source}");
+    }
+
+    /// What Jinja 3.1 prints, by Python 3.11.
+    #[test]
+    fn texts_within_lists_and_maps_are_pythons() {
+        let odd = "\u{3000}\u{200b}\u{a0}\u{feff}\u{ad}\u{e000}\u{2028}x";
+        let escaped = r"'\u3000\u200b\xa0\ufeff\xad\ue000\u2028x'";
+        prints(
+            &format!(
+                "{{{{ ['{odd}'] }}}} {{{{ {{'{odd}': '{odd}'}} }}}} {{{{ ('{odd}',) }}}} {{{{ '{odd}' }}}}"
+            ),
+            &format!("[{escaped}] {{{escaped}: {escaped}}} ({escaped},) {odd}"),
+        );
+        for (source, expected) in [
+            (
+                "{{ 'a' ~ ['\u{a0}'] }} {{ ['\u{a0}'] | string }} {{ [['\u{a0}'], '\u{a0}'] | join('|') }}",
+                "a['\\xa0'] ['\\xa0'] ['\\xa0']|\u{a0}",
+            ),
+            (
+                "{{ ['it\\'s\u{a0}', 'say \"x\"\u{a0}', 'it\\'s \"x\"\u{a0}', '\u{a0}\\\\ \\n\\t\\r'] }}",
+                r#"["it's\xa0", 'say "x"\xa0', 'it\'s "x"\xa0', '\xa0\\ \n\t\r']"#,
+            ),
+            ("{{ ['\u{1}\u{a0}\u{7f}\u{80} '] }}", r"['\x01\xa0\x7f\x80 ']"),
+            (
+                "{{ ['\u{e0001}\u{1f600}\u{10ffff}\u{100000}'] }}",
+                "['\\U000e0001\u{1f600}\\U0010ffff\\U00100000']",
+            ),
+            // Code points that no version of Unicode has assigned yet, and the sign of the baht, which stands between such.
+            ("{{ ['\u{378}\u{e3f}\u{e3b}'] }}", "['\\u0378\u{e3f}\\u0e3b']"),
+            (
+                "{{ ['a\u{301}', 'é', 'Ω', '\u{1f468}\u{200d}\u{1f469}'] }}",
+                "['a\u{301}', 'é', 'Ω', '\u{1f468}\\u200d\u{1f469}']",
+            ),
+            (
+                "{{ '%s' | format({'a': '\u{a0}'}) }} {{ {'a': none, 'b': true, 'c': '\u{a0}', 'd': 1.5, 'e': 3} }}",
+                r"{'a': '\xa0'} {'a': None, 'b': True, 'c': '\xa0', 'd': 1.5, 'e': 3}",
+            ),
+            (
+                "{{ ['\u{a0}'] | upper }} {{ ['\u{a0}'] | replace('a', 'b') }} {{ ['\u{a0}'] | trim }}",
+                r"['\XA0'] ['\xb0'] ['\xa0']",
+            ),
+            (
+                "{% macro m() %}{{ ['\u{a0}', a] }}{% endmacro %}{{ m() }}{{ [m()] }}",
+                r#"['\xa0', Undefined]["['\\xa0', Undefined]"]"#,
+            ),
+            (
+                "{% autoescape true %}{{ ['<\u{a0}'] }}{{ ['<\u{a0}'] | join }}{% endautoescape %}",
+                "[&#39;&lt;\\xa0&#39;]&lt;\u{a0}",
+            ),
+            ("{{ {'a': '\u{a0}'}.items() | list }}", r"[('a', '\xa0')]"),
+            (
+                "{{ [missing] }} {{ {'a': missing} }} {{ (missing, 1) }} {{ [missing] | string }} {{ 'a' ~ [missing] }}|{{ missing }}",
+                "[Undefined] {'a': Undefined} (Undefined, 1) [Undefined] a[Undefined]|",
+            ),
+            (
+                "{{ [[missing]] | join }}{{ [missing, 'a'] | join(',') }} {{ '%s' | format([missing]) }} {{ '%s|' | format(missing) }}",
+                "[Undefined],a [Undefined] |",
+            ),
+            ("{{ [{}.get('a')] }} {{ [{}.a] }} {{ [{'a':1}['b']] }}", "[None] [Undefined] [Undefined]"),
+        ] {
+            prints(source, expected);
         }
     }
 }

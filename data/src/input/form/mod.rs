@@ -11,7 +11,7 @@ mod zendesk;
 
 use serde_json::{Map, Value};
 
-use super::{Format, MAX_DEPTH, json, kind_of};
+use super::{Format, MAX_DEPTH, json, kind_of, numbers};
 use crate::problem::ProblemKind;
 use crate::record::{Message, TEXT_ROLE};
 pub(super) use side::{Agents, Side, dialogue};
@@ -29,6 +29,20 @@ pub(super) struct ParsedRow {
 
 /// Fields of a row that other tools turn into text of the prompt or the answer, or render it by.
 const MEANINGFUL_FIELDS: [&str; 3] = ["functions", "documents", "chat_template_kwargs"];
+
+/// Fields beside a row's form that evaluations read, where it is a golden row.
+const EXAMINED_FIELDS: [&str; 10] = [
+    "references",
+    "labels",
+    "slice",
+    "cluster",
+    "weight",
+    "human",
+    "checks",
+    "ask",
+    "context",
+    CONTEXT_FIELD,
+];
 
 /// What an instruction is about. It becomes part of the prompt, and answers are held against it.
 const CONTEXT_FIELD: &str = "input";
@@ -58,18 +72,42 @@ enum Form {
     Intercom,
 }
 
-/// Reads a row that was given our names, as [`read`] does, and refuses one that is too deep, whichever way it came in.
+/// Reads a row that was given our names, as [`read`] does, and refuses one that is too deep or has a number that would be trained or
+/// compared with other digits, whichever way it came in.
 pub(super) fn parse(
     fields: Map<String, Value>,
     wanted: Option<Format>,
     agents: &Agents,
 ) -> Result<ParsedRow, ProblemKind> {
-    let row = read(fields, wanted, agents)?;
+    let mut row = match read(fields, wanted, agents) {
+        Ok(row) => row,
+        // A number where a text should be is told as the number it is.
+        Err(kind) => return Err(numbers::refuse_in_text(&kind.to_string()).err().unwrap_or(kind)),
+    };
+    refuse_large_numbers(&mut row)?;
     let mut seen = row.messages.iter().flat_map(|message| message.extra.values()).chain(&row.tools);
     if seen.any(|value| json::is_deeper(value, MAX_DEPTH)) {
         return Err(ProblemKind::TooDeep);
     }
     Ok(row)
+}
+
+/// Refuses whole numbers beyond 64 bits in what is trained or examined; in fields that nobody reads they become texts, which keep
+/// their digits wherever such a field is written out again.
+fn refuse_large_numbers(row: &mut ParsedRow) -> Result<(), ProblemKind> {
+    row.id.as_deref().map_or(Ok(()), numbers::refuse_in_text)?;
+    for message in &row.messages {
+        numbers::refuse_in_text(&message.content)?;
+        message.extra.values().try_for_each(numbers::refuse)?;
+    }
+    row.tools.iter().try_for_each(numbers::refuse)?;
+    for (name, value) in &mut row.extra {
+        match EXAMINED_FIELDS.contains(&name.as_str()) {
+            true => numbers::refuse(value)?,
+            false => numbers::as_texts(value),
+        }
+    }
+    Ok(())
 }
 
 /// Reads a row that was given our names. `wanted` is the format that the source says, if it says one; `agents` are those

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::markup::text_of;
 use super::{Agents, Side, dialogue, kind_of, take_list};
+use crate::input::numbers;
 use crate::problem::ProblemKind;
 use crate::record::Message;
 
@@ -32,7 +33,7 @@ pub(super) fn conversation(
 
 fn id_of(value: Option<&Value>) -> Option<String> {
     match value? {
-        Value::String(id) => Some(id.clone()),
+        Value::String(id) => Some(numbers::digits_of(id).unwrap_or(id).to_owned()),
         Value::Number(id) => Some(id.to_string()),
         _ => None,
     }

@@ -90,10 +90,74 @@ fn numbers_that_would_be_trained_with_other_digits_are_refused_by_name() {
             assert!(row.is_ok(), "{name} {held}: {row:?}");
         }
     }
-    // The line is the number's own.
-    let path = files
-        .write("f.json", format!("[\n{{\"instruction\": \"a\",\n\"n\": {number},\n\"output\": \"b\"}}]"));
+    // A row has its own line, and only what is trained or examined is refused.
+    let row = |n: &str| format!("{{\"instruction\": \"a\",\n{n}, \"output\": \"b\"}}");
+    let refused = |line: u64| {
+        format!(
+            "f.json:{line}: the whole number {number} is larger than 64 bits hold: it would be trained with other digits"
+        )
+    };
+    for field in ["id", "input", "system", "labels", "references", "checks"] {
+        let path = files.write("f.json", format!("[\n{}]", row(&format!("\"{field}\": [{number}]"))));
+        assert!(files.told(&Source::new(&path))[0].starts_with("f.json:2: "), "{field}");
+        let path = files.write("f.json", format!("[\n{}]", row(&format!("\"{field}\": {number}"))));
+        assert_eq!(files.told(&Source::new(&path))[0], refused(2), "{field}");
+    }
+    for role in [format!("\"role\": {number}"), format!("\"role\": \"user\", \"name\": {number}")] {
+        let path = files.write(
+            "f.json",
+            format!("[{{\"messages\": [{{{role}, \"content\": \"q\"}}, {{\"role\": \"assistant\", \"content\": \"a\"}}]}}]"),
+        );
+        assert_eq!(files.told(&Source::new(&path))[0], refused(1), "{role}");
+    }
+}
+
+#[test]
+fn a_number_that_nobody_reads_drops_no_row() {
+    let files = Files::new();
+    let number = "12345678901234567890123";
+    let beside = format!("{{\"instruction\": \"a\", \"output\": \"b\", \"wei\": [{number}], \"n\": -0}}");
+    let path = files.write("a.jsonl", &beside);
     let mut reader = crate::Reader::open(&[Source::new(&path)]).expect("there");
-    let problem = reader.next().expect("readable").expect("a row").record.expect_err("too large");
-    assert_eq!(problem.origin.line, 3);
+    let (_, extra) = reader.next().expect("readable").expect("a row").record.expect("nobody reads it");
+    assert_eq!(serde_json::Value::from(extra), serde_json::json!({"wei": [number], "n": 0}));
+    let within = format!(
+        "{{\"messages\": [{{\"role\": \"user\", \"content\": \"q\", \"n\": {number}}}, {{\"role\": \"assistant\", \"content\": \"a\"}}]}}"
+    );
+    let path = files.write("b.jsonl", within);
+    assert_eq!(files.told(&Source::new(&path)), ["b.jsonl:1 u:q / a:a", "1 rows, 0 problems messages[].n=1"]);
+    // A document loses only the row, and people are told apart by all digits of their numbers.
+    let ticket = |id: &str, body: &str| {
+        format!(
+            "{{\"id\": {id}, \"requester_id\": {number}, \"comments\": [\n{{\"author_id\": {number}, \"body\": \"q\"}}, \
+             {{\"author_id\": \"{number}\", \"body\": \"q\"}}, {{\"author_id\": {number}0, \"body\": {body}}}]}}"
+        )
+    };
+    let tickets = [ticket("1", "\"a\""), ticket(number, "\"a\""), ticket("3", "\"a\"")].join(",\n");
+    let path = files.write("c.json", format!("{{\"total\": {number}, \"tickets\": [\n{tickets}]}}"));
+    assert_eq!(
+        files.told(&Source::new(&path)),
+        [
+            "c.json:2 u:q||q / a:a".to_owned(),
+            format!(
+                "c.json:4: the whole number {number} is larger than 64 bits hold: it would be trained with other digits"
+            ),
+            "c.json:6 u:q||q / a:a".to_owned(),
+            "2 rows, 1 problems requester_id=2".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_whole_number_that_is_minus_zero_is_zero() {
+    let files = Files::new();
+    // `json.loads` of Python: 0 and -0.0.
+    for (name, above, text) in ways("[-0, -0.0]") {
+        assert!(above > 0);
+        let path = files.write(name, text);
+        let mut reader = crate::Reader::open(&[Source::new(&path)]).expect("there");
+        let (record, _) = reader.next().expect("readable").expect("a row").record.expect(name);
+        let row = record.to_json().to_string();
+        assert!(row.contains("[0,-0.0]"), "{name}: {row}");
+    }
 }
