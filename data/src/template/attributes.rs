@@ -15,6 +15,8 @@ const METHODS: [&str; 6] = ["copy", "fromkeys", "get", "items", "keys", "values"
 const HIDDEN: [&str; 5] = ["clear", "pop", "popitem", "setdefault", "update"];
 /// What is a mapping to the engine and none in Jinja: it has no methods, and what it holds are its attributes.
 const OTHERS: [&str; 3] = ["::Namespace", "::Loop", "::Macro"];
+/// Those of them that can come to hold other values: a loop holds what `changed` was called with.
+const CHANGED: [&str; 2] = ["::Namespace", "::Loop"];
 
 /// Whether mappings have a method of this name.
 pub(super) fn is_of_mappings(name: &str) -> bool {
@@ -45,8 +47,23 @@ pub(super) fn attr(value: &Value, name: &str) -> Result<Value, Error> {
 }
 
 fn is_dict(value: &Value) -> bool {
-    let is_other = |object: &str| OTHERS.iter().any(|other| object.ends_with(other));
-    value.kind() == ValueKind::Map && value.as_object().is_some_and(|object| !is_other(object.type_name()))
+    value.kind() == ValueKind::Map && !is_any(value, &OTHERS)
+}
+
+/// Whether a value can come to hold others after it was made.
+pub(super) fn is_changed(value: &Value) -> bool {
+    is_any(value, &CHANGED)
+}
+
+/// Whether a value is the `loop` of a loop.
+pub(super) fn is_loop(value: &Value) -> bool {
+    is_any(value, &CHANGED[1..])
+}
+
+/// Whether a value is an object of one of these types.
+fn is_any(value: &Value, names: &[&str]) -> bool {
+    let is_named = |object: &str| names.iter().any(|name| object.ends_with(name));
+    value.as_object().is_some_and(|object| is_named(object.type_name()))
 }
 
 /// A method that is not called: it is there, and is true. It does not hold its mapping, or values would stand in one another

@@ -4,28 +4,31 @@
 //! are functions of this file ([`super::rewrite`] puts them there), and each asks first whether what it will make fits into
 //! what one rendering may make in all.
 
-use minijinja::value::{Kwargs, Rest, Value, ValueKind};
+use minijinja::value::{Kwargs, Rest, Tuple, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, context, escape_formatter};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
 use super::attributes;
 use super::cut::cut;
+use super::functions;
 use super::needs::{argument_of, needed, pieces};
 use super::python;
+use super::room::{ITEM_BYTES, Left, MOST, as_list, left, size, take, text_bytes};
 use super::text::{filled_with, text_of, text_of_floats};
 
 /// Bytes of all texts and lists that one rendering makes, also of those it drops again: a conversation of 64 MiB is the
 /// largest that is read, and templates pass on each text a few times.
 pub(super) const MOST_MADE_BYTES: usize = 1 << 30;
-/// What a list holds an item in.
-pub(super) const ITEM_BYTES: usize = size_of::<Value>();
-/// What going through a list takes, so that few lists that hold one another again and again are not gone through for minutes.
-const LIST_BYTES: usize = 1 << 10;
-/// Lists in lists, deeper than any conversation: what goes through them does so on the stack.
-const MOST_DEPTH: usize = 200;
 /// Filters that make a text of what they are given, whatever it is.
 const OF_TEXTS: [&str; 10] =
     ["capitalize", "e", "escape", "lower", "replace", "safe", "string", "title", "trim", "upper"];
+
+/// Filters and methods that put what they are given into lists.
+const DEEPER: [&str; 6] = ["batch", "dictsort", "groupby", "items", "map", "slice"];
+/// Filters of the engine that no Jinja has, and that hold more than they show.
+const FOREIGN: [&str; 2] = ["chain", "zip"];
+/// What a letter becomes at most where it is escaped.
+const ESCAPED: usize = 5;
 
 /// Names that no template has; what they stand for.
 pub(super) const JOINED: &str = "__bounded_joined";
@@ -36,22 +39,11 @@ pub(super) const CUT: &str = "__bounded_cut";
 pub(super) const FILTERED: &str = "__bounded_filtered";
 pub(super) const ATTRIBUTE: &str = "__bounded_attribute";
 pub(super) const ITEM: &str = "__bounded_item";
-/// The bytes that a rendering may make.
-const MOST: &str = "__bounded_most";
+pub(super) const CYCLED: &str = "__bounded_cycled";
+pub(super) const SEARCHED: &str = "__bounded_searched";
+pub(super) const HELD: &str = "__bounded_held";
 /// What each of them begins with.
 pub(super) const PREFIX: &str = "__bounded_";
-
-/// More was to be made than there is room for.
-#[derive(Debug, thiserror::Error)]
-#[error("more than {0} bytes")]
-pub(super) struct Full(pub(super) usize);
-
-/// What a rendering may still make, in bytes, and what it might make in all.
-#[derive(Clone, Copy)]
-pub(super) struct Left {
-    bytes: usize,
-    of_bytes: usize,
-}
 
 /// Gives an environment the functions, and each of its renderings room for so many bytes.
 pub(super) fn add(environment: &mut Environment<'_>, most_bytes: usize) {
@@ -63,6 +55,14 @@ pub(super) fn add(environment: &mut Environment<'_>, most_bytes: usize) {
     environment.add_function(CUT, cut);
     environment.add_filter(FILTERED, filtered);
     python::add(environment);
+    functions::add(environment);
+    environment.add_function(CYCLED, functions::cycled);
+    environment.add_function(SEARCHED, functions::searched);
+    environment.add_function(HELD, functions::held);
+    environment.add_filter(HELD, functions::held);
+    for name in FOREIGN {
+        environment.remove_filter(name);
+    }
     environment.add_function(ATTRIBUTE, attributes::attribute);
     environment.add_function(ITEM, attributes::item);
     environment.set_unknown_method_callback(method);
@@ -71,86 +71,14 @@ pub(super) fn add(environment: &mut Environment<'_>, most_bytes: usize) {
     environment.remove_global("debug");
 }
 
-/// What there is room for.
-fn left(state: &mut State<'_, '_>) -> Left {
-    if let Some(left) = state.get_extension::<Left>() {
-        return *left;
-    }
-    let most = state.lookup(MOST).and_then(|most| usize::try_from(most).ok()).unwrap_or(0);
-    *state.get_or_insert_extension(Left { bytes: most, of_bytes: most })
-}
-
-impl Left {
-    /// What is left when so much more is made.
-    fn less(self, bytes: usize) -> Result<Self, Error> {
-        let full = || {
-            let problem = "more texts are made than there may be";
-            Error::new(ErrorKind::InvalidOperation, problem).with_source(Full(self.of_bytes))
-        };
-        Ok(Self { bytes: self.bytes.checked_sub(bytes).ok_or_else(full)?, ..self })
-    }
-}
-
-/// Notes what is made.
-pub(super) fn take(state: &mut State<'_, '_>, bytes: usize) -> Result<(), Error> {
-    let less = left(state).less(bytes)?;
-    *state.get_or_insert_extension(less) = less;
-    Ok(())
-}
-
-/// Bytes that a value takes by itself.
-pub(super) fn size(value: &Value) -> usize {
-    match value.kind() {
-        ValueKind::String | ValueKind::Bytes => value.as_bytes().map_or(0, <[u8]>::len),
-        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {
-            value.len().unwrap_or(0).saturating_mul(ITEM_BYTES)
-        }
-        _ => 0,
-    }
-}
-
-/// Whether a value has nothing within it.
-fn is_plain(value: &Value) -> bool {
-    !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map)
-}
-
-/// About the bytes of a value as a text, each part as often as it stands in it.
-pub(super) fn weight(value: &Value, room: Left) -> Result<usize, Error> {
-    let mut left = room;
-    weigh(value, &mut left, 0)?;
-    Ok(room.bytes - left.bytes)
-}
-
-fn weigh(value: &Value, left: &mut Left, depth: usize) -> Result<(), Error> {
-    let own = if is_plain(value) { size(value) } else { LIST_BYTES };
-    *left = left.less(own.saturating_add(ITEM_BYTES))?;
-    if is_plain(value) {
-        return Ok(());
-    }
-    if depth == MOST_DEPTH {
-        return Err(Error::new(ErrorKind::InvalidOperation, "lists stand too deep in one another"));
-    }
-    for item in value.try_iter()? {
-        weigh(&item, left, depth + 1)?;
-        if value.kind() == ValueKind::Map {
-            weigh(&value.get_item(&item)?, left, depth + 1)?;
-        }
-    }
-    Ok(())
-}
-
-/// What a value takes as a text, before it is one.
-pub(super) fn text_bytes(value: &Value, room: Left) -> Result<usize, Error> {
-    if is_plain(value) { Ok(size(value)) } else { weight(value, room) }
-}
-
 /// `{{ value }}`.
 fn emit(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    let bytes = text_bytes(value, left(state))?;
-    take(state, bytes)?;
+    let is_html = matches!(state.auto_escape(), AutoEscape::Html);
+    let bytes = text_bytes(value, &left(state))?;
+    take(state, if is_html { python::escaped_bytes(value, bytes) } else { bytes })?;
     let floats = text_of_floats(value).map(Value::from);
     let value = floats.as_ref().unwrap_or(value);
-    match matches!(state.auto_escape(), AutoEscape::Html) {
+    match is_html {
         true => escape_formatter(out, state, &python::escape(value)),
         false => escape_formatter(out, state, value),
     }
@@ -160,7 +88,7 @@ fn emit(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resul
 fn joined(state: &mut State<'_, '_>, parts: Rest<Value>) -> Result<Value, Error> {
     let (room, mut bytes) = (left(state), 0_usize);
     for part in parts.iter() {
-        bytes = bytes.saturating_add(text_bytes(part, room)?);
+        bytes = bytes.saturating_add(text_bytes(part, &room)?);
     }
     take(state, bytes)?;
     Ok(Value::from(parts.iter().map(text_of).collect::<String>()))
@@ -168,24 +96,25 @@ fn joined(state: &mut State<'_, '_>, parts: Rest<Value>) -> Result<Value, Error>
 
 /// `a + b + c`, from the left.
 fn added(state: &mut State<'_, '_>, parts: Rest<Value>) -> Result<Value, Error> {
-    let mut parts = parts.iter().cloned();
-    let mut sum = parts.next().unwrap_or_default();
+    let mut parts = parts.iter();
+    let mut sum = parts.next().cloned().unwrap_or_default();
     for part in parts {
-        sum = match (sum.as_str(), part.as_str()) {
-            (Some(left), Some(right)) => {
-                take(state, left.len() + right.len())?;
-                Value::from([left, right].concat())
-            }
-            _ => match whole(&sum).zip(whole(&part)).and_then(|(left, right)| left.checked_add(right)) {
-                Some(number) => Value::from(number),
-                None => {
-                    take(state, size(&sum).saturating_add(size(&part)))?;
-                    operated(state, "a + b", &sum, &part)?
-                }
-            },
-        };
+        sum = sum_of(state, sum, part)?;
     }
     Ok(sum)
+}
+
+/// `a + b`.
+pub(super) fn sum_of(state: &mut State<'_, '_>, left: Value, right: &Value) -> Result<Value, Error> {
+    if let (Some(left), Some(right)) = (left.as_str(), right.as_str()) {
+        take(state, left.len() + right.len())?;
+        return Ok(Value::from([left, right].concat()));
+    }
+    if let Some(sum) = whole(&left).zip(whole(right)).and_then(|(left, right)| left.checked_add(right)) {
+        return Ok(Value::from(sum));
+    }
+    take(state, size(&left).saturating_add(size(right)))?;
+    operated(state, "a + b", &left, right)
 }
 
 /// `a * b`.
@@ -194,9 +123,16 @@ fn times(state: &mut State<'_, '_>, left: Value, right: Value) -> Result<Value, 
         return Ok(Value::from(number));
     }
     for (repeated, count) in [(&left, &right), (&right, &left)] {
-        if let (false, Some(count)) = (repeated.is_number(), whole(count)) {
-            let count = usize::try_from(count).unwrap_or(0);
-            take(state, size(repeated).saturating_mul(count))?;
+        let (false, Some(count)) = (repeated.is_number(), whole(count)) else { continue };
+        let count = usize::try_from(count).unwrap_or(0);
+        take(state, size(repeated).saturating_mul(count))?;
+        // The engine's is a list of that list, and may be one of such lists.
+        if matches!(repeated.kind(), ValueKind::Seq | ValueKind::Iterable) && repeated.len().is_some() {
+            let items: Vec<Value> = repeated.try_iter()?.collect();
+            let all = items.iter().cycle().take(items.len() * count).cloned();
+            let is_tuple = repeated.is_tuple();
+            let all: Vec<Value> = all.collect();
+            return Ok(if is_tuple { Value::from(Tuple::from(all)) } else { Value::from(all) });
         }
     }
     operated(state, "a * b", &left, &right)
@@ -207,25 +143,26 @@ pub(super) fn whole(value: &Value) -> Option<i64> {
 }
 
 /// What the engine's own operator makes of two values.
-fn operated(state: &State<'_, '_>, operator: &str, left: &Value, right: &Value) -> Result<Value, Error> {
+fn operated(state: &mut State<'_, '_>, operator: &str, left: &Value, right: &Value) -> Result<Value, Error> {
     let result = state.env().compile_expression(operator)?.eval(context! { a => left, b => right });
     // The place is the template's, and no expression's.
-    result.map_err(|error| match error.detail() {
+    let result = result.map_err(|error| match error.detail() {
         Some(detail) => Error::new(error.kind(), detail.to_owned()),
         None => Error::from(error.kind()),
-    })
+    })?;
+    as_list(state, result)
 }
 
 /// A value that is looked for as a text, or that holds others: neither is larger or deeper than what can be gone through.
 fn shown(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
-    text_bytes(&value, left(state))?;
+    text_bytes(&value, &left(state))?;
     Ok(value)
 }
 
 /// The first of the values that a function is called with, as a text.
 pub(super) fn message(state: &mut State<'_, '_>, values: &[Value]) -> Result<String, Error> {
     let Some(message) = values.first() else { return Ok(String::new()) };
-    text_bytes(message, left(state))?;
+    text_bytes(message, &left(state))?;
     Ok(text_of(message))
 }
 
@@ -245,23 +182,59 @@ fn filtered(
 }
 
 fn apply(state: &mut State<'_, '_>, name: &str, value: &Value, arguments: &[Value]) -> Result<Value, Error> {
+    if name.starts_with(PREFIX) {
+        return Err(Error::new(ErrorKind::UnknownFilter, "the filter is not the template's"));
+    }
     if let ("map", Some(of_each)) = (name, arguments.first().and_then(Value::as_str)) {
+        // A filter of a filter of a filter, as long as there are arguments.
+        if of_each == "map" {
+            return Err(Error::new(ErrorKind::InvalidOperation, "`map` is the filter of a `map`"));
+        }
         let mut items = Vec::new();
         for item in value.try_iter()? {
             take(state, ITEM_BYTES)?;
             items.push(apply(state, of_each, &item, &arguments[1..])?);
         }
-        return Ok(Value::from(items));
+        return made(state, name, value, Value::from(items), 0);
+    }
+    let start = if name == "sum" { argument_of(arguments, 1, "start") } else { Value::UNDEFINED };
+    if !start.is_number() && !start.is_undefined() {
+        return functions::summed(state, value, arguments, start);
     }
     let room = left(state);
-    room.less(needed(name, value, arguments, room)?)?;
-    let result = state.apply_filter(name, &given(name, value, arguments, room)?)?;
-    take(state, size(&result).saturating_add(pieces(name, value)))?;
+    room.fits(escaped(state, needed(name, value, arguments, &room)?))?;
+    let result = state.apply_filter(name, &given(name, value, arguments, &room)?)?;
+    let result = if name == "groupby" { functions::groups(&result)? } else { result };
+    let bytes = size(&result);
+    made(state, name, value, result, bytes)
+}
+
+/// What something takes where texts are escaped when they are put together.
+fn escaped(state: &State<'_, '_>, bytes: usize) -> usize {
+    if matches!(state.auto_escape(), AutoEscape::Html) { bytes.saturating_mul(ESCAPED) } else { bytes }
+}
+
+/// What a filter or a method made, of so many bytes.
+fn made(
+    state: &mut State<'_, '_>,
+    name: &str,
+    of: &Value,
+    result: Value,
+    bytes: usize,
+) -> Result<Value, Error> {
+    take(state, bytes.saturating_add(pieces(name, of)))?;
+    if result.is_kwargs() {
+        return Err(Error::new(ErrorKind::InvalidOperation, "named arguments are no value"));
+    }
+    let result = as_list(state, result)?;
+    if DEEPER.contains(&name) {
+        text_bytes(&result, &left(state))?;
+    }
     Ok(result)
 }
 
 /// What a filter is called with: where it makes a text of something, that is Python's.
-fn given(name: &str, value: &Value, arguments: &[Value], room: Left) -> Result<Vec<Value>, Error> {
+fn given(name: &str, value: &Value, arguments: &[Value], room: &Left) -> Result<Vec<Value>, Error> {
     let mut given = vec![value.clone()];
     given.extend_from_slice(arguments);
     match name {
@@ -294,13 +267,14 @@ fn as_text(value: Value) -> Value {
 /// `value.name(arguments)`, of texts, lists and maps.
 fn method(state: &mut State<'_, '_>, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     let room = left(state);
-    room.less(match (name, arguments.first()) {
+    let bytes = match (name, arguments.first()) {
         // The text stands between the items here.
-        ("join", Some(items)) => needed(name, items, std::slice::from_ref(value), room)?,
-        _ => needed(name, value, arguments, room)?,
-    })?;
+        ("join", Some(items)) => needed(name, items, std::slice::from_ref(value), &room)?,
+        _ => needed(name, value, arguments, &room)?,
+    };
+    room.fits(bytes)?;
     let own = value.as_str().and_then(|text| python::method(text, name, arguments));
     let result = own.unwrap_or_else(|| unknown_method_callback(state, value, name, arguments))?;
-    take(state, size(&result).saturating_add(pieces(name, value)))?;
-    Ok(result)
+    let bytes = size(&result);
+    made(state, name, value, result, bytes)
 }

@@ -6,7 +6,7 @@
 use minijinja::value::{Tuple, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
-use super::bounds::{ITEM_BYTES, take};
+use super::room::{ITEM_BYTES, take};
 
 /// Places of a cut, in order: the first, how many, and from each to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +66,19 @@ pub(super) fn cut(
     match value.kind() {
         ValueKind::String => {
             let text = value.as_str().unwrap_or_default();
+            let is_forward = |bound: Option<i64>| bound.is_none_or(|bound| bound >= 0);
+            // Counted from its start and in order: how long the text is says nothing then.
+            if step == 1 && is_forward(start) && is_forward(stop) {
+                let at = |bound: i64| usize::try_from(bound).unwrap_or(usize::MAX);
+                return text_between(state, text, start.map_or(0, at), stop.map(at));
+            }
             text_at(state, text, Places::of(text.chars().count(), start, stop, step))
         }
-        ValueKind::Undefined | ValueKind::None => Ok(Value::from(Vec::<Value>::new())),
+        ValueKind::None => {
+            let problem = "'NoneType' object is not subscriptable";
+            Err(Error::new(ErrorKind::InvalidOperation, problem))
+        }
+        ValueKind::Undefined => Err(Error::from(ErrorKind::UndefinedError)),
         ValueKind::Seq => {
             let places = Places::of(value.len().unwrap_or(0), start, stop, step);
             take(state, places.count.saturating_mul(ITEM_BYTES))?;
@@ -93,6 +103,20 @@ pub(super) fn cut(
 
 fn held(value: &Value, items: Vec<Value>) -> Value {
     if value.is_tuple() { Value::from(Tuple::from(items)) } else { Value::from(items) }
+}
+
+/// The characters of a text from one place to before another.
+fn text_between(
+    state: &mut State<'_, '_>,
+    text: &str,
+    first: usize,
+    last: Option<usize>,
+) -> Result<Value, Error> {
+    let place = |text: &str, count: usize| text.char_indices().nth(count).map_or(text.len(), |(at, _)| at);
+    let text = &text[place(text, first)..];
+    let text = last.map_or(text, |last| &text[..place(text, last.saturating_sub(first))]);
+    take(state, text.len())?;
+    Ok(Value::from(text))
 }
 
 /// The characters of a text at these places; there is no list of all of them.

@@ -70,13 +70,15 @@ fn cuts_are_those_of_python() {
         ("{{ 'abc'[99999999999999999999::-1] }}{{ 'abc'[none:none:none] }}{{ 'abc'[true:] }}", "cbaabcbc"),
         ("{{ 'abc'[::9223372036854775807] }}{{ 'abc'[::-9223372036854775807] }}", "ac"),
         ("{% for m in messages[::-1] %}{{ m.role }}{% endfor %}", "user"),
-        ("{% for m in none[::2] %}{{ m }}{% endfor %}", ""),
+        ("{{ 'äbc'[1:] }}|{{ 'äbc'[:1] }}|{{ 'äbc'[2:1] }}|{{ 'äbc'[1:99] }}|{{ 'äbc'[99:] }}", "bc|ä||bc|"),
     ] {
         assert_eq!(rendered(source).as_deref(), Ok(expected), "{source}");
     }
     for (source, problem) in [
         ("{{ 'abc'[::0] }}", "slice step cannot be zero"),
         ("{{ 'abc'[1.5:] }}", "the bounds of a slice are whole numbers or none, found number"),
+        ("{% for m in none[::2] %}{{ m }}{% endfor %}", "'NoneType' object is not subscriptable"),
+        ("{{ missing[1:] }}", "undefined value"),
         ("{{ 5[::1] }}", "a value of type number cannot be sliced"),
     ] {
         let error = rendered(source).expect_err(source).to_string();

@@ -3,7 +3,7 @@
 use super::settled::{CLOCK, SETTLED_CLOCK};
 use std::error::Error;
 
-use super::bounds::Full;
+use super::room::Full;
 
 /// An error of a chat template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,12 +8,14 @@ mod bounds;
 mod cut;
 mod date;
 mod error;
+mod functions;
 mod generation;
 mod json;
 mod needs;
 mod python;
 mod raw;
 mod rewrite;
+mod room;
 mod seen;
 mod settled;
 mod text;
@@ -323,6 +325,9 @@ fn raise_exception(state: &mut State<'_, '_>, message: Rest<Value>) -> Result<St
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod bound_tests;
 
 #[cfg(test)]
 mod corner_tests;

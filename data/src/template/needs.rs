@@ -3,20 +3,22 @@
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
-use super::bounds::{ITEM_BYTES, Left, size, text_bytes, weight, whole};
-use super::python::is_line_break;
+use super::bounds::whole;
+use super::python::{escaped_bytes, is_line_break};
+use super::room::{ITEM_BYTES, Left, MOST_DEPTH, size, text_bytes, weight};
 use crate::near::is_space;
 
 /// What a part of a text takes as an item, with what says how long it is.
 const PART_BYTES: usize = 3 * ITEM_BYTES;
+/// What a pair takes beside its place in a list, in items.
+const PAIR_ITEMS: usize = 4;
 /// No template indents or pads by more.
 const MOST_WIDTH: i64 = 1 << 20;
 /// Filters that hand items on, or count them, and make no text of them.
-const OF_ITEMS: [&str; 27] = [
+const OF_ITEMS: [&str; 26] = [
     "abs",
     "attr",
     "bool",
-    "chain",
     "count",
     "d",
     "default",
@@ -42,13 +44,17 @@ const OF_ITEMS: [&str; 27] = [
     "values",
 ];
 
-/// What a text takes that is cut up.
+/// What a text takes that is cut up, or a mapping that becomes pairs.
 pub(super) fn pieces(name: &str, value: &Value) -> usize {
-    if matches!(name, "split" | "splitlines" | "lines") { size(value) } else { 0 }
+    match name {
+        "split" | "splitlines" | "lines" => size(value),
+        "items" | "dictsort" => size(value).saturating_mul(PAIR_ITEMS),
+        _ => 0,
+    }
 }
 
 /// The most bytes that a filter or a method makes.
-pub(super) fn needed(name: &str, value: &Value, arguments: &[Value], room: Left) -> Result<usize, Error> {
+pub(super) fn needed(name: &str, value: &Value, arguments: &[Value], room: &Left) -> Result<usize, Error> {
     let text = value.as_str().unwrap_or_default();
     let argument = |index: usize| arguments.get(index).and_then(Value::as_str).unwrap_or_default();
     if OF_ITEMS.contains(&name) {
@@ -78,7 +84,7 @@ pub(super) fn needed(name: &str, value: &Value, arguments: &[Value], room: Left)
             Ok(text.len().saturating_add(lines.saturating_mul(spaces.max(size(&width)) + 1)))
         }
         "format" => {
-            let digits = text.split(|letter: char| !letter.is_ascii_digit()).map(str::len).max().unwrap_or(0);
+            let digits = longest_number(text);
             let asks = text.contains('*') || text.contains(":{");
             if digits > 6 || asks && arguments.iter().any(is_wide) {
                 let problem = format!("expected widths of at most {MOST_WIDTH} in `format`");
@@ -99,10 +105,37 @@ pub(super) fn needed(name: &str, value: &Value, arguments: &[Value], room: Left)
             };
             Ok(text.len().saturating_add(parts.saturating_mul(PART_BYTES)))
         }
+        "e" | "escape" => Ok(escaped_bytes(value, text_bytes(value, room)?)),
+        // Each part stands on a line of its own, as far in as it is deep.
+        "pprint" => Ok(text_bytes(value, room)?.saturating_mul(4 * MOST_DEPTH / ITEM_BYTES + 1)),
         // Of a text these make a list of its letters.
         "list" | "batch" | "slice" | "sort" => Ok(text.len().saturating_mul(ITEM_BYTES)),
         _ => text_bytes(value, room),
     }
+}
+
+/// The digits of the longest number that says how a text is filled: behind `%`, or within `{}`.
+fn longest_number(text: &str) -> usize {
+    let digits = |part: &str| part.split(|letter: char| !letter.is_ascii_digit()).map(str::len).max();
+    let mut longest = 0;
+    let mut parts = text.split('%').skip(1);
+    while let Some(part) = parts.next() {
+        if part.is_empty() {
+            // Two signs are one that is printed.
+            parts.next();
+            continue;
+        }
+        let named = part.strip_prefix('(').and_then(|part| part.split_once(')'));
+        let part = named.map_or(part, |(_, part)| part);
+        let is_flag = |letter| matches!(letter, '0'..='9' | '#' | ' ' | '+' | '-' | '.' | '*');
+        let end = part.find(|letter| !is_flag(letter)).unwrap_or(part.len());
+        longest = longest.max(digits(&part[..end]).unwrap_or(0));
+    }
+    for part in text.split('{').skip(1) {
+        let end = part.find('}').unwrap_or(part.len());
+        longest = longest.max(digits(&part[..end]).unwrap_or(0));
+    }
+    longest
 }
 
 /// An argument by its place or its name.

@@ -1,6 +1,7 @@
 //! Filters and methods of texts that are Python's, where the engine's own print something else.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use minijinja::value::{FunctionArgs, Kwargs, Value, from_args};
 use minijinja::{Environment, Error, ErrorKind};
@@ -30,10 +31,10 @@ pub(super) fn method(text: &str, name: &str, arguments: &[Value]) -> Option<Resu
             named.assert_all_used()?;
             Ok(split(text, at, most.and_then(|most| usize::try_from(most).ok()))?.into_iter().collect())
         }),
-        "splitlines" => with(arguments, |(keep, named): (Option<bool>, Kwargs)| {
+        "splitlines" => with(arguments, |(keep, named): (Option<Value>, Kwargs)| {
             let keep = keep.map_or_else(|| named.get("keepends"), |keep| Ok(Some(keep)))?;
             named.assert_all_used()?;
-            Ok(lines(text, keep.unwrap_or(false)).into_iter().collect())
+            Ok(lines(text, is_true(keep)).map(Value::from).collect())
         }),
         "title" => with(arguments, |()| Ok(Value::from(title(text)))),
         _ => return None,
@@ -45,6 +46,20 @@ fn with<'a, A: FunctionArgs<'a, Output = A>>(
     make: impl FnOnce(A) -> Result<Value, Error>,
 ) -> Result<Value, Error> {
     make(from_args(arguments)?)
+}
+
+/// What [`escape`] makes of a value that takes so many bytes as a text.
+pub(super) fn escaped_bytes(value: &Value, bytes: usize) -> usize {
+    let more = |byte: &u8| match *byte {
+        b'<' | b'>' => 3,
+        b'&' | b'\'' | b'"' => 4,
+        _ => 0,
+    };
+    match value.as_str() {
+        _ if value.is_safe() => bytes,
+        Some(text) => bytes.saturating_add(text.as_bytes().iter().map(more).sum()),
+        None => bytes.saturating_mul(5),
+    }
 }
 
 /// A value as a text that HTML may hold, as MarkupSafe writes it.
@@ -71,13 +86,13 @@ pub(super) fn escape(value: &Value) -> Value {
 fn indent(
     text: &str,
     width: Option<Value>,
-    first: Option<bool>,
-    blank: Option<bool>,
+    first: Option<Value>,
+    blank: Option<Value>,
     named: Kwargs,
 ) -> Result<String, Error> {
     let width = width.map_or_else(|| named.get::<Option<Value>>("width"), |width| Ok(Some(width)))?;
-    let first = first.map_or_else(|| named.get::<Option<bool>>("first"), |first| Ok(Some(first)))?;
-    let blank = blank.map_or_else(|| named.get::<Option<bool>>("blank"), |blank| Ok(Some(blank)))?;
+    let first = first.map_or_else(|| named.get::<Option<Value>>("first"), |first| Ok(Some(first)))?;
+    let blank = blank.map_or_else(|| named.get::<Option<Value>>("blank"), |blank| Ok(Some(blank)))?;
     named.assert_all_used()?;
     let before = match width {
         None => " ".repeat(4),
@@ -86,15 +101,12 @@ fn indent(
             None => " ".repeat(usize::try_from(i64::try_from(width)?).unwrap_or(0)),
         },
     };
-    let mut lines = lines(text, false);
+    let (first, blank) = (is_true(first), is_true(blank));
     // Jinja puts a line break behind the text first: one that ends in one has an empty line more.
-    if text.is_empty() || text.ends_with(|letter| is_line_break(letter) && letter != '\r') {
-        lines.push("");
-    }
+    let ends = text.is_empty() || text.ends_with(|letter| is_line_break(letter) && letter != '\r');
     let mut out = String::with_capacity(text.len());
-    for (index, line) in lines.into_iter().enumerate() {
-        let is_indented =
-            if index == 0 { first.unwrap_or(false) } else { !line.is_empty() || blank.unwrap_or(false) };
+    for (index, line) in lines(text, false).chain(ends.then_some("")).enumerate() {
+        let is_indented = if index == 0 { first } else { !line.is_empty() || blank };
         out.push_str(if index > 0 { "\n" } else { "" });
         out.push_str(if is_indented { &before } else { "" });
         out.push_str(line);
@@ -102,11 +114,18 @@ fn indent(
     Ok(out)
 }
 
-/// `value | trim(characters)`.
-fn trim(value: &Value, of: Option<&str>) -> Value {
+/// What Python takes an argument for that says whether.
+fn is_true(argument: Option<Value>) -> bool {
+    argument.is_some_and(|argument| argument.is_true())
+}
+
+/// `value | trim(chars=None)`.
+fn trim(value: &Value, of: Option<&str>, named: Kwargs) -> Result<Value, Error> {
+    let of = of.map_or_else(|| named.get("chars"), |of| Ok(Some(of)))?;
+    named.assert_all_used()?;
     let text = text_of(value);
     let text = stripped(&text, of, true, true);
-    if value.is_safe() { Value::from_safe_string(text.to_owned()) } else { Value::from(text) }
+    Ok(if value.is_safe() { Value::from_safe_string(text.to_owned()) } else { Value::from(text) })
 }
 
 fn text_of(value: &Value) -> Cow<'_, str> {
@@ -115,7 +134,9 @@ fn text_of(value: &Value) -> Cow<'_, str> {
 
 /// `strip`, `lstrip` and `rstrip`, of some characters or of white space.
 fn stripped<'a>(text: &'a str, of: Option<&str>, at_start: bool, at_end: bool) -> &'a str {
-    let is_off = |letter: char| of.map_or_else(|| is_space(letter), |of| of.contains(letter));
+    // A set, so that one long text is not looked through for each letter of another.
+    let of: Option<HashSet<char>> = of.map(|of| of.chars().collect());
+    let is_off = |letter: char| of.as_ref().map_or_else(|| is_space(letter), |of| of.contains(&letter));
     let text = if at_start { text.trim_start_matches(is_off) } else { text };
     if at_end { text.trim_end_matches(is_off) } else { text }
 }
@@ -142,20 +163,21 @@ pub(super) fn is_line_break(letter: char) -> bool {
 }
 
 /// `splitlines`; lines keep what ends them if they are to.
-fn lines(text: &str, keep: bool) -> Vec<&str> {
-    let (mut lines, mut rest) = (Vec::new(), text);
-    while let Some(end) = rest.find(is_line_break) {
+fn lines(text: &str, keep: bool) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let line = rest;
+        let Some(end) = rest.find(is_line_break) else {
+            rest = "";
+            return (!line.is_empty()).then_some(line);
+        };
         let width = match &rest[end..] {
             after if after.starts_with("\r\n") => 2,
             after => after.chars().next().map_or(1, char::len_utf8),
         };
-        lines.push(&rest[..if keep { end + width } else { end }]);
         rest = &rest[end + width..];
-    }
-    if !rest.is_empty() {
-        lines.push(rest);
-    }
-    lines
+        Some(&line[..if keep { end + width } else { end }])
+    })
 }
 
 /// `title`: a letter behind none is large, and all others are small.

@@ -5,20 +5,60 @@
 
 mod expression;
 
-use minijinja::Error;
 use minijinja::machinery::ast::{Expr, Macro, Stmt};
-use minijinja::machinery::parse;
+use minijinja::machinery::{Token, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::{Error, ErrorKind};
+
+use super::bounds::HELD;
 
 /// The template `source`, bounded.
 ///
 /// # Errors
 /// Those of the parser.
 pub(super) fn rewrite(source: &str, name: &str, syntax: SyntaxConfig) -> Result<String, Error> {
+    are_few(source, &syntax)?;
     let template = parse(source, name, syntax)?;
     let mut writer = Writer { out: String::with_capacity(2 * source.len()), line: 1 };
     writer.statement(&template);
     Ok(writer.out)
+}
+
+/// Words and signs within one another in a tag: each may stand one deeper than the one before it, and what goes through them does so
+/// on the stack. A comma ends what stood before it, so that a table may be as long as it likes.
+const MOST_TOKENS: usize = 2000;
+/// The `{% elif %}` of a template, of which each stands within the one before it.
+const MOST_BRANCHES: usize = 250;
+
+/// Whether nothing in a source can be deeper than the stack.
+fn are_few(source: &str, syntax: &SyntaxConfig) -> Result<(), Error> {
+    // Since the last comma, for each bracket that is open; and together.
+    let (mut within, mut total, mut branches): (Vec<usize>, usize, usize) = (vec![0], 0, 0);
+    for token in tokenize(source, false, syntax.clone()) {
+        // What is no token is an error of the parser, which comes to it as well.
+        let Ok((token, _)) = token else { return Ok(()) };
+        match token {
+            Token::BlockStart | Token::VariableStart => (within, total) = (vec![0], 0),
+            Token::Comma => total -= within.last_mut().map_or(0, std::mem::take),
+            Token::ParenClose | Token::BracketClose | Token::BraceClose if within.len() > 1 => {
+                total -= within.pop().unwrap_or(0);
+            }
+            Token::Ident("elif") => branches += 1,
+            _ => {}
+        }
+        within.last_mut().into_iter().for_each(|tokens| *tokens += 1);
+        total += 1;
+        if matches!(token, Token::ParenOpen | Token::BracketOpen | Token::BraceOpen) {
+            within.push(0);
+        }
+        if total > MOST_TOKENS || branches > MOST_BRANCHES {
+            let problem = format!(
+                "expected at most {MOST_TOKENS} words and signs within one another in a tag, and {MOST_BRANCHES} `elif`"
+            );
+            return Err(Error::new(ErrorKind::SyntaxError, problem));
+        }
+    }
+    Ok(())
 }
 
 struct Writer {
@@ -117,7 +157,11 @@ impl Writer {
                 self.open(set.span().start_line, "set");
                 self.target(&set.target, false);
                 self.put(" = ");
+                let is_held = sets_attribute(&set.target);
+                self.put(if is_held { HELD } else { "" });
+                self.put(if is_held { "(" } else { "" });
                 self.expression(&set.expr);
+                self.put(if is_held { ")" } else { "" });
                 self.close();
             }
             Stmt::SetBlock(set) => {
@@ -126,6 +170,10 @@ impl Writer {
                 if let Some(filter) = &set.filter {
                     self.put(" | ");
                     self.expression(filter);
+                    if sets_attribute(&set.target) {
+                        self.put(" | ");
+                        self.put(HELD);
+                    }
                 }
                 self.close();
                 self.statements(&set.body);
@@ -282,6 +330,14 @@ impl Writer {
             Expr::GetAttr(attribute) => self.attribute(attribute),
             target => self.expression(target),
         }
+    }
+}
+
+/// Whether something is set on a namespace.
+fn sets_attribute(target: &Expr<'_>) -> bool {
+    match target {
+        Expr::List(targets) => targets.items.iter().any(sets_attribute),
+        target => matches!(target, Expr::GetAttr(_)),
     }
 }
 

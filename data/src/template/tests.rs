@@ -256,7 +256,7 @@ fn templates_that_make_texts_without_end_are_stopped() {
         assert!(error.contains("expected ") && error.contains("at most 1048576"), "{source}: {error}");
     }
     // What is deep is gone through on the stack, and freed so.
-    for deeper in ["[n.l]", "(1, n.l)", "{'a': n.l}", "namespace(l=n.l)", "dict(l=n.l)", "[1] + [n.l]"] {
+    for deeper in ["[n.l]", "(1, n.l)", "{'a': n.l}", "dict(l=n.l)", "[1] + [n.l]"] {
         let source = format!(
             "{{% set n = namespace(l=[1]) %}}{{% for i in range(100000) %}}{{% set n.l = {deeper} %}}{{% endfor %}}"
         );

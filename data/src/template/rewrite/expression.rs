@@ -9,10 +9,9 @@ use minijinja::value::{Value, ValueKind};
 
 use super::Writer;
 use crate::template::attributes;
-use crate::template::bounds::{ADDED, ATTRIBUTE, CUT, FILTERED, ITEM, JOINED, SHOWN, TIMES};
-
-/// Functions that make something of what they are called with.
-const HOLDERS: [&str; 2] = ["namespace", "dict"];
+use crate::template::bounds::{
+    ADDED, ATTRIBUTE, CUT, CYCLED, FILTERED, ITEM, JOINED, SEARCHED, SHOWN, TIMES,
+};
 
 impl Writer {
     /// An expression that something binds to.
@@ -69,7 +68,11 @@ impl Writer {
                         CompareOpKind::In => " in ",
                         CompareOpKind::NotIn => " not in ",
                     });
-                    self.searched(&compared.expr, rest.get(index + 1).is_some_and(|next| is_search(next.op)));
+                    let is_next = rest.get(index + 1).is_some_and(|next| is_search(next.op));
+                    match is_search(compared.op) && !is_next {
+                        true => self.called(SEARCHED, &compared.expr),
+                        false => self.searched(&compared.expr, is_next),
+                    }
                 }
             }
             Expr::IfExpr(choice) => {
@@ -101,22 +104,18 @@ impl Writer {
                     self.put("]");
                 }
             },
-            Expr::Call(call) => match &call.expr {
-                // What holds other values may hold itself, deeper and deeper.
-                Expr::Var(name) if HOLDERS.contains(&name.id) => self.held(|writer| writer.call(call)),
-                _ => self.call(call),
-            },
-            Expr::List(list) => self.holding(&list.items, |writer| {
+            Expr::Call(call) => self.call(call),
+            Expr::List(list) => self.holding(list.items.iter(), |writer| {
                 writer.put("[");
                 writer.list(&list.items);
                 writer.put("]");
             }),
-            Expr::Tuple(tuple) => self.holding(&tuple.items, |writer| {
+            Expr::Tuple(tuple) => self.holding(tuple.items.iter(), |writer| {
                 writer.put("(");
                 writer.list(&tuple.items);
                 writer.put(if tuple.items.is_empty() { ")" } else { ",)" });
             }),
-            Expr::Map(map) => self.holding(&map.values, |writer| {
+            Expr::Map(map) => self.holding(map.keys.iter().chain(&map.values), |writer| {
                 writer.put("{ ");
                 for (index, (key, value)) in map.keys.iter().zip(&map.values).enumerate() {
                     writer.put(if index > 0 { ", " } else { "" });
@@ -130,8 +129,17 @@ impl Writer {
     }
 
     /// Something of these items; constants are no deeper than they are written.
-    fn holding(&mut self, items: &[Expr<'_>], write: impl FnOnce(&mut Self)) {
-        if items.iter().all(|item| matches!(item, Expr::Const(_))) { write(self) } else { self.held(write) }
+    fn holding<'a>(&mut self, items: impl Iterator<Item = &'a Expr<'a>>, write: impl FnOnce(&mut Self)) {
+        let mut items = items;
+        if items.all(|item| matches!(item, Expr::Const(_))) { write(self) } else { self.held(write) }
+    }
+
+    /// A function of one value.
+    fn called(&mut self, function: &str, value: &Expr<'_>) {
+        self.put(function);
+        self.put("(");
+        self.expression(value);
+        self.put(")");
     }
 
     fn held(&mut self, write: impl FnOnce(&mut Self)) {
@@ -165,7 +173,10 @@ impl Writer {
             op => {
                 self.searched(&operation.left, matches!(op, BinOpKind::In));
                 self.put(symbol(op));
-                self.operand(&operation.right);
+                match op {
+                    BinOpKind::In => self.called(SEARCHED, &operation.right),
+                    _ => self.operand(&operation.right),
+                }
             }
         }
     }
@@ -227,6 +238,14 @@ impl Writer {
 
     pub(super) fn call(&mut self, call: &Call<'_>) {
         match &call.expr {
+            Expr::GetAttr(method) if method.name == "cycle" => {
+                self.put(CYCLED);
+                self.put("(");
+                self.expression(&method.expr);
+                self.put(if call.args.is_empty() { "" } else { ", " });
+                self.each_argument(&call.args);
+                return self.put(")");
+            }
             Expr::GetAttr(method) => self.attribute(method),
             function => self.operand(function),
         }
