@@ -1,6 +1,6 @@
 //! Files that are whole or not there: written beside, synced, renamed.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -67,6 +67,11 @@ pub(crate) fn write_whole_by<E>(
     write: impl FnOnce(&Path) -> Result<io::Result<()>, E>,
 ) -> Result<Result<(), FileError>, E> {
     let beside = beside(path);
+    // Held until the file has its place: another process that writes the same one would empty it, or carry it away.
+    let _held = match hold(&beside) {
+        Ok(held) => held,
+        Err(source) => return Ok(Err(FileError { action: "write", path: path.to_owned(), source })),
+    };
     let written = write(&beside).map(|done| done.and_then(|()| File::open(&beside)?.sync_all()));
     if !matches!(written, Ok(Ok(()))) {
         // The part that was written is of no use; the error of writing it is the one to tell.
@@ -79,6 +84,33 @@ pub(crate) fn write_whole_by<E>(
         }
         Err(source) => Err(FileError { action: "write", path: path.to_owned(), source }),
     })
+}
+
+/// The file `beside`, made where there is none, for this process alone: who else wants it waits until it is dropped, and then makes
+/// one of its own, as this one has another name or none.
+fn hold(beside: &Path) -> io::Result<File> {
+    loop {
+        let file = File::options().create(true).truncate(false).write(true).open(beside)?;
+        let locked = file.lock();
+        if locked.is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+            continue;
+        }
+        // Where the file system has no locks, one process at a time is what holds there.
+        if is_at(&file, beside)? {
+            return Ok(file);
+        }
+    }
+}
+
+/// Whether `path` still is the name of an open file.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let held = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Points the relative link `path` at `target` in one go.
@@ -117,7 +149,8 @@ pub(crate) fn sync_folder_of(path: &Path) -> Result<(), FileError> {
     File::open(folder).and_then(|file| file.sync_all()).at("write", folder)
 }
 
-/// Removes what processes that were killed had begun to write into `folder`; nothing where there is no folder.
+/// Removes what processes that were killed had begun to write into `folder`; nothing where there is no folder, and no file that a
+/// process still writes.
 ///
 /// # Errors
 /// [`FileError`] when something cannot be removed.
@@ -129,12 +162,28 @@ pub fn remove_begun(folder: &Path) -> Result<(), FileError> {
     for entry in entries {
         let path = entry.at("read", folder)?.path();
         if is_begun(path.file_name().unwrap_or_default()) {
-            let is_folder = path.is_dir() && !path.is_symlink();
-            let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.at("remove", &path)?;
+            remove_begun_one(&path).at("remove", &path)?;
         }
     }
     Ok(())
+}
+
+fn remove_begun_one(path: &Path) -> io::Result<()> {
+    let kind = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?.file_type(),
+    };
+    if kind.is_dir() {
+        return fs::remove_dir_all(path);
+    }
+    // Held while it is removed, so that nobody begins to write what is about to go.
+    let held = if kind.is_file() { File::open(path).ok() } else { None };
+    if let Some(file) = &held
+        && (matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !is_at(file, path)?)
+    {
+        return Ok(());
+    }
+    fs::remove_file(path)
 }
 
 /// Whether a file of this name was begun and not ended.
@@ -209,6 +258,42 @@ mod tests {
         write_whole(&path, b"two").expect("replaced");
         assert_eq!(fs::read(&path).expect("there"), b"two");
         assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn two_who_write_the_same_file_at_once_write_it_whole_each() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.json");
+        let texts = [vec![b'a'; 300_000], vec![b'b'; 200_000]];
+        write_whole(&path, &texts[0]).expect("written");
+        std::thread::scope(|scope| {
+            for text in &texts {
+                let path = &path;
+                scope.spawn(move || (0..40).for_each(|_| write_whole(path, text).expect("written")));
+            }
+            for _ in 0..200 {
+                let read = fs::read(&path).expect("there");
+                assert!(texts.contains(&read), "{} bytes of neither or of both", read.len());
+            }
+        });
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn what_is_still_written_is_not_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.json");
+        let write = |beside: &Path| -> Result<_, std::convert::Infallible> {
+            let written = fs::write(beside, b"whole");
+            remove_begun(folder.path()).expect("removed");
+            Ok(written)
+        };
+        let Ok(written) = write_whole_by(&path, write);
+        written.expect("written");
+        assert_eq!(fs::read(&path).expect("there"), b"whole");
+        fs::write(beside(&path), b"of a killed process").expect("written");
+        remove_begun(folder.path()).expect("removed");
+        assert!(!beside(&path).exists());
     }
 
     #[test]
