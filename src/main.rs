@@ -20,7 +20,13 @@ fn main() -> ExitCode {
     // A command line that cannot be parsed ends here, with exit code 2 and clap's own words.
     let args = Args::parse();
     match in_pool(&args.verb) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => match reporter::unsaid() {
+            Some(error) if code == failure::DONE => {
+                reporter::complain(&format!("error: cannot write to standard output\n  cause: {error}"));
+                ExitCode::from(failure::FAILED)
+            }
+            _ => ExitCode::from(code),
+        },
         Err(error) => {
             let failure = failure::Failure::of(&error);
             reporter::complain(&failure.to_string());

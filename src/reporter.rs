@@ -1,8 +1,8 @@
 //! What a person or a program reads while a verb runs: bars on a terminal, plain lines in a log, JSON lines on wish.
 
-use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use indicatif::ProgressBar;
 use rtune_metrics::likelihood::shown;
@@ -22,20 +22,38 @@ const LOG_LINES: u64 = 100;
 /// Characters at the end of a prompt that the log shows: what was asked stands there.
 const SHOWN_CHARACTERS: usize = 160;
 
-/// Writes a line to standard output. A reader that has gone away is no failure of the verb.
+/// The first failure to write to standard output.
+static UNSAID: OnceLock<io::Error> = OnceLock::new();
+
+/// Why what was said did not arrive, if it did not: a verb that could not say what it found did not do what it was asked for. A reader
+/// that has gone away is no failure.
+pub(crate) fn unsaid() -> Option<&'static io::Error> {
+    UNSAID.get()
+}
+
+/// Writes a line to standard output; see [`unsaid`].
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    said(writeln!(io::stdout(), "{text}"));
+}
+
+fn said(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        // A later one says no more.
+        let _ = UNSAID.set(error);
+    }
 }
 
 /// Writes a line to standard error.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Writes a piece of a line to standard output at once.
 pub(crate) fn say_piece(text: &str) {
-    let mut out = std::io::stdout();
-    let _ = write!(out, "{text}").and_then(|()| out.flush());
+    let mut out = io::stdout();
+    said(write!(out, "{text}").and_then(|()| out.flush()));
 }
 
 /// What of a run goes to standard output.

@@ -169,7 +169,9 @@ impl DataError {
             }
             Self::Privacy { hint, .. } => (*hint)?,
             Self::NothingLeft { .. } => "look at the thresholds of the stages named",
-            Self::EmptySplit { .. } => "choose another share, or name validation files",
+            Self::EmptySplit { .. } => {
+                "choose another share, name validation files, or hold none back: `data.validation = 0.0`"
+            }
             Self::Stored { .. } => {
                 "prepared rows are read from disk where they are many: see what ails the disk, and run the same command again, which goes on from its last checkpoint with `--resume`"
             }

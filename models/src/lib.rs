@@ -30,7 +30,7 @@ pub use error::ModelError;
 pub use families::{BlockSpec, DecoderSpec, FAMILIES, Family, Names};
 pub use layout::{TensorRole, TensorSpec};
 pub use licence::Licence;
-pub use open::{BaseModel, open, open_headers};
+pub use open::{BaseModel, MERGE_REPORT, open, open_headers};
 pub use outline::BaseOutline;
 pub use quantized::QuantizedCache;
 pub use source::gguf::write::{Asked, GgufChange, GgufLayout, GgufSource, GgufTensor, GgufValue};

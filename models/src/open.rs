@@ -1,6 +1,7 @@
 //! From a path to a base model.
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,9 @@ use crate::{
     Decoder, DecoderSpec, GgufFile, ModelConfig, ModelError, Quantization, QuantizedCache, SafetensorsFolder,
     WeightSource, open_weights,
 };
+
+/// What the folder of a merged model says of its making.
+pub const MERGE_REPORT: &str = "merge-report.json";
 
 /// A base model, opened: everything but its weights is in memory.
 pub struct BaseModel {
@@ -102,13 +106,19 @@ pub fn open(path: &Path) -> Result<BaseModel, ModelError> {
     if path.is_dir() {
         return open_folder(path);
     }
-    let is_gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-    if path.is_file() && is_gguf {
+    let is_called_gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    if path.is_file() && (is_called_gguf || has_gguf_magic(path)) {
         return open_gguf(path);
     }
     let hint =
         "give a folder with config.json, tokenizer.json and model.safetensors, or a .gguf file".to_owned();
     Err(ModelError::MissingFile { path: path.to_owned(), what: "a base model's folder or .gguf file", hint })
+}
+
+/// Whether a file begins as one of GGUF does, whatever it is called.
+fn has_gguf_magic(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && &magic == b"GGUF"
 }
 
 /// [`open`] of a base of which nothing but the headers of the weights need be there, as [`crate::hub::headers`] fetches it:

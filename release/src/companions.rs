@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::dtype::Dtype;
 use crate::error::{At, ReleaseError};
 use crate::folder::NewFolder;
+use crate::links::refuse_outside;
 use crate::model::Layout;
 
 const CONFIG_FILE: &str = "config.json";
@@ -60,8 +61,8 @@ pub struct Chat<'a> {
 /// Writes all that transformers reads beside the weights.
 ///
 /// # Errors
-/// [`ReleaseError::Io`], [`ReleaseError::Unreadable`] for a file of the base, [`ReleaseError::Unwritable`] for a base
-/// whose configuration transformers has no keys for.
+/// [`ReleaseError::Io`], [`ReleaseError::Unreadable`] for a file of the base, [`ReleaseError::Outside`] for one that is a link out of
+/// its folder, [`ReleaseError::Unwritable`] for a base whose configuration transformers has no keys for.
 pub(crate) fn write_model(
     folder: &NewFolder,
     base: &BaseModel,
@@ -73,7 +74,7 @@ pub(crate) fn write_model(
     if let Some(from) = of_folder(base) {
         for path in others(from)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            folder.write(&name, &fs::read(&path).at("read", &path)?)?;
+            folder.write(&name, &read_own(&path)?)?;
         }
     }
     let config = match of_folder(base) {
@@ -105,12 +106,12 @@ pub(crate) fn write_tokenizer(
     base: &BaseModel,
     chat: Chat<'_>,
 ) -> Result<(), ReleaseError> {
+    refuse_links_out(base)?;
     match of_folder(base) {
         Some(from) => {
             if base.new_tokens.is_empty() {
                 for name in TOKENIZER_FILES.iter().filter(|name| from.join(name).is_file()) {
-                    let path = from.join(name);
-                    folder.write(name, &fs::read(&path).at("read", &path)?)?;
+                    folder.write(name, &read_own(&from.join(name))?)?;
                 }
             } else {
                 // The other files would say that there are no new tokens.
@@ -146,6 +147,18 @@ fn of_folder(base: &BaseModel) -> Option<&Path> {
     Some(base.weights.path()).filter(|path| path.is_dir())
 }
 
+/// Refuses a base of which a file whose text is passed on, by a new model's files or inside of a GGUF file, is a link out of its folder.
+/// Weights may be: they are read as tensors.
+///
+/// # Errors
+/// [`ReleaseError::Outside`], [`ReleaseError::Io`].
+pub(crate) fn refuse_links_out(base: &BaseModel) -> Result<(), ReleaseError> {
+    let Some(from) = of_folder(base) else { return Ok(()) };
+    let named = [CONFIG_FILE, GENERATION_FILE, TOKENIZER_SETTINGS_FILE, TEMPLATE_FILE];
+    let paths = named.iter().chain(&TOKENIZER_FILES).map(|name| from.join(name));
+    paths.filter(|path| path.is_file()).try_for_each(|path| refuse_outside(from, &path))
+}
+
 /// How many more rows than its files say the base has for the tokens that its tokenizer got, of all that it has then; `None` where they
 /// have rows for all.
 ///
@@ -160,13 +173,13 @@ pub(crate) fn rows_to_be(base: &BaseModel) -> Result<Option<usize>, ReleaseError
 /// Writes the files of the base's folder that its licence may ask to be passed on.
 ///
 /// # Errors
-/// [`ReleaseError::Io`].
+/// [`ReleaseError::Io`]; [`ReleaseError::Outside`] for one that is a link out of the folder.
 pub fn write_legal(folder: &NewFolder, base: &BaseModel) -> Result<(), ReleaseError> {
     let Some(from) = of_folder(base) else { return Ok(()) };
     for path in others(from)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if is_legal(&name) {
-            folder.write(&name, &fs::read(&path).at("read", &path)?)?;
+            folder.write(&name, &read_own(&path)?)?;
         }
     }
     Ok(())
@@ -229,7 +242,7 @@ fn edited_settings(path: &Path, template: Option<&str>) -> Result<Option<Vec<u8>
             keys.insert("chat_template".to_owned(), json!(template));
             Ok(Some(text_of(&Value::Object(keys)).into_bytes()))
         }
-        _ => Ok(Some(fs::read(path).at("read", path)?)),
+        _ => Ok(Some(read_own(path)?)),
     }
 }
 
@@ -285,8 +298,14 @@ fn write_generation(folder: &NewFolder, base: &BaseModel, chat: Chat<'_>) -> Res
     write_json(folder, GENERATION_FILE, &Value::Object(keys))
 }
 
+/// A file of the base's folder, to be passed on; every read in this file is this one.
+fn read_own(path: &Path) -> Result<Vec<u8>, ReleaseError> {
+    refuse_outside(path.parent().unwrap_or(path), path)?;
+    fs::read(path).at("read", path)
+}
+
 fn read_object(path: &Path) -> Result<Map<String, Value>, ReleaseError> {
-    let bytes = fs::read(path).at("read", path)?;
+    let bytes = read_own(path)?;
     serde_json::from_slice(&bytes).map_err(|error| ReleaseError::Unreadable {
         path: path.to_owned(),
         problem: format!("expected a JSON object: {error}"),
@@ -321,5 +340,21 @@ mod tests {
             fs::write(folder.path().join(name), "{}").expect("written");
         }
         assert_eq!(others(folder.path()).expect("read"), kept.map(|name| folder.path().join(name)));
+    }
+
+    #[test]
+    fn a_link_out_of_the_folder_is_not_read() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("model");
+        fs::create_dir(&folder).expect("made");
+        fs::write(place.path().join("secret"), r#"{"token": "hf_x"}"#).expect("written");
+        fs::write(folder.join("text"), "{}").expect("written");
+        std::os::unix::fs::symlink("../secret", folder.join("NOTICE")).expect("linked");
+        std::os::unix::fs::symlink("text", folder.join("LICENSE")).expect("linked");
+        assert_eq!(read_own(&folder.join("LICENSE")).expect("its own"), b"{}");
+        let refused = read_own(&folder.join("NOTICE"));
+        assert!(matches!(refused, Err(ReleaseError::Outside { .. })), "{refused:?}");
+        let refused = edited_settings(&folder.join("NOTICE"), Some("T"));
+        assert!(matches!(refused, Err(ReleaseError::Outside { .. })), "{refused:?}");
     }
 }

@@ -41,6 +41,16 @@ pub enum ReleaseError {
         /// What was expected and found.
         problem: String,
     },
+    /// A link, in a folder whose files are passed on, to something else than one of them.
+    #[error("`{path}` is a link to `{target}`, and is passed on only as a file of `{folder}` itself")]
+    Outside {
+        /// The link.
+        path: PathBuf,
+        /// The folder that it is in.
+        folder: PathBuf,
+        /// Where it leads in the end.
+        target: PathBuf,
+    },
     /// A file that is not the one the run wrote.
     #[error("`{path}`: expected sha256 {expected}, found {found}")]
     Altered {
@@ -197,6 +207,9 @@ impl ReleaseError {
                 "its model is that of the weights it was trained beside: `rtune merge RUN OUT --onto dequantized`, or train it anew"
             }
             Self::Exists { .. } => "remove it or choose another folder",
+            Self::Outside { .. } => {
+                "whoever gets what is written could read what the link leads to: remove the link, or put the file itself in its place"
+            }
             Self::OutOfRange { dtype: Dtype::Float16, .. } | Self::Overflow { dtype: Dtype::Float16, .. } => {
                 "bfloat16 reaches as far as float32: `--dtype bfloat16`"
             }

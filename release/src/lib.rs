@@ -17,6 +17,7 @@
 //! | `shards`, `dtype` | safetensors files, written one tensor at a time; what a written number is |
 //! | `card` | README.md: what it was made from, how it was trained, what it came to, and what its licence asks |
 //! | `companions` | configuration, tokenizer, chat template beside the weights |
+//! | `links` | links in folders of which files are passed on |
 //! | `divergence`, `report` | how far one model is from another; what a merge says of itself |
 //! | `gguf` | the model as one GGUF file, which is opened again and compared; an adapter as one |
 //! | `ollama` | a Modelfile beside it, with the chat template as Ollama has them |
@@ -35,6 +36,7 @@ mod fits;
 mod folder;
 mod four_bits;
 mod gguf;
+mod links;
 mod model;
 mod ollama;
 mod packing;
@@ -62,6 +64,7 @@ pub use error::ReleaseError;
 pub use folder::{NewFolder, refuse_existing};
 pub use four_bits::Quantized;
 pub use gguf::{About, GgufType, WrittenGguf, write_gguf, write_gguf_adapter, write_gguf_calibrated};
+pub use links::refuse_outside;
 pub use model::{Layout, VerifiedAdapter, Written, dtype_of, is_full, write_model};
 pub use ollama::{Render, Turn, Turns, modelfile};
 pub use packing::Packing;

@@ -13,7 +13,7 @@ use crate::model::{VerifiedAdapter, Written};
 use crate::weights::{LinearFigures, Onto, Rounding};
 
 /// Its name in the folder of the merged model.
-pub(crate) const FILE: &str = "merge-report.json";
+pub(crate) const FILE: &str = rtune_models::MERGE_REPORT;
 /// The name of the report of a base that was calibrated alone.
 pub(crate) const QUANTIZATION_FILE: &str = "quantization-report.json";
 /// The format of the report.

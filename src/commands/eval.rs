@@ -25,7 +25,7 @@ use rtune_trainer::evaluate::golden::{ExamOptions, GoldenReport, Work as Doing, 
 use rtune_trainer::evaluate::labels::LabelOptions;
 use rtune_trainer::evaluate::people::{PersonsScore, refuse_scores_of_others};
 use rtune_trainer::evaluate::similarity::measure;
-use rtune_trainer::files::sha256_of;
+use rtune_trainer::files::{sha256_of, sha256_of_file};
 use rtune_trainer::subject::{Opened, Subject};
 use rtune_trainer::talk::{Settings, Speaker};
 
@@ -34,14 +34,15 @@ use crate::args::talk::{EncoderArgs, EvalArgs, Preset};
 use crate::commands::out::{refuse_unwritable, write};
 use crate::commands::{evaluated, opened};
 use crate::failure::{BadInput, DONE};
-use crate::reporter::{Work, say};
+use crate::reporter::{Work, complain, say};
 
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
     if args.learning_curve {
         return curve::run(args);
     }
     check(args)?;
-    args.out.iter().try_for_each(|file| refuse_unwritable(file))?;
+    let read: Vec<PathBuf> = [&args.golden[..], args.benchmark.as_slice(), args.human.as_slice()].concat();
+    args.out.iter().try_for_each(|file| refuse_unwritable(file, &read))?;
     if let Some(file) = &args.benchmark {
         for (number, name) in args.subjects.iter().enumerate() {
             let (subject, model) = opened::open_named(name, &args.overrides)?;
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<u8> {
         return Ok(DONE);
     }
     let exports = exports(&args.export)?;
-    exports.iter().try_for_each(|(_, file)| refuse_unwritable(file))?;
+    exports.iter().try_for_each(|(_, file)| refuse_unwritable(file, &read))?;
     let tools = Tools {
         exports,
         judge: judge::Judge::named(&args.judge, &HubOptions::from_env().rtune_cache.join("judge"))?,
@@ -151,6 +152,23 @@ fn is_read_alike(one: &Config, other: &Config) -> bool {
         && one.data.template_date == other.data.template_date
 }
 
+/// Says of each golden file that the run was trained on it: its figures tell what was learnt by heart.
+fn warn_of_trained(train: &[Source], golden: &[Source]) {
+    let length = |file: &Path| {
+        std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file).map(|found| found.len())
+    };
+    let is_same = |one: &Path, other: &Path| {
+        length(one).is_some_and(|bytes| length(other) == Some(bytes))
+            && sha256_of_file(one).ok() == sha256_of_file(other).ok()
+    };
+    for file in golden.iter().filter(|file| train.iter().any(|one| is_same(&one.path, &file.path))) {
+        complain(&format!(
+            "warning: `{}` is what the run was trained on: its figures do not say how the model answers what it has not seen",
+            file.path.display()
+        ));
+    }
+}
+
 /// Asks one model; `before` are those that were asked.
 fn one(
     args: &EvalArgs,
@@ -164,6 +182,9 @@ fn one(
     let golden = if named.is_empty() { subject.config.data.golden.clone() } else { named };
     if golden.is_empty() {
         return Err(TrainerError::NoGolden { subject: subject.name() }.into());
+    }
+    if subject.run.is_some() {
+        warn_of_trained(&subject.config.data.train, &golden);
     }
     // Before hours of answers: what was named may be the scores of another set.
     refuse_scores_of_others(&tools.people, &golden, subject.config.gate.sealed)?;

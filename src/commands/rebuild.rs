@@ -3,7 +3,9 @@
 pub(super) mod repeatable;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use anyhow::Context;
 use rtune_registry::{Registry, RegistryError, hashes_below, prove};
 use rtune_release::CARD_FILE;
 use rtune_trainer::checkpoint::Checkpoints;
@@ -21,7 +23,10 @@ use crate::reporter::{Lines, complain, say};
 
 pub(crate) fn run(args: &RebuildArgs) -> anyhow::Result<u8> {
     rtune_release::refuse_existing(&args.out)?;
-    let registry = Registry::at(&args.place.registry);
+    let absolute = |path: &Path| {
+        std::path::absolute(path).with_context(|| format!("cannot find the place of `{}`", path.display()))
+    };
+    let (registry, out) = (Registry::at(&absolute(&args.place.registry)?), absolute(&args.out)?);
     let version = registry.find(&args.version)?;
     // The artefact may be what was lost; what it is made from may not.
     let is_source = |file: &str| file.starts_with("run/") || file == "version.json";
@@ -46,10 +51,16 @@ pub(crate) fn run(args: &RebuildArgs) -> anyhow::Result<u8> {
         );
         return Err(BadInput::new(problem).with_hint(hint).into());
     }
+    let there = &verification.manifest.environment.working_directory;
+    let named = Path::new(&verification.config.model.base);
+    if !named.exists() && there.join(named).exists() {
+        // The run that is made again is to find its base as the first one did, by the name that its files hold.
+        std::env::set_current_dir(there).with_context(|| format!("cannot enter `{}`", there.display()))?;
+    }
     let base = verify::base_of(&verification)?;
     let preparation = Preparation { cache: None, ..opened::preparation(&verification.config)? };
     let inputs = verification.inputs(&base, &preparation, &mut |_| {})?;
-    let config = Config { output: OutputSection { dir: args.out.clone() }, ..verification.config.clone() };
+    let config = Config { output: OutputSection { dir: out.clone() }, ..verification.config.clone() };
     let signal = listen()?;
     let outcome = match lineage.stopped {
         true => go_until(&config, &inputs, lineage.step, Lines::None, &signal)?,
@@ -57,16 +68,20 @@ pub(crate) fn run(args: &RebuildArgs) -> anyhow::Result<u8> {
     };
     let asked = signal.load(std::sync::atomic::Ordering::SeqCst);
     if matches!(outcome, Outcome::Stopped(_)) && asked != 0 {
+        complain(&format!(
+            "stopped: nothing was compared; remove `{}` and run it again, which begins anew",
+            args.out.display()
+        ));
         return Ok(BY_SIGNAL + asked as u8);
     }
-    let folder = Checkpoints::of(&args.out).folder(lineage.step);
+    let folder = Checkpoints::of(&out).folder(lineage.step);
     let mut differing = compared(&lineage.checkpoint, &found_of(&folder)?, "checkpoint");
     let ships: Ships = serde_json::from_value(lineage.ships.clone().into())?;
-    Artefact::write(&rtune_release::find(&args.out)?, ships, &args.out, version.name())?;
+    Artefact::write(&rtune_release::find(&out)?, ships, &out, version.name())?;
     let inside =
         lineage.files.iter().filter_map(|(name, hash)| Some((name.strip_prefix("artefact/")?, hash)));
     let mut expected: BTreeMap<_, _> = inside.map(|(name, hash)| (name.to_owned(), hash.clone())).collect();
-    let found = hashes_below(&args.out.join("artefact"))?;
+    let found = hashes_below(&out.join("artefact"))?;
     if expected.get(CARD_FILE).is_some_and(|hash| found.get(CARD_FILE) != Some(hash)) {
         expected.remove(CARD_FILE);
         complain(&format!(
@@ -93,7 +108,7 @@ pub(crate) fn run(args: &RebuildArgs) -> anyhow::Result<u8> {
     Ok(FAILED)
 }
 
-fn found_of(folder: &std::path::Path) -> anyhow::Result<BTreeMap<String, String>> {
+fn found_of(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(if folder.is_dir() { hashes_below(folder)? } else { BTreeMap::new() })
 }
 

@@ -26,7 +26,7 @@ const HASH_DIGITS: usize = 8;
 pub(crate) fn run(args: &RedTeamArgs) -> anyhow::Result<u8> {
     // A suite that cannot be read is said before a model is loaded.
     let suite = Suite::load(&args.suite)?;
-    args.out.iter().try_for_each(|file| refuse_unwritable(file))?;
+    args.out.iter().try_for_each(|file| refuse_unwritable(file, &[PathBuf::from(&args.suite)]))?;
     let (subject, model) = opened::open(&args.subject)?;
     let known = match subject.run {
         Some(_) => Known::of(&subject.config)?,

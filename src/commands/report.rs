@@ -6,6 +6,7 @@ use rtune_trainer::error::TrainerError;
 use rtune_trainer::files::write_named;
 use rtune_trainer::report::{Format, report};
 
+use super::out::refuse_precious;
 use crate::args::report::{ReportArgs, ReportFormat};
 use crate::failure::DONE;
 use crate::reporter::say;
@@ -21,6 +22,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<u8> {
         say(page.trim_end());
         return Ok(DONE);
     }
+    refuse_precious(&out, &[])?;
     write_named(&out, page.as_bytes()).map_err(TrainerError::from)?;
     say(&format!("report: {}", out.display()));
     Ok(DONE)

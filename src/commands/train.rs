@@ -15,18 +15,21 @@ use rtune_trainer::error::TrainerError;
 use rtune_trainer::evaluate::by_name::VALIDATION_LOSS;
 use rtune_trainer::files::sha256_of_file;
 use rtune_trainer::inputs::Inputs;
-use rtune_trainer::manifest::{Environment, Program};
+use rtune_trainer::manifest::{Environment, FILE as MANIFEST_FILE, Program};
 use rtune_trainer::run::{Outcome, RunOptions, check_folder, train_beside};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::TrainArgs;
 use crate::commands::opened::preparation;
 use crate::commands::{gpu, next, resolve_base, sealing, unix_seconds};
-use crate::failure::{BY_SIGNAL, DONE, FAILED};
+use crate::failure::{BY_SIGNAL, BadInput, DONE, FAILED};
 use crate::reporter::{Lines, Reporter, complain, say};
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
     let config = successor::config(args)?;
+    if let Some(named) = args.config.as_deref().filter(|_| args.resume) {
+        refuse_other_run(named, &config.output.dir)?;
+    }
     let runs = seeds(&config, args.seeds);
     for run in &runs {
         check_folder(&run.output.dir, args.resume)?;
@@ -51,6 +54,27 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<u8> {
         }
     }
     Ok(all)
+}
+
+/// Refuses to go on with one run where the configuration of another is named: that of a run folder which was moved or copied still says
+/// where it was.
+fn refuse_other_run(named: &Path, dir: &Path) -> anyhow::Result<()> {
+    let Some(folder) = named.parent().filter(|folder| folder.join(MANIFEST_FILE).is_file()) else {
+        return Ok(());
+    };
+    let is_there = || Some(folder.canonicalize().ok()? == dir.canonicalize().ok()?);
+    if is_there() == Some(true) {
+        return Ok(());
+    }
+    let (folder, dir) = (folder.display(), dir.display());
+    let problem = format!(
+        "`{}` is the configuration of the run in `{folder}`, and its `output.dir` is another folder: `{dir}`",
+        named.display()
+    );
+    let hint = format!(
+        "to go on with the run in `{folder}`: --set output.dir={folder}; to go on with `{dir}` name its own config.toml"
+    );
+    Err(BadInput::new(problem).with_hint(hint).into())
 }
 
 /// The configuration, and what is the same but for seed and folder: `NAME`, `NAME-seed-1` and so on.

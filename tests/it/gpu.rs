@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "what was skipped, and figures, are what these tests are for")]
 
 mod answers;
+mod embeddings;
 mod subjects;
 
 use half::bf16;
@@ -70,6 +71,7 @@ cases! {
     cuda_answers, emulated_answers: answers_are_those_of_the_processor;
     cuda_golden, emulated_golden: answers::golden_rows_are_answered_and_weighed;
     cuda_watched, emulated_watched: answers::a_run_answers_where_it_trains;
+    cuda_embeddings, emulated_embeddings: embeddings::the_key_says_where_they_are;
     cuda_refusals, emulated_refusals: what_only_the_processor_computes_is_refused_by_name;
 }
 

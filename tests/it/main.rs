@@ -7,6 +7,7 @@ mod bench;
 mod benchmark;
 mod calibrated;
 mod cards;
+mod careful;
 mod choose;
 mod combine;
 mod compare;

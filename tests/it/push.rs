@@ -77,10 +77,10 @@ fn an_interrupted_push_is_finished_by_the_next() {
     hub.with(|state| assert_eq!((state.files.len(), state.commits.len()), (5, 1)));
 }
 
-/// A link to a file is that file, as in a hub's cache; one to a folder may lead anywhere, and back.
+/// A link to a file of the folder is that file; one to a folder may lead anywhere, and back; one to somebody's file elsewhere is refused.
 #[test]
 #[cfg(unix)]
-fn links_to_folders_are_left_out() {
+fn links_lead_nowhere_else() {
     use std::os::unix::fs::symlink;
     let (place, hub) = (Workplace::new(), Hub::serve());
     for folder in ["out/more", "elsewhere"] {
@@ -88,8 +88,8 @@ fn links_to_folders_are_left_out() {
     }
     place.write("out/README.md", "card");
     place.write("elsewhere/private.txt", "not sent");
-    place.write("elsewhere/blob", "weights");
-    symlink("../elsewhere/blob", place.path("out/a.safetensors")).expect("linked");
+    place.write("out/more/blob", "weights");
+    symlink("more/blob", place.path("out/a.safetensors")).expect("linked");
     symlink("../../elsewhere", place.path("out/more/elsewhere")).expect("linked");
     symlink(".", place.path("out/again")).expect("linked");
     let ran = hub.push(&place, &["out", "me/model"]);
@@ -99,9 +99,13 @@ fn links_to_folders_are_left_out() {
     }
     hub.with(|state| {
         let names: Vec<&str> = state.files.keys().map(String::as_str).collect();
-        assert_eq!(names, ["README.md", "a.safetensors"]);
+        assert_eq!(names, ["README.md", "a.safetensors", "more/blob"]);
         assert_eq!(state.large[&state.files["a.safetensors"]], b"weights");
     });
+    symlink("../../elsewhere/private.txt", place.path("out/more/NOTICE")).expect("linked");
+    let ran = hub.push(&place, &["out", "me/model"]);
+    ran.fails(2, &["out/more/NOTICE` is a link to `", "/elsewhere/private.txt`", "hint: "]);
+    assert_eq!(hub.count("/commit/"), 1, "nothing was sent");
 }
 
 #[test]

@@ -151,6 +151,41 @@ fn tensors_that_the_model_has_no_place_for() {
     }
 }
 
+/// A base that came from elsewhere may have a link to any file of the user, and what leaves is for others to read.
+#[test]
+fn links_out_of_the_base() {
+    let place = trained();
+    place.write("token", "hf_secret");
+    let for_ollama: &[&str] = &["export", "run", "out", "--format", "ollama", "--quantize", "q8_0"];
+    let verbs = [VERBS[0], VERBS[1], VERBS[2], for_ollama];
+    let refuse = |link: &str, verbs: &[&[&str]]| {
+        for verb in verbs {
+            let expected = format!("{link}` is a link to `");
+            refused(&place, &place.rtune(verb), 2, &[&expected, "hint: whoever gets what is written"]);
+        }
+    };
+    let link = |to: &str, from: &str| std::os::unix::fs::symlink(to, place.path(from)).expect("linked");
+    let remove = |link: &str| fs::remove_file(place.path(link)).expect("removed");
+    link("../token", "model/NOTICE");
+    refuse("model/NOTICE", &verbs);
+    remove("model/NOTICE");
+    link("../token", "model/notes.json");
+    refuse("model/notes.json", &verbs[..2]);
+    remove("model/notes.json");
+
+    let settings = "model/tokenizer_config.json";
+    fs::rename(place.path(settings), place.path("settings")).expect("moved");
+    link("../settings", settings);
+    refuse(settings, &verbs);
+    // Inside of the folder a link is the file.
+    remove(settings);
+    fs::rename(place.path("settings"), place.path("model/settings")).expect("moved");
+    link("settings", settings);
+    link("settings", "model/NOTICE");
+    place.rtune(VERBS[1]).succeeds();
+    assert_eq!(place.read("out/NOTICE"), place.read("model/settings"));
+}
+
 #[test]
 fn nothing_to_measure_on() {
     let place = Workplace::new();

@@ -1,8 +1,10 @@
 //! What ARCHITECTURE.md and CONTRIBUTING.md say of the sources, read off the sources.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use rtune_trainer::files::sha256_of_file;
 
 /// Which crate may use which, by folder; `.` is the program. An arrow that comes or goes changes ARCHITECTURE.md too.
 const ARROWS: [(&str, &[&str]); 14] = [
@@ -53,9 +55,30 @@ fn arrows_between_crates_are_those_of_the_table() {
 fn only_kernels_has_unsafe_code() {
     let kernels = root().join("kernels");
     let elsewhere = sources().into_iter().filter(|path| !path.starts_with(&kernels));
-    let keyword = concat!("un", "safe");
-    let wrong = lines_with(elsewhere, |line| line.split(|c| !is_word(c)).any(|word| word == keyword));
-    none(&wrong, "`unsafe` outside kernels");
+    none(&lines_with(elsewhere, is_unsafe), "`unsafe` outside kernels");
+}
+
+/// The page is a reading of these very bytes. Whoever changes one of the files reads what of it is unsafe again, and whom it trusts,
+/// brings the page up to date, and only then the hash on it.
+#[test]
+fn the_review_of_unsafe_code_is_of_these_sources() {
+    let page = read(&root().join("docs/unsafe.md"));
+    let (_, list) = page.split_once("\n## What was read\n").expect("the files that were read");
+    let lines = list.lines().filter_map(|line| line.strip_prefix("    "));
+    let read_then: BTreeMap<&str, &str> = lines.filter_map(|line| line.split_once(' ')).collect();
+    let mut wrong = Vec::new();
+    for (name, hash) in &read_then {
+        let found = sha256_of_file(&root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        if !found.starts_with(hash) || hash.len() != 8 {
+            wrong.push(format!("{name}: read as {hash}, and is {} now", &found[..8]));
+        }
+    }
+    let unread = sources().into_iter().filter(|path| !read_then.contains_key(shown(path).as_str()));
+    wrong.extend(unread.filter(|path| code_of(&read(path)).lines().any(is_unsafe)).map(|path| shown(&path)));
+    none(
+        &wrong,
+        "unsafe code that docs/unsafe.md is no review of: read it again, then bring page and hash up to date",
+    );
 }
 
 /// At some texts and tokenizers the library panics; the guard of `tokens` makes that an error. Fuzz targets look for such panics.
@@ -176,6 +199,10 @@ fn lines_with(paths: impl IntoIterator<Item = PathBuf>, is_wrong: impl Fn(&str) 
         found.extend(wrong.map(|(index, _)| format!("{}:{}", shown(&path), index + 1)));
     }
     found
+}
+
+fn is_unsafe(line: &str) -> bool {
+    line.split(|c| !is_word(c)).any(|word| word == concat!("un", "safe"))
 }
 
 fn is_word(c: char) -> bool {

@@ -283,15 +283,23 @@ impl Engine {
     /// # Errors
     /// [`TrainerError::Gpu`].
     pub fn first_not_finite(&mut self) -> Result<Option<String>, TrainerError> {
-        self.gradients()?;
+        if let Some((tensor, _)) = self.first_broken()? {
+            return Ok(Some(tensor));
+        }
+        let index = self.gradients()?.iter().position(|number| !number.is_finite());
+        Ok(index.map(|index| format!("{} (gradient)", self.parameters.name_at(index).unwrap_or_default())))
+    }
+
+    /// The first trained number that is none, and the tensor that holds it.
+    ///
+    /// # Errors
+    /// [`TrainerError::Gpu`].
+    pub(crate) fn first_broken(&mut self) -> Result<Option<(String, f32)>, TrainerError> {
         if let Some(gpu) = &self.gpu {
             gpu.values(self.parameters.flat_mut()).map_err(GpuError::from)?;
         }
-        let name = |index| self.parameters.name_at(index).unwrap_or_default().to_owned();
-        let bad = |numbers: &[f32]| numbers.iter().position(|number| !number.is_finite());
-        if let Some(index) = bad(self.parameters.flat()) {
-            return Ok(Some(name(index)));
-        }
-        Ok(bad(&self.gradients).map(|index| format!("{} (gradient)", name(index))))
+        let flat = self.parameters.flat();
+        let index = flat.iter().position(|number| !number.is_finite());
+        Ok(index.map(|index| (self.parameters.name_at(index).unwrap_or_default().to_owned(), flat[index])))
     }
 }

@@ -258,7 +258,7 @@ pub enum TrainerError {
         /// As it was named.
         path: PathBuf,
     },
-    /// An evaluation comes to a number that is none.
+    /// An evaluation comes to a number that is none, or an update left one.
     #[error("after step {step}: {what} is {value}; the first tensor with such a value is `{tensor}`")]
     NotFinite {
         /// Steps done.

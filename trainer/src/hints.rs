@@ -129,7 +129,7 @@ fn kind_hint(kind: std::io::ErrorKind) -> Option<String> {
     use std::io::ErrorKind;
     let hint = match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "there is no room: free some and go on with `--resume`; a checkpoint that was begun is not used"
+            "there is no room: free some and run it again (`rtune train` with `--resume`); what was begun is not used"
         }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             "choose an `output.dir` you may write to"

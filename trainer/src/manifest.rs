@@ -17,7 +17,7 @@ use crate::inputs::Inputs;
 use crate::run::RunOptions;
 
 /// Its name in the run folder.
-pub(crate) const FILE: &str = "manifest.json";
+pub const FILE: &str = "manifest.json";
 
 /// What a run was made of. Everything but `environment` is the same for the same inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

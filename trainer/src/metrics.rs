@@ -13,7 +13,7 @@ use tensorboard::EventFile;
 pub use lines::{EvaluationLine, GeneralLine, GoldenLine, Line, OddLine, SampleLine, StepLine};
 
 /// Their file in a run folder.
-pub(crate) const METRICS_FILE: &str = "metrics.jsonl";
+pub const METRICS_FILE: &str = "metrics.jsonl";
 
 /// What of a run's measurements counts: up to which step, each; `None` for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,13 @@
 //! What a verb is pointed at: a run, one of its checkpoints, an adapter as PEFT writes it, or a base alone.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rtune_adapters::{AdapterError, ParameterEntry, Start, peft};
 use rtune_data::ChatTemplate;
-use rtune_models::{BaseModel, Decoder, Quantization, QuantizedCache, hub};
+use rtune_models::{BaseModel, Decoder, MERGE_REPORT, Quantization, QuantizedCache, hub};
 
 use crate::adapter::{self, Attached, NewTokens};
 use crate::checkpoint::{Checkpoint, read_json};
@@ -55,9 +57,26 @@ pub struct Opened {
     pub(crate) gpu: Option<GpuOpened>,
 }
 
+/// Whether a base is what is served, and not what is trained beside: a folder that was merged, or one file with all of a model. In NF4
+/// it would be another model, and what few steps changed would be lost.
+fn is_made(path: &Path) -> bool {
+    path.join(MERGE_REPORT).is_file() || path.is_file() || has_own_card(path)
+}
+
+/// Whether the model card has the tag that rtune's cards have.
+fn has_own_card(folder: &Path) -> bool {
+    /// Its tags stand at the beginning.
+    const HEAD_BYTES: u64 = 4096;
+    let mut head = Vec::new();
+    let read =
+        File::open(folder.join("README.md")).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+    read.is_ok() && head.split(|byte| *byte == b'\n').any(|line| line == b"- rtune")
+}
+
 impl Subject {
     /// Finds what `name` means: a run folder (its best checkpoint, or its last where nothing was validated), a
-    /// checkpoint's folder, an adapter's folder, else a base as in `model.base`. `overrides` are `--set` arguments.
+    /// checkpoint's folder, an adapter's folder, else a base as in `model.base`. `overrides` are `--set` arguments. A merged folder and a
+    /// GGUF file are held as they are, unless `overrides` say otherwise.
     ///
     /// # Errors
     /// [`TrainerError::Config`] for a configuration or an override that cannot be read,
@@ -83,7 +102,11 @@ impl Subject {
                 None => Self::of_adapter(path, overrides),
             };
         }
-        Ok(Self { config: Config::of_base(name, overrides)?, run: None, adapter: None, quantized: None })
+        let mut overrides = overrides.to_vec();
+        if is_made(path) && !overrides.iter().any(|argument| argument.starts_with("quantization")) {
+            overrides.push("quantization.kind=none".to_owned());
+        }
+        Ok(Self { config: Config::of_base(name, &overrides)?, run: None, adapter: None, quantized: None })
     }
 
     fn of_run(run: &Path, checkpoint: Option<PathBuf>, overrides: &[String]) -> Result<Self, TrainerError> {

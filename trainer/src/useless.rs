@@ -2,8 +2,14 @@
 
 use rtune_adapters::Parameters;
 
+use crate::checkpoint::Best;
+
 /// A part of the base's loss that a tuned model must be better by. Less is what another seed or another split gives.
 const LEAST_GAIN: f64 = 0.005;
+
+/// What a number that moved has moved by at the least: less in every number of a `lora_B` changes no weight by more than what f32 rounds
+/// away, whatever stands in `lora_A`.
+const LEAST_MOVE: f32 = 1e-9;
 
 /// In the name of a matrix that belongs to one expert of several. Experts that all tokens go through are called otherwise.
 const OF_AN_EXPERT: &str = ".experts.";
@@ -17,8 +23,9 @@ pub(crate) struct Idle<'a> {
     /// How many there are in all, idle or not.
     all: usize,
     steps: u64,
-    /// Whether they began as zeros.
+    /// Whether they began as zeros, and whether they still are just that.
     began_zero: bool,
+    is_zero: bool,
 }
 
 /// The matrices `lora_B` of `parameters` that `steps` steps left as they were: all zeros, or as in `initial` where adapters began with
@@ -31,15 +38,17 @@ pub(crate) fn idle<'a>(
     let is_idle = |name: &str| {
         let numbers = parameters.get(name).unwrap_or_default();
         match initial.and_then(|initial| initial.get(name)) {
-            Some(began) => numbers == began,
-            None => numbers.iter().all(|one| *one == 0.0),
+            Some(began) => numbers.iter().zip(began).all(|(one, began)| (one - began).abs() < LEAST_MOVE),
+            None => numbers.iter().all(|one| one.abs() < LEAST_MOVE),
         }
     };
+    let is_zero = |name: &&str| parameters.get(name).unwrap_or_default().iter().all(|one| *one == 0.0);
     let names = parameters.entries().iter().map(|entry| entry.name.as_str());
     let all: Vec<&str> = names.filter(|name| name.contains(".lora_B.")).collect();
-    let found = all.iter().copied().filter(|name| steps > 0 && is_idle(name));
-    let (experts, others) = found.partition(|name| name.contains(OF_AN_EXPERT));
-    Idle { experts, others, all: all.len(), steps, began_zero: initial.is_none() }
+    let found: Vec<&str> = all.iter().copied().filter(|name| steps > 0 && is_idle(name)).collect();
+    let is_zero = found.iter().all(is_zero);
+    let (experts, others) = found.into_iter().partition(|name| name.contains(OF_AN_EXPERT));
+    Idle { experts, others, all: all.len(), steps, began_zero: initial.is_none(), is_zero }
 }
 
 impl Idle<'_> {
@@ -49,11 +58,11 @@ impl Idle<'_> {
         let count = self.experts.len() + self.others.len();
         let first = self.others.first().or(self.experts.first().filter(|_| count == self.all))?;
         Some(format!(
-            "{count} of {} matrices `lora_B` are still {} after {} steps, `{first}` first: no gradient reached them, and the adapter does \
-            nothing there",
+            "{count} of {} matrices `lora_B` are still {} after {} steps, `{first}` first: {}, and the adapter does nothing there",
             self.all,
             self.how(),
-            self.steps
+            self.steps,
+            if self.is_zero { "no gradient reached them" } else { "no step that counts reached them" }
         ))
     }
 
@@ -71,8 +80,47 @@ impl Idle<'_> {
     }
 
     fn how(&self) -> &'static str {
-        if self.began_zero { "all zeros" } else { "as they began" }
+        match (self.began_zero, self.is_zero) {
+            (true, true) => "all zeros",
+            (true, false) => "as good as zeros",
+            (false, _) => "as they began",
+        }
     }
+}
+
+/// What the trained numbers are known by when they are looked at again: BLAKE3 of their bytes, in hexadecimal.
+pub(crate) fn fingerprint(parameters: &Parameters<f32>) -> String {
+    const NUMBERS: usize = 1 << 16;
+    let mut hash = blake3::Hasher::new();
+    let mut bytes = Vec::with_capacity(4 * NUMBERS);
+    for numbers in parameters.flat().chunks(NUMBERS) {
+        bytes.clear();
+        bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        hash.update(&bytes);
+    }
+    hash.finalize().to_hex().to_string()
+}
+
+/// Why training was of no use that ended where it `began`, of which there is the [`fingerprint`]: also of an adapter that another run
+/// trained before, and of weights without adapters.
+pub(crate) fn unmoved(parameters: &Parameters<f32>, began: Option<&str>, steps: u64) -> Option<String> {
+    (steps > 0 && began? == fingerprint(parameters)).then(|| {
+        format!(
+            "none of the {} trained numbers is another after {steps} steps than before the first: raise `train.learning-rate`",
+            parameters.flat().len()
+        )
+    })
+}
+
+/// Why an adapter is of no use whose run found none better, by the metric that the best one goes by, than what it began with.
+pub(crate) fn not_better(best: Option<&Best>, steps: u64) -> Option<String> {
+    let Best { step, metric, value } = best?;
+    (steps > 0 && *step == 0).then(|| {
+        format!(
+            "the adapter is of no use by `eval.best`: no evaluation had a better `{metric}` than the one before the first step \
+            ({value:.4}), and `best` is what the run began with"
+        )
+    })
 }
 
 /// Why an adapter is of no use whose best evaluation is hardly better than the base. `base_nats` and `best_nats` are the validation losses
@@ -133,6 +181,27 @@ mod tests {
         let told = idle(&began, Some(&began), 3).reason().expect("of no use");
         assert!(told.starts_with("2 of 2 matrices `lora_B` are still as they began after 3 steps"), "{told}");
         assert_eq!(idle(&parameters(&[("l.0", 0.75), ("l.1", 0.0)]), Some(&began), 3).reason(), None);
+    }
+
+    #[test]
+    fn what_moved_by_less_than_counts_did_not_move() {
+        let told = idle(&parameters(&[("l.0", 1e-20)]), None, 3).reason().expect("of no use");
+        assert!(told.contains("are still as good as zeros after 3 steps"), "{told}");
+        assert_eq!(idle(&parameters(&[("l.0", 1e-6)]), None, 3).reason(), None);
+        let began = fingerprint(&parameters(&[("l.0", 0.5)]));
+        let told = unmoved(&parameters(&[("l.0", 0.5)]), Some(&began), 3).expect("of no use");
+        assert!(told.starts_with("none of the 4 trained numbers is another after 3 steps"), "{told}");
+        assert_eq!(unmoved(&parameters(&[("l.0", 0.25)]), Some(&began), 3), None);
+        assert_eq!(unmoved(&parameters(&[("l.0", 0.5)]), Some(&began), 0), None, "nothing was trained yet");
+        assert_eq!(unmoved(&parameters(&[("l.0", 0.5)]), None, 3), None, "nobody knows");
+    }
+
+    #[test]
+    fn a_run_whose_best_is_its_beginning_is_none() {
+        let best = |step| Best { step, metric: "chrf".to_owned(), value: 12.0 };
+        assert!(not_better(Some(&best(0)), 4).expect("of no use").contains("a better `chrf` than"));
+        assert_eq!(not_better(Some(&best(2)), 4), None);
+        assert_eq!((not_better(Some(&best(0)), 0), not_better(None, 4)), (None, None));
     }
 
     #[test]

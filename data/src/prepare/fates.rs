@@ -291,6 +291,8 @@ impl Deciding<'_> {
         }
         let rows = places.len();
         match (part, sides) {
+            // Why none is left says what dropped them.
+            (Part::Share(_), [0, 0]) => Ok(()),
             (Part::Share(fraction), [0, _]) => {
                 Err(DataError::EmptySplit { rows, fraction, side: "training" })
             }

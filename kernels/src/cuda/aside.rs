@@ -133,7 +133,7 @@ impl Aside {
     /// As [`Arena::take`], and if the driver fails.
     ///
     /// # Panics
-    /// If less was put there.
+    /// If less was put there, or the arena is another device's.
     pub fn take<T: Element>(&self, index: usize, len: usize, arena: &Arena) -> Result<Coming<T>> {
         let bytes = len * size_of::<T>();
         let (from, held) = {
@@ -143,6 +143,7 @@ impl Aside {
         assert!(held >= bytes, "aside: {bytes} of {held} bytes");
         let mut part = arena.take(len)?;
         let to = part.all_mut().address;
+        self.device.expect_own(to, len);
         // SAFETY: the part is ours alone, and what read or wrote it before was launched before this copy; `Coming` gives it back
         // once the stream waits for the copy.
         let ticket = unsafe { self.device.backend().copy_aside(from, to, bytes, Way::ToDevice) }?;

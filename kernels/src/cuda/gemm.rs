@@ -39,8 +39,15 @@ impl Factor<'_> {
     }
 }
 
+/// Keeps [`Output`] to the two types that it says the width of: what is `WIDE` is written four bytes an element.
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for half::bf16 {}
+    impl Sealed for f32 {}
+}
+
 /// What a product may be written to: bf16, or f32 where sums go on over several products.
-pub trait Output: super::view::Element {
+pub trait Output: super::view::Element + sealed::Sealed {
     #[doc(hidden)]
     const WIDE: bool;
 }

@@ -86,7 +86,8 @@ impl Nf4 {
     /// # Panics
     /// If `out` has other columns, more rows, or rows that do not begin at 16 bytes.
     pub fn dequantize(&self, device: &Device, first_row: usize, out: MatrixMut<'_, bf16>) -> Result<()> {
-        assert!(out.columns == self.columns && first_row + out.rows <= self.rows, "nf4: shape");
+        let ends = first_row.checked_add(out.rows).is_some_and(|end| end <= self.rows);
+        assert!(out.columns == self.columns && ends, "nf4: shape");
         assert!(out.stride.is_multiple_of(8) && out.span.address.is_multiple_of(16), "nf4: alignment");
         let (plain, codes, absmax, map, offset, log2) = match &self.magnitudes {
             Magnitudes::Plain(absmax) => (Some(absmax.all()), None, None, None, 0.0, 0),

@@ -32,13 +32,16 @@ pub struct Sampler {
     sampling: Sampling,
 }
 
+/// Below, logits that are divided by it are beyond f32, and the likeliest token has all the probability long before.
+const LEAST_TEMPERATURE: f64 = 1e-30;
+
 impl Sampler {
     /// `seed`: what all draws of this answer come from.
     #[must_use]
     pub fn new(sampling: &Sampling, seed: u64) -> Self {
         let temperature = sampling.temperature;
-        let processor =
-            (temperature > 0.0).then(|| LogitsProcessor::from_sampling(seed, Rule::All { temperature }));
+        let processor = (temperature >= LEAST_TEMPERATURE)
+            .then(|| LogitsProcessor::from_sampling(seed, Rule::All { temperature }));
         Self { processor, sampling: *sampling }
     }
 
@@ -87,6 +90,14 @@ mod tests {
     fn drawn(sampling: &Sampling, seed: u64, logits: &[f32]) -> Vec<u32> {
         let mut sampler = Sampler::new(sampling, seed);
         (0..200).map(|_| sampler.choose(logits, &[0]).expect("a token")).collect()
+    }
+
+    #[test]
+    fn next_to_no_temperature_takes_the_likeliest() {
+        for temperature in [1e-300, 1e-45, 1e-40, 1e-20] {
+            let mut sampler = Sampler::new(&Sampling { temperature, ..Sampling::GREEDY }, 3);
+            assert_eq!(sampler.choose(&[-40.0, 12.5, 12.0, 30.0], &[]).expect("drawn"), 3, "{temperature}");
+        }
     }
 
     #[test]

@@ -32,6 +32,12 @@ pub(super) fn shown_in(text: &str) -> String {
     words.collect()
 }
 
+/// What a server says without a secret that it was told, should it repeat it; nothing is hidden by an empty one.
+#[must_use]
+pub fn without(said: &str, secret: &str) -> String {
+    if secret.is_empty() { said.to_owned() } else { said.replace(secret, "(the token)") }
+}
+
 /// An error and its causes in one line, without what their addresses carry.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -1,6 +1,7 @@
 //! Downloads from the hub: in ranges, so that a broken one goes on where it stopped, and checked at the end.
 
 mod linked;
+mod redirects;
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
 use hf_hub::{HFClient, HFError, HFRepositorySync, RepoTypeModel};
 
-use super::address::{chain, shown};
+use super::address::{chain, shown, without};
 use super::cache::RepositoryCache;
 use super::files::{check_space, create_folder, sync_folder, verify};
 use super::{HubError, HubOptions, Progress};
@@ -72,12 +73,14 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(owner: &str, name: &str, options: &HubOptions) -> Result<Self, HubError> {
         let wrong = |problem: String| HubError::Server { endpoint: shown(&options.endpoint), problem };
-        let connection = reqwest::Client::builder()
+        let mut connection = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .build()
-            .map_err(|error| wrong(chain(&error)))?;
+            .read_timeout(READ_TIMEOUT);
+        if options.token.is_some() {
+            connection = connection.redirect(redirects::with_token());
+        }
+        let connection = connection.build().map_err(|error| wrong(chain(&error)))?;
         let mut builder = HFClient::builder()
             .client(connection)
             .user_agent(USER_AGENT)
@@ -167,7 +170,7 @@ impl Client {
                 Ok(bytes) => bytes,
                 // A connection that breaks while the bytes come; hf-hub repeats only those that do not start.
                 Err(HFError::Request { ref source, .. })
-                    if failures < self.retries && !source.is_connect() =>
+                    if failures < self.retries && !source.is_connect() && !source.is_redirect() =>
                 {
                     failures += 1;
                     continue;
@@ -239,7 +242,7 @@ impl Client {
             HFError::AuthRequired { context } | HFError::Forbidden { context } => HubError::Gated {
                 repository: self.id.clone(),
                 status: context.status.as_u16(),
-                server_message: context.server_message.unwrap_or_default(),
+                server_message: self.hidden(context.server_message.as_deref().unwrap_or_default()),
                 has_token: self.token.is_some(),
             },
             HFError::RepoNotFound { .. } => not_found("such repository"),
@@ -248,14 +251,24 @@ impl Client {
             HFError::Http { context } if context.status.as_u16() == 407 => {
                 self.no_connection("HTTP 407", true)
             }
+            HFError::Request { source, .. } if source.is_redirect() => {
+                HubError::Server { endpoint: self.endpoint.clone(), problem: chain(&source.without_url()) }
+            }
             HFError::Request { source, .. } => {
                 // The address that a large file's bytes come from carries the permission to fetch them.
                 let text = chain(&source.without_url());
                 self.no_connection(&text, text.contains("proxy") || text.contains("tunnel"))
             }
             HFError::Io(source) => HubError::Io { path: self.cache.snapshot(""), source },
-            other => HubError::Server { endpoint: self.endpoint.clone(), problem: chain(&other) },
+            other => {
+                HubError::Server { endpoint: self.endpoint.clone(), problem: self.hidden(&chain(&other)) }
+            }
         }
+    }
+
+    /// What a server says, without the token, should it repeat it.
+    fn hidden(&self, said: &str) -> String {
+        without(said, self.token.as_deref().unwrap_or_default())
     }
 
     fn no_connection(&self, problem: &str, is_proxy: bool) -> HubError {

@@ -24,7 +24,7 @@ mod wheel;
 
 use std::path::{Path, PathBuf};
 
-pub use address::shown;
+pub use address::{shown, without};
 pub use alias::{ALIASES, Alias};
 pub use bundle::{BUNDLES, Bundle, BundleFile};
 pub use error::HubError;

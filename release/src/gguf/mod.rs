@@ -19,7 +19,7 @@ use rtune_models::{
 
 use crate::calibrated::{CalibrationRow, Calibrator, RoundingError, Target};
 use crate::card::is_listed;
-use crate::companions::Chat;
+use crate::companions::{Chat, refuse_links_out};
 use crate::dtype::Dtype;
 use crate::error::ReleaseError;
 use crate::packing::Stored;
@@ -60,7 +60,8 @@ pub struct WrittenGguf {
 ///
 /// # Errors
 /// Those of reading the base; [`ReleaseError::Model`] for what llama.cpp has no architecture, key or tokenizer for;
-/// [`ReleaseError::NotEqual`] where what was written is not what was meant; [`ReleaseError::Exists`], [`ReleaseError::Io`].
+/// [`ReleaseError::NotEqual`] where what was written is not what was meant; [`ReleaseError::Outside`] for a tokenizer or template that
+/// is a link out of the base's folder; [`ReleaseError::Exists`], [`ReleaseError::Io`].
 pub fn write_gguf<'a>(
     path: &Path,
     base: &BaseModel,
@@ -96,6 +97,8 @@ pub fn write_gguf_calibrated<'a>(
             "blocks are calibrated for linears that every token goes through, and this model has experts";
         return Err(ReleaseError::Unwritable { path, problem: problem.to_owned() });
     }
+    // Template and tokenizer stand in the file.
+    refuse_links_out(base)?;
     let Chat { template, end_of_turn, stop_tokens } = chat;
     let layout = GgufLayout::new(base, Asked { template, end_of_turn, stop_tokens })?;
     let spec = DecoderSpec::new(&base.config);

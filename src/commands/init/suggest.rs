@@ -79,7 +79,11 @@ impl Suggestion {
             choose("train.learning-rate", "0.001".to_owned(), "small models bear more".to_owned());
         }
         let every = steps.div_ceil(LOOKS_PER_RUN).max(1);
-        choose("checkpoint.every", every.to_string(), format!("{LOOKS_PER_RUN} times in {steps} steps"));
+        choose(
+            "checkpoint.every",
+            every.to_string(),
+            format!("{} times in {steps} steps", steps.div_ceil(every)),
+        );
         choose("eval.every", every.to_string(), "a checkpoint for every evaluation".to_owned());
         Self { choices }
     }

@@ -59,7 +59,8 @@ impl File {
 }
 
 /// All files below `folder`, by name, without those that are hidden, and the links to folders, which are not followed: what is there lies
-/// elsewhere, or is above it. A link to a file is that file, as in a hub's cache.
+/// elsewhere, or is above it. A link to a file is that file where it is one of the folder, or of a hub's cache that the folder is of; any
+/// other is refused.
 pub(super) fn of(folder: &Path) -> anyhow::Result<(Vec<File>, Vec<PathBuf>)> {
     let (mut places, mut links) = (Vec::new(), Vec::new());
     let mut folders = vec![folder.to_owned()];
@@ -75,7 +76,12 @@ pub(super) fn of(folder: &Path) -> anyhow::Result<(Vec<File>, Vec<PathBuf>)> {
             match (kind.is_symlink(), path.is_dir()) {
                 (true, true) => links.push(path),
                 (false, true) => folders.push(path),
-                (_, false) => places.push(path),
+                (is_link, false) => {
+                    if is_link {
+                        rtune_release::refuse_outside(folder, &path)?;
+                    }
+                    places.push(path);
+                }
             }
         }
     }

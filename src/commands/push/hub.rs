@@ -137,7 +137,7 @@ impl Hub {
 
     /// What the hub says, without the token, should it repeat it.
     pub(super) fn hidden(&self, said: &str) -> String {
-        said.replace(&self.token, "(the token)")
+        rtune_models::hub::without(said, &self.token)
     }
 }
 

@@ -102,7 +102,7 @@ pub(crate) fn run(args: &WhyArgs) -> anyhow::Result<u8> {
             .with_hint("make it first: what is found is written at the end")
             .into());
     }
-    args.out.iter().try_for_each(|file| refuse_unwritable(file))?;
+    args.out.iter().try_for_each(|file| refuse_unwritable(file, &args.golden))?;
     let verification = Verification::open(&args.run, &mut |_| {})?;
     let mut config = verification.config.clone();
     locate_base(&mut config, &args.run);

@@ -43,8 +43,9 @@ pub(super) fn found(of_case: &OfCase) {
         say(&format!("{others}; base and run say the same, so that nothing is to be made up for"));
         return;
     };
+    let how = if margin < 0.0 { "less likely" } else { "likelier" };
     let answer =
-        format!("the answer that was given is likelier than the other one by {margin:+.4} nats a token");
+        format!("the answer that was given is {how} than the other one by {:.4} nats a token", margin.abs());
     say(&match of_case.enough {
         Some(1) => format!("{answer}; the first row comes to that ({others})"),
         Some(count) => format!("{answer}; the first {count} rows together come to that ({others})"),

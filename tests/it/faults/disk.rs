@@ -58,3 +58,13 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     all.sort();
     all
 }
+
+/// Whether a file is of a download that is not whole.
+fn is_begun(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "incomplete")
+}
+
+/// Whether it is that of a file whose SHA-256 is known, which is its name.
+pub(super) fn is_large(file: &Path) -> bool {
+    is_begun(file) && file.file_stem().is_some_and(|name| name.len() == 64)
+}

@@ -10,14 +10,28 @@ const SPIKED: &[&str] = &[
     "train.learning-rate=0.03",
 ];
 
+/// Changes that are refused, and by which words: in others it would be the value that is refused, and the key may be dead.
+pub(super) const REFUSED: &[(&str, &str)] = &[
+    ("model.revision", "the revision `main` is asked for"),
+    ("model.licences", "`model.licences` does not accept (mit)"),
+    // Where there is no GPU; where there is one, it gives other bits.
+    ("model.device", "error: model.device is \"cuda\""),
+    ("data.golden", "golden.jsonl:1: this row is held out"),
+    ("data.max-tokens", "more than the 40 allowed"),
+    ("data.filters.max-prompt-characters", "dropped: max-prompt-characters 24"),
+    ("data.filters.max-answer-characters", "dropped: max-answer-characters 24"),
+];
+
+/// What changes nothing on the processor, and must not: `gpu/embeddings.rs` shows what it does.
+pub(super) const SAME_HERE: &[&str] = &["model.embeddings"];
+
 /// A key, what it is set to, and what must be set for it to have its place (on both sides of the comparison).
 pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ("model.base", "other", &[]),
     ("model.revision", "main", &[]),
     ("model.licences", "[\"mit\"]", &[]),
-    ("model.device", "gpu", &[]),
-    // Only a GPU has two places for them.
-    ("model.embeddings", "elsewhere", &[]),
+    ("model.device", "cuda", &[]),
+    ("model.embeddings", "host", &[]),
     ("model.cache-quantized", "true", &[]),
     ("quantization.kind", "none", &[]),
     ("quantization.double", "false", &[]),
@@ -31,7 +45,7 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ("lora.alpha-pattern", "{ q_proj = 2 }", &[]),
     ("lora.dropout", "0.3", &[]),
     ("lora.init", "loftq", &[]),
-    ("lora.bias", "all", &[]),
+    ("lora.bias", "all", &["model.base=biased"]),
     ("lora.modules-to-save", "[\"embed_tokens\"]", &[]),
     ("lora.trainable-tokens", "[\"a\"]", &[]),
     ("lora.new-tokens", "[\"<|new|>\"]", &[]),

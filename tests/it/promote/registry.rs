@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::{LOOSE, current, promote, train, workplace};
-use crate::workplace::Workplace;
+use crate::workplace::{Ran, Workplace};
 
 /// `yes` is v0001; `no`, with other rows, is v0002.
 fn two_versions() -> Workplace {
@@ -161,6 +161,11 @@ fn a_version_is_made_again_to_the_byte() {
     assert!(ran.stdout.contains("files made again, each to the byte -> again"), "{}", ran.stdout);
     place.rtune(&["verify", "again"]).succeeds();
     place.rtune(&["rebuild", "v0001", "again"]).fails(2, &["again"]);
+    // From another folder, where the base has another name.
+    fs::create_dir(place.path("far")).expect("made");
+    let mut elsewhere = place.command(&["rebuild", "v0001", "there", "--registry", "../registry"]);
+    Ran::of(elsewhere.current_dir(place.path("far")).output().expect("started")).succeeds();
+    assert!(place.path("far/there/artefact").is_dir());
     // Other rows make another version: the file is named before a step is done.
     let text = place.read("yes.jsonl");
     place.write("yes.jsonl", text.replacen("yes", "yet", 1));

@@ -27,6 +27,8 @@ pub struct Remembered {
     pub streak: Option<Streak>,
     /// How often the run went back.
     pub rolled_back: u64,
+    /// What the trained numbers were before the first step, by their fingerprint; runs of earlier versions do not know.
+    pub began: Option<String>,
 }
 
 /// Odd steps with none between them that was taken.

@@ -3,6 +3,7 @@
 //! Every problem is reported at once, each with file, line and column. Keys are the list [`KEYS`]; there is no key
 //! that nothing reads. Paths are relative to the working directory.
 
+mod change;
 mod elsewhere;
 mod format;
 mod gate;
@@ -22,10 +23,9 @@ mod typed;
 mod watchdog;
 mod write;
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use change::Change;
 pub use gate::{GateSection, LIKELIHOODS, Ships};
 pub use meanings::meaning;
 pub use names::KEYS;
@@ -292,24 +292,6 @@ pub struct OutputSection {
     pub dir: PathBuf,
 }
 
-/// A key that stands otherwise in two configurations. Values are TOML; none where the key is not there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// With its section.
-    pub key: String,
-    /// What it was.
-    pub was: Option<String>,
-    /// What it is.
-    pub is: Option<String>,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-        write!(out, "`{}` was {}, is {}", self.key, said(&self.was), said(&self.is))
-    }
-}
-
 impl Config {
     /// Reads a file and lays the `--set` arguments over it.
     ///
@@ -357,33 +339,9 @@ impl Config {
         self.changes(began).iter().map(ToString::to_string).collect()
     }
 
-    /// What differs from `began`, key by key, whatever `[output]` says.
-    pub fn changes(&self, began: &Self) -> Vec<Change> {
-        let (now, began) = (self.without_output().lines(), began.without_output().lines());
-        let keys: std::collections::BTreeSet<&String> = began.keys().chain(now.keys()).collect();
-        let differing = keys.into_iter().filter(|key| began.get(*key) != now.get(*key));
-        differing
-            .map(|key| Change { key: key.clone(), was: began.get(key).cloned(), is: now.get(key).cloned() })
-            .collect()
-    }
-
     /// The configuration with an empty `output.dir`: all that can change a number.
     pub fn without_output(&self) -> Self {
         Self { output: OutputSection { dir: PathBuf::new() }, ..self.clone() }
-    }
-
-    /// Every written key with its section, and its value as TOML.
-    fn lines(&self) -> BTreeMap<String, String> {
-        let mut section = String::new();
-        let mut lines = BTreeMap::new();
-        for line in self.to_toml().lines() {
-            if let Some(name) = line.strip_prefix('[') {
-                section = name.trim_end_matches(']').to_owned();
-            } else if let Some((key, value)) = line.split_once(" = ") {
-                lines.insert(format!("{section}.{key}"), value.to_owned());
-            }
-        }
-        lines
     }
 }
 

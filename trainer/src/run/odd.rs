@@ -2,7 +2,7 @@
 
 use rtune_data::Example;
 
-use super::session::Session;
+use super::session::{BROKEN, Session};
 use super::{Back, Event};
 use crate::checkpoint::{Remembered, Undone};
 use crate::config::{OnNotFinite, OnSpike};
@@ -140,6 +140,11 @@ impl Session<'_> {
             .into_iter()
             .find(|one| !one.1.is_finite());
         if let Some((what, value)) = not_finite {
+            // Then it was the update before that did it, with rows that nobody suspects, and no step that is left out mends it.
+            if let Some((tensor, value)) = self.engine.first_broken()? {
+                let step = self.state.step;
+                return Err(TrainerError::NotFinite { step, what: BROKEN, value: value.into(), tensor });
+            }
             let tensor =
                 self.engine.first_not_finite()?.unwrap_or_else(|| "none of the adapter's".to_owned());
             let said = format!("{what} is {value}; the first tensor with such a value is `{tensor}`");

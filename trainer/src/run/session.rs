@@ -29,6 +29,9 @@ use crate::overfitting::Fit;
 use crate::schedule;
 use crate::{adapter, full, tensors, useless};
 
+/// What is said of a trained number that is none.
+pub(super) const BROKEN: &str = "a trained number";
+
 /// Everything of a run that is under way.
 pub(super) struct Session<'a> {
     pub(super) run: &'a Path,
@@ -67,6 +70,9 @@ impl Session<'_> {
     ///
     /// Before the first step there is a checkpoint and an evaluation, so that what would fail after hours fails now.
     pub(super) fn run(&mut self) -> Result<Ended, TrainerError> {
+        if self.state.step == 0 {
+            self.remembered.began = Some(useless::fingerprint(self.engine.parameters()));
+        }
         if !self.is_saved {
             self.save()?;
         }
@@ -218,12 +224,32 @@ impl Session<'_> {
         Err(TrainerError::NotFinite { step: self.state.step, what, value, tensor })
     }
 
+    /// What the last update left that is no number is in no checkpoint: the one before stays the newest.
+    fn refuse_broken(&mut self) -> Result<(), TrainerError> {
+        let step = self.state.step;
+        if let Some((tensor, value)) = self.engine.first_broken()? {
+            return Err(TrainerError::NotFinite { step, what: BROKEN, value: value.into(), tensor });
+        }
+        let (first, second) = self.optimizer.moments();
+        let broken = [first, second].into_iter().find_map(|moments| {
+            let index = moments.iter().position(|number| !number.is_finite())?;
+            Some((index, moments[index]))
+        });
+        let Some((index, value)) = broken else { return Ok(()) };
+        let tensor = self.engine.parameters().name_at(index).unwrap_or_default().to_owned();
+        Err(TrainerError::NotFinite { step, what: "a moment of AdamW", value: value.into(), tensor })
+    }
+
     /// Why the adapter is of no use as it is now, if it is of none.
     fn useless(&mut self) -> Result<Option<String>, TrainerError> {
         self.engine.settle(&mut self.optimizer)?;
-        let Remembered { base_nats, lowest_nats, .. } = self.remembered;
-        let idle = useless::idle(self.engine.parameters(), self.initial.as_ref(), self.state.step);
-        Ok(idle.reason().or_else(|| useless::no_gain(base_nats, lowest_nats, self.state.step)))
+        let Remembered { base_nats, lowest_nats, began, .. } = &self.remembered;
+        let (parameters, steps) = (self.engine.parameters(), self.state.step);
+        Ok(useless::idle(parameters, self.initial.as_ref(), steps)
+            .reason()
+            .or_else(|| useless::unmoved(parameters, began.as_deref(), steps))
+            .or_else(|| useless::no_gain(*base_nats, *lowest_nats, steps))
+            .or_else(|| useless::not_better(self.state.best.as_ref(), steps)))
     }
 
     /// Says at the end of a run what its adapter is not. What the last checkpoint says of that is known when the run is asked for again.
@@ -247,6 +273,7 @@ impl Session<'_> {
     fn save(&mut self) -> Result<(), TrainerError> {
         self.metrics.sync()?;
         self.engine.settle(&mut self.optimizer)?;
+        self.refuse_broken()?;
         self.state.remembered = Some(self.remembered.clone());
         self.is_saved = true;
         let slices = self.engine.slices();

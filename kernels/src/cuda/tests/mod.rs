@@ -13,7 +13,7 @@ use rand_core::{Rng, SeedableRng};
 
 use super::device::{Buffer, Device, Facts};
 use super::view::{Element, Matrix, MatrixMut, Span, SpanMut};
-use super::{Aside, Places, elementwise, emulator, gemm};
+use super::{Arena, Aside, Leaving, Places, elementwise, emulator, gemm};
 
 /// Two tests of one case: on the GPU, and in the emulator under every schedule; each says so if it cannot run.
 macro_rules! cases {
@@ -75,6 +75,9 @@ fn memory_of_another_device_is_refused() {
             _ = gemm::multiply(&other, out, 0.0, 1.0, factor, factor);
         });
         refused("aside", &mut || drop(Aside::new(&other).put(0, theirs.all())));
+        let (aside, arena) = (Aside::new(&other), Arena::new(from, 1 << 10).expect("an arena"));
+        aside.put(0, ours.all()).and_then(Leaving::join).expect("put aside");
+        refused("aside, and back", &mut || drop(aside.take::<f32>(0, values.len(), &arena)));
         // Its own is taken, and a dry device takes anybody's: nothing is touched there.
         let mut own = other.upload_narrow(&values).expect("memory");
         elementwise::scale(&other, own.all_mut().matrix(8, 8), 2.0).expect("its own");

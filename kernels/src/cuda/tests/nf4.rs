@@ -1,8 +1,8 @@
 use half::bf16;
 
 use super::{cases, numbers, poisoned};
-use crate::cuda::Device;
 use crate::cuda::nf4::{Magnitudes, Nf4};
+use crate::cuda::{Device, Facts};
 use crate::nf4::{self, Absmax};
 
 cases! {
@@ -51,4 +51,15 @@ fn dequantized(device: &Device, nested: bool) {
             }
         }
     }
+}
+
+/// Rows that begin before the first by way of a sum that wraps.
+#[test]
+#[should_panic(expected = "nf4: shape")]
+fn rows_behind_every_number_are_refused() {
+    let device = Device::dry(Facts::default());
+    let magnitudes = Magnitudes::Plain(device.zeros(1).expect("memory"));
+    let weight = Nf4::upload(&device, &[0; 16], magnitudes, 32, [4, 8]).expect("memory");
+    let mut out = device.zeros::<bf16>(32).expect("memory");
+    drop(weight.dequantize(&device, usize::MAX - 3, out.all_mut().matrix(4, 8)));
 }

@@ -74,7 +74,7 @@ impl Client {
                 status @ (401 | 403) => HubError::Gated {
                     repository: self.id.clone(),
                     status,
-                    server_message: header(&answer, "x-error-message").unwrap_or_default(),
+                    server_message: self.hidden(&header(&answer, "x-error-message").unwrap_or_default()),
                     has_token: self.token.is_some(),
                 },
                 404 => HubError::NotFound { repository: self.id.clone(), what: format!("file {path}") },

@@ -3,6 +3,7 @@ mod headers;
 mod here;
 mod places;
 mod server;
+mod token;
 mod vocabulary;
 
 use std::path::{Path, PathBuf};

@@ -32,7 +32,16 @@ pub(super) enum Fault {
     BusyOnce,
     /// The bytes of large files lie where nobody answers, behind an address that carries a permission.
     Elsewhere,
+    /// They lie with the server of this port.
+    At(u16),
+    /// Downloads are redirected within this server.
+    Within,
+    /// Every answer has this status, and repeats what it was asked with.
+    Telling(u16),
 }
+
+/// What a client is known by that was told the token of these tests.
+pub(super) const BEARER: &str = "Bearer secret";
 
 struct State {
     files: BTreeMap<String, Vec<u8>>,
@@ -93,7 +102,10 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     }
     let mut state = state.lock().expect("state");
     state.requests.push(format!("{method} {path} {range:?} {token}"));
-    let (status, headers, body, cut) = respond(&mut state, method, path, range);
+    let (status, mut headers, body, cut) = respond(&mut state, method, path, range);
+    if let Fault::Telling(_) = state.fault {
+        headers.push(("X-Error-Message", format!("you said: {token}")));
+    }
     let mut head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
     stream.write_all(format!("{head}\r\n").as_bytes())?;
@@ -110,6 +122,9 @@ fn respond(state: &mut State, method: &str, path: &str, range: Option<(usize, us
     let refused = |status: u16| (status, vec![("X-Error-Message", "a test".to_owned())], Vec::new(), false);
     if let Fault::Status(status) = state.fault {
         return refused(status);
+    }
+    if let Fault::Telling(status) = state.fault {
+        return (status, Vec::new(), format!("you said {BEARER} as well").into_bytes(), false);
     }
     let json = |value: serde_json::Value| {
         (200, vec![("Content-Type", "application/json".to_owned())], value.to_string().into_bytes(), false)
@@ -130,6 +145,9 @@ fn respond(state: &mut State, method: &str, path: &str, range: Option<(usize, us
     }
     if rest.starts_with("tree/") {
         return json(state.files.iter().map(|(name, bytes)| entry(name, bytes)).collect());
+    }
+    if let Some(name) = rest.strip_prefix("bytes/").filter(|_| state.fault == Fault::Within) {
+        return (302, vec![("Location", format!("/o/n/within/{name}"))], Vec::new(), false);
     }
     let Some(bytes) = rest.rsplit('/').next().and_then(|name| state.files.get(name)) else {
         return refused(404);
@@ -152,10 +170,17 @@ fn respond(state: &mut State, method: &str, path: &str, range: Option<(usize, us
             ("X-Linked-Etag", format!("\"{hash}\"")),
             ("Location", "http://127.0.0.1:1/bytes?X-Amz-Signature=permission".to_owned()),
         ],
-        true => vec![
-            ("X-Linked-Etag", format!("\"{hash}\"")),
-            ("Location", format!("/o/n/bytes/{}", rest.rsplit('/').next().unwrap_or(""))),
-        ],
+        true => {
+            let elsewhere = match state.fault {
+                Fault::At(port) => format!("http://127.0.0.1:{port}"),
+                _ => String::new(),
+            };
+            let name = rest.rsplit('/').next().unwrap_or("");
+            vec![
+                ("X-Linked-Etag", format!("\"{hash}\"")),
+                ("Location", format!("{elsewhere}/o/n/bytes/{name}")),
+            ]
+        }
         false => vec![("ETag", "\"e\"".to_owned()), ("X-Repo-Commit", COMMIT.to_owned())],
     };
     if headers[0].0 == "X-Linked-Etag" {
