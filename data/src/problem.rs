@@ -123,6 +123,9 @@ pub enum ProblemKind {
     /// The template would leave out what the row has.
     #[error("the chat template never mentions `{field}`: leaving it out would change what is trained")]
     NotShown { field: &'static str },
+    /// The template would leave out what is answered.
+    #[error("the chat template does not show message {message}, what the user says before the answer")]
+    QuestionNotShown { message: usize },
     /// An answer that is not to be trained cannot be told from the others.
     #[error(
         "the chat template marks what is trained otherwise than answer by answer, so that none can be left out"
@@ -210,12 +213,15 @@ impl ProblemKind {
             Self::NotShown { .. } => {
                 "take a template that shows reasoning (`data.template`), or remove it from the rows"
             }
+            Self::QuestionNotShown { .. } => {
+                "contents are texts here: the template may read them as lists of parts; take one that shows texts (`data.template`)"
+            }
             Self::Golden { field, .. } if field == "messages" => {
                 "name what is right as a text in `references`, or leave the row out"
             }
             Self::Golden { .. } => "docs/evaluation.md, Golden rows, says what each field is",
             Self::NothingSupervised => {
-                "look at the row with `rtune check`; the template may drop assistant turns"
+                "look at the row with `rtune check`; the template may drop assistant turns, or read contents as lists of parts, where here they are texts"
             }
             _ => return None,
         };

@@ -124,7 +124,8 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     /// [`ProblemKind::Template`], [`ProblemKind::PromptNotKept`], [`ProblemKind::Tokenizer`],
-    /// [`ProblemKind::NotShown`], [`ProblemKind::UntrainedNotPlaced`] and [`ProblemKind::NothingSupervised`].
+    /// [`ProblemKind::NotShown`], [`ProblemKind::QuestionNotShown`], [`ProblemKind::UntrainedNotPlaced`] and
+    /// [`ProblemKind::NothingSupervised`].
     pub fn encode(&self, messages: &[Message], train_on: TrainOn) -> Result<Vec<Encoded>, ProblemKind> {
         self.encode_talk(Talk { messages, tools: &[] }, train_on)
     }

@@ -1,6 +1,8 @@
 //! Conversations to token ids with a loss mask.
 
+mod blocks;
 mod encode;
+mod seen;
 mod shorten;
 mod spans;
 mod whole;
@@ -33,6 +35,9 @@ impl Example {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod block_tests;
 
 #[cfg(test)]
 mod tool_tests;

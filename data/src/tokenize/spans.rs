@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::{blocks, seen};
 use crate::options::TrainOn;
 use crate::problem::ProblemKind;
 use crate::record::Message;
@@ -19,11 +20,15 @@ pub(super) struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    fn upto(self, end: usize) -> Self {
+    pub(super) fn upto(self, end: usize) -> Self {
         Self { messages: &self.messages[..end], ..self }
     }
 
-    fn render(self, template: &ChatTemplate, add_generation_prompt: bool) -> Result<String, TemplateError> {
+    pub(super) fn render(
+        self,
+        template: &ChatTemplate,
+        add_generation_prompt: bool,
+    ) -> Result<String, TemplateError> {
         template.render_conversation(self.messages, self.tools, add_generation_prompt)
     }
 }
@@ -57,7 +62,7 @@ pub(super) fn render(
     let last = talk.messages.iter().rposition(is_target).ok_or(ProblemKind::NothingSupervised)?;
     let talk = talk.upto(last + 1);
     if template.marks_answers() {
-        return Ok(vec![by_generation_blocks(template, ends, talk, train_on)?]);
+        return Ok(vec![blocks::render(template, ends, talk, train_on)?]);
     }
     let whole = Located::render(template, talk)?;
     let targets = (0..=last).filter(|&index| match train_on {
@@ -71,6 +76,7 @@ pub(super) fn render(
         let span = answer_span(template, ends, talk.upto(index + 1), located.as_ref().unwrap_or(&whole))?;
         answers.push((span, located));
     }
+    seen::question(template, talk, &whole.text)?;
     let kept = |(span, located): &(Span, Option<Located>)| match located {
         None => true,
         Some(located) => whole.text.starts_with(&located.text[..span.range.end]),
@@ -87,15 +93,15 @@ pub(super) fn render(
 }
 
 /// A trained stretch, and whether it ends in an end-of-turn token.
-struct Span {
-    range: Range<usize>,
-    ended: bool,
+pub(super) struct Span {
+    pub(super) range: Range<usize>,
+    pub(super) ended: bool,
 }
 
 /// A rendered conversation and where its contents stand.
-struct Located {
-    text: String,
-    contents: Option<Vec<Range<usize>>>,
+pub(super) struct Located {
+    pub(super) text: String,
+    pub(super) contents: Option<Vec<Range<usize>>>,
 }
 
 impl Located {
@@ -105,7 +111,7 @@ impl Located {
         Ok(Self { text, contents })
     }
 
-    fn cut(mut self, spans: Vec<Span>) -> Rendered {
+    pub(super) fn cut(mut self, spans: Vec<Span>) -> Rendered {
         let end = spans.last().map_or(0, |span| span.range.end);
         self.text.truncate(end);
         let ended = spans.iter().all(|span| span.ended);
@@ -116,7 +122,7 @@ impl Located {
 
 /// Renders once more with a mark on either side of each content, inside its outer whitespace, and believes the places
 /// only if the text without the marks is what it was. A message without a content has an empty place.
-fn locate(template: &ChatTemplate, talk: Talk<'_>, text: &str) -> Option<Vec<Range<usize>>> {
+pub(super) fn locate(template: &ChatTemplate, talk: Talk<'_>, text: &str) -> Option<Vec<Range<usize>>> {
     if holds_any(talk.messages, talk.tools, CONTENT_MARKS) {
         return None;
     }
@@ -193,6 +199,7 @@ fn answer_span(
             None => (text.trim_end().len().max(start), false),
         },
     };
+    seen::answer(template, ends, talk, text, &text[start..end])?;
     Ok(Span { range: start..end, ended })
 }
 
@@ -206,52 +213,20 @@ fn first_end(text: &str, from: usize, ends: &[String]) -> Option<usize> {
 }
 
 /// One past the last special token that begins at `from` or later.
-fn last_end(text: &str, from: usize, ends: &[String]) -> Option<usize> {
+pub(super) fn last_end(text: &str, from: usize, ends: &[String]) -> Option<usize> {
     ends.iter().filter_map(|end| Some(from + text[from..].rfind(end.as_str())? + end.len())).max()
 }
 
-fn prompt_not_kept(index: usize, asked: &str, answered: &str) -> ProblemKind {
-    let common: usize = asked
-        .chars()
-        .zip(answered.chars())
-        .take_while(|(one, other)| one == other)
-        .map(|(one, _)| one.len_utf8())
-        .sum();
-    let shown = |text: &str| text[common..].chars().take(SHOWN_CHARACTERS).collect();
-    ProblemKind::PromptNotKept { answer: index + 1, asked: shown(asked), answered: shown(answered) }
+/// Bytes of the characters that two texts begin with.
+pub(super) fn common(one: &str, other: &str) -> usize {
+    let equal = one.chars().zip(other.chars()).take_while(|(one, other)| one == other);
+    equal.map(|(one, _)| one.len_utf8()).sum()
 }
 
-/// What the template marks, up to the end-of-turn token: the last special token inside if nothing but whitespace comes
-/// after it, else the one that follows at once.
-fn by_generation_blocks(
-    template: &ChatTemplate,
-    ends: &[String],
-    talk: Talk<'_>,
-    train_on: TrainOn,
-) -> Result<Rendered, ProblemKind> {
-    let (text, blocks) = template.render_with_answers(talk.messages, talk.tools, false)?;
-    let mut spans: Vec<Span> = Vec::new();
-    for block in blocks.into_iter().filter(|block| !text[block.clone()].trim().is_empty()) {
-        let trimmed = block.start + text[block.clone()].trim_end().len();
-        let inside = last_end(&text[..trimmed], block.start, ends).filter(|&end| end == trimmed);
-        let following =
-            || ends.iter().filter(|end| text[block.end..].starts_with(end.as_str())).map(String::len).max();
-        let end = inside.or_else(|| Some(block.end + following()?));
-        spans.push(Span { range: block.start..end.unwrap_or(trimmed), ended: end.is_some() });
-    }
-    let answers = || talk.messages.iter().filter(|message| message.is_answer());
-    if !answers().all(|message| message.trained) {
-        if spans.len() != answers().count() {
-            return Err(ProblemKind::UntrainedNotPlaced);
-        }
-        let mut trained = answers().map(|message| message.trained);
-        spans.retain(|_| trained.next().unwrap_or(true));
-    }
-    if train_on == TrainOn::Last {
-        spans = spans.pop().into_iter().collect();
-    }
-    let contents = locate(template, talk, &text);
-    Ok(Located { text, contents }.cut(spans))
+fn prompt_not_kept(index: usize, asked: &str, answered: &str) -> ProblemKind {
+    let common = common(asked, answered);
+    let shown = |text: &str| text[common..].chars().take(SHOWN_CHARACTERS).collect();
+    ProblemKind::PromptNotKept { answer: index + 1, asked: shown(asked), answered: shown(answered) }
 }
 
 impl From<TemplateError> for ProblemKind {
