@@ -121,7 +121,7 @@ pub enum ProblemKind {
     )]
     PromptNotKept { answer: usize, asked: String, answered: String },
     /// The template would leave out what the row has.
-    #[error("the chat template never mentions `{field}`: leaving it out would change what is trained")]
+    #[error("the chat template does not show `{field}`: leaving it out would change what is trained")]
     NotShown { field: &'static str },
     /// The template would leave out what is answered.
     #[error("the chat template does not show message {message}, what the user says before the answer")]
@@ -207,11 +207,17 @@ impl ProblemKind {
                 "raise `data.max-tokens`, or set `data.over-long` to \"drop\"; an answer is never cut"
             }
             Self::AnswerFirst => "remove the row, or what stands before the first question",
-            Self::NotShown { field: "tools" | "tool_calls" } => {
+            Self::NotShown { field: "tools" } => {
+                "take a template that knows tools (`data.template`), write them where it reads them (some read `tools` of the system turn alone), or remove them from the rows"
+            }
+            Self::NotShown { field: "messages[].tools" } => {
+                "write them as `tools` of the row, beside `messages`, or take a template that reads them from a turn (`data.template`)"
+            }
+            Self::NotShown { field: "tool_calls" } => {
                 "take a template that knows tools (`data.template`), or remove them from the rows"
             }
             Self::NotShown { .. } => {
-                "take a template that shows reasoning (`data.template`), or remove it from the rows"
+                "take a template that shows reasoning there (`data.template`; some show it beside calls of tools alone), or remove it from the rows"
             }
             Self::QuestionNotShown { .. } => {
                 "contents are texts here: the template may read them as lists of parts; take one that shows texts (`data.template`)"

@@ -24,6 +24,9 @@ pub(crate) const REASONING_FIELDS: [&str; 3] = ["reasoning_content", "thinking",
 /// The field of a message with the calls it makes.
 pub(crate) const TOOL_CALLS: &str = "tool_calls";
 
+/// The field of an instruction with tools of its own, which some templates read in place of the row's.
+pub(crate) const TURN_TOOLS: &str = "tools";
+
 /// The file and the line a row was read from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
@@ -230,7 +233,8 @@ impl Record {
         let mut texts = Vec::new();
         for message in &mut self.messages {
             texts.push(&mut message.content);
-            for (name, value) in message.extra.iter_mut().filter(|(name, _)| *name != "tool_call_id") {
+            let is_said = |name: &str| name != "tool_call_id" && name != TURN_TOOLS;
+            for (name, value) in message.extra.iter_mut().filter(|(name, _)| is_said(name)) {
                 said_in(value, name == TOOL_CALLS, &mut texts);
             }
         }

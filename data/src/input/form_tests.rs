@@ -99,6 +99,17 @@ fn tools_and_what_templates_see() {
     assert_eq!(one(row), expected);
     let as_text = json!({"tools": "[{\"a\": 1}]", "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]});
     assert_eq!(one(as_text), "u:a / a:b / tool:{\"a\":1}");
+    // Tools of an instruction are its own; nobody reads them of other turns.
+    let of_turns = json!({"messages": [
+        {"role": "system", "content": "s", "tools": "[{\"name\": \"f\"}]"},
+        {"role": "developer", "content": "d", "tools": [tool]},
+        {"role": "user", "content": "a", "tools": "[]"},
+        {"role": "assistant", "content": "b"},
+    ]});
+    assert_eq!(
+        one(of_turns),
+        "s:s{\"tools\":\"[{\\\"name\\\": \\\"f\\\"}]\"} / d:d{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]} / u:a / a:b"
+    );
     let with = |message: serde_json::Value| one(json!({"messages": [message]}));
     let cases = [
         (
@@ -112,6 +123,10 @@ fn tools_and_what_templates_see() {
         (
             json!({"role": "user", "content": [1]}),
             "expected `messages[0].content[0]` to be a text, found a number",
+        ),
+        (
+            json!({"role": "system", "content": "s", "tools": {"name": "f"}}),
+            "expected `messages[0].tools` to be a text or a list, found an object",
         ),
         (
             json!({"role": "assistant", "content": "", "tool_calls": "x"}),

@@ -18,6 +18,7 @@ mod rewrite;
 mod room;
 mod seen;
 mod settled;
+mod shown;
 mod text;
 
 use std::borrow::Cow;
@@ -34,9 +35,10 @@ pub use error::TemplateError;
 pub(crate) use generation::{CONTENT_MARKS, take_marked};
 pub use settled::settled;
 
-use crate::record::{Message, REASONING_FIELDS, TOOL_CALLS};
+use crate::record::Message;
 use error::Raised;
 use seen::{Seen, with_reasoning};
+use shown::Shows;
 
 /// Steps of one rendering: a conversation of a thousand turns takes some hundred thousand, and a template that never
 /// ends is stopped within seconds.
@@ -83,6 +85,7 @@ pub struct ChatTemplate {
     date: Option<Date>,
     variables: BTreeMap<String, Value>,
     marks_answers: bool,
+    shows: Shows,
 }
 
 impl ChatTemplate {
@@ -144,12 +147,15 @@ impl ChatTemplate {
             date,
             variables: BTreeMap::new(),
             marks_answers,
+            shows: Shows::default(),
         })
     }
 
     /// The same template with a variable of the user's, such as `enable_thinking`.
     pub fn with_variable(mut self, name: &str, value: &serde_json::Value) -> Self {
         self.variables.insert(name.to_owned(), Value::from(Serde(value)));
+        // It may decide what is shown.
+        self.shows = Shows::default();
         self
     }
 
@@ -174,24 +180,6 @@ impl ChatTemplate {
     /// Whether the template itself says where answers stand, by `{% generation %}`.
     pub fn marks_answers(&self) -> bool {
         self.marks_answers
-    }
-
-    /// A field of the conversation that the template never mentions, so that it would be lost without a word.
-    pub(crate) fn not_shown(
-        &self,
-        messages: &[Message],
-        tools: &[serde_json::Value],
-    ) -> Option<&'static str> {
-        let mentions = |name: &str| self.source.contains(name);
-        if !tools.is_empty() && !mentions("tools") {
-            return Some("tools");
-        }
-        if messages.iter().any(Message::calls_tools) && !mentions(TOOL_CALLS) {
-            return Some(TOOL_CALLS);
-        }
-        let reasons = |message: &Message| message.reasoning().is_some();
-        let shows = REASONING_FIELDS.into_iter().any(mentions);
-        (messages.iter().any(reasons) && !shows).then_some(REASONING_FIELDS[0])
     }
 
     /// Renders a conversation; with `add_generation_prompt` it ends where the next answer begins.

@@ -100,7 +100,7 @@ impl<'a> Encoder<'a> {
     /// A row as examples: a conversation as [`Encoder::encode`] has it, a text as [`Encoder::encode_whole`].
     ///
     /// # Errors
-    /// Those of the two, and [`ProblemKind::NotShown`] for tools, calls or reasoning that the template never mentions.
+    /// Those of the two, and [`ProblemKind::NotShown`] for tools, calls or reasoning that the template does not show.
     pub fn encode_record(
         &self,
         record: &Record,

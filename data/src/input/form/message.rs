@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{kind_of, says_something};
 use crate::problem::ProblemKind;
-use crate::record::{Content, Message, ROLES, TOOL_CALLS};
+use crate::record::{Content, Message, ROLES, TOOL_CALLS, TURN_TOOLS};
 
 /// Fields that templates see: those that the templates of known families read.
 const SEEN_FIELDS: [&str; 7] =
@@ -49,6 +49,14 @@ pub(super) fn read(
             }
             message.extra.insert(name.to_owned(), value);
         }
+    }
+    if message.is_instruction() && says_something(fields.get(TURN_TOOLS)) {
+        let value = fields.remove(TURN_TOOLS).unwrap_or_default();
+        if !value.is_array() && !value.is_string() {
+            let (field, found) = (format!("{place}.{TURN_TOOLS}"), kind_of(&value));
+            return Err(ProblemKind::WrongType { field, expected: "a text or a list", found });
+        }
+        message.extra.insert(TURN_TOOLS.to_owned(), value);
     }
     (message.content, message.written) = content(&place, &mut fields, message.calls_tools())?;
     for field in fields.keys().map(|field| format!("{list}[].{field}")) {
