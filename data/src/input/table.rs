@@ -31,7 +31,8 @@ impl TableRows {
     /// [`DataError::Format`] for a header that is none; those of the bytes.
     pub(super) fn new(path: Arc<Path>, bytes: Bytes, separator: u8) -> Result<Self, DataError> {
         let parser = ReaderBuilder::new().delimiter(separator).build();
-        let cutter = Cutter { bytes, parser, line: 1, cells: Vec::new(), ends: Vec::new() };
+        let cutter =
+            Cutter { bytes, parser, line: 1, after_return: false, cells: Vec::new(), ends: Vec::new() };
         let mut rows = Self { path, cutter, header: Vec::new(), ended: false };
         let cut = rows.cutter.record().map_err(|error| fault(&rows.path, error))?;
         let wrong = |reason: String| DataError::Format { path: rows.path.to_path_buf(), reason };
@@ -90,6 +91,8 @@ struct Cutter {
     bytes: Bytes,
     parser: Reader,
     line: u64,
+    /// Whether the byte before was a carriage return, so that a line feed here ends no other line.
+    after_return: bool,
     /// The cells of the record one after the other, and where each ends; both may be longer than the record.
     cells: Vec<u8>,
     ends: Vec<usize>,
@@ -122,8 +125,9 @@ impl Cutter {
             let chunk = if at_end { b"\n" } else { chunk };
             let (result, read, wrote, ended) =
                 self.parser.read_record(chunk, &mut self.cells[used_cells..], &mut self.ends[used_ends..]);
-            self.line += chunk[..read].iter().filter(|&&byte| byte == b'\n').count() as u64;
+            let more = breaks(&chunk[..read], &mut self.after_return);
             if !at_end {
+                self.line += more;
                 self.bytes.consume(read);
             }
             read_bytes += read;
@@ -159,7 +163,7 @@ impl Cutter {
         loop {
             let chunk = self.bytes.fill_buf()?;
             let blank = chunk.iter().take_while(|&&byte| byte == b'\n' || byte == b'\r').count();
-            self.line += chunk[..blank].iter().filter(|&&byte| byte == b'\n').count() as u64;
+            self.line += breaks(&chunk[..blank], &mut self.after_return);
             let more = blank > 0 && blank == chunk.len();
             self.bytes.consume(blank);
             if !more {
@@ -184,6 +188,16 @@ impl Cutter {
         let starts = std::iter::once(0).chain(ends.iter().copied());
         Ok(starts.zip(ends).map(|(start, &end)| &text[start..end]))
     }
+}
+
+/// Lines that end in `bytes`: at a line feed, at a carriage return, or at both as one.
+fn breaks(bytes: &[u8], after_return: &mut bool) -> u64 {
+    let mut lines = 0;
+    for &byte in bytes {
+        lines += u64::from(byte == b'\r' || (byte == b'\n' && !*after_return));
+        *after_return = byte == b'\r';
+    }
+    lines
 }
 
 fn grow<T: Clone + Default>(items: &mut Vec<T>) {

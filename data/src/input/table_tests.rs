@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::breaks;
 use crate::input::{MAX_LINE_BYTES, Source};
 use crate::testing::Files;
 
@@ -20,6 +21,29 @@ fn quotes_line_breaks_marks_and_blank_lines() {
         told("a.csv", text, &[]),
         ["a.csv:2 u:a, \"b\"\r|c / a:d", "a.csv:6 u:5\" pipe / a:e", "2 rows, 0 problems note=2"]
     );
+}
+
+#[test]
+fn lines_end_in_either_character_or_both() {
+    for end in ["\n", "\r", "\r\n"] {
+        let text = ["instruction,output", "a,b", "", "\"c|d\",e", "f", "g,h"].join(end).replace('|', end);
+        let shown = format!("u:c{}d / a:e", end.replace('\n', "|"));
+        assert_eq!(
+            told("a.csv", text, &[]),
+            [
+                "a.csv:2 u:a / a:b".to_owned(),
+                format!("a.csv:4 {shown}"),
+                "a.csv:6: the row has 1 columns, the header 2".to_owned(),
+                "a.csv:7 u:g / a:h".to_owned(),
+                "3 rows, 1 problems".to_owned()
+            ],
+            "{end:?}"
+        );
+    }
+    // However the bytes come in.
+    let mut after_return = false;
+    let lines: u64 = "a\r\nb\rc\n\r\r\n".bytes().map(|byte| breaks(&[byte], &mut after_return)).sum();
+    assert_eq!(lines, 5);
 }
 
 #[test]
