@@ -71,8 +71,10 @@ pub(super) fn render(
     });
     let mut answers = Vec::new();
     for index in targets {
-        let located =
-            if index == last { None } else { Some(Located::render(template, talk.upto(index + 1))?) };
+        let located = match index == last {
+            true => None,
+            false => Some(Located::render_part(template, talk.upto(index + 1), &whole)?),
+        };
         let span = answer_span(template, ends, talk.upto(index + 1), located.as_ref().unwrap_or(&whole))?;
         answers.push((span, located));
     }
@@ -108,6 +110,22 @@ impl Located {
     fn render(template: &ChatTemplate, talk: Talk<'_>) -> Result<Self, ProblemKind> {
         let text = talk.render(template, false)?;
         let contents = locate(template, talk, &text);
+        Ok(Self { text, contents })
+    }
+
+    /// A conversation that `whole` goes on from. Where both begin alike so do the places of the contents, and a row of many turns
+    /// is rendered once less for each.
+    fn render_part(template: &ChatTemplate, talk: Talk<'_>, whole: &Self) -> Result<Self, ProblemKind> {
+        let text = talk.render(template, false)?;
+        let known = whole.contents.as_ref().and_then(|contents| contents.get(..talk.messages.len()));
+        let alike = known.filter(|known| {
+            let end = known.last().map_or(0, |last| last.end);
+            text.as_bytes().get(..end) == whole.text.as_bytes().get(..end)
+        });
+        let contents = match alike {
+            Some(contents) => Some(contents.to_vec()),
+            None => locate(template, talk, &text),
+        };
         Ok(Self { text, contents })
     }
 
