@@ -391,7 +391,7 @@ fn numbers_that_leave_the_line_stop_the_run_by_name() {
     ran.fails(
         1,
         &[
-            "error: step ",
+            "error: after step 1: a trained number is ",
             "first tensor with such a value is `model.layers.0",
             "hint: lower `train.learning-rate`",
         ],

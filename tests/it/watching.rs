@@ -205,12 +205,15 @@ fn the_best_checkpoint_is_the_best_by_any_metric() {
     for (metric, sign) in
         [("likeliest-label", 1.0), ("chrf", 1.0), ("answer-nats", -1.0), ("likeliest-f1-b", 1.0)]
     {
-        place.train(&[&wild[..], &[&format!("eval.best={metric}")]].concat()).succeeds();
+        let ran = place.train(&[&wild[..], &[&format!("eval.best={metric}")]].concat());
+        let is_useless = ran.stderr.contains("warning: the adapter is of no use by `eval.best`");
+        assert_eq!(ran.code, i32::from(is_useless), "{}\n{}", ran.stdout, ran.stderr);
         let values = figures(&place, metric);
         let most = values.iter().map(|(_, value)| sign * value).fold(f64::MIN, f64::max);
         let (step, value) = *values.iter().find(|(_, value)| sign * value == most).expect("one");
         let best = fs::read_link(place.path("run/best")).expect("a link").display().to_string();
         assert_eq!(best, format!("checkpoints/step-{step:06}"), "{metric}: {values:?}");
+        assert_eq!(is_useless, step == 0, "{metric}: {values:?}");
         let state: Value = serde_json::from_str(&place.read("run/last/state.json")).expect("JSON");
         assert_eq!(state["best"], json!({"step": step, "metric": metric, "value": value}));
         fs::remove_dir_all(place.path("run")).expect("removed");
