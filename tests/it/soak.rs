@@ -16,6 +16,8 @@ use crate::workplace::{CONFIG, Ran, Sizes, Workplace, rows, write_model};
 const SHORT: Duration = Duration::from_secs(20);
 /// Steps without which a quarter says nothing, on however slow a machine.
 const LEAST_STEPS: u64 = 1000;
+/// A run that saves nothing for so long waits for something that does not come.
+const LONGEST_STANDSTILL: Duration = Duration::from_secs(600);
 /// The most that anything may grow by from the second quarter to the last, in a soak that was asked for.
 const MOST_GROWTH: f64 = 0.01;
 /// The same of a short one, of which a page table or a late buffer is a larger share.
@@ -107,20 +109,31 @@ fn soak_grows_nothing() {
         .replace("[train]", "golden = \"golden.jsonl\"\nleaks.check = false\n[train]");
     place.write("config.toml", config);
     let mut command = place.command(&["train", "config.toml"]);
-    command.stdout(Stdio::null()).stderr(Stdio::piped()).env("RAYON_NUM_THREADS", "1");
+    // No pipe: its warnings fill one within the hour, and then the run waits for somebody to read them.
+    let warnings = fs::File::create(place.path("warnings.txt")).expect("made");
+    command.stdout(Stdio::null()).stderr(warnings).env("RAYON_NUM_THREADS", "1");
     let mut child = command.spawn().expect("started");
     let checkpoints = place.path("run/checkpoints");
     let began = Instant::now();
-    let mut samples = Vec::new();
+    let mut samples: Vec<Sample> = Vec::new();
+    let mut moved = (Instant::now(), 0);
     while began.elapsed() < duration || steps(&checkpoints) < LEAST_STEPS {
         std::thread::sleep((duration / 400).min(Duration::from_secs(1)));
         assert!(child.try_wait().expect("a child").is_none(), "the run ended by itself");
         samples.extend(sample(&child, &checkpoints).filter(|sample| sample.steps > 0));
+        let now = samples.last().map_or(0, |sample| sample.steps);
+        if now > moved.1 {
+            moved = (Instant::now(), now);
+        }
+        if moved.0.elapsed() > LONGEST_STANDSTILL {
+            child.kill().expect("killed");
+            panic!("it stands still at step {now}");
+        }
     }
     let line = format!("kill -TERM {}", child.id());
     assert!(std::process::Command::new("sh").args(["-c", &line]).status().expect("a shell runs").success());
     let ran = Ran::of(child.wait_with_output().expect("ends"));
-    assert_eq!(ran.code, 143, "{}", ran.stderr);
+    assert_eq!(ran.code, 143, "{}", place.read("warnings.txt"));
     place.rtune(&["verify", "run"]).succeeds();
 
     // By steps, so that a time in which the run got nothing of the processor is in no quarter's way.
