@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Error, State};
-use regex::Regex;
+
+use super::tags::{Piece, pieces, word};
 
 /// The function the blocks become calls of.
 pub(super) const FUNCTION: &str = "__generation";
@@ -21,16 +21,28 @@ pub(super) const ANSWER_MARKS: [char; 2] = ['\u{E000}', '\u{E001}'];
 pub(crate) const CONTENT_MARKS: [char; 2] = ['\u{E002}', '\u{E003}'];
 
 /// Puts the call in the place of the block, whitespace control kept; says whether there was any.
-pub(super) fn rewrite(source: &str) -> (String, bool) {
-    static BLOCK: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}").ok());
-    let Some(block) = BLOCK.as_ref() else { return (source.to_owned(), false) };
-    let rewritten = block.replace_all(source, |found: &regex::Captures<'_>| match found.get(2) {
-        None => format!("{{%{} call {FUNCTION}() {}%}}", &found[1], &found[3]),
-        Some(_) => format!("{{%{} endcall {}%}}", &found[1], &found[3]),
-    });
-    let any = matches!(rewritten, Cow::Owned(_));
-    (rewritten.into_owned(), any)
+pub(super) fn rewrite(source: &str) -> (Cow<'_, str>, bool) {
+    if !source.contains("generation") {
+        return (Cow::Borrowed(source), false);
+    }
+    let (mut rewritten, mut any) = (String::with_capacity(source.len()), false);
+    for piece in pieces(source) {
+        match piece {
+            Piece::Other(text) => rewritten.push_str(text),
+            Piece::Raw { begin, body, end } => rewritten.extend([begin, body, end]),
+            Piece::Block(block) => match word(block) {
+                Some((before, name @ ("generation" | "endgeneration"), after)) => {
+                    let is_end = name.starts_with("end");
+                    any |= !is_end;
+                    let breaks = "\n".repeat(block.matches('\n').count());
+                    let call = if is_end { "endcall".to_owned() } else { format!("call {FUNCTION}()") };
+                    rewritten.push_str(&format!("{{%{before} {call} {breaks}{after}%}}"));
+                }
+                _ => rewritten.push_str(block),
+            },
+        }
+    }
+    (Cow::Owned(rewritten), any)
 }
 
 /// The function itself.
@@ -71,8 +83,16 @@ mod tests {
         assert!(any);
         assert_eq!(
             rewrite("{% if add_generation_prompt %}"),
-            ("{% if add_generation_prompt %}".to_owned(), false)
+            (Cow::Borrowed("{% if add_generation_prompt %}"), false)
         );
+        for elsewhere in [
+            "{# {% generation %} #}a",
+            "{% raw %}{% generation %}{% endraw %}",
+            "{{ '{% generation %}' }}",
+            "{% set x = '{% generation %}' %}",
+        ] {
+            assert_eq!(rewrite(elsewhere), (Cow::Borrowed(elsewhere), false));
+        }
     }
 
     #[test]

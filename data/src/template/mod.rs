@@ -19,6 +19,7 @@ mod room;
 mod seen;
 mod settled;
 mod shown;
+mod tags;
 mod text;
 
 use std::borrow::Cow;
@@ -113,7 +114,8 @@ impl ChatTemplate {
             true => Cow::Owned(source.replace("\r\n", "\n").replace('\r', "\n")),
             false => Cow::Borrowed(source),
         };
-        let (rewritten, marks_answers) = generation::rewrite(&raw::keep_first_breaks(&lines));
+        let written_out = raw::written_out(&lines);
+        let (rewritten, marks_answers) = generation::rewrite(&written_out);
         if source.contains(bounds::PREFIX) {
             let reason = format!("names that begin with `{}` are not the template's", bounds::PREFIX);
             return Err(TemplateError::Syntax { line: 1, reason });
