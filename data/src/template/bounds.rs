@@ -10,6 +10,7 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 
 use super::attributes;
 use super::cut::cut;
+use super::filters;
 use super::functions;
 use super::needs::{argument_of, needed, pieces};
 use super::python;
@@ -54,6 +55,7 @@ pub(super) fn add(environment: &mut Environment<'_>, most_bytes: usize) {
     environment.add_function(SHOWN, shown);
     environment.add_function(CUT, cut);
     environment.add_filter(FILTERED, filtered);
+    filters::add(environment);
     python::add(environment);
     functions::add(environment);
     environment.add_function(CYCLED, functions::cycled);
@@ -203,7 +205,15 @@ fn apply(state: &mut State<'_, '_>, name: &str, value: &Value, arguments: &[Valu
     }
     let room = left(state);
     room.fits(escaped(state, needed(name, value, arguments, &room)?))?;
-    let result = state.apply_filter(name, &given(name, value, arguments, &room)?)?;
+    let given = given(name, value, arguments, &room)?;
+    let result = match name {
+        "replace" if !argument_of(arguments, 2, "count").is_undefined() => filters::replaced(&given),
+        name => state.apply_filter(name, &given),
+    };
+    let result = result.map_err(|error| match error.kind() {
+        ErrorKind::UnknownFilter => Error::new(ErrorKind::UnknownFilter, format!("filter {name} is unknown")),
+        _ => error,
+    })?;
     let result = if name == "groupby" { functions::groups(&result)? } else { result };
     let bytes = size(&result);
     made(state, name, value, result, bytes)

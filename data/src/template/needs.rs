@@ -47,7 +47,7 @@ const OF_ITEMS: [&str; 26] = [
 /// What a text takes that is cut up, or a mapping that becomes pairs.
 pub(super) fn pieces(name: &str, value: &Value) -> usize {
     match name {
-        "split" | "splitlines" | "lines" => size(value),
+        "lines" | "partition" | "rpartition" | "rsplit" | "split" | "splitlines" => size(value),
         "items" | "dictsort" => size(value).saturating_mul(PAIR_ITEMS),
         _ => 0,
     }
@@ -64,9 +64,15 @@ pub(super) fn needed(name: &str, value: &Value, arguments: &[Value], room: &Left
         text_bytes(argument, room)?;
     }
     match name {
-        "batch" | "slice" | "indent" | "tojson" | "pprint" if arguments.iter().any(is_wide) => {
+        "batch" | "center" | "indent" | "ljust" | "pprint" | "rjust" | "slice" | "tojson" | "zfill"
+            if arguments.iter().any(is_wide) =>
+        {
             let problem = format!("expected at most {MOST_WIDTH} in `{name}`");
             Err(Error::new(ErrorKind::InvalidOperation, problem))
+        }
+        "center" | "ljust" | "rjust" | "zfill" => {
+            let width = arguments.first().and_then(whole).and_then(|width| usize::try_from(width).ok());
+            Ok(text.len().saturating_add(width.unwrap_or(0).saturating_mul(size_of::<char>())))
         }
         "join" => {
             let between = size(&argument_of(arguments, 0, "d"));
@@ -98,9 +104,9 @@ pub(super) fn needed(name: &str, value: &Value, arguments: &[Value], room: &Left
             }
             Ok(text.len().saturating_add(places.saturating_mul(bytes)))
         }
-        "split" | "splitlines" | "lines" => {
+        "lines" | "rsplit" | "split" | "splitlines" => {
             let parts = match argument_of(arguments, 0, "sep").as_str() {
-                Some(between) if name == "split" => text.matches(between).count(),
+                Some(between) if name.ends_with("split") => text.matches(between).count(),
                 _ => text.split(is_space).count(),
             };
             Ok(text.len().saturating_add(parts.saturating_mul(PART_BYTES)))

@@ -7,6 +7,7 @@ use minijinja::value::{FunctionArgs, Kwargs, Value, from_args};
 use minijinja::{Environment, Error, ErrorKind};
 
 use super::attributes::attr;
+use super::methods;
 use crate::near::is_space;
 
 /// Gives an environment the filters.
@@ -37,7 +38,8 @@ pub(super) fn method(text: &str, name: &str, arguments: &[Value]) -> Option<Resu
             Ok(lines(text, is_true(keep)).map(Value::from).collect())
         }),
         "title" => with(arguments, |()| Ok(Value::from(title(text)))),
-        _ => return None,
+        "capitalize" => with(arguments, |()| Ok(Value::from(capitalized(text)))),
+        _ => return methods::method(text, name, arguments),
     })
 }
 
@@ -133,7 +135,7 @@ fn text_of(value: &Value) -> Cow<'_, str> {
 }
 
 /// `strip`, `lstrip` and `rstrip`, of some characters or of white space.
-fn stripped<'a>(text: &'a str, of: Option<&str>, at_start: bool, at_end: bool) -> &'a str {
+pub(super) fn stripped<'a>(text: &'a str, of: Option<&str>, at_start: bool, at_end: bool) -> &'a str {
     // A set, so that one long text is not looked through for each letter of another.
     let of: Option<HashSet<char>> = of.map(|of| of.chars().collect());
     let is_off = |letter: char| of.as_ref().map_or_else(|| is_space(letter), |of| of.contains(&letter));
@@ -155,6 +157,32 @@ fn split<'a>(text: &'a str, at: Option<&str>, most: Option<usize>) -> Result<Vec
         rest = rest[end..].trim_start_matches(is_space);
     }
     Ok(parts)
+}
+
+/// `rsplit`, in which what is left over stands at the front.
+pub(super) fn split_from_end(text: &str, arguments: &[Value]) -> Result<Value, Error> {
+    with(arguments, |(at, most, named): (Option<&str>, Option<i64>, Kwargs)| {
+        let at = at.map_or_else(|| named.get("sep"), |at| Ok(Some(at)))?;
+        let most = most.map_or_else(|| named.get("maxsplit"), |most| Ok(Some(most)))?;
+        named.assert_all_used()?;
+        let most = most.and_then(|most| usize::try_from(most).ok());
+        let mut parts = Vec::new();
+        match at {
+            Some("") => return Err(Error::new(ErrorKind::InvalidOperation, "empty separator")),
+            Some(at) => parts.extend(text.rsplitn(most.unwrap_or(usize::MAX - 1) + 1, at)),
+            None => {
+                let mut rest = text.trim_end_matches(is_space);
+                while !rest.is_empty() {
+                    let space = rest.char_indices().rfind(|(_, letter)| is_space(*letter));
+                    let begin = space.filter(|_| most != Some(parts.len()));
+                    let begin = begin.map_or(0, |(at, letter)| at + letter.len_utf8());
+                    parts.push(&rest[begin..]);
+                    rest = rest[..begin].trim_end_matches(is_space);
+                }
+            }
+        }
+        Ok(parts.into_iter().rev().collect())
+    })
 }
 
 /// What ends a line in Python.
@@ -194,6 +222,16 @@ fn title(text: &str) -> String {
         }
         within = is_cased(letter);
     }
+    out
+}
+
+/// `capitalize`: the first letter is that of a title, and all others are small.
+pub(super) fn capitalized(text: &str) -> String {
+    let Some(first) = text.chars().next() else { return String::new() };
+    let small = text.to_lowercase();
+    let mut out = String::with_capacity(text.len());
+    push_title(&mut out, first);
+    out.push_str(small.get(first.to_lowercase().map(char::len_utf8).sum()..).unwrap_or_default());
     out
 }
 
