@@ -9,10 +9,11 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, contex
 use minijinja_contrib::pycompat::unknown_method_callback;
 
 use super::attributes;
+use super::compare;
 use super::cut::cut;
 use super::filters;
 use super::functions;
-use super::needs::{argument_of, needed, pieces};
+use super::needs::{argument_of, needed, pieces, read};
 use super::python;
 use super::room::{ITEM_BYTES, Left, MOST, as_list, left, size, take, text_bytes};
 use super::text::{filled_with, text_of, text_of_floats};
@@ -31,6 +32,9 @@ const FOREIGN: [&str; 2] = ["chain", "zip"];
 /// What a letter becomes at most where it is escaped.
 const ESCAPED: usize = 5;
 
+/// What an operator takes that is asked of the engine, in parts of values.
+const OPERATED: usize = 64;
+
 /// Names that no template has; what they stand for.
 pub(super) const JOINED: &str = "__bounded_joined";
 pub(super) const ADDED: &str = "__bounded_added";
@@ -41,7 +45,12 @@ pub(super) const FILTERED: &str = "__bounded_filtered";
 pub(super) const ATTRIBUTE: &str = "__bounded_attribute";
 pub(super) const ITEM: &str = "__bounded_item";
 pub(super) const CYCLED: &str = "__bounded_cycled";
-pub(super) const SEARCHED: &str = "__bounded_searched";
+pub(super) const COMPARED: &str = "__bounded_compared";
+pub(super) const LOOKED_UP: &str = "__bounded_looked_up";
+pub(super) const EACH: &str = "__bounded_each";
+pub(super) const SPLAT: &str = "__bounded_splat";
+pub(super) const NEGATIVE: &str = "__bounded_negative";
+pub(super) const READ: &str = "__bounded_read";
 pub(super) const HELD: &str = "__bounded_held";
 /// What each of them begins with.
 pub(super) const PREFIX: &str = "__bounded_";
@@ -59,7 +68,13 @@ pub(super) fn add(environment: &mut Environment<'_>, most_bytes: usize) {
     python::add(environment);
     functions::add(environment);
     environment.add_function(CYCLED, functions::cycled);
-    environment.add_function(SEARCHED, functions::searched);
+    environment.add_function(COMPARED, compare::compared);
+    environment.add_function(LOOKED_UP, compare::looked_up);
+    environment.add_function(EACH, compare::each);
+    environment.add_function(SPLAT, compare::splat);
+    environment.add_function(READ, compare::read);
+    environment.add_function(NEGATIVE, functions::negative);
+    compare::add(environment);
     environment.add_function(HELD, functions::held);
     environment.add_filter(HELD, functions::held);
     for name in FOREIGN {
@@ -116,6 +131,9 @@ pub(super) fn sum_of(state: &mut State<'_, '_>, left: Value, right: &Value) -> R
         return Ok(Value::from(sum));
     }
     take(state, size(&left).saturating_add(size(right)))?;
+    if let Some(sum) = broken(&left, right).map(|(left, right)| left + right) {
+        return Ok(Value::from(sum));
+    }
     operated(state, "a + b", &left, right)
 }
 
@@ -137,15 +155,26 @@ fn times(state: &mut State<'_, '_>, left: Value, right: Value) -> Result<Value, 
             return Ok(if is_tuple { Value::from(Tuple::from(all)) } else { Value::from(all) });
         }
     }
+    if let Some(product) = broken(&left, &right).map(|(left, right)| left * right) {
+        return Ok(Value::from(product));
+    }
     operated(state, "a * b", &left, &right)
+}
+
+/// Two numbers of which one is no whole number.
+fn broken(left: &Value, right: &Value) -> Option<(f64, f64)> {
+    let are_broken = !left.is_integer() || !right.is_integer();
+    let of = |value: &Value| f64::try_from(value.clone()).ok().filter(|_| value.is_number());
+    if are_broken { of(left).zip(of(right)) } else { None }
 }
 
 pub(super) fn whole(value: &Value) -> Option<i64> {
     value.as_i64().filter(|_| value.is_integer())
 }
 
-/// What the engine's own operator makes of two values.
+/// What the engine's own operator makes of two values, which takes as long as some hundred steps.
 fn operated(state: &mut State<'_, '_>, operator: &str, left: &Value, right: &Value) -> Result<Value, Error> {
+    self::left(state).spend(OPERATED)?;
     let result = state.env().compile_expression(operator)?.eval(context! { a => left, b => right });
     // The place is the template's, and no expression's.
     let result = result.map_err(|error| match error.detail() {
@@ -193,6 +222,7 @@ fn apply(state: &mut State<'_, '_>, name: &str, value: &Value, arguments: &[Valu
             return Err(Error::new(ErrorKind::InvalidOperation, "`map` is the filter of a `map`"));
         }
         let mut items = Vec::new();
+        read(name, value, arguments, &left(state))?;
         for item in value.try_iter()? {
             take(state, ITEM_BYTES)?;
             items.push(apply(state, of_each, &item, &arguments[1..])?);
@@ -201,9 +231,14 @@ fn apply(state: &mut State<'_, '_>, name: &str, value: &Value, arguments: &[Valu
     }
     let start = if name == "sum" { argument_of(arguments, 1, "start") } else { Value::UNDEFINED };
     if !start.is_number() && !start.is_undefined() {
+        read(name, value, arguments, &left(state))?;
         return functions::summed(state, value, arguments, start);
     }
     let room = left(state);
+    read(name, value, arguments, &room)?;
+    if matches!(name, "dictsort" | "groupby" | "max" | "min" | "sort") {
+        compare::have_order(state, name, value, arguments)?;
+    }
     room.fits(escaped(state, needed(name, value, arguments, &room)?))?;
     let given = given(name, value, arguments, &room)?;
     let result = match name {
@@ -277,13 +312,22 @@ fn as_text(value: Value) -> Value {
 /// `value.name(arguments)`, of texts, lists and maps.
 fn method(state: &mut State<'_, '_>, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     let room = left(state);
-    let bytes = match (name, arguments.first()) {
+    let bytes = match (name, arguments) {
         // The text stands between the items here.
-        ("join", Some(items)) => needed(name, items, std::slice::from_ref(value), &room)?,
-        _ => needed(name, value, arguments, &room)?,
+        ("join", [items]) => {
+            read(name, items, std::slice::from_ref(value), &room)?;
+            needed(name, items, std::slice::from_ref(value), &room)?
+        }
+        _ => {
+            read(name, value, arguments, &room)?;
+            needed(name, value, arguments, &room)?
+        }
     };
     room.fits(bytes)?;
-    let own = value.as_str().and_then(|text| python::method(text, name, arguments));
+    let own = match value.as_str() {
+        Some(text) => python::method(text, name, arguments),
+        None => compare::method(state, value, name, arguments),
+    };
     let result = own.unwrap_or_else(|| unknown_method_callback(state, value, name, arguments))?;
     let bytes = size(&result);
     made(state, name, value, result, bytes)

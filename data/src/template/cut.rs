@@ -6,7 +6,7 @@
 use minijinja::value::{Tuple, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
-use super::room::{ITEM_BYTES, take};
+use super::room::{ITEM_BYTES, left, look_through, parts_of, take};
 
 /// Places of a cut, in order: the first, how many, and from each to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ pub(super) fn cut(
                 let at = |bound: i64| usize::try_from(bound).unwrap_or(usize::MAX);
                 return text_between(state, text, start.map_or(0, at), stop.map(at));
             }
+            look_through(value, &left(state))?;
             text_at(state, text, Places::of(text.chars().count(), start, stop, step))
         }
         ValueKind::None => {
@@ -113,7 +114,9 @@ fn text_between(
     last: Option<usize>,
 ) -> Result<Value, Error> {
     let place = |text: &str, count: usize| text.char_indices().nth(count).map_or(text.len(), |(at, _)| at);
-    let text = &text[place(text, first)..];
+    let from = place(text, first);
+    left(state).spend(parts_of(from))?;
+    let text = &text[from..];
     let text = last.map_or(text, |last| &text[..place(text, last.saturating_sub(first))]);
     take(state, text.len())?;
     Ok(Value::from(text))

@@ -8,8 +8,9 @@ use minijinja::{Environment, Error, ErrorKind, State};
 
 use super::attributes::{is_changed, is_loop};
 use super::bounds::sum_of;
+use super::date::Date;
 use super::needs::argument_of;
-use super::room::{STANDS_ALONE, left, look_through, text_bytes};
+use super::room::{STANDS_ALONE, left, parts_of, take, text_bytes};
 
 /// Functions that hold what they are called with.
 const HOLDERS: [&str; 2] = ["namespace", "dict"];
@@ -73,12 +74,35 @@ pub(super) fn cycled(
     Ok(values[index % values.len()].clone())
 }
 
-/// What something is looked for in; in a mapping that is no search.
-pub(super) fn searched(state: &mut State<'_, '_>, value: &Value) -> Result<Value, Error> {
-    if value.kind() != ValueKind::Map {
-        look_through(value, &left(state))?;
+/// The bytes of a date, or of what stands for a part of one.
+const DATE_BYTES: usize = 64;
+
+/// `strftime_now(format)`.
+pub(super) fn dated(state: &mut State<'_, '_>, date: Date, format: &str) -> Result<String, Error> {
+    let room = left(state);
+    room.spend(parts_of(format.len()))?;
+    let places = format.bytes().filter(|byte| *byte == b'%').count();
+    let bytes = format.len().saturating_add(places.saturating_mul(DATE_BYTES));
+    room.fits(bytes)?;
+    let made = date.format(format)?;
+    take(state, made.len())?;
+    Ok(made)
+}
+
+/// `-value`; true is a number, too.
+pub(super) fn negative(value: &Value) -> Result<Value, Error> {
+    let problem =
+        || Error::new(ErrorKind::InvalidOperation, format!("bad operand for `-`: {}", value.kind()));
+    match value.kind() {
+        ValueKind::Undefined => Err(Error::from(ErrorKind::UndefinedError)),
+        ValueKind::Bool => Ok(Value::from(-i64::from(value.is_true()))),
+        ValueKind::Number if value.is_integer() => {
+            let number = i128::try_from(value.clone())?.checked_neg().ok_or_else(problem)?;
+            Ok(i64::try_from(number).map_or_else(|_| Value::from(number), Value::from))
+        }
+        ValueKind::Number => Ok(Value::from(-f64::try_from(value.clone())?)),
+        _ => Err(problem()),
     }
-    Ok(value.clone())
 }
 
 /// What is set on a namespace.

@@ -5,6 +5,7 @@
 
 mod attributes;
 mod bounds;
+mod compare;
 mod cut;
 mod date;
 mod error;
@@ -130,8 +131,10 @@ impl ChatTemplate {
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         bounds::add(&mut environment, most_bytes);
         environment.add_filter("tojson", json::tojson);
-        // None is not iterable in Python.
-        environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+        // None is not iterable in Python; what asks a text for its letters counts them all.
+        environment.add_test("iterable", |value: &Value| {
+            value.as_str().is_some() || !value.is_none() && value.try_iter().is_ok()
+        });
         // Whatever has a length and items by number or name, in Python: texts, too.
         environment.add_test("sequence", |value: &Value| match value.kind() {
             ValueKind::Seq | ValueKind::Map | ValueKind::String => true,
@@ -141,7 +144,9 @@ impl ChatTemplate {
         environment.add_function("raise_exception", raise_exception);
         environment.add_function(generation::FUNCTION, generation::mark);
         if let Some(date) = date {
-            environment.add_function("strftime_now", move |format: &str| date.format(format));
+            environment.add_function("strftime_now", move |state: &mut State<'_, '_>, format: &str| {
+                functions::dated(state, date, format)
+            });
         }
         environment.add_template_owned(NAME, rewritten).map_err(wrong)?;
         Ok(Self {
@@ -323,6 +328,12 @@ mod bound_tests;
 
 #[cfg(test)]
 mod corner_tests;
+
+#[cfg(test)]
+mod peer_tests;
+
+#[cfg(test)]
+mod read_tests;
 
 #[cfg(test)]
 mod tool_tests;

@@ -4,8 +4,12 @@ use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
 use super::bounds::whole;
+use super::compare::LETTER;
 use super::python::{escaped_bytes, is_line_break};
-use super::room::{ITEM_BYTES, Left, MOST_DEPTH, size, text_bytes, weight};
+use super::room::{
+    ITEM_BYTES, ITEM_PARTS, Left, MOST_DEPTH, count, is_plain, look_through, parts_of, size, text_bytes,
+    weight,
+};
 use crate::near::is_space;
 
 /// What a part of a text takes as an item, with what says how long it is.
@@ -43,6 +47,109 @@ const OF_ITEMS: [&str; 26] = [
     "selectattr",
     "values",
 ];
+
+/// Filters that ask each item for something, or of which each is asked for.
+const OF_EACH: [&str; 20] = [
+    "batch",
+    "dictsort",
+    "groupby",
+    "items",
+    "join",
+    "keys",
+    "list",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "reverse",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "sum",
+    "unique",
+    "values",
+];
+/// Those of them that hold items against one another.
+const OF_ORDER: [&str; 6] = ["dictsort", "groupby", "max", "min", "sort", "unique"];
+/// What asks for a value as it is.
+const OF_ONE: [&str; 5] = ["attr", "d", "default", "first", "get"];
+/// What asks how a text begins or ends.
+const OF_ENDS: [&str; 4] = ["endswith", "removeprefix", "removesuffix", "startswith"];
+/// What looks up of which kind each letter is, or how it is written otherwise.
+const OF_LETTERS: [&str; 13] = [
+    "capitalize",
+    "isalnum",
+    "isalpha",
+    "isdigit",
+    "islower",
+    "isnumeric",
+    "isspace",
+    "isupper",
+    "lower",
+    "title",
+    "truncate",
+    "upper",
+    "wordcount",
+];
+
+/// Notes what a filter or a method goes through, whatever it makes of that.
+pub(super) fn read(name: &str, value: &Value, arguments: &[Value], room: &Left) -> Result<(), Error> {
+    let mut named = 0_usize;
+    for argument in arguments {
+        named = named.saturating_add(match argument.is_kwargs() {
+            true => argument.try_iter()?.filter_map(|name| Some(size(&argument.get_item(&name).ok()?))).sum(),
+            false if is_plain(argument) => size(argument),
+            false => 0,
+        });
+    }
+    room.spend(parts_of(named))?;
+    if OF_EACH.contains(&name) {
+        return read_each(name, value, arguments, named, room);
+    }
+    match name {
+        name if OF_ONE.contains(&name) => Ok(()),
+        // Between two places, which are counted.
+        name if OF_ENDS.contains(&name) && arguments.len() == 1 => {
+            arguments.iter().try_for_each(|argument| look_through(argument, room))
+        }
+        name if OF_LETTERS.contains(&name) => room.spend(parts_of(size(value).saturating_mul(LETTER))),
+        // Most count their items by a look.
+        "count" | "last" | "length" if value.kind() != ValueKind::String => room.spend(match value.kind() {
+            ValueKind::Iterable => count(value),
+            _ => 1,
+        }),
+        _ if !is_plain(value) => Ok(()),
+        "count" | "replace" => {
+            look_through(value, room)?;
+            // Each place takes longer than the letters between them.
+            let what = arguments.first().and_then(Value::as_str).unwrap_or_default();
+            room.spend(value.as_str().map_or(0, |text| text.matches(what).count()))
+        }
+        _ => look_through(value, room),
+    }
+}
+
+/// Notes what goes through all items with a name of so many bytes.
+fn read_each(name: &str, value: &Value, arguments: &[Value], named: usize, room: &Left) -> Result<(), Error> {
+    if value.is_none() {
+        return Err(Error::new(ErrorKind::InvalidOperation, "none is not iterable"));
+    }
+    let items = count(value);
+    // What stands between the items, or fills them up, is no name.
+    let named = match name {
+        "batch" | "list" | "slice" => 0,
+        "join" => size(&argument_of(arguments, 1, "attribute")),
+        _ => named,
+    };
+    let again = if OF_ORDER.contains(&name) { items.max(1).ilog2() as usize } else { 0 };
+    room.spend_again(again, || {
+        room.spend(items.saturating_mul(ITEM_PARTS).saturating_mul(parts_of(named)))?;
+        if again > 0 { weight(value, room).map(drop) } else { Ok(()) }
+    })?;
+    Ok(())
+}
 
 /// What a text takes that is cut up, or a mapping that becomes pairs.
 pub(super) fn pieces(name: &str, value: &Value) -> usize {

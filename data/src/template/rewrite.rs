@@ -3,14 +3,18 @@
 //! The engine's own parser says what a template means, and this writes that down again: what a `{% for %}` or a `~` is, is decided
 //! in one place. Lines stay where they are, for the sake of errors.
 
+mod call;
 mod expression;
+mod names;
 
-use minijinja::machinery::ast::{Expr, Macro, Stmt};
+use std::collections::BTreeSet;
+
+use minijinja::machinery::ast::{Expr, Stmt};
 use minijinja::machinery::{Token, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Error, ErrorKind};
 
-use super::bounds::HELD;
+use super::bounds::{EACH, HELD};
 
 /// The template `source`, bounded.
 ///
@@ -19,8 +23,18 @@ use super::bounds::HELD;
 pub(super) fn rewrite(source: &str, name: &str, syntax: SyntaxConfig) -> Result<String, Error> {
     are_few(source, &syntax)?;
     let template = parse(source, name, syntax)?;
-    let mut writer = Writer { out: String::with_capacity(2 * source.len()), line: 1 };
+    let mut writer = Writer {
+        out: String::with_capacity(2 * source.len()),
+        line: 1,
+        named: Vec::new(),
+        within: Vec::new(),
+        strays: 0,
+    };
     writer.statement(&template);
+    if writer.strays > 0 {
+        let problem = "expected `continue` and `break` in a loop, with no block between them but `if`";
+        return Err(Error::new(ErrorKind::SyntaxError, problem));
+    }
     Ok(writer.out)
 }
 
@@ -29,6 +43,8 @@ pub(super) fn rewrite(source: &str, name: &str, syntax: SyntaxConfig) -> Result<
 const MOST_TOKENS: usize = 2000;
 /// The `{% elif %}` of a template, of which each stands within the one before it.
 const MOST_BRANCHES: usize = 250;
+/// The longest name, each of whose letters is looked at wherever it is looked up.
+const MOST_LETTERS: usize = 1000;
 
 /// Whether nothing in a source can be deeper than the stack.
 fn are_few(source: &str, syntax: &SyntaxConfig) -> Result<(), Error> {
@@ -42,6 +58,10 @@ fn are_few(source: &str, syntax: &SyntaxConfig) -> Result<(), Error> {
             Token::Comma => total -= within.last_mut().map_or(0, std::mem::take),
             Token::ParenClose | Token::BracketClose | Token::BraceClose if within.len() > 1 => {
                 total -= within.pop().unwrap_or(0);
+            }
+            Token::Ident(name) if name.len() > MOST_LETTERS => {
+                let problem = format!("expected names of at most {MOST_LETTERS} letters");
+                return Err(Error::new(ErrorKind::SyntaxError, problem));
             }
             Token::Ident("elif") => branches += 1,
             _ => {}
@@ -65,6 +85,12 @@ struct Writer {
     out: String,
     /// The line that is being written, counted from 1.
     line: usize,
+    /// The names in each macro that is being written, the innermost last.
+    named: Vec<BTreeSet<String>>,
+    /// For each block that is being written, whether it is a loop; `if` is none.
+    within: Vec<bool>,
+    /// How many `continue` and `break` stand in no loop, or in a block within one: the engine jumps out of that without its end.
+    strays: usize,
 }
 
 impl Writer {
@@ -82,6 +108,18 @@ impl Writer {
 
     fn statements(&mut self, statements: &[Stmt<'_>]) {
         statements.iter().for_each(|statement| self.statement(statement));
+    }
+
+    /// What stands in a block, which is a loop or none.
+    fn block(&mut self, statements: &[Stmt<'_>], is_loop: bool) {
+        self.within.push(is_loop);
+        self.statements(statements);
+        self.within.pop();
+    }
+
+    fn jump(&mut self, tag: &str) {
+        self.strays += usize::from(self.within.last() != Some(&true));
+        self.end(tag);
     }
 
     fn open(&mut self, line: u16, tag: &str) {
@@ -119,14 +157,14 @@ impl Writer {
                 self.open(each.span().start_line, "for");
                 self.target(&each.target, false);
                 self.put(" in ");
-                self.operand(&each.iter);
+                self.called(EACH, &each.iter);
                 if let Some(filter) = &each.filter_expr {
                     self.put(" if ");
                     self.operand(filter);
                 }
                 self.put(if each.recursive { " recursive" } else { "" });
                 self.close();
-                self.statements(&each.body);
+                self.block(&each.body, true);
                 if !each.else_body.is_empty() {
                     self.end("else");
                     self.statements(&each.else_body);
@@ -141,18 +179,7 @@ impl Writer {
                 self.otherwise(&condition.false_body);
                 self.end("endif");
             }
-            Stmt::WithBlock(with) => {
-                self.open(with.span().start_line, "with");
-                for (index, (target, value)) in with.assignments.iter().enumerate() {
-                    self.put(if index > 0 { ", " } else { "" });
-                    self.target(target, true);
-                    self.put(" = ");
-                    self.operand(value);
-                }
-                self.close();
-                self.statements(&with.body);
-                self.end("endwith");
-            }
+            Stmt::WithBlock(with) => self.with(with.span().start_line, &with.assignments, &with.body),
             Stmt::Set(set) => {
                 self.open(set.span().start_line, "set");
                 self.target(&set.target, false);
@@ -176,21 +203,21 @@ impl Writer {
                     }
                 }
                 self.close();
-                self.statements(&set.body);
+                self.scope(&set.body);
                 self.end("endset");
             }
             Stmt::AutoEscape(escape) => {
                 self.open(escape.span().start_line, "autoescape");
                 self.expression(&escape.enabled);
                 self.close();
-                self.statements(&escape.body);
+                self.block(&escape.body, false);
                 self.end("endautoescape");
             }
             Stmt::FilterBlock(block) => {
                 self.open(block.span().start_line, "filter");
                 self.expression(&block.filter);
                 self.close();
-                self.statements(&block.body);
+                self.scope(&block.body);
                 self.end("endfilter");
             }
             Stmt::Block(block) => {
@@ -198,7 +225,7 @@ impl Writer {
                 self.put(block.name);
                 self.put(if block.required { " required" } else { "" });
                 self.close();
-                self.statements(&block.body);
+                self.block(&block.body, false);
                 self.end("endblock");
             }
             Stmt::Import(import) => {
@@ -238,8 +265,7 @@ impl Writer {
                 self.put(defined.name);
                 self.parameters(defined);
                 self.close();
-                self.defaults(defined);
-                self.statements(&defined.body);
+                self.body(defined);
                 self.end("endmacro");
             }
             Stmt::CallBlock(block) => {
@@ -250,12 +276,11 @@ impl Writer {
                 }
                 self.call(&block.call);
                 self.close();
-                self.defaults(&block.macro_decl);
-                self.statements(&block.macro_decl.body);
+                self.body(&block.macro_decl);
                 self.end("endcall");
             }
-            Stmt::Continue(_) => self.end("continue"),
-            Stmt::Break(_) => self.end("break"),
+            Stmt::Continue(_) => self.jump("continue"),
+            Stmt::Break(_) => self.jump("break"),
             Stmt::Do(done) => {
                 self.open(done.span().start_line, "do");
                 self.call(&done.call);
@@ -279,38 +304,6 @@ impl Writer {
                 self.end("else");
                 self.statements(statements);
             }
-        }
-    }
-
-    fn parameters(&mut self, defined: &Macro<'_>) {
-        let plain = defined.args.len() - defined.defaults.len();
-        self.put("(");
-        for (index, parameter) in defined.args.iter().enumerate() {
-            self.put(if index > 0 { ", " } else { "" });
-            self.target(parameter, true);
-            let value = index.checked_sub(plain).and_then(|index| defined.defaults.get(index));
-            if let (Some(value), true) = (value, are_plain(defined)) {
-                self.put("=");
-                self.expression(value);
-            }
-        }
-        self.put(")");
-    }
-
-    /// Defaults that may name parameters before them, which the engine does not know yet where it fills in defaults.
-    fn defaults(&mut self, defined: &Macro<'_>) {
-        if are_plain(defined) {
-            return;
-        }
-        let plain = defined.args.len() - defined.defaults.len();
-        for (parameter, value) in defined.args[plain..].iter().zip(&defined.defaults) {
-            self.put("{% if ");
-            self.target(parameter, true);
-            self.put(" is undefined %}{% set ");
-            self.target(parameter, true);
-            self.put(" = ");
-            self.expression(value);
-            self.put(" %}{% endif %}");
         }
     }
 
@@ -339,9 +332,4 @@ fn sets_attribute(target: &Expr<'_>) -> bool {
         Expr::List(targets) => targets.items.iter().any(sets_attribute),
         target => matches!(target, Expr::GetAttr(_)),
     }
-}
-
-/// Whether the defaults of a macro name nothing.
-fn are_plain(defined: &Macro<'_>) -> bool {
-    defined.defaults.iter().all(|value| matches!(value, Expr::Const(_)))
 }

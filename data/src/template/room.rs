@@ -15,11 +15,13 @@ const LIST_BYTES: usize = 1 << 10;
 /// Lists in lists, deeper than any conversation: what goes through them does so on the stack, and so are they freed. Whatever
 /// puts values into others counts how deep they are then, so that none is ever deeper.
 pub(super) const MOST_DEPTH: usize = 200;
-/// Parts of values that one rendering goes through before it makes something of them, some seconds of work: what a template
-/// puts together anew in each of a thousand turns takes some million.
-const MOST_PARTS: usize = 1 << 26;
+/// A rendering goes through as many parts of values as it may make of these, some seconds of work: what a template puts together anew
+/// in each of a thousand turns takes some million.
+const BYTES_OF_PART: usize = 16;
+/// Where there is room for little, as in tests, that is what ends it.
+const LEAST_PARTS: usize = 1 << 23;
 /// Bytes of a text that are looked at as fast as a part.
-const PART_BYTES: usize = 64;
+const PART_BYTES: usize = 32;
 /// The bytes that a rendering may make, as a name of its environment.
 pub(super) const MOST: &str = "__bounded_most";
 
@@ -27,6 +29,11 @@ pub(super) const MOST: &str = "__bounded_most";
 #[derive(Debug, thiserror::Error)]
 #[error("more than {0} bytes")]
 pub(super) struct Full(pub(super) usize);
+
+/// More was to be gone through than a rendering may.
+#[derive(Debug, thiserror::Error)]
+#[error("more parts of values than there may be")]
+pub(super) struct Worn;
 
 /// What a rendering may still make, in bytes, of how many in all, and the parts it may still go through.
 #[derive(Debug)]
@@ -42,7 +49,11 @@ pub(super) fn left(state: &mut State<'_, '_>) -> Arc<Left> {
         return Arc::clone(left);
     }
     let most = state.lookup(MOST).and_then(|most| usize::try_from(most).ok()).unwrap_or(0);
-    let left = Left { bytes: AtomicUsize::new(most), of_bytes: most, parts: AtomicUsize::new(MOST_PARTS) };
+    let left = Left {
+        bytes: AtomicUsize::new(most),
+        of_bytes: most,
+        parts: AtomicUsize::new((most / BYTES_OF_PART).max(LEAST_PARTS)),
+    };
     Arc::clone(state.get_or_insert_extension(Arc::new(left)))
 }
 
@@ -68,6 +79,42 @@ impl Left {
         let problem = "more texts are made than there may be";
         Err(Error::new(ErrorKind::InvalidOperation, problem).with_source(Full(self.of_bytes)))
     }
+
+    /// Notes that so many parts are gone through.
+    pub(super) fn spend(&self, parts: usize) -> Result<(), Error> {
+        let left = self.parts.load(Ordering::Relaxed).checked_sub(parts);
+        // What is refused has nothing left, so that it is not asked for again in smaller parts.
+        self.parts.store(left.unwrap_or(0), Ordering::Relaxed);
+        left.map(drop).ok_or_else(too_many_parts)
+    }
+
+    /// Does something as often as `times` says, of which each takes what the first takes.
+    pub(super) fn spend_again(
+        &self,
+        times: usize,
+        first: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let before = self.parts.load(Ordering::Relaxed);
+        first()?;
+        let spent = before.saturating_sub(self.parts.load(Ordering::Relaxed));
+        self.spend(spent.saturating_mul(times))
+    }
+}
+
+/// The parts of a text of so many bytes.
+pub(super) fn parts_of(bytes: usize) -> usize {
+    1 + bytes / PART_BYTES
+}
+
+/// What an item takes that is handed to a test or a filter, or held against another, in parts.
+pub(super) const ITEM_PARTS: usize = 4;
+
+/// The items of a list or a mapping, the bytes of a text.
+pub(super) fn count(value: &Value) -> usize {
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => value.len().unwrap_or(0),
+        _ => size(value),
+    }
 }
 
 /// Bytes that a value takes by itself.
@@ -82,7 +129,7 @@ pub(super) fn size(value: &Value) -> usize {
 }
 
 /// Whether a value has nothing within it.
-fn is_plain(value: &Value) -> bool {
+pub(super) fn is_plain(value: &Value) -> bool {
     !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map)
 }
 
@@ -104,14 +151,12 @@ pub(super) fn look_through(value: &Value, left: &Left) -> Result<(), Error> {
     if !is_plain(value) {
         return weight(value, left).map(drop);
     }
-    let parts = left.parts.load(Ordering::Relaxed).checked_sub(1 + size(value) / PART_BYTES);
-    left.parts.store(parts.ok_or_else(too_many_parts)?, Ordering::Relaxed);
-    Ok(())
+    left.spend(parts_of(size(value)))
 }
 
 fn too_many_parts() -> Error {
     let problem = "larger values are gone through than there may be";
-    Error::new(ErrorKind::InvalidOperation, problem)
+    Error::new(ErrorKind::InvalidOperation, problem).with_source(Worn)
 }
 
 struct Walk<'a> {
@@ -130,7 +175,7 @@ impl Walk<'_> {
         };
         self.bytes = self.bytes.saturating_add(own).saturating_add(ITEM_BYTES);
         self.left.fits(self.bytes)?;
-        let parts = if is_plain(value) { 1 + size(value) / PART_BYTES } else { 1 };
+        let parts = if is_plain(value) { parts_of(size(value)) } else { 1 };
         self.parts = self.parts.checked_sub(parts).ok_or_else(too_many_parts)?;
         if is_plain(value) {
             return Ok(());

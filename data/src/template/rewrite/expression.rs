@@ -2,15 +2,13 @@
 
 use std::fmt::Write as _;
 
-use minijinja::machinery::ast::{
-    BinOp, BinOpKind, Call, CallArg, CompareOpKind, Expr, Filter, GetAttr, UnaryOpKind,
-};
+use minijinja::machinery::ast::{BinOp, BinOpKind, CompareOpKind, Expr, Filter, GetAttr, UnaryOpKind};
 use minijinja::value::{Value, ValueKind};
 
 use super::Writer;
 use crate::template::attributes;
 use crate::template::bounds::{
-    ADDED, ATTRIBUTE, CUT, CYCLED, FILTERED, ITEM, JOINED, SEARCHED, SHOWN, TIMES,
+    ADDED, ATTRIBUTE, COMPARED, CUT, FILTERED, ITEM, JOINED, LOOKED_UP, NEGATIVE, SHOWN, TIMES,
 };
 
 impl Writer {
@@ -18,7 +16,7 @@ impl Writer {
     pub(super) fn operand(&mut self, expression: &Expr<'_>) {
         let is_joined = match expression {
             Expr::BinOp(operation) => !is_call(operation.op),
-            Expr::UnaryOp(_) | Expr::Compare(_) | Expr::IfExpr(_) | Expr::Test(_) | Expr::Filter(_) => true,
+            Expr::UnaryOp(_) | Expr::IfExpr(_) | Expr::Test(_) | Expr::Filter(_) => true,
             Expr::Const(constant) => constant.value.is_number(),
             _ => false,
         };
@@ -30,7 +28,7 @@ impl Writer {
     pub(super) fn expression(&mut self, expression: &Expr<'_>) {
         self.go_to(expression.span().start_line);
         match expression {
-            Expr::Var(name) => self.put(name.id),
+            Expr::Var(name) => self.name(name.id),
             Expr::Const(constant) => self.constant(&constant.value),
             Expr::Slice(slice) => {
                 self.put(CUT);
@@ -45,35 +43,36 @@ impl Writer {
                 }
                 self.put(")");
             }
-            Expr::UnaryOp(operation) => {
-                self.put(match operation.op {
-                    UnaryOpKind::Not => "not ",
-                    UnaryOpKind::Neg => "-",
-                });
-                self.operand(&operation.expr);
-            }
+            Expr::UnaryOp(operation) => match (&operation.op, &operation.expr) {
+                (UnaryOpKind::Not, value) => {
+                    self.put("not ");
+                    self.operand(value);
+                }
+                (UnaryOpKind::Neg, Expr::Const(number)) if number.value.is_number() => {
+                    self.put("-");
+                    self.operand(&operation.expr);
+                }
+                (UnaryOpKind::Neg, value) => self.called(NEGATIVE, value),
+            },
             Expr::BinOp(operation) => self.operation(operation),
             Expr::Compare(comparison) => {
-                let (first, rest) = (&comparison.expr, &comparison.ops);
-                let is_searched = rest.first().is_some_and(|found| is_search(found.op));
-                self.searched(first, is_searched);
-                for (index, compared) in rest.iter().enumerate() {
+                self.put(COMPARED);
+                self.put("(");
+                self.expression(&comparison.expr);
+                for compared in &comparison.ops {
                     self.put(match compared.op {
-                        CompareOpKind::Eq => " == ",
-                        CompareOpKind::Ne => " != ",
-                        CompareOpKind::Lt => " < ",
-                        CompareOpKind::Lte => " <= ",
-                        CompareOpKind::Gt => " > ",
-                        CompareOpKind::Gte => " >= ",
-                        CompareOpKind::In => " in ",
-                        CompareOpKind::NotIn => " not in ",
+                        CompareOpKind::Eq => ", '==', ",
+                        CompareOpKind::Ne => ", '!=', ",
+                        CompareOpKind::Lt => ", '<', ",
+                        CompareOpKind::Lte => ", '<=', ",
+                        CompareOpKind::Gt => ", '>', ",
+                        CompareOpKind::Gte => ", '>=', ",
+                        CompareOpKind::In => ", 'in', ",
+                        CompareOpKind::NotIn => ", 'not in', ",
                     });
-                    let is_next = rest.get(index + 1).is_some_and(|next| is_search(next.op));
-                    match is_search(compared.op) && !is_next {
-                        true => self.called(SEARCHED, &compared.expr),
-                        false => self.searched(&compared.expr, is_next),
-                    }
+                    self.expression(&compared.expr);
                 }
+                self.put(")");
             }
             Expr::IfExpr(choice) => {
                 self.operand(&choice.true_expr);
@@ -97,11 +96,19 @@ impl Writer {
             Expr::GetAttr(attribute) => self.attribute(attribute),
             Expr::GetItem(item) => match name_of(&item.subscript_expr) {
                 Some(name) if attributes::is_of_mappings(name) => self.looked_up(ITEM, &item.expr, name),
-                _ => {
+                Some(_) => {
                     self.operand(&item.expr);
                     self.put("[");
                     self.expression(&item.subscript_expr);
                     self.put("]");
+                }
+                None => {
+                    self.put(LOOKED_UP);
+                    self.put("(");
+                    self.expression(&item.expr);
+                    self.put(", ");
+                    self.expression(&item.subscript_expr);
+                    self.put(")");
                 }
             },
             Expr::Call(call) => self.call(call),
@@ -135,7 +142,7 @@ impl Writer {
     }
 
     /// A function of one value.
-    fn called(&mut self, function: &str, value: &Expr<'_>) {
+    pub(super) fn called(&mut self, function: &str, value: &Expr<'_>) {
         self.put(function);
         self.put("(");
         self.expression(value);
@@ -170,14 +177,23 @@ impl Writer {
                 self.put(symbol(operation.op));
                 self.operand(&operation.right);
             }
-            op => {
-                self.searched(&operation.left, matches!(op, BinOpKind::In));
-                self.put(symbol(op));
-                match op {
-                    BinOpKind::In => self.called(SEARCHED, &operation.right),
-                    _ => self.operand(&operation.right),
+            op => match compared(op) {
+                Some(sign) => {
+                    self.put(COMPARED);
+                    self.put("(");
+                    self.expression(&operation.left);
+                    self.put(", '");
+                    self.put(sign);
+                    self.put("', ");
+                    self.expression(&operation.right);
+                    self.put(")");
                 }
-            }
+                None => {
+                    self.operand(&operation.left);
+                    self.put(symbol(op));
+                    self.operand(&operation.right);
+                }
+            },
         }
     }
 
@@ -196,14 +212,6 @@ impl Writer {
         }
         self.put(", ");
         self.expression(&operation.right);
-    }
-
-    /// An operand, which may be looked for as a text.
-    fn searched(&mut self, expression: &Expr<'_>, is_searched: bool) {
-        match is_searched {
-            true => self.held(|writer| writer.expression(expression)),
-            false => self.operand(expression),
-        }
     }
 
     /// Without what is filtered, it is the first filter of a block.
@@ -234,60 +242,6 @@ impl Writer {
         self.put(", ");
         self.text(name);
         self.put(")");
-    }
-
-    pub(super) fn call(&mut self, call: &Call<'_>) {
-        match &call.expr {
-            Expr::GetAttr(method) if method.name == "cycle" => {
-                self.put(CYCLED);
-                self.put("(");
-                self.expression(&method.expr);
-                self.put(if call.args.is_empty() { "" } else { ", " });
-                self.each_argument(&call.args);
-                return self.put(")");
-            }
-            Expr::GetAttr(method) => self.attribute(method),
-            function => self.operand(function),
-        }
-        self.put("(");
-        self.each_argument(&call.args);
-        self.put(")");
-    }
-
-    /// Arguments in brackets, behind a name where there is one; nothing where there is neither.
-    fn arguments(&mut self, arguments: &[CallArg<'_>], name: Option<&str>) {
-        if arguments.is_empty() && name.is_none() {
-            return;
-        }
-        self.put("(");
-        if let Some(name) = name {
-            self.text(name);
-            self.put(if arguments.is_empty() { "" } else { ", " });
-        }
-        self.each_argument(arguments);
-        self.put(")");
-    }
-
-    fn each_argument(&mut self, arguments: &[CallArg<'_>]) {
-        for (index, argument) in arguments.iter().enumerate() {
-            self.put(if index > 0 { ", " } else { "" });
-            match argument {
-                CallArg::Pos(value) => self.expression(value),
-                CallArg::Kwarg(name, value) => {
-                    self.put(name);
-                    self.put("=");
-                    self.expression(value);
-                }
-                CallArg::PosSplat(values) => {
-                    self.put("*");
-                    self.operand(values);
-                }
-                CallArg::KwargSplat(values) => {
-                    self.put("**");
-                    self.operand(values);
-                }
-            }
-        }
     }
 
     fn list(&mut self, items: &[Expr<'_>]) {
@@ -333,35 +287,37 @@ fn name_of<'a>(expression: &'a Expr<'_>) -> Option<&'a str> {
 
 /// Whether an operator is written as a call.
 fn is_call(op: BinOpKind) -> bool {
-    matches!(op, BinOpKind::Concat | BinOpKind::Add | BinOpKind::Mul)
+    matches!(op, BinOpKind::Concat | BinOpKind::Add | BinOpKind::Mul) || compared(op).is_some()
 }
 
-fn is_search(op: CompareOpKind) -> bool {
-    matches!(op, CompareOpKind::In | CompareOpKind::NotIn)
+/// What an operator that compares is called.
+fn compared(op: BinOpKind) -> Option<&'static str> {
+    Some(match op {
+        BinOpKind::Eq => "==",
+        BinOpKind::Ne => "!=",
+        BinOpKind::Lt => "<",
+        BinOpKind::Lte => "<=",
+        BinOpKind::Gt => ">",
+        BinOpKind::Gte => ">=",
+        BinOpKind::In => "in",
+        _ => return None,
+    })
 }
 
 fn same(one: BinOpKind, other: BinOpKind) -> bool {
     std::mem::discriminant(&one) == std::mem::discriminant(&other)
 }
 
+/// An operator that is written as itself.
 fn symbol(op: BinOpKind) -> &'static str {
     match op {
-        BinOpKind::Eq => " == ",
-        BinOpKind::Ne => " != ",
-        BinOpKind::Lt => " < ",
-        BinOpKind::Lte => " <= ",
-        BinOpKind::Gt => " > ",
-        BinOpKind::Gte => " >= ",
         BinOpKind::ScAnd => " and ",
         BinOpKind::ScOr => " or ",
-        BinOpKind::Add => " + ",
         BinOpKind::Sub => " - ",
-        BinOpKind::Mul => " * ",
         BinOpKind::Div => " / ",
         BinOpKind::FloorDiv => " // ",
         BinOpKind::Rem => " % ",
         BinOpKind::Pow => " ** ",
-        BinOpKind::Concat => " ~ ",
-        BinOpKind::In => " in ",
+        op => compared(op).unwrap_or_default(),
     }
 }
