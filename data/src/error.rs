@@ -129,6 +129,9 @@ pub enum DataError {
     /// The template does not parse or failed outside any row.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// The template was stopped on one row after another.
+    #[error("the chat template (`data.template`, or that of the base) was stopped on {rows} rows")]
+    TemplateStopped { rows: usize, source: TemplateError },
     /// The settings of a step or rule, or a file they name, cannot be used.
     #[error(transparent)]
     Clean(#[from] CleanError),
@@ -179,6 +182,9 @@ impl DataError {
                 "preparing rows wants room on disk for a few times the data: set TMPDIR to a folder on a disk that has it"
             }
             Self::Template(error) => return error.hint(),
+            Self::TemplateStopped { .. } => {
+                "each of them took seconds: mend the template, or name another as `data.template`"
+            }
             Self::Clean(error) => error.hint()?,
             _ => return None,
         };

@@ -1,5 +1,7 @@
 //! The last part of the way: rendered, tokenized, within the limit, and written.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rayon::prelude::*;
 
 use super::Side;
@@ -12,6 +14,8 @@ use crate::tokenize::{Encoded, Encoder, Example};
 
 /// Rows over the limit that the report lists; all are counted.
 const MOST_LISTED: usize = 1000;
+/// Rows on which a template may be stopped, each after some seconds, before all others are spared that: of a million it would be weeks.
+const MOST_STOPPED: usize = 16;
 
 /// A row on its last part of the way.
 pub(super) struct Task {
@@ -44,6 +48,8 @@ pub(super) struct Encoding<'a> {
     validation: Set,
     over_long: OverLongReport,
     problems: ProblemList,
+    /// Rows on which the template was stopped.
+    stopped: AtomicUsize,
 }
 
 /// The account of one set.
@@ -66,7 +72,8 @@ impl<'a> Encoding<'a> {
             rows: Vec::new(),
         };
         let (train, validation) = (Set::default(), Set::default());
-        Self { encoder, options, train, validation, over_long, problems: ProblemList::default() }
+        let (problems, stopped) = (ProblemList::default(), AtomicUsize::new(0));
+        Self { encoder, options, train, validation, over_long, problems, stopped }
     }
 
     /// Encodes `tasks` on all threads and hands the examples to `keep`, in order; says what became of each task.
@@ -77,10 +84,25 @@ impl<'a> Encoding<'a> {
     ) -> Result<Vec<Outcome>, DataError> {
         let (encoder, train_on, max_tokens) = (&self.encoder, self.options.train_on, self.options.max_tokens);
         // What stands nowhere need not be rendered.
+        let stopped = &self.stopped;
         let encode = |task: &Task| {
-            (task.copies > 0).then(|| encoder.encode_record(&task.record, train_on, max_tokens))
+            if task.copies == 0 || stopped.load(Ordering::Relaxed) >= MOST_STOPPED {
+                return None;
+            }
+            let rows = encoder.encode_record(&task.record, train_on, max_tokens);
+            let was_stopped = matches!(&rows, Err(ProblemKind::Template(error)) if error.was_stopped());
+            stopped.fetch_add(usize::from(was_stopped), Ordering::Relaxed);
+            Some(rows)
         };
         let encoded: Vec<_> = tasks.par_iter().map(encode).collect();
+        let rows = stopped.load(Ordering::Relaxed);
+        let mut said = encoded.iter().filter_map(|rows| match rows {
+            Some(Err(ProblemKind::Template(error))) if error.was_stopped() => Some(error),
+            _ => None,
+        });
+        if let (true, Some(source)) = (rows >= MOST_STOPPED, said.next()) {
+            return Err(DataError::TemplateStopped { rows, source: source.clone() });
+        }
         let one = |(task, rows): (&Task, Option<_>)| match rows {
             Some(rows) => self.one(task, rows, keep),
             None => Ok(Outcome::Unweighted),

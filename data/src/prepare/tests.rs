@@ -12,6 +12,7 @@ use crate::tokenize::Example;
 mod accounts;
 mod apart;
 mod deep;
+mod stopped;
 mod watched;
 
 fn row(instruction: &str, output: &str) -> String {

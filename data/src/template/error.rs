@@ -3,7 +3,9 @@
 use super::settled::{CLOCK, SETTLED_CLOCK};
 use std::error::Error;
 
-use super::room::Full;
+use minijinja::ErrorKind;
+
+use super::room::{Full, Worn};
 
 /// An error of a chat template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +31,14 @@ pub enum TemplateError {
         /// The line of the template, counted from 1.
         line: usize,
         /// What failed.
+        reason: String,
+    },
+    /// The template takes more steps, or goes through more, than a rendering may.
+    #[error("the chat template fails: line {line}: {reason}")]
+    Endless {
+        /// The line of the template, counted from 1.
+        line: usize,
+        /// What there was too much of.
         reason: String,
     },
     /// The template prints without end.
@@ -60,6 +70,7 @@ impl TemplateError {
     }
 
     pub(super) fn rendering(error: &minijinja::Error) -> Self {
+        let (line, mut is_endless) = (error.line().unwrap_or(1), error.kind() == ErrorKind::OutOfFuel);
         let mut cause: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(current) = cause {
             if let Some(Raised(message)) = current.downcast_ref() {
@@ -68,9 +79,16 @@ impl TemplateError {
             if let Some(Full(bytes)) = current.downcast_ref() {
                 return Self::TooMuch { mebibytes: bytes >> 20 };
             }
+            is_endless |= current.is::<Worn>();
             cause = current.source();
         }
-        Self::Failed { line: error.line().unwrap_or(1), reason: reason(error) }
+        let reason = reason(error);
+        if is_endless { Self::Endless { line, reason } } else { Self::Failed { line, reason } }
+    }
+
+    /// Whether the template was stopped, after as long as a rendering may take.
+    pub(crate) fn was_stopped(&self) -> bool {
+        matches!(self, Self::Endless { .. } | Self::TooLong { .. } | Self::TooMuch { .. })
     }
 
     /// What to do about it, where there is something to say.
