@@ -20,6 +20,8 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("data.max-tokens", "more than the 40 allowed"),
     ("data.filters.max-prompt-characters", "dropped: max-prompt-characters 24"),
     ("data.filters.max-answer-characters", "dropped: max-answer-characters 24"),
+    ("data.filters.max-perplexity.above", "dropped: perplexity 24"),
+    ("gate.sealed", "the open half of the golden rows has no row"),
 ];
 
 /// What changes nothing on the processor, and must not: `gpu/embeddings.rs` shows what it does.
@@ -211,7 +213,11 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ("data.filters.copied-answer", "0.9", &["data.train=copied.jsonl"]),
     ("data.filters.refusals.phrases", "[\"blue\"]", &["data.train=noisy.jsonl", "data.filters.refusals={}"]),
     ("data.filters.refusals.file", "answers.txt", &["data.train=noisy.jsonl", "data.filters.refusals={}"]),
-    ("data.filters.toxicity.built-in", "false", &["data.train=slur.jsonl", "data.filters.toxicity={}"]),
+    (
+        "data.filters.toxicity.built-in",
+        "false",
+        &["data.train=slur.jsonl", "data.filters.toxicity={file=\"phrases.txt\"}"],
+    ),
     ("data.filters.toxicity.file", "phrases.txt", &["data.train=noisy.jsonl", "data.filters.toxicity={}"]),
     (
         "data.filters.toxicity.min-words",
@@ -287,7 +293,11 @@ pub(super) const CHANGES: &[(&str, &str, &[&str])] = &[
     ),
     ("eval.patience", "1", &["eval.every=1", "eval.least-improvement=100"]),
     ("eval.least-improvement", "100", &["eval.every=1", "eval.patience=1", "train.steps=2"]),
-    ("watchdog.not-finite", "skip", &["train.learning-rate=1e30", "train.max-grad-norm=0", "train.warmup=0"]),
+    (
+        "watchdog.not-finite",
+        "skip",
+        &["train.learning-rate=1e30", "train.max-grad-norm=0", "train.warmup=0", "data.validation=0"],
+    ),
     ("watchdog.spike", "skip", SPIKED),
     (
         "gate.limits",
