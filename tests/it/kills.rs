@@ -97,6 +97,7 @@ fn kills_during_writes_change_no_byte() {
         "checkpoints/.step-000007.partial",
         "checkpoints/step-000014",
         "eval/step-000025.json",
+        "eval/SHA256SUMS",
         "checkpoints/.step-000042.partial",
         "checkpoints/step-000060",
     ];

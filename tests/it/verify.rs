@@ -93,6 +93,74 @@ fn everything_is_verified_and_every_change_is_named() {
     place.rtune(&["verify", "model"]).fails(2, &["`model` is not a run folder: it has no config.toml"]);
 }
 
+/// Hashes of evaluations stand in a file that others read too.
+#[test]
+fn evaluations_have_their_hashes_in_a_file_of_sums() {
+    let place = Workplace::new();
+    place.train(&[]).succeeds();
+    let sums = "run/eval/SHA256SUMS";
+    let check = std::process::Command::new("sha256sum")
+        .args(["--check", "--strict", "SHA256SUMS"])
+        .current_dir(place.path("run/eval"))
+        .output()
+        .expect("sha256sum runs");
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(check.status.success(), "{said}");
+    assert_eq!(said, "step-000000.json: OK\nstep-000003.json: OK\nstep-000006.json: OK\n");
+
+    let whole = place.read(sums);
+    let lines: Vec<&str> = whole.lines().collect();
+    for (text, said) in [
+        (
+            String::new(),
+            "expected a line for `step-000006.json`, which the last checkpoint knows of; found none",
+        ),
+        (format!("{}\n{}\n", lines[0], lines[1]), "expected a line for `step-000006.json`"),
+        (whole.replace("  step-000003", " step-000003"), "line 2: expected a SHA-256, two spaces and a name"),
+        (whole.replace("step-000003.json", "../manifest.json"), "line 2: expected a SHA-256"),
+    ] {
+        place.write(sums, text);
+        place.rtune(&["verify", "run"]).fails(2, &["run/eval/SHA256SUMS", said]);
+    }
+    // Refused before anything is written; what is not there is measured again.
+    let [before, config] = ["run/manifest.json", "run/config.toml"].map(|name| place.read(name));
+    let longer = ["train", "config.toml", "--resume", "--set", "train.steps=9"];
+    place.rtune(&longer).fails(2, &["run/eval/SHA256SUMS", "line 2: expected"]);
+    assert_eq!([before, config], ["run/manifest.json", "run/config.toml"].map(|name| place.read(name)));
+    fs::remove_file(place.path(sums)).expect("removed");
+    place.rtune(&["train", "config.toml", "--resume"]).succeeds();
+    assert_eq!(place.read(sums), format!("{}\n", lines[2]));
+}
+
+/// An earlier version wrote the hashes into the manifest.
+#[test]
+fn a_run_of_an_earlier_version_is_verified_and_gone_on_with() {
+    let (place, other) = (Workplace::new(), Workplace::new());
+    let longer = ["train", "config.toml", "--resume", "--set", "train.steps=9"];
+    for place in [&place, &other] {
+        place.train(&[]).succeeds();
+    }
+    let sums = place.read("run/eval/SHA256SUMS");
+    let pairs = sums.lines().map(|line| line.split_once("  ").expect("two parts"));
+    let evaluations: BTreeMap<&str, &str> = pairs.map(|(hash, name)| (name, hash)).collect();
+    let mut manifest: serde_json::Value =
+        serde_json::from_str(&place.read("run/manifest.json")).expect("JSON");
+    assert!(manifest.get("evaluations").is_none());
+    manifest["evaluations"] = serde_json::json!(evaluations);
+    place.write("run/manifest.json", format!("{manifest:#}\n"));
+    fs::remove_file(place.path("run/eval/SHA256SUMS")).expect("removed");
+    let ran = place.rtune(&["verify", "run"]);
+    ran.succeeds();
+    assert!(ran.stdout.contains("evaluation: `run/eval/step-000003.json`"), "{}", ran.stdout);
+
+    for place in [&place, &other] {
+        place.rtune(&longer).succeeds();
+        place.rtune(&["verify", "run"]).succeeds();
+    }
+    crate::training::assert_same(&place.path("run"), &other.path("run"));
+    assert_eq!(place.read("run/eval/SHA256SUMS").lines().count(), 4);
+}
+
 #[test]
 fn a_run_is_verified_from_elsewhere_and_after_a_move() {
     let place = Workplace::new();

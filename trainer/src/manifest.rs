@@ -61,7 +61,8 @@ pub struct Manifest {
     pub device: DeviceModel,
     /// The seed of every draw.
     pub seed: u64,
-    /// Name of each file in `eval/` to its SHA-256, as they were written.
+    /// Name of each evaluation's file to its SHA-256, in a run of an earlier version; now they stand in `eval/SHA256SUMS`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub evaluations: BTreeMap<String, String>,
     /// Where the run went on with something that was changed; see [`crate::run::CONTINUATION_RULES`].
     pub continuations: Vec<Continuation>,

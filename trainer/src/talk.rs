@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use rand_core::Rng;
 use rtune_data::{ChatTemplate, Encoder, Message, TrainOn, stream};
@@ -39,7 +40,7 @@ pub struct Settings {
 /// A model that is talked to.
 pub struct Speaker<'a> {
     model: Model<'a>,
-    wording: Wording<'a>,
+    wording: Arc<Wording<'a>>,
     stop_tokens: Vec<u32>,
     arena: Arena<f32>,
     is_enough: Option<&'a dyn Fn() -> bool>,
@@ -133,17 +134,16 @@ impl<'a> Speaker<'a> {
     /// # Errors
     /// [`TrainerError::Data`] if the template or the tokenizer fails.
     pub fn new(opened: &'a Opened) -> Result<Self, TrainerError> {
-        Self::of(opened.model())
+        let model = opened.model();
+        Ok(Self::of(model, Arc::new(Wording::new(model.base, model.template)?)))
     }
 
-    /// [`Speaker::new`] for a model whose parts lie elsewhere.
-    ///
-    /// # Errors
-    /// [`TrainerError::Data`] if the template or the tokenizer fails.
-    pub(crate) fn of(model: Model<'a>) -> Result<Self, TrainerError> {
-        let wording = Wording::new(model.base, model.template)?;
+    /// [`Speaker::new`] for a model whose parts lie elsewhere, with its template and tokenizer. Who speaks again and again makes these ready
+    /// once: that copies the vocabulary, and tokenizers 0.23 keeps for every copy, for as long as a thread lives, the words that the thread
+    /// asked it for.
+    pub(crate) fn of(model: Model<'a>, wording: Arc<Wording<'a>>) -> Self {
         let stop_tokens = wording.stop_tokens();
-        Ok(Self { model, wording, stop_tokens, arena: Arena::new(), is_enough: None })
+        Self { model, wording, stop_tokens, arena: Arena::new(), is_enough: None }
     }
 
     /// Ends all answers as soon as `is_enough` says so, which is asked at every token, and before every pass over expected answers and texts.

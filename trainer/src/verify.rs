@@ -18,12 +18,12 @@ use rtune_data::{Source, Validation};
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::config::{Config, LoraSection};
 use crate::error::TrainerError;
-use crate::evaluate::perplexity::EVALUATIONS;
+use crate::evaluate::perplexity::{EVALUATIONS, file_of};
 use crate::files;
 use crate::inputs::{Inputs, Preparation, REPORT_FILE};
 use crate::manifest::{self, Manifest, Program, RowHashes};
 use crate::redteam::STARTER_NAME;
-use crate::run::CONFIG_FILE;
+use crate::run::{CONFIG_FILE, sums};
 
 /// Something that is as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +125,8 @@ impl Verification {
     pub fn outputs(&self, tell: Tell<'_>) -> Result<(), TrainerError> {
         let path = self.run.join(REPORT_FILE);
         same_file("data report", &path, &self.manifest.data_report, tell)?;
-        for (name, expected) in &self.manifest.evaluations {
+        let evaluations = self.evaluations()?;
+        for (name, expected) in &evaluations {
             same_file("evaluation", &self.run.join(EVALUATIONS).join(name), expected, tell)?;
         }
         let checkpoints = Checkpoints::of(&self.run);
@@ -141,6 +142,12 @@ impl Verification {
             let problem = "there is no checkpoint in it".to_owned();
             return Err(TrainerError::NotACheckpoint { folder: self.run.clone(), problem });
         };
+        if let Some(name) = last.state.evaluated.map(file_of).filter(|name| !evaluations.contains_key(name)) {
+            let problem =
+                format!("expected a line for `{name}`, which the last checkpoint knows of; found none");
+            let file = self.run.join(EVALUATIONS).join(sums::FILE);
+            return Err(TrainerError::Unreadable { file, problem });
+        }
         let best = last.state.best.as_ref().map(|best| ("best", best.step));
         for (name, step) in [("last", last.state.step)].into_iter().chain(best) {
             let link = self.run.join(name);
@@ -153,6 +160,13 @@ impl Verification {
             }
         }
         Ok(())
+    }
+
+    /// Name and hash of each evaluation.
+    fn evaluations(&self) -> Result<BTreeMap<String, String>, TrainerError> {
+        let mut evaluations = self.manifest.evaluations.clone();
+        evaluations.extend(sums::read(&self.run)?.into_iter().map(|sum| (file_of(sum.step), sum.sha256)));
+        Ok(evaluations)
     }
 
     /// Says whether `program` is the one that ran. Another one is no fault: its numbers would be.

@@ -1,5 +1,6 @@
 //! A step that is tried, so that the time of a run is known before it begins.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use rtune_data::{Example, pack};
@@ -132,7 +133,7 @@ fn median(mut seconds: Vec<f64>) -> f64 {
 }
 
 /// [`Probe::asking_s`]: what a batch of every set takes.
-fn asking(exam: &Exam, inputs: &Inputs, engine: &Engine) -> Result<[f64; 2], TrainerError> {
+fn asking(exam: &Exam<'_>, inputs: &Inputs, engine: &Engine) -> Result<[f64; 2], TrainerError> {
     let model = Model {
         base: &inputs.base,
         template: Some(&inputs.template),
@@ -147,7 +148,8 @@ fn asking(exam: &Exam, inputs: &Inputs, engine: &Engine) -> Result<[f64; 2], Tra
     let mut add = |seconds: [f64; 2]| all.iter_mut().zip(seconds).for_each(|(all, seconds)| *all += seconds);
     let positions = inputs.base.config.max_position_embeddings;
     for watch in watched {
-        add(watch.asks(positions).seconds(&watch.timed(&Speaker::of(model)?)?));
+        let speaker = Speaker::of(model, Arc::clone(&exam.wording));
+        add(watch.asks(positions).seconds(&watch.timed(&speaker)?));
     }
     if let Some(samples) = &exam.samples {
         add(samples.asks().seconds(&samples.timed(&model)?));

@@ -7,6 +7,7 @@ use super::RunOptions;
 use super::folder::CONFIG_FILE;
 use super::order::Order;
 use super::rules::{Rule, rule_of};
+use super::sums;
 use crate::checkpoint::State;
 use crate::config::{Change, Config, LoraSection, SaveActivations, Schedule};
 use crate::error::TrainerError;
@@ -40,6 +41,8 @@ pub(super) fn go_on(
 ) -> Result<GoingOn, TrainerError> {
     let before = Config::load(&run.join(CONFIG_FILE), &[])?;
     let began = Manifest::read(run)?;
+    // Of use later; what cannot be read is said before anything is written.
+    sums::read(run)?;
     let mut config = resolved;
     if written.train.save_activations == SaveActivations::Auto {
         // What memory happens to be free must not change a run that goes on.

@@ -1,12 +1,14 @@
 //! An evaluation on the way: held-out rows, golden rows, general skills, and what they come to.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use rtune_models::Decoder;
 
 use super::Event;
 use super::best;
 use super::session::Session;
+use super::sums::Sum;
 use crate::checkpoint::to_json;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -23,7 +25,9 @@ use crate::talk::{Model, Speaker};
 use crate::wording::Wording;
 
 /// What a run is measured on.
-pub(crate) struct Exam {
+pub(crate) struct Exam<'a> {
+    /// How models are asked.
+    pub(crate) wording: Arc<Wording<'a>>,
     validation: Option<ValidationSet>,
     pub(crate) golden: Option<Watch>,
     pub(crate) general: Option<Watch>,
@@ -44,9 +48,9 @@ pub(super) enum Evaluated {
     Stopped,
 }
 
-impl Exam {
+impl<'a> Exam<'a> {
     /// Makes the questions ready; a golden row that cannot be asked is an error now, and not after the first step.
-    pub(crate) fn new(config: &Config, inputs: &Inputs) -> Result<Self, TrainerError> {
+    pub(crate) fn new(config: &Config, inputs: &'a Inputs) -> Result<Self, TrainerError> {
         let eval = &config.eval;
         let held_out = &inputs.prepared.validation;
         let wording = Wording::new(&inputs.base, Some(&inputs.template))?;
@@ -66,6 +70,7 @@ impl Exam {
             golden,
             general: eval.general.then(|| Watch::general(&wording)).transpose()?,
             samples: Samples::new(held_out, eval.samples, eval.sample_tokens, &inputs.base, stop_tokens)?,
+            wording: Arc::new(wording),
         })
     }
 
@@ -124,8 +129,7 @@ impl Session<'_> {
         let path = folder.join(file_of(step));
         let bytes = to_json(&path, &evaluation)?;
         files::write_whole(&path, &bytes)?;
-        self.manifest.evaluations.insert(file_of(step), files::sha256_of(&bytes));
-        self.manifest.write(self.run)?;
+        self.sums.add(&Sum { step, sha256: files::sha256_of(&bytes) })?;
         for line in evaluation.lines() {
             self.tell(line)?;
         }
@@ -157,7 +161,7 @@ impl Session<'_> {
             self.engine.rest();
         }
         let model = trained(self.inputs, &self.engine);
-        let speaker = Speaker::of(model)?.until(&is_enough);
+        let speaker = Speaker::of(model, Arc::clone(&self.exam.wording)).until(&is_enough);
         let ask = |watch: &Option<Watch>| -> Result<Option<Watched>, TrainerError> {
             let Some(watch) = watch else { return Ok(None) };
             let mut progress = |done, total| observer.borrow_mut().on(Event::Evaluating { done, total });

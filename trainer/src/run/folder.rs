@@ -1,10 +1,12 @@
 //! The run folder: whose it is, what configuration it began with, and what may be done in it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::best::is_better;
+use super::sums::{Sums, step_of};
 use crate::checkpoint::{Best, Checkpoint, Checkpoints, Newest, State, read_json};
 use crate::config::Config;
 use crate::error::TrainerError;
@@ -183,29 +185,29 @@ impl RunFolder {
         Ok(files::remove_begun(&self.path.join(EVALUATIONS))?)
     }
 
-    /// Removes evaluations of later steps than `step`, or all for `None`: they will be done again.
+    /// Removes evaluations of later steps than `step`, or all for `None`: they will be done again. The hashes of the others come back;
+    /// `earlier` are those that the manifest of an earlier version has.
     ///
     /// # Errors
-    /// [`TrainerError::File`] when a file cannot be removed.
-    pub(crate) fn forget_evaluations_after(
+    /// As [`Sums::up_to`], and [`TrainerError::File`] when a file cannot be removed.
+    pub(crate) fn evaluations_up_to(
         &self,
         step: Option<u64>,
-        manifest: &mut Manifest,
-    ) -> Result<(), TrainerError> {
-        manifest.evaluations.retain(|name, _| step_of(name) <= step);
+        earlier: BTreeMap<String, String>,
+    ) -> Result<Sums, TrainerError> {
         let folder = self.path.join(EVALUATIONS);
         let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.at("read", &folder)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            entries => Some(entries.at("read", &folder)?),
         };
-        for entry in entries {
+        for entry in entries.into_iter().flatten() {
             let path = entry.at("read", &folder)?.path();
             let of = path.file_name().and_then(|name| step_of(&name.to_string_lossy()));
             if of.is_some() && of > step {
                 fs::remove_file(&path).at("remove", &path)?;
             }
         }
-        Ok(())
+        Sums::up_to(step, &self.path, earlier)
     }
 
     /// Where the best checkpoint is damaged or gone, makes the best of those that are whole the best, writes that into the checkpoint of
@@ -244,11 +246,6 @@ impl RunFolder {
         checkpoints.write_state(state)?;
         Ok(Some(said))
     }
-}
-
-/// The step of a file such as `step-000200.json`.
-fn step_of(name: &str) -> Option<u64> {
-    name.strip_prefix("step-")?.strip_suffix(".json")?.parse().ok()
 }
 
 #[cfg(test)]

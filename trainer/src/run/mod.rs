@@ -10,6 +10,7 @@ mod odd;
 mod order;
 mod rules;
 mod session;
+pub(crate) mod sums;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,7 +26,6 @@ use crate::config::{Config, LoraSection, OnNotFinite, OnSpike, SaveActivations};
 use crate::dist::Collective;
 use crate::engine::{Engine, EngineOptions, MicroBatch};
 use crate::error::TrainerError;
-use crate::evaluate::perplexity::file_of;
 use crate::forgetting::Skills;
 use crate::inputs::Inputs;
 use crate::manifest::{Environment, Manifest, Program};
@@ -43,6 +43,7 @@ pub(crate) use evaluation::Exam;
 pub use evaluation::asks;
 use folder::RunFolder;
 use session::Session;
+use sums::Sums;
 
 pub(crate) use folder::CONFIG_FILE;
 pub use folder::check_folder;
@@ -189,12 +190,12 @@ fn attempt(
         None => plan::resolve(config, choice),
         Some(_) => plan::resolve_on_gpu(config, choice),
     };
-    let Begun { config, manifest, state, resumed } = match folder.newest.checkpoint.take() {
+    let Begun { config, sums, state, resumed } = match folder.newest.checkpoint.take() {
         None => begin(&folder, resolved, inputs, options)?,
         Some(last) => go_on(&folder, last, config, resolved, inputs, options, observer)?,
     };
     let mut order = Order::new(&inputs.prepared.train, &config.train, config.data.shuffle)?;
-    let is_measured = !is_measured || manifest.evaluations.contains_key(&file_of(state.step));
+    let is_measured = !is_measured || sums.is_done(state.step);
     let is_over = state.step >= order.total || best::is_over(&state, &config.eval);
     let is_new = resumed.is_none();
     if !is_new && is_over && is_measured {
@@ -268,7 +269,7 @@ fn attempt(
         checkpoints: Checkpoints::of(&folder.path),
         run: &folder.path,
         config: &config,
-        manifest,
+        sums,
         shape,
         initial,
         rows,
@@ -300,7 +301,7 @@ fn leaves_base(config: &Config) -> bool {
 /// What a run goes into its loop with.
 struct Begun {
     config: Config,
-    manifest: Manifest,
+    sums: Sums,
     state: State,
     resumed: Option<PathBuf>,
 }
@@ -311,11 +312,11 @@ fn begin(
     inputs: &Inputs,
     options: &RunOptions,
 ) -> Result<Begun, TrainerError> {
-    let mut manifest = Manifest::of(&config, inputs, options)?;
+    let manifest = Manifest::of(&config, inputs, options)?;
     folder.clear()?;
-    folder.forget_evaluations_after(None, &mut manifest)?;
+    let sums = folder.evaluations_up_to(None, BTreeMap::new())?;
     folder.begin(&config, &manifest, inputs)?;
-    Ok(Begun { config, manifest, state: State::start(), resumed: None })
+    Ok(Begun { config, sums, state: State::start(), resumed: None })
 }
 
 fn go_on(
@@ -349,9 +350,10 @@ fn go_on(
     let checkpoints = Checkpoints::of(&folder.path);
     let needed = reach.map(|step| checkpoints.needed_for(step)).unwrap_or_default();
     checkpoints.prune(config.checkpoint.keep, config.checkpoint.every, best, &needed)?;
-    folder.forget_evaluations_after(measured(&state).evaluations, &mut manifest)?;
+    let earlier = std::mem::take(&mut manifest.evaluations);
+    let sums = folder.evaluations_up_to(measured(&state).evaluations, earlier)?;
     folder.go_on(&config, &manifest, inputs)?;
-    Ok(Begun { config, manifest, state, resumed: Some(last.folder) })
+    Ok(Begun { config, sums, state, resumed: Some(last.folder) })
 }
 
 /// The checkpoint that a run may have to go back to after `done` steps, where `[watchdog]` has it go back.

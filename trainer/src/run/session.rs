@@ -12,17 +12,16 @@ use super::best;
 use super::evaluation::{Evaluated, Exam};
 use super::odd::Verdict;
 use super::order::Order;
+use super::sums::Sums;
 use super::{Ended, Event, Observer, Outcome};
 use crate::checkpoint::{Checkpoints, FORMAT, Remembered, State, write_json};
 use crate::config::Config;
 use crate::dist::Collective;
 use crate::engine::Engine;
 use crate::error::TrainerError;
-use crate::evaluate::perplexity::file_of;
 use crate::forgetting::Skills;
 use crate::inputs::Inputs;
 use crate::machine::peak_memory_bytes;
-use crate::manifest::Manifest;
 use crate::metrics::{Line, Metrics, OddLine, StepLine};
 use crate::optimizer::Optimizer;
 use crate::overfitting::Fit;
@@ -42,7 +41,7 @@ pub(super) struct Session<'a> {
     pub(super) initial: Option<Parameters<f32>>,
     pub(super) rows: &'a Examples,
     pub(super) inputs: &'a Inputs,
-    pub(super) exam: Exam,
+    pub(super) exam: Exam<'a>,
     pub(super) order: Order,
     pub(super) ahead: Ahead,
     /// Steps so far that changed the trained numbers.
@@ -51,7 +50,7 @@ pub(super) struct Session<'a> {
     pub(super) optimizer: Optimizer,
     pub(super) state: State,
     pub(super) metrics: Metrics,
-    pub(super) manifest: Manifest,
+    pub(super) sums: Sums,
     /// What it remembers of its steps, and which it is to leave out; what a checkpoint has of it is that of its own time.
     pub(super) remembered: Remembered,
     /// What was found odd by this try and those before it, by step.
@@ -108,7 +107,7 @@ impl Session<'_> {
     }
 
     fn is_evaluated(&self) -> bool {
-        self.manifest.evaluations.contains_key(&file_of(self.state.step))
+        self.sums.is_done(self.state.step)
     }
 
     /// What follows a step: an evaluation and a checkpoint where they are due. False where a stop was asked for.
