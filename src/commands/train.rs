@@ -67,12 +67,13 @@ fn refuse_other_run(named: &Path, dir: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let (folder, dir) = (folder.display(), dir.display());
+    let there = next::for_shell(&format!("output.dir={folder}"));
     let problem = format!(
         "`{}` is the configuration of the run in `{folder}`, and its `output.dir` is another folder: `{dir}`",
         named.display()
     );
     let hint = format!(
-        "to go on with the run in `{folder}`: --set output.dir={folder}; to go on with `{dir}` name its own config.toml"
+        "to go on with the run in `{folder}`: --set {there}; to go on with `{dir}` name its own config.toml"
     );
     Err(BadInput::new(problem).with_hint(hint).into())
 }

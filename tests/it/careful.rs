@@ -38,15 +38,16 @@ fn what_a_command_reads_it_does_not_write_over() {
 fn a_copy_of_a_run_is_not_taken_for_the_run() {
     let place = workplace();
     let copied =
-        std::process::Command::new("cp").arg("-a").args([place.path("run"), place.path("copy")]).status();
+        std::process::Command::new("cp").arg("-a").args([place.path("run"), place.path("a copy")]).status();
     assert!(copied.expect("cp runs").success());
     let more = ["--resume", "--set", "train.steps=8"];
-    place
-        .rtune(&[&["train", "copy/config.toml"], &more[..]].concat())
-        .fails(2, &["`copy/config.toml` is the configuration of the run in `copy`", "--set output.dir=copy"]);
+    place.rtune(&[&["train", "a copy/config.toml"], &more[..]].concat()).fails(
+        2,
+        &["`a copy/config.toml` is the configuration of the run in `a copy`", "--set 'output.dir=a copy'"],
+    );
     assert!(!place.path("run/checkpoints/step-000008").exists());
-    place.rtune(&[&["train", "copy/config.toml", "--set", "output.dir=copy"], &more[..]].concat()).ends();
-    assert!(place.path("copy/checkpoints/step-000008").is_dir());
+    place.rtune(&[&["train", "a copy/config.toml", "--set", "output.dir=a copy"], &more[..]].concat()).ends();
+    assert!(place.path("a copy/checkpoints/step-000008").is_dir());
     place.rtune(&[&["train", "run/config.toml"], &more[..]].concat()).ends();
     assert!(place.path("run/checkpoints/step-000008").is_dir());
 }

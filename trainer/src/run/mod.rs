@@ -284,6 +284,7 @@ fn attempt(
         collective,
         observer,
     };
+    drop(kept);
     let outcome = session.run();
     if leaves_base(&config) {
         *resident = session.engine.into_decoder();
