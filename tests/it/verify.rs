@@ -113,9 +113,10 @@ fn evaluations_have_their_hashes_in_a_file_of_sums() {
     for (text, said) in [
         (
             String::new(),
-            "expected a line for `step-000006.json`, which the last checkpoint knows of; found none",
+            "expected a line for `step-000000.json`, which the last checkpoint knows of; found none",
         ),
         (format!("{}\n{}\n", lines[0], lines[1]), "expected a line for `step-000006.json`"),
+        (format!("{}\n{}\n", lines[0], lines[2]), "expected a line for `step-000003.json`"),
         (whole.replace("  step-000003", " step-000003"), "line 2: expected a SHA-256, two spaces and a name"),
         (whole.replace("step-000003.json", "../manifest.json"), "line 2: expected a SHA-256"),
     ] {
@@ -130,6 +131,10 @@ fn evaluations_have_their_hashes_in_a_file_of_sums() {
     fs::remove_file(place.path(sums)).expect("removed");
     place.rtune(&["train", "config.toml", "--resume"]).succeeds();
     assert_eq!(place.read(sums), format!("{}\n", lines[2]));
+    // Of the others nobody knows any more what they were.
+    place
+        .rtune(&["verify", "run"])
+        .fails(2, &["run/eval/SHA256SUMS", "expected a line for `step-000000.json`"]);
 }
 
 /// An earlier version wrote the hashes into the manifest.

@@ -142,7 +142,9 @@ impl Verification {
             let problem = "there is no checkpoint in it".to_owned();
             return Err(TrainerError::NotACheckpoint { folder: self.run.clone(), problem });
         };
-        if let Some(name) = last.state.evaluated.map(file_of).filter(|name| !evaluations.contains_key(name)) {
+        // Later ones may be there without: a process may have been killed over them.
+        let known = sums::files_up_to(last.state.evaluated, &self.run)?;
+        if let Some(name) = known.into_iter().find(|name| !evaluations.contains_key(name)) {
             let problem =
                 format!("expected a line for `{name}`, which the last checkpoint knows of; found none");
             let file = self.run.join(EVALUATIONS).join(sums::FILE);

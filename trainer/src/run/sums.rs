@@ -2,7 +2,7 @@
 //!
 //! A line is added and none is held, so that a run may evaluate for as long as it likes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -106,6 +106,27 @@ pub(crate) fn read(run: &Path) -> Result<Vec<Sum>, TrainerError> {
         })
     });
     parsed.collect()
+}
+
+/// The names that evaluations up to `step` have, of files that are there and of the last one; none for `None`.
+///
+/// # Errors
+/// [`TrainerError::File`] when the folder cannot be read.
+pub(crate) fn files_up_to(step: Option<u64>, run: &Path) -> Result<BTreeSet<String>, TrainerError> {
+    let Some(last) = step else { return Ok(BTreeSet::new()) };
+    let mut names = BTreeSet::from([file_of(last)]);
+    let folder = run.join(EVALUATIONS);
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+        entries => entries.at("read", &folder)?,
+    };
+    for entry in entries {
+        let name = entry.at("read", &folder)?.file_name().to_string_lossy().into_owned();
+        if step_of(&name).is_some_and(|of| of <= last) {
+            names.insert(name);
+        }
+    }
+    Ok(names)
 }
 
 fn line_of(sum: &Sum) -> String {
